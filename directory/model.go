@@ -1,0 +1,192 @@
+package directory
+
+import "time"
+
+// A TenantID is a tenant's GUID, lower case.
+type TenantID string
+
+// An AppID names a registration (Entra: appId, client id), the same in every tenant. Lower case.
+type AppID string
+
+// An ObjectID names one row in one tenant. Entra shows both as bare GUIDs and mixing
+// them up is the classic mistake; here the compiler objects. Lower case.
+type ObjectID string
+
+// A RoleID is an app role's GUID, lower case; unique within its application.
+type RoleID string
+
+// A Tenant is an isolated directory.
+type Tenant struct {
+	ID      TenantID  `json:"id"`
+	Name    string    `json:"name"`              // unique among tenants
+	Domains []string  `json:"domains,omitempty"` // verified domains, lower case; unique among tenants
+	Enabled bool      `json:"enabled"`
+	Created time.Time `json:"created"`
+}
+
+// An Application is a registration: what an API or a client is, wherever it runs.
+type Application struct {
+	ID             ObjectID `json:"id"`
+	Tenant         TenantID `json:"tenant"`
+	AppID          AppID    `json:"appId"`
+	Name           string   `json:"name"` // unique within the tenant
+	IdentifierURIs []string `json:"identifierUris,omitempty"`
+	// TokenVersion is 1 or 2: the version of access tokens issued for this application
+	// as a resource (Graph: api.requestedAccessTokenVersion).
+	TokenVersion int `json:"tokenVersion"`
+	// Public allows flows without a credential (Graph: isFallbackPublicClient).
+	Public bool `json:"public,omitempty"`
+	// StrictAssertions refuses a client assertion that was used before.
+	StrictAssertions bool                  `json:"strictAssertions,omitempty"`
+	AppRoles         []AppRole             `json:"appRoles,omitempty"`
+	OptionalClaims   []OptionalClaim       `json:"optionalClaims,omitempty"` // of access tokens
+	Permissions      []Permission          `json:"permissions,omitempty"`
+	Secrets          []Secret              `json:"secrets,omitempty"`
+	Certificates     []Certificate         `json:"certificates,omitempty"`
+	Federated        []FederatedCredential `json:"federated,omitempty"`
+	Created          time.Time             `json:"created"`
+}
+
+// A MemberType says who may hold an app role.
+type MemberType string
+
+// The member types of an app role.
+const (
+	MemberApplication MemberType = "Application"
+	MemberUser        MemberType = "User"
+)
+
+// An AppRole is a permission that an application, as a resource, offers to others.
+type AppRole struct {
+	ID          RoleID       `json:"id"`
+	Value       string       `json:"value"` // what tokens carry in "roles"
+	DisplayName string       `json:"displayName"`
+	Description string       `json:"description"`
+	Enabled     bool         `json:"enabled"`
+	Members     []MemberType `json:"members"`
+}
+
+// An OptionalClaim adds a claim to access tokens for this resource.
+type OptionalClaim struct {
+	Name       string   `json:"name"`                 // "idtyp", "aud", …
+	Properties []string `json:"properties,omitempty"` // "use_guid", "include_user_token", …
+}
+
+// A Permission is what an application asks for; it is granted only once an Assignment
+// exists. Request and grant are two states, as in Entra.
+type Permission struct {
+	API   AppID    `json:"api"`
+	Roles []RoleID `json:"roles"`
+}
+
+// A Secret is a client secret as it is kept: never the secret itself.
+type Secret struct {
+	ID      string       `json:"id"` // GUID (Graph: keyId)
+	Name    string       `json:"name"`
+	Hint    string       `json:"hint"` // its first three characters
+	Scheme  SecretScheme `json:"scheme"`
+	Salt    []byte       `json:"salt,omitempty"` // of SchemeArgon2id
+	Digest  []byte       `json:"digest"`
+	Created time.Time    `json:"created"`
+	Expires time.Time    `json:"expires,omitzero"` // zero: never
+}
+
+// A SecretScheme is how a secret's digest is made.
+type SecretScheme string
+
+// The schemes: a keyed digest for secrets that Rolecall generated (256 random bits), a
+// slow hash for secrets and passwords that people chose or imported.
+const (
+	SchemeHMAC     SecretScheme = "hmac-sha256"
+	SchemeArgon2id SecretScheme = "argon2id"
+)
+
+// A Certificate is a key credential: the certificate whose key signs client assertions.
+type Certificate struct {
+	ID         string    `json:"id"` // GUID (Graph: keyId)
+	Name       string    `json:"name"`
+	DER        []byte    `json:"der"`
+	SHA1       string    `json:"sha1"`   // thumbprint, base64url without padding (x5t)
+	SHA256     string    `json:"sha256"` // thumbprint, base64url without padding (x5t#S256)
+	Subject    string    `json:"subject"`
+	ValidFrom  time.Time `json:"validFrom"`
+	ValidUntil time.Time `json:"validUntil"`
+	Created    time.Time `json:"created"`
+}
+
+// A FederatedCredential trusts tokens of another issuer in place of a secret. Issuer,
+// subject and audience are compared exactly, case and slashes included.
+type FederatedCredential struct {
+	ID          string `json:"id"` // GUID
+	Name        string `json:"name"`
+	Issuer      string `json:"issuer"`
+	Subject     string `json:"subject"`
+	Audience    string `json:"audience"`
+	Description string `json:"description,omitempty"`
+}
+
+// A PrincipalType says what a service principal stands for.
+type PrincipalType string
+
+// The types of service principals.
+const (
+	PrincipalApplication     PrincipalType = "Application"
+	PrincipalManagedIdentity PrincipalType = "ManagedIdentity"
+)
+
+// A ServicePrincipal is an application (or managed identity) as it exists in one tenant:
+// the thing that holds and offers roles there.
+type ServicePrincipal struct {
+	ID                 ObjectID      `json:"id"`
+	Tenant             TenantID      `json:"tenant"`
+	AppID              AppID         `json:"appId"`
+	Name               string        `json:"name"`
+	Type               PrincipalType `json:"type"`
+	Enabled            bool          `json:"enabled"`
+	AssignmentRequired bool          `json:"assignmentRequired,omitempty"`
+	ResourceID         string        `json:"resourceId,omitempty"` // of a managed identity: its ARM id
+	Created            time.Time     `json:"created"`
+}
+
+// An Assignment grants one app role of a resource to one principal, both in one tenant.
+type Assignment struct {
+	ID        ObjectID  `json:"id"`
+	Tenant    TenantID  `json:"tenant"`
+	Principal ObjectID  `json:"principal"` // the holder: a service principal
+	Resource  ObjectID  `json:"resource"`  // the API's service principal
+	Role      RoleID    `json:"role"`
+	Created   time.Time `json:"created"`
+}
+
+// A User is a developer who may sign in to the tenant. Users are few.
+type User struct {
+	ID             ObjectID  `json:"id"`
+	Tenant         TenantID  `json:"tenant"`
+	PrincipalName  string    `json:"userPrincipalName"` // unique, lower case
+	DisplayName    string    `json:"displayName"`
+	Enabled        bool      `json:"enabled"`
+	Password       *Secret   `json:"password,omitempty"` // always SchemeArgon2id
+	DirectoryRoles []string  `json:"directoryRoles,omitempty"`
+	Created        time.Time `json:"created"`
+}
+
+// A SignIn is one answer of the token endpoint, good or bad. It never holds a secret,
+// an assertion or a token.
+type SignIn struct {
+	Time          time.Time `json:"time"`
+	Tenant        TenantID  `json:"tenant"`
+	CorrelationID string    `json:"correlationId"`
+	TraceID       string    `json:"traceId"`
+	AppID         AppID     `json:"appId"`
+	Name          string    `json:"name,omitempty"`       // the client's, when known
+	Credential    string    `json:"credential,omitempty"` // "secret", "certificate", "federated"
+	CredentialID  string    `json:"credentialId,omitempty"`
+	Resource      string    `json:"resource,omitempty"` // as asked for
+	Roles         []string  `json:"roles,omitempty"`
+	Version       string    `json:"version,omitempty"` // of the token: "1.0", "2.0"
+	TokenID       string    `json:"tokenId,omitempty"` // uti
+	Source        string    `json:"source,omitempty"`  // network address of the caller
+	Client        string    `json:"client,omitempty"`  // library, as it names itself
+	Code          int       `json:"code"`              // 0 or the AADSTS number
+	Reason        string    `json:"reason,omitempty"`  // of a failure, in words
+}

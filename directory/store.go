@@ -1,0 +1,92 @@
+package directory
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rolecall-auth/rolecall/internal/audit"
+)
+
+// What a store answers besides success. Stores return them wrapped or bare; compare with errors.Is.
+var (
+	ErrNotFound  = errors.New("not found")
+	ErrConflict  = errors.New("changed by someone else meanwhile")
+	ErrDuplicate = errors.New("already taken")
+)
+
+// An Object is a row of the store: a JSON document with a version and the keys it is
+// found by. The store knows nothing of what is in the body.
+type Object struct {
+	Tenant  string // "" for objects above tenants
+	Kind    string // "application", "servicePrincipal", "assignment", …
+	ID      string
+	Version int64 // 0 before it is first put; the store counts up
+	Body    []byte
+	// Keys are unique within (Tenant, Kind) and ordered by their bytes. Parts are
+	// separated by '/': objects are listed by any prefix that ends in one.
+	Keys []string
+}
+
+// A Change says that an object was put or deleted, and every key it had before or after.
+type Change struct {
+	Sequence int64
+	Tenant   string
+	Kind     string
+	ID       string
+	Keys     []string
+}
+
+// A Reader reads objects as of one moment.
+type Reader interface {
+	// Get returns the object with the id, or ErrNotFound.
+	Get(ctx context.Context, tenant, kind, id string) (Object, error)
+	// Lookup returns the object that has the key, or ErrNotFound.
+	Lookup(ctx context.Context, tenant, kind, key string) (Object, error)
+	// List returns at most limit objects with a key that starts with prefix and sorts
+	// after the key `after`, in the order of those keys, together with those keys. An
+	// object with several such keys occurs once for each. Limit 0 means no limit.
+	List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]Object, []string, error)
+}
+
+// A Tx reads and writes within one serialisable transaction.
+type Tx interface {
+	Reader
+	// Put creates (Version 0) or replaces (Version as read) an object and its keys, and
+	// notes the change in the feed. It returns the new version, ErrConflict when the
+	// version is no longer the stored one, or ErrDuplicate (wrapped, naming the key) when
+	// another object has one of the keys.
+	Put(ctx context.Context, object Object) (int64, error)
+	// Delete removes an object of that version with its keys.
+	Delete(ctx context.Context, tenant, kind, id string, version int64) error
+	// Audit appends an event to the chain.
+	Audit(ctx context.Context, event audit.Event) error
+}
+
+// A Store keeps objects, keys, the change feed, the audit chain and sign-ins. Every
+// engine is held to the contract of package storetest.
+type Store interface {
+	Reader
+	// Update runs f in a transaction: all of it is durable when Update returns nil,
+	// nothing of it happened otherwise. The sequence is that of the last change made.
+	Update(ctx context.Context, f func(Tx) error) (sequence int64, err error)
+	// Sequence returns the number of the newest change; cheap enough to ask often.
+	Sequence(ctx context.Context) (int64, error)
+	// Changes returns at most limit changes after a sequence, oldest first.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
+	// AuditRows returns at most limit rows of the chain after a sequence, oldest first.
+	AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error)
+	// AppendSignIns keeps sign-in rows, all or none.
+	AppendSignIns(ctx context.Context, rows []SignIn) error
+	// SignIns returns the newest rows first that the filter keeps.
+	SignIns(ctx context.Context, filter SignInFilter) ([]SignIn, error)
+	Close() error
+}
+
+// A SignInFilter chooses sign-ins; zero fields choose all.
+type SignInFilter struct {
+	Tenant        TenantID
+	AppID         AppID
+	CorrelationID string
+	FailuresOnly  bool
+	Limit         int // zero means 100
+}

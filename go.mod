@@ -1,0 +1,3 @@
+module github.com/rolecall-auth/rolecall
+
+go 1.26.0
