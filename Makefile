@@ -1,0 +1,22 @@
+# Plain go commands come first; these targets only spare typing.
+GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: setup test lint compat bench fuzz
+
+setup: ## install what go test and the compat suites use beyond Go
+	bash .ci/setup
+
+test:
+	go test ./...
+
+lint:
+	$(GOLANGCI) run ./...
+
+compat: ## unmodified Microsoft clients of four languages against a server of ours
+	bash compat/run
+
+fuzz: ## every fuzz target for a few seconds; FUZZTIME=5m for longer
+	bash .ci/fuzz
+
+bench: ## ours and the peers side by side
+	bash bench/run
