@@ -1,0 +1,301 @@
+package keyring
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// Defaults of a [Config].
+const (
+	// DefaultPublishAhead is twice the day for which validators keep fetched keys.
+	DefaultPublishAhead = 48 * time.Hour
+	// DefaultRetain is the longest life of a token, a day, and an hour for nodes that
+	// learn of a rotation late.
+	DefaultRetain      = 25 * time.Hour
+	DefaultRotateEvery = 90 * 24 * time.Hour
+	DefaultPoll        = time.Minute
+	DefaultSubject     = "Rolecall token signing"
+)
+
+// A Store keeps one body for each tenant and counts its versions.
+type Store interface {
+	// Keyring returns a tenant's body with its version; nil and 0 when there is none.
+	Keyring(ctx context.Context, tenant string) (body []byte, version int64, err error)
+	// SetKeyring replaces the body if it still has that version, and records in the
+	// audit trail who did what.
+	SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail string) error
+}
+
+// Config says what a [Ring] works with.
+type Config struct {
+	Store Store // required
+	KEK   *KEK  // required
+	// PublishAhead is how long a key must have been published before it signs. Zero
+	// means [DefaultPublishAhead].
+	PublishAhead time.Duration
+	// Retain is how long a key stays published after its last signature: the longest
+	// life of a token and some more. Zero means [DefaultRetain].
+	Retain time.Duration
+	// RotateEvery is the age at which Run replaces a current key. Zero means
+	// [DefaultRotateEvery], a negative value never.
+	RotateEvery time.Duration
+	// Poll is how often Run looks for changes made by other nodes. Zero means [DefaultPoll].
+	Poll    time.Duration
+	Subject string           // common name in certificates; empty means [DefaultSubject]
+	Now     func() time.Time // nil means time.Now
+	Log     *slog.Logger     // nil means discard
+	// NewKey makes a private key. Nil means a fresh RSA key of 2048 bits.
+	NewKey func() (*rsa.PrivateKey, error)
+}
+
+// A Ring gives out the signing keys of all tenants. It is safe for concurrent use, and
+// any number of them, in any number of processes, may share one store.
+type Ring struct {
+	cfg     Config
+	tenants sync.Map // tenant → *holder
+}
+
+// New checks the configuration and returns a ring. It reads nothing and starts nothing.
+func New(cfg Config) (*Ring, error) {
+	switch {
+	case cfg.Store == nil:
+		return nil, errors.New("keyring: Store is missing")
+	case cfg.KEK == nil:
+		return nil, errors.New("keyring: KEK is missing: signing keys are not stored unsealed")
+	case cfg.PublishAhead < 0:
+		return nil, fmt.Errorf("keyring: PublishAhead is %v, want 0 (for %v) or more", cfg.PublishAhead, DefaultPublishAhead)
+	case cfg.Retain < 0:
+		return nil, fmt.Errorf("keyring: Retain is %v, want 0 (for %v) or more", cfg.Retain, DefaultRetain)
+	case cfg.Poll < 0:
+		return nil, fmt.Errorf("keyring: Poll is %v, want 0 (for %v) or more", cfg.Poll, DefaultPoll)
+	}
+	setDefault(&cfg.PublishAhead, DefaultPublishAhead)
+	setDefault(&cfg.Retain, DefaultRetain)
+	setDefault(&cfg.RotateEvery, DefaultRotateEvery)
+	setDefault(&cfg.Poll, DefaultPoll)
+	setDefault(&cfg.Subject, DefaultSubject)
+	if cfg.RotateEvery > 0 && cfg.RotateEvery < cfg.PublishAhead {
+		return nil, fmt.Errorf("keyring: RotateEvery is %v, shorter than PublishAhead (%v): no key would be published long enough before it signs", cfg.RotateEvery, cfg.PublishAhead)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.NewKey == nil {
+		cfg.NewKey = newKey
+	}
+	return &Ring{cfg: cfg}, nil
+}
+
+func setDefault[T comparable](p *T, value T) {
+	var zero T
+	if *p == zero {
+		*p = value
+	}
+}
+
+// String names the type. A ring holds keys, so it does not print itself.
+func (r *Ring) String() string { return "keyring.Ring" }
+
+// A KeyInfo is what may be known of a key.
+type KeyInfo struct {
+	ID          string    `json:"id"` // kid and x5t
+	State       State     `json:"state"`
+	Created     time.Time `json:"created"` // and published
+	Activated   time.Time `json:"activated,omitzero"`
+	Retired     time.Time `json:"retired,omitzero"`
+	RetainUntil time.Time `json:"retainUntil,omitzero"` // of a retired key: when it stops being published
+}
+
+// info is an entry without its private part.
+func (e entry) info() KeyInfo {
+	return KeyInfo{e.ID, e.State, e.Created, e.Activated, e.Retired, e.RetainUntil}
+}
+
+// A holder is what this process has of one tenant.
+type holder struct {
+	// lock holds one token while someone reads or writes the store, so that one tenant
+	// is loaded once however many wait. It is a channel because waiting honours a context.
+	lock     chan struct{}
+	snapshot atomic.Pointer[snapshot] // replaced whole
+	stale    atomic.Bool              // another node has changed the ring
+}
+
+// A snapshot is a ring ready for use. It does not change.
+type snapshot struct {
+	version   int64
+	document  document
+	signer    *token.Signer
+	published []token.Key
+	infos     []KeyInfo
+}
+
+func (r *Ring) holder(tenant string) *holder {
+	if h, ok := r.tenants.Load(tenant); ok {
+		return h.(*holder)
+	}
+	h, _ := r.tenants.LoadOrStore(tenant, &holder{lock: make(chan struct{}, 1)})
+	return h.(*holder)
+}
+
+func (h *holder) acquire(ctx context.Context) error {
+	select {
+	case h.lock <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h *holder) release() { <-h.lock }
+
+// Signer returns the signer of the tenant's current key. A tenant without keys gets
+// them. Once the ring is in memory it asks no store and takes no lock.
+func (r *Ring) Signer(ctx context.Context, tenant string) (*token.Signer, error) {
+	s, err := r.ready(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return s.signer, nil
+}
+
+// Published returns the tenant's public keys: the current one, the next one, and the
+// retired ones, newest first. A tenant without keys gets them. The issuer is the
+// caller's to fill in.
+func (r *Ring) Published(ctx context.Context, tenant string) ([]token.Key, error) {
+	s, err := r.ready(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(s.published), nil
+}
+
+// List tells of the tenant's keys in the order of [Ring.Published], as the store has
+// them now. It makes none.
+func (r *Ring) List(ctx context.Context, tenant string) ([]KeyInfo, error) {
+	if err := r.Refresh(ctx, tenant); err != nil {
+		return nil, err
+	}
+	if s := r.holder(tenant).snapshot.Load(); s != nil {
+		return slices.Clone(s.infos), nil
+	}
+	return nil, nil
+}
+
+// ready returns a ring that can sign: from memory where there is one.
+func (r *Ring) ready(ctx context.Context, tenant string) (*snapshot, error) {
+	h := r.holder(tenant)
+	s := h.snapshot.Load()
+	if s == nil {
+		return r.ensure(ctx, tenant)
+	}
+	if !h.stale.Load() || !h.stale.CompareAndSwap(true, false) {
+		return s, nil
+	}
+	if err := r.Refresh(ctx, tenant); err != nil {
+		// Tokens go on with the keys at hand; Run looks again soon.
+		r.cfg.Log.WarnContext(ctx, "key ring not reloaded", "tenant", tenant, "err", err)
+		return s, nil
+	}
+	if s = h.snapshot.Load(); s == nil {
+		return r.ensure(ctx, tenant)
+	}
+	return s, nil
+}
+
+// Forget says that another node has changed a tenant's ring: its next use looks at the
+// store. The keys at hand stay in use if the store does not answer.
+func (r *Ring) Forget(tenant string) {
+	if h, ok := r.tenants.Load(tenant); ok {
+		h.(*holder).stale.Store(true)
+	}
+}
+
+// Refresh takes in what the store has of a tenant's ring now.
+func (r *Ring) Refresh(ctx context.Context, tenant string) error {
+	h := r.holder(tenant)
+	if err := h.acquire(ctx); err != nil {
+		return err
+	}
+	defer h.release()
+	_, err := r.reload(ctx, tenant, h)
+	return err
+}
+
+// reload reads the store and replaces the snapshot if the ring has changed. It returns
+// nil when the store has no ring. The caller holds the lock.
+func (r *Ring) reload(ctx context.Context, tenant string, h *holder) (*snapshot, error) {
+	h.stale.Store(false) // before reading: a change that comes after is seen next time
+	body, version, err := r.cfg.Store.Keyring(ctx, tenant)
+	if err != nil {
+		return nil, fmt.Errorf("read key ring of tenant %s: %w", tenant, err)
+	}
+	old := h.snapshot.Load()
+	if len(body) == 0 {
+		h.snapshot.Store(nil)
+		return nil, nil
+	}
+	if old != nil && old.version == version {
+		return old, nil
+	}
+	doc, err := unseal(r.cfg.KEK, tenant, body)
+	if err != nil {
+		return nil, fmt.Errorf("key ring of tenant %s: %w", tenant, err)
+	}
+	if old != nil && doc.Revision < old.document.Revision {
+		return nil, fmt.Errorf("key ring of tenant %s: the store has revision %d after revision %d was seen: if a backup was restored on purpose, restart", tenant, doc.Revision, old.document.Revision)
+	}
+	s, err := newSnapshot(version, doc)
+	if err != nil {
+		return nil, fmt.Errorf("key ring of tenant %s: %w", tenant, err)
+	}
+	h.snapshot.Store(s)
+	return s, nil
+}
+
+// newSnapshot loads every key and proves that the current one signs.
+func newSnapshot(version int64, doc document) (*snapshot, error) {
+	s := &snapshot{version: version, document: doc}
+	for _, e := range doc.inOrder() {
+		key, err := load(e)
+		if err != nil {
+			return nil, err
+		}
+		if e.State == Current {
+			if err := key.check(); err != nil {
+				return nil, err
+			}
+			s.signer = key.signer
+		}
+		s.published = append(s.published, key.published)
+		s.infos = append(s.infos, e.info())
+	}
+	if s.signer == nil {
+		return nil, errors.New("it has no current key")
+	}
+	return s, nil
+}
+
+// inOrder returns the current key, the next one, then retired ones, newest first.
+func (d document) inOrder() []entry {
+	rank := map[State]int{Current: 0, Next: 1, Retired: 2}
+	keys := slices.Clone(d.Keys)
+	slices.SortStableFunc(keys, func(a, b entry) int {
+		if c := rank[a.State] - rank[b.State]; c != 0 {
+			return c
+		}
+		return b.Retired.Compare(a.Retired)
+	})
+	return keys
+}
