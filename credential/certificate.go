@@ -1,0 +1,199 @@
+package credential
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // the thumbprint of a certificate is its SHA-1 by definition
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// maxCertificateFile bounds what is read as a certificate.
+const maxCertificateFile = 1 << 20
+
+// A Certificate is an X.509 certificate with its private key.
+type Certificate struct {
+	Chain []*x509.Certificate // the certificate itself first, then those that issued it
+	Key   crypto.PrivateKey   // an RSA key, or a crypto.Signer with one
+}
+
+// LoadCertificate reads a certificate and its private key from a PEM or PKCS#12 file.
+// The password is for PKCS#12; PEM keys must not be encrypted.
+func LoadCertificate(path, password string) (Certificate, error) {
+	content, err := readLimited(path, maxCertificateFile)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	certificate, err := ParseCertificate(content, password)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("certificate %s: %w", path, err)
+	}
+	return certificate, nil
+}
+
+// ParseCertificate is LoadCertificate for the content of such a file.
+func ParseCertificate(content []byte, password string) (Certificate, error) {
+	chain, key, err := azidentity.ParseCertificates(content, []byte(password))
+	if err != nil {
+		hint := "it needs a certificate and its private key, as PEM blocks or PKCS#12"
+		if !bytes.Contains(content, []byte("-----BEGIN")) {
+			hint = "check the password; PKCS#12 with newer algorithms must be written with openssl pkcs12 -export -legacy, or converted to PEM"
+		}
+		return Certificate{}, fmt.Errorf("%w; %s", err, hint)
+	}
+	certificate := Certificate{Chain: leafFirst(chain, key), Key: key}
+	return certificate, certificate.check()
+}
+
+// check reports what would make every use of the certificate fail.
+func (c Certificate) check() error {
+	if len(c.Chain) == 0 {
+		return errors.New("there is no certificate")
+	}
+	signer, ok := c.Key.(crypto.Signer)
+	if !ok {
+		return errors.New("there is no private key that can sign")
+	}
+	public, ok := signer.Public().(*rsa.PublicKey)
+	if !ok {
+		return fmt.Errorf("the key is %T; authorities accept RSA keys", signer.Public())
+	}
+	if !public.Equal(c.Chain[0].PublicKey) {
+		return errors.New("the private key belongs to another certificate")
+	}
+	return nil
+}
+
+// leafFirst puts the certificate of the key before those that issued it; files hold
+// them in any order.
+func leafFirst(chain []*x509.Certificate, key crypto.PrivateKey) []*x509.Certificate {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return chain
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok {
+		return chain
+	}
+	for i, c := range chain {
+		if public.Equal(c.PublicKey) {
+			ordered := append([]*x509.Certificate{c}, chain[:i]...)
+			return append(ordered, chain[i+1:]...)
+		}
+	}
+	return chain
+}
+
+// thumbprint is the SHA-1 of the encoded certificate, as certificate stores show it.
+func thumbprint(c *x509.Certificate) [sha1.Size]byte {
+	return sha1.Sum(c.Raw) //nolint:gosec // names a certificate, protects nothing
+}
+
+// byThumbprint matches certificates as people paste thumbprints: any case, with spaces,
+// colons or the invisible mark that Windows puts in front.
+func byThumbprint(text string) (func(*x509.Certificate) bool, error) {
+	digits := strings.Map(func(r rune) rune {
+		if r == ' ' || r == ':' || r == '\u200e' {
+			return -1
+		}
+		return r
+	}, text)
+	want, err := hex.DecodeString(digits)
+	if err != nil || len(want) != sha1.Size {
+		return nil, errors.New("must be the SHA-1 of a certificate, 40 hexadecimal digits")
+	}
+	return func(c *x509.Certificate) bool {
+		got := thumbprint(c)
+		return bytes.Equal(got[:], want)
+	}, nil
+}
+
+// bySubject matches a distinguished name such as "CN=orders-client", or a common name alone.
+func bySubject(name string) func(*x509.Certificate) bool {
+	want := strings.ReplaceAll(name, ", ", ",")
+	return func(c *x509.Certificate) bool {
+		return strings.EqualFold(c.Subject.String(), want) || strings.EqualFold(c.Subject.CommonName, want)
+	}
+}
+
+// findCertificate searches a folder of PEM files, the stand-in for the certificate store
+// of Windows. Of several matches it takes the newest that is valid now.
+func findCertificate(dir string, match func(*x509.Certificate) bool) (Certificate, error) {
+	if dir == "" {
+		return Certificate{}, fmt.Errorf("there is no certificate store on this system; set Options.CertificateDir or %s to a folder of PEM files, or name one file with CertificateFile", envCertificates)
+	}
+	files, err := pemFiles(dir)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("search for the certificate: %w", err)
+	}
+	var found Certificate
+	var unreadable []error
+	now := time.Now()
+	for _, file := range files {
+		c, err := LoadCertificate(file, "")
+		if err != nil { // somebody else's file, perhaps: it matters only if nothing is found
+			unreadable = append(unreadable, err)
+			continue
+		}
+		leaf := c.Chain[0]
+		if !match(leaf) || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
+			continue
+		}
+		if found.Chain == nil || leaf.NotBefore.After(found.Chain[0].NotBefore) {
+			found = c
+		}
+	}
+	if found.Chain == nil {
+		return Certificate{}, errors.Join(append([]error{
+			fmt.Errorf("none of the %d PEM files in %s holds such a certificate, valid now, with its private key", len(files), dir)}, unreadable...)...)
+	}
+	return found, nil
+}
+
+func pemFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if strings.EqualFold(filepath.Ext(entry.Name()), ".pem") {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
+	}
+	return files, nil
+}
+
+// readLimited reads a file. Its errors leave the path to the caller.
+func readLimited(path string, limit int64) ([]byte, error) {
+	content, err := readFile(path, limit)
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return nil, at.Err
+	}
+	return content, err
+}
+
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a file")
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("it has %d bytes, more than the %d that are plausible", info.Size(), limit)
+	}
+	return os.ReadFile(path)
+}

@@ -1,0 +1,323 @@
+package credential
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+)
+
+// The keys of a connection string. The last two are ours: they name a certificate by
+// file where there is no certificate store.
+const (
+	keyRunAs           = "RunAs"
+	keyDeveloperTool   = "DeveloperTool"
+	keyAppID           = "AppId"
+	keyTenantID        = "TenantId"
+	keyAppKey          = "AppKey"
+	keyThumbprint      = "CertificateThumbprint"
+	keySubjectName     = "CertificateSubjectName"
+	keyStoreLocation   = "CertificateStoreLocation"
+	keyKeyVault        = "KeyVaultCertificateSecretIdentifier"
+	keyMSIRetryTimeout = "MsiRetryTimeout"
+	keyFile            = "CertificateFile"
+	keyFilePassword    = "CertificatePassword"
+)
+
+// connectionKeys lists them as error messages do.
+func connectionKeys() []string {
+	return []string{keyRunAs, keyDeveloperTool, keyAppID, keyTenantID, keyAppKey, keyThumbprint, keySubjectName,
+		keyStoreLocation, keyKeyVault, keyMSIRetryTimeout, keyFile, keyFilePassword}
+}
+
+// Parse returns the credential that a connection string of the App Authentication
+// library describes. Parts are separated by semicolons, keys are matched in any case, and
+// a value with a semicolon or space at an end stands in single or double quotes, doubled
+// inside.
+//
+//	RunAs=App;AppId=ID;TenantId=T;AppKey=SECRET
+//	RunAs=App;AppId=ID;TenantId=T;CertificateThumbprint=HEX;CertificateStoreLocation=CurrentUser
+//	RunAs=App;AppId=ID;TenantId=T;CertificateSubjectName=CN=NAME;CertificateStoreLocation=LocalMachine
+//	RunAs=App                                     the managed identity of the environment
+//	RunAs=App;AppId=ID                            a user-assigned managed identity
+//	RunAs=Developer;DeveloperTool=AzureCli        whoever is signed in with az
+//
+// Certificates of a store are looked up in the folder [Options].CertificateDir, whatever
+// the location. This package adds a form that names a PEM or PKCS#12 file:
+//
+//	RunAs=App;AppId=ID;TenantId=T;CertificateFile=PATH[;CertificatePassword=PASSWORD]
+//
+// Unlike the original, Parse refuses keys that it does not know or that have no effect in
+// the form at hand. Its errors name the part at fault and repeat no value, since a
+// forgotten semicolon makes a secret part of any of them.
+//
+// A managed identity is only used where the environment names its endpoint
+// (IDENTITY_ENDPOINT or MSI_ENDPOINT): no address is ever probed for one.
+func Parse(connectionString string, opts *Options) (azcore.TokenCredential, error) {
+	cred, err := parse(connectionString, opts)
+	if err != nil {
+		return nil, fmt.Errorf("connection string: %w", err)
+	}
+	return cred, nil
+}
+
+func parse(connectionString string, opts *Options) (azcore.TokenCredential, error) {
+	parts, err := readConnection(connectionString)
+	if err != nil {
+		return nil, err
+	}
+	switch runAs := parts[keyRunAs]; {
+	case runAs == "":
+		return nil, missing(keyRunAs, "App or Developer")
+	case strings.EqualFold(runAs, "App"):
+		return parts.app(opts)
+	case strings.EqualFold(runAs, "Developer"):
+		return parts.developer(opts)
+	case strings.EqualFold(runAs, "CurrentUser"):
+		return nil, errors.New("RunAs=CurrentUser signs in with the Windows account, which works in the .NET Framework only; use RunAs=App, or RunAs=Developer;DeveloperTool=AzureCli")
+	}
+	return nil, fmt.Errorf("the value of %s is not known; it is App, Developer or CurrentUser", keyRunAs)
+}
+
+// connection holds the parts by the spelling of their key above.
+type connection map[string]string
+
+// readConnection reads the parts and refuses unknown, repeated and empty ones.
+func readConnection(text string) (connection, error) {
+	pairs, err := lexConnection(text)
+	if err != nil {
+		return nil, err
+	}
+	if len(pairs) == 0 {
+		return nil, errors.New("it is empty; the shortest useful one is RunAs=App")
+	}
+	parts := make(connection, len(pairs))
+	for i, p := range pairs {
+		key := knownKey(p.key)
+		if key == "" {
+			return nil, unknownPart(i, pairs)
+		}
+		if _, twice := parts[key]; twice {
+			return nil, fmt.Errorf("%s is given twice", key)
+		}
+		if p.value == "" {
+			return nil, fmt.Errorf("%s is empty; give a value or leave it out", key)
+		}
+		parts[key] = p.value
+	}
+	return parts, nil
+}
+
+func knownKey(text string) string {
+	for _, key := range connectionKeys() {
+		if strings.EqualFold(key, text) {
+			return key
+		}
+	}
+	return ""
+}
+
+// unknownPart names a key that is not known, but not one that could be the rest of a secret
+// with a semicolon in it.
+func unknownPart(i int, pairs []pair) error {
+	for _, p := range pairs[:i] {
+		if key := knownKey(p.key); key == keyAppKey || key == keyFilePassword {
+			return fmt.Errorf("part %d has no known key; if it belongs to the value of %s, put that into double quotes", i+1, key)
+		}
+	}
+	if !plainKey(pairs[i].key) {
+		return fmt.Errorf("part %d has no known key; known are %s", i+1, strings.Join(connectionKeys(), ", "))
+	}
+	return fmt.Errorf("part %d has the unknown key %q; known are %s", i+1, pairs[i].key, strings.Join(connectionKeys(), ", "))
+}
+
+// plainKey reports whether a key looks like one, rather than like a value gone astray.
+func plainKey(key string) bool {
+	return len(key) <= 40 && !strings.ContainsFunc(key, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
+
+// only refuses parts that would have no effect.
+func (c connection) only(form string, keys ...string) error {
+	allowed := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		allowed[key] = true
+	}
+	for _, key := range connectionKeys() {
+		if _, given := c[key]; given && !allowed[key] {
+			return fmt.Errorf("%s has no effect together with %s; leave it out", key, form)
+		}
+	}
+	return nil
+}
+
+func missing(key, hint string) error {
+	return fmt.Errorf("%s is missing; give %s", key, hint)
+}
+
+// app handles RunAs=App: what proves the application, if anything, decides.
+func (c connection) app(opts *Options) (azcore.TokenCredential, error) {
+	switch {
+	case c[keyKeyVault] != "":
+		return nil, fmt.Errorf("%s would fetch the certificate from Azure Key Vault, which is not supported; save it and name it with %s", keyKeyVault, keyFile)
+	case c[keyStoreLocation] != "", c[keyThumbprint] != "", c[keySubjectName] != "":
+		return c.storeCertificate(opts)
+	case c[keyFile] != "", c[keyFilePassword] != "":
+		return c.fileCertificate(opts)
+	case c[keyAppKey] != "":
+		return c.secret(opts)
+	case c[keyTenantID] != "":
+		return nil, fmt.Errorf("one of %s, %s, %s and %s must be present beside %s", keyAppKey, keyThumbprint, keySubjectName, keyFile, keyTenantID)
+	}
+	return c.managedIdentity(opts)
+}
+
+// application checks the parts of an application that proves itself.
+func (c connection) application(form string, keys ...string) error {
+	if c[keyAppID] == "" {
+		return missing(keyAppID, "the application (client) id")
+	}
+	if c[keyTenantID] == "" {
+		return missing(keyTenantID, "the id or a domain of the directory")
+	}
+	return c.only(form, append(keys, keyRunAs, keyAppID, keyTenantID)...)
+}
+
+func (c connection) secret(opts *Options) (azcore.TokenCredential, error) {
+	if err := c.application(keyAppKey, keyAppKey); err != nil {
+		return nil, err
+	}
+	return NewSecret(c[keyTenantID], c[keyAppID], c[keyAppKey], opts)
+}
+
+func (c connection) fileCertificate(opts *Options) (azcore.TokenCredential, error) {
+	if c[keyFile] == "" {
+		return nil, missing(keyFile, "the PEM or PKCS#12 file that the password is for")
+	}
+	if err := c.application(keyFile, keyFile, keyFilePassword); err != nil {
+		return nil, err
+	}
+	content, err := readLimited(c[keyFile], maxCertificateFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	certificate, err := ParseCertificate(content, c[keyFilePassword])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	return NewCertificate(c[keyTenantID], c[keyAppID], certificate, opts)
+}
+
+func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, error) {
+	if c[keyThumbprint] == "" && c[keySubjectName] == "" {
+		return nil, fmt.Errorf("%s or %s must be present beside %s", keyThumbprint, keySubjectName, keyStoreLocation)
+	}
+	location := c[keyStoreLocation]
+	if location == "" {
+		return nil, missing(keyStoreLocation, "CurrentUser or LocalMachine")
+	}
+	if !strings.EqualFold(location, "CurrentUser") && !strings.EqualFold(location, "LocalMachine") {
+		return nil, fmt.Errorf("the value of %s is not known; it is CurrentUser or LocalMachine", keyStoreLocation)
+	}
+	if err := c.application(keyStoreLocation, keyStoreLocation, keyThumbprint, keySubjectName); err != nil {
+		return nil, err
+	}
+	key, match, err := c.certificateMatch()
+	if err != nil {
+		return nil, err
+	}
+	dir := os.Getenv(envCertificates)
+	if opts != nil && opts.CertificateDir != "" {
+		dir = opts.CertificateDir
+	}
+	certificate, err := findCertificate(dir, match)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	// The original library always sent the chain, so registrations may rely on it.
+	withChain := Options{}
+	if opts != nil {
+		withChain = *opts
+	}
+	withChain.SendCertificateChain = true
+	return NewCertificate(c[keyTenantID], c[keyAppID], certificate, &withChain)
+}
+
+// certificateMatch prefers the thumbprint when both are given.
+func (c connection) certificateMatch() (key string, match func(*x509.Certificate) bool, err error) {
+	if c[keyThumbprint] == "" {
+		return keySubjectName, bySubject(c[keySubjectName]), nil
+	}
+	match, err = byThumbprint(c[keyThumbprint])
+	if err != nil {
+		return "", nil, fmt.Errorf("%s %w", keyThumbprint, err)
+	}
+	return keyThumbprint, match, nil
+}
+
+func (c connection) developer(opts *Options) (azcore.TokenCredential, error) {
+	tool := c[keyDeveloperTool]
+	switch {
+	case tool == "":
+		return nil, missing(keyDeveloperTool, "AzureCli")
+	case strings.EqualFold(tool, "VisualStudio"):
+		return nil, fmt.Errorf("%s=VisualStudio works on Windows only; use AzureCli and sign in with az login", keyDeveloperTool)
+	case !strings.EqualFold(tool, "AzureCli"):
+		return nil, fmt.Errorf("the value of %s is not known; it is AzureCli or VisualStudio", keyDeveloperTool)
+	}
+	if err := c.only(keyDeveloperTool, keyRunAs, keyDeveloperTool); err != nil {
+		return nil, err
+	}
+	var tenant string
+	if opts != nil {
+		tenant = opts.TenantID
+	}
+	cred, err := azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: tenant})
+	return diagnosed("Azure CLI", "", cred, err)
+}
+
+// managedIdentity needs no proof: the environment's endpoint knows who asks.
+func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, error) {
+	if err := c.only("a managed identity", keyRunAs, keyAppID, keyMSIRetryTimeout); err != nil {
+		return nil, err
+	}
+	if timeout := c[keyMSIRetryTimeout]; timeout != "" {
+		if _, err := strconv.ParseUint(timeout, 10, 31); err != nil {
+			return nil, fmt.Errorf("%s must be a whole number of seconds", keyMSIRetryTimeout)
+		}
+	}
+	if !managedIdentityNamed(os.Getenv) {
+		return nil, errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service and rolecall run do")
+	}
+	options := &azidentity.ManagedIdentityCredentialOptions{}
+	if opts != nil && opts.HTTPClient != nil {
+		options.Transport = opts.HTTPClient
+	} else {
+		direct := newBase(nil)
+		direct.Proxy = nil // the endpoint is next to the program; its secret goes through no proxy
+		options.Transport = &http.Client{Transport: direct, CheckRedirect: followNone}
+	}
+	options.Retry = policy.RetryOptions{MaxRetries: 1}
+	if id := c[keyAppID]; id != "" {
+		options.ID = azidentity.ClientID(id)
+	}
+	cred, err := azidentity.NewManagedIdentityCredential(options)
+	return diagnosed("managed identity", "", cred, err)
+}
+
+// managedIdentityNamed reports whether Microsoft's library will use an endpoint from the
+// environment, rather than the metadata address of a virtual machine.
+func managedIdentityNamed(env func(string) string) bool {
+	if env("IDENTITY_ENDPOINT") != "" && (env("IDENTITY_HEADER") != "" || env("IMDS_ENDPOINT") != "") {
+		return true
+	}
+	return env("MSI_ENDPOINT") != ""
+}
