@@ -248,9 +248,12 @@ func problemBrowser() *Problem {
 	}
 }
 
+// codeThrottled is the number of the one problem that a second look cannot mend.
+const codeThrottled = 90055
+
 func problemThrottled(seconds int) *Problem {
 	return &Problem{
-		Code: 90055, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
+		Code: codeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
 		What: "Too many failed requests for this application came from this address.",
 		Fix:  "Wait for the time in Retry-After, and check the credential.",
 	}

@@ -1,0 +1,115 @@
+package authority
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// serverName is what answers say of who made them.
+const serverName = "rolecall"
+
+// An answer is a good answer, ready to be written.
+type answer struct {
+	body        []byte
+	contentType string // empty means JSON
+	public      bool   // may be cached for a day; otherwise never
+	status      int    // zero means 200
+}
+
+const (
+	typeJSON = "application/json; charset=utf-8"
+	typeHTML = "text/html; charset=utf-8"
+)
+
+// jsonAnswer encodes a document.
+func jsonAnswer(document any, public bool) (answer, error) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		return answer{}, fmt.Errorf("encode answer: %w", err)
+	}
+	return answer{body: body, public: public}, nil
+}
+
+// writeAnswer writes a good answer. It and writeProblem are all that writes HTTP.
+func writeAnswer(w http.ResponseWriter, x *exchange, response answer) {
+	header := w.Header()
+	commonHeaders(header, x)
+	if response.public {
+		header.Set("Cache-Control", "max-age=86400, private")
+	}
+	if response.contentType != "" {
+		header.Set("Content-Type", response.contentType)
+	}
+	header.Set("Content-Length", strconv.Itoa(len(response.body)))
+	if response.contentType == typeHTML {
+		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	}
+	if response.status != 0 {
+		w.WriteHeader(response.status)
+	}
+	w.Write(response.body)
+}
+
+// commonHeaders sets what every answer carries. Only documents may be cached.
+func commonHeaders(header http.Header, x *exchange) {
+	header.Set("Cache-Control", "no-store, no-cache")
+	header.Set("Content-Type", typeJSON)
+	header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("x-ms-request-id", x.trace)
+	header.Set("client-request-id", x.correlation)
+	header.Set("x-ms-ests-server", serverName)
+	if x.http.Method == http.MethodPost {
+		header.Set("Pragma", "no-cache")
+		header.Set("Expires", "-1")
+	}
+}
+
+// problemBody is the body of every refusal. Libraries decode error_codes as integers.
+type problemBody struct {
+	Error         string `json:"error"`
+	Description   string `json:"error_description"`
+	Codes         []int  `json:"error_codes"`
+	Timestamp     string `json:"timestamp"`
+	TraceID       string `json:"trace_id"`
+	CorrelationID string `json:"correlation_id"`
+	URI           string `json:"error_uri,omitempty"`
+	SubError      string `json:"suberror,omitempty"`
+}
+
+// writeProblem writes a refusal.
+func (a *Authority) writeProblem(w http.ResponseWriter, x *exchange, p *Problem) {
+	timestamp := a.now().UTC().Format("2006-01-02 15:04:05Z")
+	body := problemBody{
+		Error: p.OAuth,
+		Description: fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s",
+			p.Error(), x.trace, x.correlation, timestamp),
+		Codes:     []int{},
+		Timestamp: timestamp, TraceID: x.trace, CorrelationID: x.correlation,
+		SubError: p.SubError,
+	}
+	if p.Code != 0 {
+		body.Codes = []int{p.Code}
+		body.URI = a.base + errorPath + "?code=" + strconv.Itoa(p.Code)
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		encoded = []byte(`{"error":"server_error"}`)
+	}
+	header := w.Header()
+	commonHeaders(header, x)
+	header.Set("Pragma", "no-cache")
+	header.Set("Expires", "-1")
+	header.Set("Content-Length", strconv.Itoa(len(encoded)))
+	header.Set("x-ms-clitelem", "1,"+strconv.Itoa(p.Code)+",0,,")
+	if p.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
+	if p.Status == http.StatusUnauthorized && x.http.Header.Get("Authorization") != "" {
+		header.Set("WWW-Authenticate", `Basic realm="`+a.host+`", charset="UTF-8"`)
+	}
+	w.WriteHeader(p.Status)
+	w.Write(encoded)
+}

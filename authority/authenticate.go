@@ -1,0 +1,113 @@
+package authority
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// How a client proved itself by a secret. The kinds of assertions name themselves.
+const credentialSecret = "secret"
+
+// authenticate turns the request's credential into proof of which client asks. Refused
+// credentials are counted by application and source, whichever way they were spelled.
+func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	proven, problem := fresh(ctx, a.directory, func() (proof, *Problem) { return a.prove(ctx, x, tenant, req) })
+	if problem != nil {
+		if isRefusedCredential(req, problem) {
+			a.throttle.failed(x.signIn.AppID, x.source)
+		}
+		return proof{}, problem
+	}
+	x.signIn.Credential, x.signIn.CredentialID = proven.credential, proven.credentialID
+	if proven.replayed {
+		x.signIn.Reason = "the client assertion had been presented before"
+	}
+	return proven, nil
+}
+
+// isRefusedCredential reports whether a problem says that a credential proves nothing.
+func isRefusedCredential(req *request, p *Problem) bool {
+	return p.OAuth == invalidClient && (req.secret != "" || req.assertion != "")
+}
+
+// prove checks the credential once.
+func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	if req.assertion != "" {
+		return a.proveAssertion(ctx, x, tenant, req)
+	}
+	client, problem := a.admit(ctx, x, tenant, req.clientID)
+	if problem != nil {
+		return proof{}, problem
+	}
+	if req.secret == "" {
+		return proof{}, problemNoCredential(req.clientID)
+	}
+	return a.proveSecret(ctx, client, req)
+}
+
+// admit finds the client and lets it try, unless too many tries failed lately. No
+// credential is looked at before.
+func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Client, *Problem) {
+	client, problem := a.findClient(ctx, tenant, id)
+	if problem != nil {
+		x.signIn.AppID = directory.AppID(clean(id, maxNoted))
+		return nil, problem
+	}
+	x.signIn.AppID, x.signIn.Name = client.Application.AppID, client.Application.Name
+	if seconds := a.throttle.wait(client.Application.AppID, x.source); seconds > 0 {
+		return nil, problemThrottled(seconds)
+	}
+	return client, nil
+}
+
+// proveSecret checks a client secret.
+func (a *Authority) proveSecret(ctx context.Context, client *directory.Client, req *request) (proof, *Problem) {
+	app := client.Application
+	switch {
+	case app.Public && !hasCredential(app):
+		return proof{}, problemPublicClient(req.clientID)
+	case len(req.secret) > maxSecret:
+		return proof{}, problemWrongSecret(req.clientID)
+	}
+	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
+	switch {
+	case errors.Is(err, directory.ErrWrongSecret):
+		return proof{}, problemWrongSecret(req.clientID)
+	case errors.Is(err, directory.ErrExpiredSecret):
+		return proof{}, problemExpiredSecret(req.clientID)
+	case err != nil:
+		return proof{}, problemUnavailable(err)
+	}
+	return proof{client: client, credential: credentialSecret, credentialID: secret.ID}, nil
+}
+
+// proveAssertion checks a client assertion: signed by a certificate's key of the
+// application, or by an issuer that it trusts.
+func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	if req.clientID != "" {
+		// The order of checks: who the client is comes before what it presents.
+		if _, problem := a.admit(ctx, x, tenant, req.clientID); problem != nil {
+			return proof{}, problem
+		}
+	}
+	return a.assertions.verify(ctx, assertionInput{
+		Assertion: req.assertion,
+		ClientID:  req.clientID,
+		Tenant:    tenant,
+		TokenURLs: a.tokenURLs(x, tenant),
+		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Client, *Problem) {
+			client, problem := a.admit(ctx, x, tenant, string(id))
+			if problem == nil && client.Application.Public && !hasCredential(client.Application) {
+				return nil, problemPublicClient(string(id))
+			}
+			return client, problem
+		},
+	})
+}
+
+// hasCredential reports whether an application has any credential at all.
+func hasCredential(app *directory.Application) bool {
+	return len(app.Secrets)+len(app.Certificates)+len(app.Federated) > 0
+}

@@ -1,0 +1,89 @@
+package authority
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// A form holds the parameters of a request body: each name once, none without a value.
+type form map[string]string
+
+// readForm reads the body of a POST. The query is never part of it. Next to a problem it
+// returns the parameters read until then.
+func readForm(w http.ResponseWriter, r *http.Request) (form, *Problem) {
+	if !isFormType(r.Header.Get("Content-Type")) || r.Header.Get("Content-Encoding") != "" {
+		return nil, problemNoForm()
+	}
+	if r.ContentLength > MaxBody {
+		return nil, problemTooLarge()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, problemTooLarge()
+	}
+	if err != nil {
+		return nil, problemMalformed("The body ended early.").because(err)
+	}
+	return parseForm(string(body))
+}
+
+// isFormType reports whether a Content-Type is that of a form, whatever its parameters.
+func isFormType(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded")
+}
+
+// parseForm splits a form-encoded body. RFC 6749 section 3.2: a parameter sent without a
+// value counts as left out, and none may be sent twice.
+func parseForm(body string) (form, *Problem) {
+	if strings.Count(body, "&") >= MaxFields {
+		return nil, problemMalformed("It has more than 64 parameters.")
+	}
+	seen := make(form, 8)
+	for pair := range strings.SplitSeq(body, "&") {
+		if pair == "" {
+			continue
+		}
+		name, value, err := unescapePair(pair)
+		if err != nil {
+			return seen, problemMalformed("A parameter is not form-encoded text.").because(err)
+		}
+		if _, twice := seen[name]; twice {
+			return seen, problemMalformed("The parameter " + quoted(name) + " occurs more than once.")
+		}
+		seen[name] = value
+	}
+	for name, value := range seen {
+		if value == "" {
+			delete(seen, name)
+		}
+	}
+	return seen, nil
+}
+
+var errNotText = errors.New("NUL or invalid UTF-8")
+
+// unescapePair decodes name=value; both must be text.
+func unescapePair(pair string) (name, value string, err error) {
+	name, value, _ = strings.Cut(pair, "=")
+	if name, err = unescape(name); err != nil {
+		return "", "", err
+	}
+	if value, err = unescape(value); err != nil {
+		return "", "", err
+	}
+	return name, value, nil
+}
+
+// unescape decodes form-encoded text. Its errors never hold the text, which may be a secret.
+func unescape(s string) (string, error) {
+	text, err := url.QueryUnescape(s)
+	if err != nil || !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+		return "", errNotText
+	}
+	return text, nil
+}
