@@ -1,0 +1,110 @@
+// Takes every client down every way that the runner's table has.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { createLocalJWKSet, jwtVerify } from 'jose';
+
+import { clients } from './clients.js';
+import * as env from './environment.js';
+
+const unknownTenant = '5e0f7a31-93c4-4d57-8b2a-1c6d9e4f0a77';
+const unknownResource = 'api://nobody';
+const wrongSecret = 'not-the-secret-of-this-client';
+
+for (const client of clients) {
+  describe(client.name, () => {
+    const way = (name, run) =>
+      test(name, async () => {
+        let result = 'FAIL';
+        try {
+          await run();
+          result = 'ok';
+        } finally {
+          env.record(client, name, result);
+        }
+      });
+
+    way('secret', async () => {
+      await accepted(env.v2, await client.secret(env.tenant, env.clientId, env.secret, env.v2.resource));
+    });
+    way('certificate', async () => {
+      await accepted(env.v2, await client.certificate(env.tenant, env.clientId, env.certificate, env.v2.resource));
+    });
+    if (client.chain) {
+      way('certificate chain', async () => {
+        await accepted(env.v2, await client.chain(env.tenant, env.clientId, env.chain, env.v2.resource));
+      });
+    } else {
+      env.record(client, 'certificate chain', 'none');
+    }
+    way('v1.0 token', async () => {
+      await accepted(env.v1, await client.secret(env.tenant, env.clientId, env.secret, env.v1.resource));
+    });
+    way('no role', async () => {
+      const token = await client.secret(env.tenant, env.noRoleId, env.noRoleSecret, env.v2.resource);
+      const claims = await verified(env.v2, token);
+      assert.equal('roles' in claims, false);
+      const { status, body } = await getOrders(env.v2, token);
+      assert.equal(status, 403);
+      assert.equal(body.reason, 'role_missing');
+    });
+    way('wrong secret', async () => {
+      await refused(client, 'AADSTS7000215', client.secret(env.tenant, env.clientId, wrongSecret, env.v2.resource));
+    });
+    way('unknown tenant', async () => {
+      const words = client.noDiscovery ?? 'AADSTS90002';
+      await refused(client, words, client.secret(unknownTenant, env.clientId, env.secret, env.v2.resource));
+    });
+    way('unknown resource', async () => {
+      await refused(client, 'AADSTS500011', client.secret(env.tenant, env.clientId, env.secret, unknownResource));
+    });
+  });
+}
+
+// accepted checks that jose and the Orders server both take the token.
+async function accepted(api, token) {
+  const claims = await verified(api, token);
+  assert.deepEqual(claims.roles, ['Orders.Read']);
+  const { status, body } = await getOrders(api, token);
+  assert.equal(status, 200);
+  assert.equal(body.length, 5);
+}
+
+// refused checks that the library reports the refusal in an error of its own,
+// which says these words and a colon.
+async function refused(client, words, token) {
+  await assert.rejects(token, (error) => {
+    const text = client.refusal(error);
+    assert.ok(text, `want the library's own error, got ${error.name}: ${error.message}`);
+    assert.ok(text.includes(`${words}:`), `want ${words}, got ${text}`);
+    return true;
+  });
+}
+
+// verified has jose check signature, issuer, audience and expiry, and returns
+// the claims. Issuer and keys come from the discovery document.
+async function verified(api, token) {
+  const metadata = await getJSON(api.metadata);
+  assert.equal(metadata.issuer, api.issuer);
+  const keys = createLocalJWKSet(await getJSON(metadata.jwks_uri));
+  const { payload } = await jwtVerify(token, keys, {
+    issuer: metadata.issuer,
+    audience: api.audience,
+    algorithms: ['RS256'],
+    requiredClaims: ['exp', 'nbf', 'iat'],
+  });
+  assert.equal(payload.ver, api.version);
+  return payload;
+}
+
+async function getJSON(url) {
+  const response = await fetch(url);
+  assert.equal(response.status, 200, url);
+  return response.json();
+}
+
+async function getOrders(api, token) {
+  const response = await fetch(api.url, { headers: { authorization: `Bearer ${token}` } });
+  return { status: response.status, body: await response.json() };
+}
