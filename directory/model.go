@@ -83,7 +83,7 @@ type Permission struct {
 type Secret struct {
 	ID      string       `json:"id"` // GUID (Graph: keyId)
 	Name    string       `json:"name"`
-	Hint    string       `json:"hint"` // its first three characters
+	Hint    string       `json:"hint"` // three characters that tell it from the others
 	Scheme  SecretScheme `json:"scheme"`
 	Salt    []byte       `json:"salt,omitempty"` // of SchemeArgon2id
 	Digest  []byte       `json:"digest"`
@@ -140,7 +140,8 @@ type ServicePrincipal struct {
 	ID                 ObjectID      `json:"id"`
 	Tenant             TenantID      `json:"tenant"`
 	AppID              AppID         `json:"appId"`
-	Name               string        `json:"name"`
+	Application        ObjectID      `json:"application,omitempty"` // the registration it stands for; none for a managed identity
+	Name               string        `json:"name"`                  // unique within the tenant
 	Type               PrincipalType `json:"type"`
 	Enabled            bool          `json:"enabled"`
 	AssignmentRequired bool          `json:"assignmentRequired,omitempty"`

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 )
@@ -23,13 +24,14 @@ type Object struct {
 	Version int64 // 0 before it is first put; the store counts up
 	Body    []byte
 	// Keys are unique within (Tenant, Kind) and ordered by their bytes. Parts are
-	// separated by '/': objects are listed by any prefix that ends in one.
+	// separated by '/': objects are listed by any prefix that ends in one. Keys are
+	// UTF-8 without NUL and line breaks.
 	Keys []string
 }
 
 // A Change says that an object was put or deleted, and every key it had before or after.
 type Change struct {
-	Sequence int64
+	Sequence int64 // 1, 2, 3 … without gaps; a store may forget old ones
 	Tenant   string
 	Kind     string
 	ID       string
@@ -67,7 +69,9 @@ type Tx interface {
 type Store interface {
 	Reader
 	// Update runs f in a transaction: all of it is durable when Update returns nil,
-	// nothing of it happened otherwise. The sequence is that of the last change made.
+	// nothing of it happened otherwise, and then f's error is returned as it is.
+	// Transactions run one after another; readers outside are not held up and see the
+	// state before. The sequence is that of the newest change in the store.
 	Update(ctx context.Context, f func(Tx) error) (sequence int64, err error)
 	// Sequence returns the number of the newest change; cheap enough to ask often.
 	Sequence(ctx context.Context) (int64, error)
@@ -89,4 +93,19 @@ type SignInFilter struct {
 	CorrelationID string
 	FailuresOnly  bool
 	Limit         int // zero means 100
+}
+
+// Keeps reports whether the filter, its limit aside, chooses the row.
+func (f SignInFilter) Keeps(row SignIn) bool {
+	return (f.Tenant == "" || f.Tenant == row.Tenant) &&
+		(f.AppID == "" || f.AppID == row.AppID) &&
+		(f.CorrelationID == "" || f.CorrelationID == row.CorrelationID) &&
+		(!f.FailuresOnly || row.Code != 0)
+}
+
+// MergeKeys returns the keys of both lists, each once and sorted: those of a Change.
+func MergeKeys(before, after []string) []string {
+	all := slices.Concat(before, after)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

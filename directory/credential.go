@@ -1,0 +1,52 @@
+package directory
+
+import (
+	"fmt"
+	"slices"
+)
+
+// RemoveCredential removes the secret, certificate or federated credential with that id.
+func (e *Editor) RemoveCredential(tenant TenantID, app ObjectID, id string) error {
+	id = fold(id)
+	return e.changeApplication(tenant, app, func(a *Application) (string, error) {
+		if i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id }); i >= 0 {
+			name := a.Secrets[i].Name
+			a.Secrets = without(a.Secrets, i)
+			return "secret removed: " + name, nil
+		}
+		if i := slices.IndexFunc(a.Certificates, func(c Certificate) bool { return c.ID == id }); i >= 0 {
+			name := a.Certificates[i].Name
+			a.Certificates = without(a.Certificates, i)
+			return "certificate removed: " + name, nil
+		}
+		if i := slices.IndexFunc(a.Federated, func(c FederatedCredential) bool { return c.ID == id }); i >= 0 {
+			name := a.Federated[i].Name
+			a.Federated = without(a.Federated, i)
+			return "federated credential removed: " + name, nil
+		}
+		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.Name, clip(id)), "List its credentials to see their ids.")
+	})
+}
+
+// changeApplication lets f change a copy of a registration's credentials, and keeps the
+// result. What f returns goes into the audit row. Lists are to be replaced, not edited.
+func (e *Editor) changeApplication(tenant TenantID, app ObjectID, f func(*Application) (string, error)) error {
+	old, err := e.applicationRow(tenant, string(app))
+	if err != nil {
+		return err
+	}
+	next := *old.value
+	detail, err := f(&next)
+	if err != nil {
+		return err
+	}
+	return update(e, old, &next, detail)
+}
+
+// without returns the list without its i-th element, nil when nothing is left.
+func without[T any](list []T, i int) []T {
+	if len(list) == 1 {
+		return nil
+	}
+	return slices.Concat(list[:i], list[i+1:])
+}

@@ -1,0 +1,257 @@
+package directory
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	defaultPoll   = 100 * time.Millisecond
+	refreshEvery  = 10 * time.Millisecond
+	lookTimeout   = 5 * time.Second
+	recently      = time.Second
+	feedPage      = 1000
+	maxFeedBehind = 20_000 // changes; further behind, starting afresh is quicker
+	maxPending    = 10_000 // changes that wait for Config.OnChange
+)
+
+// Pacing goes by the machine's clock: Config.Now may stand still or jump in tests.
+
+// Run follows the store's change feed until the context ends, so that changes made
+// through other processes or nodes show here, and tells Config.OnChange. A store that
+// cannot be reached is logged and asked again; the view stays as it was meanwhile.
+// It returns nil when the context ends.
+func (d *Directory) Run(ctx context.Context) error {
+	tick := time.NewTicker(d.cfg.Poll)
+	defer tick.Stop()
+	failing := false
+	for {
+		d.deliver()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.pending.wake:
+			continue
+		case <-tick.C:
+		}
+		err := d.look(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if failed := err != nil; failed != failing {
+			failing = failed
+			d.logFeed(ctx, err)
+		}
+	}
+}
+
+func (d *Directory) logFeed(ctx context.Context, err error) {
+	if err != nil {
+		d.cfg.Log.WarnContext(ctx, "the directory's store does not answer; going on from memory", "error", err)
+		return
+	}
+	d.cfg.Log.InfoContext(ctx, "the directory's store answers again")
+}
+
+// Refresh applies what the feed holds right now and reports whether anything had
+// changed. Callers use it once before they refuse on the ground of what they read, so
+// that no refusal rests on a stale view. A change that came in by itself during the last
+// second counts, for it may have come after the caller's read. Concurrent calls share one
+// look, which begins after the call; looks are at least 10 ms apart.
+func (d *Directory) Refresh(ctx context.Context) (changed bool, err error) {
+	r, leads := d.refreshes.join()
+	if leads {
+		d.lead(ctx, r)
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	if r.err != nil {
+		return false, r.err
+	}
+	return time.Since(d.changedAt()) < recently, nil
+}
+
+// Applied returns the sequence of the newest change this directory has taken in.
+func (d *Directory) Applied() int64 { return d.applied.Load() }
+
+// Fresh returns when the view was last known to be that of the store.
+func (d *Directory) Fresh() time.Time { return time.Unix(0, d.fresh.Load()) }
+
+func (d *Directory) changedAt() time.Time { return time.Unix(0, d.changed.Load()) }
+
+// A refresh is one look that any number of callers wait for.
+type refresh struct {
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// refreshes joins callers to the look that has not begun yet.
+type refreshes struct {
+	mu   sync.Mutex
+	next *refresh  // nil when the next caller is to lead
+	last time.Time // when the newest look began
+}
+
+func (r *refreshes) join() (look *refresh, leads bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next == nil {
+		r.next = &refresh{done: make(chan struct{})}
+		leads = true
+	}
+	return r.next, leads
+}
+
+// begin closes the look to further callers.
+func (r *refreshes) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next, r.last = nil, time.Now()
+}
+
+func (r *refreshes) pause() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return refreshEvery - time.Since(r.last)
+}
+
+// lead waits until a look is due and makes it, whatever becomes of the leader's own
+// request: others wait for it too.
+func (d *Directory) lead(ctx context.Context, r *refresh) {
+	defer close(r.done)
+	if wait := d.refreshes.pause(); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		<-timer.C
+	}
+	d.refreshes.begin()
+	r.err = d.look(context.WithoutCancel(ctx))
+}
+
+// look takes in what is new in the feed.
+func (d *Directory) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	d.feedMu.Lock()
+	defer d.feedMu.Unlock()
+	began := time.Now()
+	newest, err := d.cfg.Store.Sequence(ctx)
+	if err != nil {
+		return err
+	}
+	if newest != d.applied.Load() {
+		if err := d.follow(ctx, newest); err != nil {
+			return err
+		}
+		d.changed.Store(time.Now().UnixNano())
+	}
+	d.fresh.Store(began.UnixNano())
+	return nil
+}
+
+// follow applies the feed up to newest, or forgets everything when the feed does not
+// lead there: it was trimmed, or the store was replaced by an older one.
+func (d *Directory) follow(ctx context.Context, newest int64) error {
+	applied := d.applied.Load()
+	if newest < applied || newest-applied > maxFeedBehind {
+		d.startAfresh(newest)
+		return nil
+	}
+	for applied < newest {
+		changes, err := d.cfg.Store.Changes(ctx, applied, feedPage)
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 || changes[0].Sequence != applied+1 {
+			d.startAfresh(newest)
+			return nil
+		}
+		d.forget(changes)
+		d.pending.add(changes)
+		applied = changes[len(changes)-1].Sequence
+		d.applied.Store(applied)
+	}
+	return nil
+}
+
+func (d *Directory) startAfresh(newest int64) {
+	d.cache.clear()
+	d.pending.add([]Change{{}})
+	d.applied.Store(newest)
+}
+
+// followOwn brings Applied up to a change of our own, whose keys are forgotten already.
+// When the store does not answer just now, Run makes up for it.
+func (d *Directory) followOwn(ctx context.Context, sequence int64) {
+	if d.applied.Load() >= sequence {
+		return
+	}
+	if err := d.look(context.WithoutCancel(ctx)); err != nil {
+		d.cfg.Log.WarnContext(ctx, "the directory's change feed does not answer", "error", err)
+	}
+}
+
+// forget drops from the cache what the changes may have made stale: answers under each
+// key, and lists under each prefix of it.
+func (d *Directory) forget(changes []Change) {
+	for _, c := range changes {
+		kind := cacheKind(c.Kind)
+		for _, key := range c.Keys {
+			d.cache.drop(cacheKey{c.Tenant, kind, key})
+			for i := range len(key) {
+				if key[i] == '/' {
+					d.cache.drop(cacheKey{c.Tenant, kind, key[:i+1]})
+				}
+			}
+		}
+	}
+}
+
+// cacheKind is the kind under which answers made of such objects are kept. Applications
+// and service principals share their app ids and names, and are answered together.
+func cacheKind(kind string) string {
+	return strings.Replace(kind, kindPrincipal, kindApplication, 1)
+}
+
+// pending holds changes until Run hands them to Config.OnChange.
+type pending struct {
+	mu      sync.Mutex
+	changes []Change
+	wanted  bool
+	wake    chan struct{}
+}
+
+func (p *pending) add(changes []Change) {
+	if !p.wanted {
+		return
+	}
+	p.mu.Lock()
+	p.changes = append(p.changes, changes...)
+	if len(p.changes) > maxPending {
+		p.changes = []Change{{}}
+	}
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pending) take() []Change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changes := p.changes
+	p.changes = nil
+	return changes
+}
+
+func (d *Directory) deliver() {
+	for _, change := range d.pending.take() {
+		d.cfg.OnChange(change)
+	}
+}

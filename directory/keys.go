@@ -1,0 +1,103 @@
+package directory
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// The kinds of objects in the store.
+const (
+	kindTenant      = "tenant"
+	kindApplication = "application"
+	kindPrincipal   = "servicePrincipal"
+	kindAssignment  = "assignment"
+	kindUser        = "user"
+	kindKeyring     = "keyring"
+)
+
+// maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.
+const maxKeyPart = 1024
+
+// makeKey joins parts to a store key. Every part is escaped, so that no value can pose
+// as two parts: "name", "a/b" and "name/a", "b" stay apart.
+func makeKey(space string, parts ...string) string {
+	var b strings.Builder
+	b.WriteString(space)
+	for _, part := range parts {
+		b.WriteByte('/')
+		writeEscaped(&b, part)
+	}
+	return b.String()
+}
+
+// makePrefix is the prefix under which makeKey puts all keys with these first parts.
+func makePrefix(space string, parts ...string) string { return makeKey(space, parts...) + "/" }
+
+func writeEscaped(b *strings.Builder, part string) {
+	const hex = "0123456789ABCDEF"
+	if plain(part) {
+		b.WriteString(part)
+		return
+	}
+	valid := utf8.ValidString(part)
+	for i := range len(part) {
+		c := part[i]
+		if c == '/' || c == '%' || c < ' ' || c == 0x7f || (!valid && c >= utf8.RuneSelf) {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+			continue
+		}
+		b.WriteByte(c)
+	}
+}
+
+// plain reports whether a part needs no escaping, as GUIDs and most names do.
+func plain(part string) bool {
+	for i := range len(part) {
+		if c := part[i]; c == '/' || c == '%' || c < ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// fold is how names are compared: without regard to case.
+func fold(name string) string { return strings.ToLower(name) }
+
+// foldURI is how identifier URIs are compared: without regard to case and to one
+// trailing slash, for clients ask with and without.
+func foldURI(uri string) string { return strings.TrimSuffix(strings.ToLower(uri), "/") }
+
+func (t *Tenant) keys() []string {
+	keys := []string{makeKey("id", string(t.ID)), makeKey("name", fold(t.Name)), makeKey("ref", fold(t.Name))}
+	for _, domain := range t.Domains {
+		if domain != fold(t.Name) {
+			keys = append(keys, makeKey("ref", domain))
+		}
+	}
+	return keys
+}
+
+func (a *Application) keys() []string {
+	keys := []string{makeKey("id", string(a.ID)), makeKey("appid", string(a.AppID)), makeKey("name", fold(a.Name))}
+	for _, uri := range a.IdentifierURIs {
+		keys = append(keys, makeKey("uri", foldURI(uri)))
+	}
+	return keys
+}
+
+func (p *ServicePrincipal) keys() []string {
+	return []string{makeKey("id", string(p.ID)), makeKey("appid", string(p.AppID)), makeKey("name", fold(p.Name))}
+}
+
+func (a *Assignment) keys() []string {
+	return []string{
+		makeKey("principal", string(a.Principal), string(a.Resource), string(a.Role)),
+		makeKey("resource", string(a.Resource), string(a.Principal), string(a.Role)),
+	}
+}
+
+func (u *User) keys() []string {
+	return []string{makeKey("id", string(u.ID)), makeKey("upn", u.PrincipalName)}
+}

@@ -1,0 +1,302 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A Client is an application together with its service principal in one tenant. A
+// managed identity has a principal only: its Application is nil.
+type Client struct {
+	Application *Application
+	Principal   *ServicePrincipal
+
+	// roles are the values of the app roles that applications may hold now; nil when
+	// this Client was not made by a Directory.
+	roles map[RoleID]string
+}
+
+// Tenant returns the tenant that a GUID (any case), a verified domain or a name names, or ErrNotFound.
+func (d *Directory) Tenant(ctx context.Context, ref string) (*Tenant, error) {
+	if len(ref) > maxKeyPart {
+		return nil, ErrNotFound
+	}
+	key := cacheKey{"", kindTenant, tenantKey(ref)}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[*Tenant](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) (*Tenant, int64, error) {
+		return lookupOne[Tenant](ctx, d.cfg.Store, key.tenant, key.kind, key.key)
+	})
+}
+
+// Tenants returns all tenants, by name.
+func (d *Directory) Tenants(ctx context.Context) ([]*Tenant, error) {
+	key := cacheKey{"", kindTenant, "name/"}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[[]*Tenant](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) ([]*Tenant, int64, error) {
+		return listAll[Tenant](ctx, d.cfg.Store, key.tenant, key.kind, key.key)
+	})
+}
+
+// Client returns the application with that app id (any case) in the tenant, or
+// ErrNotFound. Principal is nil when the application has no service principal there;
+// Application is nil when the app id is that of a managed identity.
+func (d *Directory) Client(ctx context.Context, tenant TenantID, app AppID) (*Client, error) {
+	id, ok := parseGUID(string(app))
+	if !ok {
+		return nil, ErrNotFound
+	}
+	key := cacheKey{fold(string(tenant)), kindApplication, makeKey("appid", id)}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[*Client](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) (*Client, int64, error) {
+		return d.readClient(ctx, key.tenant, key.key)
+	})
+}
+
+// Resource returns the application that an identifier names as an API: its app id, or
+// one of its identifier URIs. Case and one trailing slash do not matter.
+func (d *Directory) Resource(ctx context.Context, tenant TenantID, identifier string) (*Client, error) {
+	if len(identifier) > maxKeyPart {
+		return nil, ErrNotFound
+	}
+	app := AppID(foldURI(identifier))
+	if _, is := parseGUID(string(app)); !is {
+		var err error
+		if app, err = d.appID(ctx, tenant, makeKey("uri", string(app))); err != nil {
+			return nil, err
+		}
+	}
+	client, err := d.Client(ctx, tenant, app)
+	if err == nil && client.Application == nil {
+		return nil, ErrNotFound // a managed identity is nobody's API
+	}
+	return client, err
+}
+
+// Named returns the application or managed identity with that name or app id, or ErrNotFound.
+func (d *Directory) Named(ctx context.Context, tenant TenantID, ref string) (*Client, error) {
+	if len(ref) > maxKeyPart {
+		return nil, ErrNotFound
+	}
+	app := AppID(ref)
+	if _, is := parseGUID(ref); !is {
+		var err error
+		if app, err = d.appID(ctx, tenant, makeKey("name", fold(ref))); err != nil {
+			return nil, err
+		}
+	}
+	return d.Client(ctx, tenant, app)
+}
+
+// Applications lists the tenant's applications by name. It always asks the store.
+func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Client, error) {
+	space := fold(string(tenant))
+	applications, _, err := listAll[Application](ctx, d.cfg.Store, space, kindApplication, "name/")
+	if err != nil {
+		return nil, err
+	}
+	principals, _, err := listAll[ServicePrincipal](ctx, d.cfg.Store, space, kindPrincipal, "id/")
+	if err != nil {
+		return nil, err
+	}
+	byApplication := make(map[ObjectID]*ServicePrincipal, len(principals))
+	for _, p := range principals {
+		byApplication[p.Application] = p
+	}
+	clients := make([]*Client, len(applications))
+	for i, a := range applications {
+		clients[i] = newClient(a, byApplication[a.ID])
+	}
+	return clients, nil
+}
+
+// ManagedIdentities lists the tenant's managed identities by name. It always asks the store.
+func (d *Directory) ManagedIdentities(ctx context.Context, tenant TenantID) ([]*Client, error) {
+	principals, _, err := listAll[ServicePrincipal](ctx, d.cfg.Store, fold(string(tenant)), kindPrincipal, "name/")
+	if err != nil {
+		return nil, err
+	}
+	var clients []*Client
+	for _, p := range principals {
+		if p.Type == PrincipalManagedIdentity {
+			clients = append(clients, newClient(nil, p))
+		}
+	}
+	return clients, nil
+}
+
+// Roles returns the values of the enabled app roles of the resource that are assigned to
+// the client and that applications may hold, sorted. Assigned reports whether the
+// client has any assignment to the resource at all.
+func (d *Directory) Roles(ctx context.Context, client, resource *Client) (roles []string, assigned bool, err error) {
+	if client.Principal == nil || resource.Principal == nil || client.Principal.Tenant != resource.Principal.Tenant {
+		return nil, false, nil
+	}
+	ids, err := d.assignedRoles(ctx, client.Principal, resource.Principal)
+	if err != nil || len(ids) == 0 {
+		return nil, false, err
+	}
+	offered := resource.roles
+	if offered == nil {
+		offered = offeredRoles(resource.Application)
+	}
+	for _, id := range ids {
+		if value, ok := offered[id]; ok {
+			roles = append(roles, value)
+		}
+	}
+	slices.Sort(roles)
+	return roles, true, nil
+}
+
+// Assignments lists what a principal was granted.
+func (d *Directory) Assignments(ctx context.Context, tenant TenantID, principal ObjectID) ([]*Assignment, error) {
+	if len(principal) > maxKeyPart {
+		return nil, nil
+	}
+	key := cacheKey{fold(string(tenant)), kindAssignment, makePrefix("principal", fold(string(principal)))}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[[]*Assignment](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) ([]*Assignment, int64, error) {
+		return listAll[Assignment](ctx, d.cfg.Store, key.tenant, key.kind, key.key)
+	})
+}
+
+// assignedRoles returns the ids of the roles of a resource that a principal holds.
+func (d *Directory) assignedRoles(ctx context.Context, principal, resource *ServicePrincipal) ([]RoleID, error) {
+	key := cacheKey{string(principal.Tenant), kindAssignment, "principal/" + string(principal.ID) + "/" + string(resource.ID) + "/"}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[[]RoleID](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) ([]RoleID, int64, error) {
+		assignments, _, err := listAll[Assignment](ctx, d.cfg.Store, key.tenant, key.kind, key.key)
+		ids := make([]RoleID, len(assignments))
+		for i, a := range assignments {
+			ids[i] = a.Role
+		}
+		return ids, 64 * int64(len(ids)), err
+	})
+}
+
+// appID returns the app id of what has a name or an identifier URI.
+func (d *Directory) appID(ctx context.Context, tenant TenantID, name string) (AppID, error) {
+	key := cacheKey{fold(string(tenant)), kindApplication, name}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[AppID](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) (AppID, int64, error) {
+		app, _, err := lookupOne[Application](ctx, d.cfg.Store, key.tenant, kindApplication, key.key)
+		if err == nil {
+			return app.AppID, 64, nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return "", 0, err
+		}
+		principal, _, err := lookupOne[ServicePrincipal](ctx, d.cfg.Store, key.tenant, kindPrincipal, key.key)
+		if err != nil {
+			return "", 0, err
+		}
+		return principal.AppID, 64, nil
+	})
+}
+
+// readClient puts together what the store has under an app id. The two halves are read
+// one after the other; a principal of another registration than the one read (it was
+// deleted and made anew meanwhile) is none of its business.
+func (d *Directory) readClient(ctx context.Context, tenant, key string) (*Client, int64, error) {
+	app, appBytes, err := lookupOne[Application](ctx, d.cfg.Store, tenant, kindApplication, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, 0, err
+	}
+	principal, principalBytes, err := lookupOne[ServicePrincipal](ctx, d.cfg.Store, tenant, kindPrincipal, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, 0, err
+	}
+	switch {
+	case app != nil && principal != nil && principal.Application != app.ID:
+		principal = nil
+	case app == nil && (principal == nil || principal.Type != PrincipalManagedIdentity):
+		return nil, 0, ErrNotFound
+	}
+	return newClient(app, principal), appBytes + principalBytes, nil
+}
+
+func newClient(app *Application, principal *ServicePrincipal) *Client {
+	return &Client{Application: app, Principal: principal, roles: offeredRoles(app)}
+}
+
+// offeredRoles are the app roles that applications may hold now, by id.
+func offeredRoles(app *Application) map[RoleID]string {
+	if app == nil || len(app.AppRoles) == 0 {
+		return nil
+	}
+	roles := make(map[RoleID]string, len(app.AppRoles))
+	for _, role := range app.AppRoles {
+		if role.Enabled && role.Allows(MemberApplication) {
+			roles[role.ID] = role.Value
+		}
+	}
+	return roles
+}
+
+// answer unpacks what the cache had.
+func answer[T any](hit *cached) (T, error) {
+	if hit.value == nil {
+		var none T
+		return none, ErrNotFound
+	}
+	return hit.value.(T), nil
+}
+
+// load asks the store and keeps the answer, also that there is none; but not an error,
+// and not an answer that a change has overtaken.
+func load[T any](ctx context.Context, d *Directory, key cacheKey, read func(context.Context) (T, int64, error)) (T, error) {
+	epoch := d.cache.epoch(key)
+	value, bytes, err := read(ctx)
+	switch {
+	case err == nil:
+		d.cache.add(key, &cached{value: value, bytes: bytes}, epoch)
+		return value, nil
+	case errors.Is(err, ErrNotFound):
+		d.cache.add(key, &cached{}, epoch)
+		return value, ErrNotFound
+	default:
+		return value, fmt.Errorf("read the directory: %w", err)
+	}
+}
+
+// decodedBytes is roughly what a decoded object takes: its strings, and the structures
+// around them.
+func decodedBytes(object Object) int64 { return 2*int64(len(object.Body)) + 200 }
+
+func lookupOne[T any](ctx context.Context, store Store, tenant, kind, key string) (*T, int64, error) {
+	object, err := store.Lookup(ctx, tenant, kind, key)
+	if err != nil {
+		return nil, 0, err
+	}
+	value, err := decode[T](object)
+	return value, decodedBytes(object), err
+}
+
+func listAll[T any](ctx context.Context, store Store, tenant, kind, prefix string) (all []*T, bytes int64, err error) {
+	objects, _, err := store.List(ctx, tenant, kind, prefix, "", 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	all = make([]*T, len(objects))
+	for i, object := range objects {
+		if all[i], err = decode[T](object); err != nil {
+			return nil, 0, err
+		}
+		bytes += decodedBytes(object)
+	}
+	return all, bytes, nil
+}

@@ -1,0 +1,128 @@
+package directory
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A RuleError says which rule of the model a change breaks, and how to mend it.
+type RuleError struct {
+	Field string // "appRoles[2].value"; may be empty
+	What  string
+	Fix   string
+	Cause error // ErrDuplicate, ErrNotFound … where there is one
+}
+
+func (e *RuleError) Error() string { return e.What + " " + e.Fix }
+
+// Unwrap returns the cause, so that errors.Is sees ErrDuplicate and its like.
+func (e *RuleError) Unwrap() error { return e.Cause }
+
+const maxName = 120 // runes, of names of every kind
+
+// checkName holds for what people call things: tenants, applications, credentials.
+func checkName(field, name string) error {
+	return checkText(field, name, maxName)
+}
+
+// checkText wants visible text of 1 to limit characters.
+func checkText(field, text string, limit int) error {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return &RuleError{Field: field, What: field + " is empty.", Fix: fmt.Sprintf("Give it 1 to %d characters.", limit)}
+	case !utf8.ValidString(text):
+		return &RuleError{Field: field, What: field + " is not valid UTF-8.", Fix: "Write it in UTF-8."}
+	case utf8.RuneCountInString(text) > limit:
+		return &RuleError{Field: field, What: fmt.Sprintf("%s is longer than %d characters.", field, limit), Fix: "Shorten it."}
+	case strings.ContainsFunc(text, invisible):
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q holds a control or invisible character.", field, clip(text)), Fix: "Use visible characters only."}
+	case text != strings.TrimSpace(text):
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q begins or ends with a space.", field, clip(text)), Fix: "Remove the space."}
+	}
+	return nil
+}
+
+// checkOptionalText is checkText for what may be left out.
+func checkOptionalText(field, text string, limit int) error {
+	if text == "" {
+		return nil
+	}
+	return checkText(field, text, limit)
+}
+
+// invisible holds for controls and for format characters (bidirectional overrides, zero
+// width), with which one name can be made to look like another.
+func invisible(r rune) bool {
+	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
+}
+
+// checkNotGUID holds for names by which something is referred to: a GUID there would be
+// taken for an id.
+func checkNotGUID(field, name string) error {
+	if _, is := parseGUID(name); is {
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q looks like an id.", field, name), Fix: "Use a name that is not a GUID."}
+	}
+	return nil
+}
+
+// checkHost holds for a domain name of a tenant.
+func checkHost(field, host string) error {
+	if !validHost(host) {
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q is not a domain name.", field, clip(host)), Fix: "Write it as contoso.test: labels of letters, digits and hyphens, joined by dots."}
+	}
+	return checkNoToken(field, host)
+}
+
+// checkNoToken holds for every name that can stand in the URL of a token endpoint. MSAL
+// for Go makes its device-code URL by replacing each "token" in that URL, so a name
+// that contains the word would send it elsewhere.
+func checkNoToken(field, name string) error {
+	if strings.Contains(fold(name), "token") {
+		return &RuleError{
+			Field: field,
+			What:  fmt.Sprintf("%s %q contains the word \"token\", which clients rewrite in the URLs they call.", field, clip(name)),
+			Fix:   "Choose a name without that word.",
+		}
+	}
+	return nil
+}
+
+func validHost(host string) bool {
+	if len(host) > 253 || !strings.Contains(host, ".") {
+		return false
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if !validLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+func validLabel(label string) bool {
+	if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+		return false
+	}
+	return !strings.ContainsFunc(label, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
+	})
+}
+
+// clip shortens a value for a message.
+func clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+func taken(field, what, fix string) error {
+	return &RuleError{Field: field, What: what, Fix: fix, Cause: ErrDuplicate}
+}
+
+func missing(what, fix string) error {
+	return &RuleError{What: what, Fix: fix, Cause: ErrNotFound}
+}

@@ -1,0 +1,280 @@
+package directory
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"hash"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// What CheckSecret answers besides success.
+var (
+	ErrWrongSecret   = errors.New("no secret of the application matches")
+	ErrExpiredSecret = errors.New("the matching secret has expired")
+)
+
+const (
+	secretPrefix = "rc_" // of generated secrets: known to scanners, and never a leading hyphen
+	maxSecret    = 4096  // bytes; a longer one is wrong without a further look
+	maxSecrets   = 50    // in one application
+	maxImported  = 10    // among them: each costs a slow hash on a cold or wrong check
+
+	// OWASP's minimum for argon2id, with one thread: 19 MiB, two passes.
+	argonTime    = 2
+	argonMemory  = 19 * 1024
+	argonThreads = 1
+	digestSize   = 32
+	saltSize     = 16
+
+	proofCacheBytes = 1 << 20 // positive answers about imported secrets
+)
+
+// secrets makes and checks the digests of client secrets.
+type secrets struct {
+	macs   sync.Pool     // of hash.Hash keyed with Config.SecretKey
+	gate   chan struct{} // slow hashes that may run at a time: each takes 19 MiB and a core
+	proofs *cache        // slow hashes that matched, by keyed digests only
+}
+
+func newSecrets(key []byte) *secrets {
+	key = bytes.Clone(key)
+	s := &secrets{gate: make(chan struct{}, 2), proofs: newCache(proofCacheBytes)}
+	s.macs.New = func() any { return hmac.New(sha256.New, key) }
+	return s
+}
+
+// digest is the keyed digest of a generated secret.
+func (s *secrets) digest(secret string) (sum [digestSize]byte) {
+	mac := s.macs.Get().(hash.Hash)
+	mac.Reset()
+	_, _ = mac.Write([]byte(secret)) // a hash never fails
+	mac.Sum(sum[:0])
+	s.macs.Put(mac)
+	return sum
+}
+
+// slowDigest is the argon2id digest of a chosen secret. It waits for its turn.
+func (s *secrets) slowDigest(ctx context.Context, secret string, salt []byte) ([]byte, error) {
+	select {
+	case s.gate <- struct{}{}:
+		defer func() { <-s.gate }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return argon2.IDKey([]byte(secret), salt, argonTime, argonMemory, argonThreads, digestSize), nil
+}
+
+// seal fills in the digest of a chosen secret.
+func (s *secrets) seal(ctx context.Context, secret *Secret, value string) (err error) {
+	secret.Scheme = SchemeArgon2id
+	secret.Salt = make([]byte, saltSize)
+	rand.Read(secret.Salt) // never fails
+	secret.Digest, err = s.slowDigest(ctx, value, secret.Salt)
+	return err
+}
+
+// known reports whether the presented text is the secret, as far as a keyed digest
+// tells: always for a generated secret, and for a chosen one that matched before. A
+// proof is found by the digest of what was presented together with the stored one, so
+// it is of no use for any other secret.
+func (s *secrets) known(secret *Secret, keyed *[digestSize]byte) bool {
+	switch secret.Scheme {
+	case SchemeHMAC:
+		return hmac.Equal(secret.Digest, keyed[:])
+	case SchemeArgon2id:
+		return s.proofs.get(proofKey(secret, keyed)) != nil
+	default:
+		return false
+	}
+}
+
+// proves reports whether the presented text is the chosen secret, the slow way, and
+// remembers it if so.
+func (s *secrets) proves(ctx context.Context, secret *Secret, presented string, keyed *[digestSize]byte) (bool, error) {
+	if secret.Scheme != SchemeArgon2id {
+		return false, nil
+	}
+	digest, err := s.slowDigest(ctx, presented, secret.Salt)
+	if err != nil || !hmac.Equal(secret.Digest, digest) {
+		return false, err
+	}
+	proof := proofKey(secret, keyed)
+	s.proofs.add(proof, &cached{bytes: 3 * digestSize}, s.proofs.epoch(proof))
+	return true, nil
+}
+
+// is reports whether the text is the secret, whether or not that has expired.
+func (s *secrets) is(ctx context.Context, secret *Secret, text string) (bool, error) {
+	keyed := s.digest(text)
+	if s.known(secret, &keyed) {
+		return true, nil
+	}
+	return s.proves(ctx, secret, text, &keyed)
+}
+
+func proofKey(secret *Secret, keyed *[digestSize]byte) cacheKey {
+	return cacheKey{tenant: string(secret.Digest), kind: string(secret.Salt), key: string(keyed[:])}
+}
+
+// check finds the secret that the presented text matches at a time: first among those
+// that cost next to nothing, so that a warm check never waits behind a slow hash.
+func (s *secrets) check(ctx context.Context, all []Secret, presented string, now time.Time) (*Secret, error) {
+	keyed, expired := s.digest(presented), false
+	for i := range all {
+		if s.known(&all[i], &keyed) {
+			if !all[i].expired(now) {
+				return &all[i], nil
+			}
+			expired = true
+		}
+	}
+	for i := range all {
+		matches, err := s.proves(ctx, &all[i], presented, &keyed)
+		if err != nil {
+			return nil, err
+		}
+		if matches && !all[i].expired(now) {
+			return &all[i], nil
+		}
+		expired = expired || matches
+	}
+	if expired {
+		return nil, ErrExpiredSecret
+	}
+	return nil, ErrWrongSecret
+}
+
+// CheckSecret returns the application's secret that the presented text matches.
+// ErrWrongSecret means that none does, ErrExpiredSecret that only expired ones do.
+// Generated secrets cost one HMAC; imported ones a slow hash behind a gate, then a
+// keyed positive cache.
+func (d *Directory) CheckSecret(ctx context.Context, app *Application, presented string) (*Secret, error) {
+	if app == nil || presented == "" || len(presented) > maxSecret {
+		return nil, ErrWrongSecret
+	}
+	secret, err := d.secrets.check(ctx, app.Secrets, presented, d.cfg.Now())
+	if err == nil || errors.Is(err, ErrWrongSecret) || errors.Is(err, ErrExpiredSecret) {
+		return secret, err
+	}
+	return nil, fmt.Errorf("check a secret of %s: %w", app.AppID, err)
+}
+
+func (s *Secret) expired(now time.Time) bool { return !s.Expires.IsZero() && !now.Before(s.Expires) }
+
+// AddSecret makes a secret of 256 random bits for the application and returns it
+// together with its value, which is kept nowhere. A zero expiry means never.
+func (e *Editor) AddSecret(tenant TenantID, app ObjectID, name string, expires time.Time) (secret Secret, value string, err error) {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails
+	value = secretPrefix + base64.RawURLEncoding.EncodeToString(random)
+	digest := e.d.secrets.digest(value)
+	secret = Secret{Name: name, Hint: value[len(secretPrefix):][:3], Scheme: SchemeHMAC, Digest: digest[:], Expires: expires}
+	err = e.changeApplication(tenant, app, func(a *Application) (string, error) {
+		if err := e.admitSecret(a, &secret); err != nil {
+			return "", err
+		}
+		a.Secrets = append(a.Secrets[:len(a.Secrets):len(a.Secrets)], secret)
+		return "secret added: " + secret.Name, nil
+	})
+	if err != nil {
+		return Secret{}, "", err
+	}
+	return secret, value, nil
+}
+
+// ImportSecret gives the application a secret that was chosen elsewhere. Importing one
+// that the application has already, with that name and expiry, changes nothing and
+// returns it.
+func (e *Editor) ImportSecret(tenant TenantID, app ObjectID, name, value string, expires time.Time) (Secret, error) {
+	if value == "" || len(value) > maxSecret {
+		return Secret{}, &RuleError{Field: "value", What: "The secret is empty or too long.", Fix: fmt.Sprintf("Give it 1 to %d bytes.", maxSecret)}
+	}
+	var secret Secret
+	err := e.changeApplication(tenant, app, func(a *Application) (string, error) {
+		present, err := e.imported(a, name, value, expires)
+		if err != nil {
+			return "", err
+		}
+		if present != nil {
+			secret = *present
+			return "", nil
+		}
+		secret = Secret{Name: name, Hint: hint(value), Expires: expires}
+		if err := e.admitImported(a, &secret, value); err != nil {
+			return "", err
+		}
+		a.Secrets = append(a.Secrets[:len(a.Secrets):len(a.Secrets)], secret)
+		return "secret imported: " + secret.Name, nil
+	})
+	return secret, err
+}
+
+// imported finds the imported secret with that name, expiry and value.
+func (e *Editor) imported(a *Application, name, value string, expires time.Time) (*Secret, error) {
+	for i := range a.Secrets {
+		s := &a.Secrets[i]
+		if s.Scheme != SchemeArgon2id || s.Name != name || !s.Expires.Equal(stamp(expires)) {
+			continue
+		}
+		matches, err := e.d.secrets.is(e.ctx, s, value)
+		if matches || err != nil {
+			return s, err
+		}
+	}
+	return nil, nil
+}
+
+func (e *Editor) admitImported(a *Application, secret *Secret, value string) error {
+	count := 0
+	for _, s := range a.Secrets {
+		if s.Scheme == SchemeArgon2id {
+			count++
+		}
+	}
+	if count >= maxImported {
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d imported secrets already.", a.Name, count), Fix: "Remove one first, or use a generated secret."}
+	}
+	if err := e.admitSecret(a, secret); err != nil {
+		return err
+	}
+	return e.d.secrets.seal(e.ctx, secret, value)
+}
+
+// admitSecret holds for every new secret and gives it its id and time.
+func (e *Editor) admitSecret(a *Application, secret *Secret) error {
+	if err := checkName("name", secret.Name); err != nil {
+		return err
+	}
+	secret.ID, secret.Created, secret.Expires = newGUID(), e.now, stamp(secret.Expires)
+	if secret.expired(e.now) {
+		return &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", secret.Name), Fix: "Give a time to come, or none for a secret that never expires."}
+	}
+	if len(a.Secrets) >= maxSecrets {
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d secrets already.", a.Name, len(a.Secrets)), Fix: "Remove one first."}
+	}
+	return nil
+}
+
+// hint shows the beginning of a chosen secret, if that gives little of it away.
+func hint(value string) string {
+	const enough = 16
+	if len(value) < enough {
+		return ""
+	}
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, value[:3])
+}

@@ -1,0 +1,213 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// CreateTenant makes a tenant.
+func (e *Editor) CreateTenant(t Tenant) (*Tenant, error) {
+	id, err := givenGUID("id", t.ID)
+	if err != nil {
+		return nil, err
+	}
+	t.ID, t.Enabled, t.Created = id, true, e.now
+	if err := e.checkTenant(&t); err != nil {
+		return nil, err
+	}
+	if err := e.free("", kindTenant, makeKey("id", string(t.ID)), ""); err != nil {
+		return nil, duplicate(err, "id", fmt.Sprintf("There is a tenant %s already.", t.ID), "Leave the id out to have a new one made.")
+	}
+	return &t, e.create(&t, "")
+}
+
+// UpdateTenant changes the name, the domains and whether the tenant is enabled.
+func (e *Editor) UpdateTenant(t Tenant) (*Tenant, error) {
+	old, err := e.tenantRow(t.ID)
+	if err != nil {
+		return nil, err
+	}
+	next := *old.value
+	next.Name, next.Domains, next.Enabled = t.Name, t.Domains, t.Enabled
+	if err := e.checkTenant(&next); err != nil {
+		return nil, err
+	}
+	if err := e.checkDomainsUsed(old.value, &next); err != nil {
+		return nil, err
+	}
+	return &next, update(e, old, &next, tenantDetail(old.value, &next))
+}
+
+// DeleteTenant removes the tenant and everything in it.
+func (e *Editor) DeleteTenant(id TenantID) error {
+	tenant, err := e.tenantRow(id)
+	if err != nil {
+		return err
+	}
+	if err := e.record("delete", tenant.value.target(), ""); err != nil {
+		return err
+	}
+	for kind, space := range map[string]string{
+		kindAssignment: "principal", kindPrincipal: "id", kindApplication: "id", kindUser: "id", kindKeyring: "id",
+	} {
+		if err := e.clear(tenant.value.ID, kind, space); err != nil {
+			return err
+		}
+	}
+	return e.remove(tenant.value, tenant.version)
+}
+
+// clear deletes all objects of a kind, each of which has one key in the space.
+func (e *Editor) clear(tenant TenantID, kind, space string) error {
+	const batch = 1000
+	for {
+		objects, _, err := e.tx.List(e.ctx, string(tenant), kind, space+"/", "", batch)
+		if err != nil {
+			return err
+		}
+		for _, object := range objects {
+			if err := e.tx.Delete(e.ctx, object.Tenant, object.Kind, object.ID, object.Version); err != nil {
+				return err
+			}
+			e.touched = append(e.touched, Change{Tenant: object.Tenant, Kind: object.Kind, ID: object.ID, Keys: object.Keys})
+		}
+		if len(objects) < batch {
+			return nil
+		}
+	}
+}
+
+// Tenant returns the tenant that a GUID, a verified domain or a name names.
+func (e *Editor) Tenant(ref string) (*Tenant, error) {
+	found, err := lookup[Tenant](e, "", kindTenant, tenantKey(ref))
+	if errors.Is(err, ErrNotFound) {
+		return nil, missing(fmt.Sprintf("There is no tenant %q.", clip(ref)), "Name it by id, domain or name.")
+	}
+	return found.value, err
+}
+
+// Tenants returns all tenants, by name.
+func (e *Editor) Tenants() ([]*Tenant, error) {
+	rows, err := list[Tenant](e, "", kindTenant, "name/")
+	return values(rows), err
+}
+
+// tenantKey is the key under which what a caller calls a tenant is found.
+func tenantKey(ref string) string {
+	if id, ok := parseGUID(ref); ok {
+		return makeKey("id", id)
+	}
+	return makeKey("ref", fold(ref))
+}
+
+func (e *Editor) tenantRow(id TenantID) (row[Tenant], error) {
+	found, err := lookup[Tenant](e, "", kindTenant, makeKey("id", fold(string(id))))
+	if errors.Is(err, ErrNotFound) {
+		return found, missing(fmt.Sprintf("There is no tenant with id %q.", clip(string(id))), "Create the tenant first.")
+	}
+	return found, err
+}
+
+// tenantByID remembers what it found: nearly all acts of a transaction are in one tenant.
+func (e *Editor) tenantByID(id TenantID) (*Tenant, error) {
+	if e.tenant != nil && e.tenant.ID == id {
+		return e.tenant, nil
+	}
+	found, err := e.tenantRow(id)
+	if err != nil {
+		return nil, err
+	}
+	e.tenant = found.value
+	return e.tenant, nil
+}
+
+// reservedTenants are the words that stand in the place of a tenant in Entra's URLs.
+var reservedTenants = [...]string{"common", "organizations", "consumers"}
+
+func (e *Editor) checkTenant(t *Tenant) error {
+	e.tenant = nil
+	if err := checkName("name", t.Name); err != nil {
+		return err
+	}
+	if err := checkNotGUID("name", t.Name); err != nil {
+		return err
+	}
+	if err := checkNoToken("name", t.Name); err != nil {
+		return err
+	}
+	if slices.Contains(reservedTenants[:], fold(t.Name)) {
+		return &RuleError{Field: "name", What: fmt.Sprintf("The tenant name %q has a meaning of its own in sign-in URLs.", t.Name), Fix: "Choose another name."}
+	}
+	if err := e.free("", kindTenant, makeKey("ref", fold(t.Name)), string(t.ID)); err != nil {
+		return duplicate(err, "name", fmt.Sprintf("The tenant name %q is taken by the name or domain of another tenant.", t.Name), "Choose another name.")
+	}
+	return e.checkDomains(t)
+}
+
+func (e *Editor) checkDomains(t *Tenant) error {
+	domains := make([]string, 0, len(t.Domains))
+	for i, domain := range t.Domains {
+		field := fmt.Sprintf("domains[%d]", i)
+		domain = fold(domain)
+		if err := checkHost(field, domain); err != nil {
+			return err
+		}
+		if slices.Contains(domains, domain) {
+			return taken(field, fmt.Sprintf("The domain %q is listed twice.", domain), "List it once.")
+		}
+		if err := e.free("", kindTenant, makeKey("ref", domain), string(t.ID)); err != nil {
+			return duplicate(err, field, fmt.Sprintf("The domain %q belongs to another tenant.", domain), "Remove it there first, or choose another.")
+		}
+		domains = append(domains, domain)
+	}
+	if len(domains) == 0 {
+		domains = nil
+	}
+	t.Domains = domains
+	return nil
+}
+
+// checkDomainsUsed refuses to take away a domain that users sign in with.
+func (e *Editor) checkDomainsUsed(old, next *Tenant) error {
+	for _, domain := range old.Domains {
+		if slices.Contains(next.Domains, domain) {
+			continue
+		}
+		users, err := e.Users(old.ID)
+		if err != nil {
+			return err
+		}
+		for _, user := range users {
+			if userDomain(user.PrincipalName) == domain {
+				return &RuleError{Field: "domains", What: fmt.Sprintf("The domain %q is in use by the user %s.", domain, user.PrincipalName), Fix: "Delete or rename its users first."}
+			}
+		}
+	}
+	return nil
+}
+
+func tenantDetail(old, next *Tenant) string {
+	var d detail
+	d.changed("name", old.Name, next.Name)
+	d.changed("enabled", old.Enabled, next.Enabled)
+	d.lists("domains", old.Domains, next.Domains)
+	return d.String()
+}
+
+func (t *Tenant) target() target {
+	return target{kind: kindTenant, tenant: t.ID, id: string(t.ID), name: t.Name}
+}
+
+// free returns ErrDuplicate when an object other than the one with that id has the key.
+func (e *Editor) free(tenant TenantID, kind, key, id string) error {
+	switch object, err := e.tx.Lookup(e.ctx, string(tenant), kind, key); {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case object.ID != id:
+		return fmt.Errorf("%s %s: %w", kind, key, ErrDuplicate)
+	}
+	return nil
+}
