@@ -62,7 +62,17 @@ func diagnose(name, host string, err error) error {
 		body, _ := runtime.Payload(failed.RawResponse) // without a body the status has to do
 		return refused(name, host, failed.RawResponse, body, err)
 	}
-	return &Error{Credential: name, Reason: sentence(err.Error()), Next: networkAdvice(host, err), Err: err}
+	return &Error{Credential: name, Reason: sentence(plain(err)), Next: networkAdvice(host, err), Err: err}
+}
+
+// plain is the text of an error without what Azure.Identity puts around it: the name of
+// its type and a link.
+func plain(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "To troubleshoot, visit")
+	if kind, rest, found := strings.Cut(text, ": "); found && strings.HasSuffix(kind, "Credential") {
+		return rest
+	}
+	return text
 }
 
 // refused makes an Error of an authority's answer (RFC 6749 section 5.2).
@@ -135,21 +145,23 @@ func statusAdvice(host string, e *Error) string {
 	return ""
 }
 
-// networkAdvice is the next step when there was no answer.
+// networkAdvice is the next step when there was no answer. Azure.Identity passes on the
+// text of such errors but not the errors, so the text has to do as well.
 func networkAdvice(host string, err error) string {
+	text := err.Error()
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return ""
-	case errors.As(err, &unknown):
+	case errors.As(err, &unknown), strings.Contains(text, "signed by unknown authority"), strings.Contains(text, "certificate is not trusted"):
 		return fmt.Sprintf("trust the authority's certificate: set %s (or Options.CABundle) to a PEM file of the CA that issued it.", envCABundle)
-	case errors.As(err, &name):
+	case errors.As(err, &name), strings.Contains(text, "x509: certificate is valid for"):
 		return "use a host name that the authority's certificate is made for."
-	case errors.As(err, &dns), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.As(err, &dns), errors.Is(err, syscall.ECONNREFUSED), strings.Contains(text, "connection refused"), strings.Contains(text, "no such host"):
 		return fmt.Sprintf("check that the authority runs at %s, or set %s.", firstOf(host, "its endpoint"), envAuthorityHost)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "deadline exceeded"):
 		return fmt.Sprintf("check that %s can be reached from here.", firstOf(host, "the endpoint"))
 	}
 	return ""

@@ -52,11 +52,12 @@ func lexKey(text string) (key, rest string, err error) {
 			if key == "" {
 				return "", "", errors.New("has no key before the equals sign")
 			}
+			if strings.ContainsFunc(key, unicode.IsControl) {
+				return "", "", errors.New("has a control character in its key")
+			}
 			return key, text[i+1:], nil
 		case c == ';':
 			return "", "", errors.New("is not of the form Key=Value; a value with a semicolon must stand in double quotes")
-		case c < ' ' || c == 0x7f:
-			return "", "", errors.New("has a control character in its key")
 		default:
 			b.WriteByte(c)
 		}

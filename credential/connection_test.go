@@ -1,0 +1,289 @@
+package credential
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+const connectionApp = "RunAs=App;AppId=" + testClient + ";TenantId=" + testTenant + ";"
+
+func TestParseSecret(t *testing.T) {
+	a := startAuthority(t)
+	quoted := `"` + strings.ReplaceAll(testSecret, `"`, `""`) + `"`
+	for name, text := range map[string]string{
+		"plain":       connectionApp + "AppKey=" + quoted,
+		"any case":    "runas=APP;APPID=" + testClient + ";tenantid=" + testTenant + ";appkey=" + quoted,
+		"white space": " ; RunAs = App ;\n AppId\t= " + testClient + "; TenantId =" + testTenant + ";; AppKey = " + quoted + " ; \x00\x00",
+		"any order":   "AppKey=" + quoted + ";TenantId=" + testTenant + ";AppId=" + testClient + ";RunAs=App",
+	} {
+		t.Run(name, func(t *testing.T) {
+			cred, err := Parse(text, a.options(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := len(a.seen())
+			if _, err := cred.GetToken(t.Context(), scoped(testScope)); err != nil {
+				t.Fatal(err)
+			}
+			if got := a.seen()[before].form.Get("client_secret"); got != testSecret {
+				t.Errorf("the secret arrived as %q", got)
+			}
+		})
+	}
+}
+
+func TestParseCertificate(t *testing.T) {
+	a := startAuthority(t)
+	dir := t.TempDir()
+	now := time.Now()
+	expired := newCertificate(t, "orders-client", now.Add(-48*time.Hour))
+	older := newCertificate(t, "orders-client", now.Add(-2*time.Hour))
+	newer := newCertificate(t, "orders-client", now.Add(-time.Hour))
+	for name, content := range map[string][]byte{
+		"expired.pem": pemOf(t, expired), "older.PEM": pemOf(t, older), "newer.pem": pemOf(t, newer),
+		"public-only.pem": certificatePEM(newer.Chain[0]), "notes.txt": []byte("no certificate"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digest := thumbprint(older.Chain[0])
+	for name, text := range map[string]string{
+		"thumbprint":            fmt.Sprintf("CertificateThumbprint=%x;CertificateStoreLocation=CurrentUser", digest),
+		"thumbprint as copied":  fmt.Sprintf("CertificateThumbprint='\u200e% X';CertificateStoreLocation=localmachine", digest),
+		"thumbprint wins":       fmt.Sprintf("CertificateThumbprint=%x;CertificateSubjectName=CN=other;CertificateStoreLocation=CurrentUser", digest),
+		"distinguished name":    "CertificateSubjectName=CN=orders-client;CertificateStoreLocation=CurrentUser",
+		"common name":           "CertificateSubjectName=Orders-Client;CertificateStoreLocation=LocalMachine",
+		"file":                  "CertificateFile=" + filepath.Join(dir, "newer.pem"),
+		"file with a semicolon": `CertificateFile="` + writeFile(t, "a;b.pem", pemOf(t, newer)) + `"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := a.options(t)
+			opts.CertificateDir = dir
+			cred, err := Parse(connectionApp+text, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := len(a.seen())
+			if _, err := cred.GetToken(t.Context(), scoped(testScope)); err != nil {
+				t.Fatal(err)
+			}
+			want := newer
+			if strings.HasPrefix(name, "thumbprint") {
+				want = older
+			}
+			var header struct {
+				Thumbprint string   `json:"x5t#S256"`
+				Chain      []string `json:"x5c"`
+			}
+			decode(t, strings.Split(a.seen()[before].form.Get("client_assertion"), ".")[0], &header)
+			digest := sha256.Sum256(want.Chain[0].Raw)
+			if header.Thumbprint != base64.StdEncoding.EncodeToString(digest[:]) {
+				t.Error("signed with another certificate")
+			}
+			if withChain := !strings.HasPrefix(name, "file"); (len(header.Chain) > 0) != withChain {
+				t.Errorf("chain of %d sent, want one: %t", len(header.Chain), withChain)
+			}
+		})
+	}
+}
+
+func TestParseErrorsNameThePart(t *testing.T) {
+	startAuthority(t)
+	thumb := strings.Repeat("ab", 20)
+	for _, tt := range []struct{ name, text, want string }{
+		{"empty", "", "it is empty"},
+		{"blank", " ; ;\n", "it is empty"},
+		{"no RunAs", "AppId=a", "RunAs is missing"},
+		{"unknown RunAs", "RunAs=Canary", "value of RunAs is not known"},
+		{"forgotten semicolon", "RunAs=App AppKey=canary", "value of RunAs is not known"},
+		{"no equals sign", "RunAs=App;AppId", "part 2 is not of the form"},
+		{"no key", "RunAs=App;=canary", "part 2 has no key"},
+		{"unknown key", "RunAs=App;AppKy=canary", `part 2 has the unknown key "AppKy"`},
+		{"a value gone astray", "RunAs=App;canary-value with blanks=x", "part 2 has no known key"},
+		{"twice", "RunAs=App;AppId=canary;APPID=canary", "AppId is given twice"},
+		{"empty value", "RunAs=App;AppId=;TenantId=t", "AppId is empty"},
+		{"empty quoted value", `RunAs=App;AppId="";TenantId=t`, "AppId is empty"},
+		{"open quote", `RunAs="App`, `closing "`},
+		{"text after quote", `RunAs="App"canary`, "part 1 goes on after the closing"},
+		{"control character in value", "RunAs=App;AppKey=can\x01ary", "part 2 has a control character"},
+		{"control character in key", "RunAs=App;App\x01Key=canary", "part 2 has a control character"},
+		{"secret with a bare semicolon", connectionApp + "AppKey=x;canary", "part 5 is not of the form"},
+		{"secret with a semicolon and an equals sign", connectionApp + "AppKey=x;canary=y", "belongs to the value of AppKey"},
+		{"no AppId", "RunAs=App;TenantId=t;AppKey=canary", "AppId is missing"},
+		{"no TenantId", "RunAs=App;AppId=a;AppKey=canary", "TenantId is missing"},
+		{"nothing that proves", "RunAs=App;AppId=a;TenantId=t", "one of AppKey, CertificateThumbprint"},
+		{"secret and file", connectionApp + "AppKey=canary;CertificateFile=canary", "AppKey has no effect together with CertificateFile"},
+		{"secret and store", connectionApp + "AppKey=canary;CertificateThumbprint=" + thumb + ";CertificateStoreLocation=CurrentUser", "AppKey has no effect"},
+		{"thumbprint without location", connectionApp + "CertificateThumbprint=" + thumb, "CertificateStoreLocation is missing"},
+		{"location alone", connectionApp + "CertificateStoreLocation=CurrentUser", "CertificateThumbprint or CertificateSubjectName must be present"},
+		{"unknown location", connectionApp + "CertificateThumbprint=" + thumb + ";CertificateStoreLocation=canary", "value of CertificateStoreLocation is not known"},
+		{"bad thumbprint", connectionApp + "CertificateThumbprint=canary;CertificateStoreLocation=CurrentUser", "CertificateThumbprint must be the SHA-1"},
+		{"no store", connectionApp + "CertificateThumbprint=" + thumb + ";CertificateStoreLocation=CurrentUser", "ROLECALL_CERTIFICATES"},
+		{"no such file", connectionApp + "CertificateFile=/canary", "CertificateFile: no such file"},
+		{"password alone", connectionApp + "CertificatePassword=canary", "CertificateFile is missing"},
+		{"key vault", "RunAs=App;AppId=a;KeyVaultCertificateSecretIdentifier=https://v/secrets/s", "not supported"},
+		{"no managed identity", "RunAs=App", "IDENTITY_ENDPOINT"},
+		{"no user-assigned identity", "RunAs=App;AppId=a", "IDENTITY_ENDPOINT"},
+		{"bad time-out", "RunAs=App;MsiRetryTimeout=-1", "whole number of seconds"},
+		{"no tool", "RunAs=Developer", "DeveloperTool is missing"},
+		{"unknown tool", "RunAs=Developer;DeveloperTool=canary", "value of DeveloperTool is not known"},
+		{"Visual Studio", "RunAs=Developer;DeveloperTool=VisualStudio", "Windows only"},
+		{"tool with a key", "RunAs=Developer;DeveloperTool=AzureCli;AppKey=canary", "AppKey has no effect"},
+		{"current user", "RunAs=CurrentUser", ".NET Framework only"},
+		{"too long", "RunAs=App;AppKey=" + strings.Repeat("x", maxConnection), "plausible"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse(tt.text, nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), "\n") {
+				t.Errorf("repeats a value or is longer than a line: %v", err)
+			}
+		})
+	}
+}
+
+func TestParseDeveloper(t *testing.T) {
+	startAuthority(t)
+	if _, err := Parse("RunAs=Developer;DeveloperTool=azurecli", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestParseManagedIdentity(t *testing.T) {
+	startAuthority(t)
+	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1") // nothing may go there
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Identity-Header") != "header-secret" || r.URL.Query().Get("resource") != "api://orders" {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"statusCode":400,"message":"Not for you."}`)
+			return
+		}
+		fmt.Fprintf(w, `{"access_token":"mi-%s","token_type":"Bearer","resource":"api://orders","expires_in":"3600","expires_on":"%d"}`,
+			r.URL.Query().Get("client_id"), time.Now().Unix()+3600)
+	}))
+	defer endpoint.Close()
+	t.Setenv("IDENTITY_ENDPOINT", endpoint.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", "header-secret")
+	for text, want := range map[string]string{
+		"RunAs=App":                           "mi-",
+		"RunAs=App;AppId=a;MsiRetryTimeout=5": "mi-a",
+	} {
+		cred, err := Parse(text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := cred.GetToken(t.Context(), scoped(testScope))
+		if err != nil || token.Token != want {
+			t.Errorf("%s: got %q, %v", text, token.Token, err)
+		}
+	}
+	t.Setenv("IDENTITY_HEADER", "wrong")
+	cred, err := Parse("RunAs=App;AppId=b", nil) // MSAL keeps the other tokens for the whole process
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cred.GetToken(t.Context(), scoped(testScope)); err == nil || !strings.Contains(err.Error(), "Not for you.") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestManagedIdentityIsNeverProbed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  []string
+		want bool
+	}{
+		"nothing":            {nil, false},
+		"endpoint alone":     {[]string{"IDENTITY_ENDPOINT"}, false},
+		"header alone":       {[]string{"IDENTITY_HEADER"}, false},
+		"App Service":        {[]string{"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}, true},
+		"Arc":                {[]string{"IDENTITY_ENDPOINT", "IMDS_ENDPOINT"}, true},
+		"Cloud Shell":        {[]string{"MSI_ENDPOINT"}, true},
+		"metadata host only": {[]string{"AZURE_POD_IDENTITY_AUTHORITY_HOST"}, false},
+	} {
+		env := func(key string) string {
+			if slices.Contains(tt.env, key) {
+				return "x"
+			}
+			return ""
+		}
+		if got := managedIdentityNamed(env); got != tt.want {
+			t.Errorf("%s: got %t", name, got)
+		}
+	}
+}
+
+// formatConnection is the inverse of lexConnection, in the quoting that always works.
+func formatConnection(pairs []pair) string {
+	var b strings.Builder
+	for _, p := range pairs {
+		fmt.Fprintf(&b, `%s="%s";`, strings.ReplaceAll(p.key, "=", "=="), strings.ReplaceAll(p.value, `"`, `""`))
+	}
+	return b.String()
+}
+
+func TestConnectionRoundTrip(t *testing.T) {
+	key := rapid.StringMatching(`[A-Za-z]([A-Za-z =.-]{0,20}[A-Za-z.-])?`)
+	rapid.Check(t, func(t *rapid.T) {
+		pairs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) pair {
+			return pair{key: key.Draw(t, "key"), value: rapid.String().Draw(t, "value")}
+		}), 0, 8).Draw(t, "pairs")
+		got, err := lexConnection(formatConnection(pairs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, pairs) {
+			t.Fatalf("got %q, want %q", got, pairs)
+		}
+	})
+}
+
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		connectionApp + "AppKey=canary-secret", connectionApp + `AppKey="a;""b"`, connectionApp + "AppKey='it''s'",
+		"RunAs=App", "RunAs=Developer;DeveloperTool=AzureCli", "RunAs=CurrentUser", connectionApp + "CertificateFile=x",
+		connectionApp + "CertificateThumbprint=00;CertificateStoreLocation=CurrentUser", "a==b=c", ";;;", "RunAs", "\x00",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		pairs, err := lexConnection(text)
+		if err == nil {
+			again, err := lexConnection(formatConnection(pairs))
+			if err != nil || !slices.Equal(again, pairs) {
+				t.Errorf("%q reads as %q, and formatted as %q (%v)", text, pairs, again, err)
+			}
+		}
+		for _, p := range pairs { // no file of this machine is of interest here
+			if key := knownKey(p.key); key == keyFile || key == keyStoreLocation {
+				return
+			}
+		}
+		cred, err := Parse(text, &Options{AuthorityHost: "https://localhost:8443"})
+		if (cred == nil) == (err == nil) {
+			t.Errorf("got credential %v and error %v", cred, err)
+		}
+		if err == nil {
+			return
+		}
+		for _, p := range pairs {
+			if secret := p.value; len(secret) > 12 && strings.EqualFold(p.key, keyAppKey) &&
+				strings.Contains(err.Error(), secret) {
+				t.Errorf("%q: the error repeats a secret: %v", text, err)
+			}
+		}
+	})
+}
