@@ -1,0 +1,207 @@
+package guard
+
+import (
+	"strings"
+	"time"
+)
+
+// expiry demands a time after which the token is worth nothing.
+func (in *inspection) expiry() *refusal {
+	v, _ := in.token.Claims.Get("exp")
+	exp, ok := v.Integer()
+	if !ok || exp == 0 {
+		return fail(ExpInvalid, "", "exp is %s, not a positive integer", shown(v))
+	}
+	in.exp = exp
+	if in.now >= exp+in.skew() {
+		return fail(TokenExpired, "Get a new token: a client that caches tokens must renew them before they expire.",
+			"it expired at %s, it is %s", clock(exp), clock(in.now))
+	}
+	return nil
+}
+
+// start looks at nbf and iat.
+func (in *inspection) start() *refusal {
+	for _, name := range []string{"nbf", "iat"} {
+		v, present := in.token.Claims.Get(name)
+		if !present {
+			continue
+		}
+		reason := TokenNotYetValid
+		if name == "iat" {
+			reason = IatInFuture
+		}
+		at, ok := v.Integer()
+		if !ok {
+			return fail(ClaimsInvalid, "", "%s is %s, not an integer", name, shown(v))
+		}
+		if at > in.now+in.skew() {
+			return fail(reason, "Set the clocks of the authority and of this machine.", "%s is %s, it is %s", name, clock(at), clock(in.now))
+		}
+		if name == "nbf" && at > in.exp {
+			return fail(reason, "", "nbf lies after exp")
+		}
+		if name == "iat" {
+			in.iat = at
+		}
+	}
+	return nil
+}
+
+func (in *inspection) lifetime() *refusal {
+	from := in.iat
+	if from == 0 {
+		from = in.now
+	}
+	if life, most := in.exp-from, int64(in.guard.cfg.MaxLifetime/time.Second); life > most {
+		return fail(LifetimeTooLong, "Shorten the lifetime at the authority, or raise MaxLifetime.", "it lives %d s, %d s are allowed", life, most)
+	}
+	return nil
+}
+
+func (in *inspection) skew() int64 { return int64(in.guard.cfg.Skew / time.Second) }
+
+// audience demands that the token was issued for this API.
+func (in *inspection) audience() *refusal {
+	v, _ := in.token.Claims.Get("aud")
+	values, ok := v.Strings()
+	if single, isString := v.String(); isString {
+		values, ok = []string{single}, true
+	}
+	if ok {
+		for _, audience := range values {
+			if in.guard.audience[audience] {
+				return nil
+			}
+		}
+	}
+	return fail(AudienceMismatch, in.audienceFix(values), "aud is %s; this API is %s", shown(v), strings.Join(in.guard.cfg.Audience, ", "))
+}
+
+// audienceFix tells the usual mistakes apart: the wrong resource was asked
+// for, or the API knows itself by its other name only.
+func (in *inspection) audienceFix(values []string) string {
+	version, _ := in.token.Claims.Get("ver")
+	ver, _ := version.String()
+	for _, audience := range values {
+		switch isURI := strings.Contains(audience, "://"); {
+		case isURI && ver == "2.0":
+			return "A v2.0 token carries the API's application id as aud, never a URI such as this: list the URI in Audience if your authority does otherwise."
+		case isURI && in.namesSame(strings.TrimPrefix(audience, "api://")):
+			return "The token names this API by its URI: list it in Audience beside the application id."
+		case !isURI && in.namesSame("api://"+audience):
+			return "The token names this API by its application id: list it in Audience beside the URI."
+		}
+	}
+	return "Ask for a token for this API: its identifier URI or application id followed by /.default as scope."
+}
+
+func (in *inspection) namesSame(audience string) bool { return in.guard.audience[audience] }
+
+// version demands that ver and the form of the issuer agree.
+func (in *inspection) version() *refusal {
+	v, _ := in.token.Claims.Get("ver")
+	if !isString(v, in.issuer.version) {
+		return fail(IssuerVersionMismatch, "", "ver is %s, but the issuer issues version %s", shown(v), in.issuer.version)
+	}
+	in.caller.Version = in.issuer.version
+	return nil
+}
+
+// tenantOf demands that tid is the tenant of the issuer, and one allowed.
+func (in *inspection) tenantOf() *refusal {
+	v, _ := in.token.Claims.Get("tid")
+	if tid, ok := v.String(); !ok || !isGUID(tid) || tid != in.tenant {
+		return fail(TenantMismatch, "", "tid is %s, but the issuer is that of tenant %s", shown(v), in.tenant)
+	}
+	if !listed(in.guard.cfg.Tenants, in.tenant) {
+		return fail(TenantNotAllowed, "Add the tenant to Tenants if its applications shall call this API.", "the tenant %s is not on the list", in.tenant)
+	}
+	in.caller.TenantID, in.caller.Issuer = in.tenant, in.iss
+	return nil
+}
+
+// accessToken tells an access token from an ID token, which may have the same
+// audience when a web application and its API share a registration.
+func (in *inspection) accessToken() *refusal {
+	var ids []string
+	for _, name := range []string{"appid", "azp"} {
+		v, present := in.token.Claims.Get(name)
+		if !present {
+			continue
+		}
+		id, ok := v.String()
+		if !ok || id == "" {
+			return fail(ClaimsInvalid, "", "%s is %s, not an application id", name, shown(v))
+		}
+		ids = append(ids, id)
+	}
+	switch {
+	case len(ids) == 0:
+		return fail(NotAccessToken, "Send the access token, not the ID token.", "neither appid nor azp names a client")
+	case len(ids) == 2 && ids[0] != ids[1]:
+		return fail(ClaimsInvalid, "", "appid and azp name different clients")
+	}
+	if _, present := in.token.Claims.Get("nonce"); present {
+		return fail(NotAccessToken, "Send the access token, not the ID token.", "it has a nonce, as ID tokens have")
+	}
+	in.caller.ClientID = ids[0]
+	return nil
+}
+
+// callerOf reads who calls and what they may, and refuses contradictions.
+func (in *inspection) callerOf() *refusal {
+	c := &in.caller
+	var scp, scope, uti, jti string
+	for _, claim := range []struct {
+		name     string
+		value    *string
+		required bool
+	}{
+		{"oid", &c.ObjectID, true}, {"sub", &c.Subject, true},
+		{"idtyp", &in.idtyp, false}, {"scp", &scp, false}, {"scope", &scope, false},
+		{"uti", &uti, false}, {"jti", &jti, false},
+	} {
+		v, present := in.token.Claims.Get(claim.name)
+		if !present && !claim.required {
+			continue
+		}
+		text, ok := v.String()
+		if !ok || text == "" && (claim.required || claim.name == "idtyp") {
+			return fail(ClaimsInvalid, "", "%s is %s, not the string it must be", claim.name, shown(v))
+		}
+		*claim.value = text
+	}
+	if v, present := in.token.Claims.Get("roles"); present {
+		roles, ok := v.Strings()
+		if !ok {
+			return fail(ClaimsInvalid, "", "roles is %s, not an array of strings", shown(v))
+		}
+		c.Roles = roles
+	}
+	c.Scopes = strings.Fields(scp + " " + scope)
+	in.scoped = len(c.Scopes) > 0
+	if in.idtyp == "app" && in.scoped {
+		return fail(ClaimsInvalid, "", "idtyp says application, but the token has a scope, as only users' tokens have")
+	}
+	if c.TokenID = uti; uti == "" {
+		c.TokenID = jti
+	}
+	c.Kind = kindOf(in.idtyp, in.scoped, c.ObjectID, c.Subject)
+	c.Expires = time.Unix(in.exp, 0)
+	if in.iat != 0 {
+		c.IssuedAt = time.Unix(in.iat, 0)
+	}
+	return nil
+}
+
+// binding refuses a token that only the holder of a key may use: no proof of
+// possession can be checked here, and without it the token is stolen goods.
+func (in *inspection) binding() *refusal {
+	if _, present := in.token.Claims.Get("cnf"); present {
+		return fail(BindingMissing, "Ask for a token without proof of possession.", "cnf binds the token to a key, and proofs are not supported")
+	}
+	return nil
+}
+
+func clock(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }

@@ -1,0 +1,229 @@
+package guard
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// Config describes an API to its guard. Authority (or Issuers) and Audience
+// are required; every other zero field means what is sensible.
+type Config struct {
+	// Authority is the tenant at its authority, such as
+	// https://login.microsoftonline.com/<tenant id> or
+	// https://localhost:8443/<tenant id>. Tokens of both of its issuers,
+	// v1.0 and v2.0, are accepted. With common or organizations in place of
+	// the tenant id, Tenants must say which tenants are meant.
+	Authority string
+
+	// Issuers are trusted besides those of Authority.
+	Issuers []Issuer
+
+	// Audience lists the values of aud that mean this API, compared exactly:
+	// the application id and each identifier URI. A URI stands for itself
+	// with and without one slash at its end. The list holds for v1.0 and v2.0
+	// tokens alike. Entra puts the URI into v1.0 tokens (the application id
+	// if it was asked for) and always the application id into v2.0 tokens.
+	Audience []string
+
+	Caller     CallerKind // who may call where a rule does not say; empty means CallerApplication
+	Tenants    []string   // tenant ids that may call; empty means those the issuers name
+	Clients    []string   // application ids that may call; empty means any
+	Principals []string   // object ids that may call; empty means any
+
+	Algorithms  []string      // signature algorithms; empty means RS256
+	Skew        time.Duration // how far clocks may differ; zero means a minute
+	MaxLifetime time.Duration // longest life of a token; zero means 29 hours, which a managed identity's needs
+	MaxToken    int           // longest token in bytes, at most 64 KiB; zero means 16 KiB
+	CacheBytes  int           // memory for tokens already verified; zero means 32 MiB, below zero none
+
+	// Revoked is asked on every request about a token that is otherwise good.
+	Revoked func(Caller) bool
+
+	HTTPClient *http.Client // to fetch keys with; nil means one of our own that uses no proxy
+	CABundle   string       // PEM file of the only authorities to trust for fetching; not with HTTPClient
+
+	Realm            string // in challenges; empty means "api"
+	ResourceMetadata string // in challenges: the URL of the metadata of RFC 9728
+	IgnoreCase       bool   // match paths as a server does that ignores case
+
+	OnDecision func(Decision)   // told every decision, for metrics; must be fast
+	Now        func() time.Time // nil means time.Now
+	Log        *slog.Logger     // nil means silence
+}
+
+const (
+	defaultSkew        = time.Minute
+	maxSkew            = 10 * time.Minute
+	defaultMaxLifetime = 29 * time.Hour
+	defaultCacheBytes  = 32 << 20
+	maxTokenSize       = 64 << 10
+)
+
+// withDefaults returns the configuration with every zero field filled in, or
+// everything that is wrong with it.
+func (c Config) withDefaults() (Config, error) {
+	var problems []error
+	check := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if c.Authority == "" && len(c.Issuers) == 0 {
+		check(errors.New("no Authority: name the tenant whose tokens count, such as https://login.microsoftonline.com/<tenant id>"))
+	}
+	check(checkAudience(c.Audience))
+	var err error
+	if c.Caller, err = callerKind(c.Caller, CallerApplication); err != nil {
+		check(err)
+	}
+	for _, list := range []struct {
+		name string
+		ids  *[]string
+	}{{"Tenants", &c.Tenants}, {"Clients", &c.Clients}, {"Principals", &c.Principals}} {
+		*list.ids, err = guids(list.name, *list.ids)
+		check(err)
+	}
+	check(c.algorithmsOrDefault())
+	check(c.boundsOrDefaults())
+	for name, value := range map[string]string{"Realm": c.Realm, "ResourceMetadata": c.ResourceMetadata} {
+		if quotable(value) != value {
+			check(fmt.Errorf("%s %q: use printable ASCII without quotes and backslashes, it stands in a header", name, value))
+		}
+	}
+	if c.Realm == "" {
+		c.Realm = "api"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c, errors.Join(problems...)
+}
+
+func checkAudience(audience []string) error {
+	if len(audience) == 0 {
+		return errors.New("no Audience: list the application id of this API and its identifier URI, such as api://orders")
+	}
+	for _, a := range audience {
+		if a == "" || quotable(a) != a || strings.Contains(a, " ") {
+			return fmt.Errorf("the Audience %q is not an application id or identifier URI, such as api://orders", a)
+		}
+	}
+	return nil
+}
+
+// callerKind returns the kind, or fallback for an empty one.
+func callerKind(kind, fallback CallerKind) (CallerKind, error) {
+	switch kind {
+	case "":
+		return fallback, nil
+	case CallerApplication, CallerUser, CallerAny:
+		return kind, nil
+	default:
+		return kind, fmt.Errorf("the Caller %q is not known: use %q, %q or %q", kind, CallerApplication, CallerUser, CallerAny)
+	}
+}
+
+// guids returns ids in lower case, if all of them are GUIDs.
+func guids(name string, ids []string) ([]string, error) {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		if out[i] = strings.ToLower(id); !isGUID(out[i]) {
+			return ids, fmt.Errorf("%s holds %q, which is not a GUID such as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11", name, id)
+		}
+	}
+	return out, nil
+}
+
+func (c *Config) algorithmsOrDefault() error {
+	if len(c.Algorithms) == 0 {
+		c.Algorithms = []string{"RS256"}
+	}
+	c.Algorithms = slices.Clone(c.Algorithms)
+	for _, alg := range c.Algorithms {
+		if !token.Supported(alg) {
+			return fmt.Errorf("the algorithm %q is not a public-key signature known here: use RS256, PS256, ES256, ES384 or EdDSA", alg)
+		}
+	}
+	return nil
+}
+
+func (c *Config) boundsOrDefaults() error {
+	if c.Skew < 0 || c.Skew > maxSkew {
+		return fmt.Errorf("a Skew of %v: use zero (a minute) up to %v", c.Skew, maxSkew)
+	}
+	if c.MaxLifetime < 0 {
+		return fmt.Errorf("a MaxLifetime of %v: use zero (29 hours) or more", c.MaxLifetime)
+	}
+	if c.MaxToken < 0 || c.MaxToken > maxTokenSize {
+		return fmt.Errorf("a MaxToken of %d: use zero (16 KiB) up to %d", c.MaxToken, maxTokenSize)
+	}
+	if c.Skew == 0 {
+		c.Skew = defaultSkew
+	}
+	if c.MaxLifetime == 0 {
+		c.MaxLifetime = defaultMaxLifetime
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = defaultCacheBytes
+	}
+	return nil
+}
+
+// client returns the HTTP client to fetch keys with.
+func (c *Config) client() (*http.Client, error) {
+	client := &http.Client{}
+	switch {
+	case c.HTTPClient != nil && c.CABundle != "":
+		return nil, errors.New("both HTTPClient and CABundle are set: give the client the bundle, or leave one out")
+	case c.HTTPClient != nil:
+		*client = *c.HTTPClient
+	default:
+		roots, err := caBundle(c.CABundle)
+		if err != nil {
+			return nil, err
+		}
+		client.Transport = &http.Transport{
+			Proxy:                  nil, // keys decide over access: nobody named by an environment variable stands between
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			ForceAttemptHTTP2:      true,
+			DisableKeepAlives:      true, // a fetch or two in half a day
+			MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	client.Jar = nil
+	client.CheckRedirect = sameOrigin
+	if client.Timeout <= 0 || client.Timeout > fetchTimeout {
+		client.Timeout = fetchTimeout
+	}
+	return client, nil
+}
+
+// caBundle reads the certificates of a PEM file, or returns nil, meaning the
+// system's, where there is none.
+func caBundle(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read CABundle: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the CABundle %s holds no certificate in PEM form", path)
+	}
+	return pool, nil
+}

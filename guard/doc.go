@@ -1,0 +1,20 @@
+// Package guard decides who may call an API: applications that carry the
+// right app role in an access token of Microsoft Entra ID or of Rolecall.
+//
+// It owns the whole way from the Authorization header to a verdict: reading
+// the token strictly, finding the key of its issuer, checking signature,
+// times, audience, tenant and kind of caller, comparing roles, and answering
+// a refusal so that the client learns what to do and a stranger learns
+// nothing. What no rule allows is refused, and so is whatever cannot be
+// checked at the moment.
+//
+// It refuses to own sessions, sign-in pages and databases. It keeps only the
+// public keys of the issuers and a bounded memory of tokens whose signature
+// it has already seen; whether a caller may do something is decided again for
+// every request.
+//
+// Start at [New] and [Guard.Require]. With several routes, [Guard.Handler]
+// takes a list of [Rule] and denies every path that none of them names. The
+// protected handler learns who calls from [CallerFrom]. [Guard.Check] is the
+// same verdict without HTTP, and [Guard.Explain] tells how it came about.
+package guard

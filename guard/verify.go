@@ -1,0 +1,258 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// An inspection is one token on its way through the checks. A check may rely
+// on what those before it have found.
+type inspection struct {
+	guard *Guard
+	ctx   context.Context //nolint:containedctx // lives as long as one call
+	raw   string
+	now   int64
+
+	token      *token.Token
+	alg, kid   string
+	iss        string
+	issuer     *issuer
+	tenant     string // the one that iss names
+	keys       []token.Key
+	key        token.Key
+	generation uint64
+	exp, iat   int64 // iat is zero if the token has none
+	idtyp      string
+	scoped     bool // whether the token has a scope
+	caller     Caller
+}
+
+// A refusal says why a check was not passed. Only the reason reaches the
+// caller; detail and fix are for [Guard.Explain] and may quote the token.
+type refusal struct {
+	reason     Reason
+	detail     string
+	fix        string
+	retryAfter time.Duration
+}
+
+func fail(reason Reason, fix, format string, args ...any) *refusal {
+	return &refusal{reason: reason, fix: fix, detail: fmt.Sprintf(format, args...)}
+}
+
+// A check is one step of the verification. The order matters: what is cheap
+// and structural first, the signature before any claim is believed.
+type check struct {
+	name  string
+	run   func(*inspection) *refusal
+	needs func(*inspection) bool // whether Explain can run it after another one failed; nil means yes
+}
+
+// checks is never written to.
+var checks = [...]check{
+	{"form", (*inspection).form, nil},
+	{"header", (*inspection).header, nil},
+	{"key id", (*inspection).keyID, nil},
+	{"issuer", (*inspection).selectIssuer, nil},
+	{"key", (*inspection).findKeys, (*inspection).hasIssuer},
+	{"key use", (*inspection).chooseKey, (*inspection).hasKeys},
+	{"signature", (*inspection).signature, (*inspection).hasKey},
+	{"expiry", (*inspection).expiry, nil},
+	{"start", (*inspection).start, (*inspection).hasExpiry},
+	{"lifetime", (*inspection).lifetime, (*inspection).hasExpiry},
+	{"audience", (*inspection).audience, nil},
+	{"version", (*inspection).version, (*inspection).hasIssuer},
+	{"tenant", (*inspection).tenantOf, (*inspection).hasIssuer},
+	{"access token", (*inspection).accessToken, nil},
+	{"caller", (*inspection).callerOf, nil},
+	{"binding", (*inspection).binding, nil},
+}
+
+func (in *inspection) hasIssuer() bool { return in.issuer != nil }
+func (in *inspection) hasKeys() bool   { return len(in.keys) > 0 }
+func (in *inspection) hasKey() bool    { return in.key.Public != nil }
+func (in *inspection) hasExpiry() bool { return in.exp != 0 }
+
+// form reads the token.
+func (in *inspection) form() *refusal {
+	t, err := token.Parse(in.raw, in.guard.limits)
+	if err == nil {
+		in.token = t
+		return nil
+	}
+	reason, detail := TokenMalformed, "the token cannot be read"
+	var refused *token.Error
+	if errors.As(err, &refused) {
+		reason, detail = Reason(refused.Reason), refused.Detail
+	}
+	return fail(reason, "Send the access token exactly as the authority issued it.", "%s", detail)
+}
+
+// header applies the rules for what a header may say. Nothing in it chooses a
+// key or an algorithm that the configuration has not chosen before.
+func (in *inspection) header() *refusal {
+	h := in.token.Header
+	alg, _ := h.Get("alg")
+	name, ok := alg.String()
+	if !ok || !slices.Contains(in.guard.cfg.Algorithms, name) {
+		return fail(AlgNotAllowed, "Let the authority sign with "+strings.Join(in.guard.cfg.Algorithms, " or ")+".", "alg is %s", shown(alg))
+	}
+	in.alg = name
+	if _, present := h.Get("crit"); present {
+		return fail(CritUnsupported, "", "crit demands an extension, and none is implemented")
+	}
+	for _, name := range forbiddenParameters {
+		if _, present := h.Get(name); present {
+			return fail(HeaderForbidden, "", "the header has %s", name)
+		}
+	}
+	if typ, present := h.Get("typ"); present {
+		name, ok := typ.String()
+		if !ok || !slices.ContainsFunc(accessTokenTypes, func(t string) bool { return strings.EqualFold(t, name) }) {
+			return fail(TypNotAllowed, "Send an access token, not another kind of JWT.", "typ is %s", shown(typ))
+		}
+	}
+	return nil
+}
+
+// Header parameters that would bring a key or another encoding along, and
+// the values of typ that mean an access token (RFC 9068 and Entra).
+var (
+	forbiddenParameters = []string{"b64", "zip", "cty", "enc", "jku", "x5u", "jwk", "x5c"}
+	accessTokenTypes    = []string{"JWT", "at+jwt", "application/at+jwt"}
+)
+
+// keyID reads the name of the key. It is a name only: the key of a map, never
+// part of a path, a URL or a query.
+func (in *inspection) keyID() *refusal {
+	kid, present := in.token.Header.Get("kid")
+	if !present {
+		return fail(KeyUnknown, "Let the authority name its key.", "the header has no kid")
+	}
+	name, ok := kid.String()
+	if !ok || name == "" || len(name) > 256 || strings.Contains(name, "..") || strings.ContainsFunc(name, notKidChar) {
+		return fail(KidInvalid, "", "kid is not 1 to 256 letters, digits or -_.=+/:")
+	}
+	in.kid = name
+	return nil
+}
+
+func notKidChar(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.=+/:", c)
+}
+
+// selectIssuer finds who claims to have issued the token, which decides where
+// its key must come from. Keys of different issuers never mix.
+func (in *inspection) selectIssuer() *refusal {
+	v, _ := in.token.Claims.Get("iss")
+	iss, ok := v.String()
+	if ok {
+		for _, candidate := range in.guard.issuers {
+			if tenant, match := candidate.match(iss); match {
+				in.iss, in.issuer, in.tenant = iss, candidate, tenant
+				return nil
+			}
+		}
+	}
+	return fail(IssuerUnknown, "Ask the authority this API trusts for the token, or correct the API's Authority setting.",
+		"iss is %s; trusted: %s", shown(v), in.guard.issuerNames())
+}
+
+func (g *Guard) issuerNames() string {
+	names := make([]string, len(g.issuers))
+	for i, issuer := range g.issuers {
+		names[i] = issuer.name
+	}
+	return strings.Join(names, ", ")
+}
+
+func (in *inspection) findKeys() *refusal {
+	source := in.issuer.keys
+	in.generation = source.generation.Load() // before the keys, so that a key that goes now ends the result
+	keys, err := source.find(in.ctx, in.kid)
+	switch {
+	case errors.Is(err, errKeysUnavailable):
+		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches it.", "the keys of %s have not been loaded", source.issuer)
+		r.retryAfter = source.retryAfter()
+		return r
+	case err != nil:
+		return fail(KeyUnknown, "Get a new token. If new ones are refused too, another authority issued them.",
+			"%s publishes no key %q", source.issuer, in.kid)
+	case len(keys) == 0:
+		return fail(KeyMismatch, "", "the key %q cannot verify signatures", in.kid)
+	}
+	in.keys = keys
+	return nil
+}
+
+// chooseKey finds the one key of that kid that is meant for this signature.
+func (in *inspection) chooseKey() *refusal {
+	var fitting []token.Key
+	for _, key := range in.keys {
+		if in.suits(key) {
+			fitting = append(fitting, key)
+		}
+	}
+	if len(fitting) == 0 {
+		return fail(KeyMismatch, "", "the key %q is not published for %s signatures of this issuer", in.kid, in.alg)
+	}
+	for _, key := range fitting[1:] {
+		if !samePublic(key.Public, fitting[0].Public) {
+			return fail(KeyMismatch, "Let the authority publish one key of each kid.", "there is more than one key %q", in.kid)
+		}
+	}
+	in.key = fitting[0]
+	return nil
+}
+
+func (in *inspection) suits(key token.Key) bool {
+	return token.Fits(in.alg, key.Public) &&
+		(key.Use == "" || key.Use == "sig") &&
+		(len(key.Operations) == 0 || slices.Contains(key.Operations, "verify")) &&
+		(key.Algorithm == "" || key.Algorithm == in.alg) &&
+		in.issuer.mayUse(key.Issuer, in.iss, in.tenant)
+}
+
+func (in *inspection) signature() *refusal {
+	err := in.token.Verify(in.alg, in.key.Public)
+	if err == nil {
+		return nil
+	}
+	reason, detail := SignatureInvalid, "the signature cannot be verified"
+	var refused *token.Error
+	if errors.As(err, &refused) {
+		reason, detail = Reason(refused.Reason), refused.Detail
+	}
+	return fail(reason, "The token was changed after it was signed, or signed by somebody else. Get a new one.", "%s", detail)
+}
+
+// result returns what is worth remembering of a token that passed.
+func (in *inspection) result() *verified {
+	skew := int64(in.guard.cfg.Skew / time.Second)
+	return &verified{caller: in.caller, expires: in.exp + skew, source: in.issuer.keys, generation: in.generation}
+}
+
+// shown returns a value of the token as Explain may show it: short and on one
+// line. It is never part of an answer.
+func shown(v token.Value) string {
+	raw := v.Raw()
+	if raw == "" {
+		return "absent"
+	}
+	const enough = 120
+	if len(raw) > enough {
+		raw = strings.ToValidUTF8(raw[:enough], "") + "…"
+	}
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return ' '
+		}
+		return c
+	}, raw)
+}
