@@ -1,0 +1,155 @@
+package manifest
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// applyApplications makes and changes registrations and their service principals; what
+// they ask of one another comes later, when all of them are there.
+func (w *work) applyApplications() error {
+	for _, a := range w.file.applications {
+		if err := w.applyApplication(a); err != nil {
+			return err
+		}
+		if err := w.applyPrincipal(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) applyApplication(a *application) error {
+	found := w.applications[a]
+	next := directory.Application{Tenant: w.tenant.ID, ID: directory.ObjectID(a.id), AppID: directory.AppID(a.appID)}
+	if found != nil {
+		next = *found
+	}
+	isNew := found == nil
+	next.Name = a.name
+	next.IdentifierURIs = merge(next.IdentifierURIs, a.uris, sameText, setText, w.prune)
+	next.OptionalClaims = merge(next.OptionalClaims, a.claims, sameClaim, w.setClaim, w.prune)
+	next.AppRoles = merge(next.AppRoles, a.roles, sameRole, w.setRole, false) // see pruneRoles
+	if w.says(a.place, "requestedAccessTokenVersion", isNew) {
+		next.TokenVersion = a.tokenVersion
+	}
+	if w.says(a.place, "public", isNew) {
+		next.Public = a.public
+	}
+	if w.says(a.place, "strictAssertions", isNew) {
+		next.StrictAssertions = a.strictAssertions
+	}
+	write := w.editor.UpdateApplication
+	if isNew {
+		write = w.editor.CreateApplication
+	}
+	written, err := write(next)
+	if err != nil {
+		return w.ruled(err, func(field string) position { return a.field(field, &next) })
+	}
+	w.applications[a] = written
+	return nil
+}
+
+// applyPrincipal lets the application take part in its tenant.
+func (w *work) applyPrincipal(a *application) error {
+	app := w.applications[a]
+	found, err := w.editor.ServicePrincipal(w.tenant.ID, string(app.AppID))
+	isNew := errors.Is(err, directory.ErrNotFound)
+	if isNew {
+		found, err = w.editor.CreateServicePrincipal(directory.ServicePrincipal{Tenant: w.tenant.ID, AppID: app.AppID, Type: directory.PrincipalApplication})
+	}
+	if err != nil {
+		return w.ruled(err, a.of)
+	}
+	next := *found
+	if w.says(a.place, "enabled", isNew) {
+		next.Enabled = a.enabled
+	}
+	if w.says(a.place, "assignmentRequired", isNew) {
+		next.AssignmentRequired = a.assignmentRequired
+	}
+	w.principals[a], err = w.editor.UpdateServicePrincipal(next)
+	return w.ruled(err, a.of)
+}
+
+func sameClaim(current directory.OptionalClaim, wanted *claim) bool {
+	return current.Name == wanted.name
+}
+
+func (w *work) setClaim(current *directory.OptionalClaim, wanted *claim) {
+	current.Name = wanted.name
+	if w.says(wanted.place, "properties", false) {
+		current.Properties = texts(wanted.properties)
+	}
+}
+
+func sameRole(current directory.AppRole, wanted *role) bool {
+	if wanted.id != "" {
+		return string(current.ID) == wanted.id
+	}
+	return strings.EqualFold(current.Value, wanted.value)
+}
+
+func (w *work) setRole(current *directory.AppRole, wanted *role) {
+	isNew := current.Value == ""
+	current.Value = wanted.value
+	if isNew {
+		current.ID = directory.RoleID(wanted.id)
+	}
+	if w.says(wanted.place, "displayName", isNew) {
+		current.DisplayName = wanted.displayName
+	}
+	if w.says(wanted.place, "description", isNew) {
+		current.Description = wanted.description
+	}
+	if w.says(wanted.place, "enabled", isNew) {
+		current.Enabled = wanted.enabled
+	}
+	if w.says(wanted.place, "members", isNew) {
+		current.Members = wanted.memberTypes()
+	}
+}
+
+// memberTypes returns who may hold the role: applications, where the file does not say.
+func (r *role) memberTypes() []directory.MemberType {
+	if !r.has("members") {
+		return []directory.MemberType{directory.MemberApplication}
+	}
+	var types []directory.MemberType
+	for _, member := range texts(r.holders) {
+		types = append(types, directory.MemberType(member))
+	}
+	return types
+}
+
+// field returns the place of what a rule names in a registration that was written.
+func (a *application) field(field string, written *directory.Application) position {
+	name, index, member := splitField(field)
+	switch name {
+	case "tokenVersion":
+		return a.of("requestedAccessTokenVersion")
+	case "identifierUris":
+		if index >= 0 && index < len(written.IdentifierURIs) {
+			return placeOf(a.uris, written.IdentifierURIs[index], a.of(name))
+		}
+	case "optionalClaims":
+		if index >= 0 && index < len(written.OptionalClaims) {
+			i := slices.IndexFunc(a.claims, func(c *claim) bool { return sameClaim(written.OptionalClaims[index], c) })
+			if i >= 0 {
+				return a.claims[i].of(member)
+			}
+		}
+	case "appRoles":
+		if index >= 0 && index < len(written.AppRoles) {
+			i := slices.IndexFunc(a.roles, func(r *role) bool { return sameRole(written.AppRoles[index], r) })
+			if i >= 0 {
+				return a.roles[i].of(member)
+			}
+		}
+	}
+	return a.of(name)
+}

@@ -1,0 +1,154 @@
+package manifest
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// applyCredentials brings the credentials of each application to the file's state.
+func (w *work) applyCredentials() error {
+	for _, a := range w.file.applications {
+		for _, step := range []func(*application, *directory.Application) error{
+			w.removeCredentials, w.applySecrets, w.applyCertificates, w.applyFederated,
+		} {
+			app, err := w.editor.Application(w.tenant.ID, string(w.applications[a].ID))
+			if err != nil {
+				return err
+			}
+			if err := step(a, app); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// removeCredentials removes what the file changes and, when pruning, what it does not
+// mention by name; first of all, so that what it adds is not taken for a repetition.
+func (w *work) removeCredentials(a *application, app *directory.Application) error {
+	var gone []string
+	for _, present := range app.Secrets {
+		mentioned := slices.ContainsFunc(a.secrets, func(s *secret) bool { return s.name == present.Name })
+		if w.prune && !mentioned {
+			gone = append(gone, present.ID)
+		}
+	}
+	for _, present := range app.Certificates {
+		i := slices.IndexFunc(a.certificates, func(c *certificate) bool { return c.name == present.Name })
+		if (i < 0 && w.prune) || (i >= 0 && !bytes.Equal(a.certificates[i].der, present.DER)) {
+			gone = append(gone, present.ID)
+		}
+	}
+	for _, present := range app.Federated {
+		i := slices.IndexFunc(a.federated, func(f *federated) bool { return strings.EqualFold(f.name, present.Name) })
+		if (i < 0 && w.prune) || (i >= 0 && a.federated[i].credential(present.ID) != present) {
+			gone = append(gone, present.ID)
+		}
+	}
+	for _, id := range gone {
+		if err := w.editor.RemoveCredential(w.tenant.ID, app.ID, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *work) applySecrets(a *application, app *directory.Application) error {
+	for _, s := range a.secrets {
+		apply := w.importSecret
+		if s.generate {
+			apply = w.generateSecret
+		}
+		if err := apply(s, app); err != nil {
+			return w.ruled(err, s.of)
+		}
+	}
+	return nil
+}
+
+// importSecret relies on the directory, which knows a secret again, and lets the new one
+// take the place of those with its name.
+func (w *work) importSecret(s *secret, app *directory.Application) error {
+	kept, err := w.editor.ImportSecret(w.tenant.ID, app.ID, s.name, s.value, s.expires)
+	if err != nil {
+		return err
+	}
+	for _, present := range app.Secrets {
+		if present.Name != s.name || present.ID == kept.ID {
+			continue
+		}
+		if err := w.editor.RemoveCredential(w.tenant.ID, app.ID, present.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// generateSecret makes a secret unless there is one of that name. Its expiry cannot be
+// moved, because whoever asks for another may expect a new secret or the old one.
+func (w *work) generateSecret(s *secret, app *directory.Application) error {
+	i := slices.IndexFunc(app.Secrets, func(present directory.Secret) bool { return present.Name == s.name })
+	if i >= 0 {
+		if present := app.Secrets[i].Expires; s.has("expires") && !present.Equal(s.expires) {
+			w.add(s.of("expires"), fmt.Sprintf("the secret %q was made with the expiry %s, which stays.", s.name, expiry(present)),
+				"Write that one, or give the new secret another name.")
+		}
+		return nil
+	}
+	made, value, err := w.editor.AddSecret(w.tenant.ID, app.ID, s.name, s.expires)
+	if err != nil {
+		return err
+	}
+	w.result.Secrets = append(w.result.Secrets, GeneratedSecret{
+		Tenant: w.tenant.Name, Application: app.Name, AppID: app.AppID, Name: made.Name, Value: value, Expires: made.Expires,
+	})
+	return nil
+}
+
+func expiry(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func (w *work) applyCertificates(a *application, app *directory.Application) error {
+	for _, c := range a.certificates {
+		if slices.ContainsFunc(app.Certificates, func(present directory.Certificate) bool { return present.Name == c.name }) {
+			continue
+		}
+		if _, err := w.editor.AddCertificate(w.tenant.ID, app.ID, c.name, c.der); err != nil {
+			return w.ruled(err, func(field string) position {
+				if field == "der" {
+					field = "file"
+				}
+				return c.of(field)
+			})
+		}
+	}
+	return nil
+}
+
+func (w *work) applyFederated(a *application, app *directory.Application) error {
+	for _, f := range a.federated {
+		if slices.ContainsFunc(app.Federated, func(present directory.FederatedCredential) bool { return strings.EqualFold(present.Name, f.name) }) {
+			continue
+		}
+		if _, err := w.editor.AddFederated(w.tenant.ID, app.ID, f.credential("")); err != nil {
+			return w.ruled(err, f.of)
+		}
+	}
+	return nil
+}
+
+// credential returns what the file says, as the credential with that id.
+func (f *federated) credential(id string) directory.FederatedCredential {
+	return directory.FederatedCredential{
+		ID: id, Name: f.name, Issuer: f.issuer, Subject: f.subject, Audience: f.audience, Description: f.description,
+	}
+}

@@ -1,0 +1,332 @@
+package manifest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxNodes bounds the work that one file can cause; with aliases, a short file can stand
+// for an endless one.
+const maxNodes = 5_000_000
+
+// The types of managed identities.
+const (
+	kindSystem = "system"
+	kindUser   = "user"
+)
+
+// A decoder turns nodes of YAML into parts of a File and reports what is wrong with them.
+type decoder struct {
+	report
+	environment func(string) (string, bool)
+	readFile    func(string) ([]byte, error)
+	nodes       int // visited so far
+}
+
+// A place remembers where an object and its members stand in the file.
+type place struct {
+	at      position
+	members map[string]position
+}
+
+// of returns the place of a member, or of the object that lacks it.
+func (p place) of(member string) position {
+	if at, ok := p.members[member]; ok {
+		return at
+	}
+	return p.at
+}
+
+// has reports whether the file gives the member.
+func (p place) has(member string) bool {
+	_, ok := p.members[member]
+	return ok
+}
+
+// An item is an element of a list of texts.
+type item struct {
+	text string
+	at   position
+}
+
+// A reader takes in the node of one member.
+type reader func(*yaml.Node)
+
+// A schema names the members an object may have.
+type schema struct {
+	what     string // "an application"
+	members  map[string]reader
+	required []string
+	// secret is set where a slip of the pen can turn a secret into a member's name.
+	secret bool
+}
+
+func positionOf(n *yaml.Node) position { return position{n.Line, n.Column} }
+
+// resolve follows an alias and counts the node. It returns nil when there were too many.
+func (d *decoder) resolve(n *yaml.Node) *yaml.Node {
+	d.nodes++
+	if d.nodes > maxNodes {
+		if d.nodes == maxNodes+1 {
+			d.add(positionOf(n), "the file grows beyond all bounds through its aliases.", "Write out what they stand for.")
+		}
+		return nil
+	}
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// mismatch reports a node of the wrong type, without its content.
+func (d *decoder) mismatch(n *yaml.Node, want, fix string) {
+	d.add(positionOf(n), fmt.Sprintf("%s stands where %s belongs.", describe(n), want), fix)
+}
+
+// describe names what a node is.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "an object"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "nothing"
+	case "!!str":
+		return "text"
+	case "!!bool":
+		return "true or false"
+	case "!!int", "!!float":
+		return "a number"
+	case "!!timestamp":
+		return "a date"
+	}
+	return "a value of another type"
+}
+
+// object reads a mapping by its schema.
+func (d *decoder) object(n *yaml.Node, s schema) (place, bool) {
+	n = d.resolve(n)
+	if n == nil {
+		return place{}, false
+	}
+	if n.Kind != yaml.MappingNode {
+		d.mismatch(n, s.what, "Its members are: "+s.list()+".")
+		return place{}, false
+	}
+	p := place{at: positionOf(n), members: make(map[string]position, len(n.Content)/2)}
+	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		read := d.member(p, key, s)
+		if read == nil {
+			continue
+		}
+		p.members[key.Value] = positionOf(value)
+		read(value)
+	}
+	for _, name := range s.required {
+		if !p.has(name) {
+			d.add(p.at, fmt.Sprintf("%s lacks its %s.", s.what, name), "Add "+name+".")
+		}
+	}
+	return p, true
+}
+
+// member returns the reader of a member, nil when there is no use in reading it.
+func (d *decoder) member(p place, key *yaml.Node, s schema) reader {
+	at := positionOf(key)
+	name := strconv.Quote(clip(key.Value))
+	if s.secret || key.Kind != yaml.ScalarNode {
+		name = "this"
+	}
+	read, known := s.members[key.Value]
+	switch {
+	case key.Kind != yaml.ScalarNode, !known:
+		d.add(at, fmt.Sprintf("%s is no member of %s.", name, s.what), "Its members are: "+s.list()+".")
+		return nil
+	case p.has(key.Value):
+		d.add(at, fmt.Sprintf("%s has its %s twice, first in line %d.", s.what, key.Value, p.members[key.Value].line), "Keep one of them.")
+		return nil
+	}
+	return read
+}
+
+func (s schema) list() string {
+	var names []string
+	for name := range s.members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// list reads each element of a sequence.
+func (d *decoder) list(read func(*yaml.Node)) reader {
+	return func(n *yaml.Node) {
+		if n = d.resolve(n); n == nil {
+			return
+		}
+		if n.Kind != yaml.SequenceNode {
+			d.mismatch(n, "a list", "Write [a, b] or one element to a line behind hyphens, or remove the member.")
+			return
+		}
+		for _, element := range n.Content {
+			if d.full() {
+				return
+			}
+			read(element)
+		}
+	}
+}
+
+// texts reads a list of texts.
+func (d *decoder) texts(into *[]item) reader {
+	return d.list(func(n *yaml.Node) {
+		if text, ok := d.scalar(n); ok {
+			*into = append(*into, item{text, positionOf(n)})
+		}
+	})
+}
+
+// text reads a text that is not empty.
+func (d *decoder) text(into *string) reader {
+	return func(n *yaml.Node) {
+		if text, ok := d.scalar(n); ok {
+			*into = text
+		}
+	}
+}
+
+func (d *decoder) scalar(n *yaml.Node) (string, bool) {
+	if n = d.resolve(n); n == nil {
+		return "", false
+	}
+	switch {
+	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null":
+		d.mismatch(n, "text", "Give it, or remove the member.")
+		return "", false
+	case n.ShortTag() != "!!str":
+		d.mismatch(n, "text", `Put it in quotes.`)
+		return "", false
+	case n.Value == "":
+		d.add(positionOf(n), "the text is empty.", "Give it, or remove the member.")
+		return "", false
+	}
+	return n.Value, true
+}
+
+// guid reads a GUID and writes it in lower case.
+func (d *decoder) guid(into *string) reader {
+	return func(n *yaml.Node) {
+		text, ok := d.scalar(n)
+		if !ok {
+			return
+		}
+		if !isGUID(text) {
+			d.add(positionOf(n), fmt.Sprintf("%q is not a GUID.", clip(text)), "Write it as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11, or remove the member to have one made.")
+			return
+		}
+		*into = strings.ToLower(text)
+	}
+}
+
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i, c := range []byte(strings.ToLower(s)) {
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		if hyphen != (c == '-') || (!hyphen && !strings.ContainsRune("0123456789abcdef", rune(c))) {
+			return false
+		}
+	}
+	return true
+}
+
+// boolean reads true or false.
+func (d *decoder) boolean(into *bool) reader {
+	return func(n *yaml.Node) {
+		if n = d.resolve(n); n == nil {
+			return
+		}
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+			d.mismatch(n, "true or false", "Write true or false, without quotes.")
+			return
+		}
+		*into = strings.EqualFold(n.Value, "true")
+	}
+}
+
+// integer reads one of a few numbers.
+func (d *decoder) integer(into *int, allowed ...int) reader {
+	return func(n *yaml.Node) {
+		if n = d.resolve(n); n == nil {
+			return
+		}
+		number, err := strconv.Atoi(n.Value)
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil || !slices.Contains(allowed, number) {
+			d.mismatch(n, "one of the numbers "+strings.Trim(fmt.Sprint(allowed), "[]"), "Write one of them, without quotes.")
+			return
+		}
+		*into = number
+	}
+}
+
+// choice reads one of a few words.
+func (d *decoder) choice(into *string, allowed ...string) reader {
+	return func(n *yaml.Node) {
+		text, ok := d.scalar(n)
+		if !ok {
+			return
+		}
+		if !slices.Contains(allowed, text) {
+			d.add(positionOf(n), fmt.Sprintf("%q is none of %s.", clip(text), strings.Join(allowed, ", ")), "Write one of them, as spelled here.")
+			return
+		}
+		*into = text
+	}
+}
+
+// choices reads a list of such words.
+func (d *decoder) choices(into *[]item, allowed ...string) reader {
+	return d.list(func(n *yaml.Node) {
+		var word string
+		if d.choice(&word, allowed...)(n); word != "" {
+			*into = append(*into, item{word, positionOf(n)})
+		}
+	})
+}
+
+// moment reads a date (midnight UTC) or a time of RFC 3339.
+func (d *decoder) moment(into *time.Time) reader {
+	return func(n *yaml.Node) {
+		if n = d.resolve(n); n == nil {
+			return
+		}
+		if tag := n.ShortTag(); n.Kind == yaml.ScalarNode && (tag == "!!str" || tag == "!!timestamp") {
+			for _, layout := range []string{time.DateOnly, time.RFC3339} {
+				if t, err := time.Parse(layout, n.Value); err == nil && !t.IsZero() {
+					*into = t.UTC().Truncate(time.Second)
+					return
+				}
+			}
+		}
+		d.mismatch(n, "a time", "Write a date such as 2027-12-31, or a time such as 2027-12-31T12:00:00Z.")
+	}
+}
+
+// clip shortens a value for a message.
+func clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

@@ -1,0 +1,136 @@
+package manifest
+
+import (
+	"go.yaml.in/yaml/v3"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// each returns a reader of a list whose elements are parsed by parse.
+func each[T any](d *decoder, into *[]T, parse func(*yaml.Node) T) reader {
+	return d.list(func(n *yaml.Node) { *into = append(*into, parse(n)) })
+}
+
+func (d *decoder) tenant(n *yaml.Node) *tenant {
+	t := &tenant{enabled: true}
+	t.place, _ = d.object(n, schema{what: "a tenant", members: map[string]reader{
+		"name":              d.text(&t.name),
+		"id":                d.guid(&t.id),
+		"enabled":           d.boolean(&t.enabled),
+		"domains":           d.texts(&t.domains),
+		"applications":      each(d, &t.applications, d.application),
+		"managedIdentities": each(d, &t.identities, d.identity),
+		"users":             each(d, &t.users, d.user),
+	}, required: []string{"name"}})
+	return t
+}
+
+func (d *decoder) application(n *yaml.Node) *application {
+	a := &application{enabled: true, tokenVersion: 2}
+	a.place, _ = d.object(n, schema{what: "an application", members: map[string]reader{
+		"name":                        d.text(&a.name),
+		"id":                          d.guid(&a.id),
+		"appId":                       d.guid(&a.appID),
+		"identifierUris":              d.texts(&a.uris),
+		"requestedAccessTokenVersion": d.integer(&a.tokenVersion, 1, 2),
+		"assignmentRequired":          d.boolean(&a.assignmentRequired),
+		"enabled":                     d.boolean(&a.enabled),
+		"public":                      d.boolean(&a.public),
+		"strictAssertions":            d.boolean(&a.strictAssertions),
+		"appRoles":                    each(d, &a.roles, d.role),
+		"optionalClaims":              each(d, &a.claims, d.claim),
+		"secrets":                     each(d, &a.secrets, d.secret),
+		"certificates":                each(d, &a.certificates, d.certificate),
+		"federatedCredentials":        each(d, &a.federated, d.federated),
+		"permissions":                 each(d, &a.permissions, d.permission),
+	}, required: []string{"name"}})
+	return a
+}
+
+func (d *decoder) role(n *yaml.Node) *role {
+	r := &role{enabled: true}
+	r.place, _ = d.object(n, schema{what: "an app role", members: map[string]reader{
+		"id":          d.guid(&r.id),
+		"value":       d.text(&r.value),
+		"displayName": d.text(&r.displayName),
+		"description": d.text(&r.description),
+		"enabled":     d.boolean(&r.enabled),
+		"members":     d.choices(&r.holders, string(directory.MemberApplication), string(directory.MemberUser)),
+	}, required: []string{"value"}})
+	return r
+}
+
+func (d *decoder) claim(n *yaml.Node) *claim {
+	c := &claim{}
+	c.place, _ = d.object(n, schema{what: "an optional claim", members: map[string]reader{
+		"name":       d.text(&c.name),
+		"properties": d.texts(&c.properties),
+	}, required: []string{"name"}})
+	return c
+}
+
+func (d *decoder) permission(n *yaml.Node) *permission {
+	p := &permission{}
+	p.place, _ = d.object(n, schema{what: "a permission", members: map[string]reader{
+		"api":     d.text(&p.api),
+		"roles":   d.roleValues(&p.roles),
+		"consent": d.boolean(&p.consent),
+	}, required: []string{"api", "roles"}})
+	return p
+}
+
+// assignment reads a permission that is granted by being there.
+func (d *decoder) assignment(n *yaml.Node) *permission {
+	p := &permission{consent: true}
+	p.place, _ = d.object(n, schema{what: "an assignment", members: map[string]reader{
+		"api":   d.text(&p.api),
+		"roles": d.roleValues(&p.roles),
+	}, required: []string{"api", "roles"}})
+	return p
+}
+
+func (d *decoder) identity(n *yaml.Node) *identity {
+	i := &identity{enabled: true}
+	i.place, _ = d.object(n, schema{what: "a managed identity", members: map[string]reader{
+		"name":        d.text(&i.name),
+		"id":          d.guid(&i.id),
+		"appId":       d.guid(&i.appID),
+		"type":        d.choice(&i.kind, kindSystem, kindUser),
+		"resourceId":  d.text(&i.resourceID),
+		"enabled":     d.boolean(&i.enabled),
+		"assignments": each(d, &i.assignments, d.assignment),
+	}, required: []string{"name", "type"}})
+	if i.kind != "" && i.resourceID != "" && isUserAssigned(i.resourceID) != (i.kind == kindUser) {
+		d.add(i.of("resourceId"), "this resource id does not go with the type "+i.kind+".", "Ids of user identities, and only those, hold "+userAssigned+".")
+	}
+	return i
+}
+
+func (d *decoder) user(n *yaml.Node) *user {
+	u := &user{enabled: true}
+	u.place, _ = d.object(n, schema{what: "a user", members: map[string]reader{
+		"userPrincipalName": d.text(&u.principalName),
+		"id":                d.guid(&u.id),
+		"displayName":       d.text(&u.displayName),
+		"enabled":           d.boolean(&u.enabled),
+		"password":          func(n *yaml.Node) { u.password = d.password(n) },
+		"directoryRoles":    d.texts(&u.directoryRoles),
+	}, required: []string{"userPrincipalName"}})
+	return u
+}
+
+// roleValues reads the roles of a permission: at least one, each once.
+func (d *decoder) roleValues(into *[]item) reader {
+	read := d.texts(into)
+	return func(n *yaml.Node) {
+		before := len(d.problems)
+		read(n)
+		if len(*into) == 0 && len(d.problems) == before {
+			d.add(positionOf(n), "the list names no role.", "List at least one, or remove the element.")
+		}
+		values := d.registry("the role")
+		for _, value := range *into {
+			values.claim(value.text, value.at)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package manifest
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A source is where a secret text comes from: exactly one of the members value, env and
+// file, or generate for client secrets.
+type source struct {
+	value    string
+	generate bool
+}
+
+func (d *decoder) secret(n *yaml.Node) *secret {
+	s := &secret{}
+	members := d.sources(&s.source)
+	members["name"] = d.text(&s.name)
+	members["expires"] = d.moment(&s.expires)
+	members["generate"] = d.boolean(&s.generate)
+	var ok bool
+	if s.place, ok = d.object(n, schema{what: "a secret", members: members, required: []string{"name"}, secret: true}); ok {
+		d.oneOf(s.place, "a secret", "value", "env", "file", "generate")
+	}
+	if s.has("generate") && !s.generate {
+		d.add(s.of("generate"), "generate can only be true.", "Give value, env or file in its place, or write true.")
+	}
+	return s
+}
+
+func (d *decoder) password(n *yaml.Node) *password {
+	p := &password{}
+	var ok bool
+	if p.place, ok = d.object(n, schema{what: "a password", members: d.sources(&p.source), secret: true}); ok {
+		d.oneOf(p.place, "a password", "value", "env", "file")
+	}
+	return p
+}
+
+// sources returns the members that a secret text can come from.
+func (d *decoder) sources(into *source) map[string]reader {
+	return map[string]reader{
+		"value": d.text(&into.value),
+		"env":   d.fromEnvironment(&into.value),
+		"file": d.fromFile(func(content []byte) error {
+			// Editors and echo end a file with a line break that belongs to no secret.
+			into.value = strings.TrimRight(string(content), "\r\n")
+			if into.value == "" {
+				return errors.New("it is empty")
+			}
+			return nil
+		}),
+	}
+}
+
+// oneOf reports an object that has none or several of some members.
+func (d *decoder) oneOf(p place, what string, members ...string) {
+	var given []string
+	for _, member := range members {
+		if p.has(member) {
+			given = append(given, member)
+		}
+	}
+	choices := strings.Join(members, ", ")
+	switch {
+	case len(given) == 0:
+		d.add(p.at, fmt.Sprintf("%s says nowhere where it comes from.", what), "Add one of "+choices+".")
+	case len(given) > 1:
+		d.add(p.of(given[1]), fmt.Sprintf("%s comes from %s and from %s.", what, given[0], given[1]), "Keep one of "+choices+".")
+	}
+}
+
+// fromEnvironment reads the name of an environment variable and takes its value. The name
+// is not repeated in errors: who confuses env and value would see the secret there.
+func (d *decoder) fromEnvironment(into *string) reader {
+	return func(n *yaml.Node) {
+		name, ok := d.scalar(n)
+		if !ok {
+			return
+		}
+		value, set := d.environment(name)
+		if !set || value == "" {
+			d.add(positionOf(n), "the environment variable of this name is not set or empty.", "Set it, or give the secret in another way.")
+			return
+		}
+		*into = value
+	}
+}
+
+// fromFile reads a path and hands on the content of the file.
+func (d *decoder) fromFile(take func(content []byte) error) reader {
+	return func(n *yaml.Node) {
+		path, ok := d.scalar(n)
+		if !ok {
+			return
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(d.file), path)
+		}
+		content, err := d.readFile(path)
+		if err == nil {
+			err = take(content)
+		}
+		var pathError *fs.PathError
+		if errors.As(err, &pathError) { // without the path, for the reason given above
+			err = pathError.Err
+		}
+		if err != nil {
+			d.add(positionOf(n), fmt.Sprintf("the file of this name is of no use: %v.", err), "Paths are relative to the folder of this file.")
+		}
+	}
+}
+
+func (d *decoder) certificate(n *yaml.Node) *certificate {
+	c := &certificate{}
+	c.place, _ = d.object(n, schema{what: "a certificate", members: map[string]reader{
+		"name": d.text(&c.name),
+		"file": d.fromFile(func(content []byte) (err error) {
+			c.der, err = firstCertificate(content)
+			return err
+		}),
+	}, required: []string{"name", "file"}})
+	return c
+}
+
+// firstCertificate returns the first certificate of a PEM file: in a chain, the one whose
+// key signs. A private key beside it is passed over.
+func firstCertificate(content []byte) ([]byte, error) {
+	for {
+		var block *pem.Block
+		if block, content = pem.Decode(content); block == nil {
+			return nil, errors.New(`it holds no "CERTIFICATE" in PEM form`)
+		}
+		if block.Type == "CERTIFICATE" {
+			return block.Bytes, nil
+		}
+	}
+}
+
+func (d *decoder) federated(n *yaml.Node) *federated {
+	f := &federated{audience: "api://AzureADTokenExchange"} // what platforms put into tokens for this purpose
+	f.place, _ = d.object(n, schema{what: "a federated credential", members: map[string]reader{
+		"name":        d.text(&f.name),
+		"issuer":      d.text(&f.issuer),
+		"subject":     d.text(&f.subject),
+		"audience":    d.text(&f.audience),
+		"description": d.text(&f.description),
+	}, required: []string{"name", "issuer", "subject"}})
+	return f
+}
