@@ -98,7 +98,7 @@ func New(cfg Config) (*Authority, error) {
 	return &Authority{
 		cfg: cfg, base: base.String(), host: base.Host,
 		directory: cfg.Directory, keys: cfg.Keys,
-		assertions: newAssertionVerifier(cfg),
+		assertions: newAssertionVerifier(cfg, base.String()),
 		throttle:   limits,
 		signIns:    newSignInQueue(cfg.Directory, cfg.Log),
 		endpoints:  endpoints(),

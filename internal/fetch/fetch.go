@@ -140,6 +140,12 @@ func (c *Client) get(ctx context.Context, rawURL string, max int64, accept strin
 	return body, header, nil
 }
 
+// Listed reports whether the operator lists the URL's host in [Config.Allow].
+func (c *Client) Listed(rawURL string) bool {
+	t, err := c.target(rawURL)
+	return err == nil && c.allow.hasHost(t)
+}
+
 // target checks a URL as far as its text goes.
 func (c *Client) target(raw string) (target, error) {
 	t, err := parseTarget(raw)
