@@ -25,6 +25,10 @@ type client struct {
 	// chain sends the certificates along (x5c); nil where the library cannot.
 	chain func(ctx context.Context, at authority, id string, cert certificate, resource string) (string, error)
 
+	// environment takes everything from the variables of `rolecall env`; nil
+	// where the library reads none.
+	environment func(ctx context.Context, resource string) (string, error)
+
 	// refusal is the answer of the authority as the library's own error type
 	// carries it, and false for every other error.
 	refusal func(error) (text string, ok bool)
@@ -41,6 +45,7 @@ func clients() []client {
 			secret:      azidentitySecret,
 			certificate: azidentityCertificate(false),
 			chain:       azidentityCertificate(true),
+			environment: azidentityEnvironment,
 			refusal:     azidentityRefusal,
 		},
 		{
@@ -84,6 +89,16 @@ func azidentityCertificate(chain bool) func(context.Context, authority, string, 
 		}
 		return azidentityGet(ctx, cred, resource)
 	}
+}
+
+func azidentityEnvironment(ctx context.Context, resource string) (string, error) {
+	cred, err := azidentity.NewEnvironmentCredential(&azidentity.EnvironmentCredentialOptions{
+		DisableInstanceDiscovery: true,
+	})
+	if err != nil {
+		return "", err
+	}
+	return azidentityGet(ctx, cred, resource)
 }
 
 func azidentityCloud(at authority) azcore.ClientOptions {

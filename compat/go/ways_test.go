@@ -40,13 +40,21 @@ func TestClients(t *testing.T) {
 				raw, err := c.certificate(t.Context(), env.known(), env.clientID, env.certificate, env.v2.resource)
 				env.accepted(t, env.v2, raw, err)
 			})
-			if c.chain == nil {
-				env.record(t, c.name, version, "certificate chain", "none")
-			} else {
+			if c.chain != nil {
 				way("certificate chain", func(t *testing.T) {
 					raw, err := c.chain(t.Context(), env.known(), env.clientID, env.chain, env.v2.resource)
 					env.accepted(t, env.v2, raw, err)
 				})
+			} else {
+				env.record(t, c.name, version, "certificate chain", "none")
+			}
+			if c.environment != nil {
+				way("environment", func(t *testing.T) {
+					raw, err := c.environment(t.Context(), env.v2.resource)
+					env.accepted(t, env.v2, raw, err)
+				})
+			} else {
+				env.record(t, c.name, version, "environment", "none")
 			}
 			way("v1.0 token", func(t *testing.T) {
 				raw, err := c.secret(t.Context(), env.known(), env.clientID, env.secret, env.v1.resource)

@@ -2,7 +2,8 @@
 // own documentation gives for a private cloud.
 //
 // secret, certificate and chain return an access token; chain sends the
-// certificates along (x5c) and is missing where the library cannot. refusal
+// certificates along (x5c) and is missing where the library cannot; so is
+// environment, which takes everything from the variables of rolecall env. refusal
 // returns what the authority answered as the library's own error carries it,
 // and undefined for every other error. noDiscovery is what the library says in
 // place of the authority's answer when a tenant has no discovery document:
@@ -14,6 +15,7 @@ import {
   ClientCertificateCredential,
   ClientSecretCredential,
   CredentialUnavailableError,
+  EnvironmentCredential,
 } from '@azure/identity';
 import { AuthError, ConfidentialClientApplication } from '@azure/msal-node';
 import adal from 'adal-node';
@@ -37,6 +39,8 @@ const azureIdentity = {
       new ClientCertificateCredential(tenant, id, { certificatePath: path }, { ...azureOptions, sendCertificateChain: true }),
       resource,
     ),
+
+  environment: (resource) => azureToken(new EnvironmentCredential({ disableInstanceDiscovery: true }), resource),
 
   refusal: (error) => {
     const own = [AuthenticationError, AuthenticationRequiredError, CredentialUnavailableError];

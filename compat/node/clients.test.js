@@ -38,6 +38,13 @@ for (const client of clients) {
     } else {
       env.record(client, 'certificate chain', 'none');
     }
+    if (client.environment) {
+      way('environment', async () => {
+        await accepted(env.v2, await client.environment(env.v2.resource));
+      });
+    } else {
+      env.record(client, 'environment', 'none');
+    }
     way('v1.0 token', async () => {
       await accepted(env.v1, await client.secret(env.tenant, env.clientId, env.secret, env.v1.resource));
     });

@@ -1,5 +1,6 @@
 """Microsoft's clients for Python, unmodified, against a Rolecall authority."""
 
+import logging
 import unittest
 from importlib.metadata import version
 
@@ -11,6 +12,9 @@ from cryptography.hazmat.primitives import hashes
 
 import environment as env
 from ways import Refused, Ways
+
+# The tests look at the errors; the library would also print them.
+logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
 
 
 def told(err):
@@ -39,6 +43,9 @@ class AzureIdentity(Ways, unittest.TestCase):
             env.TENANT, env.CLIENT_ID, certificate.path, send_certificate_chain=chain, **self.options
         )
         return self._get(credential, resource)
+
+    def with_environment(self, resource):
+        return self._get(azure.identity.EnvironmentCredential(disable_instance_discovery=True), resource)
 
     def _get(self, credential, resource):
         with credential:
