@@ -9,7 +9,9 @@ import (
 // A detail gathers what an update changes, in words for the audit log and a dry run.
 type detail struct{ parts []string }
 
-func (d *detail) add(format string, args ...any) { d.parts = append(d.parts, fmt.Sprintf(format, args...)) }
+func (d *detail) add(format string, args ...any) {
+	d.parts = append(d.parts, fmt.Sprintf(format, args...))
+}
 
 // changed notes a plain value that differs.
 func (d *detail) changed(what string, old, next any) {

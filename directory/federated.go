@@ -40,7 +40,7 @@ func checkFederated(c *FederatedCredential) (err error) {
 		return err
 	}
 	if !validFederatedName(c.Name) {
-		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", clip(c.Name)), Fix: "Use 3 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
+		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", clip(c.Name)), Fix: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		return err
@@ -80,7 +80,7 @@ func checkFederatedFree(a *Application, c *FederatedCredential) error {
 }
 
 func validFederatedName(name string) bool {
-	if len(name) < 3 || len(name) > maxName {
+	if name == "" || len(name) > maxName {
 		return false
 	}
 	for i := range len(name) {

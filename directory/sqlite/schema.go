@@ -1,0 +1,78 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations bring a database from the version that is their index to the next one.
+// A released one is never edited; a new one is added at the end.
+var migrations = [...]string{`
+CREATE TABLE objects (
+	tenant  TEXT   NOT NULL,
+	kind    TEXT   NOT NULL,
+	id      TEXT   NOT NULL,
+	version BIGINT NOT NULL,
+	body    BLOB   NOT NULL,
+	keys    TEXT   NOT NULL, -- those in table keys, one a line
+	PRIMARY KEY (tenant, kind, id)
+);
+CREATE TABLE keys (
+	tenant TEXT NOT NULL,
+	kind   TEXT NOT NULL,
+	key    TEXT NOT NULL,
+	id     TEXT NOT NULL,
+	PRIMARY KEY (tenant, kind, key)
+) WITHOUT ROWID;
+CREATE TABLE changes (
+	sequence INTEGER PRIMARY KEY,
+	tenant   TEXT NOT NULL,
+	kind     TEXT NOT NULL,
+	id       TEXT NOT NULL,
+	keys     TEXT NOT NULL -- one a line
+);
+CREATE TABLE audit (
+	sequence INTEGER PRIMARY KEY,
+	event    BLOB NOT NULL,
+	hash     BLOB NOT NULL
+);
+CREATE TABLE signins (
+	sequence    INTEGER PRIMARY KEY,
+	tenant      TEXT    NOT NULL,
+	app_id      TEXT    NOT NULL,
+	correlation TEXT    NOT NULL,
+	code        INTEGER NOT NULL,
+	body        BLOB    NOT NULL
+);
+CREATE INDEX signins_correlation ON signins (correlation, sequence);
+`}
+
+// migrate brings the schema up to what this program knows, whichever process comes
+// first. It refuses a database that a newer program has written.
+func migrate(ctx context.Context, db *sql.DB, path string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // of no effect after Commit
+	if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)`); err != nil {
+		return err
+	}
+	var version int
+	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(MAX(version), 0) FROM schema_version`).Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("the database %s has schema %d, written by a newer Rolecall; this one knows schemas up to %d: upgrade Rolecall, or restore a backup made before the upgrade", path, version, len(migrations))
+	}
+	for ; version < len(migrations); version++ {
+		if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
+			return fmt.Errorf("bring the schema to version %d: %w", version+1, err)
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO schema_version (version) VALUES (?)`, version+1); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,195 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/audit"
+)
+
+const (
+	keptChanges = 100_000 // older ones are forgotten; a reader that far behind starts afresh
+	keptSignIns = 100_000
+	trimEvery   = 1000 // changes between two trims of the feed
+)
+
+// A Store keeps a directory in a SQLite file. It is safe for concurrent use.
+type Store struct {
+	writer *sql.DB // one connection, whose transactions begin IMMEDIATE
+	reader *sql.DB
+	write  *statements // on writer
+	read   *statements // on reader
+}
+
+var _ directory.Store = (*Store)(nil)
+
+// Get returns the object with the id, or directory.ErrNotFound.
+func (s *Store) Get(ctx context.Context, tenant, kind, id string) (directory.Object, error) {
+	return getObject(ctx, s.read.get, tenant, kind, id)
+}
+
+// Lookup returns the object that has the key, or directory.ErrNotFound.
+func (s *Store) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {
+	return getObject(ctx, s.read.lookup, tenant, kind, key)
+}
+
+// List returns the objects with a key of that prefix, in the order of their keys.
+func (s *Store) List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
+	return listObjects(ctx, s.read.list, tenant, kind, prefix, after, limit)
+}
+
+// Sequence returns the number of the newest change.
+func (s *Store) Sequence(ctx context.Context) (int64, error) {
+	return newest(ctx, s.read.sequence)
+}
+
+// Changes returns at most limit changes after a sequence, oldest first.
+func (s *Store) Changes(ctx context.Context, after int64, limit int) (changes []directory.Change, err error) {
+	rows, err := s.read.changes.QueryContext(ctx, after, bound(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read the change feed: %w", err)
+	}
+	return collect(rows, func(c *directory.Change) error {
+		var keys string
+		err := rows.Scan(&c.Sequence, &c.Tenant, &c.Kind, &c.ID, &keys)
+		c.Keys = splitKeys(keys)
+		return err
+	})
+}
+
+// AuditRows returns at most limit rows of the chain after a sequence, oldest first.
+func (s *Store) AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error) {
+	rows, err := s.read.auditRows.QueryContext(ctx, after, bound(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	return collect(rows, func(r *audit.Row) error {
+		var event []byte
+		if err := rows.Scan(&r.Sequence, &event, &r.Hash); err != nil {
+			return err
+		}
+		return json.Unmarshal(event, &r.Event)
+	})
+}
+
+// Update runs f in a transaction: all of it is on disk when Update returns nil, nothing
+// of it happened otherwise.
+func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, error) {
+	var sequence int64
+	err := s.transact(ctx, func(sqlTx *sql.Tx) (err error) {
+		t := &tx{sql: sqlTx, statements: s.write}
+		if t.sequence, err = newest(ctx, t.stmt(ctx, s.write.sequence)); err != nil {
+			return err
+		}
+		before := t.sequence
+		if err := f(t); err != nil {
+			return err
+		}
+		sequence = t.sequence
+		if before/trimEvery == sequence/trimEvery {
+			return nil
+		}
+		_, err = t.stmt(ctx, s.write.trimChanges).ExecContext(ctx, sequence-keptChanges)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return sequence, nil
+}
+
+// AppendSignIns keeps sign-in rows, all or none, and forgets the oldest beyond the
+// newest 100,000.
+func (s *Store) AppendSignIns(ctx context.Context, signIns []directory.SignIn) error {
+	return s.transact(ctx, func(sqlTx *sql.Tx) error {
+		sequence, err := newest(ctx, sqlTx.StmtContext(ctx, s.write.signInSequence))
+		if err != nil {
+			return err
+		}
+		insert := sqlTx.StmtContext(ctx, s.write.addSignIn)
+		for _, row := range signIns {
+			body, err := json.Marshal(row)
+			if err != nil {
+				return fmt.Errorf("encode a sign-in: %w", err)
+			}
+			sequence++
+			if _, err := insert.ExecContext(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, row.Code, body); err != nil {
+				return fmt.Errorf("keep a sign-in: %w", err)
+			}
+		}
+		_, err = sqlTx.StmtContext(ctx, s.write.trimSignIns).ExecContext(ctx, sequence-keptSignIns)
+		return err
+	})
+}
+
+// SignIns returns the newest rows first that the filter keeps.
+func (s *Store) SignIns(ctx context.Context, filter directory.SignInFilter) ([]directory.SignIn, error) {
+	if filter.Limit <= 0 {
+		filter.Limit = 100
+	}
+	rows, err := s.querySignIns(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("read the sign-ins: %w", err)
+	}
+	return collect(rows, func(row *directory.SignIn) error {
+		var body []byte
+		if err := rows.Scan(&body); err != nil {
+			return err
+		}
+		return json.Unmarshal(body, row)
+	})
+}
+
+func (s *Store) querySignIns(ctx context.Context, f directory.SignInFilter) (*sql.Rows, error) {
+	failures := 0
+	if f.FailuresOnly {
+		failures = 1
+	}
+	if f.CorrelationID != "" {
+		return s.read.correlated.QueryContext(ctx, f.CorrelationID, f.Tenant, f.Tenant, f.AppID, f.AppID, failures, f.Limit)
+	}
+	return s.read.signIns.QueryContext(ctx, f.Tenant, f.Tenant, f.AppID, f.AppID, failures, f.Limit)
+}
+
+// Close writes the log back into the file and closes it. Later calls fail.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.reader, s.writer} { // the last to close tidies up, and readers may not
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// transact runs f in a write transaction and commits it if f returns nil.
+func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
+	sqlTx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return ended(ctx, fmt.Errorf("begin a transaction: %w", err))
+	}
+	defer func() { _ = sqlTx.Rollback() }() // of no effect after Commit
+	if err := f(sqlTx); err != nil {
+		return ended(ctx, err)
+	}
+	if err := sqlTx.Commit(); err != nil {
+		// A commit that failed (disk full, say) may leave the one connection inside the
+		// transaction; there is nothing to roll back when it did not.
+		_, _ = s.writer.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`)
+		return ended(ctx, fmt.Errorf("commit: %w", err))
+	}
+	return nil
+}
+
+// ended names the reason when a call failed because its context had ended: database/sql
+// and the driver each have words of their own for that.
+func ended(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w (%w)", cause, err)
+	}
+	return err
+}
