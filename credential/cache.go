@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -28,13 +30,15 @@ var errClosed = errors.New("credential cache: it is closed")
 // all who wait.
 type Cache struct {
 	cred azcore.TokenCredential
-	// slots holds a *slot for each key. Readers take no lock.
-	slots sync.Map
+	// published is a copy of slots that readers use without a lock; it is replaced
+	// whole and never written to. Slots younger than the copy are found under the lock.
+	published atomic.Pointer[map[string]*slot]
 
 	mu      sync.Mutex // guards what follows
-	flights map[flightKey]*flight
-	count   int // slots there are
+	slots   map[string]*slot
+	missed  int // look-ups that the published copy could not answer
 	sweepAt int // number of slots at which to look for dead ones
+	flights map[flightKey]*flight
 	closed  bool
 	running sync.WaitGroup
 }
@@ -44,7 +48,9 @@ func Cached(cred azcore.TokenCredential) *Cache {
 	if cache, ok := cred.(*Cache); ok {
 		return cache
 	}
-	return &Cache{cred: cred, flights: make(map[flightKey]*flight), sweepAt: 1024}
+	cache := &Cache{cred: cred, slots: make(map[string]*slot), flights: make(map[flightKey]*flight), sweepAt: minSweep}
+	cache.publish()
+	return cache
 }
 
 // Token returns a token for a scope such as "api://orders/.default".
@@ -92,11 +98,11 @@ func cacheKey(opts policy.TokenRequestOptions) string {
 
 // fresh returns the token for a key if it needs no refresh yet.
 func (c *Cache) fresh(key string) *azcore.AccessToken {
-	value, ok := c.slots.Load(key)
-	if !ok {
+	s := (*c.published.Load())[key]
+	if s == nil {
 		return nil
 	}
-	live := value.(*slot).live.Load()
+	live := s.live.Load()
 	if live == nil || time.Now().UnixNano() >= live.refreshAt {
 		return nil
 	}
@@ -146,19 +152,34 @@ func (c *Cache) board(ctx context.Context, key string, opts policy.TokenRequestO
 	return c.takeOff(ctx, id, s, opts), usable
 }
 
+// minSweep is the number of slots below which dead ones do no harm.
+const minSweep = 1024
+
 // slot returns the place of a key. The caller holds c.mu.
 func (c *Cache) slot(key string) *slot {
-	if value, ok := c.slots.Load(key); ok {
-		return value.(*slot)
+	s := c.slots[key]
+	if s == nil {
+		if len(c.slots) >= c.sweepAt {
+			c.sweep()
+			c.sweepAt = max(minSweep, 2*len(c.slots))
+		}
+		s = &slot{}
+		c.slots[key] = s
 	}
-	if c.count >= c.sweepAt {
-		c.sweep()
-		c.sweepAt = max(1024, 2*c.count)
+	if (*c.published.Load())[key] == nil {
+		// Copying after as many misses as half the slots keeps a miss cheap on average.
+		if c.missed++; 2*c.missed >= len(c.slots) {
+			c.publish()
+		}
 	}
-	s := &slot{}
-	c.slots.Store(key, s)
-	c.count++
 	return s
+}
+
+// publish lets readers see all slots. The caller holds c.mu, or nobody else has c yet.
+func (c *Cache) publish() {
+	slots := maps.Clone(c.slots)
+	c.published.Store(&slots)
+	c.missed = 0
 }
 
 // sweep drops what expired and nobody asked for since, so that a program that asks for
@@ -169,14 +190,10 @@ func (c *Cache) sweep() {
 		busy[id.key] = true
 	}
 	now := time.Now()
-	c.slots.Range(func(key, value any) bool {
-		s := value.(*slot)
+	maps.DeleteFunc(c.slots, func(key string, s *slot) bool {
 		live := s.live.Load()
 		dead := (live == nil || !now.Before(live.ExpiresOn)) && !now.Before(s.refusedUntil)
-		if dead && !busy[key.(string)] {
-			c.slots.Delete(key)
-			c.count--
-		}
-		return true
+		return dead && !busy[key]
 	})
+	c.publish()
 }
