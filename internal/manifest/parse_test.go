@@ -21,6 +21,9 @@ func environment(name string) (string, bool) {
 }
 
 func readFile(path string) ([]byte, error) {
+	if path == "config/client.pem" {
+		return clientCertificate()
+	}
 	files := map[string]string{
 		"config/secret.txt": canary + "\r\n", "config/blank.txt": "\n", "config/key.pem": "no PEM", "/abs/secret.txt": canary,
 	}
@@ -105,7 +108,7 @@ func TestParseReportsTheExactPlace(t *testing.T) {
 		{"an application name twice", app("public: true") + "      - name: Orders\n", []string{`6:15: the name "Orders" is used twice, first in line 4.`}},
 		{"an identity named as an application", head + "    managedIdentities:\n      - {name: orders, type: system}\n", []string{`6:16: the name "orders" is used twice, first in line 4.`}},
 		{"a role value twice", app("appRoles:", "  - value: A", "  - value: a"), []string{`7:20: the role value "a" is used twice, first in line 6.`}},
-		{"a URI twice", app("identifierUris: [api://x, 'API://X/']"), []string{`5:35: the identifier URI "api://X/" is used twice, first in line 5.`}},
+		{"a URI twice", app("identifierUris: [api://x, 'API://X/']"), []string{`5:35: the identifier URI "API://X/" is used twice, first in line 5.`}},
 		{"a secret name twice", app("secrets:", "  - {name: ci, generate: true}", "  - {name: ci, generate: true}"), []string{`7:20: the secret name "ci" is used twice, first in line 6.`}},
 		{"a tenant twice", "tenants:\n  - {name: a, domains: [a.test]}\n  - {name: A, domains: [A.test]}\n", []string{`3:12: the tenant name "A" is used twice`, `3:25: the domain "A.test" is used twice`}},
 		{"several at once, in the order of lines", app("public: 1", "appId: x", "colour: red", "appRoles: [{}]"), []string{

@@ -1,0 +1,54 @@
+package manifest_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/manifest"
+)
+
+func Example() {
+	file, err := manifest.Parse("rolecall.yaml", []byte(`
+tenants:
+  - name: contoso
+    applications:
+      - name: orders-server
+        appRoles: [{value: Orders.Read}]
+      - name: orders-client
+        permissions: [{api: orders-server, roles: [Orders.Read], consent: true}]
+`), os.LookupEnv, os.ReadFile)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	dir, err := directory.Open(ctx, directory.Config{Store: memory.New(), SecretKey: make([]byte, 32)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 2 { // the second time, there is nothing left to do
+		var result *manifest.Result
+		_, err = dir.Change(ctx, "example", func(e *directory.Editor) (err error) {
+			result, err = file.Apply(e, manifest.Options{})
+			return err
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(len(result.Notes), "changes")
+	}
+	// Output:
+	// 7 changes
+	// 0 changes
+}
+
+func ExampleParse() {
+	_, err := manifest.Parse("rolecall.yaml", []byte("tenants:\n  - nmae: contoso\n"), os.LookupEnv, os.ReadFile)
+	fmt.Println(err)
+	// Output:
+	// rolecall.yaml:2:5: "nmae" is no member of a tenant. Its members are: applications, domains, enabled, id, managedIdentities, name, users.
+	// rolecall.yaml:2:5: a tenant lacks its name. Add name.
+}

@@ -1,0 +1,175 @@
+package manifest_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/manifest"
+)
+
+// drawFile makes a file without faults from a small stock of names, so that two files
+// have much in common.
+func drawFile(t *rapid.T) string {
+	var b strings.Builder
+	b.WriteString("tenants:\n  - name: contoso\n")
+	applications := subset(t, "applications", "orders", "invoices", "report")
+	uris := subset(t, "uris", "api://one", "api://two")
+	roles := make(map[string][]string)
+	b.WriteString("    applications:\n")
+	for i, name := range applications {
+		fmt.Fprintf(&b, "      - name: %s\n        requestedAccessTokenVersion: %d\n", name, rapid.IntRange(1, 2).Draw(t, "version"))
+		if rapid.Bool().Draw(t, "settings") {
+			fmt.Fprintf(&b, "        public: %v\n        enabled: %v\n        assignmentRequired: %v\n",
+				rapid.Bool().Draw(t, "public"), rapid.Bool().Draw(t, "enabled"), rapid.Bool().Draw(t, "required"))
+		}
+		if i < len(uris) {
+			fmt.Fprintf(&b, "        identifierUris: [%s]\n", uris[i])
+		}
+		roles[name] = subset(t, "roles", "A.Read", "A.Write", "A.All")
+		b.WriteString("        appRoles:\n")
+		for _, role := range roles[name] {
+			fmt.Fprintf(&b, "          - {value: %s, members: [%s]}\n", role, strings.Join(append([]string{"Application"}, subset(t, "members", "User")...), ", "))
+		}
+		b.WriteString("        secrets:\n")
+		for _, secret := range subset(t, "secrets", "ci", "prod") {
+			fmt.Fprintf(&b, "          - {name: %s, generate: true}\n", secret)
+		}
+		b.WriteString("        federatedCredentials:\n")
+		for _, trust := range subset(t, "federated", "ci", "prod") {
+			fmt.Fprintf(&b, "          - {name: %s, issuer: \"https://issuer.test\", subject: %s-%s}\n", trust, trust, rapid.SampledFrom([]string{"a", "b"}).Draw(t, "subject"))
+		}
+		b.WriteString("        permissions:\n")
+		for _, api := range applications[:i+1] {
+			if asked := subset(t, "asked", roles[api]...); len(asked) > 0 {
+				fmt.Fprintf(&b, "          - {api: %s, roles: [%s], consent: %v}\n", api, strings.Join(asked, ", "), rapid.Bool().Draw(t, "consent"))
+			}
+		}
+	}
+	b.WriteString("    managedIdentities:\n")
+	for _, name := range subset(t, "identities", "batch", "timer") {
+		fmt.Fprintf(&b, "      - name: %s\n        type: %s\n        assignments:\n", name, rapid.SampledFrom([]string{"system", "user"}).Draw(t, "type"))
+		for _, api := range applications {
+			if asked := subset(t, "assigned", roles[api]...); len(asked) > 0 {
+				fmt.Fprintf(&b, "          - {api: %s, roles: [%s]}\n", api, strings.Join(asked, ", "))
+			}
+		}
+	}
+	return emptyLists(b.String())
+}
+
+// emptyLists gives members without elements an empty list.
+func emptyLists(text string) string {
+	rows := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	indent := func(row string) int { return len(row) - len(strings.TrimLeft(row, " ")) }
+	for i, row := range rows {
+		if strings.HasSuffix(row, ":") && (i+1 == len(rows) || indent(rows[i+1]) <= indent(row)) {
+			rows[i] += " []"
+		}
+	}
+	return strings.Join(rows, "\n") + "\n"
+}
+
+func subset(t *rapid.T, label string, all ...string) []string {
+	var chosen []string
+	for _, one := range all {
+		if rapid.Bool().Draw(t, label) {
+			chosen = append(chosen, one)
+		}
+	}
+	return chosen
+}
+
+// state writes down a tenant without the ids that each run makes anew.
+func (s *site) state() string {
+	s.Helper()
+	var b strings.Builder
+	_, err := s.dir.Change(context.Background(), "test", func(e *directory.Editor) error {
+		tenant, err := e.Tenant("contoso")
+		if err != nil {
+			return err
+		}
+		apps, err := e.Applications(tenant.ID)
+		if err != nil {
+			return err
+		}
+		names := make(map[string]string) // of ids
+		for _, app := range apps {
+			for _, role := range app.AppRoles {
+				names[string(role.ID)] = app.Name + "/" + role.Value
+			}
+		}
+		for _, app := range apps {
+			writeApplication(&b, app, names)
+		}
+		principals, err := e.ServicePrincipals(tenant.ID)
+		if err != nil {
+			return err
+		}
+		for _, p := range principals {
+			assignments, err := e.Assignments(tenant.ID, p.ID)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(&b, p.Name, p.Type, p.Enabled, p.AssignmentRequired, strings.ReplaceAll(p.ResourceID, string(tenant.ID), "TENANT"), sorted(assignments, func(a *directory.Assignment) string { return names[string(a.Role)] }))
+		}
+		return nil
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return b.String()
+}
+
+func writeApplication(b *strings.Builder, app *directory.Application, names map[string]string) {
+	fmt.Fprintln(b, app.Name, app.TokenVersion, app.Public, app.IdentifierURIs,
+		sorted(app.AppRoles, func(r directory.AppRole) string { return fmt.Sprint(r.Value, r.DisplayName, r.Enabled, r.Members) }),
+		sorted(app.Secrets, func(s directory.Secret) string { return s.Name }),
+		sorted(app.Federated, func(f directory.FederatedCredential) string { return f.Name + f.Subject }),
+		sorted(app.Permissions, func(p directory.Permission) string {
+			return fmt.Sprint(sorted(p.Roles, func(r directory.RoleID) string { return names[string(r)] }))
+		}))
+}
+
+func sorted[T any](all []T, text func(T) string) []string {
+	var lines []string
+	for _, one := range all {
+		lines = append(lines, text(one))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// Whatever the files: applying one twice changes nothing, and with --prune it does not
+// matter what was there before.
+func TestPropertyApplyIsIdempotentAndPruneForgets(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		before, after := drawFile(r), drawFile(r)
+		s, clean := newSite(t), newSite(t)
+		check := func(text string, opts manifest.Options) {
+			if _, err := s.apply(text, opts); err != nil {
+				r.Fatalf("%v in\n%s", err, text)
+			}
+			again, err := s.apply(text, opts)
+			if err != nil {
+				r.Fatalf("%v when applied again", err)
+			}
+			if len(again.Notes)+len(again.Secrets) > 0 {
+				r.Fatalf("applied again, it made a difference: %v", lines(again))
+			}
+		}
+		check(before, manifest.Options{})
+		check(after, manifest.Options{Prune: true})
+		if _, err := clean.apply(after, manifest.Options{}); err != nil {
+			r.Fatal(err)
+		}
+		if got, want := s.state(), clean.state(); got != want {
+			r.Fatalf("after the file before and pruning\n%swithout\n%s", got, want)
+		}
+	})
+}
