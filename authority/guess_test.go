@@ -1,0 +1,196 @@
+package authority
+
+import (
+	"encoding/hex"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// Everything that is almost the secret is refused.
+func TestSecretForms(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Throttle.Failures = 1000 })
+	s := w.secret
+	for _, tt := range []struct {
+		name, raw string // as form-encoded
+		code      int
+	}{
+		{"empty", "", 7000218},
+		{"one character", s[:1], 7000215},
+		{"all but the last", s[:len(s)-1], 7000215},
+		{"all but the first", s[1:], 7000215},
+		{"twice", s + s, 7000215},
+		{"a blank behind", s + "+", 7000215},
+		{"a blank before", "%20" + s, 7000215},
+		{"a line break behind", s + "%0A", 7000215},
+		{"a byte order mark before", "%EF%BB%BF" + s, 7000215},
+		{"another case", swapCase(s), 7000215},
+		{"encoded twice", strings.ReplaceAll(everyByte(s), "%", "%25"), 7000215},
+		{"a NUL behind", s + "%00", 9002313},
+		{"a NUL within", s[:4] + "%00" + s[4:], 9002313},
+		{"a quote", s + "'", 7000215},
+		{"as long as may be", strings.Repeat("x", maxSecret), 7000215},
+		{"longer", strings.Repeat("x", maxSecret+1), 7000215},
+		{"much longer", strings.Repeat("x", 60_000), 7000215},
+		{"a megabyte", strings.Repeat("x", 1<<20), 9002313},
+		{"encoded once", everyByte(s), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, testBase+pathV2, strings.NewReader(w.good().without("client_secret").encode()+"&client_secret="+tt.raw))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			got := w.send(r)
+			if got.code() != tt.code || (got.Code == http.StatusOK) != (tt.code == 0) {
+				t.Errorf("got %d, %d; want %d", got.Code, got.code(), tt.code)
+			}
+		})
+	}
+	client, err := w.dir.Client(t.Context(), testTenant, testClient)
+	w.must(err)
+	kept := client.Application.Secrets[0] // what is stored of a secret is not the secret
+	for _, text := range []string{kept.Hint, kept.ID, hex.EncodeToString(kept.Digest), string(kept.Digest[:4])} {
+		if r := w.post(pathV2, w.good().set("client_secret", text)); r.Code == http.StatusOK {
+			t.Errorf("%q passes for the secret", text)
+		}
+	}
+}
+
+func swapCase(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A'
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return r
+	}, s)
+}
+
+func everyByte(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		b.WriteString("%" + strconv.FormatInt(int64(s[i])+0x100, 16)[1:])
+	}
+	return b.String()
+}
+
+func TestSecretExpires(t *testing.T) {
+	w := newWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Application(testTenant, testClient)
+		if err != nil {
+			return err
+		}
+		_, w.secret, err = e.AddSecret(testTenant, app.ID, "short", w.clock.now().Add(time.Hour))
+		return err
+	})
+	w.post(pathV2, w.good()).token()
+	w.clock.advance(time.Hour)
+	w.post(pathV2, w.good()).refused(401, "invalid_client", 7000222)
+}
+
+// Every spelling of one application shares one counter.
+func TestThrottleSpellings(t *testing.T) {
+	w := newWorld(t)
+	wrong := w.good().set("client_secret", "wrong")
+	upper := strings.ToUpper(testClient)
+	header := wrong.without("client_id", "client_secret")
+	attempts := []func() *reply{
+		func() *reply { return w.post(pathV2, wrong) },
+		func() *reply { return w.post(pathV1, wrong) },
+		func() *reply { return w.post(pathV2, wrong.set("client_id", upper)) },
+		func() *reply { return w.post("/contoso.test/oauth2/v2.0/token", wrong) },
+		func() *reply { return w.post("/CONTOSO.test/OAUTH2/token", wrong) },
+		func() *reply { return w.post("/contoso/oauth2/v2.0/token/", wrong) },
+		func() *reply { return w.post(pathV2, header, withHeader("Authorization", basic(testClient+":wrong"))) },
+		func() *reply { return w.post(pathV1, header, withHeader("Authorization", basic(upper+":wrong"))) },
+		func() *reply { return w.post(pathV2+"?x=1", wrong.set("client_secret", "other")) },
+		func() *reply { return w.post(pathV2, wrong, from("192.0.2.1:9")) },
+	}
+	tried := 0
+	for i := range 40 {
+		r := attempts[i%len(attempts)]()
+		switch r.code() {
+		case 7000215:
+			tried++
+		case 90055:
+			r.refused(429, "temporarily_unavailable", 90055)
+			if seconds, err := strconv.Atoi(r.Header().Get("Retry-After")); err != nil || seconds < 1 {
+				t.Errorf("Retry-After is %q, want whole seconds", r.Header().Get("Retry-After"))
+			}
+		default:
+			t.Fatalf("attempt %d: %v", i, r.json["error_description"])
+		}
+	}
+	if tried != 10 {
+		t.Errorf("%d attempts were tried, want 10", tried)
+	}
+
+	for _, id := range []string{"{" + testClient + "}", "urn:uuid:" + testClient, " " + testClient, testClient + " ", strings.ReplaceAll(testClient, "-", ""), "api://orders-client"} {
+		if r := w.post(pathV2, w.good().set("client_id", id)); r.code() != 700016 {
+			t.Errorf("%q is looked at: %v", id, r.json["error_description"])
+		}
+	}
+	if r := w.post(pathV2, w.good()); r.Code != 429 {
+		t.Errorf("the right secret from the throttled source got %d", r.Code)
+	}
+	w.post(pathV2, w.good(), from("198.51.100.7:1")).token() // from elsewhere it always works
+	w.clock.advance(6 * time.Second)
+	w.post(pathV2, w.good()).token()
+}
+
+func TestThrottleAtOnce(t *testing.T) {
+	w := newWorld(t)
+	wrong := w.good().set("client_secret", "wrong")
+	codes := make([]int, 50)
+	var wg sync.WaitGroup
+	for i := range codes {
+		wg.Go(func() { codes[i] = w.post(pathV2, wrong).code() })
+	}
+	wg.Wait()
+	for range 20 {
+		if r := w.post(pathV2, wrong); r.code() != 90055 {
+			t.Fatalf("after 50 at once: %v", r.json["error_description"])
+		}
+	}
+	for _, code := range codes {
+		if code != 7000215 && code != 90055 {
+			t.Errorf("one was answered %d", code)
+		}
+	}
+}
+
+// Many applications tried from few sources use up the budget of all; sources that have
+// not failed do not notice.
+func TestThrottleStuffing(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Throttle.Total = 20 })
+	wrong := w.good().set("client_secret", "wrong")
+	for i := range 20 {
+		w.post(pathV2, wrong, from("192.0.2."+strconv.Itoa(i)+":1")).refused(401, "invalid_client", 7000215)
+	}
+	w.post(pathV2, wrong, from("192.0.2.3:1")).refused(429, "temporarily_unavailable", 90055)
+	w.post(pathV2, w.good(), from("198.51.100.7:1")).token()
+}
+
+func TestSource(t *testing.T) {
+	for _, tt := range []struct{ address, want string }{
+		{"192.0.2.1:1234", "192.0.2.1"},
+		{"[::ffff:192.0.2.1]:1234", "192.0.2.1"},
+		{"[2001:db8:1:2:3:4:5:6]:1234", "2001:db8:1:2::/64"},
+		{"[2001:db8:1:2::9]:1", "2001:db8:1:2::/64"},
+		{"[fe80::1%eth0]:1", "fe80::/64"},
+		{"[::1]:1", "::/64"},
+		{"@", "@"},
+		{"", ""},
+	} {
+		if got := remoteAddress(&http.Request{RemoteAddr: tt.address}); got != tt.want {
+			t.Errorf("%s counts as %q, want %q", tt.address, got, tt.want)
+		}
+	}
+}
