@@ -28,6 +28,7 @@ func parseGUID(s string) (string, bool) {
 	if len(s) != 36 {
 		return "", false
 	}
+	lower := true
 	for i := range len(s) {
 		c := s[i]
 		switch {
@@ -35,10 +36,15 @@ func parseGUID(s string) (string, bool) {
 			if c != '-' {
 				return "", false
 			}
-		case '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F':
+		case '0' <= c && c <= '9' || 'a' <= c && c <= 'f':
+		case 'A' <= c && c <= 'F':
+			lower = false
 		default:
 			return "", false
 		}
+	}
+	if lower {
+		return s, true
 	}
 	return strings.ToLower(s), true
 }

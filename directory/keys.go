@@ -22,6 +22,11 @@ const maxKeyPart = 1024
 // as two parts: "name", "a/b" and "name/a", "b" stay apart.
 func makeKey(space string, parts ...string) string {
 	var b strings.Builder
+	size := len(space) + len(parts) + 1 // one for makePrefix
+	for _, part := range parts {
+		size += len(part)
+	}
+	b.Grow(size)
 	b.WriteString(space)
 	for _, part := range parts {
 		b.WriteByte('/')
@@ -63,11 +68,18 @@ func plain(part string) bool {
 }
 
 // fold is how names are compared: without regard to case.
-func fold(name string) string { return strings.ToLower(name) }
+func fold(name string) string {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return strings.ToLower(name)
+		}
+	}
+	return name
+}
 
 // foldURI is how identifier URIs are compared: without regard to case and to one
 // trailing slash, for clients ask with and without.
-func foldURI(uri string) string { return strings.TrimSuffix(strings.ToLower(uri), "/") }
+func foldURI(uri string) string { return strings.TrimSuffix(fold(uri), "/") }
 
 func (t *Tenant) keys() []string {
 	keys := []string{makeKey("id", string(t.ID)), makeKey("name", fold(t.Name)), makeKey("ref", fold(t.Name))}

@@ -51,7 +51,7 @@ func (d *Directory) Client(ctx context.Context, tenant TenantID, app AppID) (*Cl
 	if !ok {
 		return nil, ErrNotFound
 	}
-	key := cacheKey{fold(string(tenant)), kindApplication, makeKey("appid", id)}
+	key := cacheKey{fold(string(tenant)), kindApplication, "appid/" + id}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[*Client](hit)
 	}
