@@ -1,0 +1,138 @@
+package authoritytest
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/guard"
+)
+
+// An API is a registration that clients get tokens for.
+type API struct {
+	Name       string
+	AppID      string // its application (client) id
+	Identifier string // its App ID URI: "api://" and the name
+
+	login *Authority
+	guard *guard.Guard
+}
+
+// An APIOption changes how an API is registered when it is first named.
+type APIOption func(*apiOptions)
+
+type apiOptions struct {
+	version            int
+	assignmentRequired bool
+}
+
+// V1Tokens registers the API for access tokens of version 1.0, as Entra does with
+// registrations that do not say otherwise. Without it tokens have version 2.0.
+func V1Tokens() APIOption { return func(o *apiOptions) { o.version = 1 } }
+
+// AssignmentRequired makes the authority itself refuse clients without a role.
+func AssignmentRequired() APIOption { return func(o *apiOptions) { o.assignmentRequired = true } }
+
+// API returns the API with that name, and registers it if it is named for the first time.
+func (a *Authority) API(name string, opts ...APIOption) *API {
+	a.t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.api(name, opts...)
+}
+
+// api is API for callers that hold the lock.
+func (a *Authority) api(name string, opts ...APIOption) *API {
+	a.t.Helper()
+	if api, ok := a.apis[name]; ok {
+		if len(opts) > 0 {
+			a.t.Fatalf("authoritytest: API %q is registered already: give its options where it is named first", name)
+		}
+		return api
+	}
+	o := apiOptions{version: 2}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	api := &API{Name: name, Identifier: "api://" + name, login: a}
+	a.change("register API "+name, func(e *directory.Editor) error {
+		app, err := e.CreateApplication(directory.Application{
+			Tenant: TenantID, Name: name, IdentifierURIs: []string{api.Identifier}, TokenVersion: o.version,
+		})
+		if err != nil {
+			return err
+		}
+		api.AppID = string(app.AppID)
+		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+			Tenant: TenantID, AppID: app.AppID, AssignmentRequired: o.assignmentRequired,
+		})
+		return err
+	})
+	api.guard = a.newGuard(api)
+	a.apis[name] = api
+	return api
+}
+
+func (a *Authority) newGuard(api *API) *guard.Guard {
+	a.t.Helper()
+	// The guard lives as long as the test, cleanups included.
+	ctx, stop := context.WithCancel(context.WithoutCancel(a.t.Context()))
+	a.t.Cleanup(stop)
+	g, err := guard.New(ctx, api.Config())
+	a.check("guard API "+api.Name, err)
+	return g
+}
+
+// Scope is what clients ask for at the v2 endpoint: "api://orders/.default".
+func (p *API) Scope() string { return p.Identifier + "/.default" }
+
+// Config is the configuration of a guard for the API, to build one's own with.
+func (p *API) Config() guard.Config {
+	return guard.Config{
+		Authority:  p.login.URL + "/" + TenantID,
+		Audience:   []string{p.AppID, p.Identifier},
+		HTTPClient: p.login.HTTPClient(),
+		Now:        p.login.clock.Now,
+	}
+}
+
+// Guard is the API's guard.
+func (p *API) Guard() *guard.Guard { return p.guard }
+
+// Require puts the guard before a handler: it lets in applications that hold the role.
+func (p *API) Require(role string, next http.Handler) http.Handler {
+	p.login.t.Helper()
+	p.login.mu.Lock()
+	defer p.login.mu.Unlock()
+	p.declare(role)
+	return p.guard.Require(role)(next)
+}
+
+// declare makes sure that the API has the role. The caller holds the lock.
+func (p *API) declare(roles ...string) {
+	p.login.t.Helper()
+	p.login.change("declare roles of API "+p.Name, func(e *directory.Editor) error {
+		app, err := e.Application(TenantID, p.AppID)
+		if err != nil {
+			return err
+		}
+		next := *app
+		next.AppRoles = slices.Clone(app.AppRoles)
+		for _, role := range roles {
+			if _, ok := next.Role(role); !ok {
+				next.AppRoles = append(next.AppRoles, newRole(role))
+			}
+		}
+		_, err = e.UpdateApplication(next)
+		return err
+	})
+}
+
+func newRole(value string) directory.AppRole {
+	return directory.AppRole{
+		Value: value, DisplayName: strings.ReplaceAll(value, ".", " "), Enabled: true,
+		Members: []directory.MemberType{directory.MemberApplication, directory.MemberUser},
+	}
+}

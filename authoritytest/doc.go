@@ -1,0 +1,16 @@
+// Package authoritytest runs a real token authority inside a Go test, so that code that
+// calls or guards an API is tested with real HTTP and real signatures, and without a
+// cloud tenant.
+//
+//	login := authoritytest.Start(t)
+//	api := httptest.NewServer(login.API("orders").Require("Orders.Read", listOrders))
+//	response, err := login.Client("report", "orders", "Orders.Read").Get(api.URL)
+//
+// APIs, clients and roles come into being when they are first named. Each [Start] is an
+// authority of its own with a directory of its own; nothing is shared between tests but
+// a few RSA keys, which take too long to make for each.
+//
+// Two things are hard to get from a cloud tenant: another time of day, which
+// [Authority.Clock] gives, and tokens that are wrong in exactly one point, which
+// [Authority.Bad] makes.
+package authoritytest

@@ -1,0 +1,146 @@
+package demo
+
+import (
+	"context"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/credential"
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// The APIs of the demo. The classic one is registered for tokens of version 1.0, as most
+// APIs were that ADAL called; the same program stands behind both.
+const (
+	ordersURI  = "api://orders"
+	classicURI = "api://orders-classic"
+	billingURI = "api://billing"
+	payrollURI = "api://payroll"
+)
+
+// The federated credential's other half.
+const (
+	federatedSubject  = "repo:contoso/orders:ref:refs/heads/main"
+	federatedAudience = "api://AzureADTokenExchange"
+)
+
+// cast is who plays in the demo.
+type cast struct {
+	tenant      directory.TenantID
+	orders      *directory.Application // the API
+	client      *directory.Application // may read orders
+	secret      string                 // of the client
+	certificate credential.Certificate // of the client
+	stranger    *directory.Application // may read nothing
+	strangerKey string                 // the stranger's secret
+}
+
+// register fills the empty directory.
+func register(ctx context.Context, dir *directory.Directory, certificate credential.Certificate, issuer string) (cast, error) {
+	c := cast{certificate: certificate}
+	_, err := dir.Change(ctx, "demo", func(e *directory.Editor) error {
+		w := &writer{e: e}
+		w.createTenant()
+		orders, ordersPrincipal := w.application(directory.Application{
+			AppID: "a9100002-5a5a-4c4c-8d8d-000000000002", Name: "orders-server", IdentifierURIs: []string{ordersURI}, TokenVersion: 2, AppRoles: readers(),
+		}, false)
+		classic, classicPrincipal := w.application(directory.Application{
+			Name: "orders-server-classic", IdentifierURIs: []string{classicURI}, TokenVersion: 1, AppRoles: readers(),
+		}, false)
+		w.application(directory.Application{Name: "billing-server", IdentifierURIs: []string{billingURI}, TokenVersion: 2}, false)
+		w.application(directory.Application{Name: "payroll-server", IdentifierURIs: []string{payrollURI}, TokenVersion: 2}, true)
+
+		client, principal := w.application(directory.Application{AppID: "c11e0001-5a5a-4c4c-8d8d-000000000001", Name: "orders-client"}, false)
+		w.grant(principal, ordersPrincipal, orders)
+		w.grant(principal, classicPrincipal, classic)
+		c.secret = w.secret(client)
+		w.certificate(client, certificate)
+		w.federated(client, issuer)
+
+		c.stranger, _ = w.application(directory.Application{Name: "reports-client"}, false)
+		c.strangerKey = w.secret(c.stranger)
+		c.tenant, c.orders, c.client = w.tenant, orders, client
+		return w.err
+	})
+	return c, err
+}
+
+func readers() []directory.AppRole {
+	return []directory.AppRole{{
+		Value: role, DisplayName: "Read orders", Description: "Read every order", Enabled: true,
+		Members: []directory.MemberType{directory.MemberApplication},
+	}}
+}
+
+// A writer makes one edit after the other and keeps the first error; after that it does
+// nothing and returns empty values.
+type writer struct {
+	e      *directory.Editor
+	tenant directory.TenantID
+	err    error
+}
+
+func (w *writer) createTenant() {
+	tenant, err := w.e.CreateTenant(directory.Tenant{
+		ID: "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11", Name: "contoso", Domains: []string{"contoso.test"}, Enabled: true,
+	})
+	if err != nil {
+		w.err = err
+		return
+	}
+	w.tenant = tenant.ID
+}
+
+func (w *writer) application(a directory.Application, assignmentRequired bool) (*directory.Application, *directory.ServicePrincipal) {
+	if w.err != nil {
+		return &directory.Application{}, &directory.ServicePrincipal{}
+	}
+	a.Tenant = w.tenant
+	if a.TokenVersion == 0 {
+		a.TokenVersion = 2
+	}
+	app, err := w.e.CreateApplication(a)
+	if err != nil {
+		w.err = err
+		return &directory.Application{}, &directory.ServicePrincipal{}
+	}
+	principal, err := w.e.CreateServicePrincipal(directory.ServicePrincipal{
+		Tenant: w.tenant, AppID: app.AppID, AssignmentRequired: assignmentRequired,
+	})
+	if err != nil {
+		w.err = err
+		return app, &directory.ServicePrincipal{}
+	}
+	return app, principal
+}
+
+// grant gives the holder every role of the API.
+func (w *writer) grant(holder, api *directory.ServicePrincipal, app *directory.Application) {
+	for _, r := range app.AppRoles {
+		if w.err == nil {
+			_, w.err = w.e.Assign(w.tenant, holder.ID, api.ID, r.ID)
+		}
+	}
+}
+
+func (w *writer) secret(app *directory.Application) string {
+	if w.err != nil {
+		return ""
+	}
+	_, value, err := w.e.AddSecret(w.tenant, app.ID, "demo", time.Now().Add(keyLife))
+	w.err = err
+	return value
+}
+
+func (w *writer) certificate(app *directory.Application, certificate credential.Certificate) {
+	if w.err == nil {
+		_, w.err = w.e.AddCertificate(w.tenant, app.ID, "demo", certificate.Chain[0].Raw)
+	}
+}
+
+func (w *writer) federated(app *directory.Application, issuer string) {
+	if w.err == nil {
+		_, w.err = w.e.AddFederated(w.tenant, app.ID, directory.FederatedCredential{
+			Name: "demo", Issuer: issuer, Subject: federatedSubject, Audience: federatedAudience,
+		})
+	}
+}

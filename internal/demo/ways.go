@@ -1,0 +1,213 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/token"
+	"github.com/rolecall-auth/rolecall/internal/ways"
+)
+
+// A trial is one way to try, and how it should turn out.
+type trial struct {
+	name  string
+	way   ways.Way
+	proof func(*ways.Client) // gives the client what it proves itself by
+	api   string             // identifier of the API to ask for
+	want  expectation
+}
+
+const (
+	endpointV1 = "oauth2/token"
+	endpointV2 = "oauth2/v2.0/token"
+)
+
+// trials are the ways of the story. ADAL and connection strings are of the time when APIs
+// were registered for tokens of version 1.0, so they ask for the classic API. It is the API
+// that decides on the version, not the endpoint.
+func (s *Stage) trials() []trial {
+	secret := func(c *ways.Client) { c.Secret = s.cast.secret }
+	certificate := func(c *ways.Client) { c.Certificate = s.cast.certificate }
+	federated := func(c *ways.Client) { c.Assertion = s.issuer.assertion }
+	app := string(s.cast.orders.AppID)
+	return []trial{
+		{"ADAL secret", ways.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}},
+		{"MSAL secret", ways.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}},
+		{"MSAL certificate", ways.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}},
+		{"connection string", ways.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}},
+		{"Azure.Identity secret", ways.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}},
+		{"federated assertion", ways.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}},
+	}
+}
+
+// tryAll gets a token in each way and calls the API with it.
+func (s *Stage) tryAll(ctx context.Context) []Way {
+	rows := make([]Way, len(s.trials()))
+	ids := make([]string, len(rows))
+	for i, t := range s.trials() {
+		rows[i] = Way{Way: t.name, Library: t.way.Library(), Roles: []string{}}
+		ids[i], rows[i].Problem = s.try(ctx, t, &rows[i])
+	}
+	recorded, err := s.recorded(ctx, ids)
+	for i, t := range s.trials() {
+		rows[i].Credential = recorded[ids[i]]
+		if rows[i].Problem == nil && err != nil {
+			rows[i].Problem = err
+		}
+		rows[i].judge(t.want)
+	}
+	return rows
+}
+
+// try fills the row from what one way gives, and returns the token's id.
+func (s *Stage) try(ctx context.Context, t trial, row *Way) (id string, err error) {
+	noted := &notingTransport{next: s.http.Transport}
+	client := s.client(&http.Client{Timeout: requestLimit, Transport: noted})
+	t.proof(&client)
+	raw, err := tokenBy(ctx, client, t.way, t.api)
+	row.Endpoint = noted.endpoint(client.TenantID)
+	if err != nil {
+		return "", err
+	}
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		return "", err
+	}
+	row.Version, row.Audience = text(parsed, "ver"), text(parsed, "aud")
+	if value, ok := parsed.Claims.Get("roles"); ok {
+		row.Roles, _ = value.Strings()
+	}
+	row.Status, row.Orders, err = s.getOrders(ctx, raw)
+	return text(parsed, "uti"), err
+}
+
+// client is the orders client before it is given a proof.
+func (s *Stage) client(h *http.Client) ways.Client {
+	return ways.Client{
+		Authority: s.server.Endpoints().Authority, HTTP: h,
+		TenantID: string(s.cast.tenant), ClientID: string(s.cast.client.AppID),
+	}
+}
+
+func tokenBy(ctx context.Context, client ways.Client, way ways.Way, api string) (string, error) {
+	cred, err := client.Credential(way)
+	if err != nil {
+		return "", err
+	}
+	answer, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{api + "/.default"}})
+	return answer.Token, err
+}
+
+func text(t *token.Token, claim string) string {
+	value, _ := t.Claims.Get(claim)
+	s, _ := value.String()
+	return s
+}
+
+// getOrders calls the API and counts what it gives.
+func (s *Stage) getOrders(ctx context.Context, raw string) (status, count int, err error) {
+	status, body, err := s.callOrders(ctx, raw)
+	if err != nil || status != http.StatusOK {
+		return status, 0, err
+	}
+	var got []order
+	if err := json.Unmarshal(body, &got); err != nil {
+		return status, 0, fmt.Errorf("read the orders: %w", err)
+	}
+	return status, len(got), nil
+}
+
+// callOrders calls the API, with a token unless that is empty.
+func (s *Stage) callOrders(ctx context.Context, raw string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.OrdersURL(), nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	if raw != "" {
+		request.Header.Set("Authorization", "Bearer "+raw)
+	}
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	body, err = io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return response.StatusCode, body, err
+}
+
+// The authority writes its sign-ins a moment after it has answered.
+const (
+	recordLimit = 3 * time.Second
+	recordLook  = 10 * time.Millisecond
+)
+
+// recorded returns the kind of credential by which the authority issued each token.
+func (s *Stage) recorded(ctx context.Context, ids []string) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, recordLimit)
+	defer cancel()
+	look := time.NewTicker(recordLook)
+	defer look.Stop()
+	for {
+		rows, err := s.server.Data().Directory.SignIns(ctx, directory.SignInFilter{Tenant: s.cast.tenant})
+		if err != nil {
+			return nil, err
+		}
+		kinds := map[string]string{}
+		for _, row := range rows {
+			if row.TokenID != "" {
+				kinds[row.TokenID] = row.Credential
+			}
+		}
+		if hasAll(kinds, ids) {
+			return kinds, nil
+		}
+		select {
+		case <-ctx.Done():
+			return kinds, errors.New("the authority has no record of issuing the token")
+		case <-look.C:
+		}
+	}
+}
+
+func hasAll(kinds map[string]string, ids []string) bool {
+	for _, id := range ids {
+		if _, ok := kinds[id]; !ok && id != "" {
+			return false
+		}
+	}
+	return true
+}
+
+// A notingTransport notes to which path a library sends its token request.
+type notingTransport struct {
+	next http.RoundTripper
+
+	mu   sync.Mutex
+	path string // guarded by mu
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n *notingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost {
+		n.mu.Lock()
+		n.path = r.URL.Path
+		n.mu.Unlock()
+	}
+	return n.next.RoundTrip(r)
+}
+
+func (n *notingTransport) endpoint(tenant string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.TrimPrefix(n.path, "/"+tenant+"/")
+}

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/directory/sqlite"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
+)
+
+// The files of a data folder, besides those of the certificate authority.
+const (
+	storeFile = "rolecall.db"
+	kekFile   = "kek"
+	lockFile  = "server.lock"
+	stateFile = "server.json"
+	// BundleFile holds the folder's root certificate and the system's.
+	BundleFile = "ca-bundle.pem"
+)
+
+// DataConfig says which folder to open.
+type DataConfig struct {
+	Dir string           // required; made if missing, mode 0700
+	Now func() time.Time // nil means time.Now
+	Log *slog.Logger     // nil means discard
+}
+
+// Data is an open data folder: the directory kept in it, and its signing keys.
+type Data struct {
+	Dir       string
+	Directory *directory.Directory
+	Keys      *keyring.Ring
+
+	store directory.Store
+	log   *slog.Logger
+}
+
+// OpenData opens a data folder, making what is missing.
+func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("open the data folder: no folder given")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := makeFolder(cfg.Dir); err != nil {
+		return nil, err
+	}
+	kek, err := openKEK(filepath.Join(cfg.Dir, kekFile), filepath.Join(cfg.Dir, storeFile))
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(ctx, filepath.Join(cfg.Dir, storeFile))
+	if err != nil {
+		return nil, err
+	}
+	data, err := newData(ctx, cfg, kek, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return data, nil
+}
+
+func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store directory.Store) (*Data, error) {
+	data := &Data{Dir: cfg.Dir, store: store, log: cfg.Log}
+	var err error
+	data.Directory, err = directory.Open(ctx, directory.Config{
+		Store: store, SecretKey: kek.Derive("client-secrets"), OnChange: data.onChange, Now: cfg.Now, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	data.Keys, err = keyring.New(keyring.Config{Store: data.Directory, KEK: kek, Now: cfg.Now, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
+}
+
+// keyringKind is what the change feed calls a tenant's signing keys.
+const keyringKind = "keyring"
+
+// onChange lets the signing keys follow the change feed.
+func (d *Data) onChange(change directory.Change) {
+	switch {
+	case change.Sequence == 0: // changes were missed
+		d.forgetKeys(context.Background())
+	case change.Kind == keyringKind:
+		d.Keys.Forget(change.Tenant)
+	}
+}
+
+// forgetKeys makes every tenant's keys be looked up again at their next use.
+func (d *Data) forgetKeys(ctx context.Context) {
+	tenants, err := d.Directory.Tenants(ctx)
+	if err != nil { // then the ring's own polling makes up for it
+		d.log.WarnContext(ctx, "list tenants", "error", err)
+	}
+	for _, tenant := range tenants {
+		d.Keys.Forget(string(tenant.ID))
+	}
+}
+
+// Close closes the store.
+func (d *Data) Close() error { return d.store.Close() }
+
+// makeFolder makes the data folder. One that other users can look into is closed to them
+// while it is empty, and refused when it holds something: it may not be meant for us.
+func makeFolder(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("open the data folder: %w", err)
+	}
+	// Windows has no such bits; there the folder's access list decides.
+	mode := info.Mode().Perm()
+	if mode&0o077 == 0 || runtime.GOOS == "windows" {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the data folder: %w", err)
+	}
+	if len(entries) > 0 {
+		return fmt.Errorf("the data folder %s is open to other users (mode %04o): run `chmod 700 %s`, or name another folder", dir, mode, dir)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("close the data folder to other users: %w", err)
+	}
+	return nil
+}
+
+// openKEK loads the key-encryption key, or makes one for a folder that has no store yet: a
+// store without its key cannot be read by a new one, so none is made for it.
+func openKEK(path, store string) (*keyring.KEK, error) {
+	kek, err := keyring.LoadKEK(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return kek, err
+	}
+	if _, err := os.Stat(store); err == nil {
+		return nil, fmt.Errorf("%s is there but its key %s is missing: restore the key from a backup", store, path)
+	}
+	kek, err = keyring.CreateKEK(path)
+	if errors.Is(err, fs.ErrExist) { // another process was faster
+		return keyring.LoadKEK(path)
+	}
+	return kek, err
+}
+
+// Sequence returns the number of the newest change in the store.
+func (d *Data) Sequence(ctx context.Context) (int64, error) { return d.store.Sequence(ctx) }

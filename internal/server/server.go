@@ -1,0 +1,342 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/fetch"
+	"github.com/rolecall-auth/rolecall/internal/pki"
+)
+
+// DefaultPort is the port of the first surface unless another is given.
+const DefaultPort = 8443
+
+// The surfaces' places behind the base port.
+const (
+	authoritySurface = 0
+	opsSurface       = 5
+)
+
+// Config says what to run and where.
+type Config struct {
+	Dir string // required: the data folder
+	// Port is that of the authority; the other surfaces follow at fixed distances. Zero
+	// means free ports.
+	Port int
+	// Listen is the address the authority listens on. Empty means 127.0.0.1. Ops always
+	// stays on 127.0.0.1.
+	Listen string
+	// Host is the name clients know the authority by; it stands in issuers. Empty means localhost.
+	Host string
+	// AllowIssuers are private hosts that federated issuers may live on: "127.0.0.1:8443",
+	// "10.0.0.0/8", "*.corp.test".
+	AllowIssuers []string
+	// V1Issuer replaces the issuer of version 1 tokens; see authority.Config.
+	V1Issuer string
+	// Prepare runs once the folder is this server's and before anything listens.
+	Prepare func(context.Context, *Data) error
+	// Unannounced leaves out server.json: a server for one command's own use.
+	Unannounced bool
+	Version     string
+	Now         func() time.Time // nil means time.Now
+	Log         *slog.Logger     // nil means discard
+}
+
+// A Server serves the surfaces of one data folder.
+type Server struct {
+	cfg       Config
+	log       *slog.Logger
+	data      *Data
+	ca        *pki.CA
+	authority *authority.Authority
+	endpoints Endpoints
+	instance  string
+	surfaces  []*surface
+	unlock    func() error
+	stop      context.CancelFunc
+	done      chan struct{}
+	err       error // read after done
+}
+
+// ErrListen says that a surface's port is taken or not ours to take.
+var ErrListen = errors.New("a port cannot be listened on")
+
+var errLocked = errors.New("locked by another process")
+
+// An InUseError says that another process serves the folder, or is about to.
+type InUseError struct {
+	Dir   string
+	Other *Found // nil while the other one starts, or serves one command only
+}
+
+func (e *InUseError) Error() string {
+	if e.Other == nil {
+		return fmt.Sprintf("another rolecall process is using %s", e.Dir)
+	}
+	return fmt.Sprintf("a server already runs on %s: process %d, authority %s", e.Dir, e.Other.PID, e.Other.Authority)
+}
+
+// Start opens the data folder, makes what a first start needs, and serves until the context
+// ends or Close is called. When it returns, the surfaces answer.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, log: cfg.Log, instance: rand.Text(), done: make(chan struct{})}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	ctx, s.stop = context.WithCancel(ctx)
+	go func() {
+		defer close(s.done)
+		s.err = errors.Join(s.run(ctx), s.release())
+	}()
+	return s, nil
+}
+
+// Wait blocks until the server has stopped and returns why, nil when it was asked to.
+func (s *Server) Wait() error {
+	<-s.done
+	return s.err
+}
+
+// Close stops the server, letting requests under way finish, and waits for it.
+func (s *Server) Close() error {
+	s.stop()
+	return s.Wait()
+}
+
+// Endpoints says where the server's surfaces are.
+func (s *Server) Endpoints() Endpoints { return s.endpoints }
+
+// Data is the folder that the server serves; it is closed with the server.
+func (s *Server) Data() *Data { return s.data }
+
+// CA is the certificate authority of the folder.
+func (s *Server) CA() *pki.CA { return s.ca }
+
+// open takes the folder and everything in it, up to bound sockets.
+func (s *Server) open(ctx context.Context) error {
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	var err error
+	s.data, err = OpenData(ctx, DataConfig{Dir: s.cfg.Dir, Now: s.cfg.Now, Log: s.log})
+	if err != nil {
+		return err
+	}
+	if s.cfg.Prepare != nil {
+		if err := s.cfg.Prepare(ctx, s.data); err != nil {
+			return err
+		}
+	}
+	tenants, err := s.data.ensureTenant(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.listen(ctx); err != nil {
+		return err
+	}
+	s.endpoints.Tenants = tenants
+	if s.cfg.Unannounced {
+		return nil
+	}
+	return writeState(s.cfg.Dir, state{Endpoints: s.endpoints, PID: os.Getpid(), Instance: s.instance})
+}
+
+// take makes this process the folder's only server.
+func (s *Server) take(ctx context.Context) error {
+	if err := makeFolder(s.cfg.Dir); err != nil {
+		return err
+	}
+	unlock, err := lock(filepath.Join(s.cfg.Dir, lockFile))
+	if errors.Is(err, errLocked) {
+		other, err := Find(ctx, s.cfg.Dir)
+		if err != nil {
+			return err
+		}
+		return &InUseError{Dir: s.cfg.Dir, Other: other}
+	}
+	if err != nil {
+		return err
+	}
+	s.unlock = unlock
+	return nil
+}
+
+// ensureTenant gives an empty directory its first tenant and returns all there are.
+func (d *Data) ensureTenant(ctx context.Context) ([]Tenant, error) {
+	tenants, err := d.Directory.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(tenants) == 0 {
+		_, err := d.Directory.Change(ctx, "system:first-start", func(e *directory.Editor) error {
+			tenant, err := e.CreateTenant(directory.Tenant{Name: "default", Enabled: true})
+			tenants = []*directory.Tenant{tenant}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("make the first tenant: %w", err)
+		}
+	}
+	list := make([]Tenant, len(tenants))
+	for i, tenant := range tenants {
+		list[i] = Tenant{Name: tenant.Name, ID: string(tenant.ID)}
+	}
+	return list, nil
+}
+
+// listen binds the surfaces' sockets and builds what answers on them.
+func (s *Server) listen(ctx context.Context) error {
+	host := s.cfg.Host
+	if host == "" {
+		host = "localhost"
+	}
+	var err error
+	s.ca, err = pki.Open(pki.Config{Dir: s.cfg.Dir, Hosts: []string{host}, Now: s.cfg.Now})
+	if err != nil {
+		return err
+	}
+	s.endpoints.CABundle, err = filepath.Abs(filepath.Join(s.cfg.Dir, BundleFile))
+	if err != nil {
+		return err
+	}
+	if err := s.ca.Bundle(s.endpoints.CABundle); err != nil {
+		return err
+	}
+	authorityListener, err := s.bind(ctx, s.cfg.Listen, authoritySurface)
+	if err != nil {
+		return err
+	}
+	opsListener, err := s.bind(ctx, "", opsSurface)
+	if err != nil {
+		return errors.Join(err, authorityListener.Close())
+	}
+	s.endpoints.Authority = "https://" + net.JoinHostPort(host, port(authorityListener))
+	s.endpoints.Ops = "http://" + net.JoinHostPort("127.0.0.1", port(opsListener))
+	s.surfaces = []*surface{
+		newSurface("authority", authorityListener, s.ca.TLSConfig(), s.log),
+		newSurface("ops", opsListener, nil, s.log),
+	}
+	s.authority, err = authority.New(authority.Config{
+		BaseURL: s.endpoints.Authority, Directory: s.data.Directory, Keys: s.data.Keys, Fetch: s.fetcher(),
+		V1Issuer: s.cfg.V1Issuer, Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.surfaces[0].http.Handler = s.authority.Handler()
+	s.surfaces[1].http.Handler = s.ops()
+	return nil
+}
+
+// fetcher is the one client that goes out, for the keys of federated issuers. It trusts the
+// folder's own authority too, so that an issuer may live behind it.
+func (s *Server) fetcher() *fetch.Client {
+	roots, err := x509.SystemCertPool()
+	if err != nil { // a system that keeps none
+		roots = x509.NewCertPool()
+	}
+	roots.AddCert(s.ca.Certificate())
+	return fetch.New(fetch.Config{Allow: s.cfg.AllowIssuers, RootCAs: roots})
+}
+
+func (s *Server) bind(ctx context.Context, address string, place int) (net.Listener, error) {
+	if address == "" {
+		address = "127.0.0.1"
+	}
+	number := 0
+	if s.cfg.Port != 0 {
+		number = s.cfg.Port + place
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(number)))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w: choose another base port, or 0 for free ones", ErrListen, err)
+	}
+	return listener, nil
+}
+
+func port(l net.Listener) string {
+	_, port, _ := net.SplitHostPort(l.Addr().String()) // an address that net made
+	return port
+}
+
+// run serves until the context ends, then stops the surfaces first and the parts behind
+// them last, so that what a request left behind is still written.
+func (s *Server) run(ctx context.Context) error {
+	parts, stopParts := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopParts()
+	background, parts := errgroup.WithContext(parts)
+	background.Go(func() error { return s.data.Directory.Run(parts) })
+	background.Go(func() error { return s.data.Keys.Run(parts) })
+	background.Go(func() error { return s.authority.Run(parts) })
+	background.Go(func() error { return s.ensureKeys(parts) })
+
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stopWatching := context.AfterFunc(parts, func() { cancel(context.Cause(parts)) })
+	defer stopWatching()
+
+	front, ctx := errgroup.WithContext(ctx)
+	for _, surface := range s.surfaces {
+		front.Go(func() error { return surface.run(ctx) })
+	}
+	err := front.Wait()
+	stopParts()
+	return errors.Join(err, ignoreCanceled(background.Wait()))
+}
+
+// ensureKeys makes the tenants' signing keys while the server already answers.
+func (s *Server) ensureKeys(ctx context.Context) error {
+	tenants, err := s.data.Directory.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants {
+		if err := s.data.Keys.Ensure(ctx, string(tenant.ID)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// release gives back everything that open took.
+func (s *Server) release() error {
+	var errs []error
+	for _, surface := range s.surfaces {
+		errs = append(errs, surface.close())
+	}
+	if s.unlock != nil && !s.cfg.Unannounced {
+		if err := os.Remove(filepath.Join(s.cfg.Dir, stateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	if s.data != nil {
+		errs = append(errs, s.data.Close())
+	}
+	if s.unlock != nil {
+		errs = append(errs, s.unlock())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Endpoints says where a server's surfaces are. A surface that is not there is left out.
+type Endpoints struct {
+	Authority string   `json:"authority"`
+	Ops       string   `json:"ops"`
+	CABundle  string   `json:"caBundle"`
+	Tenants   []Tenant `json:"tenants"`
+}
+
+// A Tenant names a tenant that a server had when it started.
+type Tenant struct {
+	Name string `json:"name"`
+	ID   string `json:"id"`
+}
+
+// state is what server.json holds while a server runs.
+type state struct {
+	Endpoints
+	PID      int    `json:"pid"`
+	Instance string `json:"instance"` // random, also in /status: tells this server from another on the same port
+}
+
+// Status is the answer of the ops surface's /status.
+type Status struct {
+	Instance  string `json:"instance"`
+	Applied   int64  `json:"applied"` // sequence of the newest change taken in
+	Version   string `json:"version"`
+	Authority string `json:"authority"`
+}
+
+func writeState(dir string, s state) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	// A rename, so that no reader sees half a file; CreateTemp gives mode 0600.
+	f, err := os.CreateTemp(dir, "."+stateFile+"-*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", stateFile, err)
+	}
+	_, err = f.Write(append(b, '\n'))
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, stateFile))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", stateFile, err), os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// A Found is a running server that another process found.
+type Found struct {
+	Endpoints
+	PID int
+
+	instance string
+}
+
+// Find returns the server that runs on a data folder, or nil when there is none. It trusts
+// server.json only when the server named there answers and knows itself by it: after a
+// crash the file stays behind.
+func Find(ctx context.Context, dir string) (*Found, error) {
+	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for a running server: %w", err)
+	}
+	var s state
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, nil //nolint:nilerr // a file that is not ours, or torn: no server answers for it
+	}
+	found := &Found{Endpoints: s.Endpoints, PID: s.PID, instance: s.Instance}
+	status, err := found.status(ctx, 0)
+	if err != nil || status.Instance != s.Instance {
+		return nil, ctx.Err()
+	}
+	return found, nil
+}
+
+// Await returns once the server has taken in the change with that sequence.
+func (f *Found) Await(ctx context.Context, sequence int64) error {
+	status, err := f.status(ctx, sequence)
+	if err != nil {
+		return fmt.Errorf("ask the server at %s whether it has taken in the change: %w", f.Ops, err)
+	}
+	if status.Applied < sequence {
+		return fmt.Errorf("the server at %s has not taken in the change yet (it is at %d of %d): see its log", f.Ops, status.Applied, sequence)
+	}
+	return nil
+}
+
+// status asks /status, which waits a while for the sequence to be applied.
+func (f *Found) status(ctx context.Context, sequence int64) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, awaitLimit+2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Ops+"/status?applied="+strconv.FormatInt(sequence, 10), nil)
+	if err != nil {
+		return Status{}, err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: the address is this machine's
+	response, err := client.Do(request)
+	if err != nil {
+		return Status{}, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return Status{}, fmt.Errorf("answered %s", response.Status)
+	}
+	var status Status
+	err = json.NewDecoder(io.LimitReader(response.Body, 64<<10)).Decode(&status)
+	return status, err
+}

@@ -1,0 +1,76 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// The limits of every surface.
+const (
+	headerTime  = 5 * time.Second
+	requestTime = 15 * time.Second
+	answerTime  = 30 * time.Second
+	idleTime    = 120 * time.Second
+	headerBytes = 32 << 10
+	drainTime   = 30 * time.Second
+)
+
+// A surface is one listener and what answers on it.
+type surface struct {
+	name     string
+	listener net.Listener
+	http     *http.Server
+}
+
+// newSurface serves TLS when given a configuration for it. The handler is set later.
+func newSurface(name string, listener net.Listener, secure *tls.Config, log *slog.Logger) *surface {
+	return &surface{name: name, listener: listener, http: &http.Server{
+		TLSConfig:         secure,
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      answerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
+		// Failed handshakes and the like: other people's doing, worth no more than this.
+		ErrorLog: slog.NewLogLogger(log.With("surface", name).Handler(), slog.LevelDebug),
+	}}
+}
+
+// run serves until the context ends, then lets requests under way finish.
+func (s *surface) run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() {
+		if s.http.TLSConfig != nil {
+			served <- s.http.ServeTLS(s.listener, "", "")
+		} else {
+			served <- s.http.Serve(s.listener)
+		}
+	}()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s: %w", s.name, err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	err := s.http.Shutdown(drain)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("stop %s: %w", s.name, err), s.http.Close())
+	}
+	<-served
+	return err
+}
+
+// close frees the socket of a surface that may never have run.
+func (s *surface) close() error {
+	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
