@@ -25,46 +25,38 @@ const (
 // Open opens the database file at path, and makes it if there is none. The file is for
 // its owner alone (mode 0600), as it holds digests of credentials and sealed keys.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
-	if err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", path, err)
+	s := &Store{}
+	if err := s.open(ctx, path); err != nil {
+		return nil, fmt.Errorf("open the database %s: %w", path, errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string) (s *Store, err error) {
-	path, err = filepath.Abs(path)
+func (s *Store) open(ctx context.Context, path string) error {
+	path, err := filepath.Abs(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := secureFile(path); err != nil {
-		return nil, err
+		return err
 	}
-	s = &Store{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
 	if s.writer, err = connect(path, 1, writerCacheKiB, "_txlock=immediate"); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkDurable(ctx, s.writer); err != nil {
-		return nil, err
+		return err
 	}
-	if err := migrate(ctx, s.writer, path); err != nil {
-		return nil, err
+	if err := migrate(ctx, s.writer); err != nil {
+		return err
 	}
 	if s.reader, err = connect(path, readers, readerCacheKiB, "_pragma=query_only(1)"); err != nil {
-		return nil, err
+		return err
 	}
 	if s.write, err = prepare(ctx, s.writer); err != nil {
-		return nil, err
+		return err
 	}
-	if s.read, err = prepare(ctx, s.reader); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s.read, err = prepare(ctx, s.reader)
+	return err
 }
 
 // secureFile makes the file if need be, and takes it away from everyone but its owner.

@@ -50,7 +50,7 @@ CREATE INDEX signins_correlation ON signins (correlation, sequence);
 
 // migrate brings the schema up to what this program knows, whichever process comes
 // first. It refuses a database that a newer program has written.
-func migrate(ctx context.Context, db *sql.DB, path string) error {
+func migrate(ctx context.Context, db *sql.DB) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func migrate(ctx context.Context, db *sql.DB, path string) error {
 		return err
 	}
 	if version > len(migrations) {
-		return fmt.Errorf("the database %s has schema %d, written by a newer Rolecall; this one knows schemas up to %d: upgrade Rolecall, or restore a backup made before the upgrade", path, version, len(migrations))
+		return fmt.Errorf("it has schema %d, written by a newer Rolecall, and this one knows schemas up to %d: upgrade Rolecall, or restore a backup made before the upgrade", version, len(migrations))
 	}
 	for ; version < len(migrations); version++ {
 		if _, err := tx.ExecContext(ctx, migrations[version]); err != nil {
