@@ -65,6 +65,9 @@ func (s *Stage) OrdersURL() string { return s.api.url("http") + ordersPath }
 // Close stops everything.
 func (s *Stage) Close() error {
 	var errs []error
+	if s.http != nil { // else the servers would wait for its connections
+		s.http.CloseIdleConnections()
+	}
 	for _, l := range []*listening{s.api, s.late} {
 		if l != nil {
 			errs = append(errs, l.close())

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// An application is a registration that a command acts as, in its tenant.
+type application struct {
+	tenant *directory.Tenant
+	*directory.Client
+}
+
+// findApplication finds one by name or app id: in the given tenant, or in whichever has it.
+func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, ref string) (application, error) {
+	tenants, err := findTenants(ctx, data, tenant)
+	if err != nil {
+		return application{}, err
+	}
+	var found []application
+	for _, t := range tenants {
+		client, err := data.Directory.Named(ctx, t.ID, ref)
+		switch {
+		case err == nil:
+			found = append(found, application{t, client})
+		case !errors.Is(err, directory.ErrNotFound):
+			return application{}, err
+		}
+	}
+	switch len(found) {
+	case 0:
+		return application{}, notFound("`rolecall apply -f rolecall.yaml` registers applications", "no application is named %q%s", ref, applicationsThere(ctx, data, tenants))
+	case 1:
+		return found[0], nil
+	default:
+		return application{}, &failure{exitUsage, fmt.Errorf("applications named %q are in %d tenants", ref, len(found)), "say which tenant with --tenant"}
+	}
+}
+
+// applicationsThere says what there is instead, when that is little enough to read.
+func applicationsThere(ctx context.Context, data *server.Data, tenants []*directory.Tenant) string {
+	const readable = 10
+	var names []string
+	for _, t := range tenants {
+		clients, err := data.Directory.Applications(ctx, t.ID)
+		if err != nil || len(clients) > readable {
+			return ""
+		}
+		for _, client := range clients {
+			names = append(names, client.Application.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "; there are none"
+	}
+	if len(names) > readable {
+		return ""
+	}
+	return "; there are " + strings.Join(names, ", ")
+}
+
+// findTenants returns the tenant that ref names, or all when it is empty.
+func findTenants(ctx context.Context, data *server.Data, ref string) ([]*directory.Tenant, error) {
+	if ref == "" {
+		return data.Directory.Tenants(ctx)
+	}
+	tenant, err := data.Directory.Tenant(ctx, ref)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, notFound("`rolecall keys list -o tsv` names the tenants there are", "no tenant is named %q", ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []*directory.Tenant{tenant}, nil
+}
+
+// lentPrefix begins the names of the credentials that commands make for themselves. The
+// ones that have expired are removed whenever another is made.
+const lentPrefix = "rolecall "
+
+// lend gives the application a secret for a while.
+func (s *site) lend(ctx context.Context, app application, name string, life time.Duration, now time.Time) (directory.Secret, string, error) {
+	var secret directory.Secret
+	var value string
+	err := s.change(ctx, "cli:"+name, func(e *directory.Editor) error {
+		if err := removeExpired(e, app.Application, now); err != nil {
+			return err
+		}
+		var err error
+		secret, value, err = e.AddSecret(app.tenant.ID, app.Application.ID, lentPrefix+name, now.Add(life))
+		return err
+	})
+	return secret, value, err
+}
+
+// takeBack removes a lent credential. It does so even when the command was interrupted.
+func (s *site) takeBack(ctx context.Context, app application, name, id string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, err := s.data.Directory.Change(ctx, "cli:"+name, func(e *directory.Editor) error {
+		return e.RemoveCredential(app.tenant.ID, app.Application.ID, id)
+	})
+	if err != nil {
+		return fmt.Errorf("remove the credential made for this command (it expires by itself): %w", err)
+	}
+	return nil
+}
+
+// removeExpired removes what earlier commands lent and is of no use any more.
+func removeExpired(e *directory.Editor, app *directory.Application, now time.Time) error {
+	for _, s := range app.Secrets {
+		if strings.HasPrefix(s.Name, lentPrefix) && !s.Expires.IsZero() && s.Expires.Before(now) {
+			if err := e.RemoveCredential(app.Tenant, app.ID, s.ID); err != nil {
+				return err
+			}
+		}
+	}
+	for _, cert := range app.Certificates {
+		if strings.HasPrefix(cert.Name, lentPrefix) && cert.ValidUntil.Before(now) {
+			if err := e.RemoveCredential(app.Tenant, app.ID, cert.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

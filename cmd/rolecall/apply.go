@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/manifest"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+func (c *cli) apply() *cobra.Command {
+	var file string
+	var dryRun, prune bool
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE",
+		Short: "Bring the directory to what a rolecall.yaml says",
+		Long: `Creates and changes what the file describes, and prints the difference. Applying a
+file again changes nothing. What the file does not mention stays, unless --prune.
+
+Secrets that the file asks to generate are printed once, here; they cannot be read
+again. A running server acts on the change before this command ends.`,
+		Example: `  rolecall apply -f rolecall.yaml --dry-run
+  rolecall apply -f rolecall.yaml`,
+		Args: exactly(0, ""),
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&file, "file", "f", "", "the file; - for standard input (required)")
+	flags.BoolVar(&dryRun, "dry-run", false, "print the difference and change nothing")
+	flags.BoolVar(&prune, "prune", false, "also remove what the file does not mention, in the tenants it names")
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if file == "" {
+			return usageError(cmd, errors.New("-f is missing: which file to apply"))
+		}
+		wanted, err := c.readManifest(file)
+		if err != nil {
+			return err
+		}
+		ctx := cmd.Context()
+		data, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, data.Close()) }()
+		result, err := applyManifest(ctx, data, wanted, manifest.Options{Prune: prune}, dryRun)
+		if err != nil {
+			return err
+		}
+		if !dryRun {
+			if err := c.awaitServer(ctx, data); err != nil {
+				return err
+			}
+		}
+		return c.printApplied(output, result, dryRun)
+	}
+	return cmd
+}
+
+// readManifest reads a rolecall.yaml. Files that it names are relative to it.
+func (c *cli) readManifest(name string) (*manifest.File, error) {
+	content, err := c.readFile(name)
+	if err != nil {
+		return nil, err
+	}
+	folder := filepath.Dir(name)
+	shown := name
+	if name == "-" {
+		folder, shown = ".", "standard input"
+	}
+	return manifest.Parse(shown, content, c.lookup, func(path string) ([]byte, error) {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(folder, path)
+		}
+		return os.ReadFile(path)
+	})
+}
+
+var errDryRun = errors.New("dry run")
+
+// applyManifest works the file into the directory, or only finds out what that would change.
+func applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) (*manifest.Result, error) {
+	var result *manifest.Result
+	_, err := data.Directory.Change(ctx, "cli:apply", func(e *directory.Editor) error {
+		var err error
+		if result, err = wanted.Apply(e, options); err != nil {
+			return err
+		}
+		if dryRun {
+			return errDryRun
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errDryRun) {
+		return nil, err
+	}
+	return result, nil
+}
+
+// applyAtStart is what `rolecall serve --config` does before it serves. What was generated
+// goes to stderr, because stdout is for the one line that says the server is ready.
+func (c *cli) applyAtStart(ctx context.Context, data *server.Data, wanted *manifest.File) error {
+	result, err := applyManifest(ctx, data, wanted, manifest.Options{}, false)
+	if err != nil {
+		return err
+	}
+	for _, s := range result.Secrets {
+		c.say("made the secret %q of %s, shown this once: %s", s.Name, s.Application, s.Value)
+	}
+	if len(result.Notes) > 0 {
+		c.say("applied the configuration: %d changes", len(result.Notes))
+	}
+	return nil
+}
+
+// applied is what `rolecall apply` tells programs.
+type applied struct {
+	DryRun  bool                       `json:"dryRun"`
+	Changes []directory.ChangeNote     `json:"changes"`
+	Secrets []manifest.GeneratedSecret `json:"secrets,omitempty"`
+}
+
+func (c *cli) printApplied(output *format, result *manifest.Result, dryRun bool) error {
+	if dryRun { // what it generated is gone again
+		result.Secrets = nil
+	}
+	all := applied{DryRun: dryRun, Changes: result.Notes, Secrets: result.Secrets}
+	if all.Changes == nil {
+		all.Changes = []directory.ChangeNote{}
+	}
+	if output.value == "table" {
+		c.printDifference(all)
+		return nil
+	}
+	l := listing{name: 3, value: all}
+	for _, note := range all.Changes {
+		l.rows = append(l.rows, []string{note.Action, note.Kind, note.Tenant, note.Name, note.Detail})
+	}
+	return c.print(output, l)
+}
+
+// printDifference shows one change a line, as a difference, and the new secrets below.
+func (c *cli) printDifference(all applied) {
+	if len(all.Changes) == 0 {
+		c.say("nothing to change: the directory is as the file says")
+	}
+	signs := map[string]string{"create": c.screen.paint(green, "+"), "delete": c.screen.paint(red, "-")}
+	for _, note := range all.Changes {
+		sign, ok := signs[note.Action]
+		if !ok {
+			sign = "~"
+		}
+		line := fmt.Sprintf("%s %s %s", sign, note.Kind, printable(note.Name))
+		if note.Detail != "" {
+			line += "  " + c.screen.paint(dim, printable(note.Detail))
+		}
+		fmt.Fprintln(c.out, line)
+	}
+	for _, s := range all.Secrets {
+		fmt.Fprintf(c.out, "\nsecret %q of %s, shown this once:\n  %s\n", s.Name, printable(s.Application), s.Value)
+	}
+	if all.DryRun && len(all.Changes) > 0 {
+		c.say("dry run: nothing was changed")
+	}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// maxAnswer bounds what `rolecall call` reads of an answer.
+const maxAnswer = 32 << 20
+
+func (c *cli) call() *cobra.Command {
+	var r request
+	var method, body string
+	var headers []string
+	cmd := &cobra.Command{
+		Use:   "call --as NAME URL",
+		Short: "Call an API with a token, like curl",
+		Long: `Calls an API as the named application: gets a token for it and sends it along. The
+API's own challenge says what to ask for; --scope says it for APIs that do not tell.
+When the API refuses (401 or 403), every check is explained and the exit code is 4.
+
+The token goes to URL alone, over https, or over http to this machine.`,
+		Example: `  rolecall call --as orders-client http://localhost:7071/api/GetOrders
+  rolecall call --as orders-client -X POST -d '{"item":"Pencil"}' http://localhost:7071/api/orders`,
+		Args: exactly(1, "the URL to call"),
+	}
+	r.flags(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&r.scope, "scope", "", "scope to ask for (default what the API's challenge says)")
+	flags.StringVarP(&method, "request", "X", "", "method (default GET, or POST with -d)")
+	flags.StringVarP(&body, "body", "d", "", "request body; @FILE reads it from a file, @- from standard input")
+	flags.StringArrayVarP(&headers, "header", "H", nil, "another header: 'Name: value'")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		target, err := c.newCall(method, args[0], body, headers)
+		if err != nil {
+			return usageError(cmd, err)
+		}
+		if r.scope == "" && r.as != "" {
+			r.scope, err = c.scopeOf(cmd.Context(), target.url)
+			if err != nil {
+				return err
+			}
+		}
+		way, err := r.check()
+		if err != nil {
+			return usageError(cmd, err)
+		}
+		token, err := c.tokenFor(cmd.Context(), r, way)
+		if err != nil {
+			return err
+		}
+		return c.carryOut(cmd.Context(), target, token.Token)
+	}
+	return cmd
+}
+
+// A target is the request to make.
+type target struct {
+	method  string
+	url     *url.URL
+	headers http.Header
+	body    string
+}
+
+func (c *cli) newCall(method, address, body string, headers []string) (target, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return target{}, fmt.Errorf("%q is not a URL such as http://localhost:7071/api/GetOrders", address)
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return target{}, fmt.Errorf("a token must not go over %s to %s: use https, or http to this machine", u.Scheme, u.Host)
+	}
+	t := target{method: method, url: u, headers: http.Header{}}
+	for _, header := range headers {
+		name, value, ok := strings.Cut(header, ":")
+		if !ok {
+			return target{}, fmt.Errorf("header %q has no colon: write 'Name: value'", name)
+		}
+		t.headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	if file, ok := strings.CutPrefix(body, "@"); ok {
+		content, err := c.readFile(file)
+		if err != nil {
+			return target{}, fmt.Errorf("read the body: %w", err)
+		}
+		body = string(content)
+	}
+	t.body = body
+	if t.method == "" {
+		t.method = http.MethodGet
+		if body != "" {
+			t.method = http.MethodPost
+		}
+	}
+	if body != "" && t.headers.Get("Content-Type") == "" {
+		t.headers.Set("Content-Type", "application/json")
+	}
+	return t, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// scopeOf asks the API without a token and reads in its challenge what token it wants. It
+// asks with GET, which changes nothing, whatever the request will be.
+func (c *cli) scopeOf(ctx context.Context, u *url.URL) (string, error) {
+	response, err := c.send(ctx, target{method: http.MethodGet, url: u, headers: http.Header{}}, "")
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	for _, challenge := range response.Header.Values("WWW-Authenticate") {
+		if scope := challengeParameter(challenge, "scope"); strings.HasSuffix(scope, "/.default") {
+			return scope, nil
+		}
+		if resource := challengeParameter(challenge, "resource_id"); resource != "" {
+			return strings.TrimSuffix(resource, "/.default") + "/.default", nil
+		}
+	}
+	return "", failed("say it with --scope, as in --scope api://orders/.default",
+		"%s does not say which token it wants (it answered %s without a challenge that names an API)", u.Redacted(), response.Status)
+}
+
+// challengeParameter finds a parameter in a challenge, quoted or not.
+func challengeParameter(challenge, name string) string {
+	for _, part := range strings.FieldsFunc(challenge, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if value, ok := strings.CutPrefix(part, name+"="); ok {
+			return strings.Trim(value, `"`)
+		}
+	}
+	return ""
+}
+
+// send makes the request, with the token unless that is empty. Redirects are not followed:
+// the token is for this address alone.
+func (c *cli) send(ctx context.Context, t target, token string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, t.method, t.url.String(), strings.NewReader(t.body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header = t.headers.Clone()
+	if host := request.Header.Get("Host"); host != "" {
+		request.Host = host
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client, err := c.callClient()
+	if err != nil {
+		return nil, err
+	}
+	return client.Do(request)
+}
+
+// callClient trusts the data folder's certificate authority, if there is one, and the system's.
+func (c *cli) callClient() (*http.Client, error) {
+	bundle := filepath.Join(c.dir, server.BundleFile)
+	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
+		return newClient(nil), nil
+	}
+	return trustingClient(bundle)
+}
+
+// carryOut calls the API, prints its answer, and explains a refusal.
+func (c *cli) carryOut(ctx context.Context, t target, token string) (err error) {
+	response, err := c.send(ctx, t, token)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	if _, err := io.Copy(c.out, io.LimitReader(response.Body, maxAnswer)); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	switch {
+	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
+		c.say("%s answered %s", t.url.Redacted(), response.Status)
+		return c.explainRefusal(ctx, token, response)
+	case response.StatusCode >= http.StatusBadRequest:
+		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
+	default:
+		if c.screen.terminal {
+			fmt.Fprintln(c.out)
+		}
+		return nil
+	}
+}

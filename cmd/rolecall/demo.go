@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/demo"
+)
+
+func (c *cli) demo() *cobra.Command {
+	var keep bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See everything at work in a few seconds",
+		Long: `Runs an authority in a temporary folder and an Orders API behind the guard, gets a
+token in every way and calls the API with it, then tries everything that must be
+refused. Every value shown was measured. No network is needed, nothing stays behind.
+
+The exit code is 0 only if every row is as it should be.`,
+		Example: `  rolecall demo
+  rolecall demo -o json`,
+		Args: exactly(0, ""),
+	}
+	cmd.Flags().BoolVar(&keep, "keep", false, "leave the authority and the API running until Ctrl-C")
+	output := c.outputFlag(cmd, "table", "table", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		began := c.now()
+		folder, err := os.MkdirTemp("", "rolecall-demo-")
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+		stage, err := demo.Start(cmd.Context(), demo.Config{
+			Dir: folder, Version: thisBuild().Version, Log: c.log(slog.LevelError),
+		})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stage.Close()) }()
+		report := stage.Tell(cmd.Context())
+		if err := c.printReport(output, report, c.now().Sub(began)); err != nil {
+			return err
+		}
+		if keep {
+			c.keepRunning(cmd.Context(), stage, folder)
+		}
+		if !report.OK() {
+			return failed("`rolecall demo -v` logs what happened", "the demo is not as it should be")
+		}
+		return nil
+	}
+	return cmd
+}
+
+// keepRunning says how to use what runs, and waits for the end.
+func (c *cli) keepRunning(ctx context.Context, stage *demo.Stage, folder string) {
+	c.say("\nStill running, until Ctrl-C:")
+	c.say("  authority   %s", stage.Endpoints().Authority)
+	c.say("  orders API  %s", stage.OrdersURL())
+	c.next(c.err, "Try in another terminal:",
+		step{"rolecall call --data " + folder + " --as orders-client " + stage.OrdersURL(), "200 and five orders"},
+		step{"rolecall call --data " + folder + " --as reports-client " + stage.OrdersURL(), "403, and why"},
+		step{"rolecall signins --data " + folder, "what the authority saw"},
+	)
+	<-ctx.Done()
+}
+
+func (c *cli) printReport(output *format, report *demo.Report, took time.Duration) error {
+	for _, way := range report.Ways {
+		if way.Problem != nil {
+			c.say("%s: %v", way.Way, way.Problem)
+		}
+	}
+	for _, refusal := range report.Refusals {
+		if refusal.Problem != nil {
+			c.say("%s: %v", refusal.Case, refusal.Problem)
+		}
+	}
+	if output.value == "json" {
+		return printJSON(c.out, report)
+	}
+	c.printWays(report.Ways)
+	c.printRefusals(report.Refusals)
+	c.printVerdict(report, took)
+	return nil
+}
+
+// wideEnough is the least width at which the ways fit in one line each.
+const wideEnough = 140
+
+func (c *cli) printWays(rows []demo.Way) {
+	s := c.screen
+	fmt.Fprintf(c.out, "%s\n", s.paint(bold, "An application gets a token in every way, and the Orders API lets it in"))
+	if s.width < wideEnough {
+		for _, w := range rows {
+			fmt.Fprintf(c.out, "\n%s %s  %s\n", s.mark(w.OK), s.paint(bold, pad(w.Way, 22)), s.paint(dim, w.Library+" at "+w.Endpoint+", by "+w.Credential))
+			fmt.Fprintf(c.out, "  ver %s  aud %s\n", w.Version, w.Audience)
+			fmt.Fprintf(c.out, "  roles %s  status %d  orders %d\n", strings.Join(w.Roles, " "), w.Status, w.Orders)
+		}
+		return
+	}
+	fmt.Fprintln(c.out)
+	widths := []int{22, 17, 18, 12, 4, 37, 12, 7, 6}
+	fmt.Fprintln(c.out, "  "+s.paint(dim, line([]string{"WAY", "LIBRARY", "ENDPOINT", "CREDENTIAL", "VER", "AUD", "ROLES", "STATUS", "ORDERS"}, widths)))
+	for _, w := range rows {
+		fmt.Fprintln(c.out, s.mark(w.OK)+" "+line([]string{
+			w.Way, w.Library, w.Endpoint, w.Credential, w.Version, w.Audience,
+			strings.Join(w.Roles, " "), strconv.Itoa(w.Status), strconv.Itoa(w.Orders),
+		}, widths))
+	}
+}
+
+func (c *cli) printRefusals(rows []demo.Refusal) {
+	s := c.screen
+	fmt.Fprintf(c.out, "\n%s\n\n", s.paint(bold, "Everything else is refused, each for its own reason"))
+	for _, r := range rows {
+		fmt.Fprintf(c.out, "%s %s  %d  %s\n", s.mark(r.OK), pad(r.Case, 30), r.Status, r.Reason)
+	}
+}
+
+func (c *cli) printVerdict(report *demo.Report, took time.Duration) {
+	if !report.OK() {
+		return
+	}
+	fmt.Fprintf(c.out, "\n%s\n", fmt.Sprintf("%d ways in, %d refusals, all as they should be, in %.1f s.", len(report.Ways), len(report.Refusals), took.Seconds()))
+	c.next(c.out, "What next:",
+		step{"rolecall demo --keep", "leave it running and call it yourself"},
+		step{"rolecall serve --config rolecall.yaml", "an authority for your own applications"},
+		step{"rolecall --help", "everything else"},
+	)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitNotFound = 3
+	exitRefused  = 4
+)
+
+// A failure is an error with an exit code and, for people, what to do next.
+type failure struct {
+	code int
+	err  error
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+var (
+	errNoCommand = &failure{exitUsage, errors.New("no command"), "start with `rolecall serve`, or see everything at work with `rolecall demo`; `rolecall --help` lists the rest"}
+	// errSilent ends a command that has already said what there is to say.
+	errSilent = errors.New("already said")
+)
+
+// silently returns an error that carries the exit code and prints nothing more.
+func silently(code int) error { return &failure{code: code, err: errSilent} }
+
+func usageError(cmd *cobra.Command, err error) error {
+	return &failure{exitUsage, err, fmt.Sprintf("`%s --help` shows the flags and an example", cmd.CommandPath())}
+}
+
+func notFound(hint, format string, args ...any) error {
+	return &failure{exitNotFound, fmt.Errorf(format, args...), hint}
+}
+
+func failed(hint, format string, args ...any) error {
+	return &failure{exitFailed, fmt.Errorf(format, args...), hint}
+}
+
+func exitCode(err error) int {
+	var f *failure
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &f):
+		return f.code
+	case errors.Is(err, directory.ErrNotFound):
+		return exitNotFound
+	default:
+		return exitFailed
+	}
+}
+
+func hintOf(err error) string {
+	var f *failure
+	if errors.As(err, &f) {
+		return f.hint
+	}
+	return ""
+}
+
+// unknownCommand refuses words that name no command and offers those that nearly do.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "did you mean `" + cmd.CommandPath() + " " + strings.Join(near, "`, `") + "`?"
+	}
+	return &failure{exitUsage, fmt.Errorf("unknown command %q", args[0]), hint}
+}
+
+// exactly is cobra.ExactArgs with our exit code; what names the arguments.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == n {
+			return nil
+		}
+		if n == 0 {
+			return usageError(cmd, fmt.Errorf("unexpected argument %q", args[0]))
+		}
+		return usageError(cmd, fmt.Errorf("give %s; there are %d arguments", what, len(args)))
+	}
+}

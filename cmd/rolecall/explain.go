@@ -1,0 +1,216 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+func (c *cli) explain() *cobra.Command {
+	var api, correlation string
+	var roles []string
+	cmd := &cobra.Command{
+		Use:   "explain [TOKEN | - | --correlation-id ID]",
+		Short: "Say why a token is let in or refused, and what mends it",
+		Long: `Walks a token through every check that an API makes, and through what the directory
+says about its client and roles; names the first check that fails, and the command
+that mends it. The token comes from the argument or, better, from standard input; it
+is never printed.
+
+With --correlation-id it explains the authority's answer to a token request: libraries
+show the id in their errors, and ` + "`rolecall signins`" + ` lists it.
+
+The exit code is 4 when the token or the request is refused.`,
+		Example: `  rolecall token --as orders-client --scope api://orders/.default | rolecall explain -
+  rolecall explain --api orders-server --role Orders.Read - < token.txt`,
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.Flags().StringVar(&api, "api", "", "API that was called: its name, app id or identifier URI (default the token's)")
+	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API wants; any of several (default any of its roles)")
+	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id")
+	output := c.outputFlag(cmd, "", "table", "json", "yaml")
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		raw, err := c.tokenArgument(args, correlation)
+		if err != nil {
+			return usageError(cmd, err)
+		}
+		data, err := c.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, data.Close()) }()
+		if correlation != "" {
+			return c.explainSignIns(cmd.Context(), data, output, correlation)
+		}
+		report, err := c.explainToken(cmd.Context(), data, raw, api, roles)
+		if err != nil {
+			return err
+		}
+		return c.printExplanation(output, report)
+	}
+	return cmd
+}
+
+// tokenArgument returns the token, from the argument or from standard input.
+func (c *cli) tokenArgument(args []string, correlation string) (string, error) {
+	switch {
+	case correlation != "" && len(args) > 0:
+		return "", errors.New("give a token or --correlation-id, not both")
+	case correlation != "":
+		return "", nil
+	case len(args) > 1:
+		return "", errors.New("give one token; quote it if it holds blanks")
+	case len(args) == 0:
+		return "", errors.New("give a token, - to read it from standard input, or --correlation-id")
+	case args[0] != "-":
+		return args[0], nil
+	}
+	b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
+	return string(b), err
+}
+
+// explainToken holds a token against the directory and the authority's keys.
+func (c *cli) explainToken(ctx context.Context, data *server.Data, raw, api string, roles []string) (*explain.Report, error) {
+	base, err := c.authorityOf(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := authority.New(authority.Config{
+		BaseURL: base, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: c.log(slog.LevelError),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return explain.Token(ctx, explain.Input{
+		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base,
+		HTTP: &http.Client{Transport: inProcess{issuer.Handler()}}, Now: c.now,
+	})
+}
+
+// authorityOf returns where the tokens of this data folder come from: the running server,
+// or, when none runs, the one on this machine that the token names, or the usual one.
+func (c *cli) authorityOf(ctx context.Context, raw string) (string, error) {
+	found, err := server.Find(ctx, c.dir)
+	if err != nil {
+		return "", err
+	}
+	if found != nil {
+		return found.Authority, nil
+	}
+	if parsed, err := token.Parse(strings.TrimSpace(raw), token.Limits{}); err == nil {
+		value, _ := parsed.Claims.Get("iss")
+		text, _ := value.String()
+		if u, err := url.Parse(text); err == nil && u.Scheme == "https" && loopback(u.Hostname()) {
+			return "https://" + u.Host, nil
+		}
+	}
+	return fmt.Sprintf("https://localhost:%d", server.DefaultPort), nil
+}
+
+func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {
+	rows, err := data.Directory.SignIns(ctx, directory.SignInFilter{CorrelationID: correlation})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return notFound("`rolecall signins` lists the latest", "no token request has the correlation id %s", correlation)
+	}
+	report, err := explain.SignIn(ctx, data.Directory, rows[0]) // the newest decides
+	if err != nil {
+		return err
+	}
+	return c.printExplanation(output, report)
+}
+
+// explainRefusal explains why an API did not accept a token.
+func (c *cli) explainRefusal(ctx context.Context, raw string, response *http.Response) (err error) {
+	data, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, data.Close()) }()
+	var roles []string
+	report, err := c.explainToken(ctx, data, raw, "", roles)
+	if err != nil {
+		return err
+	}
+	c.showExplanation(c.err, report)
+	if report.Accepted {
+		c.say("the token is in order: the API refuses it for a rule of its own, such as another role or a list of clients")
+	}
+	return silently(exitRefused)
+}
+
+func (c *cli) printExplanation(output *format, report *explain.Report) error {
+	switch output.value {
+	case "json":
+		if err := printJSON(c.out, report); err != nil {
+			return err
+		}
+	case "yaml":
+		if err := printYAML(c.out, report); err != nil {
+			return err
+		}
+	default:
+		c.showExplanation(c.out, report)
+	}
+	if !report.Accepted {
+		return silently(exitRefused)
+	}
+	return nil
+}
+
+// showExplanation is the explanation for people.
+func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
+	s := c.screen
+	fmt.Fprintf(w, "%s at %s\n\n", s.paint(bold, orUnknown(report.Client)), s.paint(bold, orUnknown(report.API)))
+	width := 0
+	for _, step := range report.Steps {
+		width = max(width, len(step.Name))
+	}
+	for _, step := range report.Steps {
+		mark := s.mark(step.Outcome == explain.Passed)
+		if step.Outcome == explain.Skipped {
+			mark = s.paint(dim, "-")
+		}
+		text := printable(step.Detail)
+		if step.Reason != "" {
+			text = strings.TrimSpace(s.paint(red, step.Reason) + "  " + text)
+		}
+		fmt.Fprintln(w, strings.TrimRight(mark+" "+pad(step.Name, width)+"  "+text, " "))
+	}
+	if report.Accepted {
+		fmt.Fprintf(w, "\n%s\n", s.paint(green, "accepted"))
+		return
+	}
+	fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
+	if report.Mend == nil {
+		return
+	}
+	if report.Mend.What != "" {
+		fmt.Fprintf(w, "\n%s\n", printable(report.Mend.What))
+	}
+	if report.Mend.Command != "" {
+		fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(report.Mend.Command, "\n", "\n  "))
+	}
+}
+
+func orUnknown(name string) string {
+	if name == "" {
+		return "(unknown)"
+	}
+	return printable(name)
+}

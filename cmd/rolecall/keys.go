@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+func (c *cli) keys() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "List and rotate the keys that sign tokens",
+		Example: `  rolecall keys list
+  rolecall keys rotate --tenant contoso`,
+		Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError(cmd, errors.New("say what to do with the keys: list or rotate"))
+		},
+	}
+	cmd.AddCommand(c.keysList(), c.keysRotate())
+	return cmd
+}
+
+// A tenantKey is a signing key and whose it is.
+type tenantKey struct {
+	Tenant string `json:"tenant"`
+	keyring.KeyInfo
+}
+
+func (c *cli) keysList() *cobra.Command {
+	var tenant string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the signing keys",
+		Long: `Lists the signing keys that are published: the current one, which signs; the next
+one, which will; and retired ones, whose tokens are still valid.`,
+		Example: `  rolecall keys list -o tsv`,
+		Args:    exactly(0, ""),
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant's: its name, id or domain")
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		data, err := c.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, data.Close()) }()
+		tenants, err := findTenants(cmd.Context(), data, tenant)
+		if err != nil {
+			return err
+		}
+		keys := []tenantKey{}
+		for _, t := range tenants {
+			infos, err := data.Keys.List(cmd.Context(), string(t.ID))
+			if err != nil {
+				return err
+			}
+			for _, info := range infos {
+				keys = append(keys, tenantKey{t.Name, info})
+			}
+		}
+		return c.print(output, keyListing(keys))
+	}
+	return cmd
+}
+
+func keyListing(keys []tenantKey) listing {
+	l := listing{
+		columns: []string{"tenant", "key", "state", "created", "until"},
+		name:    1, value: keys,
+		empty: "there are no signing keys yet: `rolecall serve` makes them",
+	}
+	for _, k := range keys {
+		l.rows = append(l.rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil)})
+	}
+	return l
+}
+
+func shortTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+func (c *cli) keysRotate() *cobra.Command {
+	var tenant string
+	var options keyring.RotateOptions
+	cmd := &cobra.Command{
+		Use:   "rotate",
+		Short: "Let the next key sign",
+		Long: `Retires the current key, lets the next one sign and publishes a new next one. Tokens
+signed before stay valid: their key is published until the last of them has expired.
+
+An API may have fetched the keys a day ago, so a key must have been published for
+two days before it signs. --force rotates earlier.`,
+		Example: `  rolecall keys rotate --tenant contoso --force`,
+		Args:    exactly(0, ""),
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose keys to rotate (needed when there are several)")
+	cmd.Flags().BoolVar(&options.Force, "force", false, "rotate even if the next key was published too recently")
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		ctx := cmd.Context()
+		data, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, data.Close()) }()
+		t, err := oneTenant(ctx, cmd, data, tenant)
+		if err != nil {
+			return err
+		}
+		info, err := data.Keys.Rotate(ctx, string(t.ID), "cli:keys rotate", options)
+		if err != nil {
+			return err
+		}
+		if err := c.awaitServer(ctx, data); err != nil {
+			return err
+		}
+		return c.print(output, keyListing([]tenantKey{{t.Name, info}}))
+	}
+	return cmd
+}
+
+// oneTenant returns the tenant that ref names, or the only one there is.
+func oneTenant(ctx context.Context, cmd *cobra.Command, data *server.Data, ref string) (*directory.Tenant, error) {
+	tenants, err := findTenants(ctx, data, ref)
+	if err != nil {
+		return nil, err
+	}
+	switch len(tenants) {
+	case 0:
+		return nil, notFound("`rolecall serve` makes the first one", "there is no tenant yet")
+	case 1:
+		return tenants[0], nil
+	default:
+		return nil, usageError(cmd, errors.New("there are several tenants: say which with --tenant"))
+	}
+}
+
+// awaitServer returns once the folder's server, if one runs, acts on what the command changed.
+func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
+	found, err := server.Find(ctx, c.dir)
+	if found == nil || err != nil {
+		return err
+	}
+	sequence, err := data.Sequence(ctx)
+	if err != nil {
+		return err
+	}
+	return found.Await(ctx, sequence)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// A screen is what the data is shown on: a terminal of some width, or a file or pipe.
+type screen struct {
+	terminal bool
+	colour   bool
+	width    int
+}
+
+// screenOf looks at the writer. COLUMNS overrides the width; NO_COLOR and TERM=dumb turn
+// colour off.
+func screenOf(w io.Writer, lookup func(string) (string, bool)) screen {
+	s := screen{width: 80}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.terminal, s.colour = true, true
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			s.width = width
+		}
+	}
+	if text, ok := lookup("COLUMNS"); ok {
+		if width, err := strconv.Atoi(text); err == nil && width > 0 {
+			s.width = width
+		}
+	}
+	if text, ok := lookup("NO_COLOR"); ok && text != "" {
+		s.colour = false
+	}
+	if text, _ := lookup("TERM"); text == "dumb" {
+		s.colour = false
+	}
+	return s
+}
+
+// The colours in use, as SGR parameters.
+const (
+	bold  = "1"
+	dim   = "2"
+	red   = "31"
+	green = "32"
+)
+
+// paint colours text where the screen has colour.
+func (s screen) paint(sgr, text string) string {
+	if !s.colour || text == "" {
+		return text
+	}
+	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
+}
+
+// mark is a tick or a cross.
+func (s screen) mark(ok bool) string {
+	if ok {
+		return s.paint(green, "✓")
+	}
+	return s.paint(red, "✗")
+}
+
+// table writes rows under their columns where they fit, and one below the other, a
+// line for each value, where they do not.
+func (s screen) table(w io.Writer, columns []string, rows [][]string) {
+	widths := make([]int, len(columns))
+	total := 0
+	for i, column := range columns {
+		widths[i] = utf8.RuneCountInString(column)
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		total += widths[i] + 2
+	}
+	if total-2 > s.width {
+		s.records(w, columns, rows)
+		return
+	}
+	header := make([]string, len(columns))
+	for i, column := range columns {
+		header[i] = strings.ToUpper(column)
+	}
+	fmt.Fprintln(w, s.paint(bold, line(header, widths)))
+	for _, row := range rows {
+		fmt.Fprintln(w, line(row, widths))
+	}
+}
+
+func line(values []string, widths []int) string {
+	var b strings.Builder
+	for i, value := range values {
+		if i > 0 {
+			b.WriteString("  ")
+		}
+		b.WriteString(pad(printable(value), widths[i]))
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// printable shows control characters as U+FFFD, so that a name cannot move the cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
+func pad(text string, width int) string {
+	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+func (s screen) records(w io.Writer, columns []string, rows [][]string) {
+	width := 0
+	for _, column := range columns {
+		width = max(width, utf8.RuneCountInString(column))
+	}
+	for i, row := range rows {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		for j, value := range row {
+			if value != "" {
+				fmt.Fprintf(w, "%s  %s\n", s.paint(bold, pad(columns[j], width)), printable(value))
+			}
+		}
+	}
+}

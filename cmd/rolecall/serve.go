@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+func (c *cli) serve() *cobra.Command {
+	var cfg server.Config
+	var file string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the authority",
+		Long: `Runs the authority and its ops surface until it is stopped. The first start makes
+the data folder with its certificate authority, signing keys and a tenant.
+
+The authority takes the base port and ops the fifth after it; port 0 takes free
+ones. When everything answers, one line says so; with -o json it is one JSON object.`,
+		Example: `  rolecall serve --config rolecall.yaml --port 8443`,
+		Args:    exactly(0, ""),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&file, "config", "", "rolecall.yaml to apply before serving")
+	flags.IntVar(&cfg.Port, "port", server.DefaultPort, "base port; 0 for free ports")
+	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address that the authority listens on")
+	flags.StringVar(&cfg.Host, "host", "localhost", "name that clients know the authority by")
+	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host that federated issuers may live on: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
+	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default the authority's own)")
+	output := c.outputFlag(cmd, "", "table", "json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg.Dir, cfg.Version, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.now, c.log(slog.LevelInfo)
+		if file != "" {
+			manifest, err := c.readManifest(file)
+			if err != nil {
+				return err
+			}
+			cfg.Prepare = func(ctx context.Context, data *server.Data) error {
+				return c.applyAtStart(ctx, data, manifest)
+			}
+		}
+		running, err := server.Start(cmd.Context(), cfg)
+		if err != nil {
+			return startError(err)
+		}
+		if err := c.announce(output, running.Endpoints()); err != nil {
+			return errors.Join(err, running.Close())
+		}
+		return running.Wait()
+	}
+	return cmd
+}
+
+func startError(err error) error {
+	var inUse *server.InUseError
+	if errors.As(err, &inUse) {
+		return failed("use that one, stop it first, or serve another folder with --data", "%w", err)
+	}
+	return err
+}
+
+// announce says where everything is: one line of JSON for programs, more for people.
+func (c *cli) announce(output *format, at server.Endpoints) error {
+	if output.value == "json" {
+		return json.NewEncoder(c.out).Encode(at)
+	}
+	s := c.screen
+	fmt.Fprintf(c.out, "%s\n\n", s.paint(bold, "Rolecall is ready: "+at.Authority))
+	for _, tenant := range at.Tenants {
+		fmt.Fprintf(c.out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
+	}
+	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
+	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
+	c.next(c.out, "Next, in another terminal:",
+		step{"rolecall apply -f rolecall.yaml", "register an API, a client and its role"},
+		step{`eval "$(rolecall env --as CLIENT)"`, "what an Azure library needs to get a token here"},
+		step{"rolecall call --as CLIENT URL", "call your API with a token"},
+	)
+	return nil
+}
+
+// A step is a command worth typing next, and what it is for.
+type step struct{ command, purpose string }
+
+func (c *cli) next(w io.Writer, title string, steps ...step) {
+	width := 0
+	for _, s := range steps {
+		width = max(width, len(s.command))
+	}
+	fmt.Fprintf(w, "\n%s\n", title)
+	for _, s := range steps {
+		fmt.Fprintf(w, "  %s  %s\n", pad(s.command, width), c.screen.paint(dim, s.purpose))
+	}
+}
+
+// readFile reads a file, or standard input when its name is "-".
+func (c *cli) readFile(name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(c.in)
+	}
+	return os.ReadFile(name)
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+func (c *cli) signIns() *cobra.Command {
+	var tenant, app string
+	var filter directory.SignInFilter
+	cmd := &cobra.Command{
+		Use:   "signins",
+		Short: "List who got tokens and who was refused",
+		Long: `Lists the authority's answers to token requests, newest first: who asked, with what
+kind of credential, for which API, and the roles given or the reason of the refusal.`,
+		Example: `  rolecall signins --failed --app orders-client`,
+		Args:    exactly(0, ""),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&tenant, "tenant", "", "only this tenant's: its name, id or domain")
+	flags.StringVar(&app, "app", "", "only this application's: its name or app id")
+	flags.StringVar(&filter.CorrelationID, "correlation-id", "", "only the requests with this correlation id")
+	flags.BoolVar(&filter.FailuresOnly, "failed", false, "only refusals")
+	flags.IntVar(&filter.Limit, "limit", 100, "at most that many")
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		ctx := cmd.Context()
+		data, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, data.Close()) }()
+		if tenant != "" {
+			found, err := findTenants(ctx, data, tenant)
+			if err != nil {
+				return err
+			}
+			filter.Tenant = found[0].ID
+		}
+		if app != "" {
+			found, err := c.findApplication(ctx, data, tenant, app)
+			if err != nil {
+				return err
+			}
+			filter.Tenant, filter.AppID = found.tenant.ID, found.Application.AppID
+		}
+		rows, err := data.Directory.SignIns(ctx, filter)
+		if err != nil {
+			return err
+		}
+		return c.print(output, signInListing(rows))
+	}
+	return cmd
+}
+
+func signInListing(rows []directory.SignIn) listing {
+	if rows == nil {
+		rows = []directory.SignIn{}
+	}
+	l := listing{
+		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id"},
+		name:    6, value: rows,
+		empty: "nobody has asked for a token yet, or not so that the filter keeps it",
+	}
+	for _, r := range rows {
+		name := r.Name
+		if name == "" {
+			name = string(r.AppID)
+		}
+		result := "issued " + r.Version
+		if r.Code != 0 {
+			result = fmt.Sprintf("AADSTS%d", r.Code)
+		}
+		l.rows = append(l.rows, []string{shortTime(r.Time), name, r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID})
+	}
+	return l
+}

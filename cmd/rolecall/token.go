@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
+	"github.com/rolecall-auth/rolecall/internal/ways"
+)
+
+// lentFor is how long the secret lives that a command makes for one token.
+const lentFor = 10 * time.Minute
+
+// A request is what the token commands ask for.
+type request struct {
+	as, tenant, scope, resource, way string
+}
+
+func (r *request) flags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&r.as, "as", "", "application to act as: its name or app id (required)")
+	flags.StringVar(&r.tenant, "tenant", "", "tenant of the application, where several have one of that name")
+	flags.StringVar(&r.way, "way", string(ways.AzureIdentity), "library to ask with: adal, msal, appauth or azidentity")
+}
+
+// ask returns the scope that the flags name; the v1 way makes a resource of it again.
+func (r *request) ask() string {
+	if r.resource != "" {
+		return r.resource + "/.default"
+	}
+	return r.scope
+}
+
+func (c *cli) token() *cobra.Command {
+	var r request
+	cmd := &cobra.Command{
+		Use:   "token --as NAME (--scope SCOPE | --resource RESOURCE)",
+		Short: "Get a token as an application would",
+		Long: `Gets an access token for an API as the named application, over HTTPS and through
+a real client library. For that it gives the application a secret of its own, which
+is removed again afterwards.`,
+		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims`,
+		Args:    exactly(0, ""),
+	}
+	r.flags(cmd)
+	cmd.Flags().StringVar(&r.scope, "scope", "", "API to ask for, as a scope: api://orders/.default")
+	cmd.Flags().StringVar(&r.resource, "resource", "", "API to ask for, as a resource: api://orders")
+	output := c.outputFlag(cmd, "raw", "raw", "json", "claims")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		way, err := r.check()
+		if err != nil {
+			return usageError(cmd, err)
+		}
+		answer, err := c.tokenFor(cmd.Context(), r, way)
+		if err != nil {
+			return err
+		}
+		return c.printToken(output.value, answer)
+	}
+	return cmd
+}
+
+func (r *request) check() (ways.Way, error) {
+	switch {
+	case r.as == "":
+		return "", errors.New("--as is missing: which application to act as")
+	case r.scope == "" && r.resource == "":
+		return "", errors.New("give --scope or --resource: which API the token is for")
+	case r.scope != "" && r.resource != "":
+		return "", errors.New("give --scope or --resource, not both")
+	}
+	return ways.Parse(r.way)
+}
+
+// tokenFor gets one token, with a secret that lives just as long as that takes.
+func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.AccessToken, err error) {
+	s, err := c.site(ctx)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	app, err := c.findApplication(ctx, s.data, r.tenant, r.as)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	secret, value, err := s.lend(ctx, app, "token", lentFor, c.now())
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	defer func() { err = errors.Join(err, s.takeBack(ctx, app, "token", secret.ID)) }()
+
+	client, err := trustingClient(s.endpoints.CABundle)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	defer client.CloseIdleConnections() // else a server of our own would wait for them
+	cred, err := ways.Client{
+		Authority: s.endpoints.Authority, HTTP: client,
+		TenantID: string(app.tenant.ID), ClientID: string(app.Application.AppID), Secret: value,
+	}.Credential(way)
+	if err != nil {
+		return azcore.AccessToken{}, err
+	}
+	answer, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{r.ask()}})
+	if err != nil {
+		return azcore.AccessToken{}, refusedToken(err)
+	}
+	return answer, nil
+}
+
+// refusedToken makes the authority's refusal a check that refused.
+func refusedToken(err error) error {
+	if strings.Contains(err.Error(), "AADSTS") {
+		return &failure{exitRefused, err, "`rolecall signins --failed` lists refusals, `rolecall explain --correlation-id ID` explains one"}
+	}
+	return err
+}
+
+// trustingClient returns a client that trusts the certificates of a bundle.
+func trustingClient(bundle string) (*http.Client, error) {
+	pem, err := os.ReadFile(bundle)
+	if err != nil {
+		return nil, fmt.Errorf("read the CA bundle: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate: remove it and restart the server, which makes it again", bundle)
+	}
+	return newClient(roots), nil
+}
+
+// newClient returns a client that follows no redirect, so that what it sends reaches the
+// address it was meant for and no other.
+func newClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		Timeout: 30 * time.Second,
+		Transport: &http.Transport{
+			Proxy:           http.ProxyFromEnvironment,
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func (c *cli) printToken(format string, answer azcore.AccessToken) error {
+	if format == "raw" {
+		fmt.Fprintln(c.out, answer.Token)
+		return nil
+	}
+	if format == "json" {
+		return printJSON(c.out, map[string]any{
+			"accessToken": answer.Token, "expiresOn": answer.ExpiresOn.UTC().Format(time.RFC3339), "tokenType": "Bearer",
+		})
+	}
+	claims, err := claimsOf(answer.Token)
+	if err != nil {
+		return err
+	}
+	return printJSON(c.out, claims)
+}
+
+// claimsOf returns a token's payload as it is, for showing.
+func claimsOf(raw string) (json.RawMessage, error) {
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		return nil, fmt.Errorf("read the token: %w", err)
+	}
+	return json.RawMessage(parsed.Claims.Raw()), nil
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// A build says which Rolecall this is.
+type build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// thisBuild reads what the Go toolchain wrote into the program.
+func thisBuild() build {
+	b := build{Version: "development", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	if info.Main.Version != "" && info.Main.Version != "(devel)" {
+		b.Version = info.Main.Version
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			b.Revision = setting.Value
+		}
+	}
+	return b
+}
+
+func (c *cli) version() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Say which Rolecall this is",
+		Example: "  rolecall version -o json",
+		Args:    exactly(0, ""),
+	}
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		b := thisBuild()
+		return c.print(output, listing{
+			columns: []string{"version", "revision", "go", "platform"},
+			rows:    [][]string{{b.Version, b.Revision, b.Go, b.Platform}},
+			value:   b,
+		})
+	}
+	return cmd
+}

@@ -1,0 +1,133 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// facts are what the directory says about a client and an API's roles.
+type facts struct {
+	*subject
+	known     bool // both the client and the API are registered and take part in the tenant
+	offered   []directory.AppRole
+	requested []string // of the required roles
+	granted   []string // of the required roles
+	usable    []string // granted, enabled and for applications: what a new token carries
+}
+
+func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
+	f := &facts{subject: s}
+	f.known = s.api != nil && s.client != nil && s.api.Principal != nil && s.client.Principal != nil
+	if s.api != nil {
+		for _, role := range s.api.Application.AppRoles {
+			if slices.Contains(s.required, role.Value) {
+				f.offered = append(f.offered, role)
+			}
+		}
+	}
+	if !f.known {
+		return f, nil
+	}
+	assignments, err := in.Directory.Assignments(ctx, s.tenant.ID, s.client.Principal.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range assignments {
+		if role, ok := s.api.Application.Role(string(a.Role)); ok && a.Resource == s.api.Principal.ID && slices.Contains(s.required, role.Value) {
+			f.granted = append(f.granted, role.Value)
+		}
+	}
+	for _, p := range s.client.Application.Permissions {
+		for _, id := range p.Roles {
+			if role, ok := s.api.Application.Role(string(id)); ok && p.API == s.api.Application.AppID && slices.Contains(s.required, role.Value) {
+				f.requested = append(f.requested, role.Value)
+			}
+		}
+	}
+	roles, _, err := in.Directory.Roles(ctx, s.client, s.api)
+	if err != nil {
+		return nil, err
+	}
+	for _, role := range roles {
+		if slices.Contains(s.required, role) {
+			f.usable = append(f.usable, role)
+		}
+	}
+	return f, nil
+}
+
+// The directory's steps.
+const (
+	stepAPI     = "API registered"
+	stepClient  = "client registered"
+	stepEnabled = "client enabled"
+	stepOffered = "role offered"
+	stepUsable  = "role enabled for applications"
+	stepGranted = "role granted"
+	stepCarried = "role in the token"
+)
+
+// report adds the directory's steps. They explain and do not decide: what an API lets in
+// is in the token, so a step here gives no reason of its own.
+func (f *facts) report(r *Report) {
+	r.add(stepAPI, f.api != nil && f.api.Principal != nil, describe(f.api, f.claims.audience))
+	r.add(stepClient, f.client != nil && f.client.Principal != nil, describe(f.client, f.claims.client))
+	if !f.known {
+		return
+	}
+	r.add(stepEnabled, f.client.Principal.Enabled, "")
+	if len(f.required) == 0 {
+		r.add(stepOffered, false, "the API has no role that applications may hold")
+		return
+	}
+	r.add(stepOffered, len(f.offered) > 0, "wanted: "+strings.Join(f.required, " or "))
+	if len(f.offered) == 0 {
+		return
+	}
+	usable := slices.ContainsFunc(f.offered, func(role directory.AppRole) bool {
+		return role.Enabled && role.Allows(directory.MemberApplication)
+	})
+	r.add(stepUsable, usable, "")
+	r.add(stepGranted, len(f.granted) > 0, f.grantDetail())
+	r.add(stepCarried, f.carries(), "the token has: "+list(f.claims.roles))
+}
+
+// carries reports whether the token has one of the roles that are wanted.
+func (f *facts) carries() bool {
+	return slices.ContainsFunc(f.claims.roles, func(role string) bool { return slices.Contains(f.required, role) })
+}
+
+func (f *facts) grantDetail() string {
+	switch {
+	case len(f.granted) > 0:
+		return "granted: " + list(f.granted)
+	case len(f.requested) > 0:
+		return "asked for and not consented: " + list(f.requested)
+	default:
+		return "neither asked for nor granted"
+	}
+}
+
+func describe(c *directory.Client, id string) string {
+	switch {
+	case c == nil && id == "":
+		return "the token does not say"
+	case c == nil:
+		return fmt.Sprintf("no application has %q", id)
+	case c.Principal == nil:
+		return c.Application.Name + " takes no part in the tenant: it has no service principal"
+	default:
+		return fmt.Sprintf("%s (%s)", c.Application.Name, c.Application.AppID)
+	}
+}
+
+func list(values []string) string {
+	if len(values) == 0 {
+		return "none"
+	}
+	return strings.Join(values, ", ")
+}

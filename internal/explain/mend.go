@@ -1,0 +1,123 @@
+package explain
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/guard"
+)
+
+// mend returns the next step for the first check that failed, nil when none did.
+func mend(r *Report, s *subject, f *facts, advice map[string]string) *Mend {
+	first := slices.IndexFunc(r.Steps, func(step Step) bool { return step.Outcome == Failed })
+	if first < 0 {
+		return nil
+	}
+	switch guard.Reason(r.Steps[first].Reason) {
+	case guard.RoleMissing, guard.NoPermissions:
+		return f.mendRole()
+	case guard.TokenExpired, guard.SignatureInvalid, guard.TokenMalformed, guard.HeaderInvalid, guard.ClaimsInvalid, guard.AudienceMismatch:
+		return &Mend{What: or(advice[r.Steps[first].Name], "Get a new token."), Command: f.newToken()}
+	case guard.KeyUnknown:
+		return &Mend{What: or(advice[r.Steps[first].Name], "Get a token that a present key has signed."), Command: "rolecall keys list"}
+	}
+	switch r.Steps[first].Name {
+	case stepClient:
+		return &Mend{What: "Register the client.", Command: f.fragment("orders-client", "")}
+	case stepEnabled:
+		return &Mend{What: "Enable the client.", Command: f.fragment(s.client.Application.Name, "enabled: true")}
+	case stepAPI, stepOffered, stepUsable, stepGranted, stepCarried:
+		return f.mendRole()
+	}
+	return &Mend{What: advice[r.Steps[first].Name]}
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// mendRole finds the first thing that keeps a role out of the token: the API does not
+// offer it, it is switched off, nobody granted it, or the token is older than the grant.
+func (f *facts) mendRole() *Mend {
+	switch {
+	case !f.known:
+		return &Mend{What: "Register both the API and the client in the tenant."}
+	case len(f.offered) == 0:
+		role := "Tasks.Read"
+		if len(f.required) > 0 {
+			role = f.required[0]
+		}
+		return &Mend{
+			What:    fmt.Sprintf("Let %s offer the role %s.", f.api.Application.Name, role),
+			Command: f.fragment(f.api.Application.Name, "appRoles: [{value: "+quote(role)+", members: [Application]}]"),
+		}
+	case len(f.usable) == 0 && len(f.granted) > 0:
+		role := f.granted[0]
+		return &Mend{
+			What:    fmt.Sprintf("Enable the role %s of %s, for applications.", role, f.api.Application.Name),
+			Command: f.fragment(f.api.Application.Name, "appRoles: [{value: "+quote(role)+", enabled: true, members: [Application]}]"),
+		}
+	case len(f.granted) == 0:
+		role := f.offered[0].Value
+		return &Mend{
+			What: fmt.Sprintf("Grant %s of %s to %s, then get a new token.", role, f.api.Application.Name, f.client.Application.Name),
+			Command: f.fragment(f.client.Application.Name, fmt.Sprintf("permissions: [{api: %s, roles: [%s], consent: true}]",
+				quote(f.api.Application.Name), quote(role))),
+		}
+	default:
+		return &Mend{What: "The role is granted; the token is older than that. Get a new one.", Command: f.newToken()}
+	}
+}
+
+// newToken is the command that gets the client a token for the API.
+func (f *facts) newToken() string {
+	if f.client == nil || f.api == nil {
+		return ""
+	}
+	return fmt.Sprintf("rolecall token --as %s --scope %s/.default", quote(f.client.Application.Name), identifier(f.api.Application))
+}
+
+// identifier is how clients call an API.
+func identifier(app *directory.Application) string {
+	if len(app.IdentifierURIs) > 0 {
+		return app.IdentifierURIs[0]
+	}
+	return string(app.AppID)
+}
+
+// fragment is the command that applies one member of one application.
+func (f *facts) fragment(application, member string) string {
+	return fragment(f.tenant.Name, application, member)
+}
+
+func fragment(tenant, application, member string) string {
+	lines := []string{
+		"rolecall apply -f - <<'END'",
+		"tenants:",
+		"  - name: " + quote(tenant),
+		"    applications:",
+		"      - name: " + quote(application),
+	}
+	if member != "" {
+		lines = append(lines, "        "+member)
+	}
+	return strings.Join(append(lines, "END"), "\n")
+}
+
+var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
+
+// quote writes a value so that YAML and the shell's here-document take it as it is.
+func quote(s string) string {
+	if plain.MatchString(s) {
+		return s
+	}
+	b, _ := json.Marshal(s) // a string always encodes
+	return string(b)
+}

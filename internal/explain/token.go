@@ -1,0 +1,203 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// Input is a token, and what it is held against.
+type Input struct {
+	Token string
+	// API is the name, app id or identifier URI of the API that was called. Empty means
+	// the one that the token is for.
+	API string
+	// Roles are those the API wants, any of them. Empty means any role of the API that
+	// applications may hold.
+	Roles     []string
+	Directory *directory.Directory // required
+	Authority string               // required: the authority host
+	HTTP      *http.Client         // required: reaches the authority
+	Now       func() time.Time     // nil means time.Now
+}
+
+// subject is what a token is about, as the directory knows it. Nothing in it is proven.
+type subject struct {
+	claims   claims
+	tenant   *directory.Tenant
+	api      *directory.Client // nil when it is not registered
+	client   *directory.Client // nil when it is not registered
+	required []string          // roles, any of which will do
+}
+
+// Token explains what becomes of a token at an API.
+func Token(ctx context.Context, in Input) (*Report, error) {
+	in.Token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(in.Token), "Bearer "))
+	s, err := in.subject(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report := &Report{API: nameOf(s.api, s.claims.audience), Client: nameOf(s.client, s.claims.client)}
+	texts, err := in.guardSteps(ctx, s, report)
+	if err != nil {
+		return nil, err
+	}
+	f, err := in.facts(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	f.report(report)
+	report.conclude()
+	report.Mend = mend(report, s, f, texts)
+	return report, nil
+}
+
+func nameOf(c *directory.Client, otherwise string) string {
+	if c == nil {
+		return otherwise
+	}
+	return c.Application.Name
+}
+
+// subject finds out whom a token is about. It believes every word of it: the guard's
+// checks say how much of that was right to believe.
+func (in *Input) subject(ctx context.Context) (*subject, error) {
+	s := &subject{claims: readClaims(in.Token)}
+	var err error
+	if s.tenant, err = in.tenant(ctx, s.claims.tenant); err != nil {
+		return nil, err
+	}
+	if s.api, err = in.api(ctx, s); err != nil {
+		return nil, err
+	}
+	s.client, err = found(in.Directory.Client(ctx, s.tenant.ID, directory.AppID(s.claims.client)))
+	if err != nil {
+		return nil, err
+	}
+	s.required = in.Roles
+	if len(s.required) == 0 && s.api != nil {
+		for _, role := range s.api.Application.AppRoles {
+			if role.Enabled && role.Allows(directory.MemberApplication) {
+				s.required = append(s.required, role.Value)
+			}
+		}
+	}
+	return s, nil
+}
+
+// tenant returns the tenant of a token, or the first there is when it names none of ours.
+func (in *Input) tenant(ctx context.Context, id string) (*directory.Tenant, error) {
+	if id != "" {
+		tenant, err := in.Directory.Tenant(ctx, id)
+		if err == nil || !errors.Is(err, directory.ErrNotFound) {
+			return tenant, err
+		}
+	}
+	tenants, err := in.Directory.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(tenants) == 0 {
+		return nil, fmt.Errorf("explain a token: there is no tenant: %w", directory.ErrNotFound)
+	}
+	return tenants[0], nil
+}
+
+// api returns the API that was called. One that was named must be there.
+func (in *Input) api(ctx context.Context, s *subject) (*directory.Client, error) {
+	if in.API == "" {
+		return found(in.Directory.Resource(ctx, s.tenant.ID, s.claims.audience))
+	}
+	api, err := found(in.Directory.Resource(ctx, s.tenant.ID, in.API))
+	if api != nil || err != nil {
+		return api, err
+	}
+	api, err = in.Directory.Named(ctx, s.tenant.ID, in.API)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, fmt.Errorf("there is no API %q in tenant %s: %w", in.API, s.tenant.Name, directory.ErrNotFound)
+	}
+	return api, err
+}
+
+// found turns ErrNotFound into nil.
+func found(c *directory.Client, err error) (*directory.Client, error) {
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, nil
+	}
+	return c, err
+}
+
+// guardSteps adds the checks of a guard that is set up as the API's should be, and returns
+// what the guard advises, by step.
+func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (advice map[string]string, err error) {
+	ctx, cancel := context.WithCancel(ctx) // ends the guard
+	defer cancel()
+	g, err := guard.New(ctx, guard.Config{
+		Authority: in.Authority + "/" + string(s.tenant.ID), Audience: s.audience(), HTTPClient: in.HTTP, Now: in.Now, CacheBytes: -1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	advice = map[string]string{}
+	for _, step := range g.Explain(ctx, in.Token, guard.Rule{Roles: s.required, Caller: guard.CallerApplication}) {
+		report.Steps = append(report.Steps, Step{
+			Name: step.Name, Outcome: Outcome(step.Outcome), Reason: string(step.Reason), Detail: step.Detail,
+		})
+		advice[step.Name] = step.Fix
+	}
+	return advice, nil
+}
+
+// audience is what the API accepts: its app id and identifier URIs. Of an API that is not
+// registered nothing is known but what the token says.
+func (s *subject) audience() []string {
+	if s.api == nil {
+		if s.claims.audience == "" || strings.ContainsFunc(s.claims.audience, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
+			return []string{"unknown"}
+		}
+		return []string{s.claims.audience}
+	}
+	app := s.api.Application
+	return append([]string{string(app.AppID), "api://" + string(app.AppID)}, app.IdentifierURIs...)
+}
+
+// claims are those of a token that say whom it is about.
+type claims struct {
+	audience, client, tenant string
+	roles                    []string
+	issued                   time.Time
+}
+
+// readClaims reads what it can, believing all of it.
+func readClaims(raw string) claims {
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		return claims{}
+	}
+	text := func(names ...string) string {
+		for _, name := range names {
+			value, _ := parsed.Claims.Get(name)
+			if s, ok := value.String(); ok {
+				return s
+			}
+		}
+		return ""
+	}
+	c := claims{audience: text("aud"), client: text("azp", "appid"), tenant: text("tid")}
+	if value, ok := parsed.Claims.Get("roles"); ok {
+		c.roles, _ = value.Strings()
+	}
+	if value, ok := parsed.Claims.Get("iat"); ok {
+		if seconds, ok := value.Integer(); ok {
+			c.issued = time.Unix(seconds, 0)
+		}
+	}
+	return c
+}
