@@ -55,6 +55,7 @@ type authority struct {
 
 	mu   sync.Mutex
 	keys []token.Key
+	text []byte                                            // published instead of keys, if set
 	down func(w http.ResponseWriter, r *http.Request) bool // answers instead, if it returns true
 }
 
@@ -70,6 +71,13 @@ func (a *authority) publish(keys ...token.Key) {
 	a.keys = keys
 }
 
+// publishText publishes a keys document as it is.
+func (a *authority) publishText(document string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.text = []byte(document)
+}
+
 func (a *authority) fail(with func(http.ResponseWriter, *http.Request) bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -79,7 +87,7 @@ func (a *authority) fail(with func(http.ResponseWriter, *http.Request) bool) {
 func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.fetches.Add(1)
 	a.mu.Lock()
-	keys, down := a.keys, a.down
+	keys, text, down := a.keys, a.text, a.down
 	a.mu.Unlock()
 	if down != nil && down(w, r) {
 		return
@@ -92,11 +100,13 @@ func (a *authority) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case issuer != "":
 		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": issuer, "jwks_uri": a.url + "/" + a.tenant + "/discovery/keys"})
 	case r.URL.Path == "/"+a.tenant+"/discovery/keys":
-		document, err := token.KeysDocument(keys)
-		if err != nil {
-			panic(err)
+		if text == nil {
+			var err error
+			if text, err = token.KeysDocument(keys); err != nil {
+				panic(err)
+			}
 		}
-		_, _ = w.Write(document)
+		_, _ = w.Write(text)
 	default:
 		http.NotFound(w, r)
 	}

@@ -168,7 +168,7 @@ var refusalTexts = map[Reason]refusalText{
 	TypNotAllowed:         badToken("The token is of another type than an access token."),
 	KidInvalid:            badToken("The key id of the token is not well formed."),
 	ClaimsInvalid:         badToken("The claims of the token are ambiguous or of the wrong type."),
-	IssuerUnknown:         badToken("The issuer of the token is not trusted here."),
+	IssuerUnknown:         badToken("The issuer of the token is not accepted here."),
 	KeyUnknown:            badToken("The token is signed with a key its issuer does not publish."),
 	KeyMismatch:           badToken("The key of the token is not meant for such a signature."),
 	KeysUnavailable:       {Unavailable, unavailable, false, "The keys of the issuer cannot be reached at the moment."},
