@@ -10,9 +10,6 @@ import (
 // How a client proved itself by a secret. The kinds of assertions name themselves.
 const credentialSecret = "secret"
 
-// codeFederatedUnreachable is the number of problemFederatedUnreachable.
-const codeFederatedUnreachable = 50166
-
 // authenticate turns the request's credential into proof of which client asks. Refused
 // credentials are counted by application and source, whichever way they were spelled.
 func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
@@ -31,9 +28,8 @@ func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *direc
 }
 
 // isRefusedCredential reports whether a problem says that a credential proves nothing.
-// When a federated issuer cannot be reached, nobody has guessed anything.
 func isRefusedCredential(req *request, p *Problem) bool {
-	return p.OAuth == invalidClient && p.Code != codeFederatedUnreachable && (req.secret != "" || req.assertion != "")
+	return p.OAuth == invalidClient && (req.secret != "" || req.assertion != "")
 }
 
 // prove checks the credential once.

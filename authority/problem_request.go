@@ -92,7 +92,7 @@ func problemResourceOnV2() *Problem {
 	return &Problem{
 		Code: 901002, OAuth: invalidRequest, Status: http.StatusBadRequest,
 		What: "The parameter 'resource' is not supported by the v2.0 endpoint.",
-		Fix:  "Send scope=<resource>/.default instead, or use the endpoint /oauth2/token.",
+		Fix:  "Send scope={resource}/.default instead, or use the endpoint /oauth2/token.",
 	}
 }
 

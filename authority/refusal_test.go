@@ -43,6 +43,8 @@ func refusals(w *world) []refusal {
 		{"a secret for a public client", pathV2, w.good().set("client_id", publicApp), nil, 401, "invalid_client", 700025, publicApp},
 		{"an assertion that is none", pathV2, w.good().without("client_secret").set(append(assertion, "abc")...), nil, 401, "invalid_client", 50027, ""},
 		{"an unknown resource", pathV2, w.good().set("scope", "api://nosuch/.default"), nil, 400, "invalid_resource", 500011, "api://nosuch"},
+		{"a resource of another tenant", pathV2, w.good().set("scope", "api://fabrikam/.default"), nil, 400, "invalid_resource", 500011, "api://fabrikam"},
+		{"a resource of another tenant by app id", pathV1, w.goodV1().set("resource", foreignAPI), nil, 400, "invalid_resource", 500011, foreignAPI},
 		{"an unknown resource at v1", pathV1, w.goodV1().set("resource", "api://nosuch"), nil, 400, "invalid_resource", 500011, "api://nosuch"},
 		{"Graph, which is not there", pathV2, w.good().set("scope", ".default"), nil, 400, "invalid_resource", 500011, graphAppID},
 		{"a resource that is none", pathV1, w.goodV1().set("resource", "a b"), nil, 400, "invalid_resource", 50001, "a b"},

@@ -28,6 +28,7 @@ const (
 	legacyAPI  = "a9100003-5a5a-4c4c-8d8d-000000000003" // api://legacy, version 1
 	closedAPI  = "a9100004-5a5a-4c4c-8d8d-000000000004" // api://closed, wants an assignment
 	publicApp  = "c11e0005-5a5a-4c4c-8d8d-000000000005"
+	foreignAPI = "a9100006-5a5a-4c4c-8d8d-000000000006" // api://fabrikam, of the second tenant
 	nobody     = "c11e00ff-5a5a-4c4c-8d8d-0000000000ff"
 )
 
@@ -145,6 +146,12 @@ func (w *world) populate(e *directory.Editor) error {
 		if _, err := e.Assign(testTenant, principalID(testClient), principalID(api), role); err != nil {
 			return err
 		}
+	}
+	if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: foreignAPI, Name: "fabrikam-server", IdentifierURIs: []string{"api://fabrikam"}, TokenVersion: 2}); err != nil {
+		return err
+	}
+	if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: foreignAPI, Enabled: true}); err != nil {
+		return err
 	}
 	client, err := e.Application(testTenant, testClient)
 	if err != nil {

@@ -1,0 +1,52 @@
+package authority
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// A faultyStore tells of the sign-ins it keeps, and fails when told to.
+type faultyStore struct {
+	directory.Store
+	kept   chan int    // the numbers of rows that came
+	broken atomic.Bool // sign-ins are not kept
+	down   atomic.Bool // nothing is read
+}
+
+func (s *faultyStore) AppendSignIns(ctx context.Context, rows []directory.SignIn) error {
+	defer func() { s.kept <- len(rows) }()
+	if s.broken.Load() {
+		return errDown
+	}
+	return s.Store.AppendSignIns(ctx, rows)
+}
+
+func (s *faultyStore) Get(ctx context.Context, tenant, kind, id string) (directory.Object, error) {
+	if s.down.Load() {
+		return directory.Object{}, errDown
+	}
+	return s.Store.Get(ctx, tenant, kind, id)
+}
+
+func (s *faultyStore) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {
+	if s.down.Load() {
+		return directory.Object{}, errDown
+	}
+	return s.Store.Lookup(ctx, tenant, kind, key)
+}
+
+func (s *faultyStore) List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
+	if s.down.Load() {
+		return nil, nil, errDown
+	}
+	return s.Store.List(ctx, tenant, kind, prefix, after, limit)
+}
+
+func (s *faultyStore) Changes(ctx context.Context, after int64, limit int) ([]directory.Change, error) {
+	if s.down.Load() {
+		return nil, errDown
+	}
+	return s.Store.Changes(ctx, after, limit)
+}
