@@ -51,6 +51,7 @@ func (g *Guard) challenge(reason Reason, text refusalText, rule *Rule) string {
 	}
 	if reason == TokenMissing {
 		attribute("authorization_uri", g.authorizationURI)
+		attribute("resource_id", g.resourceID())
 	} else {
 		attribute("error", text.code)
 		attribute("error_description", text.description)
@@ -60,6 +61,17 @@ func (g *Guard) challenge(reason Reason, text refusalText, rule *Rule) string {
 	}
 	attribute("resource_metadata", g.cfg.ResourceMetadata)
 	return b.String()
+}
+
+// resourceID returns what a client that knows nothing of the API asks a token
+// for: the application id, or an identifier URI where that is all there is.
+func (g *Guard) resourceID() string {
+	for _, audience := range g.cfg.Audience {
+		if !strings.Contains(audience, "://") {
+			return audience
+		}
+	}
+	return g.cfg.Audience[0]
 }
 
 // neededScope returns what a client should ask its authority for.
