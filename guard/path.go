@@ -24,27 +24,22 @@ func canonicalPath(r *http.Request) (string, bool) {
 }
 
 // cleanEscapes looks at the path as it was sent: no escape may hide a
-// character that means something to a path, nor another escape.
+// character that means something to a path.
 func cleanEscapes(raw string) bool {
-	for i := strings.IndexByte(raw, '%'); i >= 0; {
-		if len(raw) < i+3 {
-			return false
-		}
-		switch strings.ToLower(raw[i+1 : i+3]) {
-		case "2f", "5c", "2e", "00", "3b", "3f", "23": // / \ . NUL ; ? #
-			return false
-		case "25":
-			if rest := raw[i+3:]; len(rest) >= 2 && isHex(rest[0]) && isHex(rest[1]) {
-				return false
-			}
-		}
-		next := strings.IndexByte(raw[i+3:], '%')
-		if next < 0 {
+	for {
+		_, rest, found := strings.Cut(raw, "%")
+		if !found {
 			return true
 		}
-		i += 3 + next
+		if len(rest) < 2 {
+			return false
+		}
+		switch strings.ToLower(rest[:2]) {
+		case "2f", "5c", "2e", "00", "3b", "3f", "23": // / \ . NUL ; ? #
+			return false
+		}
+		raw = rest[2:]
 	}
-	return true
 }
 
 func isHex(c byte) bool {
@@ -57,7 +52,10 @@ func cleanPath(path string) bool {
 		return false
 	}
 	for i := range len(path) {
-		if c := path[i]; c < ' ' || c == 0x7f || c == '\\' || c == ';' || c == '?' || c == '#' {
+		switch c := path[i]; {
+		case c < ' ', c == 0x7f, c == '\\', c == ';', c == '?', c == '#':
+			return false
+		case c == '%' && len(path) > i+2 && isHex(path[i+1]) && isHex(path[i+2]): // encoded twice
 			return false
 		}
 	}
