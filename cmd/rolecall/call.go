@@ -115,24 +115,41 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// scopeOf asks the API without a token and reads in its challenge what token it wants. It
-// asks with GET, which changes nothing, whatever the request will be.
+// scopeOf returns the scope for the API at a URL, as the API itself tells it.
 func (c *cli) scopeOf(ctx context.Context, u *url.URL) (string, error) {
+	api, err := c.apiAt(ctx, u)
+	if err != nil {
+		return "", err
+	}
+	if api == "" {
+		return "", failed("say it with --scope, as in --scope api://orders/.default",
+			"%s does not say which token it wants: it names no API in a challenge", u.Redacted())
+	}
+	return api + "/.default", nil
+}
+
+// apiAt asks without a token and reads in the challenge which API is there; empty when it
+// does not tell. It asks with GET, which changes nothing, whatever the request will be.
+func (c *cli) apiAt(ctx context.Context, u *url.URL) (string, error) {
 	response, err := c.send(ctx, target{method: http.MethodGet, url: u, headers: http.Header{}}, "")
 	if err != nil {
 		return "", err
 	}
-	defer response.Body.Close()
+	return apiOf(response), response.Body.Close()
+}
+
+// apiOf returns what the API calls itself in its challenge: an application id or an
+// identifier URI; empty when it does not tell.
+func apiOf(response *http.Response) string {
 	for _, challenge := range response.Header.Values("WWW-Authenticate") {
-		if scope := challengeParameter(challenge, "scope"); strings.HasSuffix(scope, "/.default") {
-			return scope, nil
-		}
 		if resource := challengeParameter(challenge, "resource_id"); resource != "" {
-			return strings.TrimSuffix(resource, "/.default") + "/.default", nil
+			return resource
+		}
+		if api, ok := strings.CutSuffix(challengeParameter(challenge, "scope"), "/.default"); ok {
+			return api
 		}
 	}
-	return "", failed("say it with --scope, as in --scope api://orders/.default",
-		"%s does not say which token it wants (it answered %s without a challenge that names an API)", u.Redacted(), response.Status)
+	return ""
 }
 
 // challengeParameter finds a parameter in a challenge, quoted or not.
@@ -188,7 +205,7 @@ func (c *cli) carryOut(ctx context.Context, t target, token string) (err error) 
 	switch {
 	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
 		c.say("%s answered %s", t.url.Redacted(), response.Status)
-		return c.explainRefusal(ctx, token, response)
+		return c.explainRefusal(ctx, t.url, token)
 	case response.StatusCode >= http.StatusBadRequest:
 		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:

@@ -132,10 +132,20 @@ func (c *cli) removeLent(ctx context.Context, s *site, app application) error {
 		}
 		return nil
 	})
-	if err == nil {
-		c.say("removed %d credentials of %s", len(ids), app.Application.Name)
+	if err != nil {
+		return err
 	}
-	return err
+	files, err := credentialFiles(c.dir, string(app.Application.AppID))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("remove the key of a certificate: %w", err)
+		}
+	}
+	c.say("removed %d credentials of %s", len(ids), app.Application.Name)
+	return nil
 }
 
 // lendCertificate gives the application a certificate whose key lies in the data folder.

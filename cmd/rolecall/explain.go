@@ -135,21 +135,27 @@ func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *for
 	return c.printExplanation(output, report)
 }
 
-// explainRefusal explains why an API did not accept a token.
-func (c *cli) explainRefusal(ctx context.Context, raw string, response *http.Response) (err error) {
+// explainRefusal explains why the API at a URL did not accept a token.
+func (c *cli) explainRefusal(ctx context.Context, u *url.URL, raw string) (err error) {
+	api, err := c.apiAt(ctx, u)
+	if err != nil {
+		return err
+	}
 	data, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, data.Close()) }()
-	var roles []string
-	report, err := c.explainToken(ctx, data, raw, "", roles)
+	report, err := c.explainToken(ctx, data, raw, api, nil)
+	if errors.Is(err, directory.ErrNotFound) { // an API of another authority
+		report, err = c.explainToken(ctx, data, raw, "", nil)
+	}
 	if err != nil {
 		return err
 	}
 	c.showExplanation(c.err, report)
 	if report.Accepted {
-		c.say("the token is in order: the API refuses it for a rule of its own, such as another role or a list of clients")
+		c.say("\nthe token is in order: the API refuses it for a rule of its own, such as another role or a list of clients")
 	}
 	return silently(exitRefused)
 }
@@ -176,7 +182,7 @@ func (c *cli) printExplanation(output *format, report *explain.Report) error {
 // showExplanation is the explanation for people.
 func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 	s := c.screen
-	fmt.Fprintf(w, "%s at %s\n\n", s.paint(bold, orUnknown(report.Client)), s.paint(bold, orUnknown(report.API)))
+	fmt.Fprintf(w, "%s at %s\n\n", s.paint(bold, orElse(report.Client, "an unknown client")), s.paint(bold, orElse(report.API, "the authority")))
 	width := 0
 	for _, step := range report.Steps {
 		width = max(width, len(step.Name))
@@ -208,9 +214,9 @@ func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 	}
 }
 
-func orUnknown(name string) string {
+func orElse(name, otherwise string) string {
 	if name == "" {
-		return "(unknown)"
+		return otherwise
 	}
 	return printable(name)
 }

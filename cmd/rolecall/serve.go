@@ -25,7 +25,8 @@ the data folder with its certificate authority, signing keys and a tenant.
 
 The authority takes the base port and ops the fifth after it; port 0 takes free
 ones. When everything answers, one line says so; with -o json it is one JSON object.`,
-		Example: `  rolecall serve --config rolecall.yaml --port 8443`,
+		Example: `  rolecall serve --config rolecall.yaml
+  rolecall serve --port 0 -o json`,
 		Args:    exactly(0, ""),
 	}
 	flags := cmd.Flags()

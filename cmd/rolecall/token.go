@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -120,12 +121,24 @@ func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.A
 	return answer, nil
 }
 
-// refusedToken makes the authority's refusal a check that refused.
+// The parts of an authority's refusal, wherever in a library's error it stands.
+var (
+	refusalText   = regexp.MustCompile(`AADSTS\d+: .*? Trace ID: `)
+	correlationID = regexp.MustCompile(`Correlation ID: ([0-9a-fA-F-]{36})`)
+)
+
+// refusedToken makes the authority's refusal, which libraries wrap in much text, a check
+// that refused.
 func refusedToken(err error) error {
-	if strings.Contains(err.Error(), "AADSTS") {
-		return &failure{exitRefused, err, "`rolecall signins --failed` lists refusals, `rolecall explain --correlation-id ID` explains one"}
+	text := refusalText.FindString(err.Error())
+	if text == "" {
+		return err
 	}
-	return err
+	refusal := &failure{code: exitRefused, err: errors.New("the authority refused: " + strings.TrimSuffix(text, " Trace ID: "))}
+	if id := correlationID.FindStringSubmatch(err.Error()); id != nil {
+		refusal.hint = "`rolecall explain --correlation-id " + id[1] + "` says what mends it"
+	}
+	return refusal
 }
 
 // trustingClient returns a client that trusts the certificates of a bundle.

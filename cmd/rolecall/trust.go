@@ -105,7 +105,7 @@ func writeCredential(dir string, app *directory.Application, both []byte, now ti
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fmt.Errorf("keep the certificate's key: %w", err)
 	}
-	old, err := filepath.Glob(filepath.Join(folder, "*.pem"))
+	old, err := credentialFiles(dir, "")
 	if err != nil {
 		return "", err
 	}
@@ -120,6 +120,22 @@ func writeCredential(dir string, app *directory.Application, both []byte, now ti
 	}
 	path := filepath.Join(folder, fmt.Sprintf("%s-%s.pem", app.AppID, rand.Text()[:8]))
 	return path, replaceFile(path, both, 0o600)
+}
+
+// credentialFiles lists the kept keys of the application with that app id, or of all.
+func credentialFiles(dir, appID string) ([]string, error) {
+	folder := filepath.Join(dir, credentialFolder)
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("list the kept keys: %w", err)
+	}
+	var files []string
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), appID) && strings.HasSuffix(entry.Name(), ".pem") {
+			files = append(files, filepath.Join(folder, entry.Name()))
+		}
+	}
+	return files, nil
 }
 
 // replaceFile writes a file so that nobody ever reads half of it.

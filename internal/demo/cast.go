@@ -6,6 +6,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/examples/orders"
 )
 
 // The APIs of the demo. The classic one is registered for tokens of version 1.0, as most
@@ -40,7 +41,7 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 	_, err := dir.Change(ctx, "demo", func(e *directory.Editor) error {
 		w := &writer{e: e}
 		w.createTenant()
-		orders, ordersPrincipal := w.application(directory.Application{
+		api, apiPrincipal := w.application(directory.Application{
 			AppID: "a9100002-5a5a-4c4c-8d8d-000000000002", Name: "orders-server", IdentifierURIs: []string{ordersURI}, TokenVersion: 2, AppRoles: readers(),
 		}, false)
 		classic, classicPrincipal := w.application(directory.Application{
@@ -50,7 +51,7 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 		w.application(directory.Application{Name: "payroll-server", IdentifierURIs: []string{payrollURI}, TokenVersion: 2}, true)
 
 		client, principal := w.application(directory.Application{AppID: "c11e0001-5a5a-4c4c-8d8d-000000000001", Name: "orders-client"}, false)
-		w.grant(principal, ordersPrincipal, orders)
+		w.grant(principal, apiPrincipal, api)
 		w.grant(principal, classicPrincipal, classic)
 		c.secret = w.secret(client)
 		w.certificate(client, certificate)
@@ -58,7 +59,7 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 
 		c.stranger, _ = w.application(directory.Application{Name: "reports-client"}, false)
 		c.strangerKey = w.secret(c.stranger)
-		c.tenant, c.orders, c.client = w.tenant, orders, client
+		c.tenant, c.orders, c.client = w.tenant, api, client
 		return w.err
 	})
 	return c, err
@@ -66,7 +67,7 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 
 func readers() []directory.AppRole {
 	return []directory.AppRole{{
-		Value: role, DisplayName: "Read orders", Description: "Read every order", Enabled: true,
+		Value: orders.ReadRole, DisplayName: "Read orders", Description: "Read every order", Enabled: true,
 		Members: []directory.MemberType{directory.MemberApplication},
 	}}
 }

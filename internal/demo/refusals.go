@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/credential"
+	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/internal/token"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )
@@ -132,7 +133,7 @@ func (s *Stage) tamperedToken(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	more := strings.Replace(string(payload), `"`+role+`"`, `"`+role+`","Orders.Write"`, 1)
+	more := strings.Replace(string(payload), `"`+orders.ReadRole+`"`, `"`+orders.ReadRole+`","Orders.Write"`, 1)
 	parts[1] = base64.RawURLEncoding.EncodeToString([]byte(more))
 	return strings.Join(parts, "."), nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/rolecall-auth/rolecall/examples/orders"
 )
 
 // A Report is what the demo saw.
@@ -65,12 +67,12 @@ func (w *Way) judge(want expectation) {
 		w.Problem = fmt.Errorf("the token has version %q, want %q", w.Version, want.version)
 	case w.Audience != want.audience:
 		w.Problem = fmt.Errorf("the token is for %q, want %q", w.Audience, want.audience)
-	case !slices.Equal(w.Roles, []string{role}):
-		w.Problem = fmt.Errorf("the token carries the roles %q, want %q alone", w.Roles, role)
+	case !slices.Equal(w.Roles, []string{orders.ReadRole}):
+		w.Problem = fmt.Errorf("the token carries the roles %q, want %q alone", w.Roles, orders.ReadRole)
 	case w.Status != http.StatusOK:
 		w.Problem = fmt.Errorf("the API answered %d, want 200", w.Status)
-	case w.Orders != len(orders()):
-		w.Problem = fmt.Errorf("the API gave %d orders, want %d", w.Orders, len(orders()))
+	case w.Orders != len(orders.Sample()):
+		w.Problem = fmt.Errorf("the API gave %d orders, want %d", w.Orders, len(orders.Sample()))
 	}
 	w.OK = w.Problem == nil
 }

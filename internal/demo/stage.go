@@ -16,13 +16,12 @@ import (
 
 	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/credential"
-	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
 const (
-	role         = "Orders.Read"
 	ordersPath   = "/api/GetOrders"
 	keyLife      = 24 * time.Hour // of everything the demo makes
 	clockDelay   = 3 * time.Hour  // of the authority whose tokens have expired when they come
@@ -123,20 +122,16 @@ func (s *Stage) start(ctx context.Context, cfg Config) error {
 	return s.serveOrders(ctx, cfg)
 }
 
-// serveOrders puts the API behind the guard, as any API would.
+// serveOrders runs the sample API, which has the guard in front.
 func (s *Stage) serveOrders(ctx context.Context, cfg Config) error {
-	g, err := guard.New(ctx, guard.Config{
-		Authority: s.server.Endpoints().Authority + "/" + string(s.cast.tenant),
-		Audience:  []string{string(s.cast.orders.AppID), ordersURI, classicURI},
-		CABundle:  s.server.Endpoints().CABundle,
-		Log:       cfg.Log,
+	api, err := orders.NewServer(ctx, orders.ServerConfig{
+		AuthorityHost: s.server.Endpoints().Authority,
+		TenantID:      string(s.cast.tenant),
+		AppID:         string(s.cast.orders.AppID),
+		Audience:      []string{ordersURI, classicURI},
+		CABundle:      s.server.Endpoints().CABundle,
+		Log:           cfg.Log,
 	})
-	if err != nil {
-		return err
-	}
-	handler, err := g.Handler([]guard.Rule{
-		{Path: ordersPath, Methods: []string{http.MethodGet}, Roles: []string{role}},
-	}, http.HandlerFunc(getOrders))
 	if err != nil {
 		return err
 	}
@@ -144,7 +139,7 @@ func (s *Stage) serveOrders(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	s.api.serve(handler, nil)
+	s.api.serve(api, nil)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/internal/token"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )
@@ -120,7 +121,7 @@ func (s *Stage) getOrders(ctx context.Context, raw string) (status, count int, e
 	if err != nil || status != http.StatusOK {
 		return status, 0, err
 	}
-	var got []order
+	var got []orders.Order
 	if err := json.Unmarshal(body, &got); err != nil {
 		return status, 0, fmt.Errorf("read the orders: %w", err)
 	}
