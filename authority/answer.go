@@ -104,6 +104,9 @@ func (a *Authority) writeProblem(w http.ResponseWriter, x *exchange, p *Problem)
 	header.Set("Expires", "-1")
 	header.Set("Content-Length", strconv.Itoa(len(encoded)))
 	header.Set("x-ms-clitelem", "1,"+strconv.Itoa(p.Code)+",0,,")
+	if x.allow != "" {
+		header.Set("Allow", x.allow)
+	}
 	if p.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}

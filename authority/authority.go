@@ -32,6 +32,9 @@ type Config struct {
 	// Lifetime of tokens. Zero means 60 to 90 minutes, at random for each token, so that
 	// clients that started together do not renew together.
 	Lifetime time.Duration
+	// MaxStale is how long tokens are issued from memory while the directory's store does
+	// not answer. Zero means an hour; the most is 72.
+	MaxStale time.Duration
 	Throttle ThrottleConfig
 	// Source names the network address that a request came from: what failed attempts
 	// are counted by. Nil means the connection's address.
@@ -75,7 +78,10 @@ func New(cfg Config) (*Authority, error) {
 		return nil, errors.New("authority: Keys is missing")
 	case cfg.Lifetime != 0 && (cfg.Lifetime < minLifetime || cfg.Lifetime > maxLifetime):
 		return nil, fmt.Errorf("authority: Lifetime is %v, want %v to %v, or 0 for 60 to 90 minutes", cfg.Lifetime, minLifetime, maxLifetime)
+	case cfg.MaxStale < 0 || cfg.MaxStale > longestMaxStale:
+		return nil, fmt.Errorf("authority: MaxStale is %v, want at most %v, or 0 for %v", cfg.MaxStale, longestMaxStale, defaultMaxStale)
 	}
+	setDefault(&cfg.MaxStale, defaultMaxStale)
 	if cfg.V1Issuer == "" {
 		cfg.V1Issuer = base.String() + "/" + tenantPlaceholder + "/"
 	}
@@ -152,7 +158,8 @@ func (a *Authority) lifetime() time.Duration {
 	if a.cfg.Lifetime != 0 {
 		return a.cfg.Lifetime
 	}
-	return time.Hour + time.Duration(rand.Int64N(int64(30*time.Minute/time.Second)+1))*time.Second
+	spread := rand.Int64N(int64(30*time.Minute/time.Second) + 1) //nolint:gosec // it spreads renewals and is no secret
+	return time.Hour + time.Duration(spread)*time.Second
 }
 
 // remoteAddress is the address of the connection without its port. Of an IPv6 address

@@ -31,6 +31,7 @@ func TestNewRefuses(t *testing.T) {
 		{"no keys", func(c *Config) { c.Keys = nil }, "Keys"},
 		{"a short life", func(c *Config) { c.Lifetime = time.Second }, "Lifetime"},
 		{"a long life", func(c *Config) { c.Lifetime = 25 * time.Hour }, "Lifetime"},
+		{"stale for a week", func(c *Config) { c.MaxStale = 168 * time.Hour }, "MaxStale"},
 		{"an issuer for all tenants", func(c *Config) { c.V1Issuer = "https://sts.windows.net/" }, "{tenantid}"},
 		{"an issuer that is no URL", func(c *Config) { c.V1Issuer = "{tenantid}" }, "{tenantid}"},
 		{"a negative limit", func(c *Config) { c.Throttle.Failures = -1 }, "Throttle"},

@@ -22,7 +22,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, *Problem) {
 		return nil, problemTooLarge()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, problemTooLarge()
 	}
 	if err != nil {

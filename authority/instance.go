@@ -57,7 +57,7 @@ func (a *Authority) instance(_ context.Context, x *exchange) (answer, error) {
 
 // userRealm tells a client library how the user of a name signs in: here, or not at all.
 func (a *Authority) userRealm(ctx context.Context, x *exchange) (answer, error) {
-	user := x.tenant
+	user := cleanPath(x.http.URL.Path)[len(userRealmPath):]
 	_, domain, _ := strings.Cut(user, "@")
 	realm := struct {
 		Version     string `json:"ver"`

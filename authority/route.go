@@ -41,7 +41,7 @@ const (
 // route finds the endpoint of a path and the tenant it begins with. Case, doubled
 // slashes and a slash at the end do not matter.
 func (a *Authority) route(requested string) (endpoint, string, *Problem) {
-	cleaned := path.Clean("/" + requested)
+	cleaned := cleanPath(requested)
 	lower := strings.ToLower(cleaned)
 	switch {
 	case lower == errorPath:
@@ -49,7 +49,7 @@ func (a *Authority) route(requested string) (endpoint, string, *Problem) {
 	case lower == instancePath:
 		return endpoint{http.MethodGet, (*Authority).instance}, "", nil
 	case strings.HasPrefix(lower, userRealmPath):
-		return endpoint{http.MethodGet, (*Authority).userRealm}, cleaned[len(userRealmPath):], nil
+		return endpoint{http.MethodGet, (*Authority).userRealm}, aliasCommon, nil
 	}
 	tenant, rest, _ := strings.Cut(cleaned[1:], "/")
 	if found, ok := a.endpoints[strings.ToLower("/"+rest)]; ok {
@@ -61,11 +61,15 @@ func (a *Authority) route(requested string) (endpoint, string, *Problem) {
 	return endpoint{}, "", problemNoEndpoint(cleaned)
 }
 
+// cleanPath takes doubled slashes, dots and a slash at the end out of a path.
+func cleanPath(requested string) string { return path.Clean("/" + requested) }
+
 // An exchange is one HTTP request on its way to its one answer.
 type exchange struct {
 	http        *http.Request
-	writer      http.ResponseWriter // for the limit on the body; answers go through writeAnswer
-	tenant      string              // the path's first segment as sent; of a realm lookup, the user
+	writer      http.ResponseWriter // ends the connection of a body that is too large; see answer.go for what writes
+	tenant      string              // as the path names it
+	allow       string              // the methods of the endpoint, for the one who chose another
 	trace       string              // names this answer
 	correlation string              // the caller's name for the request, else ours
 	start       time.Time
@@ -101,7 +105,7 @@ func (a *Authority) answer(ctx context.Context, x *exchange) (response answer, e
 	}
 	x.tenant = tenant
 	if method := x.http.Method; method != target.method && (method != http.MethodHead || target.method != http.MethodGet) {
-		x.writer.Header().Set("Allow", allowed(target.method))
+		x.allow = allowed(target.method)
 		return answer{}, problemMethod(method, target.method)
 	}
 	return target.serve(a, ctx, x)
@@ -117,7 +121,7 @@ func allowed(method string) string {
 
 // problemOf gives the problem that an error is, or hides what it is.
 func problemOf(err error) *Problem {
-	if problem := (*Problem)(nil); errors.As(err, &problem) {
+	if problem, ok := errors.AsType[*Problem](err); ok {
 		return problem
 	}
 	return problemUnavailable(err)

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/directory/memory"
@@ -183,6 +185,33 @@ func TestStoreDown(t *testing.T) {
 	if strings.Contains(r.Body.String(), errDown.Error()) || !strings.Contains(w.logged.String(), errDown.Error()) {
 		t.Error("the cause belongs into the log and not into the answer")
 	}
+}
+
+// While the store does not answer, tokens become shorter, then none are issued.
+func TestStoreDownForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faultyStore{Store: memory.New()}
+		w := newWorldOn(t, store, func(c *Config) { c.Lifetime = time.Hour })
+		w.post(pathV2, w.good()).token()
+		store.down.Store(true)
+		time.Sleep(30 * time.Minute)
+		if r := w.post(pathV2, w.good()); r.token() != "" && r.json["expires_in"] != 2400.0 {
+			t.Errorf("after half an hour a token lives for %v s, want 2400", r.json["expires_in"])
+		}
+		time.Sleep(31 * time.Minute)
+		r := w.post(pathV2, w.good())
+		r.refused(503, "temporarily_unavailable", 90033)
+		if got := r.Header().Get("Retry-After"); got != "5" {
+			t.Errorf("Retry-After is %q", got)
+		}
+		if r := w.get("/" + testTenant + "/discovery/keys"); r.Code != http.StatusOK {
+			t.Errorf("keys: got %d, want an answer whatever happens", r.Code)
+		}
+		store.down.Store(false)
+		if r := w.post(pathV2, w.good()); r.token() != "" && r.json["expires_in"] != 3600.0 {
+			t.Errorf("a token lives for %v s, want 3600", r.json["expires_in"])
+		}
+	})
 }
 
 var errDown = errors.New("the disk is gone")

@@ -50,3 +50,10 @@ func (s *faultyStore) Changes(ctx context.Context, after int64, limit int) ([]di
 	}
 	return s.Store.Changes(ctx, after, limit)
 }
+
+func (s *faultyStore) Sequence(ctx context.Context) (int64, error) {
+	if s.down.Load() {
+		return 0, errDown
+	}
+	return s.Store.Sequence(ctx)
+}

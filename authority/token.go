@@ -23,6 +23,9 @@ func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer
 	if id := parameters["client-request-id"]; x.correlation == "" && isGUID(id) {
 		x.correlation = id
 	}
+	if problem := a.checkFresh(ctx); problem != nil {
+		return answer{}, problem
+	}
 	tenant, err := a.tenantOf(ctx, x.tenant)
 	if err != nil {
 		return answer{}, err
@@ -49,7 +52,7 @@ func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer
 
 // issue signs a token for a grant and wraps it as the endpoint of that version does.
 func (a *Authority) issue(ctx context.Context, x *exchange, g grant, version int) (answer, error) {
-	now, lifetime := a.now(), a.lifetime()
+	now, lifetime := a.now(), a.lifetimeNow()
 	c := a.claims(g, now, lifetime)
 	raw, err := a.sign(ctx, g, c)
 	if err != nil {
