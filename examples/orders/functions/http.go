@@ -62,15 +62,19 @@ func request(outer *http.Request, value json.RawMessage) (*http.Request, error) 
 	if err != nil {
 		return nil, err
 	}
-	r, err := http.NewRequestWithContext(outer.Context(), trigger.Method, u.String(), bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(outer.Context(), trigger.Method, "/", bytes.NewReader(body))
 	if err != nil {
+		return nil, fmt.Errorf("value of the HTTP trigger: %w", err)
+	}
+	// As net/http's server reads a request line: path and query alone, the host apart.
+	r.RequestURI, r.Host = u.RequestURI(), u.Host
+	if r.URL, err = url.ParseRequestURI(r.RequestURI); err != nil {
 		return nil, fmt.Errorf("value of the HTTP trigger: %w", err)
 	}
 	header.Del("Content-Length") // of the body as the host received it
 	header.Del("Transfer-Encoding")
 	header.Del("Host") // where net/http keeps it, in r.Host
 	r.Header = header
-	r.RequestURI = u.RequestURI()
 	r.RemoteAddr = outer.RemoteAddr
 	return r, nil
 }
