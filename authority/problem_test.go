@@ -2,6 +2,7 @@ package authority
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ func TestProblemError(t *testing.T) {
 	if text := p.Error(); !strings.HasPrefix(text, "AADSTS90033: ") || strings.Contains(text, "fire") {
 		t.Errorf("it says %q: want the number first and not the cause", text)
 	}
-	if p.Unwrap() != cause {
+	if !errors.Is(p, cause) {
 		t.Error("the cause is gone")
 	}
 	if text := problemNoEndpoint("/x").Error(); strings.Contains(text, "AADSTS") {

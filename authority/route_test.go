@@ -77,7 +77,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Source = func(*http.Request) string { return "here" }
 	})
-	w.Authority.endpoints["/boom"] = endpoint{http.MethodGet, nil}
+	w.endpoints["/boom"] = endpoint{http.MethodGet, nil}
 	r := w.get("/contoso.test/boom")
 	r.refused(500, "server_error", 50000)
 	if text := r.Body.String(); strings.Contains(text, "nil pointer") {
