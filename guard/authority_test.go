@@ -122,10 +122,19 @@ var errNetwork = errors.New("no network in tests")
 func client(authorities ...*authority) *http.Client {
 	return &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		for _, a := range authorities {
-			if r.URL.Scheme+"://"+r.URL.Host == a.url {
-				w := httptest.NewRecorder()
+			if r.URL.Scheme+"://"+r.URL.Host != a.url {
+				continue
+			}
+			w, done := httptest.NewRecorder(), make(chan struct{})
+			go func() {
+				defer close(done)
 				a.ServeHTTP(w, r)
-				return w.Result(), r.Context().Err()
+			}()
+			select {
+			case <-done:
+				return w.Result(), nil
+			case <-r.Context().Done():
+				return nil, r.Context().Err()
 			}
 		}
 		return nil, errNetwork

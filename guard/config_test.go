@@ -2,6 +2,8 @@ package guard_test
 
 import (
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -133,6 +135,7 @@ func TestOwnClientTrustsTheBundleAlone(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil)
 	a := newAuthority("https://" + server.Listener.Addr().String())
 	server.Config.Handler = a
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // a refused handshake is what the test wants
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	bundle := filepath.Join(t.TempDir(), "ca.pem")
