@@ -116,11 +116,11 @@ func (c *Client) ProcessOrders(ctx context.Context) []Result {
 	results := make([]Result, len(all))
 	for i, w := range all {
 		results[i] = c.fetch(ctx, w)
-		level := slog.LevelInfo
 		if results[i].Error != "" {
-			level = slog.LevelWarn
+			c.cfg.Log.WarnContext(ctx, "orders not fetched", "way", w.name, "error", results[i].Error)
+			continue
 		}
-		c.cfg.Log.Log(ctx, level, "orders fetched", "way", w.name, "orders", len(results[i].Orders), "error", results[i].Error)
+		c.cfg.Log.InfoContext(ctx, "orders fetched", "way", w.name, "orders", len(results[i].Orders))
 	}
 	return results
 }

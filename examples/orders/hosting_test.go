@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 
 // binding is one of function.json.
@@ -79,6 +81,17 @@ func TestHostFiles(t *testing.T) {
 		if local.Values["FUNCTIONS_WORKER_RUNTIME"] != "Custom" || local.Values["ORDERS_SERVER_APP_ID"] == "" || local.Host.LocalHttpPort == 0 {
 			t.Errorf("%s: %+v", program, local)
 		}
+	}
+}
+
+// What the README starts the authority with registers the applications it names.
+func TestDirectoryFile(t *testing.T) {
+	content, err := os.ReadFile("rolecall.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := manifest.Parse("rolecall.yaml", content, os.LookupEnv, os.ReadFile); err != nil {
+		t.Error(err)
 	}
 }
 
