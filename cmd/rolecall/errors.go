@@ -78,8 +78,12 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		hint = "did you mean `" + cmd.CommandPath() + " " + strings.Join(near, "`, `") + "`?"
+		for i, name := range near {
+			near[i] = "`" + cmd.CommandPath() + " " + name + "`"
+		}
+		hint = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return &failure{exitUsage, fmt.Errorf("unknown command %q", args[0]), hint}
 }

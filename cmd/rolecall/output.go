@@ -29,7 +29,13 @@ func (f *format) Set(s string) error {
 	return nil
 }
 
-// formats of commands that print a list.
+// ignores reports whether the value is a format of other commands: set for all in the
+// environment, it does not concern this one.
+func (f *format) ignores(value string) bool {
+	return !slices.Contains(f.offered, value) && slices.Contains(listFormats, value)
+}
+
+// listFormats are those of commands that print a list. It is never written to.
 var listFormats = []string{"table", "json", "yaml", "tsv", "name"}
 
 // outputFlag adds -o to a command. Without it the format is the fallback, or, when that

@@ -65,7 +65,6 @@ Not Microsoft's, and not for signing in to Microsoft's cloud.`,
 		RunE:              func(*cobra.Command, []string) error { return errNoCommand },
 		PersistentPreRunE: c.prepare,
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(cmd, err)
 	})
@@ -90,6 +89,9 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 		name := "ROLECALL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := c.lookup(name)
 		if !ok || value == "" || f.Changed || !environmentFlags[f.Name] || bad != nil {
+			return
+		}
+		if output, ok := f.Value.(*format); ok && output.ignores(value) {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -147,7 +148,10 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.listen(ctx); err != nil {
+	var making errgroup.Group
+	making.Go(func() error { return s.data.ensureKeys(ctx, tenants) })
+	making.Go(func() error { return s.listen(ctx) })
+	if err := making.Wait(); err != nil {
 		return err
 	}
 	s.endpoints.Tenants = tenants
@@ -198,6 +202,17 @@ func (d *Data) ensureTenant(ctx context.Context) ([]Tenant, error) {
 		list[i] = Tenant{Name: tenant.Name, ID: string(tenant.ID)}
 	}
 	return list, nil
+}
+
+// ensureKeys makes the signing keys that tenants lack. They are what a first start takes
+// time for, so the tenants' keys are made side by side.
+func (d *Data) ensureKeys(ctx context.Context, tenants []Tenant) error {
+	making, ctx := errgroup.WithContext(ctx)
+	making.SetLimit(runtime.GOMAXPROCS(0))
+	for _, tenant := range tenants {
+		making.Go(func() error { return d.Keys.Ensure(ctx, tenant.ID) })
+	}
+	return making.Wait()
 }
 
 // listen binds the surfaces' sockets and builds what answers on them.
@@ -284,7 +299,6 @@ func (s *Server) run(ctx context.Context) error {
 	background.Go(func() error { return s.data.Directory.Run(parts) })
 	background.Go(func() error { return s.data.Keys.Run(parts) })
 	background.Go(func() error { return s.authority.Run(parts) })
-	background.Go(func() error { return s.ensureKeys(parts) })
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -298,20 +312,6 @@ func (s *Server) run(ctx context.Context) error {
 	err := front.Wait()
 	stopParts()
 	return errors.Join(err, ignoreCanceled(background.Wait()))
-}
-
-// ensureKeys makes the tenants' signing keys while the server already answers.
-func (s *Server) ensureKeys(ctx context.Context) error {
-	tenants, err := s.data.Directory.Tenants(ctx)
-	if err != nil {
-		return err
-	}
-	for _, tenant := range tenants {
-		if err := s.data.Keys.Ensure(ctx, string(tenant.ID)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func ignoreCanceled(err error) error {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// noEnvironment is an environment with nothing in it but a home.
+func noEnvironment(t *testing.T) func(string) (string, bool) {
+	home := t.TempDir()
+	return func(name string) (string, bool) { return home, name == "HOME" }
+}
+
+func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	read, write := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"demo", "--keep"}, noEnvironment(t), nil, io.Discard, write)
+		write.Close()
+	}()
+	var folder string
+	lines := bufio.NewScanner(read)
+	for lines.Scan() {
+		if _, rest, ok := strings.Cut(lines.Text(), "rolecall signins --data "); ok {
+			folder, _, _ = strings.Cut(rest, " ")
+			break
+		}
+	}
+	var out bytes.Buffer
+	if code := run(ctx, []string{"token", "--data", folder, "--as", "orders-client", "--scope", "api://orders/.default"}, noEnvironment(t), nil, &out, io.Discard); code != exitOK || !strings.HasPrefix(out.String(), "eyJ") {
+		t.Errorf("a token from the demo that was kept: exit code %d", code)
+	}
+	stop()
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the demo's folder %s is still there: %v", folder, err)
+	}
+}
+
+func TestTheDataFolderIsFoundInTheEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"the standard for such folders", map[string]string{"XDG_DATA_HOME": "/xdg", "HOME": "/home/ada"}, filepath.Join("/xdg", "rolecall")},
+		{"the home otherwise", map[string]string{"HOME": "/home/ada"}, filepath.Join("/home/ada", ".local", "share", "rolecall")},
+		{"a relative path is no path (XDG base directories)", map[string]string{"XDG_DATA_HOME": "xdg", "HOME": "/home/ada"}, filepath.Join("/home/ada", ".local", "share", "rolecall")},
+		{"nowhere", nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &cli{lookup: func(name string) (string, bool) { v, ok := tt.env[name]; return v, ok }}
+			if got := c.defaultDir(); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestShellQuoting(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("there is no shell")
+	}
+	for _, value := range []string{"plain", "with space", "it's", `"double"`, "$HOME `id` \\", "a\nb", ""} {
+		out, err := exec.CommandContext(t.Context(), sh, "-c", "printf %s "+shellQuote(value)).Output()
+		if err != nil || string(out) != value {
+			t.Errorf("quoted %q, the shell read %q (%v)", value, out, err)
+		}
+	}
+}
+
+func TestTablesFitTheScreen(t *testing.T) {
+	columns, rows := []string{"name", "state"}, [][]string{{"orders\x1b[2Jclient", "current"}, {"x", ""}}
+	for _, tt := range []struct {
+		width int
+		want  string
+	}{
+		{80, "NAME              STATE\norders\uFFFD[2Jclient  current\nx\n"},
+		{10, "name   orders\uFFFD[2Jclient\nstate  current\n\nname   x\n"},
+	} {
+		var b bytes.Buffer
+		screen{width: tt.width}.table(&b, columns, rows)
+		if b.String() != tt.want {
+			t.Errorf("at width %d:\n%s\nwant:\n%s", tt.width, b.String(), tt.want)
+		}
+	}
+}
+
+func TestChallengeParameters(t *testing.T) {
+	for _, tt := range []struct{ challenge, name, want string }{
+		{`Bearer realm="api", authorization_uri="https://x/authorize", resource_id="a91"`, "resource_id", "a91"},
+		{`Bearer realm="api" authorization_uri="https://x" resource_id=a91`, "resource_id", "a91"},
+		{`Bearer realm="api", error="insufficient_scope", scope="api://orders/.default"`, "scope", "api://orders/.default"},
+		{`Bearer realm="api"`, "scope", ""},
+		{``, "scope", ""},
+	} {
+		if got := challengeParameter(tt.challenge, tt.name); got != tt.want {
+			t.Errorf("%s of %s: got %q, want %q", tt.name, tt.challenge, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"rolecall": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("ROLECALL_DATA", filepath.Join(env.WorkDir, "data"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready":  ready,
+			"orders": serveOrders,
+			"code":   code,
+		},
+	})
+}
+
+// readyLimit is how long a server may take to start on a busy machine.
+const readyLimit = 30 * time.Second
+
+// ready waits until a server runs on the script's data folder.
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: ready")
+	}
+	found(ts)
+}
+
+func found(ts *testscript.TestScript) *server.Found {
+	ctx, cancel := context.WithTimeout(context.Background(), readyLimit)
+	defer cancel()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		running, err := server.Find(ctx, ts.Getenv("ROLECALL_DATA"))
+		if err != nil {
+			ts.Fatalf("find the server: %v", err)
+		}
+		if running != nil {
+			return running
+		}
+		<-look.C
+	}
+}
+
+// serveOrders runs the sample API behind the script's server and sets ORDERS to its URL.
+func serveOrders(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: orders")
+	}
+	at := found(ts)
+	ctx, stop := context.WithCancel(context.Background())
+	api, err := orders.NewServer(ctx, orders.ServerConfig{
+		AuthorityHost: at.Authority,
+		TenantID:      at.Tenants[0].ID,
+		AppID:         "a9100002-5a5a-4c4c-8d8d-000000000002",
+		Audience:      []string{"api://orders"},
+		CABundle:      at.CABundle,
+	})
+	ts.Check(err)
+	listening := httptest.NewServer(api)
+	ts.Defer(func() { listening.Close(); stop() })
+	ts.Setenv("ORDERS", listening.URL)
+}
+
+// code checks the exit code of the commands that follow a colon: code 4 : rolecall …
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	split := slices.Index(args, ":")
+	if neg || split != 1 || len(args) < 3 {
+		ts.Fatalf("usage: code N : command args…")
+	}
+	err := ts.Exec(args[2], args[3:]...)
+	got := "0"
+	if exit, ok := err.(interface{ ExitCode() int }); ok { //nolint:errorlint // Exec returns it bare
+		got = string(rune('0' + exit.ExitCode()))
+	} else if err != nil {
+		ts.Fatalf("run %s: %v", args[2], err)
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// TestEveryExampleIsRun holds the examples in help to the scripts: each of their lines
+// must be in the script that is named like the command.
+func TestEveryExampleIsRun(t *testing.T) {
+	c := &cli{lookup: os.LookupEnv}
+	var check func(*cobra.Command)
+	check = func(cmd *cobra.Command) {
+		for _, sub := range cmd.Commands() {
+			check(sub)
+		}
+		if cmd.Example == "" {
+			t.Errorf("%s has no example", cmd.CommandPath())
+		}
+		name := strings.ReplaceAll(cmd.CommandPath(), " ", "_") + ".txtar"
+		script, err := os.ReadFile(filepath.Join("testdata", "script", name))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, example := range strings.Split(cmd.Example, "\n") {
+			example = strings.ReplaceAll(strings.TrimSpace(example), "http://localhost:7071", "$ORDERS")
+			if !strings.Contains(string(script), example) {
+				t.Errorf("%s: the example is not run by %s:\n%s", cmd.CommandPath(), name, example)
+			}
+		}
+	}
+	root := c.root()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			check(cmd)
+		}
+	}
+}
