@@ -248,7 +248,8 @@ func problemBrowser() *Problem {
 	}
 }
 
-// codeThrottled is the number of the one problem that a second look cannot mend.
+// codeThrottled is the number of the one problem that a second look cannot mend and that
+// leaves no sign-in row.
 const codeThrottled = 90055
 
 func problemThrottled(seconds int) *Problem {

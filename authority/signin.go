@@ -11,7 +11,8 @@ import (
 )
 
 // finish notes an exchange before its answer is written: a log line always, a sign-in
-// row when it was a token request to a known tenant.
+// row when it was a token request to a known tenant. Attempts that had to wait make no
+// rows: those that made them wait did, and a flood must not fill the store.
 func (a *Authority) finish(x *exchange, err error) {
 	row := x.signIn
 	level, status := slog.LevelInfo, http.StatusOK
@@ -29,7 +30,7 @@ func (a *Authority) finish(x *exchange, err error) {
 		level = slog.LevelDebug
 	}
 	row.Time, row.TraceID, row.CorrelationID, row.Source = x.start, x.trace, x.correlation, x.source
-	if row.Tenant != "" {
+	if row.Tenant != "" && row.Code != codeThrottled {
 		a.signIns.add(row)
 	}
 	ctx := x.http.Context()

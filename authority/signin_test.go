@@ -84,6 +84,16 @@ func TestSignInsOfFailures(t *testing.T) {
 	}
 }
 
+func TestSignInsOfAFlood(t *testing.T) {
+	w := newWorld(t)
+	for range 100 {
+		w.post(pathV2, w.good().set("client_secret", "wrong"))
+	}
+	if rows := w.signedIn(); len(rows) != 10 {
+		t.Errorf("%d rows, want those of the attempts that were tried", len(rows))
+	}
+}
+
 // A store that is too slow costs rows, never tokens.
 func TestSignInsBounded(t *testing.T) {
 	w := newWorld(t)

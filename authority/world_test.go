@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,10 +72,10 @@ func newWorldOn(t testing.TB, store directory.Store, change ...func(*Config)) *w
 	w.must(err)
 	keys, err := testKeys()
 	w.must(err)
-	var made int
+	var made atomic.Int64 // keys are made at once
 	ring, err := keyring.New(keyring.Config{
 		Store: w.dir, KEK: kek, Now: w.clock.now,
-		NewKey: func() (*rsa.PrivateKey, error) { made++; return keys[made%len(keys)], nil },
+		NewKey: func() (*rsa.PrivateKey, error) { return keys[made.Add(1)%int64(len(keys))], nil },
 	})
 	w.must(err)
 	cfg := Config{
