@@ -19,11 +19,11 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 	if p != nil {
 		return proof{}, p
 	}
-	alg, p := algorithm(parsed.Header, "RS256")
+	credential, p := trusted(client.Application, a)
 	if p != nil {
 		return proof{}, p
 	}
-	credential, p := trusted(client.Application, a)
+	alg, p := algorithm(parsed.Header, "RS256")
 	if p != nil {
 		return proof{}, p
 	}
