@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -291,5 +292,34 @@ func TestTokenSpellings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestTokensAtOnce(t *testing.T) {
+	w := newWorld(t)
+	ids := make([]any, 20)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			raw, _ := w.post(pathV2, w.good()).json["access_token"].(string)
+			parsed, err := jwt.ParseSigned(raw, []jose.SignatureAlgorithm{jose.RS256})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			var claims map[string]any
+			if err := parsed.UnsafeClaimsWithoutVerification(&claims); err != nil {
+				t.Error(err)
+			}
+			ids[i] = claims["uti"]
+		})
+	}
+	wg.Wait()
+	seen := map[any]bool{}
+	for _, id := range ids {
+		if seen[id] || id == nil {
+			t.Errorf("the token id %v is not unique", id)
+		}
+		seen[id] = true
 	}
 }

@@ -1,0 +1,71 @@
+package authority
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// finish notes an exchange before its answer is written: a log line always, a sign-in
+// row when it was a token request to a known tenant. Attempts that had to wait make no
+// rows: those that made them wait did, and a flood must not fill the store.
+func (a *Authority) finish(x *exchange, err error) {
+	row := x.signIn
+	level, status := slog.LevelInfo, http.StatusOK
+	var cause error
+	if err != nil {
+		problem := problemOf(err)
+		status, cause = problem.Status, problem.Cause
+		row.Code = problem.Code
+		row.Reason = clean(problem.What, maxQuoted)
+		if status >= http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+	}
+	if row.Tenant == "" && level == slog.LevelInfo {
+		level = slog.LevelDebug
+	}
+	row.Time, row.TraceID, row.CorrelationID, row.Source = x.start, x.trace, x.correlation, x.source
+	if row.Tenant != "" && row.Code != codeThrottled {
+		a.signIns.add(row)
+	}
+	ctx := x.http.Context()
+	if !a.log.Enabled(ctx, level) {
+		return
+	}
+	a.log.LogAttrs(ctx, level, "answered", a.attributes(x, row, status, cause)...)
+}
+
+// attributes are those of the log line of an exchange. Everything that came from outside
+// is cleaned; secrets, assertions and tokens are not among it.
+func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, cause error) []slog.Attr {
+	attributes := []slog.Attr{
+		slog.String("method", clean(x.http.Method, maxNoted)),
+		slog.String("path", clean(x.http.URL.Path, maxNoted)),
+		slog.Int("status", status),
+		slog.String("source", x.source),
+		slog.String("trace", x.trace),
+		slog.String("correlation", x.correlation),
+		slog.Duration("took", a.now().Sub(x.start)),
+	}
+	if row.Code != 0 {
+		attributes = append(attributes, slog.Int("code", row.Code))
+	}
+	for _, text := range []struct{ name, value string }{
+		{"tenant", string(row.Tenant)}, {"app", string(row.AppID)}, {"credential", row.Credential},
+		{"resource", row.Resource}, {"version", row.Version}, {"tokenId", row.TokenID},
+		{"library", row.Client}, {"reason", row.Reason},
+	} {
+		if text.value != "" {
+			attributes = append(attributes, slog.String(text.name, text.value))
+		}
+	}
+	if cause != nil {
+		attributes = append(attributes, slog.String("cause", clean(cause.Error(), maxCause)))
+	}
+	return attributes
+}
+
+// maxCause is how much of a cause goes into a log line: enough for the frames of a panic.
+const maxCause = 4 << 10
