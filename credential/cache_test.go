@@ -347,3 +347,26 @@ func TestCachedTokenAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// The whole stack: a thousand callers, MSAL in between, one request on the wire.
+func TestCacheInFrontOfAzureIdentity(t *testing.T) {
+	a := startAuthority(t)
+	cred, err := NewSecret(testTenant, testClient, testSecret, a.options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := Cached(cred)
+	defer cache.Close()
+	var waiting sync.WaitGroup
+	for range 1000 {
+		waiting.Go(func() {
+			if got, err := cache.Token(t.Context(), testScope); err != nil || got != "v2-token" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	waiting.Wait()
+	if got := len(a.seen()); got != 1 {
+		t.Errorf("%d token requests for 1,000 callers", got)
+	}
+}

@@ -154,8 +154,9 @@ func TestErrorKeepsTheLibrarysOwn(t *testing.T) {
 
 func TestUntrustedAuthorityIsExplained(t *testing.T) {
 	a := startAuthority(t)
-	for name, cred := range everyKind(t, &Options{AuthorityHost: a.URL}) {
-		_, err := cred.GetToken(t.Context(), scoped(testScope))
+	kinds := everyKind(t, &Options{AuthorityHost: a.URL})
+	for _, name := range []string{"secret", "adal secret"} { // one of each library; azidentity waits before it tries again
+		_, err := kinds[name].GetToken(t.Context(), scoped(testScope))
 		if err == nil || !strings.Contains(err.Error(), envCABundle) {
 			t.Errorf("%s: got %v, want advice about %s", name, err, envCABundle)
 		}

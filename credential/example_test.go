@@ -99,7 +99,6 @@ func ExampleNewAssertionFile() {
 }
 
 func ExampleNewADAL() {
-	//nolint:staticcheck // the deprecated way is the subject
 	cred, err := credential.NewADAL(credential.ADALConfig{
 		TenantID: tenantID,
 		ClientID: clientID,

@@ -126,10 +126,11 @@ func microsoftHost(host string) bool {
 	return false
 }
 
-// isLoopback reports whether a host name can only mean this machine.
+// isLoopback reports whether a host name can only mean this machine. It is exact, since
+// net/http keeps "localhost" and loopback addresses from proxies but not "LOCALHOST",
+// "localhost." or names below localhost.
 func isLoopback(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761 section 6.3
+	if host == "localhost" {
 		return true
 	}
 	ip := net.ParseIP(host)
@@ -180,7 +181,7 @@ func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastRe
 
 // loadRoots returns the system's certificate authorities and those in a PEM file.
 func loadRoots(path string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := os.ReadFile(path) //nolint:gosec // the path is the operator's own setting
 	if err != nil {
 		return nil, fmt.Errorf("read certificate authorities: %w", err)
 	}
@@ -199,9 +200,9 @@ func (e endpoint) clientOptions() azcore.ClientOptions {
 	return azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: e.host},
 		Transport: e.client,
-		// One more try is enough here: a waiting program is told soon, and an authority
-		// in trouble is not asked four times by each of its clients.
-		Retry: policy.RetryOptions{MaxRetries: 1},
+		// One more try, and none that would wait for long: a program is told soon, and an
+		// authority in trouble is not asked four times by each of its clients.
+		Retry: policy.RetryOptions{MaxRetries: 1, MaxRetryDelay: 5 * time.Second},
 	}
 }
 

@@ -44,7 +44,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		closeBody(req)
 		return nil, err
 	}
-	if !wanted {
+	if !wanted { // the base closes the body from here on
 		return t.base().RoundTrip(req)
 	}
 	token, err := t.cache.Token(req.Context(), t.scope)
@@ -121,13 +121,27 @@ func (t *Transport) wantsToken(req *http.Request) (bool, error) {
 			return false, nil
 		}
 	}
-	if here.scheme == "https" || here.scheme == "http" && isLoopback(here.host) {
+	switch {
+	case here.scheme == "https":
 		return true, nil
-	}
-	if redirected {
+	case here.scheme == "http" && isLoopback(req.URL.Hostname()):
+		return true, t.refuseProxy(req)
+	case redirected:
 		return false, nil
 	}
 	return false, fmt.Errorf("credential transport: %s would get the token in clear; use https, or http only for this machine", req.URL.Redacted())
+}
+
+// refuseProxy returns an error if a request in clear would leave this machine after all.
+func (t *Transport) refuseProxy(req *http.Request) error {
+	base, ok := t.base().(*http.Transport)
+	if !ok || base.Proxy == nil {
+		return nil
+	}
+	if proxy, err := base.Proxy(req); err != nil || proxy == nil {
+		return err
+	}
+	return fmt.Errorf("credential transport: a proxy would get the token for %s in clear; use https, or exempt this machine from the proxy", req.URL.Redacted())
 }
 
 // An origin is what a token is bound to (RFC 6454).
@@ -136,7 +150,7 @@ type origin struct{ scheme, host, port string }
 func originOf(u *url.URL) origin {
 	o := origin{
 		scheme: strings.ToLower(u.Scheme),
-		host:   strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")),
+		host:   strings.ToLower(u.Hostname()),
 		port:   u.Port(),
 	}
 	if o.port == "" {

@@ -57,7 +57,7 @@ func clientWith(t *testing.T, cred azcore.TokenCredential) (*http.Client, *Trans
 
 func get(t *testing.T, client *http.Client, url string) int {
 	t.Helper()
-	resp, err := client.Get(url) //nolint:noctx // the test ends it
+	resp, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestOriginConfines(t *testing.T) {
 		t.Errorf("another host got %q", got)
 	}
 	transport.Origin = "orders"
-	if _, err := client.Get(api.URL); err == nil { //nolint:noctx,bodyclose // there is no response
+	if _, err := client.Get(api.URL); err == nil {
 		t.Error("an Origin without a scheme was accepted")
 	}
 }
@@ -163,10 +163,11 @@ func TestNoTokenInClear(t *testing.T) {
 		t.Error("the request was sent")
 		return nil, errors.New("sent")
 	})
-	for _, target := range []string{"http://orders.contoso.test/", "http://10.0.0.1/", "http://localhost.contoso.test/", "http://127.0.0.1.contoso.test/", "ftp://localhost/"} {
+	for _, target := range []string{"http://orders.contoso.test/", "http://10.0.0.1/", "http://localhost.contoso.test/", "http://127.0.0.1.contoso.test/", "http://orders.localhost/",
+		"http://localhost./", "http://LOCALHOST/", "ftp://localhost/"} {
 		body := &closeRecorder{Reader: strings.NewReader("x")}
 		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, body)
-		_, err := transport.RoundTrip(req) //nolint:bodyclose // there is no response
+		_, err := transport.RoundTrip(req)
 		if err == nil || !strings.Contains(err.Error(), "use https") || !body.closed {
 			t.Errorf("%s: %v, body closed: %t", target, err, body.closed)
 		}
@@ -176,11 +177,24 @@ func TestNoTokenInClear(t *testing.T) {
 	}
 }
 
+// Proxies are for other machines, but one can be configured for this one, too.
+func TestNoTokenInClearToAProxy(t *testing.T) {
+	transport := NewTransport(&script{}, testScope)
+	transport.Base = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse("http://proxy.contoso.test") }}
+	resp, err := (&http.Client{Transport: transport}).Get("http://127.0.0.1:1/")
+	if err == nil {
+		resp.Body.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "proxy") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCredentialErrorClosesTheBody(t *testing.T) {
 	transport := NewTransport(&script{answer: down}, testScope)
 	body := &closeRecorder{Reader: strings.NewReader("x")}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://orders.contoso.test", body)
-	_, err := transport.RoundTrip(req) //nolint:bodyclose // there is no response
+	_, err := transport.RoundTrip(req)
 	if err == nil || !body.closed {
 		t.Errorf("got %v, body closed: %t", err, body.closed)
 	}
@@ -212,7 +226,7 @@ func TestProxySeesNoToken(t *testing.T) {
 }
 
 func tunnel(w http.ResponseWriter, host string) {
-	upstream, err := net.Dial("tcp", host) //nolint:noctx // loopback
+	upstream, err := net.Dial("tcp", host)
 	if err != nil {
 		w.WriteHeader(http.StatusBadGateway)
 		return
@@ -240,7 +254,7 @@ func TestCertificateOfAnotherHostGetsNoToken(t *testing.T) {
 		return s
 	})
 	client, _ := clientWith(t, &script{})
-	_, err := client.Get(strings.Replace(api.URL, "127.0.0.1", "localhost", 1)) //nolint:noctx,bodyclose // there is no response
+	_, err := client.Get(strings.Replace(api.URL, "127.0.0.1", "localhost", 1))
 	if err == nil {
 		t.Error("a certificate for another name was accepted")
 	}
@@ -278,7 +292,7 @@ func TestClaimsChallengeIsMetOnce(t *testing.T) {
 			}
 			cred := &script{}
 			client, _ := clientWith(t, cred)
-			resp, err := client.Post(api.URL, "text/plain", tt.body) //nolint:noctx // the test ends it
+			resp, err := client.Post(api.URL, "text/plain", tt.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -306,7 +320,7 @@ func TestChallengeThatCannotBeMetIsTheCallers(t *testing.T) {
 		}
 		return hourly(n, opts)
 	}})
-	resp, err := client.Get(api.URL) //nolint:noctx // the test ends it
+	resp, err := client.Get(api.URL)
 	if err != nil {
 		t.Fatal(err)
 	}

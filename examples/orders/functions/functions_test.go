@@ -216,7 +216,7 @@ func TestServeStopsWithItsContext(t *testing.T) {
 	go func() {
 		done <- Serve(ctx, "127.0.0.1:0", http.NotFoundHandler(), log)
 	}()
-	resp, err := http.Get(<-listening) //nolint:noctx // the test ends it
+	resp, err := http.Get(<-listening)
 	if err != nil {
 		t.Fatal(err)
 	}
