@@ -1,0 +1,83 @@
+package guardbench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// BenchmarkSeen checks tokens whose signature has been verified before.
+func BenchmarkSeen(b *testing.B) {
+	tokens := esTokens(b, 100_000)
+	for _, n := range []int{1, 1_000, 100_000} {
+		b.Run(fmt.Sprintf("tokens=%d", n), func(b *testing.B) {
+			g := newGuard(b, ecKey().Public(), "ES256", 1<<30)
+			for _, raw := range tokens[:n] {
+				if d := g.Check(context.Background(), raw, rule); !d.Allowed() {
+					b.Fatal(d.Reason)
+				}
+			}
+			order := rand.Perm(n)
+			ctx, next := context.Background(), 0
+			b.ReportAllocs()
+			start := cpu(b)
+			for b.Loop() {
+				if next == n {
+					next = 0
+				}
+				if d := g.Check(ctx, tokens[order[next]], rule); !d.Allowed() {
+					b.Fatal(d.Reason)
+				}
+				next++
+			}
+			b.ReportMetric(float64(cpu(b)-start)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkFirstSight checks each token with nothing remembered, by each
+// verifier alone.
+func BenchmarkFirstSight(b *testing.B) {
+	tokens := rsTokens(b, 64)
+	for _, v := range verifiers(b) {
+		b.Run(v.name, func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				if err := v.verify(tokens[i%len(tokens)]); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+		})
+	}
+}
+
+// BenchmarkFirstSightRatio measures all verifiers by turns, so that whatever
+// slows the machine down slows all of them, and reports how often ours fits
+// into each of the others: guard/x below 1 means that guard is faster.
+func BenchmarkFirstSightRatio(b *testing.B) {
+	tokens := rsTokens(b, 64)
+	all := verifiers(b)
+	spent := make([]time.Duration, len(all))
+	for b.Loop() {
+		for i, v := range all {
+			start := cpu(b)
+			for _, raw := range tokens {
+				if err := v.verify(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+			spent[i] += cpu(b) - start
+		}
+	}
+	for i, v := range all {
+		b.ReportMetric(float64(spent[i])/float64(b.N*len(tokens)), v.name+"-cpu-ns")
+		if i > 0 {
+			b.ReportMetric(float64(spent[0])/float64(spent[i]), "guard/"+v.name)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
