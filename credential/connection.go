@@ -295,7 +295,7 @@ func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, erro
 		}
 	}
 	if !managedIdentityNamed(os.Getenv) {
-		return nil, errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service and rolecall run do")
+		return nil, errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service does")
 	}
 	options := &azidentity.ManagedIdentityCredentialOptions{}
 	if opts != nil && opts.HTTPClient != nil {
