@@ -36,6 +36,9 @@ func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionI
 	if p != nil {
 		return proof{}, p
 	}
+	if client.Application == nil { // a managed identity has no certificate of its own
+		return proof{}, problemAssertionKeyUnknown(prints.String(), string(client.Principal.AppID))
+	}
 	now := v.now()
 	certificate, p := verifySignature(parsed, alg, client.Application, prints, now)
 	if p != nil {

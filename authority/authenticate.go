@@ -55,8 +55,8 @@ func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Te
 		x.signIn.AppID = directory.AppID(clean(id, maxNoted))
 		return nil, problem
 	}
-	x.signIn.AppID, x.signIn.Name = client.Application.AppID, client.Application.Name
-	if seconds := a.throttle.wait(client.Application.AppID, x.source); seconds > 0 {
+	x.signIn.AppID, x.signIn.Name = client.Principal.AppID, client.Principal.Name
+	if seconds := a.throttle.wait(client.Principal.AppID, x.source); seconds > 0 {
 		return nil, problemThrottled(seconds)
 	}
 	return client, nil
@@ -66,6 +66,8 @@ func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Te
 func (a *Authority) proveSecret(ctx context.Context, client *directory.Client, req *request) (proof, *Problem) {
 	app := client.Application
 	switch {
+	case app == nil: // a managed identity has none
+		return proof{}, problemWrongSecret(req.clientID)
 	case app.Public && !hasCredential(app):
 		return proof{}, problemPublicClient(req.clientID)
 	case len(req.secret) > maxSecret:
@@ -99,7 +101,7 @@ func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *dir
 		TokenURLs: a.tokenURLs(x, tenant),
 		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Client, *Problem) {
 			client, problem := a.admit(ctx, x, tenant, string(id))
-			if problem == nil && client.Application.Public && !hasCredential(client.Application) {
+			if problem == nil && client.Application != nil && client.Application.Public && !hasCredential(client.Application) {
 				return nil, problemPublicClient(string(id))
 			}
 			return client, problem

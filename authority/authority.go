@@ -36,6 +36,11 @@ type Config struct {
 	// not answer. Zero means an hour; the most is 72.
 	MaxStale time.Duration
 	Throttle ThrottleConfig
+	// IdentityLifetime is that of tokens for managed identities. Zero means 24 hours.
+	IdentityLifetime time.Duration
+	// Age is how long ago the tokens of a request shall seem to have been issued, for
+	// tests of what others make of old tokens. Nil means that they are new.
+	Age func(context.Context) time.Duration
 	// Source names the network address that a request came from: what failed attempts
 	// are counted by. Nil means the connection's address.
 	Source func(*http.Request) string
@@ -78,10 +83,13 @@ func New(cfg Config) (*Authority, error) {
 		return nil, errors.New("authority: Keys is missing")
 	case cfg.Lifetime != 0 && (cfg.Lifetime < minLifetime || cfg.Lifetime > maxLifetime):
 		return nil, fmt.Errorf("authority: Lifetime is %v, want %v to %v, or 0 for 60 to 90 minutes", cfg.Lifetime, minLifetime, maxLifetime)
+	case cfg.IdentityLifetime != 0 && (cfg.IdentityLifetime < minLifetime || cfg.IdentityLifetime > maxLifetime):
+		return nil, fmt.Errorf("authority: IdentityLifetime is %v, want %v to %v, or 0 for %v", cfg.IdentityLifetime, minLifetime, maxLifetime, maxLifetime)
 	case cfg.MaxStale < 0 || cfg.MaxStale > longestMaxStale:
 		return nil, fmt.Errorf("authority: MaxStale is %v, want at most %v, or 0 for %v", cfg.MaxStale, longestMaxStale, defaultMaxStale)
 	}
 	setDefault(&cfg.MaxStale, defaultMaxStale)
+	setDefault(&cfg.IdentityLifetime, maxLifetime)
 	if cfg.V1Issuer == "" {
 		cfg.V1Issuer = base.String() + "/" + tenantPlaceholder + "/"
 	}

@@ -38,15 +38,15 @@ func (a *Authority) authorize(ctx context.Context, x *exchange, tenant *director
 // the resource demands an assignment: what a token without roles is worth, the resource
 // server decides.
 func (a *Authority) rolesFor(ctx context.Context, client, resource *directory.Client, identifier string) ([]string, *Problem) {
-	if client.Application.AppID == resource.Application.AppID && !isGUID(identifier) {
-		return nil, problemSelfByName(identifier, string(client.Application.AppID))
+	if client.Principal.AppID == resource.Application.AppID && !isGUID(identifier) {
+		return nil, problemSelfByName(identifier, string(client.Principal.AppID))
 	}
 	roles, assigned, err := a.directory.Roles(ctx, client, resource)
 	if err != nil {
 		return nil, problemUnavailable(err)
 	}
 	if resource.Principal.AssignmentRequired && !assigned {
-		return nil, problemNotAssigned(string(client.Application.AppID), client.Application.Name, identifier, resource.Application.Name)
+		return nil, problemNotAssigned(string(client.Principal.AppID), client.Principal.Name, identifier, resource.Application.Name)
 	}
 	return roles, nil
 }

@@ -36,6 +36,8 @@ type claims struct {
 	TokenID      string   `json:"uti"`
 	Version      string   `json:"ver"`
 	Capabilities []string `json:"xms_cc,omitempty"`
+	Host         string   `json:"xms_az_rid,omitempty"` // where a managed identity was used: an ARM id
+	Identity     string   `json:"xms_mirid,omitempty"`  // the ARM id of a managed identity
 }
 
 // A grant is what a proven client gets: everything its token will say.
@@ -46,11 +48,12 @@ type grant struct {
 	identifier string // of the resource, as asked
 	roles      []string
 	wishes     wishes
+	host       string // where a managed identity is used: an ARM id, if known
 }
 
 // claims describes a token for the grant.
 func (a *Authority) claims(g grant, now time.Time, lifetime time.Duration) claims {
-	appID, objectID := string(g.client.Application.AppID), string(g.client.Principal.ID)
+	appID, objectID := string(g.client.Principal.AppID), string(g.client.Principal.ID)
 	from := g.wishes.from(now)
 	c := claims{
 		Audience: audience(g.resource.Application, g.identifier),
@@ -65,6 +68,9 @@ func (a *Authority) claims(g grant, now time.Time, lifetime time.Duration) claim
 	}
 	if g.wishes.cp1 && hasClaim(g.resource.Application, "xms_cc", "") {
 		c.Capabilities = []string{"CP1"}
+	}
+	if g.client.Application == nil {
+		c.Identity, c.Host = g.client.Principal.ResourceID, g.host
 	}
 	if tokenVersion(g.resource.Application) == 2 {
 		c.Version, c.Issuer = "2.0", a.issuerV2(g.tenant.ID)

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -10,7 +11,7 @@ import (
 // finish notes an exchange before its answer is written: a log line always, a sign-in
 // row when it was a token request to a known tenant. Attempts that had to wait make no
 // rows: those that made them wait did, and a flood must not fill the store.
-func (a *Authority) finish(x *exchange, err error) {
+func (a *Authority) finish(ctx context.Context, x *exchange, err error) {
 	row := x.signIn
 	level, status := slog.LevelInfo, http.StatusOK
 	var cause error
@@ -30,7 +31,6 @@ func (a *Authority) finish(x *exchange, err error) {
 	if row.Tenant != "" && row.Code != codeThrottled {
 		a.signIns.add(row)
 	}
-	ctx := x.http.Context()
 	if !a.log.Enabled(ctx, level) {
 		return
 	}
@@ -40,15 +40,18 @@ func (a *Authority) finish(x *exchange, err error) {
 // attributes are those of the log line of an exchange. Everything that came from outside
 // is cleaned; secrets, assertions and tokens are not among it.
 func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, cause error) []slog.Attr {
-	attributes := []slog.Attr{
-		slog.String("method", clean(x.http.Method, maxNoted)),
-		slog.String("path", clean(x.http.URL.Path, maxNoted)),
+	var attributes []slog.Attr
+	if x.http != nil { // a token that was minted has no request here
+		attributes = append(attributes,
+			slog.String("method", clean(x.http.Method, maxNoted)),
+			slog.String("path", clean(x.http.URL.Path, maxNoted)))
+	}
+	attributes = append(attributes,
 		slog.Int("status", status),
 		slog.String("source", x.source),
 		slog.String("trace", x.trace),
 		slog.String("correlation", x.correlation),
-		slog.Duration("took", a.now().Sub(x.start)),
-	}
+		slog.Duration("took", a.now().Sub(x.start)))
 	if row.Code != 0 {
 		attributes = append(attributes, slog.Int("code", row.Code))
 	}

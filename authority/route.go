@@ -84,7 +84,7 @@ func (a *Authority) serve(w http.ResponseWriter, r *http.Request) {
 	if x.correlation == "" {
 		x.correlation = newGUID()
 	}
-	a.finish(x, err)
+	a.finish(r.Context(), x, err)
 	if err != nil {
 		a.writeProblem(w, x, problemOf(err))
 		return

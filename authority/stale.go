@@ -36,8 +36,11 @@ func (a *Authority) checkFresh(ctx context.Context) *Problem {
 }
 
 // lifetimeNow is the lifetime of a token issued now: shorter when the view is stale.
-func (a *Authority) lifetimeNow() time.Duration {
-	lifetime, age := a.lifetime(), a.viewAge()
+func (a *Authority) lifetimeNow() time.Duration { return a.shortened(a.lifetime()) }
+
+// shortened is a lifetime as far as the view's age allows it.
+func (a *Authority) shortened(lifetime time.Duration) time.Duration {
+	age := a.viewAge()
 	if age <= staleAfter {
 		return lifetime
 	}

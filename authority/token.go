@@ -52,17 +52,34 @@ func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer
 
 // issue signs a token for a grant and wraps it as the endpoint of that version does.
 func (a *Authority) issue(ctx context.Context, x *exchange, g grant, version int) (answer, error) {
-	now, lifetime := a.now(), a.lifetimeNow()
-	c := a.claims(g, now, lifetime)
-	raw, err := a.sign(ctx, g, c)
+	lifetime := a.lifetimeNow()
+	c, raw, err := a.seal(ctx, x, g, lifetime)
 	if err != nil {
 		return answer{}, err
 	}
-	x.signIn.Roles, x.signIn.Version, x.signIn.TokenID = c.Roles, c.Version, c.TokenID
 	if version == 1 {
 		return jsonAnswer(newTokenAnswerV1(c, g.identifier, lifetime, raw), false)
 	}
 	return jsonAnswer(newTokenAnswerV2(lifetime, raw), false)
+}
+
+// seal makes a token for a grant and notes what it says.
+func (a *Authority) seal(ctx context.Context, x *exchange, g grant, lifetime time.Duration) (claims, string, error) {
+	c := a.claims(g, a.issueTime(ctx), lifetime)
+	raw, err := a.sign(ctx, g, c)
+	if err != nil {
+		return claims{}, "", err
+	}
+	x.signIn.Roles, x.signIn.Version, x.signIn.TokenID = c.Roles, c.Version, c.TokenID
+	return c, raw, nil
+}
+
+// issueTime is when tokens of the request are issued: now, unless a test wants them old.
+func (a *Authority) issueTime(ctx context.Context) time.Time {
+	if a.cfg.Age == nil {
+		return a.now()
+	}
+	return a.now().Add(-a.cfg.Age(ctx))
 }
 
 // sign makes the token: a compact JWS with the tenant's current key. Tokens of version
