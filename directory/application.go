@@ -45,8 +45,9 @@ func (e *Editor) CreateApplication(a Application) (*Application, error) {
 }
 
 // UpdateApplication changes what a registration says of itself; its ids and credentials
-// stay as they are. An app role without an id keeps the one of the present role with its
-// value. A role that is left out must have been disabled before; its assignments go.
+// stay as they are. An app role or scope without an id keeps the one of the present role
+// or scope with its value. One that is left out must have been disabled before; its
+// assignments and grants go.
 func (e *Editor) UpdateApplication(a Application) (*Application, error) {
 	old, err := e.applicationRow(a.Tenant, string(a.ID))
 	if err != nil {
@@ -62,6 +63,9 @@ func (e *Editor) UpdateApplication(a Application) (*Application, error) {
 		return nil, err
 	}
 	if err := e.dropRemovedRoles(was, &a); err != nil {
+		return nil, err
+	}
+	if err := e.followScopes(was, &a); err != nil {
 		return nil, err
 	}
 	if a.Name != was.Name {
@@ -137,7 +141,7 @@ func (e *Editor) checkNewIDs(a *Application) error {
 // brings its values into the form they are kept in.
 func (e *Editor) checkApplication(old, a *Application) error {
 	for _, check := range []func(old, a *Application) error{
-		e.checkApplicationName, checkTokenVersion, e.checkURIs, checkRoles, e.checkPermissions, checkOptionalClaims,
+		e.checkApplicationName, checkTokenVersion, e.checkURIs, checkRedirects, checkRoles, checkScopes, e.checkPermissions, checkOptionalClaims,
 	} {
 		if err := check(old, a); err != nil {
 			return err
@@ -199,7 +203,9 @@ func applicationDetail(old, next *Application) string {
 	d.changed("public", old.Public, next.Public)
 	d.changed("strictAssertions", old.StrictAssertions, next.StrictAssertions)
 	d.lists("identifierUris", old.IdentifierURIs, next.IdentifierURIs)
+	d.lists("redirectUris", old.RedirectURIs, next.RedirectURIs)
 	roleDetail(&d, old.AppRoles, next.AppRoles)
+	scopeDetail(&d, old.Scopes, next.Scopes)
 	d.lists("permissions", permissionList(old.Permissions), permissionList(next.Permissions))
 	d.lists("optionalClaims", claimList(old.OptionalClaims), claimList(next.OptionalClaims))
 	return d.String()

@@ -5,9 +5,18 @@ import (
 	"fmt"
 )
 
-// Assign grants a role; granting it again is no error and returns the assignment there is.
+// A holder is who may be given app roles: a service principal or a user.
+type holder struct {
+	id     ObjectID
+	tenant TenantID
+	name   string
+	member MemberType // that a role must allow
+}
+
+// Assign grants a role to a service principal or a user; granting it again is no error
+// and returns the assignment there is.
 func (e *Editor) Assign(tenant TenantID, principal, resource ObjectID, role RoleID) (*Assignment, error) {
-	holder, err := e.principalByID(tenant, principal)
+	holder, err := e.holder(tenant, principal)
 	if err != nil {
 		return nil, err
 	}
@@ -15,15 +24,15 @@ func (e *Editor) Assign(tenant TenantID, principal, resource ObjectID, role Role
 	if err != nil {
 		return nil, err
 	}
-	granted, err := e.grantable(api, RoleID(fold(string(role))))
+	granted, err := e.grantable(api, fold(role), holder.member)
 	if err != nil {
 		return nil, err
 	}
-	a := &Assignment{ID: ObjectID(newGUID()), Tenant: holder.Tenant, Principal: holder.ID, Resource: api.ID, Role: granted.ID, Created: e.now}
+	a := &Assignment{ID: ObjectID(newGUID()), Tenant: holder.tenant, Principal: holder.id, Resource: api.ID, Role: granted.ID, Created: e.now}
 	present, err := lookup[Assignment](e, a.Tenant, kindAssignment, a.keys()[0])
 	switch {
 	case err == nil:
-		e.note("none", assignmentTarget(present.value, holder, api, granted.Value), "")
+		e.note("none", assignmentTarget(present.value, holder.name, api, granted.Value), "")
 		return present.value, nil
 	case !errors.Is(err, ErrNotFound):
 		return nil, err
@@ -31,7 +40,7 @@ func (e *Editor) Assign(tenant TenantID, principal, resource ObjectID, role Role
 	if err := e.put(a, 0); err != nil {
 		return nil, err
 	}
-	return a, e.record("create", assignmentTarget(a, holder, api, granted.Value), "")
+	return a, e.record("create", assignmentTarget(a, holder.name, api, granted.Value), "")
 }
 
 // Unassign takes a granted role away again, or returns ErrNotFound.
@@ -54,6 +63,25 @@ func (e *Editor) Assignments(tenant TenantID, principal ObjectID) ([]*Assignment
 	return values(rows), err
 }
 
+// holder finds who is to be given a role, by object id.
+func (e *Editor) holder(tenant TenantID, id ObjectID) (holder, error) {
+	principal, err := e.principalByID(tenant, id)
+	if err == nil {
+		return holder{principal.ID, principal.Tenant, principal.Name, MemberApplication}, nil
+	}
+	if !errors.Is(err, ErrNotFound) {
+		return holder{}, err
+	}
+	user, userErr := lookup[User](e, fold(tenant), kindUser, makeKey("id", string(fold(id))))
+	if errors.Is(userErr, ErrNotFound) {
+		return holder{}, err
+	}
+	if userErr != nil {
+		return holder{}, userErr
+	}
+	return holder{user.value.ID, user.value.Tenant, user.value.PrincipalName, MemberUser}, nil
+}
+
 // principalByID wants an object id: taking an app id for one is the classic mistake.
 func (e *Editor) principalByID(tenant TenantID, id ObjectID) (*ServicePrincipal, error) {
 	found, err := lookup[ServicePrincipal](e, TenantID(fold(string(tenant))), kindPrincipal, makeKey("id", fold(string(id))))
@@ -63,8 +91,8 @@ func (e *Editor) principalByID(tenant TenantID, id ObjectID) (*ServicePrincipal,
 	return found.value, err
 }
 
-// grantable returns the API's role if it may be given to an application.
-func (e *Editor) grantable(api *ServicePrincipal, id RoleID) (AppRole, error) {
+// grantable returns the API's role if it may be given to a member of that type.
+func (e *Editor) grantable(api *ServicePrincipal, id RoleID, member MemberType) (AppRole, error) {
 	if api.Type != PrincipalApplication {
 		return AppRole{}, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no app roles.", api.Name), Fix: "Name the service principal of an API."}
 	}
@@ -79,8 +107,9 @@ func (e *Editor) grantable(api *ServicePrincipal, id RoleID) (AppRole, error) {
 		if !role.Enabled {
 			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is disabled.", role.Value, api.Name), Fix: "Enable it first."}
 		}
-		if !role.Allows(MemberApplication) {
-			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is for users only.", role.Value, api.Name), Fix: "Add Application to the members of the role."}
+		if !role.Allows(member) {
+			others := map[MemberType]string{MemberApplication: "users", MemberUser: "applications"}[member]
+			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is for %s only.", role.Value, api.Name, others), Fix: fmt.Sprintf("Add %s to the members of the role.", member)}
 		}
 		return role, nil
 	}
@@ -94,6 +123,20 @@ func (e *Editor) unassign(a row[Assignment]) error {
 		return err
 	}
 	return e.record("delete", t, "")
+}
+
+// dropAssignmentsOf removes all assignments of a holder ("principal") or to a resource.
+func (e *Editor) dropAssignmentsOf(tenant TenantID, space string, id ObjectID) error {
+	rows, err := list[Assignment](e, tenant, kindAssignment, makePrefix(space, string(id)))
+	if err != nil {
+		return err
+	}
+	for _, assignment := range rows {
+		if err := e.unassign(assignment); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dropAssignments removes all assignments of one role of an application.
@@ -122,7 +165,7 @@ func (e *Editor) dropAssignments(app *Application, role AppRole) error {
 
 // describe names an assignment as well as what is still there allows.
 func (e *Editor) describe(a *Assignment) target {
-	holder, err := e.principalByID(a.Tenant, a.Principal)
+	holder, err := e.holder(a.Tenant, a.Principal)
 	if err != nil {
 		return a.target()
 	}
@@ -136,12 +179,12 @@ func (e *Editor) describe(a *Assignment) target {
 			value = role.Value
 		}
 	}
-	return assignmentTarget(a, holder, api, value)
+	return assignmentTarget(a, holder.name, api, value)
 }
 
-func assignmentTarget(a *Assignment, holder, api *ServicePrincipal, role string) target {
+func assignmentTarget(a *Assignment, holder string, api *ServicePrincipal, role string) target {
 	t := a.target()
-	t.name = holder.Name + " → " + api.Name + "/" + role
+	t.name = holder + " → " + api.Name + "/" + role
 	return t
 }
 

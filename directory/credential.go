@@ -1,14 +1,22 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
 
-// RemoveCredential removes the secret, certificate or federated credential with that id.
-func (e *Editor) RemoveCredential(tenant TenantID, app ObjectID, id string) error {
+// RemoveCredential removes the secret, certificate or federated credential with that id
+// from an application, or the federated credential from a managed identity.
+func (e *Editor) RemoveCredential(tenant TenantID, owner ObjectID, id string) error {
 	id = fold(id)
-	return e.changeApplication(tenant, app, func(a *Application) (string, error) {
+	if _, err := e.identityRow(tenant, owner); !errors.Is(err, ErrNotFound) {
+		if err != nil {
+			return err
+		}
+		return e.removeFederated(tenant, owner, id)
+	}
+	return e.changeApplication(tenant, owner, func(a *Application) (string, error) {
 		if i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id }); i >= 0 {
 			name := a.Secrets[i].Name
 			a.Secrets = without(a.Secrets, i)
@@ -25,6 +33,18 @@ func (e *Editor) RemoveCredential(tenant TenantID, app ObjectID, id string) erro
 			return "federated credential removed: " + name, nil
 		}
 		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.Name, clip(id)), "List its credentials to see their ids.")
+	})
+}
+
+func (e *Editor) removeFederated(tenant TenantID, owner ObjectID, id string) error {
+	return e.changeFederated(tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
+		i := slices.IndexFunc(*all, func(c FederatedCredential) bool { return c.ID == id })
+		if i < 0 {
+			return "", missing(fmt.Sprintf("%s has no credential with the id %q.", name, clip(id)), "List its credentials to see their ids.")
+		}
+		removed := (*all)[i].Name
+		*all = without(*all, i)
+		return "federated credential removed: " + removed, nil
 	})
 }
 

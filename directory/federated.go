@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -13,26 +14,44 @@ const (
 	exchangeAudience = "api://AzureADTokenExchange"
 )
 
-// AddFederated lets tokens of another issuer prove the application. Without an audience
-// it is the usual one, api://AzureADTokenExchange.
-func (e *Editor) AddFederated(tenant TenantID, app ObjectID, c FederatedCredential) (FederatedCredential, error) {
+// AddFederated lets tokens of another issuer prove an application, or a managed identity,
+// which is named by the object id of its service principal. Without an audience it is the
+// usual one, api://AzureADTokenExchange.
+func (e *Editor) AddFederated(tenant TenantID, owner ObjectID, c FederatedCredential) (FederatedCredential, error) {
 	if c.Audience == "" {
 		c.Audience = exchangeAudience
 	}
 	if err := checkFederated(&c); err != nil {
 		return FederatedCredential{}, err
 	}
-	err := e.changeApplication(tenant, app, func(a *Application) (string, error) {
-		if err := checkFederatedFree(a, &c); err != nil {
+	err := e.changeFederated(tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
+		if err := checkFederatedFree(name, *all, &c); err != nil {
 			return "", err
 		}
-		a.Federated = append(a.Federated[:len(a.Federated):len(a.Federated)], c)
+		*all = append((*all)[:len(*all):len(*all)], c)
 		return fmt.Sprintf("federated credential added: %s, issuer %s, subject %s", c.Name, c.Issuer, c.Subject), nil
 	})
 	if err != nil {
 		return FederatedCredential{}, err
 	}
 	return c, nil
+}
+
+// changeFederated lets f change the federated credentials of what has the object id.
+func (e *Editor) changeFederated(tenant TenantID, owner ObjectID, f func(name string, all *[]FederatedCredential) (string, error)) error {
+	identity, err := e.identityRow(tenant, owner)
+	if errors.Is(err, ErrNotFound) {
+		return e.changeApplication(tenant, owner, func(a *Application) (string, error) { return f(a.Name, &a.Federated) })
+	}
+	if err != nil {
+		return err
+	}
+	next := *identity.value
+	detail, err := f(next.Name, &next.Federated)
+	if err != nil {
+		return err
+	}
+	return update(e, identity, &next, detail)
 }
 
 func checkFederated(c *FederatedCredential) (err error) {
@@ -66,15 +85,15 @@ func checkIssuer(issuer string) error {
 	return nil
 }
 
-func checkFederatedFree(a *Application, c *FederatedCredential) error {
-	if len(a.Federated) >= maxFederated {
-		return &RuleError{Field: "federated", What: fmt.Sprintf("The application %s has %d federated credentials already.", a.Name, len(a.Federated)), Fix: "Remove one first."}
+func checkFederatedFree(owner string, all []FederatedCredential, c *FederatedCredential) error {
+	if len(all) >= maxFederated {
+		return &RuleError{Field: "federated", What: fmt.Sprintf("%s has %d federated credentials already.", owner, len(all)), Fix: "Remove one first."}
 	}
-	if slices.ContainsFunc(a.Federated, func(f FederatedCredential) bool { return fold(f.Name) == fold(c.Name) || f.ID == c.ID }) {
-		return taken("name", fmt.Sprintf("The application %s has a federated credential named %q already.", a.Name, c.Name), "Choose another name.")
+	if slices.ContainsFunc(all, func(f FederatedCredential) bool { return fold(f.Name) == fold(c.Name) || f.ID == c.ID }) {
+		return taken("name", fmt.Sprintf("%s has a federated credential named %q already.", owner, c.Name), "Choose another name.")
 	}
-	if slices.ContainsFunc(a.Federated, func(f FederatedCredential) bool { return f.Issuer == c.Issuer && f.Subject == c.Subject }) {
-		return taken("subject", fmt.Sprintf("The application %s trusts this subject of this issuer already.", a.Name), "Use the federated credential there is.")
+	if slices.ContainsFunc(all, func(f FederatedCredential) bool { return f.Issuer == c.Issuer && f.Subject == c.Subject }) {
+		return taken("subject", fmt.Sprintf("%s trusts this subject of this issuer already.", owner), "Use the federated credential there is.")
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,12 +21,15 @@ const (
 // Pacing goes by the machine's clock: Config.Now may stand still or jump in tests.
 
 // Run follows the store's change feed until the context ends, so that changes made
-// through other processes or nodes show here, and tells Config.OnChange. A store that
+// through other processes or nodes show here, tells Config.OnChange, and every minute
+// removes expired tickets. A store that
 // cannot be reached is logged and asked again; the view stays as it was meanwhile.
 // It returns nil when the context ends.
 func (d *Directory) Run(ctx context.Context) error {
 	tick := time.NewTicker(d.cfg.Poll)
 	defer tick.Stop()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	failing := false
 	for {
 		d.deliver()
@@ -33,6 +37,9 @@ func (d *Directory) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-d.pending.wake:
+			continue
+		case <-sweep.C:
+			d.runSweep(ctx)
 			continue
 		case <-tick.C:
 		}
@@ -44,6 +51,12 @@ func (d *Directory) Run(ctx context.Context) error {
 			failing = failed
 			d.logFeed(ctx, err)
 		}
+	}
+}
+
+func (d *Directory) runSweep(ctx context.Context) {
+	if err := d.sweep(ctx); err != nil && ctx.Err() == nil {
+		d.cfg.Log.WarnContext(ctx, "expired tickets could not be removed", "error", err)
 	}
 }
 
@@ -145,38 +158,44 @@ func (d *Directory) look(ctx context.Context) error {
 		return err
 	}
 	if newest != d.applied.Load() {
-		if err := d.follow(ctx, newest); err != nil {
+		news, err := d.follow(ctx, newest)
+		if news {
+			d.changed.Store(time.Now().UnixNano())
+		}
+		if err != nil {
 			return err
 		}
-		d.changed.Store(time.Now().UnixNano())
 	}
 	d.fresh.Store(began.UnixNano())
 	return nil
 }
 
 // follow applies the feed up to newest, or forgets everything when the feed does not
-// lead there: it was trimmed, or the store was replaced by an older one.
-func (d *Directory) follow(ctx context.Context, newest int64) error {
+// lead there: it was trimmed, or the store was replaced by an older one. It reports
+// whether anything changed that this directory answers from memory; tickets are not.
+func (d *Directory) follow(ctx context.Context, newest int64) (news bool, err error) {
 	applied := d.applied.Load()
 	if newest < applied || newest-applied > maxFeedBehind {
 		d.startAfresh(newest)
-		return nil
+		return true, nil
 	}
 	for applied < newest {
 		changes, err := d.cfg.Store.Changes(ctx, applied, feedPage)
 		if err != nil {
-			return err
+			return news, err
 		}
 		if len(changes) == 0 || changes[0].Sequence != applied+1 {
 			d.startAfresh(newest)
-			return nil
+			return true, nil
 		}
+		applied = changes[len(changes)-1].Sequence
+		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Kind == kindTicket })
+		news = news || len(changes) > 0
 		d.forget(changes)
 		d.pending.add(changes)
-		applied = changes[len(changes)-1].Sequence
 		d.applied.Store(applied)
 	}
-	return nil
+	return news, nil
 }
 
 func (d *Directory) startAfresh(newest int64) {
@@ -227,7 +246,7 @@ type pending struct {
 }
 
 func (p *pending) add(changes []Change) {
-	if !p.wanted {
+	if !p.wanted || len(changes) == 0 {
 		return
 	}
 	p.mu.Lock()

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,8 +12,10 @@ const (
 	kindApplication = "application"
 	kindPrincipal   = "servicePrincipal"
 	kindAssignment  = "assignment"
+	kindGrant       = "delegatedGrant"
 	kindUser        = "user"
 	kindKeyring     = "keyring"
+	kindTicket      = "ticket"
 )
 
 // maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.
@@ -68,10 +71,10 @@ func plain(part string) bool {
 }
 
 // fold is how names are compared: without regard to case.
-func fold(name string) string {
+func fold[T ~string](name T) T {
 	for i := range len(name) {
 		if c := name[i]; 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
-			return strings.ToLower(name)
+			return T(strings.ToLower(string(name)))
 		}
 	}
 	return name
@@ -100,13 +103,30 @@ func (a *Application) keys() []string {
 }
 
 func (p *ServicePrincipal) keys() []string {
-	return []string{makeKey("id", string(p.ID)), makeKey("appid", string(p.AppID)), makeKey("name", fold(p.Name))}
+	keys := []string{makeKey("id", string(p.ID)), makeKey("appid", string(p.AppID)), makeKey("name", fold(p.Name))}
+	if p.ResourceID != "" {
+		keys = append(keys, makeKey("arm", foldURI(p.ResourceID)))
+	}
+	return keys
 }
 
 func (a *Assignment) keys() []string {
 	return []string{
 		makeKey("principal", string(a.Principal), string(a.Resource), string(a.Role)),
 		makeKey("resource", string(a.Resource), string(a.Principal), string(a.Role)),
+	}
+}
+
+// everyone stands for all users in the keys of a grant; no object id reads so.
+const everyone = ObjectID("*")
+
+func (g *DelegatedGrant) keys() []string {
+	principal := cmp.Or(g.Principal, everyone)
+	return []string{
+		makeKey("id", string(g.ID)),
+		makeKey("client", string(g.Client), string(g.Resource), string(principal)),
+		makeKey("resource", string(g.Resource), string(g.Client), string(principal)),
+		makeKey("principal", string(principal), string(g.Client), string(g.Resource)),
 	}
 }
 

@@ -15,6 +15,9 @@ type ObjectID string
 // A RoleID is an app role's GUID, lower case; unique within its application.
 type RoleID string
 
+// A ScopeID is a scope's GUID, lower case; unique within its application, app roles included.
+type ScopeID string
+
 // A Tenant is an isolated directory.
 type Tenant struct {
 	ID      TenantID  `json:"id"`
@@ -31,6 +34,7 @@ type Application struct {
 	AppID          AppID    `json:"appId"`
 	Name           string   `json:"name"` // unique within the tenant
 	IdentifierURIs []string `json:"identifierUris,omitempty"`
+	RedirectURIs   []string `json:"redirectUris,omitempty"` // where the answer to a sign-in may go
 	// TokenVersion is 1 or 2: the version of access tokens issued for this application
 	// as a resource (Graph: api.requestedAccessTokenVersion).
 	TokenVersion int `json:"tokenVersion"`
@@ -39,6 +43,7 @@ type Application struct {
 	// StrictAssertions refuses a client assertion that was used before.
 	StrictAssertions bool                  `json:"strictAssertions,omitempty"`
 	AppRoles         []AppRole             `json:"appRoles,omitempty"`
+	Scopes           []Scope               `json:"scopes,omitempty"`         // Graph: api.oauth2PermissionScopes
 	OptionalClaims   []OptionalClaim       `json:"optionalClaims,omitempty"` // of access tokens
 	Permissions      []Permission          `json:"permissions,omitempty"`
 	Secrets          []Secret              `json:"secrets,omitempty"`
@@ -66,6 +71,17 @@ type AppRole struct {
 	Members     []MemberType `json:"members"`
 }
 
+// A Scope is what an application, as a resource, lets others do on behalf of a user.
+type Scope struct {
+	ID          ScopeID `json:"id"`
+	Value       string  `json:"value"` // what tokens carry in "scp"
+	DisplayName string  `json:"displayName"`
+	Description string  `json:"description"`
+	Enabled     bool    `json:"enabled"`
+	// AdminOnly scopes are for an administrator to consent to; users may to others.
+	AdminOnly bool `json:"adminOnly,omitempty"`
+}
+
 // An OptionalClaim adds a claim to access tokens for this resource.
 type OptionalClaim struct {
 	Name       string   `json:"name"`                 // "idtyp", "aud", …
@@ -73,10 +89,12 @@ type OptionalClaim struct {
 }
 
 // A Permission is what an application asks for; it is granted only once an Assignment
-// exists. Request and grant are two states, as in Entra.
+// (of a role) or a DelegatedGrant (of a scope) exists. Request and grant are two states,
+// as in Entra.
 type Permission struct {
-	API   AppID    `json:"api"`
-	Roles []RoleID `json:"roles"`
+	API    AppID     `json:"api"`
+	Roles  []RoleID  `json:"roles,omitempty"`
+	Scopes []ScopeID `json:"scopes,omitempty"`
 }
 
 // A Secret is a client secret as it is kept: never the secret itself.
@@ -134,6 +152,16 @@ const (
 	PrincipalManagedIdentity PrincipalType = "ManagedIdentity"
 )
 
+// An IdentityKind says whose life a managed identity shares.
+type IdentityKind string
+
+// The kinds of managed identities: one that lives and dies with what runs under it, and
+// one that stands by itself and may be given to several.
+const (
+	IdentitySystem IdentityKind = "system"
+	IdentityUser   IdentityKind = "user"
+)
+
 // A ServicePrincipal is an application (or managed identity) as it exists in one tenant:
 // the thing that holds and offers roles there.
 type ServicePrincipal struct {
@@ -145,17 +173,34 @@ type ServicePrincipal struct {
 	Type               PrincipalType `json:"type"`
 	Enabled            bool          `json:"enabled"`
 	AssignmentRequired bool          `json:"assignmentRequired,omitempty"`
-	ResourceID         string        `json:"resourceId,omitempty"` // of a managed identity: its ARM id
 	Created            time.Time     `json:"created"`
+
+	// Of managed identities only.
+	IdentityKind IdentityKind          `json:"identityKind,omitempty"`
+	ResourceID   string                `json:"resourceId,omitempty"` // ARM id, unique within the tenant
+	Federated    []FederatedCredential `json:"federated,omitempty"`
 }
 
 // An Assignment grants one app role of a resource to one principal, both in one tenant.
 type Assignment struct {
 	ID        ObjectID  `json:"id"`
 	Tenant    TenantID  `json:"tenant"`
-	Principal ObjectID  `json:"principal"` // the holder: a service principal
+	Principal ObjectID  `json:"principal"` // the holder: a service principal or a user
 	Resource  ObjectID  `json:"resource"`  // the API's service principal
 	Role      RoleID    `json:"role"`
+	Created   time.Time `json:"created"`
+}
+
+// A DelegatedGrant lets a client act with scopes of a resource on behalf of a user, or of
+// every user (Graph: oauth2PermissionGrant). There is one for each client, resource and
+// principal.
+type DelegatedGrant struct {
+	ID        ObjectID  `json:"id"`
+	Tenant    TenantID  `json:"tenant"`
+	Client    ObjectID  `json:"client"`              // the client's service principal
+	Resource  ObjectID  `json:"resource"`            // the API's service principal
+	Principal ObjectID  `json:"principal,omitempty"` // the user; none: everyone, by an administrator
+	Scopes    []string  `json:"scopes"`              // values, sorted
 	Created   time.Time `json:"created"`
 }
 
@@ -184,6 +229,8 @@ type SignIn struct {
 	CredentialID  string    `json:"credentialId,omitempty"`
 	Resource      string    `json:"resource,omitempty"` // as asked for
 	Roles         []string  `json:"roles,omitempty"`
+	User          string    `json:"user,omitempty"` // principal name, when one took part
+	Scopes        []string  `json:"scopes,omitempty"`
 	Version       string    `json:"version,omitempty"` // of the token: "1.0", "2.0"
 	TokenID       string    `json:"tokenId,omitempty"` // uti
 	Source        string    `json:"source,omitempty"`  // network address of the caller

@@ -14,9 +14,9 @@ func (e *Editor) checkPermissions(old, a *Application) error {
 		permission := &a.Permissions[i]
 		field := fmt.Sprintf("permissions[%d]", i)
 		permission.API = AppID(fold(string(permission.API)))
-		permission.Roles = slices.Clone(permission.Roles)
+		permission.Roles, permission.Scopes = slices.Clone(permission.Roles), slices.Clone(permission.Scopes)
 		if slices.ContainsFunc(a.Permissions[:i], func(p Permission) bool { return p.API == permission.API }) {
-			return taken(field+".api", fmt.Sprintf("The API %s is listed twice.", permission.API), "List it once, with all roles.")
+			return taken(field+".api", fmt.Sprintf("The API %s is listed twice.", permission.API), "List it once, with all roles and scopes.")
 		}
 		if err := e.checkPermission(field, old, a, permission); err != nil {
 			return err
@@ -26,30 +26,56 @@ func (e *Editor) checkPermissions(old, a *Application) error {
 }
 
 func (e *Editor) checkPermission(field string, old, a *Application, permission *Permission) error {
-	if len(permission.Roles) == 0 {
-		return &RuleError{Field: field + ".roles", What: "A required permission names no role.", Fix: "List at least one app role of the API."}
+	if len(permission.Roles)+len(permission.Scopes) == 0 {
+		return &RuleError{Field: field + ".roles", What: "A required permission names no role and no scope.", Fix: "List at least one app role or scope of the API."}
 	}
-	var api *Application // read when first needed
-	for i := range permission.Roles {
-		role := RoleID(fold(string(permission.Roles[i])))
-		permission.Roles[i] = role
-		if slices.Contains(permission.Roles[:i], role) {
-			return taken(field+".roles", fmt.Sprintf("The role %s is listed twice.", role), "List it once.")
-		}
-		if asksFor(old, permission.API, role) {
-			continue
-		}
-		if api == nil {
-			var err error
-			if api, err = e.permissionAPI(field, a, permission.API); err != nil {
-				return err
-			}
-		}
+	before := requested(old, permission.API)
+	newRoles, err := lowerIDs(field+".roles", "role", permission.Roles, before.Roles)
+	if err != nil {
+		return err
+	}
+	newScopes, err := lowerIDs(field+".scopes", "scope", permission.Scopes, before.Scopes)
+	if err != nil || len(newRoles)+len(newScopes) == 0 {
+		return err
+	}
+	api, err := e.permissionAPI(field, a, permission.API)
+	if err != nil {
+		return err
+	}
+	for _, role := range newRoles {
 		if err := checkRequested(field, api, role); err != nil {
 			return err
 		}
 	}
+	for _, id := range newScopes {
+		if !slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.ID == id }) {
+			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.Name, clip(string(id))), Fix: "Add the scope to the API first.", Cause: ErrNotFound}
+		}
+	}
 	return nil
+}
+
+// requested is what a registration asks of an API.
+func requested(a *Application, api AppID) Permission {
+	i := slices.IndexFunc(a.Permissions, func(p Permission) bool { return p.API == api })
+	if i < 0 {
+		return Permission{}
+	}
+	return a.Permissions[i]
+}
+
+// lowerIDs brings ids into lower case and returns those that were not asked for before.
+func lowerIDs[T ~string](field, what string, ids, before []T) (added []T, err error) {
+	for i := range ids {
+		ids[i] = fold(ids[i])
+		if slices.Contains(ids[:i], ids[i]) {
+			return nil, taken(field, fmt.Sprintf("The %s %s is listed twice.", what, clip(string(ids[i]))), "List it once.")
+		}
+		if !slices.Contains(before, ids[i]) {
+			added = append(added, ids[i])
+		}
+	}
+	return added, nil
 }
 
 // permissionAPI finds the API, which may be the application itself.
@@ -77,17 +103,14 @@ func checkRequested(field string, api *Application, id RoleID) error {
 	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.Name, clip(string(id))), Fix: "Add the role to the API first.", Cause: ErrNotFound}
 }
 
-func asksFor(a *Application, api AppID, role RoleID) bool {
-	return slices.ContainsFunc(a.Permissions, func(p Permission) bool {
-		return p.API == api && slices.Contains(p.Roles, role)
-	})
-}
-
 func permissionList(permissions []Permission) []string {
 	var list []string
 	for _, p := range permissions {
 		for _, role := range p.Roles {
 			list = append(list, string(p.API)+"/"+string(role))
+		}
+		for _, scope := range p.Scopes {
+			list = append(list, string(p.API)+"/"+string(scope))
 		}
 	}
 	return list

@@ -47,7 +47,8 @@ func (e *Editor) CreateServicePrincipal(p ServicePrincipal) (*ServicePrincipal, 
 }
 
 // UpdateServicePrincipal changes whether it is enabled and whether callers need an
-// assignment; of a managed identity also the name and the resource id.
+// assignment; of a managed identity also the name, and the kind and the resource id where
+// they are given.
 func (e *Editor) UpdateServicePrincipal(p ServicePrincipal) (*ServicePrincipal, error) {
 	old, err := e.principalRow(p.Tenant, string(p.ID))
 	if err != nil {
@@ -56,16 +57,15 @@ func (e *Editor) UpdateServicePrincipal(p ServicePrincipal) (*ServicePrincipal, 
 	next := *old.value
 	next.Enabled, next.AssignmentRequired = p.Enabled, p.AssignmentRequired
 	if next.Type == PrincipalManagedIdentity {
-		next.Name, next.ResourceID = p.Name, p.ResourceID
-		if err := e.checkManagedIdentity(&next); err != nil {
+		if err := e.changeIdentity(&next, &p); err != nil {
 			return nil, err
 		}
 	}
 	return &next, update(e, old, &next, principalDetail(old.value, &next))
 }
 
-// DeleteServicePrincipal removes it, with all assignments of it and to it. The
-// registration of an application stays.
+// DeleteServicePrincipal removes it, with all assignments and grants of it and to it.
+// The registration of an application stays.
 func (e *Editor) DeleteServicePrincipal(tenant TenantID, id ObjectID) error {
 	found, err := e.principalRow(tenant, string(id))
 	if err != nil {
@@ -76,15 +76,17 @@ func (e *Editor) DeleteServicePrincipal(tenant TenantID, id ObjectID) error {
 
 func (e *Editor) deletePrincipal(p row[ServicePrincipal]) error {
 	for _, space := range []string{"principal", "resource"} {
-		rows, err := list[Assignment](e, p.value.Tenant, kindAssignment, makePrefix(space, string(p.value.ID)))
-		if err != nil {
+		if err := e.dropAssignmentsOf(p.value.Tenant, space, p.value.ID); err != nil {
 			return err
 		}
-		for _, assignment := range rows {
-			if err := e.unassign(assignment); err != nil {
-				return err
-			}
+	}
+	for _, space := range []string{"client", "resource"} {
+		if err := e.dropGrants(p.value.Tenant, space, p.value.ID); err != nil {
+			return err
 		}
+	}
+	if err := e.dropTickets(p.value.Tenant, p.value.ID); err != nil {
+		return err
 	}
 	if err := e.remove(p.value, p.version); err != nil {
 		return err
@@ -101,39 +103,16 @@ func (e *Editor) fillApplicationPrincipal(p *ServicePrincipal) error {
 		return err
 	}
 	p.Type, p.Application, p.AppID, p.Name = PrincipalApplication, app.value.ID, app.value.AppID, app.value.Name
-	p.ResourceID = ""
+	p.ResourceID, p.IdentityKind, p.Federated = "", "", nil
 	return nil
 }
 
-func (e *Editor) fillManagedIdentity(p *ServicePrincipal) (err error) {
-	if p.AppID, err = givenGUID("appId", p.AppID); err != nil {
-		return err
-	}
-	if err := e.free(p.Tenant, kindApplication, makeKey("appid", string(p.AppID)), ""); err != nil {
-		return duplicate(err, "appId", fmt.Sprintf("The app id %s belongs to an application.", p.AppID), "Leave the app id out to have a new one made.")
-	}
-	return e.checkManagedIdentity(p)
-}
-
-func (e *Editor) checkManagedIdentity(p *ServicePrincipal) error {
-	if err := checkName("name", p.Name); err != nil {
-		return err
-	}
-	if err := checkNotGUID("name", p.Name); err != nil {
-		return err
-	}
-	if err := checkOptionalText("resourceId", p.ResourceID, 1000); err != nil {
-		return err
-	}
-	if err := e.free(p.Tenant, kindApplication, makeKey("name", fold(p.Name)), string(p.Application)); err != nil {
-		return duplicate(err, "name", fmt.Sprintf("The name %q belongs to an application.", p.Name), "Choose another name; case does not count.")
-	}
-	return e.checkPrincipalName(p)
-}
-
 func (e *Editor) checkPrincipalFree(p *ServicePrincipal) error {
-	if err := e.free(p.Tenant, kindPrincipal, makeKey("id", string(p.ID)), ""); err != nil {
-		return duplicate(err, "id", fmt.Sprintf("There is a service principal with the object id %s already.", p.ID), "Leave the id out to have a new one made.")
+	// Both may hold assignments, by object id.
+	for _, kind := range []string{kindPrincipal, kindUser} {
+		if err := e.free(p.Tenant, kind, makeKey("id", string(p.ID)), ""); err != nil {
+			return duplicate(err, "id", fmt.Sprintf("There is a service principal or user with the object id %s already.", p.ID), "Leave the id out to have a new one made.")
+		}
 	}
 	if err := e.free(p.Tenant, kindPrincipal, makeKey("appid", string(p.AppID)), ""); err != nil {
 		return duplicate(err, "appId", fmt.Sprintf("The app id %s has a service principal already.", p.AppID), "Use the one there is.")
@@ -182,6 +161,7 @@ func principalDetail(old, next *ServicePrincipal) string {
 	d.changed("name", old.Name, next.Name)
 	d.changed("enabled", old.Enabled, next.Enabled)
 	d.changed("assignmentRequired", old.AssignmentRequired, next.AssignmentRequired)
+	d.changed("identityKind", old.IdentityKind, next.IdentityKind)
 	d.changed("resourceId", old.ResourceID, next.ResourceID)
 	return d.String()
 }

@@ -117,21 +117,6 @@ func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Clien
 	return clients, nil
 }
 
-// ManagedIdentities lists the tenant's managed identities by name. It always asks the store.
-func (d *Directory) ManagedIdentities(ctx context.Context, tenant TenantID) ([]*Client, error) {
-	principals, _, err := listAll[ServicePrincipal](ctx, d.cfg.Store, fold(string(tenant)), kindPrincipal, "name/")
-	if err != nil {
-		return nil, err
-	}
-	var clients []*Client
-	for _, p := range principals {
-		if p.Type == PrincipalManagedIdentity {
-			clients = append(clients, newClient(nil, p))
-		}
-	}
-	return clients, nil
-}
-
 // Roles returns the values of the enabled app roles of the resource that are assigned to
 // the client and that applications may hold, sorted. Assigned reports whether the
 // client has any assignment to the resource at all.
@@ -139,7 +124,7 @@ func (d *Directory) Roles(ctx context.Context, client, resource *Client) (roles 
 	if client.Principal == nil || resource.Principal == nil || client.Principal.Tenant != resource.Principal.Tenant {
 		return nil, false, nil
 	}
-	ids, err := d.assignedRoles(ctx, client.Principal, resource.Principal)
+	ids, err := d.assignedRoles(ctx, client.Principal.ID, resource.Principal)
 	if err != nil || len(ids) == 0 {
 		return nil, false, err
 	}
@@ -156,7 +141,40 @@ func (d *Directory) Roles(ctx context.Context, client, resource *Client) (roles 
 	return roles, true, nil
 }
 
-// Assignments lists what a principal was granted.
+// UserRoles is Roles for a user: the enabled app roles of the resource that are assigned
+// to the user and that users may hold.
+func (d *Directory) UserRoles(ctx context.Context, user *User, resource *Client) (roles []string, assigned bool, err error) {
+	if resource.Principal == nil || resource.Application == nil || user.Tenant != resource.Principal.Tenant {
+		return nil, false, nil
+	}
+	ids, err := d.assignedRoles(ctx, user.ID, resource.Principal)
+	if err != nil || len(ids) == 0 {
+		return nil, false, err
+	}
+	for _, role := range resource.Application.AppRoles {
+		if role.Enabled && role.Allows(MemberUser) && slices.Contains(ids, role.ID) {
+			roles = append(roles, role.Value)
+		}
+	}
+	slices.Sort(roles)
+	return roles, true, nil
+}
+
+// User returns the user that an object id or a user principal name names, or ErrNotFound.
+func (d *Directory) User(ctx context.Context, tenant TenantID, ref string) (*User, error) {
+	if len(ref) > maxKeyPart {
+		return nil, ErrNotFound
+	}
+	key := cacheKey{fold(string(tenant)), kindUser, userKey(ref)}
+	if hit := d.cache.get(key); hit != nil {
+		return answer[*User](hit)
+	}
+	return load(ctx, d, key, func(ctx context.Context) (*User, int64, error) {
+		return lookupOne[User](ctx, d.cfg.Store, key.tenant, key.kind, key.key)
+	})
+}
+
+// Assignments lists the app roles that a principal, or a user, was granted.
 func (d *Directory) Assignments(ctx context.Context, tenant TenantID, principal ObjectID) ([]*Assignment, error) {
 	if len(principal) > maxKeyPart {
 		return nil, nil
@@ -170,9 +188,9 @@ func (d *Directory) Assignments(ctx context.Context, tenant TenantID, principal 
 	})
 }
 
-// assignedRoles returns the ids of the roles of a resource that a principal holds.
-func (d *Directory) assignedRoles(ctx context.Context, principal, resource *ServicePrincipal) ([]RoleID, error) {
-	key := cacheKey{string(principal.Tenant), kindAssignment, "principal/" + string(principal.ID) + "/" + string(resource.ID) + "/"}
+// assignedRoles returns the ids of the roles of a resource that somebody in its tenant holds.
+func (d *Directory) assignedRoles(ctx context.Context, holder ObjectID, resource *ServicePrincipal) ([]RoleID, error) {
+	key := cacheKey{string(resource.Tenant), kindAssignment, "principal/" + string(holder) + "/" + string(resource.ID) + "/"}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[[]RoleID](hit)
 	}
@@ -186,7 +204,7 @@ func (d *Directory) assignedRoles(ctx context.Context, principal, resource *Serv
 	})
 }
 
-// appID returns the app id of what has a name or an identifier URI.
+// appID returns the app id of what has a key: a name, an identifier URI, an id.
 func (d *Directory) appID(ctx context.Context, tenant TenantID, name string) (AppID, error) {
 	key := cacheKey{fold(string(tenant)), kindApplication, name}
 	if hit := d.cache.get(key); hit != nil {

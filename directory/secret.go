@@ -44,11 +44,13 @@ type secrets struct {
 	macs   sync.Pool     // of hash.Hash keyed with Config.SecretKey
 	gate   chan struct{} // slow hashes that may run at a time: each takes 19 MiB and a core
 	proofs *cache        // slow hashes that matched, by keyed digests only
+	// nobodys stands in where there is no password, so that a check takes as long.
+	nobodys *Secret
 }
 
 func newSecrets(key []byte) *secrets {
 	key = bytes.Clone(key)
-	s := &secrets{gate: make(chan struct{}, 2), proofs: newCache(proofCacheBytes)}
+	s := &secrets{gate: make(chan struct{}, 2), proofs: newCache(proofCacheBytes), nobodys: noPassword()}
 	s.macs.New = func() any { return hmac.New(sha256.New, key) }
 	return s
 }

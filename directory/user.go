@@ -7,11 +7,7 @@ import (
 	"strings"
 )
 
-const (
-	maxPrincipalName = 113 // as in Entra: 64 before the at sign, 48 after it
-	minPassword      = 8
-	maxPassword      = 256
-)
+const maxPrincipalName = 113 // as in Entra: 64 before the at sign, 48 after it
 
 // User finds one by object id or user principal name.
 func (e *Editor) User(tenant TenantID, ref string) (*User, error) {
@@ -35,8 +31,11 @@ func (e *Editor) CreateUser(u User, password string) (*User, error) {
 		return nil, err
 	}
 	u.Tenant, u.Enabled, u.Created, u.Password = tenant.ID, true, e.now, nil
-	if err := e.free(u.Tenant, kindUser, makeKey("id", string(u.ID)), ""); err != nil {
-		return nil, duplicate(err, "id", fmt.Sprintf("There is a user with the object id %s already.", u.ID), "Leave the id out to have a new one made.")
+	// Both may hold assignments, by object id.
+	for _, kind := range []string{kindUser, kindPrincipal} {
+		if err := e.free(u.Tenant, kind, makeKey("id", string(u.ID)), ""); err != nil {
+			return nil, duplicate(err, "id", fmt.Sprintf("There is a user or service principal with the object id %s already.", u.ID), "Leave the id out to have a new one made.")
+		}
 	}
 	if err := e.checkUser(tenant, &u); err != nil {
 		return nil, err
@@ -50,6 +49,7 @@ func (e *Editor) CreateUser(u User, password string) (*User, error) {
 }
 
 // UpdateUser changes the names, the directory roles and whether the user is enabled.
+// Disabling ends the user's sessions.
 func (e *Editor) UpdateUser(u User) (*User, error) {
 	old, err := e.userRow(u.Tenant, string(u.ID))
 	if err != nil {
@@ -64,54 +64,50 @@ func (e *Editor) UpdateUser(u User) (*User, error) {
 	if err := e.checkUser(tenant, &next); err != nil {
 		return nil, err
 	}
+	if old.value.Enabled && !next.Enabled {
+		if err := e.dropTickets(next.Tenant, next.ID); err != nil {
+			return nil, err
+		}
+	}
 	return &next, update(e, old, &next, userDetail(old.value, &next))
 }
 
-// SetPassword replaces a user's password. Setting the one there is changes nothing.
-func (e *Editor) SetPassword(tenant TenantID, id ObjectID, password string) error {
-	old, err := e.userRow(tenant, string(id))
-	if err != nil {
-		return err
-	}
-	next := *old.value
-	if next.Password != nil && len(password) <= maxPassword {
-		same, err := e.d.secrets.is(e.ctx, next.Password, password)
-		if err != nil {
-			return err
-		}
-		if same {
-			e.note("none", next.target(), "")
-			return nil
-		}
-	}
-	if next.Password, err = e.sealPassword(password); err != nil {
-		return err
-	}
-	return update(e, old, &next, "password set")
-}
-
-// DeleteUser removes a user.
+// DeleteUser removes a user, with all assignments, grants and tickets.
 func (e *Editor) DeleteUser(tenant TenantID, id ObjectID) error {
 	found, err := e.userRow(tenant, string(id))
 	if err != nil {
 		return err
 	}
-	if err := e.remove(found.value, found.version); err != nil {
+	user := found.value
+	if err := e.dropAssignmentsOf(user.Tenant, "principal", user.ID); err != nil {
 		return err
 	}
-	return e.record("delete", found.value.target(), "")
+	if err := e.dropGrants(user.Tenant, "principal", user.ID); err != nil {
+		return err
+	}
+	if err := e.dropTickets(user.Tenant, user.ID); err != nil {
+		return err
+	}
+	if err := e.remove(user, found.version); err != nil {
+		return err
+	}
+	return e.record("delete", user.target(), "")
 }
 
 func (e *Editor) userRow(tenant TenantID, ref string) (row[User], error) {
-	key := makeKey("upn", fold(ref))
-	if id, ok := parseGUID(ref); ok {
-		key = makeKey("id", id)
-	}
-	found, err := lookup[User](e, TenantID(fold(string(tenant))), kindUser, key)
+	found, err := lookup[User](e, fold(tenant), kindUser, userKey(ref))
 	if errors.Is(err, ErrNotFound) {
 		return found, missing(fmt.Sprintf("There is no user %q in the tenant.", clip(ref)), "Name the user by object id or user principal name.")
 	}
 	return found, err
+}
+
+// userKey is the key under which what a caller calls a user is found.
+func userKey(ref string) string {
+	if id, ok := parseGUID(ref); ok {
+		return makeKey("id", id)
+	}
+	return makeKey("upn", fold(ref))
 }
 
 func (e *Editor) checkUser(tenant *Tenant, u *User) error {
@@ -159,17 +155,6 @@ func validLocal(local string) bool {
 	return !strings.ContainsFunc(local, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("._-'!#^~+", r))
 	})
-}
-
-func (e *Editor) sealPassword(password string) (*Secret, error) {
-	if len(password) < minPassword || len(password) > maxPassword {
-		return nil, &RuleError{Field: "password", What: "The password is too short or too long.", Fix: fmt.Sprintf("Give it %d to %d bytes.", minPassword, maxPassword)}
-	}
-	secret := &Secret{ID: newGUID(), Name: "password", Created: e.now}
-	if err := e.d.secrets.seal(e.ctx, secret, password); err != nil {
-		return nil, err
-	}
-	return secret, nil
 }
 
 // userDomain is the part of a user principal name behind the at sign.

@@ -270,8 +270,8 @@ func TestApplyEdits(t *testing.T) {
 		{
 			name: "a managed identity of another type",
 			edit: []string{"type: system", "type: user"},
-			want: []string{"update servicePrincipal orders-client-mi resourceId: /subscriptions/" + string(contoso) + "/resourcegroups/rolecall/providers/Microsoft.Web/sites/orders-client-mi → " +
-				"/subscriptions/" + string(contoso) + "/resourcegroups/rolecall/providers/Microsoft.ManagedIdentity/userAssignedIdentities/orders-client-mi"},
+			want: []string{"update servicePrincipal orders-client-mi identityKind: system → user, resourceId: " + group + "/providers/Microsoft.Web/sites/orders-client-mi → " +
+				group + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/orders-client-mi"},
 		},
 		{
 			name: "consent withdrawn stays granted",
@@ -388,6 +388,7 @@ func TestApplyReportsTheExactPlace(t *testing.T) {
 		{"an object id for a reference", edit(t, "api: orders-server", "api: 00000000-0000-4000-8000-000000000001"), []string{"20:29: there is no application"}},
 		{"a role with a space in it", edit(t, "value: Orders.Write", "value: Orders Write"), []string{`14:21: The app role value "Orders Write"`}},
 		{"a role for users alone", edit(t, "[Application, User]", "[User]"), []string{`24:88: The app role "Orders.Write" of orders-server is for users only.`}},
+		{"a resource id of another type", edit(t, "type: system", "type: system, resourceId: /subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"), []string{`23:`}},
 		{"a disabled role", edit(t, "value: Orders.Write", "value: Orders.Write, enabled: false"), []string{`24:88: The app role "Orders.Write" of orders-server is disabled.`}},
 		{"a URI that is none", edit(t, "[api://orders]", "[api://orders, orders]"), []string{`8:40: The identifier URI "orders" is not an absolute URI.`}},
 		{"a domain with token in it", edit(t, "[contoso.test]", "[contoso.test, tokens.test]"), []string{`4:29: domains[1] "tokens.test" contains the word`}},

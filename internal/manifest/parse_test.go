@@ -85,7 +85,6 @@ func TestParseReportsTheExactPlace(t *testing.T) {
 		{"a token version in quotes", app(`requestedAccessTokenVersion: "2"`), []string{"5:38: text stands where one of the numbers 1 2 belongs."}},
 		{"a member type there is not", app("appRoles: [{value: A, members: [application]}]"), []string{`5:41: "application" is none of Application, User.`}},
 		{"an identity type there is not", "tenants:\n  - name: a\n    managedIdentities:\n      - {name: b, type: System}\n", []string{`4:25: "System" is none of system, user.`}},
-		{"a resource id of another type", "tenants:\n  - name: a\n    managedIdentities:\n      - {name: b, type: user, resourceId: /x}\n", []string{"4:43: this resource id does not go with the type user."}},
 		{"no date", app("secrets: [{name: ci, generate: true, expires: soon}]"), []string{"5:55: text stands where a time belongs."}},
 		{"a day there is not", app("secrets: [{name: ci, generate: true, expires: 2027-02-30}]"), []string{"5:55: text stands where a time belongs."}},
 		{"a secret from nowhere", app("secrets: [{name: ci}]"), []string{"5:19: a secret says nowhere where it comes from."}},

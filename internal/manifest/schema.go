@@ -100,9 +100,6 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"enabled":     d.boolean(&i.enabled),
 		"assignments": each(d, &i.assignments, d.assignment),
 	}, required: []string{"name", "type"}})
-	if i.kind != "" && i.resourceID != "" && isUserAssigned(i.resourceID) != (i.kind == kindUser) {
-		d.add(i.of("resourceId"), "this resource id does not go with the type "+i.kind+".", "Ids of user identities, and only those, hold "+userAssigned+".")
-	}
 	return i
 }
 

@@ -1,0 +1,83 @@
+package directory
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+)
+
+// ErrWrongPassword is what CheckPassword answers besides success.
+var ErrWrongPassword = errors.New("the password is not the user's")
+
+const (
+	minPassword = 8
+	maxPassword = 256
+)
+
+// CheckPassword reports whether the presented text is the user's password; if not, the
+// error is ErrWrongPassword. It works as hard for a user without a password, and for nil,
+// so that nobody learns by the clock who exists: ask it also about users who do not.
+// Whether the user may sign in at all is for the caller to see (User.Enabled), afterwards.
+func (d *Directory) CheckPassword(ctx context.Context, user *User, presented string) error {
+	if presented == "" || len(presented) > maxPassword {
+		return ErrWrongPassword
+	}
+	password := d.secrets.nobodys
+	if user != nil && user.Password != nil {
+		password = user.Password
+	}
+	switch matches, err := d.secrets.is(ctx, password, presented); {
+	case err != nil:
+		return fmt.Errorf("check a password: %w", err)
+	case !matches:
+		return ErrWrongPassword
+	}
+	return nil
+}
+
+// noPassword is one that no text matches: its digest is that of nothing.
+func noPassword() *Secret {
+	salt, digest := make([]byte, saltSize), make([]byte, digestSize)
+	rand.Read(salt)   // never fails
+	rand.Read(digest) // never fails
+	return &Secret{Scheme: SchemeArgon2id, Salt: salt, Digest: digest}
+}
+
+// SetPassword replaces a user's password and ends the sessions that began with another.
+// Setting the one there is changes nothing.
+func (e *Editor) SetPassword(tenant TenantID, id ObjectID, password string) error {
+	old, err := e.userRow(tenant, string(id))
+	if err != nil {
+		return err
+	}
+	next := *old.value
+	if next.Password != nil && len(password) <= maxPassword {
+		same, err := e.d.secrets.is(e.ctx, next.Password, password)
+		if err != nil {
+			return err
+		}
+		if same {
+			e.note("none", next.target(), "")
+			return nil
+		}
+	}
+	if next.Password, err = e.sealPassword(password); err != nil {
+		return err
+	}
+	if err := e.dropTickets(next.Tenant, next.ID); err != nil {
+		return err
+	}
+	return update(e, old, &next, "password set")
+}
+
+func (e *Editor) sealPassword(password string) (*Secret, error) {
+	if len(password) < minPassword || len(password) > maxPassword {
+		return nil, &RuleError{Field: "password", What: "The password is too short or too long.", Fix: fmt.Sprintf("Give it %d to %d bytes.", minPassword, maxPassword)}
+	}
+	secret := &Secret{ID: newGUID(), Name: "password", Created: e.now}
+	if err := e.d.secrets.seal(e.ctx, secret, password); err != nil {
+		return nil, err
+	}
+	return secret, nil
+}
