@@ -25,6 +25,8 @@ type assertionVerifier struct {
 	strict   *replays // uses for applications that want them refused
 	own      ownIssuers
 	foreign  *foreignIssuers
+
+	workloads workloads
 }
 
 // newAssertionVerifier returns a verifier for an authority at the base URL.

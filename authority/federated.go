@@ -19,9 +19,14 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 	if p != nil {
 		return proof{}, p
 	}
-	credential, p := trusted(client.Application, a)
-	if p != nil {
+	workload := v.own.workload(a.issuer)
+	var credentialID string
+	if v.workloads.run(client, workload, a, parsed.Claims) {
+		credentialID = credentialWorkload
+	} else if credential, p := trusted(client, a); p != nil {
 		return proof{}, p
+	} else {
+		credentialID = credential.ID
 	}
 	alg, p := algorithm(parsed.Header, "RS256")
 	if p != nil {
@@ -37,20 +42,24 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 	if err := parsed.Verify(alg, key.Public); err != nil {
 		return proof{}, problemFederatedSignature(a.issuer, key.ID).because(err)
 	}
-	if v.own.made(a.issuer) && !isAppOnly(parsed.Claims) {
+	if v.own.made(a.issuer) && workload == "" && !isAppOnly(parsed.Claims) {
 		return proof{}, problemFederatedUser()
 	}
-	return proof{client: client, credential: credentialFederated, credentialID: credential.ID}, nil
+	return proof{client: client, credential: credentialFederated, credentialID: credentialID}, nil
 }
+
+// credentialWorkload stands in the place of a credential's id for a workload that runs.
+const credentialWorkload = "workload"
 
 // trusted finds the credential that names exactly this issuer, audience and subject, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
-func trusted(app *directory.Application, a assertionClaims) (*directory.FederatedCredential, *Problem) {
+func trusted(client *directory.Client, a assertionClaims) (*directory.FederatedCredential, *Problem) {
 	known := false
 	var audiences []*directory.FederatedCredential
-	for i := range app.Federated {
-		c := &app.Federated[i]
+	federated := client.Federated()
+	for i := range federated {
+		c := &federated[i]
 		if c.Issuer != a.issuer || c.Issuer == "" {
 			continue
 		}
@@ -61,7 +70,7 @@ func trusted(app *directory.Application, a assertionClaims) (*directory.Federate
 	}
 	switch {
 	case !known:
-		return nil, problemFederatedIssuer(a.issuer, string(app.AppID))
+		return nil, problemFederatedIssuer(a.issuer, string(client.Principal.AppID))
 	case len(audiences) == 0:
 		return nil, problemFederatedAudience(strings.Join(a.audience, " "))
 	}
@@ -86,7 +95,10 @@ func (v *assertionVerifier) issuerKey(ctx context.Context, parsed *token.Token, 
 		return token.Key{}, problemAssertionUnreadable("its header's 'kid' is not a string")
 	}
 	find := v.foreign.key
-	if v.own.made(issuer) {
+	switch {
+	case v.own.workload(issuer) != "":
+		find = v.own.workloadKey
+	case v.own.made(issuer):
 		find = v.own.key
 	}
 	key, err := find(ctx, issuer, kid)
@@ -146,14 +158,19 @@ func (o ownIssuers) tenant(issuer string) directory.TenantID {
 
 // key finds a signing key of a tenant.
 func (o ownIssuers) key(ctx context.Context, issuer, kid string) (token.Key, error) {
-	tenant, err := o.directory.Tenant(ctx, string(o.tenant(issuer)))
+	return o.keyOf(ctx, o.tenant(issuer), string(o.tenant(issuer)), kid)
+}
+
+// keyOf finds a key in one of a tenant's rings.
+func (o ownIssuers) keyOf(ctx context.Context, id directory.TenantID, ring, kid string) (token.Key, error) {
+	tenant, err := o.directory.Tenant(ctx, string(id))
 	if err != nil {
-		return token.Key{}, fmt.Errorf("tenant of issuer %s: %w", issuer, err)
+		return token.Key{}, fmt.Errorf("tenant %s, an issuer: %w", id, err)
 	}
 	if !tenant.Enabled {
 		return token.Key{}, fmt.Errorf("tenant %s is disabled", tenant.ID)
 	}
-	keys, err := o.keys.Published(ctx, string(tenant.ID))
+	keys, err := o.keys.Published(ctx, ring)
 	if err != nil {
 		return token.Key{}, err
 	}

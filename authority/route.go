@@ -23,12 +23,14 @@ type endpoint struct {
 // without it; "/common/discovery/instance" and the like exist there only.
 func endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"/.well-known/openid-configuration":      {http.MethodGet, (*Authority).metadataV1},
-		"/v2.0/.well-known/openid-configuration": {http.MethodGet, (*Authority).metadataV2},
-		"/discovery/keys":                        {http.MethodGet, (*Authority).keysV1},
-		"/discovery/v2.0/keys":                   {http.MethodGet, (*Authority).keysV2},
-		"/oauth2/token":                          {http.MethodPost, (*Authority).tokenV1},
-		"/oauth2/v2.0/token":                     {http.MethodPost, (*Authority).tokenV2},
+		"/.well-known/openid-configuration":          {http.MethodGet, (*Authority).metadataV1},
+		"/v2.0/.well-known/openid-configuration":     {http.MethodGet, (*Authority).metadataV2},
+		"/discovery/keys":                            {http.MethodGet, (*Authority).keysV1},
+		"/discovery/v2.0/keys":                       {http.MethodGet, (*Authority).keysV2},
+		"/workload/.well-known/openid-configuration": {http.MethodGet, (*Authority).workloadMetadata},
+		"/workload/keys":                             {http.MethodGet, (*Authority).workloadKeys},
+		"/oauth2/token":                              {http.MethodPost, (*Authority).tokenV1},
+		"/oauth2/v2.0/token":                         {http.MethodPost, (*Authority).tokenV2},
 	}
 }
 

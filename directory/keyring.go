@@ -4,17 +4,30 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
-// keyringID is the id of the one key set of a tenant.
+// keyringID is the id of a tenant's key set for access tokens. Others have their name
+// behind it.
 const keyringID = "keyring"
+
+// keyringOf gives the tenant and the id of a key set, which goes by the tenant's id, or by
+// that, a slash and a name.
+func keyringOf(ref string) (tenant TenantID, id string) {
+	owner, name, named := strings.Cut(fold(ref), "/")
+	if !named {
+		return TenantID(owner), keyringID
+	}
+	return TenantID(owner), keyringID + "-" + name
+}
 
 // Keyring returns the tenant's sealed key set as kept, with its version; nil and 0 when
 // there is none yet. The directory does not read it: package keyring does.
 func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, version int64, err error) {
-	object, err := d.cfg.Store.Get(ctx, fold(tenant), kindKeyring, keyringID)
+	owner, id := keyringOf(tenant)
+	object, err := d.cfg.Store.Get(ctx, string(owner), kindKeyring, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, 0, nil
 	}
@@ -24,21 +37,22 @@ func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, ve
 	return object.Body, object.Version, nil
 }
 
-// SetKeyring replaces the tenant's sealed key set if it still has that version
+// SetKeyring replaces a sealed key set of a tenant if it still has that version
 // (ErrConflict otherwise) and writes an audit row with the action and detail.
 func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail string) error {
+	ownerID, id := keyringOf(tenant)
 	_, err := d.Change(ctx, actor, func(e *Editor) error {
-		owner, err := e.tenantByID(TenantID(fold(tenant)))
+		owner, err := e.tenantByID(ownerID)
 		if err != nil {
 			return err
 		}
-		object := Object{Tenant: string(owner.ID), Kind: kindKeyring, ID: keyringID, Version: version, Body: body, Keys: []string{makeKey("id", keyringID)}}
+		object := Object{Tenant: string(owner.ID), Kind: kindKeyring, ID: id, Version: version, Body: body, Keys: []string{makeKey("id", id)}}
 		if _, err := e.tx.Put(e.ctx, object); err != nil {
 			return err
 		}
 		return e.tx.Audit(e.ctx, audit.Event{
 			Time: e.now, Tenant: string(owner.ID), Actor: actor, Action: action,
-			Kind: kindKeyring, Target: keyringID, Name: owner.Name, Detail: detail,
+			Kind: kindKeyring, Target: id, Name: owner.Name, Detail: detail,
 		})
 	})
 	return err
