@@ -41,10 +41,23 @@ func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Te
 	if problem != nil {
 		return proof{}, problem
 	}
-	if req.secret == "" {
-		return proof{}, problemNoCredential(req.clientID)
+	switch {
+	case req.secret != "":
+		return a.proveSecret(ctx, client, req)
+	case req.forPublic() && client.Application != nil && client.Application.Public:
+		return proof{client: client}, nil
 	}
-	return a.proveSecret(ctx, client, req)
+	return proof{}, problemNoCredential(req.clientID)
+}
+
+// forPublic reports whether a client without a credential may ask: one that a user stands
+// behind, who proves what is to be proven.
+func (req *request) forPublic() bool {
+	switch req.grant {
+	case grantCode, grantRefresh, grantDevice, grantPassword:
+		return true
+	}
+	return false
 }
 
 // admit finds the client and lets it try, unless too many tries failed lately. No

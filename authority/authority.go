@@ -36,6 +36,9 @@ type Config struct {
 	// not answer. Zero means an hour; the most is 72.
 	MaxStale time.Duration
 	Throttle ThrottleConfig
+	// AllowPassword lets public clients take users' names and passwords themselves (grant
+	// type password). Such a client learns the password, so that it is off unless wanted.
+	AllowPassword bool
 	// IdentityLifetime is that of tokens for managed identities. Zero means 24 hours.
 	IdentityLifetime time.Duration
 	// Age is how long ago the tokens of a request shall seem to have been issued, for
@@ -64,6 +67,8 @@ type Authority struct {
 	assertions *assertionVerifier
 	throttle   *throttle
 	signIns    *signInQueue
+	state      *state
+	polls      polls
 	shared     sharedKeys
 	endpoints  map[string]endpoint
 	log        *slog.Logger
@@ -109,12 +114,17 @@ func New(cfg Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := newState([]byte(cfg.Directory.TicketID("state", "authority")), cfg.Now)
+	if err != nil {
+		return nil, err
+	}
 	return &Authority{
 		cfg: cfg, base: base.String(), host: base.Host,
 		directory: cfg.Directory, keys: cfg.Keys,
 		assertions: newAssertionVerifier(cfg, base.String()),
 		throttle:   limits,
 		signIns:    newSignInQueue(cfg.Directory, cfg.Log),
+		state:      own,
 		endpoints:  endpoints(),
 		log:        cfg.Log, now: cfg.Now,
 	}, nil

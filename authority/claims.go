@@ -83,9 +83,13 @@ func (a *Authority) claims(g grant, now time.Time, lifetime time.Duration) claim
 	return c
 }
 
-// strength is the value of appidacr and azpacr: "1" a secret, "2" a signed assertion.
+// strength is the value of appidacr and azpacr: "0" a public client, "1" a secret, "2" a
+// signed assertion.
 func strength(credential string) string {
-	if credential == credentialSecret {
+	switch credential {
+	case "":
+		return "0"
+	case credentialSecret:
 		return "1"
 	}
 	return "2"

@@ -71,7 +71,7 @@ func grantFor(version int, optional ...directory.OptionalClaim) grant {
 		proof: proof{
 			client: &directory.Client{
 				Application: &directory.Application{AppID: testClient},
-				Principal:   &directory.ServicePrincipal{ID: "0b1ec701-1111-4222-8333-000000000001"},
+				Principal:   &directory.ServicePrincipal{ID: "0b1ec701-1111-4222-8333-000000000001", AppID: testClient},
 			},
 			credential: credentialSecret,
 		},

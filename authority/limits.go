@@ -13,6 +13,7 @@ const (
 
 	maxSecret     = 1 << 10 // bytes; a longer secret is wrong without being looked at
 	maxIdentifier = 1 << 10 // bytes of a resource identifier
+	maxRedirect   = 2 << 10 // bytes of a redirect URI
 )
 
 // How long the parts of an exchange may take.

@@ -55,7 +55,7 @@ type ProblemRow struct {
 // Problems returns every refusal this authority knows, by number.
 func Problems() []ProblemRow {
 	var rows []ProblemRow
-	for _, problems := range [][]*Problem{requestProblems(), clientProblems(), assertionProblems()} {
+	for _, problems := range [][]*Problem{requestProblems(), clientProblems(), assertionProblems(), userProblems()} {
 		for _, p := range problems {
 			rows = append(rows, ProblemRow{Code: p.Code, Status: p.Status, OAuth: p.OAuth, What: p.What, Fix: p.Fix})
 		}

@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"net/http"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/directory"
 )
 
-// The only grant and the only assertion type there are for applications.
+// The only grant and the only assertion type there are for applications themselves.
 const (
 	grantClientCredentials = "client_credentials"
 	assertionTypeJWT       = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -16,6 +18,7 @@ const (
 // at most one credential.
 type request struct {
 	version   int    // of the endpoint: 1 or 2
+	grant     string // by its full name
 	clientID  string // as sent; empty only when an assertion names the client
 	secret    string // empty: none
 	assertion string // empty: none
@@ -23,22 +26,39 @@ type request struct {
 	scope     string
 	claims    string // JSON text
 	library   string // as the client library names itself
+
+	// Of grants that speak for a user; see grant.go.
+	code, redirectURI, verifier string
+	refreshToken, deviceCode    string
+	onBehalfOf, use             string
+	username, password          string
+	clientInfo                  bool // the client wants to be told how to name the user
 }
 
 // parse makes a request of a form and the headers that belong to it.
 func parse(f form, header http.Header, version int) (*request, *Problem) {
-	switch f["grant_type"] {
-	case grantClientCredentials:
-	case "":
+	grant := f["grant_type"]
+	switch {
+	case grant == "":
 		return nil, problemMissing("grant_type")
-	default:
-		return nil, problemGrantType(f["grant_type"])
+	case grant != grantClientCredentials && !isUserGrant(grant):
+		return nil, problemGrantType(grant)
+	case grant == grantDeviceShort:
+		grant = grantDevice
 	}
 	req := &request{
-		version:  version,
+		version: version, grant: grant,
 		clientID: f["client_id"], secret: f["client_secret"],
 		resource: f["resource"], scope: f["scope"], claims: f["claims"],
 		library: library(f, header),
+		code:    f["code"], redirectURI: f["redirect_uri"], verifier: f["code_verifier"],
+		refreshToken: f["refresh_token"], deviceCode: f["device_code"],
+		onBehalfOf: f["assertion"], use: f["requested_token_use"],
+		username: f["username"], password: f["password"],
+		clientInfo: f["client_info"] == "1",
+	}
+	if grant == grantDevice && req.deviceCode == "" {
+		req.deviceCode = req.code // ADAL knows it by this name only
 	}
 	if p := req.readAssertion(f); p != nil {
 		return nil, p
@@ -55,6 +75,38 @@ func parse(f form, header http.Header, version int) (*request, *Problem) {
 		return nil, problemMissing("client_id")
 	}
 	return req, nil
+}
+
+// artifact reads what the client brings back, which must be of a kind and tenant.
+func (req *request) artifact(kind directory.TicketKind, parameter string, tenant *directory.Tenant) (artifact, *Problem) {
+	text := map[directory.TicketKind]string{
+		ticketCode: req.code, ticketRefresh: req.refreshToken, ticketDevice: req.deviceCode,
+	}[kind]
+	if text == "" {
+		return artifact{}, problemMissing(parameter)
+	}
+	v, ok := parseArtifact(kind, text)
+	switch {
+	case !ok:
+		return artifact{}, problemGrantText(parameter)
+	case tenant != nil && v.tenant != tenant.ID:
+		return artifact{}, problemGrantTenant()
+	}
+	return v, nil
+}
+
+// again gives what is asked for when something is redeemed: what it was made for, or
+// another resource. What was agreed to of OpenID Connect stays as it was.
+func (req *request) again(first ask) (ask, *Problem) {
+	if req.resource == "" && (req.scope == "" || req.version == 1) {
+		return first, nil
+	}
+	w, problem := parseAsk(req.version, req.scope, req.resource)
+	if problem != nil {
+		return ask{}, problem
+	}
+	w.OIDC = first.OIDC
+	return w, nil
 }
 
 // readAssertion takes the client assertion, which must come with its type (RFC 7521

@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 		{"a page without a credential", with("client_id", id), nil, "https://a.test", request{clientID: id}, 0},
 
 		{"no grant type", form{"client_id": id}, nil, "", request{}, 900144},
-		{"another grant", form{"grant_type": "password"}, nil, "", request{}, 70003},
+		{"another grant", form{"grant_type": "magic"}, nil, "", request{}, 70003},
 		{"the grant in capitals", form{"grant_type": "CLIENT_CREDENTIALS"}, nil, "", request{}, 70003},
 		{"no client id", with("client_secret", "s"), nil, "", request{}, 900144},
 		{"an assertion without its type", with("client_id", id, "client_assertion", "j"), nil, "", request{}, 900144},

@@ -36,6 +36,7 @@ func endpoints() map[string]endpoint {
 
 const (
 	errorPath     = "/error"
+	devicePath    = "/devicelogin"
 	instancePath  = "/common/discovery/instance"
 	userRealmPath = "/common/userrealm/"
 )

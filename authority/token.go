@@ -1,11 +1,14 @@
 package authority
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
 )
 
 func (a *Authority) tokenV1(ctx context.Context, x *exchange) (answer, error) {
@@ -20,13 +23,11 @@ func (a *Authority) tokenV2(ctx context.Context, x *exchange) (answer, error) {
 // tenant beats a wrong secret, a wrong secret beats an unknown resource.
 func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer, error) {
 	parameters, unreadable := readForm(x.writer, x.http)
-	if id := parameters["client-request-id"]; x.correlation == "" && isGUID(id) {
-		x.correlation = id
-	}
+	a.noteCorrelation(x, parameters)
 	if problem := a.checkFresh(ctx); problem != nil {
 		return answer{}, problem
 	}
-	tenant, err := a.tenantOf(ctx, x.tenant)
+	tenant, err := a.tokenTenant(ctx, x.tenant, parameters)
 	if err != nil {
 		return answer{}, err
 	}
@@ -43,11 +44,75 @@ func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer
 	if problem != nil {
 		return answer{}, problem
 	}
+	if req.grant != grantClientCredentials {
+		granted, problem := a.redeem(ctx, x, tenant, proven, req)
+		if problem != nil {
+			return answer{}, problem
+		}
+		return a.userToken(ctx, x, granted, req)
+	}
 	granted, problem := a.authorize(ctx, x, tenant, proven, req)
 	if problem != nil {
 		return answer{}, problem
 	}
 	return a.issue(ctx, x, granted, version)
+}
+
+// noteCorrelation takes the caller's name for a request from its form (MSAL for Node).
+func (a *Authority) noteCorrelation(x *exchange, parameters form) {
+	if id := parameters["client-request-id"]; x.correlation == "" && isGUID(id) {
+		x.correlation = id
+	}
+}
+
+// tokenTenant gives the tenant that a token request is about: the one in the path, or at
+// an alias the one of the user that it speaks for. No application has an alias for a home.
+func (a *Authority) tokenTenant(ctx context.Context, ref string, parameters form) (*directory.Tenant, error) {
+	if !isShared(ref) {
+		return a.tenantOf(ctx, ref)
+	}
+	req := &request{
+		code: parameters["code"], refreshToken: parameters["refresh_token"], deviceCode: parameters["device_code"],
+	}
+	switch parameters["grant_type"] {
+	case grantPassword:
+		tenant, problem := a.homeOf(ctx, parameters["username"])
+		return tenant, orNil(problem)
+	case grantCode:
+		return a.artifactTenant(ctx, req, ticketCode, "code")
+	case grantRefresh:
+		return a.artifactTenant(ctx, req, ticketRefresh, "refresh_token")
+	case grantDevice, grantDeviceShort:
+		if req.deviceCode == "" {
+			req.deviceCode = req.code
+		}
+		device, ticket, problem := a.deviceOf(ctx, req)
+		if problem == nil {
+			problem = a.settled(device, ticket)
+		}
+		if problem != nil {
+			return nil, problem
+		}
+		return a.tenantOf(ctx, string(cmp.Or(device.Home, ticket.Tenant)))
+	}
+	return a.tenantOf(ctx, ref)
+}
+
+// artifactTenant gives the tenant where something was handed out.
+func (a *Authority) artifactTenant(ctx context.Context, req *request, kind directory.TicketKind, parameter string) (*directory.Tenant, error) {
+	v, problem := req.artifact(kind, parameter, nil)
+	if problem != nil {
+		return nil, problem
+	}
+	return a.tenantOf(ctx, string(v.tenant))
+}
+
+// orNil keeps a problem that is none from becoming an error that is one.
+func orNil(problem *Problem) error {
+	if problem == nil {
+		return nil
+	}
+	return problem
 }
 
 // issue signs a token for a grant and wraps it as the endpoint of that version does.

@@ -1,0 +1,87 @@
+package authority
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A state protects what pages get to carry and to bring back, unread and unchanged. Its
+// keys come from the directory's, so that any process on the same store reads it.
+type state struct {
+	key  []byte
+	aead cipher.AEAD
+	now  func() time.Time
+}
+
+func newState(key []byte, now func() time.Time) (*state, error) {
+	s := &state{key: bytes.Clone(key), now: now}
+	block, err := aes.NewCipher(s.mac("seal"))
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
+	}
+	s.aead, err = cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("authority: %w", err)
+	}
+	return s, nil
+}
+
+// mac is a keyed digest of texts, the first of which says what for.
+func (s *state) mac(texts ...string) []byte {
+	h := hmac.New(sha256.New, s.key)
+	for _, text := range texts {
+		fmt.Fprintf(h, "%d:%s", len(text), text)
+	}
+	return h.Sum(nil)
+}
+
+// digest is a keyed digest as text.
+func (s *state) digest(texts ...string) string {
+	return base64.RawURLEncoding.EncodeToString(s.mac(texts...))
+}
+
+// sealed is what a sealed text holds besides its value.
+type sealed struct {
+	Expires int64           `json:"e"`
+	Value   json.RawMessage `json:"v"`
+}
+
+var errSeal = errors.New("not sealed here, for this purpose, or too long ago")
+
+// seal makes a text of a value that only open with the same context reads, until it expires.
+func (s *state) seal(value any, context string, life time.Duration) (string, error) {
+	encoded, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("seal: %w", err)
+	}
+	plain, err := json.Marshal(sealed{s.now().Add(life).Unix(), encoded})
+	if err != nil {
+		return "", fmt.Errorf("seal: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(context))), nil
+}
+
+// open reads a sealed text.
+func (s *state) open(text, context string, value any) error {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return errSeal
+	}
+	plain, err := s.aead.Open(nil, nil, raw, []byte(context))
+	if err != nil {
+		return errSeal
+	}
+	var box sealed
+	if err := json.Unmarshal(plain, &box); err != nil || s.now().Unix() >= box.Expires {
+		return errSeal
+	}
+	return json.Unmarshal(box.Value, value)
+}
