@@ -31,8 +31,10 @@ func (w *work) applyApplication(a *application) error {
 	isNew := found == nil
 	next.Name = a.name
 	next.IdentifierURIs = merge(next.IdentifierURIs, a.uris, sameText, setText, w.prune)
+	next.RedirectURIs = merge(next.RedirectURIs, a.redirects, equalText, setText, w.prune)
 	next.OptionalClaims = merge(next.OptionalClaims, a.claims, sameClaim, w.setClaim, w.prune)
 	next.AppRoles = merge(next.AppRoles, a.roles, sameRole, w.setRole, false) // see pruneRoles
+	next.Scopes = merge(next.Scopes, a.scopes, sameScope, w.setScope, false)  // as well
 	if w.says(a.place, "requestedAccessTokenVersion", isNew) {
 		next.TokenVersion = a.tokenVersion
 	}
@@ -126,6 +128,33 @@ func (r *role) memberTypes() []directory.MemberType {
 	return types
 }
 
+func sameScope(current directory.Scope, wanted *scope) bool {
+	if wanted.id != "" {
+		return string(current.ID) == wanted.id
+	}
+	return strings.EqualFold(current.Value, wanted.value)
+}
+
+func (w *work) setScope(current *directory.Scope, wanted *scope) {
+	isNew := current.Value == ""
+	current.Value = wanted.value
+	if isNew {
+		current.ID = directory.ScopeID(wanted.id)
+	}
+	if w.says(wanted.place, "displayName", isNew) {
+		current.DisplayName = wanted.displayName
+	}
+	if w.says(wanted.place, "description", isNew) {
+		current.Description = wanted.description
+	}
+	if w.says(wanted.place, "enabled", isNew) {
+		current.Enabled = wanted.enabled
+	}
+	if w.says(wanted.place, "consent", isNew) {
+		current.AdminOnly = wanted.consent == consentAdmin
+	}
+}
+
 // field returns the place of what a rule names in a registration that was written.
 func (a *application) field(field string, written *directory.Application) position {
 	name, index, member := splitField(field)
@@ -135,6 +164,10 @@ func (a *application) field(field string, written *directory.Application) positi
 	case "identifierUris":
 		if index >= 0 && index < len(written.IdentifierURIs) {
 			return placeOf(a.uris, written.IdentifierURIs[index], a.of(name))
+		}
+	case "redirectUris":
+		if index >= 0 && index < len(written.RedirectURIs) {
+			return placeOf(a.redirects, written.RedirectURIs[index], a.of(name))
 		}
 	case "optionalClaims":
 		if index >= 0 && index < len(written.OptionalClaims) {
@@ -148,6 +181,13 @@ func (a *application) field(field string, written *directory.Application) positi
 			i := slices.IndexFunc(a.roles, func(r *role) bool { return sameRole(written.AppRoles[index], r) })
 			if i >= 0 {
 				return a.roles[i].of(member)
+			}
+		}
+	case "scopes":
+		if index >= 0 && index < len(written.Scopes) {
+			i := slices.IndexFunc(a.scopes, func(s *scope) bool { return sameScope(written.Scopes[index], s) })
+			if i >= 0 {
+				return a.scopes[i].of(member)
 			}
 		}
 	}

@@ -46,12 +46,13 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 		(*work).pruneObjects,
 		(*work).applyApplications,
 		(*work).applyIdentities,
+		(*work).applyUsers,
 		(*work).resolveAll,
 		(*work).applyPermissions,
 		(*work).applyAssignments,
+		(*work).applyGrants,
 		(*work).pruneRoles,
 		(*work).applyCredentials,
-		(*work).applyUsers,
 		(*work).pruneDomains,
 	} {
 		for _, w := range works {

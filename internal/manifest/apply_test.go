@@ -219,6 +219,7 @@ func edit(t *testing.T, pairs ...string) string {
 func TestApplyEdits(t *testing.T) {
 	const (
 		consent = ", roles: [Orders.Read], consent: true"
+		group   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall"
 		write   = "          - {value: Orders.Write, members: [Application, User]}\n"
 	)
 	for _, tt := range []struct {
@@ -272,6 +273,25 @@ func TestApplyEdits(t *testing.T) {
 			edit: []string{"type: system", "type: user"},
 			want: []string{"update servicePrincipal orders-client-mi identityKind: system → user, resourceId: " + group + "/providers/Microsoft.Web/sites/orders-client-mi → " +
 				group + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/orders-client-mi"},
+		},
+		{
+			name: "a trust of a managed identity",
+			edit: []string{"type: system", "type: system\n        federatedCredentials: [{name: k8s, issuer: \"https://issuer.test\", subject: pod}]"},
+			want: []string{"update servicePrincipal orders-client-mi federated credential added: k8s, issuer https://issuer.test, subject pod"},
+		},
+		{
+			name: "what a user may do, and others for the user",
+			edit: []string{
+				"        appRoles:", "        scopes: [{id: 5b0e6a3c-1b1f-4e0e-9a53-3f3f0e0c0d02, value: Orders.List, consent: admin}]\n        redirectUris: [\"http://localhost\"]\n        appRoles:",
+				consent, ", roles: [Orders.Read], scopes: [Orders.List], consent: true",
+				"directoryRoles:", "assignments: [{api: orders-server, roles: [Orders.Write]}], directoryRoles:",
+			},
+			want: []string{
+				"update application orders-server redirectUris: +http://localhost, scopes: +Orders.List",
+				"update application orders-client permissions: +a9100002-5a5a-4c4c-8d8d-000000000002/5b0e6a3c-1b1f-4e0e-9a53-3f3f0e0c0d02",
+				"create assignment dev@contoso.test → orders-server/Orders.Write",
+				"create delegatedGrant orders-client → orders-server for everyone scopes: +Orders.List",
+			},
 		},
 		{
 			name: "consent withdrawn stays granted",
@@ -388,7 +408,11 @@ func TestApplyReportsTheExactPlace(t *testing.T) {
 		{"an object id for a reference", edit(t, "api: orders-server", "api: 00000000-0000-4000-8000-000000000001"), []string{"20:29: there is no application"}},
 		{"a role with a space in it", edit(t, "value: Orders.Write", "value: Orders Write"), []string{`14:21: The app role value "Orders Write"`}},
 		{"a role for users alone", edit(t, "[Application, User]", "[User]"), []string{`24:88: The app role "Orders.Write" of orders-server is for users only.`}},
-		{"a resource id of another type", edit(t, "type: system", "type: system, resourceId: /subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"), []string{`23:`}},
+		{"a resource id of another type", edit(t, "type: system", "type: system, resourceId: /subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"), []string{`23:29: The resource id "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssigned`}},
+		{"a role that users may not hold", edit(t, "directoryRoles: [Application Administrator]", "assignments: [{api: orders-server, roles: [Orders.Read]}]"), []string{`26:150: The app role "Orders.Read" of orders-server is for applications only.`}},
+		{"a scope there is not", edit(t, "roles: [Orders.Read], consent", "scopes: [Orders.Read], consent"), []string{`20:53: orders-server has no scope "Orders.Read".`}},
+		{"a scope with a slash", edit(t, "        appRoles:", "        scopes: [{value: A}, {value: a/b}]\n        appRoles:"), []string{`12:38: The scope value "a/b"`}},
+		{"a redirect to anywhere", edit(t, "        appRoles:", "        redirectUris: [\"http://localhost\", \"http://contoso.test\"]\n        appRoles:"), []string{`12:44: The redirect URI "http://contoso.test" is not encrypted.`}},
 		{"a disabled role", edit(t, "value: Orders.Write", "value: Orders.Write, enabled: false"), []string{`24:88: The app role "Orders.Write" of orders-server is disabled.`}},
 		{"a URI that is none", edit(t, "[api://orders]", "[api://orders, orders]"), []string{`8:40: The identifier URI "orders" is not an absolute URI.`}},
 		{"a domain with token in it", edit(t, "[contoso.test]", "[contoso.test, tokens.test]"), []string{`4:29: domains[1] "tokens.test" contains the word`}},

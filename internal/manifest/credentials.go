@@ -25,7 +25,26 @@ func (w *work) applyCredentials() error {
 			}
 		}
 	}
+	for _, i := range w.file.identities {
+		if err := w.applyIdentityCredentials(i); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func (w *work) applyIdentityCredentials(i *identity) error {
+	present := w.principals[i]
+	for _, id := range w.changedTrusts(i.federated, present.Federated) {
+		if err := w.editor.RemoveCredential(w.tenant.ID, present.ID, id); err != nil {
+			return err
+		}
+	}
+	present, err := w.editor.ServicePrincipal(w.tenant.ID, string(present.ID))
+	if err != nil {
+		return err
+	}
+	return w.applyTrusts(i.federated, present.ID, present.Federated)
 }
 
 // removeCredentials removes what the file changes and, when pruning, what it does not
@@ -44,12 +63,7 @@ func (w *work) removeCredentials(a *application, app *directory.Application) err
 			gone = append(gone, present.ID)
 		}
 	}
-	for _, present := range app.Federated {
-		i := slices.IndexFunc(a.federated, func(f *federated) bool { return strings.EqualFold(f.name, present.Name) })
-		if (i < 0 && w.prune) || (i >= 0 && a.federated[i].credential(present.ID) != present) {
-			gone = append(gone, present.ID)
-		}
-	}
+	gone = append(gone, w.changedTrusts(a.federated, app.Federated)...)
 	for _, id := range gone {
 		if err := w.editor.RemoveCredential(w.tenant.ID, app.ID, id); err != nil {
 			return err
@@ -135,15 +149,32 @@ func (w *work) applyCertificates(a *application, app *directory.Application) err
 }
 
 func (w *work) applyFederated(a *application, app *directory.Application) error {
-	for _, f := range a.federated {
-		if slices.ContainsFunc(app.Federated, func(present directory.FederatedCredential) bool { return strings.EqualFold(present.Name, f.name) }) {
+	return w.applyTrusts(a.federated, app.ID, app.Federated)
+}
+
+// applyTrusts adds the federated credentials that an application or identity lacks.
+func (w *work) applyTrusts(wanted []*federated, owner directory.ObjectID, present []directory.FederatedCredential) error {
+	for _, f := range wanted {
+		if slices.ContainsFunc(present, func(c directory.FederatedCredential) bool { return strings.EqualFold(c.Name, f.name) }) {
 			continue
 		}
-		if _, err := w.editor.AddFederated(w.tenant.ID, app.ID, f.credential("")); err != nil {
+		if _, err := w.editor.AddFederated(w.tenant.ID, owner, f.credential("")); err != nil {
 			return w.ruled(err, f.of)
 		}
 	}
 	return nil
+}
+
+// changedTrusts returns the ids of the federated credentials that the file says otherwise
+// or, when pruning, not at all.
+func (w *work) changedTrusts(wanted []*federated, present []directory.FederatedCredential) (gone []string) {
+	for _, c := range present {
+		i := slices.IndexFunc(wanted, func(f *federated) bool { return strings.EqualFold(f.name, c.Name) })
+		if (i < 0 && w.prune) || (i >= 0 && wanted[i].credential(c.ID) != c) {
+			gone = append(gone, c.ID)
+		}
+	}
+	return gone
 }
 
 // credential returns what the file says, as the credential with that id.

@@ -20,6 +20,12 @@ const (
 	kindUser   = "user"
 )
 
+// Whose consent a scope takes.
+const (
+	consentAdmin = "admin"
+	consentUser  = "user"
+)
+
 // A decoder turns nodes of YAML into parts of a File and reports what is wrong with them.
 type decoder struct {
 	report

@@ -15,9 +15,10 @@
 // go, and settings that it does not mention return to their defaults. Tenants that it
 // does not name are never touched, and an id, once given, is kept.
 //
-// A permission with consent: true is requested and granted; without, it is requested
-// only, and a grant there may be stays until it is pruned. An app role that goes is
-// disabled first, as the model wants.
+// A permission with consent: true is requested and granted, scopes for every user;
+// without, it is requested only, and a grant there may be stays until it is pruned. What
+// a user consented to stays always. An app role or scope that goes is disabled first, as
+// the model wants.
 //
 // Applying a file a second time changes nothing. A secret with generate: true is made
 // once, under its name, and shown once; a secret or password with a value is compared

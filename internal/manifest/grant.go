@@ -9,13 +9,15 @@ import (
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
-// A grant is one role that the file lists for somebody, resolved.
+// A grant is one role or one scope that the file lists for somebody, resolved.
 type grant struct {
-	holder  *directory.ServicePrincipal
+	holder  directory.ObjectID
 	api     *directory.Application
-	role    directory.AppRole
+	role    directory.RoleID  // either
+	scope   directory.ScopeID // or
+	value   string            // what it is called
 	consent bool
-	at      position // of the role in the file
+	at      position // of the value in the file
 }
 
 // A references finds an application of the file by its name or app id in lower case.
@@ -31,39 +33,63 @@ func (w *work) resolveAll() error {
 	}
 	for _, a := range w.file.applications {
 		before := len(w.grants)
-		for _, p := range a.permissions {
-			if err := w.resolve(refs, w.principals[a], p); err != nil {
-				return err
-			}
+		if err := w.resolve(refs, w.principals[a].ID, a.permissions); err != nil {
+			return err
 		}
 		w.asked[a] = w.grants[before:len(w.grants):len(w.grants)]
 	}
 	for _, i := range w.file.identities {
-		for _, p := range i.assignments {
-			if err := w.resolve(refs, w.principals[i], p); err != nil {
-				return err
-			}
+		if err := w.resolve(refs, w.principals[i].ID, i.assignments); err != nil {
+			return err
+		}
+	}
+	for _, u := range w.file.users {
+		if err := w.resolve(refs, w.users[u].ID, u.assignments); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (w *work) resolve(refs references, holder *directory.ServicePrincipal, p *permission) error {
-	mentioned := refs[strings.ToLower(p.api)]
-	api, err := w.resolveAPI(mentioned, p)
-	if api == nil || err != nil {
-		return err
+func (w *work) resolve(refs references, holder directory.ObjectID, all []*permission) error {
+	for _, p := range all {
+		mentioned := refs[strings.ToLower(p.api)]
+		api, err := w.resolveAPI(mentioned, p)
+		if err != nil {
+			return err
+		}
+		if api == nil {
+			continue
+		}
+		w.resolveRoles(mentioned, api, holder, p)
+		w.resolveScopes(mentioned, api, holder, p)
 	}
+	return nil
+}
+
+// resolveRoles finds the roles of a permission. When pruning, one that the file does not
+// mention is about to go.
+func (w *work) resolveRoles(mentioned *application, api *directory.Application, holder directory.ObjectID, p *permission) {
 	for _, value := range p.roles {
 		found, ok := api.Role(value.text)
-		// When pruning, a role that the file does not mention is about to go.
 		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offers(found)) {
 			w.add(value.at, fmt.Sprintf("%s has no app role %q.", api.Name, clip(value.text)), roleHint(api))
 			continue
 		}
-		w.grants = append(w.grants, &grant{holder, api, found, p.consent, value.at})
+		w.grants = append(w.grants, &grant{holder: holder, api: api, role: found.ID, value: found.Value, consent: p.consent, at: value.at})
 	}
-	return nil
+}
+
+// resolveScopes is resolveRoles for scopes.
+func (w *work) resolveScopes(mentioned *application, api *directory.Application, holder directory.ObjectID, p *permission) {
+	for _, value := range p.scopes {
+		found, ok := api.Scope(value.text)
+		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offersScope(found)) {
+			w.add(value.at, fmt.Sprintf("%s has no scope %q.", api.Name, clip(value.text)), scopeHint(api))
+			continue
+		}
+		w.grants = append(w.grants, &grant{holder: holder, api: api, scope: found.ID, value: found.Value, consent: p.consent, at: value.at})
+	}
 }
 
 // resolveAPI finds the application that a permission names, nil when there is none.
@@ -85,6 +111,11 @@ func (a *application) offers(present directory.AppRole) bool {
 	return slices.ContainsFunc(a.roles, func(r *role) bool { return sameRole(present, r) })
 }
 
+// offersScope reports whether the file mentions a scope of the application.
+func (a *application) offersScope(present directory.Scope) bool {
+	return slices.ContainsFunc(a.scopes, func(s *scope) bool { return sameScope(present, s) })
+}
+
 func roleHint(api *directory.Application) string {
 	if len(api.AppRoles) == 0 {
 		return "It has none: add appRoles to it first."
@@ -92,6 +123,17 @@ func roleHint(api *directory.Application) string {
 	var values []string
 	for _, r := range api.AppRoles {
 		values = append(values, r.Value)
+	}
+	return "It has " + strings.Join(values, ", ") + "."
+}
+
+func scopeHint(api *directory.Application) string {
+	if len(api.Scopes) == 0 {
+		return "It has none: add scopes to it first."
+	}
+	var values []string
+	for _, s := range api.Scopes {
+		values = append(values, s.Value)
 	}
 	return "It has " + strings.Join(values, ", ") + "."
 }
@@ -129,62 +171,35 @@ func (w *work) applyPermissions() error {
 // lists it was given.
 func ask(permissions []directory.Permission, g *grant) []directory.Permission {
 	permissions = slices.Clone(permissions)
-	for i, p := range permissions {
-		if p.API != g.api.AppID {
-			continue
-		}
-		if !slices.Contains(p.Roles, g.role.ID) {
-			permissions[i].Roles = append(slices.Clone(p.Roles), g.role.ID)
-		}
-		return permissions
+	i := slices.IndexFunc(permissions, func(p directory.Permission) bool { return p.API == g.api.AppID })
+	if i < 0 {
+		i = len(permissions)
+		permissions = append(permissions, directory.Permission{API: g.api.AppID})
 	}
-	return append(permissions, directory.Permission{API: g.api.AppID, Roles: []directory.RoleID{g.role.ID}})
+	p := &permissions[i]
+	if g.role != "" && !slices.Contains(p.Roles, g.role) {
+		p.Roles = append(slices.Clone(p.Roles), g.role)
+	}
+	if g.scope != "" && !slices.Contains(p.Scopes, g.scope) {
+		p.Scopes = append(slices.Clone(p.Scopes), g.scope)
+	}
+	return permissions
 }
 
-// applyAssignments grants what the file grants and, when pruning, takes away the rest from
-// those it mentions.
-func (w *work) applyAssignments() error {
-	held := make(map[assignmentKey]bool)
-	for _, p := range w.principals {
-		present, err := w.editor.Assignments(w.tenant.ID, p.ID)
-		if err != nil {
-			return err
-		}
-		for _, assignment := range present {
-			held[keyOf(assignment)] = true
-		}
-	}
-	wanted := make(map[assignmentKey]bool)
+// granted returns the grants to write into the directory, with the service principal of
+// the API that each is about.
+func (w *work) granted(yield func(*grant, *directory.ServicePrincipal) error) error {
 	for _, g := range w.grants {
 		if !g.consent {
 			continue
 		}
 		api, err := w.editor.ServicePrincipal(w.tenant.ID, string(g.api.AppID))
+		if err == nil {
+			err = yield(g, api)
+		}
 		if err != nil {
 			return w.ruled(err, func(string) position { return g.at })
 		}
-		key := assignmentKey{g.holder.ID, api.ID, g.role.ID}
-		wanted[key] = true
-		if held[key] { // it may be one of a role that is disabled by now
-			continue
-		}
-		if _, err := w.editor.Assign(w.tenant.ID, key.principal, key.resource, key.role); err != nil {
-			return w.ruled(err, func(string) position { return g.at })
-		}
-		held[key] = true
 	}
-	if !w.prune {
-		return nil
-	}
-	return w.pruneAssignments(held, wanted)
-}
-
-// An assignmentKey names an assignment by its content.
-type assignmentKey struct {
-	principal, resource directory.ObjectID
-	role                directory.RoleID
-}
-
-func keyOf(a *directory.Assignment) assignmentKey {
-	return assignmentKey{a.Principal, a.Resource, a.Role}
+	return nil
 }

@@ -36,12 +36,14 @@ type (
 		place
 		name, id, appID    string
 		uris               []item
+		redirects          []item
 		tokenVersion       int
 		assignmentRequired bool
 		enabled            bool
 		public             bool
 		strictAssertions   bool
 		roles              []*role
+		scopes             []*scope
 		claims             []*claim
 		secrets            []*secret
 		certificates       []*certificate
@@ -54,6 +56,13 @@ type (
 		displayName, description string
 		enabled                  bool
 		holders                  []item // members
+	}
+	scope struct {
+		place
+		id, value                string
+		displayName, description string
+		enabled                  bool
+		consent                  string // whose it takes: consentAdmin or consentUser
 	}
 	claim struct {
 		place
@@ -75,11 +84,12 @@ type (
 		place
 		name, issuer, subject, audience, description string
 	}
-	// A permission of an application, or an assignment of a managed identity.
+	// A permission of an application, or an assignment of a managed identity or user.
 	permission struct {
 		place
 		api     string
 		roles   []item
+		scopes  []item
 		consent bool
 	}
 	identity struct {
@@ -87,6 +97,7 @@ type (
 		name, id, appID, kind, resourceID string
 		enabled                           bool
 		assignments                       []*permission
+		federated                         []*federated
 	}
 	user struct {
 		place
@@ -94,6 +105,7 @@ type (
 		enabled                        bool
 		password                       *password
 		directoryRoles                 []item
+		assignments                    []*permission
 	}
 	password struct {
 		place

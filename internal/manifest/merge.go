@@ -38,6 +38,9 @@ func sameText(current string, wanted item) bool {
 	return strings.EqualFold(strings.TrimSuffix(current, "/"), strings.TrimSuffix(wanted.text, "/"))
 }
 
+// equalText compares what case matters to.
+func equalText(current string, wanted item) bool { return current == wanted.text }
+
 func setText(current *string, wanted item) { *current = wanted.text }
 
 // placeOf returns the place of a text in a list, or the other place.

@@ -20,7 +20,7 @@ func drawFile(t *rapid.T) string {
 	b.WriteString("tenants:\n  - name: contoso\n")
 	applications := subset(t, "applications", "orders", "invoices", "report")
 	uris := subset(t, "uris", "api://one", "api://two")
-	roles := make(map[string][]string)
+	roles, users, scopes := make(map[string][]string), make(map[string][]string), make(map[string][]string)
 	b.WriteString("    applications:\n")
 	for i, name := range applications {
 		fmt.Fprintf(&b, "      - name: %s\n        requestedAccessTokenVersion: %d\n", name, rapid.IntRange(1, 2).Draw(t, "version"))
@@ -34,8 +34,18 @@ func drawFile(t *rapid.T) string {
 		roles[name] = subset(t, "roles", "A.Read", "A.Write", "A.All")
 		b.WriteString("        appRoles:\n")
 		for _, role := range roles[name] {
-			fmt.Fprintf(&b, "          - {value: %s, members: [%s]}\n", role, strings.Join(append([]string{"Application"}, subset(t, "members", "User")...), ", "))
+			members := append([]string{"Application"}, subset(t, "members", "User")...)
+			if len(members) > 1 {
+				users[name] = append(users[name], role)
+			}
+			fmt.Fprintf(&b, "          - {value: %s, members: [%s]}\n", role, strings.Join(members, ", "))
 		}
+		scopes[name] = subset(t, "scopes", "A.List", "A.Change")
+		b.WriteString("        scopes:\n")
+		for _, scope := range scopes[name] {
+			fmt.Fprintf(&b, "          - {value: %s, consent: %s}\n", scope, rapid.SampledFrom([]string{"admin", "user"}).Draw(t, "scope consent"))
+		}
+		fmt.Fprintf(&b, "        redirectUris: [%s]\n", strings.Join(subset(t, "redirects", `"http://localhost"`, `"https://app.test/in"`), ", "))
 		b.WriteString("        secrets:\n")
 		for _, secret := range subset(t, "secrets", "ci", "prod") {
 			fmt.Fprintf(&b, "          - {name: %s, generate: true}\n", secret)
@@ -49,11 +59,24 @@ func drawFile(t *rapid.T) string {
 			if asked := subset(t, "asked", roles[api]...); len(asked) > 0 {
 				fmt.Fprintf(&b, "          - {api: %s, roles: [%s], consent: %v}\n", api, strings.Join(asked, ", "), rapid.Bool().Draw(t, "consent"))
 			}
+			if asked := subset(t, "asked scopes", scopes[api]...); len(asked) > 0 {
+				fmt.Fprintf(&b, "          - {api: %s, scopes: [%s], consent: %v}\n", api, strings.Join(asked, ", "), rapid.Bool().Draw(t, "consent"))
+			}
+		}
+	}
+	b.WriteString("    domains: [contoso.test]\n    users:\n")
+	for _, name := range subset(t, "users", "ann", "ben") {
+		fmt.Fprintf(&b, "      - userPrincipalName: %s@contoso.test\n        assignments:\n", name)
+		for _, api := range applications {
+			if asked := subset(t, "assigned", users[api]...); len(asked) > 0 {
+				fmt.Fprintf(&b, "          - {api: %s, roles: [%s]}\n", api, strings.Join(asked, ", "))
+			}
 		}
 	}
 	b.WriteString("    managedIdentities:\n")
 	for _, name := range subset(t, "identities", "batch", "timer") {
-		fmt.Fprintf(&b, "      - name: %s\n        type: %s\n        assignments:\n", name, rapid.SampledFrom([]string{"system", "user"}).Draw(t, "type"))
+		fmt.Fprintf(&b, "      - name: %s\n        type: %s\n        federatedCredentials: [%s]\n        assignments:\n", name, rapid.SampledFrom([]string{"system", "user"}).Draw(t, "type"),
+			strings.Join(subset(t, "trusts", "{name: k8s, issuer: \"https://issuer.test\", subject: pod}"), ", "))
 		for _, api := range applications {
 			if asked := subset(t, "assigned", roles[api]...); len(asked) > 0 {
 				fmt.Fprintf(&b, "          - {api: %s, roles: [%s]}\n", api, strings.Join(asked, ", "))
@@ -103,6 +126,9 @@ func (s *site) state() string {
 			for _, role := range app.AppRoles {
 				names[string(role.ID)] = app.Name + "/" + role.Value
 			}
+			for _, scope := range app.Scopes {
+				names[string(scope.ID)] = app.Name + "/" + scope.Value
+			}
 		}
 		for _, app := range apps {
 			writeApplication(&b, app, names)
@@ -116,7 +142,25 @@ func (s *site) state() string {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(&b, p.Name, p.Type, p.Enabled, p.AssignmentRequired, strings.ReplaceAll(p.ResourceID, string(tenant.ID), "TENANT"), sorted(assignments, func(a *directory.Assignment) string { return names[string(a.Role)] }))
+			grants, err := e.DelegatedGrants(tenant.ID, p.ID)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(&b, p.Name, p.Type, p.Enabled, p.AssignmentRequired, p.IdentityKind, p.ResourceID,
+				sorted(assignments, func(a *directory.Assignment) string { return names[string(a.Role)] }),
+				sorted(grants, func(g *directory.DelegatedGrant) string { return fmt.Sprint(g.Principal, g.Scopes) }),
+				sorted(p.Federated, func(f directory.FederatedCredential) string { return f.Name + f.Subject }))
+		}
+		users, err := e.Users(tenant.ID)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			assignments, err := e.Assignments(tenant.ID, u.ID)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(&b, u.PrincipalName, sorted(assignments, func(a *directory.Assignment) string { return names[string(a.Role)] }))
 		}
 		return nil
 	})
@@ -127,12 +171,13 @@ func (s *site) state() string {
 }
 
 func writeApplication(b *strings.Builder, app *directory.Application, names map[string]string) {
-	fmt.Fprintln(b, app.Name, app.TokenVersion, app.Public, app.IdentifierURIs,
+	fmt.Fprintln(b, app.Name, app.TokenVersion, app.Public, app.IdentifierURIs, sorted(app.RedirectURIs, strings.Clone),
+		sorted(app.Scopes, func(s directory.Scope) string { return fmt.Sprint(s.Value, s.DisplayName, s.Enabled, s.AdminOnly) }),
 		sorted(app.AppRoles, func(r directory.AppRole) string { return fmt.Sprint(r.Value, r.DisplayName, r.Enabled, r.Members) }),
 		sorted(app.Secrets, func(s directory.Secret) string { return s.Name }),
 		sorted(app.Federated, func(f directory.FederatedCredential) string { return f.Name + f.Subject }),
 		sorted(app.Permissions, func(p directory.Permission) string {
-			return fmt.Sprint(sorted(p.Roles, func(r directory.RoleID) string { return names[string(r)] }))
+			return fmt.Sprint(sorted(p.Roles, func(r directory.RoleID) string { return names[string(r)] }), sorted(p.Scopes, func(s directory.ScopeID) string { return names[string(s)] }))
 		}))
 }
 

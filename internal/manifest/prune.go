@@ -122,27 +122,33 @@ func (w *work) pruneAssignments(held, wanted map[assignmentKey]bool) error {
 	return nil
 }
 
-// pruneRoles removes app roles that the file does not mention. The model wants a role
-// disabled before it goes, in a change of its own.
+// pruneRoles removes app roles and scopes that the file does not mention. The model wants
+// one disabled before it goes, in a change of its own.
 func (w *work) pruneRoles() error {
 	if !w.prune {
 		return nil
 	}
 	for _, a := range w.file.applications {
 		next := *w.applications[a]
-		if !slices.ContainsFunc(next.AppRoles, func(r directory.AppRole) bool { return !a.offers(r) }) {
+		goesRole := func(r directory.AppRole) bool { return !a.offers(r) }
+		goesScope := func(s directory.Scope) bool { return !a.offersScope(s) }
+		if !slices.ContainsFunc(next.AppRoles, goesRole) && !slices.ContainsFunc(next.Scopes, goesScope) {
 			continue
 		}
-		next.AppRoles = slices.Clone(next.AppRoles)
-		for i := range next.AppRoles {
-			next.AppRoles[i].Enabled = next.AppRoles[i].Enabled && a.offers(next.AppRoles[i])
+		next.AppRoles, next.Scopes = slices.Clone(next.AppRoles), slices.Clone(next.Scopes)
+		for i, r := range next.AppRoles {
+			next.AppRoles[i].Enabled = r.Enabled && !goesRole(r)
+		}
+		for i, s := range next.Scopes {
+			next.Scopes[i].Enabled = s.Enabled && !goesScope(s)
 		}
 		disabled, err := w.editor.UpdateApplication(next)
 		if err != nil {
 			return w.ruled(err, a.of)
 		}
 		next = *disabled
-		next.AppRoles = slices.DeleteFunc(slices.Clone(next.AppRoles), func(r directory.AppRole) bool { return !a.offers(r) })
+		next.AppRoles = slices.DeleteFunc(slices.Clone(next.AppRoles), goesRole)
+		next.Scopes = slices.DeleteFunc(slices.Clone(next.Scopes), goesScope)
 		if w.applications[a], err = w.editor.UpdateApplication(next); err != nil {
 			return w.ruled(err, a.of)
 		}

@@ -32,12 +32,14 @@ func (d *decoder) application(n *yaml.Node) *application {
 		"id":                          d.guid(&a.id),
 		"appId":                       d.guid(&a.appID),
 		"identifierUris":              d.texts(&a.uris),
+		"redirectUris":                d.texts(&a.redirects),
 		"requestedAccessTokenVersion": d.integer(&a.tokenVersion, 1, 2),
 		"assignmentRequired":          d.boolean(&a.assignmentRequired),
 		"enabled":                     d.boolean(&a.enabled),
 		"public":                      d.boolean(&a.public),
 		"strictAssertions":            d.boolean(&a.strictAssertions),
 		"appRoles":                    each(d, &a.roles, d.role),
+		"scopes":                      each(d, &a.scopes, d.scope),
 		"optionalClaims":              each(d, &a.claims, d.claim),
 		"secrets":                     each(d, &a.secrets, d.secret),
 		"certificates":                each(d, &a.certificates, d.certificate),
@@ -60,6 +62,19 @@ func (d *decoder) role(n *yaml.Node) *role {
 	return r
 }
 
+func (d *decoder) scope(n *yaml.Node) *scope {
+	s := &scope{enabled: true, consent: consentUser}
+	s.place, _ = d.object(n, schema{what: "a scope", members: map[string]reader{
+		"id":          d.guid(&s.id),
+		"value":       d.text(&s.value),
+		"displayName": d.text(&s.displayName),
+		"description": d.text(&s.description),
+		"enabled":     d.boolean(&s.enabled),
+		"consent":     d.choice(&s.consent, consentAdmin, consentUser),
+	}, required: []string{"value"}})
+	return s
+}
+
 func (d *decoder) claim(n *yaml.Node) *claim {
 	c := &claim{}
 	c.place, _ = d.object(n, schema{what: "an optional claim", members: map[string]reader{
@@ -71,11 +86,15 @@ func (d *decoder) claim(n *yaml.Node) *claim {
 
 func (d *decoder) permission(n *yaml.Node) *permission {
 	p := &permission{}
-	p.place, _ = d.object(n, schema{what: "a permission", members: map[string]reader{
+	var ok bool
+	if p.place, ok = d.object(n, schema{what: "a permission", members: map[string]reader{
 		"api":     d.text(&p.api),
-		"roles":   d.roleValues(&p.roles),
+		"roles":   d.values(&p.roles, "role"),
+		"scopes":  d.values(&p.scopes, "scope"),
 		"consent": d.boolean(&p.consent),
-	}, required: []string{"api", "roles"}})
+	}, required: []string{"api"}}); ok && !p.has("roles") && !p.has("scopes") {
+		d.add(p.at, "a permission lacks its roles and its scopes.", "Add roles, scopes or both.")
+	}
 	return p
 }
 
@@ -84,7 +103,7 @@ func (d *decoder) assignment(n *yaml.Node) *permission {
 	p := &permission{consent: true}
 	p.place, _ = d.object(n, schema{what: "an assignment", members: map[string]reader{
 		"api":   d.text(&p.api),
-		"roles": d.roleValues(&p.roles),
+		"roles": d.values(&p.roles, "role"),
 	}, required: []string{"api", "roles"}})
 	return p
 }
@@ -99,6 +118,8 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"resourceId":  d.text(&i.resourceID),
 		"enabled":     d.boolean(&i.enabled),
 		"assignments": each(d, &i.assignments, d.assignment),
+
+		"federatedCredentials": each(d, &i.federated, d.federated),
 	}, required: []string{"name", "type"}})
 	return i
 }
@@ -112,20 +133,21 @@ func (d *decoder) user(n *yaml.Node) *user {
 		"enabled":           d.boolean(&u.enabled),
 		"password":          func(n *yaml.Node) { u.password = d.password(n) },
 		"directoryRoles":    d.texts(&u.directoryRoles),
+		"assignments":       each(d, &u.assignments, d.assignment),
 	}, required: []string{"userPrincipalName"}})
 	return u
 }
 
-// roleValues reads the roles of a permission: at least one, each once.
-func (d *decoder) roleValues(into *[]item) reader {
+// values reads the roles or scopes of a permission: at least one, each once.
+func (d *decoder) values(into *[]item, what string) reader {
 	read := d.texts(into)
 	return func(n *yaml.Node) {
 		before := len(d.problems)
 		read(n)
 		if len(*into) == 0 && len(d.problems) == before {
-			d.add(positionOf(n), "the list names no role.", "List at least one, or remove the element.")
+			d.add(positionOf(n), "the list names no "+what+".", "List at least one, or remove the element.")
 		}
-		values := d.registry("the role")
+		values := d.registry("the " + what)
 		for _, value := range *into {
 			values.claim(value.text, value.at)
 		}

@@ -65,6 +65,7 @@ func (d *decoder) uniqueInTenant(t *tenant) {
 		names.claimFolded(i.name, i.of("name"))
 		appIDs.claim(i.appID, i.of("appId"))
 		ids.claim(i.id, i.of("id"))
+		d.uniqueTrusts(i.federated)
 	}
 	users := d.registry("the user principal name")
 	for _, u := range t.users {
@@ -79,17 +80,30 @@ func (d *decoder) uniqueInApplication(a *application) {
 		values.claimFolded(r.value, r.of("value"))
 		ids.claim(r.id, r.of("id"))
 	}
+	scopes, scopeIDs, redirects := d.registry("the scope value"), d.registry("the scope id"), d.registry("the redirect URI")
+	for _, s := range a.scopes {
+		scopes.claimFolded(s.value, s.of("value"))
+		scopeIDs.claim(s.id, s.of("id"))
+	}
+	for _, uri := range a.redirects {
+		redirects.claim(uri.text, uri.at)
+	}
 	for _, c := range a.claims {
 		claims.claim(c.name, c.of("name"))
 	}
-	secrets, certificates, trusts := d.registry("the secret name"), d.registry("the certificate name"), d.registry("the credential name")
+	secrets, certificates := d.registry("the secret name"), d.registry("the certificate name")
 	for _, s := range a.secrets {
 		secrets.claim(s.name, s.of("name"))
 	}
 	for _, c := range a.certificates {
 		certificates.claim(c.name, c.of("name"))
 	}
-	for _, f := range a.federated {
+	d.uniqueTrusts(a.federated)
+}
+
+func (d *decoder) uniqueTrusts(all []*federated) {
+	trusts := d.registry("the credential name")
+	for _, f := range all {
 		trusts.claimFolded(f.name, f.of("name"))
 	}
 }

@@ -33,7 +33,7 @@ func (w *work) applyUser(u *user) (err error) {
 	if w.says(u.place, "enabled", isNew) {
 		next.Enabled = u.enabled
 	}
-	if _, err := w.editor.UpdateUser(next); err != nil {
+	if w.users[u], err = w.editor.UpdateUser(next); err != nil {
 		return err
 	}
 	if isNew || u.password == nil {
