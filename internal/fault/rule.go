@@ -1,0 +1,122 @@
+package fault
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Surface is where faults may happen.
+type Surface string
+
+// The surfaces.
+const (
+	Token    Surface = "token"    // the token endpoints of an authority
+	Keys     Surface = "keys"     // its keys documents
+	Identity Surface = "identity" // the endpoints of managed identities
+)
+
+// A Rule is one fault. Of Status, Drop, DropKey and Expired at most one is set; Delay may
+// come before any of them, or alone.
+type Rule struct {
+	Surface    Surface
+	Status     int           // of the answer: 404, 410, 429 or 500 to 599
+	RetryAfter int           // seconds, with Status; 0 says nothing
+	Delay      time.Duration // before the answer
+	Drop       bool          // the connection closes without an answer
+	DropKey    bool          // the keys document lacks the signing key; Keys only
+	Expired    bool          // the token expired an hour ago; not Keys
+	Times      int           // how often; 0 means always
+}
+
+// maxDelay is less than servers give an answer.
+const maxDelay = time.Minute
+
+// grammar is what Parse reads.
+const grammar = "SURFACE:FAULT,… with a SURFACE of token, keys or identity and FAULTs of a status (404, 410, 429, 5xx), retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N, such as token:429,retry-after=2,times=3"
+
+// Parse reads a rule from text such as "token:429,retry-after=2,times=3".
+func Parse(text string) (Rule, error) {
+	surface, faults, ok := strings.Cut(text, ":")
+	r := Rule{Surface: Surface(strings.TrimSpace(surface))}
+	if !ok {
+		return Rule{}, fmt.Errorf("fault %q: want %s", text, grammar)
+	}
+	for word := range strings.SplitSeq(faults, ",") {
+		if err := r.set(strings.TrimSpace(word)); err != nil {
+			return Rule{}, fmt.Errorf("fault %q: %w: want %s", text, err, grammar)
+		}
+	}
+	if r.DropKey && r.Surface == Token { // the key of tokens
+		r.Surface = Keys
+	}
+	return r, r.check()
+}
+
+// set takes one word of a rule.
+func (r *Rule) set(word string) (err error) {
+	name, value, _ := strings.Cut(word, "=")
+	switch name {
+	case "retry-after":
+		r.RetryAfter, err = strconv.Atoi(value)
+	case "times":
+		if r.Times, err = strconv.Atoi(value); err == nil && r.Times < 1 {
+			err = fmt.Errorf("times is %d", r.Times)
+		}
+	case "delay", "slow":
+		r.Delay, err = time.ParseDuration(value)
+	case "drop":
+		r.Drop = true
+	case "drop-key":
+		r.DropKey = true
+	case "expired":
+		r.Expired = true
+	default:
+		if r.Status, err = strconv.Atoi(word); err != nil {
+			err = fmt.Errorf("there is no fault %q", word)
+		}
+	}
+	return err
+}
+
+// check refuses rules that mean nothing.
+func (r Rule) check() error {
+	bad := func(why string) error { return fmt.Errorf("fault of surface %q: %s", r.Surface, why) }
+	kinds := 0
+	for _, is := range []bool{r.Status != 0, r.Drop, r.DropKey, r.Expired} {
+		if is {
+			kinds++
+		}
+	}
+	switch {
+	case r.Surface != Token && r.Surface != Keys && r.Surface != Identity:
+		return bad("there is no such surface: use token, keys or identity")
+	case kinds > 1:
+		return bad("a status, drop, drop-key and expired exclude each other: write a rule for each")
+	case kinds == 0 && r.Delay == 0:
+		return bad("it says nothing: give a status, delay, drop, drop-key or expired")
+	case r.Status != 0 && !isStatus(r.Status):
+		return bad(fmt.Sprintf("the status is %d, want 404, 410, 429 or 500 to 599", r.Status))
+	case r.RetryAfter < 0 || r.RetryAfter > 0 && r.Status == 0:
+		return bad("retry-after is a number of seconds and goes with a status")
+	case r.Delay < 0 || r.Delay > maxDelay:
+		return bad(fmt.Sprintf("the delay is %v, want at most %v", r.Delay, maxDelay))
+	case r.DropKey && r.Surface != Keys:
+		return bad("drop-key is for keys")
+	case r.Expired && r.Surface == Keys:
+		return bad("expired is for token and identity")
+	case r.Times < 0:
+		return bad(fmt.Sprintf("times is %d, want 1 or more, or 0 for always", r.Times))
+	}
+	return nil
+}
+
+func isStatus(status int) bool {
+	switch status {
+	case http.StatusNotFound, http.StatusGone, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500 && status <= 599
+}
