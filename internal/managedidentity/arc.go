@@ -1,0 +1,77 @@
+package managedidentity
+
+import (
+	"net/http"
+	"runtime"
+	"strings"
+)
+
+// firstArcVersion is the oldest version of the protocol that a client is known to speak.
+const firstArcVersion = "2019-11-01"
+
+// arc is the protocol of Azure Arc: who asks first gets the name of a file, and proves
+// with what it holds that it may read what belongs to the identity.
+type arc struct{}
+
+func (arc) answer(c *call) (any, *refusal) {
+	if p := c.want(http.MethodGet); p != nil {
+		return nil, p
+	}
+	if p := c.wantMetadata(); p != nil {
+		return nil, p
+	}
+	if c.path != metadataTokenPath {
+		return nil, malformed("There is nothing at this path: use the URL that the environment gives.")
+	}
+	q, p := parseQuery(c.http.URL.RawQuery)
+	if p != nil {
+		return nil, p
+	}
+	if !isVersionSince(q.apiVersion, firstArcVersion) {
+		return nil, malformed("The api-version is missing or not supported: use 2020-06-01.")
+	}
+	if p := c.meet(); p != nil {
+		return nil, p
+	}
+	body, minted, p := c.body(q)
+	// Clients that chose an identity want to see it in the answer, by the same kind of id.
+	return arcBody{body, string(minted.ObjectID), minted.ResourceID}, p
+}
+
+type arcBody struct {
+	tokenBody
+	ObjectID   string `json:"object_id"`
+	ResourceID string `json:"msi_res_id"`
+}
+
+// meet takes the proof of a challenge, or makes a challenge.
+func (c *call) meet() *refusal {
+	values := c.http.Header.Values("Authorization")
+	if len(values) == 1 {
+		scheme, key, _ := strings.Cut(values[0], " ")
+		if strings.EqualFold(scheme, "Basic") && c.challenges.take(key) {
+			return nil
+		}
+		return malformed("The key in the Authorization header is not that of an open challenge: it may have been used already, or be too old.")
+	}
+	if len(values) > 1 {
+		return malformed("There is more than one Authorization header.")
+	}
+	path, err := c.challenges.make()
+	if err != nil {
+		p := refused(err)
+		p.message = "The challenge file could not be written."
+		return p
+	}
+	return &refusal{status: http.StatusUnauthorized, code: codeUnauthorized, challenge: "Basic realm=" + path, message: "Send what the file named in WWW-Authenticate holds."}
+}
+
+func (arc) body(p *refusal, _ string) any { return metadataError{p.code, p.message} }
+
+// arcFolder is where clients accept challenge files, and nowhere else.
+func arcFolder() string {
+	if runtime.GOOS == "windows" {
+		return `C:\ProgramData\AzureConnectedMachineAgent\Tokens\`
+	}
+	return "/var/opt/azcmagent/tokens"
+}

@@ -1,0 +1,125 @@
+package managedidentity
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+const (
+	maxTokens = 4096             // kept at once; any of them may go for another
+	mintTime  = 10 * time.Second // that one token may take to make
+)
+
+// A cache keeps tokens, as the platform does, and makes each once, however many ask.
+type cache struct {
+	minter   Minter
+	platform bool
+	now      func() time.Time
+	flights  singleflight.Group
+
+	mu     sync.Mutex
+	tokens map[cacheKey]kept // guarded by mu
+}
+
+// A cacheKey is what a token is for.
+type cacheKey struct {
+	tenant   directory.TenantID
+	identity directory.AppID
+	resource string
+}
+
+func (k cacheKey) String() string {
+	return string(k.tenant) + "\n" + string(k.identity) + "\n" + k.resource
+}
+
+// A kept token, and under which entitlement it was made.
+type kept struct {
+	authority.Minted
+	entitlement string
+	made        time.Time
+}
+
+func newCache(cfg Config) *cache {
+	return &cache{minter: cfg.Minter, platform: cfg.PlatformCache, now: cfg.Now, tokens: map[cacheKey]kept{}}
+}
+
+// token returns a kept token, or a new one.
+func (c *cache) token(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+	key := cacheKey{req.Tenant, req.Identity, req.Resource}
+	if have, ok := c.find(ctx, key, req); ok {
+		return have, nil
+	}
+	// The flight is everybody's: it goes on when the caller that began it is gone.
+	flight := c.flights.DoChan(key.String(), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTime)
+		defer cancel()
+		if have, ok := c.find(ctx, key, req); ok { // the flight before this one was quicker
+			return have, nil
+		}
+		return c.mint(ctx, key, req)
+	})
+	select {
+	case <-ctx.Done():
+		return authority.Minted{}, ctx.Err()
+	case result := <-flight:
+		if result.Err != nil {
+			return authority.Minted{}, result.Err
+		}
+		return result.Val.(authority.Minted), nil
+	}
+}
+
+// find returns a kept token that is as good as a new one.
+func (c *cache) find(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, bool) {
+	c.mu.Lock()
+	have, ok := c.tokens[key]
+	c.mu.Unlock()
+	if !ok || !have.lasts(c.now(), c.platform) {
+		return authority.Minted{}, false
+	}
+	if c.platform {
+		return have.Minted, true
+	}
+	entitlement, err := c.minter.Entitlement(ctx, req)
+	return have.Minted, err == nil && entitlement == have.entitlement
+}
+
+// lastMinutes is how long before its end no client takes a token from a cache.
+const lastMinutes = 5 * time.Minute
+
+// lasts reports whether a token is to be given out still. Clients renew long-lived tokens at
+// half of their life, and get another one then; from the platform they get the same.
+func (k kept) lasts(now time.Time, platform bool) bool {
+	limit := k.Expires.Sub(k.made) / 2
+	if platform {
+		limit = k.Expires.Sub(k.made) - lastMinutes
+	}
+	return !now.Before(k.made) && now.Sub(k.made) < limit
+}
+
+// mint makes a token and keeps it.
+func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, error) {
+	// Asked for before the token is made: a change in between makes the text the older.
+	entitlement, refusal := c.minter.Entitlement(ctx, req)
+	now := c.now()
+	minted, err := c.minter.Mint(ctx, req)
+	if err != nil || refusal != nil {
+		return minted, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.tokens[key]; !ok && len(c.tokens) >= maxTokens {
+		for other := range c.tokens {
+			delete(c.tokens, other)
+			break
+		}
+	}
+	c.tokens[key] = kept{minted, entitlement, now}
+	return minted, nil
+}

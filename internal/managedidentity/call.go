@@ -1,0 +1,265 @@
+package managedidentity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// The headers that clients send.
+const (
+	identityHeader = "X-Identity-Header"
+	secretHeader   = "Secret"
+	metadataHeader = "Metadata"
+	requestID      = "X-Ms-Client-Request-Id"
+)
+
+// A call is one request on its way to its one answer.
+type call struct {
+	*Host
+	http        *http.Request
+	writer      http.ResponseWriter // limits bodies; answers are written by serve alone
+	path        string              // without doubled slashes and one at the end, lower case
+	correlation string
+}
+
+// serve is the one way in and out.
+func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
+	c := &call{Host: h, http: r, writer: w, path: normalPath(r.URL.Path), correlation: r.Header.Get(requestID)}
+	if !isGUID(c.correlation) {
+		c.correlation = newGUID()
+	}
+	var body any
+	p := h.enter(r)
+	if p == nil {
+		body, p = h.protocol.answer(c)
+	}
+	status := http.StatusOK
+	if p != nil {
+		status, body = p.status, h.protocol.body(p, c.correlation)
+		p.headers(w.Header())
+	}
+	c.log(r.Context(), status, p)
+	encoded, err := json.Marshal(body)
+	if err != nil { // strings and numbers: it cannot be
+		status, encoded = http.StatusInternalServerError, []byte("{}")
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store, no-cache")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Ms-Request-Id", c.correlation)
+	header.Set("Content-Length", strconv.Itoa(len(encoded)))
+	w.WriteHeader(status)
+	w.Write(encoded) //nolint:errcheck,gosec // the caller may be gone; the body is JSON
+}
+
+// headers sets what tells a client how to go on.
+func (p *refusal) headers(header http.Header) {
+	if p.allow != "" {
+		header.Set("Allow", p.allow)
+	}
+	if p.challenge != "" {
+		header.Set("WWW-Authenticate", p.challenge)
+	}
+	if p.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+}
+
+// log keeps a line of the call. What came with it is cleaned; tokens and secrets are not
+// in it.
+func (c *call) log(ctx context.Context, status int, p *refusal) {
+	level := slog.LevelDebug
+	attributes := []slog.Attr{
+		slog.String("shape", string(c.shape)), slog.String("method", clean(c.http.Method)), slog.String("path", clean(c.path)),
+		slog.Int("status", status), slog.String("correlation", c.correlation),
+	}
+	if p != nil {
+		level = slog.LevelInfo
+		attributes = append(attributes, slog.String("reason", clean(p.message)))
+		if p.cause != nil {
+			attributes = append(attributes, slog.String("cause", clean(p.cause.Error())))
+		}
+	}
+	c.service.log.LogAttrs(ctx, level, "managed identity", attributes...)
+}
+
+// want refuses methods other than one.
+func (c *call) want(method string) *refusal {
+	if c.http.Method != method {
+		return notAllowed(c.http.Method, method)
+	}
+	return nil
+}
+
+// wantMetadata refuses callers that were lured into fetching a URL: those cannot set a
+// header.
+func (c *call) wantMetadata() *refusal {
+	if values := c.http.Header.Values(metadataHeader); len(values) != 1 || values[0] != "true" {
+		return malformed("Required metadata header not specified")
+	}
+	return nil
+}
+
+// wantSecret refuses callers that do not send the host's secret in one of the headers. One
+// that sends it twice has it right twice.
+func (c *call) wantSecret(headers ...string) *refusal {
+	found := false
+	for _, name := range headers {
+		values := c.http.Header.Values(name)
+		if len(values) == 0 {
+			continue
+		}
+		if len(values) > 1 || !c.isSecret(values[0]) {
+			return wrongSecret(name)
+		}
+		found = true
+	}
+	if !found {
+		return wrongSecret(headers[0])
+	}
+	return nil
+}
+
+// isSecret compares in a time that tells nothing.
+func (h *Host) isSecret(text string) bool {
+	return subtle.ConstantTimeCompare([]byte(text), []byte(h.secret)) == 1
+}
+
+// token gives the token that a query asks for.
+func (c *call) token(q query) (authority.Minted, *refusal) {
+	if p := q.wantResource(); p != nil {
+		return authority.Minted{}, p
+	}
+	client, p := c.choose(q.by)
+	if p != nil {
+		return authority.Minted{}, p
+	}
+	req := authority.MintRequest{
+		Tenant: c.tenant, Identity: client.Principal.AppID, Resource: q.resource,
+		Source: "127.0.0.1", Library: library(c.http.Header), CorrelationID: c.correlation,
+	}
+	minted, err := c.service.tokens.token(c.http.Context(), req)
+	if err != nil {
+		return authority.Minted{}, refused(err)
+	}
+	return minted, nil
+}
+
+// choose finds the identity that is meant among those assigned to the host: the first of
+// them when none is named.
+func (c *call) choose(by selector) (*directory.Client, *refusal) {
+	for _, id := range c.identities {
+		client, err := c.service.cfg.Directory.Client(c.http.Context(), c.tenant, id)
+		switch {
+		case errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil:
+			continue // deleted since
+		case err != nil:
+			return nil, refused(err)
+		case by.names(client.Principal):
+			return client, nil
+		case by.kind == byDefault:
+			return nil, notFound()
+		}
+	}
+	return nil, notFound()
+}
+
+// names reports whether the selector means the identity.
+func (by selector) names(p *directory.ServicePrincipal) bool {
+	switch by.kind {
+	case byClient:
+		return strings.EqualFold(by.value, string(p.AppID))
+	case byObject:
+		return strings.EqualFold(by.value, string(p.ID))
+	case byResource:
+		return p.ResourceID != "" && strings.EqualFold(strings.Trim(by.value, "/"), strings.Trim(p.ResourceID, "/"))
+	}
+	return true
+}
+
+// A tokenBody is a good answer in the one spelling that all clients read: numbers are
+// strings, dates are seconds since 1970, expires_in comes before expires_on (in MSAL for
+// .NET the last of them wins), and the resource is the one that was asked for, letter by
+// letter (Node's cache goes by it).
+type tokenBody struct {
+	AccessToken string `json:"access_token"`
+	ClientID    string `json:"client_id"`
+	ExpiresIn   string `json:"expires_in"`
+	ExpiresOn   string `json:"expires_on"`
+	NotBefore   string `json:"not_before"`
+	Resource    string `json:"resource"`
+	TokenType   string `json:"token_type"`
+}
+
+func (c *call) body(q query) (tokenBody, authority.Minted, *refusal) {
+	minted, p := c.token(q)
+	if p != nil {
+		return tokenBody{}, authority.Minted{}, p
+	}
+	left := max(0, minted.Expires.Sub(c.service.cfg.Now())/time.Second)
+	return tokenBody{
+		AccessToken: minted.Token, ClientID: string(minted.ClientID),
+		ExpiresIn: strconv.FormatInt(int64(left), 10), ExpiresOn: unix(minted.Expires), NotBefore: unix(minted.NotBefore),
+		Resource: q.resource, TokenType: "Bearer",
+	}, minted, nil
+}
+
+func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
+
+// library gives the name by which a client library introduces itself.
+func library(header http.Header) string {
+	if name := header.Get("x-client-SKU"); name != "" {
+		return strings.TrimSpace(name + " " + header.Get("x-client-Ver"))
+	}
+	return header.Get("User-Agent")
+}
+
+// normalPath makes paths comparable: clients put a slash at the end, or two in front.
+func normalPath(requested string) string { return strings.ToLower(path.Clean("/" + requested)) }
+
+// maxLogged is the longest text from outside in a log line or a message.
+const maxLogged = 200
+
+// clean makes a text from outside fit for a log line.
+func clean(text string) string {
+	if len(text) > maxLogged {
+		text = text[:maxLogged]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func isGUID(s string) bool {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return false
+	}
+	_, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	return err == nil && strings.Count(s, "-") == 4
+}
+
+// newGUID returns a random GUID (RFC 9562, version 4).
+func newGUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

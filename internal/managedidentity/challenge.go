@@ -1,0 +1,116 @@
+package managedidentity
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+const (
+	challengeLife = 20 * time.Second // enough to read a file; nobody tries later
+	maxChallenges = 2048             // open at once for one host
+)
+
+// challenges are the files that prove to a host that its caller may read them. Each is
+// good for one request.
+type challenges struct {
+	folder *os.Root // so that no link leads a file elsewhere
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	open map[[sha256.Size]byte]*challenge // guarded by mu; by the digest of the file's content
+}
+
+type challenge struct {
+	name  string
+	timer *time.Timer
+}
+
+// newChallenges uses a folder that must be there and that other users must not write to.
+func newChallenges(folder string, log *slog.Logger) (*challenges, error) {
+	const fix = "make it, owned by the user of the server and writable by nobody else (sudo install -d -m 0755 -o $USER %s)"
+	if !filepath.IsAbs(folder) {
+		return nil, fmt.Errorf("azure arc: the folder of challenge files is %q, want an absolute path", folder)
+	}
+	info, err := os.Lstat(folder)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("azure arc: clients read challenge files in %s only, which is not there: "+fix, folder, folder)
+	case err != nil:
+		return nil, fmt.Errorf("azure arc: the folder of challenge files: %w", err)
+	case !info.IsDir():
+		return nil, fmt.Errorf("azure arc: %s is not a folder: "+fix, folder, folder)
+	case !private(info):
+		return nil, fmt.Errorf("azure arc: other users may write to %s: "+fix, folder, folder)
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return nil, fmt.Errorf("azure arc: open the folder of challenge files: %w", err)
+	}
+	return &challenges{folder: root, log: log, open: map[[sha256.Size]byte]*challenge{}}, nil
+}
+
+// errTooMany says that callers ask for challenges and do not meet them.
+var errTooMany = errors.New("too many challenges are open")
+
+// make writes a challenge file and returns its path.
+func (c *challenges) make() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.open) >= maxChallenges {
+		return "", errTooMany
+	}
+	name, content := rand.Text()+".key", newSecret()
+	f, err := c.folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("make a challenge file: %w", err)
+	}
+	_, err = f.WriteString(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("write a challenge file: %w", err), c.folder.Remove(name))
+	}
+	digest := sha256.Sum256([]byte(content))
+	c.open[digest] = &challenge{name: name, timer: time.AfterFunc(challengeLife, func() { c.drop(digest) })}
+	return filepath.Join(c.folder.Name(), name), nil
+}
+
+// take reports whether a key is that of an open challenge, which it ends. It is looked up
+// by its digest, so how long that takes tells nothing of the key.
+func (c *challenges) take(key string) bool { return c.drop(sha256.Sum256([]byte(key))) }
+
+func (c *challenges) drop(digest [sha256.Size]byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found, ok := c.open[digest]
+	if !ok {
+		return false
+	}
+	delete(c.open, digest)
+	found.timer.Stop()
+	if err := c.folder.Remove(found.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.log.Error("azure arc: remove a challenge file", "error", err)
+	}
+	return true
+}
+
+// close removes what is left.
+func (c *challenges) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for digest, left := range c.open {
+		left.timer.Stop()
+		delete(c.open, digest)
+		if err := c.folder.Remove(left.name); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, c.folder.Close())...)
+}

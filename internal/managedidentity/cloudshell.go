@@ -1,0 +1,55 @@
+package managedidentity
+
+import (
+	"io"
+	"mime"
+	"net/http"
+)
+
+// cloudShellPath is where a host's tokens are. Clients take it from their environment.
+const cloudShellPath = "/oauth2/token"
+
+// cloudShell is the protocol of Azure Cloud Shell: a form in a POST. MSAL for Java sends
+// the same as a query in a GET.
+type cloudShell struct{}
+
+func (cloudShell) answer(c *call) (any, *refusal) {
+	if c.http.Method != http.MethodPost && c.http.Method != http.MethodGet {
+		return nil, notAllowed(c.http.Method, http.MethodPost)
+	}
+	if p := c.wantMetadata(); p != nil {
+		return nil, p
+	}
+	if c.path != cloudShellPath {
+		return nil, malformed("There is nothing at this path: use the URL that the environment gives.")
+	}
+	raw, p := c.form()
+	if p != nil {
+		return nil, p
+	}
+	q, p := parseQuery(raw)
+	if p != nil {
+		return nil, p
+	}
+	body, _, p := c.body(q)
+	return body, p
+}
+
+// form gives the parameters, form-encoded.
+func (c *call) form() (string, *refusal) {
+	if c.http.Method == http.MethodGet {
+		return c.http.URL.RawQuery, nil
+	}
+	if kind, _, err := mime.ParseMediaType(c.http.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
+		return "", malformed("The Content-Type must be application/x-www-form-urlencoded.")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.writer, c.http.Body, maxQuery))
+	if err != nil {
+		return "", malformed("The form could not be read, or is too long.")
+	}
+	return string(body), nil
+}
+
+func (cloudShell) body(p *refusal, _ string) any {
+	return map[string]fabricError{"error": {Code: p.code, Message: p.message}}
+}

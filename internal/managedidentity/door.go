@@ -1,0 +1,109 @@
+package managedidentity
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// metadataHost is the address of the metadata service of Azure's virtual machines. It is
+// answered for, never dialled.
+const metadataHost = "169.254.169.254"
+
+// enter refuses what cannot have come from a process of the host's owner, speaking to the
+// host itself: what a proxy passed on, a web page sent, or another user asks for.
+func (h *Host) enter(r *http.Request) *refusal {
+	if p := h.checkTarget(r); p != nil {
+		return p
+	}
+	for name := range r.Header {
+		switch {
+		case isForwarding(name):
+			return malformed("Requests that were forwarded are not answered: the header " + name + " is present.")
+		case isBrowser(name):
+			return malformed("Requests from web pages are not answered: the header " + name + " is present.")
+		}
+	}
+	if !h.knows(r) {
+		return malformed("The Host header names another host than this one.")
+	}
+	return h.checkOwner(r)
+}
+
+// checkTarget refuses requests to a proxy, but for those that mean the metadata service:
+// that is how clients are brought here whose address of it cannot be changed.
+func (h *Host) checkTarget(r *http.Request) *refusal {
+	switch {
+	case r.Method == http.MethodConnect:
+		return notAllowed(r.Method, http.MethodGet)
+	case strings.HasPrefix(r.RequestURI, "/"):
+		return nil
+	case h.shape == IMDS && isMetadataTarget(r):
+		return nil
+	}
+	return malformed("This is no proxy: nothing is forwarded.")
+}
+
+func isMetadataTarget(r *http.Request) bool {
+	u := r.URL
+	return u.Scheme == "http" && u.User == nil && (u.Host == metadataHost || u.Host == metadataHost+":80") && isMetadataPath(u.Path)
+}
+
+// isForwarding reports whether a header tells that a request came by way of somebody.
+func isForwarding(name string) bool {
+	name = strings.ToLower(name)
+	switch name {
+	case "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "x-original-host", "x-original-url", "x-rewrite-url":
+		return true
+	}
+	return strings.Contains(name, "forwarded")
+}
+
+// isBrowser reports whether a header is one that only browsers send. Sec-Fetch-Mode is
+// not: Node's fetch, which MSAL for Node uses, sends that one alone.
+func isBrowser(name string) bool {
+	name = strings.ToLower(name)
+	switch name {
+	case "origin", "referer":
+		return true
+	case "sec-fetch-mode":
+		return false
+	}
+	return strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "access-control-")
+}
+
+// knows reports whether the host is meant: a name that resolves to the loopback address is
+// not enough, or a web page could have it.
+func (h *Host) knows(r *http.Request) bool {
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	} else {
+		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	}
+	host = strings.ToLower(host)
+	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && address.IsLoopback() {
+		return true
+	}
+	return host == "localhost" || host == metadataHost && h.shape == IMDS ||
+		slices.ContainsFunc(h.service.cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
+}
+
+// checkOwner refuses other users of this machine.
+func (h *Host) checkOwner(r *http.Request) *refusal {
+	if h.owner < 0 {
+		return nil
+	}
+	uid, err := callerOf(r.Context())
+	switch {
+	case err == errPeerUnknown: //nolint:errorlint // made here, never wrapped
+		return nil
+	case err != nil:
+		h.service.log.WarnContext(r.Context(), "managed identity: whose the connection is could not be told", "error", err)
+	case uid == h.owner:
+		return nil
+	}
+	return &refusal{status: http.StatusBadRequest, code: codeAccessDenied, message: "The identity is assigned to processes of another user."}
+}

@@ -1,0 +1,268 @@
+package managedidentity
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // the thumbprint that Service Fabric's clients compare
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// A Shape is one of the ways in which Azure's hosts offer tokens.
+type Shape string
+
+// The shapes.
+const (
+	AppService    Shape = "app-service" // App Service, Functions, Container Apps
+	IMDS          Shape = "imds"        // virtual machines
+	Arc           Shape = "arc"
+	ServiceFabric Shape = "service-fabric"
+	CloudShell    Shape = "cloud-shell"
+	AzureML       Shape = "azure-ml"
+	CLI           Shape = "cli" // the external authentication of azd
+)
+
+// Shapes lists all shapes.
+func Shapes() []Shape {
+	return []Shape{AppService, IMDS, Arc, ServiceFabric, CloudShell, AzureML, CLI}
+}
+
+// A protocol is how a shape is spoken.
+type protocol interface {
+	// answer gives the body of a good answer to a call that was let in.
+	answer(c *call) (any, *refusal)
+	// body words a refusal.
+	body(p *refusal, correlation string) any
+}
+
+// anyUser stands for the owner of a host that whoever reaches it may use.
+const anyUser = -1
+
+// HostConfig says what a host is.
+type HostConfig struct {
+	Tenant directory.TenantID
+	// Identities are client ids. The first is the one that a caller gets who names none.
+	Identities []directory.AppID
+	Shape      Shape
+	// Owner is the user whose processes may ask; a negative number means any. It is
+	// enforced where the system tells whose a connection is.
+	Owner int
+	// ArcFolder takes the place of the service's.
+	ArcFolder string
+}
+
+// A Host is something that identities are assigned to: a process, as a rule. It has a
+// listener of its own on the loopback interface, until it is closed.
+type Host struct {
+	service    *Service
+	tenant     directory.TenantID
+	identities []directory.AppID
+	shape      Shape
+	protocol   protocol
+	secret     string
+	owner      int
+	address    string // of the listener
+	thumbprint string
+	challenges *challenges // of Azure Arc
+
+	http   *http.Server
+	served chan struct{}
+	close  func() error
+}
+
+// Open assigns identities to a new host and serves it until it is closed.
+func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
+	h := &Host{
+		service: s, tenant: cfg.Tenant, identities: cfg.Identities, shape: cfg.Shape,
+		secret: newSecret(), owner: cfg.Owner, served: make(chan struct{}),
+	}
+	if len(h.identities) == 0 {
+		return nil, errors.New("managed identities: a host needs at least one identity")
+	}
+	if err := h.speak(cfg); err != nil {
+		return nil, err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for a host's requests: %w", err)
+	}
+	h.address = listener.Addr().String()
+	if listener, err = h.secure(listener); err != nil {
+		return nil, err
+	}
+	h.close = sync.OnceValue(h.stop)
+	if err := s.add(h); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	h.run(listener)
+	return h, nil
+}
+
+// speak chooses the protocol.
+func (h *Host) speak(cfg HostConfig) error {
+	switch cfg.Shape {
+	case AppService, AzureML:
+		h.protocol = appService{}
+	case IMDS:
+		h.protocol = imds{}
+	case Arc:
+		folder := cfg.ArcFolder
+		if folder == "" {
+			folder = h.service.cfg.ArcFolder
+		}
+		var err error
+		h.challenges, err = newChallenges(folder, h.service.log)
+		h.protocol = arc{}
+		return err
+	case ServiceFabric:
+		h.protocol = serviceFabric{}
+	case CloudShell:
+		h.protocol = cloudShell{}
+	case CLI:
+		h.protocol = azd{}
+	default:
+		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Shape, Shapes())
+	}
+	return nil
+}
+
+// secure puts TLS on the listener of a Service Fabric host. Its clients pin the
+// certificate, so it stays the same for the life of the host.
+func (h *Host) secure(listener net.Listener) (net.Listener, error) {
+	if h.shape != ServiceFabric {
+		return listener, nil
+	}
+	certificate, err := h.service.certificate()
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	sum := sha1.Sum(certificate.Certificate[0]) //nolint:gosec // see the import
+	h.thumbprint = strings.ToUpper(hex.EncodeToString(sum[:]))
+	return tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*certificate}}), nil
+}
+
+func (s *Service) certificate() (*tls.Certificate, error) {
+	switch {
+	case s.cfg.TLS == nil:
+		return nil, errors.New("managed identities: Service Fabric needs a server certificate, and there is none")
+	case s.cfg.TLS.GetCertificate != nil:
+		return s.cfg.TLS.GetCertificate(nil)
+	case len(s.cfg.TLS.Certificates) > 0:
+		return &s.cfg.TLS.Certificates[0], nil
+	}
+	return nil, errors.New("managed identities: the TLS configuration has no certificate")
+}
+
+// The limits of a host's listener.
+const (
+	headerTime  = 5 * time.Second
+	requestTime = 15 * time.Second
+	answerTime  = 2 * time.Minute // faults may delay answers
+	idleTime    = 2 * time.Minute
+	headerBytes = 32 << 10
+)
+
+// run serves in a goroutine that stop waits for.
+func (h *Host) run(listener net.Listener) {
+	h.http = &http.Server{
+		Handler:           h.service.cfg.Wrap(http.HandlerFunc(h.serve)),
+		ConnContext:       ConnContext,
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       requestTime,
+		WriteTimeout:      answerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(h.service.log.With("surface", "host").Handler(), slog.LevelDebug),
+	}
+	go func() {
+		defer close(h.served)
+		if err := h.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			h.service.log.Error("serve a host", "error", err)
+		}
+	}()
+}
+
+// Close takes the identities from the host: from now on nothing gets a token by it.
+func (h *Host) Close() error { return h.close() }
+
+func (h *Host) stop() error {
+	h.service.remove(h)
+	err := h.http.Close()
+	<-h.served
+	if h.challenges != nil {
+		err = errors.Join(err, h.challenges.close())
+	}
+	return err
+}
+
+// Endpoint is where the host's tokens are, as its shape's clients want it: the URL to ask,
+// or the root that they put a path behind.
+func (h *Host) Endpoint() string {
+	root := "http://" + h.address
+	switch h.shape {
+	case AppService, AzureML:
+		return root + appServicePath
+	case Arc:
+		return root + metadataTokenPath
+	case CloudShell:
+		return root + cloudShellPath
+	case ServiceFabric:
+		return "https://" + h.address + serviceFabricPath
+	}
+	return root
+}
+
+// Secret is what a caller has to send along, in the header of its shape. Shapes without
+// one have none.
+func (h *Host) Secret() string {
+	switch h.shape {
+	case IMDS, Arc, CloudShell:
+		return ""
+	}
+	return h.secret
+}
+
+// Thumbprint is the SHA-1 of the certificate of a Service Fabric host, in hexadecimal.
+func (h *Host) Thumbprint() string { return h.thumbprint }
+
+// Environment returns the variables by which client libraries find the host. Anything they
+// might take for another host must not be set besides.
+func (h *Host) Environment() map[string]string {
+	endpoint, client := h.Endpoint(), string(h.identities[0])
+	const only = "AZURE_TOKEN_CREDENTIALS" // spares DefaultAzureCredential what it would try first
+	switch h.shape {
+	case AppService:
+		return map[string]string{
+			"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": h.secret, only: "ManagedIdentityCredential",
+			"MSI_ENDPOINT": endpoint, "MSI_SECRET": h.secret,
+		}
+	case AzureML:
+		return map[string]string{"MSI_ENDPOINT": endpoint, "MSI_SECRET": h.secret, "DEFAULT_IDENTITY_CLIENT_ID": client, only: "ManagedIdentityCredential"}
+	case CloudShell:
+		return map[string]string{"MSI_ENDPOINT": endpoint, only: "ManagedIdentityCredential"}
+	case IMDS:
+		return map[string]string{
+			"AZURE_POD_IDENTITY_AUTHORITY_HOST": endpoint, "MSAL_MANAGED_IDENTITY_ENDPOINT": endpoint + metadataTokenPath,
+			only: "ManagedIdentityCredential",
+		}
+	case Arc:
+		return map[string]string{"IDENTITY_ENDPOINT": endpoint, "IMDS_ENDPOINT": "http://" + h.address, only: "ManagedIdentityCredential"}
+	case ServiceFabric:
+		return map[string]string{
+			"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": h.secret, "IDENTITY_SERVER_THUMBPRINT": h.thumbprint,
+			only: "ManagedIdentityCredential",
+		}
+	case CLI:
+		return map[string]string{"AZD_AUTH_ENDPOINT": endpoint, "AZD_AUTH_KEY": h.secret}
+	}
+	return nil
+}

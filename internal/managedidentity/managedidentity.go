@@ -1,0 +1,158 @@
+package managedidentity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// A Minter makes tokens for identities; an authority is one.
+type Minter interface {
+	Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error)
+	// Entitlement tells what a token would say now: a kept one that was made under the
+	// same text is as good as a new one.
+	Entitlement(ctx context.Context, req authority.MintRequest) (string, error)
+}
+
+// Config says what a Service works with.
+type Config struct {
+	Directory *directory.Directory // required
+	Minter    Minter               // required
+	// TLS has the server certificate of Service Fabric hosts. Nil means that there are none.
+	TLS *tls.Config
+	// ArcFolder is where Azure Arc's clients look for challenge files. Empty means the
+	// one folder that they accept on this system.
+	ArcFolder string
+	// PlatformCache hands out a token for as long as Azure does, which may be a day,
+	// whatever happens to the identity's roles meanwhile. Without it a kept token goes
+	// as soon as a new one would say something else.
+	PlatformCache bool
+	// Hosts are names besides localhost and the loopback addresses by which requests may
+	// know the endpoints.
+	Hosts []string
+	// Wrap goes around what answers, for faults on purpose. Nil means nothing does.
+	Wrap func(http.Handler) http.Handler
+	Now  func() time.Time // nil means time.Now
+	Log  *slog.Logger     // nil means discard
+}
+
+// A Service gives out the tokens of managed identities to the hosts they are assigned to.
+// It is safe for concurrent use.
+type Service struct {
+	cfg    Config
+	tokens *cache
+	log    *slog.Logger
+
+	mu       sync.Mutex
+	hosts    map[*Host]struct{}          // guarded by mu
+	bySecret map[[sha256.Size]byte]*Host // guarded by mu; hosts that the common surface serves
+	closed   bool                        // guarded by mu
+}
+
+// New checks the configuration and returns a service without hosts. It starts nothing.
+func New(cfg Config) (*Service, error) {
+	switch {
+	case cfg.Directory == nil:
+		return nil, errors.New("managedidentity: Directory is missing")
+	case cfg.Minter == nil:
+		return nil, errors.New("managedidentity: Minter is missing")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.ArcFolder == "" {
+		cfg.ArcFolder = arcFolder()
+	}
+	if cfg.Wrap == nil {
+		cfg.Wrap = func(next http.Handler) http.Handler { return next }
+	}
+	return &Service{
+		cfg: cfg, log: cfg.Log, tokens: newCache(cfg),
+		hosts: map[*Host]struct{}{}, bySecret: map[[sha256.Size]byte]*Host{},
+	}, nil
+}
+
+// Handler serves the hosts that tell themselves by a secret header, all of them on one
+// listener. ConnContext must be [ConnContext] for hosts that belong to a user.
+func (s *Service) Handler() http.Handler {
+	return s.cfg.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.hostOf(r).serve(w, r)
+	}))
+}
+
+// hostOf finds the host by the secret of a request. One that knows none is served as a
+// host without identities.
+func (s *Service) hostOf(r *http.Request) *Host {
+	secret := r.Header.Get(identityHeader)
+	if secret == "" {
+		secret = r.Header.Get(secretHeader)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h, ok := s.bySecret[sha256.Sum256([]byte(secret))]; ok && secret != "" {
+		return h
+	}
+	if isMetadataPath(r.URL.Path) {
+		return &Host{service: s, protocol: imds{}, shape: IMDS, owner: anyUser}
+	}
+	return &Host{service: s, protocol: appService{}, shape: AppService, secret: rand.Text(), owner: anyUser}
+}
+
+// Close ends all hosts.
+func (s *Service) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	hosts := make([]*Host, 0, len(s.hosts))
+	for h := range s.hosts {
+		hosts = append(hosts, h)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, h := range hosts {
+		errs = append(errs, h.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// errClosed says that the service takes no more hosts.
+var errClosed = errors.New("managed identities: the service is closing")
+
+func (s *Service) add(h *Host) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
+	s.hosts[h] = struct{}{}
+	if h.shape == AppService || h.shape == AzureML {
+		s.bySecret[sha256.Sum256([]byte(h.secret))] = h
+	}
+	return nil
+}
+
+func (s *Service) remove(h *Host) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.hosts, h)
+	delete(s.bySecret, sha256.Sum256([]byte(h.secret)))
+}
+
+// newSecret returns 256 random bits as text.
+func newSecret() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}

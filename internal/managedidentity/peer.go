@@ -1,0 +1,44 @@
+package managedidentity
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// errPeerUnknown says that this system does not tell whose a connection is.
+var errPeerUnknown = errors.New("this system does not tell whose a connection is")
+
+// connKey is the context key of a connection's owner.
+type connKey struct{}
+
+// ConnContext is for [net/http.Server]: it lets requests be traced to the user whose
+// process made the connection.
+func ConnContext(ctx context.Context, conn net.Conn) context.Context {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	remote, local := addressOf(conn.RemoteAddr()), addressOf(conn.LocalAddr())
+	return context.WithValue(ctx, connKey{}, sync.OnceValues(func() (int, error) { return peer(remote, local) }))
+}
+
+func addressOf(a net.Addr) netip.AddrPort {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+// callerOf returns the id of the user whose process made the request's connection. It is
+// found out once for each connection.
+func callerOf(ctx context.Context) (int, error) {
+	find, ok := ctx.Value(connKey{}).(func() (int, error))
+	if !ok {
+		return 0, errors.New("the server does not use ConnContext")
+	}
+	return find()
+}

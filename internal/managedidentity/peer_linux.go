@@ -1,0 +1,92 @@
+package managedidentity
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// The kernel's tables of connections. A socket that could speak both protocols stands in
+// the second one.
+const (
+	tableIPv4 = "/proc/net/tcp"
+	tableIPv6 = "/proc/net/tcp6"
+)
+
+// lookups is how often the tables are read: they change while they are.
+const lookups = 3
+
+var errNoSocket = errors.New("the connection's other end is not on this machine, or not in this network namespace")
+
+// peer returns who owns the other end of a connection: the socket whose own address is
+// the remote one. Both ports together name it for as long as our end is open.
+func peer(remote, local netip.AddrPort) (int, error) {
+	if !remote.IsValid() || !local.IsValid() {
+		return 0, errNoSocket
+	}
+	for range lookups {
+		for _, table := range []string{tableIPv4, tableIPv6} {
+			uid, err := lookup(table, remote, local)
+			if !errors.Is(err, errNoSocket) {
+				return uid, err
+			}
+		}
+	}
+	return 0, errNoSocket
+}
+
+// The columns of the tables, and the state of a connection in use: one that its owner has
+// let go of is nobody's.
+const (
+	columnLocal  = 1
+	columnRemote = 2
+	columnState  = 3
+	columnUID    = 7
+	columns      = 10
+
+	established = "01"
+)
+
+func lookup(table string, own, other netip.AddrPort) (int, error) {
+	f, err := os.Open(table)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, errNoSocket
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for the owner of a connection: %w", err)
+	}
+	defer f.Close()
+	wide := table == tableIPv6
+	from, to := tableAddress(own, wide), tableAddress(other, wide)
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if !strings.Contains(lines.Text(), from) {
+			continue
+		}
+		row := strings.Fields(lines.Text())
+		if len(row) >= columns && row[columnLocal] == from && row[columnRemote] == to && row[columnState] == established {
+			return strconv.Atoi(row[columnUID])
+		}
+	}
+	return 0, errNoSocket
+}
+
+// tableAddress writes an address as the tables do: words in the machine's byte order.
+func tableAddress(at netip.AddrPort, wide bool) string {
+	address := at.Addr()
+	raw := address.AsSlice()
+	if wide {
+		bytes := address.As16()
+		raw = bytes[:]
+	}
+	var b strings.Builder
+	for ; len(raw) > 0; raw = raw[4:] {
+		fmt.Fprintf(&b, "%08X", binary.NativeEndian.Uint32(raw))
+	}
+	fmt.Fprintf(&b, ":%04X", at.Port())
+	return b.String()
+}

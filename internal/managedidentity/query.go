@@ -1,0 +1,113 @@
+package managedidentity
+
+import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// The longest values that are read.
+const (
+	maxQuery = 8 << 10
+	maxValue = 2 << 10
+)
+
+// A query is what a caller asks for, whichever shape it asks in.
+type query struct {
+	apiVersion string
+	resource   string // as sent: it goes back like that
+	by         selector
+}
+
+// A selector says which identity is meant; its zero value leaves that open.
+type selector struct {
+	name  string // of the parameter
+	kind  selectorKind
+	value string
+}
+
+type selectorKind int
+
+const (
+	byDefault selectorKind = iota
+	byClient
+	byObject
+	byResource
+)
+
+// selectors are the spellings of what names an identity. Every client has its own.
+var selectors = map[string]selectorKind{ //nolint:gochecknoglobals // a table, never written
+	"client_id":    byClient,
+	"clientid":     byClient, // 2017-09-01
+	"object_id":    byObject,
+	"principal_id": byObject,
+	"principalid":  byObject, // Service Fabric by .NET
+	"mi_res_id":    byResource,
+	"msi_res_id":   byResource,
+	"msi-res-id":   byResource,
+}
+
+// parseQuery reads a query, or a form of the same members. Members it does not know are
+// ignored, for clients send more than they need; those it knows must be there only once.
+func parseQuery(raw string) (query, *refusal) {
+	if len(raw) > maxQuery {
+		return query{}, malformed("The query is too long.")
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return query{}, malformed("The query is not form-encoded.")
+	}
+	var q query
+	for name, given := range values {
+		lower := strings.ToLower(name)
+		kind, selects := selectors[lower]
+		if !selects && lower != "api-version" && lower != "resource" {
+			continue
+		}
+		if len(given) > 1 {
+			return query{}, malformed("The parameter '" + lower + "' is given more than once.")
+		}
+		value := given[0]
+		if !isPlain(value) {
+			return query{}, malformed("The parameter '" + lower + "' has characters that do not belong there, or is too long.")
+		}
+		switch {
+		case value == "": // as good as not given: the Azure ML clients send an empty clientid
+		case selects && q.by != selector{}:
+			return query{}, malformed("More than one parameter names an identity.")
+		case selects:
+			q.by = selector{lower, kind, value}
+		case lower == "resource" && q.resource == "":
+			q.resource = value
+		case lower == "api-version" && q.apiVersion == "":
+			q.apiVersion = value
+		default: // two spellings of one name
+			return query{}, malformed("The parameter '" + lower + "' is given more than once.")
+		}
+	}
+	return q, nil
+}
+
+// isPlain reports whether a value may be worked with at all.
+func isPlain(value string) bool {
+	return len(value) <= maxValue && utf8.ValidString(value) &&
+		!strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
+}
+
+// wantResource refuses a query that names no API.
+func (q query) wantResource() *refusal {
+	if q.resource == "" {
+		return malformed("The required parameter 'resource' is missing.")
+	}
+	return nil
+}
+
+// isVersionSince reports whether an API version is a date, and not before that of the first
+// version that spoke as we do.
+func isVersionSince(version, first string) bool {
+	date, _, _ := strings.Cut(version, "-preview")
+	if len(date) != len(first) || date[4] != '-' || date[7] != '-' {
+		return false
+	}
+	return strings.Trim(date, "0123456789-") == "" && date >= first
+}

@@ -1,0 +1,66 @@
+package managedidentity
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/rolecall-auth/rolecall/authority"
+)
+
+// A refusal is an answer other than a token. What will not get better by asking again has
+// status 400, or 401 or 405: clients ask for up to two minutes again on 404, 410, 429 and
+// above.
+type refusal struct {
+	status     int
+	code       string // as the metadata service words it
+	message    string
+	retryAfter int    // seconds; 0 says nothing
+	allow      string // of a wrong method
+	challenge  string // WWW-Authenticate of Azure Arc
+	cause      error  // for the log
+}
+
+// The codes of refusals.
+const (
+	codeInvalidRequest  = "invalid_request"
+	codeInvalidResource = "invalid_resource"
+	codeAccessDenied    = "access_denied"
+	codeUnauthorized    = "unauthorized_client"
+	codeUnavailable     = "temporarily_unavailable"
+)
+
+func malformed(message string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: codeInvalidRequest, message: message}
+}
+
+// notFound is worded as clients know it: Azure.Identity for .NET looks for the words.
+func notFound() *refusal { return malformed("Identity not found") }
+
+func notAllowed(method, allowed string) *refusal {
+	return &refusal{
+		status: http.StatusMethodNotAllowed, code: codeInvalidRequest, allow: allowed,
+		message: "The method " + clean(method) + " is not supported here: use " + allowed + ".",
+	}
+}
+
+// wrongSecret refuses a caller that does not know the host's secret.
+func wrongSecret(header string) *refusal {
+	return &refusal{
+		status: http.StatusUnauthorized, code: codeUnauthorized,
+		message: "The header " + header + " is missing or not the one of this process: send the value that its environment gives.",
+	}
+}
+
+// refused gives what a minter's refusal is here. Only what passes by itself may be asked
+// again.
+func refused(err error) *refusal {
+	problem, ok := errors.AsType[*authority.Problem](err)
+	if !ok {
+		return &refusal{status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: 1, message: "No token can be made at the moment.", cause: err}
+	}
+	p := &refusal{status: http.StatusBadRequest, code: problem.OAuth, message: problem.Error(), cause: problem.Cause}
+	if problem.Status >= http.StatusInternalServerError || problem.Status == http.StatusTooManyRequests {
+		p.status, p.retryAfter = http.StatusServiceUnavailable, max(1, problem.RetryAfter)
+	}
+	return p
+}

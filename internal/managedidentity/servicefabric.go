@@ -1,0 +1,58 @@
+package managedidentity
+
+import "net/http"
+
+// serviceFabricPath is where a host's tokens are. Clients take it from their environment.
+const serviceFabricPath = "/metadata/identity/oauth2/token"
+
+// The versions that clients speak.
+const (
+	serviceFabric2019 = "2019-07-01-preview"
+	serviceFabric2020 = "2020-05-01"
+)
+
+// serviceFabric is the protocol of Service Fabric: TLS with a certificate that clients know
+// by its thumbprint, and the process's secret in a header.
+type serviceFabric struct{}
+
+func (serviceFabric) answer(c *call) (any, *refusal) {
+	if p := c.want(http.MethodGet); p != nil {
+		return nil, p
+	}
+	if p := c.wantSecret(secretHeader); p != nil {
+		return nil, p
+	}
+	if c.path != serviceFabricPath {
+		return nil, malformed("There is nothing at this path: use the URL that the environment gives.")
+	}
+	q, p := parseQuery(c.http.URL.RawQuery)
+	if p != nil {
+		return nil, p
+	}
+	if q.apiVersion != serviceFabric2019 && q.apiVersion != serviceFabric2020 {
+		return nil, malformed("The api-version is not supported: use " + serviceFabric2019 + ".")
+	}
+	body, _, p := c.body(q)
+	return body, p
+}
+
+// body words a refusal with the codes of Service Fabric.
+func (serviceFabric) body(p *refusal, correlation string) any {
+	code := "ArgumentNullOrEmpty"
+	switch {
+	case p.status >= http.StatusInternalServerError:
+		code = "InternalServerError"
+	case p.status == http.StatusUnauthorized:
+		code = "SecretHeaderNotFound"
+	case p.message == notFound().message:
+		code = "ManagedIdentityNotFound"
+	}
+	return map[string]fabricError{"error": {code, p.message, correlation}}
+}
+
+// fabricError is how Service Fabric and Cloud Shell word a refusal.
+type fabricError struct {
+	Code        string `json:"code"`
+	Message     string `json:"message"`
+	Correlation string `json:"correlationId,omitempty"`
+}
