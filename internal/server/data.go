@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/directory/sqlite"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -97,7 +98,7 @@ func (d *Data) onChange(change directory.Change) {
 	case change.Sequence == 0: // changes were missed
 		d.forgetKeys(context.Background())
 	case change.Kind == keyringKind:
-		d.Keys.Forget(change.Tenant)
+		d.forgetTenant(change.Tenant)
 	}
 }
 
@@ -108,8 +109,14 @@ func (d *Data) forgetKeys(ctx context.Context) {
 		d.log.WarnContext(ctx, "list tenants", "error", err)
 	}
 	for _, tenant := range tenants {
-		d.Keys.Forget(string(tenant.ID))
+		d.forgetTenant(string(tenant.ID))
 	}
+}
+
+// forgetTenant does so for one tenant: the keys of access tokens and those of workloads.
+func (d *Data) forgetTenant(tenant string) {
+	d.Keys.Forget(tenant)
+	d.Keys.Forget(authority.WorkloadRing(directory.TenantID(tenant)))
 }
 
 // Close closes the store.

@@ -18,7 +18,9 @@ import (
 
 	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
+	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/pki"
 )
 
@@ -28,6 +30,7 @@ const DefaultPort = 8443
 // The surfaces' places behind the base port.
 const (
 	authoritySurface = 0
+	identitySurface  = 4
 	opsSurface       = 5
 )
 
@@ -47,6 +50,14 @@ type Config struct {
 	AllowIssuers []string
 	// V1Issuer replaces the issuer of version 1 tokens; see authority.Config.
 	V1Issuer string
+	// PlatformCache keeps tokens of managed identities as long as Azure does, whatever
+	// happens to their roles.
+	PlatformCache bool
+	// ArcFolder is where Azure Arc's challenge files go; empty means where clients look.
+	ArcFolder string
+	// Faults are answers that go wrong on purpose. With them the server stays on the
+	// loopback interface.
+	Faults []fault.Rule
 	// Prepare runs once the folder is this server's and before anything listens.
 	Prepare func(context.Context, *Data) error
 	// Unannounced leaves out server.json: a server for one command's own use.
@@ -58,18 +69,20 @@ type Config struct {
 
 // A Server serves the surfaces of one data folder.
 type Server struct {
-	cfg       Config
-	log       *slog.Logger
-	data      *Data
-	ca        *pki.CA
-	authority *authority.Authority
-	endpoints Endpoints
-	instance  string
-	surfaces  []*surface
-	unlock    func() error
-	stop      context.CancelFunc
-	done      chan struct{}
-	err       error // read after done
+	cfg         Config
+	log         *slog.Logger
+	data        *Data
+	ca          *pki.CA
+	authority   *authority.Authority
+	identities  *managedidentity.Service
+	adminFolder string // where the admin socket is if not in the data folder
+	endpoints   Endpoints
+	instance    string
+	surfaces    []*surface
+	unlock      func() error
+	stop        context.CancelFunc
+	done        chan struct{}
+	err         error // read after done
 }
 
 // ErrListen says that a surface's port is taken or not ours to take.
@@ -237,25 +250,54 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.surfaces = append(s.surfaces, newSurface("authority", authorityListener, s.ca.TLSConfig(), s.log))
+	identityListener, err := s.bind(ctx, "", identitySurface)
+	if err != nil {
+		return err
+	}
+	s.surfaces = append(s.surfaces, newSurface("managed identity", identityListener, nil, s.log))
 	opsListener, err := s.bind(ctx, "", opsSurface)
 	if err != nil {
-		return errors.Join(err, authorityListener.Close())
+		return err
 	}
+	s.surfaces = append(s.surfaces, newSurface("ops", opsListener, nil, s.log))
+	adminListener, err := s.listenAdmin(ctx)
+	if err != nil {
+		return err
+	}
+	s.surfaces = append(s.surfaces, s.newAdmin(adminListener))
 	s.endpoints.Authority = "https://" + net.JoinHostPort(host, port(authorityListener))
 	s.endpoints.Ops = "http://" + net.JoinHostPort("127.0.0.1", port(opsListener))
-	s.surfaces = []*surface{
-		newSurface("authority", authorityListener, s.ca.TLSConfig(), s.log),
-		newSurface("ops", opsListener, nil, s.log),
+	s.endpoints.ManagedIdentity = "http://" + net.JoinHostPort("127.0.0.1", port(identityListener))
+	return s.serve()
+}
+
+// serve builds what answers on the surfaces.
+func (s *Server) serve() (err error) {
+	if len(s.cfg.Faults) > 0 && !isLoopback(s.surfaces[0].listener.Addr()) {
+		return fmt.Errorf("faults are for this machine only, and the server listens on %s: leave out the faults or the address", s.surfaces[0].listener.Addr())
+	}
+	faults, err := fault.New(s.cfg.Faults...)
+	if err != nil {
+		return err
 	}
 	s.authority, err = authority.New(authority.Config{
 		BaseURL: s.endpoints.Authority, Directory: s.data.Directory, Keys: s.data.Keys, Fetch: s.fetcher(),
-		V1Issuer: s.cfg.V1Issuer, Now: s.cfg.Now, Log: s.log,
+		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
-	s.surfaces[0].http.Handler = s.authority.Handler()
-	s.surfaces[1].http.Handler = s.ops()
+	s.identities, err = managedidentity.New(managedidentity.Config{
+		Directory: s.data.Directory, Minter: s.authority, TLS: s.ca.TLSConfig(), ArcFolder: s.cfg.ArcFolder,
+		PlatformCache: s.cfg.PlatformCache, Wrap: faults.Identity, Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.surfaces[0].http.Handler = faults.Authority(s.authority.Handler())
+	s.surfaces[1].http.Handler, s.surfaces[1].http.ConnContext = s.identities.Handler(), managedidentity.ConnContext
+	s.surfaces[2].http.Handler = s.ops()
 	return nil
 }
 
@@ -283,6 +325,11 @@ func (s *Server) bind(ctx context.Context, address string, place int) (net.Liste
 		return nil, fmt.Errorf("%w: %w: choose another base port, or 0 for free ones", ErrListen, err)
 	}
 	return listener, nil
+}
+
+func isLoopback(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
 }
 
 func port(l net.Listener) string {
@@ -327,6 +374,10 @@ func (s *Server) release() error {
 	for _, surface := range s.surfaces {
 		errs = append(errs, surface.close())
 	}
+	if s.identities != nil {
+		errs = append(errs, s.identities.Close())
+	}
+	errs = append(errs, s.removeAdmin())
 	if s.unlock != nil && !s.cfg.Unannounced {
 		if err := os.Remove(filepath.Join(s.cfg.Dir, stateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)

@@ -16,10 +16,11 @@ import (
 
 // Endpoints says where a server's surfaces are. A surface that is not there is left out.
 type Endpoints struct {
-	Authority string   `json:"authority"`
-	Ops       string   `json:"ops"`
-	CABundle  string   `json:"caBundle"`
-	Tenants   []Tenant `json:"tenants"`
+	Authority       string   `json:"authority"`
+	ManagedIdentity string   `json:"managedIdentity"`
+	Ops             string   `json:"ops"`
+	CABundle        string   `json:"caBundle"`
+	Tenants         []Tenant `json:"tenants"`
 }
 
 // A Tenant names a tenant that a server had when it started.

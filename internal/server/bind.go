@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// ViaWorkload asks for a binding by workload identity. The other ways are the shapes of
+// package managedidentity.
+const ViaWorkload = "workload"
+
+// A BindRequest says as whom the process that holds the binding, and its children, may act.
+type BindRequest struct {
+	Tenant string   `json:"tenant,omitempty"` // id, domain or name; empty: the only one
+	As     string   `json:"as"`               // name or id of a managed identity or application
+	Via    string   `json:"via"`              // ViaWorkload, or a managedidentity.Shape
+	Also   []string `json:"also,omitempty"`   // further identities, to be chosen by id
+	// ArcFolder is where Azure Arc's challenge files go, in place of the one folder that
+	// clients accept.
+	ArcFolder string `json:"arcFolder,omitempty"`
+}
+
+// A Line is what a bound process needs to know. Header and Assertion are secrets.
+type Line struct {
+	Tenant     directory.TenantID `json:"tenant"`
+	Name       string             `json:"name"` // of the identity, the first of them
+	ClientID   directory.AppID    `json:"clientId"`
+	ObjectID   directory.ObjectID `json:"objectId"`
+	ResourceID string             `json:"resourceId,omitempty"`
+
+	Endpoint   string `json:"endpoint,omitempty"`
+	Header     string `json:"header,omitempty"`
+	Thumbprint string `json:"thumbprint,omitempty"`
+	// Environment is how client libraries find the endpoint.
+	Environment map[string]string `json:"environment,omitempty"`
+
+	Assertion string    `json:"assertion,omitempty"` // of a workload
+	Expires   time.Time `json:"expires,omitzero"`    // the assertion; a new one comes at half of its life
+}
+
+// String names the type. A line holds secrets, so it does not print itself.
+func (Line) String() string { return "server.Line" }
+
+// GoString does the same for %#v.
+func (Line) GoString() string { return "server.Line{…}" }
+
+// A Binding lets a process act as an identity for as long as it is held: until it is
+// closed, its context ends, or the process does.
+type Binding struct {
+	Line // as it was at first
+
+	lines  chan Line
+	cancel context.CancelFunc
+	done   chan struct{}
+	close  func() error
+	err    error // read after done
+}
+
+// Lines returns a channel with each further line: of a workload, the renewed assertion. It
+// is closed when the binding has ended.
+func (b *Binding) Lines() <-chan Line { return b.lines }
+
+// Done returns a channel that is closed when the binding has ended, by whichever side.
+func (b *Binding) Done() <-chan struct{} { return b.done }
+
+// Err tells why a binding ended that was not closed here. It may be called once Done is closed.
+func (b *Binding) Err() error { return b.err }
+
+// Close ends the binding: its endpoint is gone when it returns.
+func (b *Binding) Close() error {
+	b.cancel()
+	return b.close()
+}
+
+// ErrNoServer says that no server runs on a data folder.
+var ErrNoServer = errors.New("no server runs on the data folder")
+
+// Bind asks the server that runs on a data folder, of this process or another, for a
+// binding.
+func Bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
+	path, err := filepath.EvalSymlinks(filepath.Join(dir, adminFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w %s: start one with `rolecall serve`", ErrNoServer, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the server's admin socket: %w", err)
+	}
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	b, err := bind(ctx, transport, req)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	b.cancel = cancel
+	return b, nil
+}
+
+// bind sends the request and waits for the first line.
+func bind(ctx context.Context, transport *http.Transport, req BindRequest) (*Binding, error) {
+	encoded, err := json.Marshal(req)
+	if err != nil {
+		return nil, fmt.Errorf("encode the request for a binding: %w", err)
+	}
+	// The host is a matter of form: the socket is what is dialled.
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/bindings", bytes.NewReader(encoded))
+	if err != nil {
+		return nil, err
+	}
+	response, err := transport.RoundTrip(request)
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return nil, fmt.Errorf("%w: its admin socket does not answer: %w", ErrNoServer, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the server for a binding: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, errors.Join(readProblem(response), response.Body.Close())
+	}
+	b := &Binding{lines: make(chan Line, 1), done: make(chan struct{}), close: sync.OnceValue(response.Body.Close)}
+	lines := json.NewDecoder(response.Body)
+	if err := lines.Decode(&b.Line); err != nil {
+		return nil, errors.Join(fmt.Errorf("read the server's answer to a binding: %w", err), b.close())
+	}
+	go b.read(ctx, lines)
+	return b, nil
+}
+
+// read passes lines on. Only the newest matters: one that nobody took is replaced.
+func (b *Binding) read(ctx context.Context, lines *json.Decoder) {
+	defer close(b.done)
+	defer close(b.lines)
+	for {
+		var line Line
+		if err := lines.Decode(&line); err != nil {
+			if ctx.Err() == nil {
+				b.err = fmt.Errorf("the server ended the binding: %w", err)
+			}
+			return
+		}
+		select {
+		case <-b.lines:
+		default:
+		}
+		b.lines <- line
+	}
+}
+
+// readProblem gives the server's refusal. One for want of somebody is directory.ErrNotFound.
+func readProblem(response *http.Response) error {
+	var problem bindProblem
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxBindRequest)).Decode(&problem); err != nil || problem.Error == "" {
+		return fmt.Errorf("ask the server for a binding: it answered %s", response.Status)
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return notFoundError(problem.Error)
+	}
+	return errors.New(problem.Error)
+}
+
+// notFoundError is the server's text, and directory.ErrNotFound.
+type notFoundError string
+
+func (e notFoundError) Error() string        { return string(e) }
+func (e notFoundError) Is(target error) bool { return target == directory.ErrNotFound }
