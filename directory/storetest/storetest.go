@@ -276,6 +276,9 @@ func testList(t *testing.T, s directory.Store) {
 	if got := pages(t, s, "in/", 0); len(got) != 2*len(names) {
 		t.Errorf("an object with several keys under the prefix: got %d rows, want %d", len(got), 2*len(names))
 	}
+	if _, _, err := s.List(t.Context(), "t", "app", "name", "", 0); err == nil {
+		t.Error("a prefix that does not end in a slash: no error")
+	}
 	objects, keys, err := s.List(t.Context(), "t", "app", "name/", "name/aa", 1)
 	if err != nil || len(keys) != 1 || keys[0] != "name/ab" || !slices.Contains(objects[0].Keys, "name/ab") {
 		t.Errorf("after name/aa: got %v, %v, %v", objects, keys, err)
