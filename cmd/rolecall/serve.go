@@ -27,7 +27,7 @@ The authority takes the base port and ops the fifth after it; port 0 takes free
 ones. When everything answers, one line says so; with -o json it is one JSON object.`,
 		Example: `  rolecall serve --config rolecall.yaml
   rolecall serve --port 0 -o json`,
-		Args:    exactly(0, ""),
+		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&file, "config", "", "rolecall.yaml to apply before serving")
@@ -38,6 +38,9 @@ ones. When everything answers, one line says so; with -o json it is one JSON obj
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default the authority's own)")
 	output := c.outputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := c.needData(); err != nil {
+			return err
+		}
 		cfg.Dir, cfg.Version, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.now, c.log(slog.LevelInfo)
 		if file != "" {
 			manifest, err := c.readManifest(file)

@@ -26,6 +26,8 @@ const (
 	BundleFile = "ca-bundle.pem"
 )
 
+var errNoFolder = errors.New("open the data folder: no folder given")
+
 // DataConfig says which folder to open.
 type DataConfig struct {
 	Dir string           // required; made if missing, mode 0700
@@ -46,7 +48,7 @@ type Data struct {
 // OpenData opens a data folder, making what is missing.
 func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if cfg.Dir == "" {
-		return nil, errors.New("open the data folder: no folder given")
+		return nil, errNoFolder
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
