@@ -116,12 +116,12 @@ func TestRevoke(t *testing.T) {
 // Several nodes that all read the ring before any of them writes: one key is made for
 // each rotation, and all report the same result.
 func TestNodesRotateAtOnce(t *testing.T) {
-	const nodes = 4
+	const nodes, rounds = 4, 8
 	cfg, store, clock := testConfig(t)
 	if err := newRing(t, cfg).Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
-	for round := range 20 {
+	for round := range rounds {
 		clock.advance(DefaultPublishAhead)
 		arrived := make(chan struct{}, nodes)
 		open := make(chan struct{})
@@ -152,7 +152,7 @@ func TestNodesRotateAtOnce(t *testing.T) {
 			t.Fatalf("%d changes after rotation %d, want %d", n, round+1, round+2)
 		}
 	}
-	wantStates(t, newRing(t, cfg), contoso, "current next"+strings.Repeat(" retired", 20))
+	wantStates(t, newRing(t, cfg), contoso, "current next"+strings.Repeat(" retired", rounds))
 }
 
 func TestNodesEnsureAtOnce(t *testing.T) {
