@@ -200,9 +200,9 @@ func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 	}
 	if report.Accepted {
 		fmt.Fprintf(w, "\n%s\n", s.paint(green, "accepted"))
-		return
+	} else {
+		fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
 	}
-	fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
 	if report.Mend == nil {
 		return
 	}

@@ -27,9 +27,9 @@ func mend(r *Report, s *subject, f *facts, advice map[string]string) *Mend {
 	}
 	switch r.Steps[first].Name {
 	case stepClient:
-		return &Mend{What: "Register the client.", Command: f.fragment("orders-client", "")}
+		return &Mend{What: "Register the client; it gets no new tokens.", Command: f.fragment("my-client", "appId: "+quote(f.claims.client))}
 	case stepEnabled:
-		return &Mend{What: "Enable the client.", Command: f.fragment(s.client.Application.Name, "enabled: true")}
+		return &Mend{What: "Enable the client; it gets no new tokens.", Command: f.fragment(s.client.Application.Name, "enabled: true")}
 	case stepAPI, stepOffered, stepUsable, stepGranted, stepCarried:
 		return f.mendRole()
 	}
