@@ -145,7 +145,7 @@ func (g *Guard) verify(ctx context.Context, raw string, now time.Time) (*verifie
 			return nil, refusal
 		}
 	}
-	v := in.result()
+	v := newVerified(in)
 	g.cache.put(raw, v, len(raw)+len(in.token.Claims.Raw()))
 	return v, nil
 }

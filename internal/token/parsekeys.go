@@ -220,7 +220,7 @@ func bytesOf(members Object, name string) ([]byte, error) {
 	if !ok || text == "" {
 		return nil, fmt.Errorf("%s is missing or not a string", name)
 	}
-	b, err := decode(text)
+	b, err := decode([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s is not base64url", name)
 	}
