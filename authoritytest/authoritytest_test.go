@@ -74,8 +74,8 @@ func TestEveryBadTokenIsRefusedForItsOwnReason(t *testing.T) {
 	classic := login.API("classic", authoritytest.V1Tokens()).Require(role, listOrders)
 	bad := login.Bad()
 	type maker = func(client, api string, roles ...string) string
-	withoutRoles := func(make func(client, api string) string) maker {
-		return func(client, api string, _ ...string) string { return make(client, api) }
+	withoutRoles := func(plain func(client, api string) string) maker {
+		return func(client, api string, _ ...string) string { return plain(client, api) }
 	}
 	for _, tt := range []struct {
 		name   string

@@ -93,7 +93,7 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	err := ts.Exec(args[2], args[3:]...)
 	got := "0"
-	if exit, ok := err.(interface{ ExitCode() int }); ok { //nolint:errorlint // Exec returns it bare
+	if exit, ok := err.(interface{ ExitCode() int }); ok {
 		got = string(rune('0' + exit.ExitCode()))
 	} else if err != nil {
 		ts.Fatalf("run %s: %v", args[2], err)

@@ -22,7 +22,7 @@ const (
 	trustStoreFile   = "ca-truststore.p12" // in the data folder: the CA bundle as Java reads it
 	// trustStorePassword is the one Java's own trust store has. It protects nothing: the
 	// content is public, and the format asks for one.
-	trustStorePassword = "changeit" //nolint:gosec // not a secret, see above
+	trustStorePassword = "changeit"
 )
 
 // trust returns the variables that make each runtime trust this authority besides the

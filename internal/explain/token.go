@@ -56,7 +56,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	}
 	report.conclude()
 	f.report(report)
-	report.Mend = mend(report, s, f, texts)
+	report.Mend = mend(report, f, texts)
 	return report, nil
 }
 

@@ -139,7 +139,7 @@ func makeFolder(dir string) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("the data folder %s is open to other users (mode %04o): run `chmod 700 %s`, or name another folder", dir, mode, dir)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs the x bit
 		return fmt.Errorf("close the data folder to other users: %w", err)
 	}
 	return nil

@@ -63,7 +63,9 @@ func (s *surface) run(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop %s: %w", s.name, err), s.http.Close())
 	}
-	<-served
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
 	return err
 }
 
