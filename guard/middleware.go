@@ -78,7 +78,7 @@ func (g *Guard) decide(r *http.Request, rule *Rule, reason Reason) Decision {
 		d.Route = rule.Path
 		return d
 	}
-	return g.check(r.Context(), raw, rule)
+	return g.checkHeader(r.Context(), raw, rule)
 }
 
 // admitted returns the request as the protected handler sees it. Trailers
