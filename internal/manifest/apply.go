@@ -100,7 +100,7 @@ func (a *applier) ruled(err error, of func(field string) position) error {
 		return err
 	}
 	at := of(rule.Field)
-	return Problems{{File: a.report.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Fix, Cause: err}}
+	return Problems{{File: a.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Fix, Cause: err}}
 }
 
 // says reports whether the file decides on a setting: it gives it, or the thing is new, or
