@@ -17,8 +17,8 @@ import (
 const (
 	busyTimeout    = 30_000 // milliseconds to wait for another process's transaction
 	readers        = 4
-	readerCacheKiB = 4 << 10
-	writerCacheKiB = 16 << 10
+	readerCacheKiB = 2 << 10
+	writerCacheKiB = 8 << 10
 	maxLogBytes    = 64 << 20 // of the write-ahead log between checkpoints
 )
 
