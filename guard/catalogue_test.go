@@ -138,7 +138,9 @@ type bearerCase struct {
 
 // run sends every case to a server behind g, twice: what is remembered of the
 // first time must not help the second.
-func run(t *testing.T, g *guard.Guard, cases []bearerCase) {
+// What is let in a foreign library must verify too, with the keys all tests
+// share or those given.
+func run(t *testing.T, g *guard.Guard, cases []bearerCase, keys ...crypto.PublicKey) {
 	t.Helper()
 	server := protect(t, g)
 	for _, tt := range cases {
@@ -146,6 +148,9 @@ func run(t *testing.T, g *guard.Guard, cases []bearerCase) {
 			for range 2 {
 				resp, body := server.get(t, "/orders", "Bearer "+tt.raw)
 				expect(t, resp, body, tt.want, fragments(tt.raw)...)
+				if resp.StatusCode == http.StatusOK {
+					judge(t, tt.raw, keys...)
+				}
 			}
 		})
 	}

@@ -210,11 +210,7 @@ func (in *inspection) chooseKey() *refusal {
 }
 
 func (in *inspection) suits(key *token.Key) bool {
-	return token.Fits(in.alg, key.Public) &&
-		(key.Use == "" || key.Use == "sig") &&
-		(len(key.Operations) == 0 || slices.Contains(key.Operations, "verify")) &&
-		(key.Algorithm == "" || key.Algorithm == in.alg) &&
-		in.issuer.mayUse(key.Issuer, in.iss, in.tenant)
+	return key.Verifies(in.alg) && in.issuer.mayUse(key.Issuer, in.iss, in.tenant)
 }
 
 func (in *inspection) signature() *refusal {
