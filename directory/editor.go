@@ -176,11 +176,11 @@ func (e *Editor) remove(v entity, version int64) error {
 }
 
 // create stores a new value and records it.
-func (e *Editor) create(v entity, detail string) error {
+func (e *Editor) create(v entity) error {
 	if err := e.put(v, 0); err != nil {
 		return err
 	}
-	return e.record("create", v.target(), detail)
+	return e.record("create", v.target(), "")
 }
 
 // update stores a changed value and records it, or only notes that nothing differs.

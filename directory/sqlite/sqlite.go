@@ -93,66 +93,12 @@ func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, 
 		if before/trimEvery == sequence/trimEvery {
 			return nil
 		}
-		_, err = t.stmt(ctx, s.write.trimChanges).ExecContext(ctx, sequence-keptChanges)
-		return err
+		return t.trimChanges(ctx)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return sequence, nil
-}
-
-// AppendSignIns keeps sign-in rows, all or none, and forgets the oldest beyond the
-// newest 100,000.
-func (s *Store) AppendSignIns(ctx context.Context, signIns []directory.SignIn) error {
-	return s.transact(ctx, func(sqlTx *sql.Tx) error {
-		sequence, err := newest(ctx, sqlTx.StmtContext(ctx, s.write.signInSequence))
-		if err != nil {
-			return err
-		}
-		insert := sqlTx.StmtContext(ctx, s.write.addSignIn)
-		for _, row := range signIns {
-			body, err := json.Marshal(row)
-			if err != nil {
-				return fmt.Errorf("encode a sign-in: %w", err)
-			}
-			sequence++
-			if _, err := insert.ExecContext(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, row.Code, body); err != nil {
-				return fmt.Errorf("keep a sign-in: %w", err)
-			}
-		}
-		_, err = sqlTx.StmtContext(ctx, s.write.trimSignIns).ExecContext(ctx, sequence-keptSignIns)
-		return err
-	})
-}
-
-// SignIns returns the newest rows first that the filter keeps.
-func (s *Store) SignIns(ctx context.Context, filter directory.SignInFilter) ([]directory.SignIn, error) {
-	if filter.Limit <= 0 {
-		filter.Limit = 100
-	}
-	rows, err := s.querySignIns(ctx, filter)
-	if err != nil {
-		return nil, fmt.Errorf("read the sign-ins: %w", err)
-	}
-	return collect(rows, func(row *directory.SignIn) error {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return err
-		}
-		return json.Unmarshal(body, row)
-	})
-}
-
-func (s *Store) querySignIns(ctx context.Context, f directory.SignInFilter) (*sql.Rows, error) {
-	failures := 0
-	if f.FailuresOnly {
-		failures = 1
-	}
-	if f.CorrelationID != "" {
-		return s.read.correlated.QueryContext(ctx, f.CorrelationID, f.Tenant, f.Tenant, f.AppID, f.AppID, failures, f.Limit)
-	}
-	return s.read.signIns.QueryContext(ctx, f.Tenant, f.Tenant, f.AppID, f.AppID, failures, f.Limit)
 }
 
 // Close writes the log back into the file and closes it. Later calls fail.

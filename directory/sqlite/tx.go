@@ -163,3 +163,11 @@ func (t *tx) note(ctx context.Context, tenant, kind, id string, keys []string) e
 	t.sequence++
 	return nil
 }
+
+// trimChanges forgets changes that no reader should be behind any more.
+func (t *tx) trimChanges(ctx context.Context) error {
+	if _, err := t.stmt(ctx, t.statements.trimChanges).ExecContext(ctx, t.sequence-keptChanges); err != nil {
+		return fmt.Errorf("forget old changes: %w", err)
+	}
+	return nil
+}
