@@ -85,7 +85,7 @@ func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 	case !isGUID(tenant):
 		return nil, fmt.Errorf("the Authority %q names no tenant id: write the tenant's GUID, which its tokens carry as tid", authority)
 	}
-	host := u.Scheme + "://" + u.Host
+	host := u.Scheme + "://" + strings.ToLower(u.Host)
 	v1, v2 := host+"/", host+"/"
 	if cloud, ok := entraCloud(u.Host); ok {
 		v1, v2 = cloud.v1, cloud.login

@@ -160,8 +160,8 @@ func TestWithoutKeysNobodyGetsIn(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		a.fail(outage)
 		g := newGuard(t, a.single())
-		if err := g.Ready(t.Context()); err == nil {
-			t.Error("ready without keys")
+		if err := g.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "status 500") {
+			t.Errorf("ready without keys: %v", err)
 		}
 		d := g.Check(t.Context(), a.token(t), ordersRule)
 		if d.Outcome != guard.Unavailable || d.Reason != guard.KeysUnavailable || d.RetryAfter != 5*time.Second {

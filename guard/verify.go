@@ -15,7 +15,7 @@ import (
 // on what those before it have found.
 type inspection struct {
 	guard *Guard
-	ctx   context.Context //nolint:containedctx // lives as long as one call
+	ctx   context.Context // of the one call that the inspection is for
 	raw   string
 	now   int64
 
@@ -178,8 +178,9 @@ func (in *inspection) findKeys() *refusal {
 	keys, err := source.find(in.ctx, in.kid)
 	switch {
 	case errors.Is(err, errKeysUnavailable):
-		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches it.", "the keys of %s have not been loaded", source.issuer)
-		r.retryAfter = source.retryAfter()
+		cause, retry := source.absence()
+		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.", "%s: %v", source.issuer, cause)
+		r.retryAfter = retry
 		return r
 	case err != nil:
 		return fail(KeyUnknown, "Get a new token. If new ones are refused too, another authority issued them.",
