@@ -45,7 +45,7 @@ func (e *Editor) DeleteTenant(id TenantID) error {
 	if err != nil {
 		return err
 	}
-	if err := e.record("delete", tenant.value.target(), ""); err != nil {
+	if err := e.record("delete", tenant.value.target(), "with everything in it"); err != nil {
 		return err
 	}
 	for kind, space := range map[string]string{

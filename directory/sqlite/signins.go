@@ -19,7 +19,7 @@ func (s *Store) AppendSignIns(ctx context.Context, signIns []directory.SignIn) e
 }
 
 func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
-	sequence, err := newest(ctx, t.stmt(ctx, t.statements.signInSequence))
+	sequence, err := newest(ctx, t.query(ctx, t.statements.signInSequence))
 	if err != nil {
 		return err
 	}
@@ -29,11 +29,11 @@ func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
 			return fmt.Errorf("encode a sign-in: %w", err)
 		}
 		sequence++
-		if _, err := t.stmt(ctx, t.statements.addSignIn).ExecContext(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, row.Code, body); err != nil {
+		if _, err := t.query(ctx, t.statements.addSignIn).exec(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, row.Code, body); err != nil {
 			return fmt.Errorf("keep a sign-in: %w", err)
 		}
 	}
-	if _, err := t.stmt(ctx, t.statements.trimSignIns).ExecContext(ctx, sequence-keptSignIns); err != nil {
+	if _, err := t.query(ctx, t.statements.trimSignIns).exec(ctx, sequence-keptSignIns); err != nil {
 		return fmt.Errorf("forget old sign-ins: %w", err)
 	}
 	return nil
@@ -44,21 +44,21 @@ func (s *Store) SignIns(ctx context.Context, f directory.SignInFilter) ([]direct
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	query, args := s.read.signIns, []any{f.Tenant, f.Tenant, f.AppID, f.AppID, boolean(f.FailuresOnly), f.Limit}
+	q, args := s.read.signIns, []any{f.Tenant, f.Tenant, f.AppID, f.AppID, boolean(f.FailuresOnly), f.Limit}
 	if f.CorrelationID != "" { // of which there is an index
-		query, args = s.read.correlated, append([]any{f.CorrelationID}, args...)
+		q, args = s.read.correlated, append([]any{f.CorrelationID}, args...)
 	}
-	rows, err := query.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, fmt.Errorf("read the sign-ins: %w", err)
-	}
-	return collect(rows, func(row *directory.SignIn) error {
+	rows, err := collect(ctx, q, func(rows *sql.Rows, row *directory.SignIn) error {
 		var body []byte
 		if err := rows.Scan(&body); err != nil {
 			return err
 		}
 		return json.Unmarshal(body, row)
-	})
+	}, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the sign-ins: %w", err)
+	}
+	return rows, nil
 }
 
 // boolean is a truth value in SQL that every engine knows.

@@ -48,32 +48,32 @@ func (s *Store) Sequence(ctx context.Context) (int64, error) {
 }
 
 // Changes returns at most limit changes after a sequence, oldest first.
-func (s *Store) Changes(ctx context.Context, after int64, limit int) (changes []directory.Change, err error) {
-	rows, err := s.read.changes.QueryContext(ctx, after, bound(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read the change feed: %w", err)
-	}
-	return collect(rows, func(c *directory.Change) error {
+func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]directory.Change, error) {
+	changes, err := collect(ctx, s.read.changes, func(rows *sql.Rows, c *directory.Change) error {
 		var keys string
 		err := rows.Scan(&c.Sequence, &c.Tenant, &c.Kind, &c.ID, &keys)
 		c.Keys = splitKeys(keys)
 		return err
-	})
+	}, after, bound(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read the change feed: %w", err)
+	}
+	return changes, nil
 }
 
 // AuditRows returns at most limit rows of the chain after a sequence, oldest first.
 func (s *Store) AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error) {
-	rows, err := s.read.auditRows.QueryContext(ctx, after, bound(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read the audit log: %w", err)
-	}
-	return collect(rows, func(r *audit.Row) error {
+	chain, err := collect(ctx, s.read.auditRows, func(rows *sql.Rows, r *audit.Row) error {
 		var event []byte
 		if err := rows.Scan(&r.Sequence, &event, &r.Hash); err != nil {
 			return err
 		}
 		return json.Unmarshal(event, &r.Event)
-	})
+	}, after, bound(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	return chain, nil
 }
 
 // Update runs f in a transaction: all of it is on disk when Update returns nil, nothing
@@ -82,7 +82,7 @@ func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, 
 	var sequence int64
 	err := s.transact(ctx, func(sqlTx *sql.Tx) (err error) {
 		t := &tx{sql: sqlTx, statements: s.write}
-		if t.sequence, err = newest(ctx, t.stmt(ctx, s.write.sequence)); err != nil {
+		if t.sequence, err = newest(ctx, t.query(ctx, s.write.sequence)); err != nil {
 			return err
 		}
 		before := t.sequence
