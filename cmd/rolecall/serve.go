@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -51,6 +52,7 @@ ones. When everything answers, one line says so; with -o json it is one JSON obj
 				return c.applyAtStart(ctx, data, manifest)
 			}
 		}
+		tuneCollector(c.env)
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
 			return startError(err)
@@ -61,6 +63,24 @@ ones. When everything answers, one line says so; with -o json it is one JSON obj
 		return running.Wait()
 	}
 	return cmd
+}
+
+// The garbage collector of a server: it may let more garbage gather than usual, since the
+// live heap is small (the directory's cache is bounded) and collecting cost a tenth of a
+// token, up to a total that keeps the process small.
+const (
+	collectorPercent = 400
+	collectorLimit   = 160 << 20
+)
+
+// tuneCollector applies the settings unless the operator made others.
+func tuneCollector(env func(string) string) {
+	if env("GOGC") == "" {
+		debug.SetGCPercent(collectorPercent)
+	}
+	if env("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(collectorLimit)
+	}
 }
 
 func startError(err error) error {
