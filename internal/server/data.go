@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
+
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/directory/sqlite"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -21,6 +23,7 @@ const (
 	storeFile = "rolecall.db"
 	kekFile   = "kek"
 	lockFile  = "server.lock"
+	openFile  = "open.lock"
 	stateFile = "server.json"
 	// BundleFile holds the folder's root certificate and the system's.
 	BundleFile = "ca-bundle.pem"
@@ -45,7 +48,8 @@ type Data struct {
 	log   *slog.Logger
 }
 
-// OpenData opens a data folder, making what is missing.
+// OpenData opens a data folder, making what is missing. Several processes may open one
+// folder at the same time.
 func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if cfg.Dir == "" {
 		return nil, errNoFolder
@@ -59,6 +63,13 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if err := makeFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
+	// One at a time: in a new folder two would make the key and the store side by side. The
+	// lock goes with the process.
+	unlock, err := lockedfile.MutexAt(filepath.Join(cfg.Dir, openFile)).Lock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	defer unlock()
 	kek, err := openKEK(filepath.Join(cfg.Dir, kekFile), filepath.Join(cfg.Dir, storeFile))
 	if err != nil {
 		return nil, err
@@ -155,11 +166,7 @@ func openKEK(path, store string) (*keyring.KEK, error) {
 	if _, err := os.Stat(store); err == nil {
 		return nil, fmt.Errorf("%s is there but its key %s is missing: restore the key from a backup", store, path)
 	}
-	kek, err = keyring.CreateKEK(path)
-	if errors.Is(err, fs.ErrExist) { // another process was faster
-		return keyring.LoadKEK(path)
-	}
-	return kek, err
+	return keyring.CreateKEK(path)
 }
 
 // Sequence returns the number of the newest change in the store.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -129,6 +131,36 @@ func TestOneFolderHasOneServer(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "server.json")); err != nil {
 		t.Errorf("the refused server removed the traces of the running one: %v", err)
+	}
+}
+
+// `rolecall serve` and `rolecall apply` of one script may meet in a folder that is new.
+func TestCommandsOpenANewFolderAtOnce(t *testing.T) {
+	const folders, commands = 20, 4
+	for range folders {
+		dir := filepath.Join(t.TempDir(), "data")
+		failures := make([]error, commands)
+		var begin, end sync.WaitGroup
+		begin.Add(1)
+		for i := range commands {
+			end.Go(func() {
+				begin.Wait()
+				data, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir})
+				if err == nil {
+					_, err = data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
+						_, err := e.CreateTenant(directory.Tenant{Name: fmt.Sprint("tenant-", i)})
+						return err
+					})
+					err = errors.Join(err, data.Close())
+				}
+				failures[i] = err
+			})
+		}
+		begin.Done()
+		end.Wait()
+		if err := errors.Join(failures...); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
