@@ -176,7 +176,7 @@ func refreshAfter(maxAge time.Duration) time.Duration {
 	if maxAge > 0 {
 		after = min(max(maxAge, refreshEarliest), refreshLatest)
 	}
-	return after - after/10 + rand.N(after/5)
+	return after - after/10 + rand.N(after/5) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
 // armLocked sets the timer that refreshes the keys without any request.
@@ -219,15 +219,14 @@ func (s *keySource) noteUnknown(kid string) {
 	s.unknown[kid] = time.Now().Add(unknownKidTTL)
 }
 
-// absence says why there are no keys, and how long a client should wait for
-// them.
-func (s *keySource) absence() (cause error, retry time.Duration) {
+// absence says how long a client should wait for keys, and why there are none.
+func (s *keySource) absence() (retry time.Duration, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if cause = s.failure; cause == nil {
 		cause = errKeysUnavailable
 	}
-	return cause, max(time.Second, time.Until(s.notUntil))
+	return max(time.Second, time.Until(s.notUntil)), cause
 }
 
 // ready waits for the first keys and returns why there are none.
@@ -239,7 +238,7 @@ func (s *keySource) ready(ctx context.Context) error {
 	if s.set.Load() != nil {
 		return nil
 	}
-	cause, _ := s.absence()
+	_, cause := s.absence()
 	return cause
 }
 

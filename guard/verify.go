@@ -178,7 +178,7 @@ func (in *inspection) findKeys() *refusal {
 	keys, err := source.find(in.ctx, in.kid)
 	switch {
 	case errors.Is(err, errKeysUnavailable):
-		cause, retry := source.absence()
+		retry, cause := source.absence()
 		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.", "%s: %v", source.issuer, cause)
 		r.retryAfter = retry
 		return r
