@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -254,6 +255,31 @@ func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
 	after, err := s.Data().Keys.Signer(t.Context(), tenant.ID)
 	if err != nil || after.KeyID() == before.KeyID() {
 		t.Errorf("the server still signs with key %s (%v)", after.KeyID(), err)
+	}
+}
+
+func TestSurfacesHaveTheLimitsOfTheAuthority(t *testing.T) {
+	s := start(t, server.Config{Dir: t.TempDir()})
+	at := s.Endpoints()
+	for _, url := range []string{at.Authority + "/default/discovery/keys", at.Ops + "/healthz"} {
+		for size, want := range map[int]int{
+			authority.MaxHeader - 1<<10: http.StatusOK, authority.MaxHeader + 1<<10: http.StatusRequestHeaderFieldsTooLarge,
+		} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("X-Fill", strings.Repeat("x", size))
+			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
+			response, err := (&http.Client{Transport: transport}).Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != want {
+				t.Errorf("%s with a header of %d bytes: %d, want %d", url, size, response.StatusCode, want)
+			}
+		}
 	}
 }
 
