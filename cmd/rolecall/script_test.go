@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ func TestScripts(t *testing.T) {
 			"ready":  ready,
 			"orders": serveOrders,
 			"code":   code,
+			"until":  until,
 		},
 	})
 }
@@ -103,6 +105,21 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// until repeats a command until its output matches: until PATTERN : rolecall …
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || args[1] != ":" {
+		ts.Fatalf("usage: until PATTERN : command args…")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(readyLimit); time.Now().Before(end); {
+		if ts.Exec(args[2], args[3:]...) == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("the output never matched %s", pattern)
 }
 
 // TestEveryExampleIsRun holds the examples in help to the scripts: each of their lines
