@@ -52,7 +52,7 @@ ones. When everything answers, one line says so; with -o json it is one JSON obj
 				return c.applyAtStart(ctx, data, manifest)
 			}
 		}
-		tuneCollector(c.env)
+		tuneCollector(c.lookup)
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
 			return startError(err)
@@ -74,11 +74,11 @@ const (
 )
 
 // tuneCollector applies the settings unless the operator made others.
-func tuneCollector(env func(string) string) {
-	if env("GOGC") == "" {
+func tuneCollector(lookup func(string) (string, bool)) {
+	if _, set := lookup("GOGC"); !set {
 		debug.SetGCPercent(collectorPercent)
 	}
-	if env("GOMEMLIMIT") == "" {
+	if _, set := lookup("GOMEMLIMIT"); !set {
 		debug.SetMemoryLimit(collectorLimit)
 	}
 }
