@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -122,7 +121,7 @@ func (c *cli) authorityOf(ctx context.Context, raw string) (string, error) {
 }
 
 func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {
-	rows, err := c.signInsOf(ctx, data, correlation)
+	rows, err := c.newestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
 	if err != nil {
 		return err
 	}
@@ -134,32 +133,6 @@ func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *for
 		return err
 	}
 	return c.printExplanation(output, report)
-}
-
-// A running server writes its sign-ins a moment after it has answered.
-const (
-	recordLimit = time.Second
-	recordLook  = 50 * time.Millisecond
-)
-
-// signInsOf returns the token requests with a correlation id.
-func (c *cli) signInsOf(ctx context.Context, data *server.Data, correlation string) ([]directory.SignIn, error) {
-	found, err := server.Find(ctx, c.dir)
-	if err != nil {
-		return nil, err
-	}
-	end := c.now().Add(recordLimit)
-	for {
-		rows, err := data.Directory.SignIns(ctx, directory.SignInFilter{CorrelationID: correlation})
-		if err != nil || len(rows) > 0 || found == nil || c.now().After(end) {
-			return rows, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(recordLook):
-		}
-	}
 }
 
 // explainRefusal explains why the API at a URL did not accept a token.
