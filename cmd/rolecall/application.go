@@ -24,9 +24,12 @@ func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, re
 		return application{}, err
 	}
 	var found []application
+	identity := false
 	for _, t := range tenants {
 		client, err := data.Directory.Named(ctx, t.ID, ref)
 		switch {
+		case err == nil && client.Application == nil:
+			identity = true
 		case err == nil:
 			found = append(found, application{t, client})
 		case !errors.Is(err, directory.ErrNotFound):
@@ -35,6 +38,9 @@ func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, re
 	}
 	switch len(found) {
 	case 0:
+		if identity {
+			return application{}, notFound("name an application", "%q is a managed identity, which has no credentials", ref)
+		}
 		return application{}, notFound("`rolecall apply -f rolecall.yaml` registers applications", "no application is named %q%s", ref, applicationsThere(ctx, data, tenants))
 	case 1:
 		return found[0], nil

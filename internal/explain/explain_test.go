@@ -148,6 +148,34 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 	}
 }
 
+func TestAManagedIdentityIsNoApplication(t *testing.T) {
+	login := authoritytest.Start(t)
+	client := login.App("report").ClientID
+	token := login.Token("report", "orders", role)
+	change(t, login, func(e *directory.Editor) error {
+		app, err := e.Application(authoritytest.TenantID, client)
+		if err != nil {
+			return err
+		}
+		if err := e.DeleteApplication(authoritytest.TenantID, app.ID); err != nil {
+			return err
+		}
+		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+			Tenant: authoritytest.TenantID, AppID: directory.AppID(client), Name: "report", Type: directory.PrincipalManagedIdentity,
+		})
+		return err
+	})
+	if report := explained(t, login, token, "orders", role); !report.Accepted || report.Mend == nil {
+		t.Errorf("a token of a client that is no application: %+v", report)
+	}
+	_, err := explain.Token(t.Context(), explain.Input{
+		Token: token, API: "report", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
+	})
+	if err == nil || !strings.Contains(err.Error(), `no API "report"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestASignInIsExplained(t *testing.T) {
 	login := authoritytest.Start(t)
 	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)

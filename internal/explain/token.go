@@ -128,9 +128,9 @@ func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience 
 	return nil, nil, fmt.Errorf("there is no API %q: %w", in.API, directory.ErrNotFound)
 }
 
-// found turns ErrNotFound into nil.
+// found turns ErrNotFound into nil, and a managed identity too: it is no application.
 func found(c *directory.Client, err error) (*directory.Client, error) {
-	if errors.Is(err, directory.ErrNotFound) {
+	if errors.Is(err, directory.ErrNotFound) || err == nil && c.Application == nil {
 		return nil, nil
 	}
 	return c, err
