@@ -25,7 +25,7 @@ func parseObject(text string, depth, members int, reserved []string) (Object, er
 	if s.peek() != '{' {
 		return Object{}, errNotObject
 	}
-	expected := min(strings.Count(text, `":`), members, 64)
+	expected := min(strings.Count(text, ",")+1, members, 64)
 	out := make([]member, 0, expected)
 	if err := s.object(1, &out); err != nil {
 		return Object{}, err
