@@ -66,6 +66,19 @@ func testUse(n int, expires time.Time) use {
 	return newUse(testTenant, testClient, fmt.Sprint(n), fmt.Sprint("assertion ", n), expires)
 }
 
+// A jti is unique within its application only; two may choose the same.
+func TestUsesOfOneJTIByTwoApplications(t *testing.T) {
+	mine := newUse(testTenant, testClient, "1", "assertion", time.Time{})
+	for name, other := range map[string]use{
+		"application": newUse(testTenant, testAPI, "1", "assertion", time.Time{}),
+		"tenant":      newUse(otherOne, testClient, "1", "assertion", time.Time{}),
+	} {
+		if mine.key == other.key {
+			t.Errorf("the use by another %s counts as this one's", name)
+		}
+	}
+}
+
 func TestReplaysExpire(t *testing.T) {
 	r := newReplays(10, 10)
 	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)

@@ -113,6 +113,35 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// A next key that took the place of a revoked one has its time to be fetched, however
+// overdue the rotation is.
+func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
+	cfg, _, clock := testConfig(t)
+	r := newRing(t, cfg)
+	if err := r.Ensure(t.Context(), contoso); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(DefaultRotateEvery - time.Hour)
+	before := wantStates(t, r, contoso, "current next")
+	if err := r.Revoke(t.Context(), contoso, "test", before[1], "lost"); err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []time.Duration{time.Hour, DefaultPublishAhead - time.Hour - time.Second} {
+		clock.advance(wait)
+		if err := r.Maintain(t.Context(), contoso); err != nil {
+			t.Fatal(err)
+		}
+		if now := wantStates(t, r, contoso, "current next"); now[0] != before[0] {
+			t.Fatal("a key signs before validators know it")
+		}
+	}
+	clock.advance(time.Second)
+	if err := r.Maintain(t.Context(), contoso); err != nil {
+		t.Fatal(err)
+	}
+	wantStates(t, r, contoso, "current next retired")
+}
+
 // Several nodes that all read the ring before any of them writes: one key is made for
 // each rotation, and all report the same result.
 func TestNodesRotateAtOnce(t *testing.T) {
