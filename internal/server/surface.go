@@ -26,7 +26,7 @@ type surface struct {
 // newSurface serves TLS when given a configuration for it. Every surface has the limits of
 // the authority. The handler is set later.
 func newSurface(name string, listener net.Listener, secure *tls.Config, log *slog.Logger) *surface {
-	s := &surface{name: name, listener: listener, http: &http.Server{
+	s := &surface{name: name, listener: listener, http: &http.Server{ //nolint:gosec // Limit sets the times
 		TLSConfig: secure,
 		// Failed handshakes and the like: other people's doing, worth no more than this.
 		ErrorLog: slog.NewLogLogger(log.With("surface", name).Handler(), slog.LevelDebug),
