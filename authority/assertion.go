@@ -33,8 +33,8 @@ type assertionVerifier struct {
 func newAssertionVerifier(cfg Config, base string) *assertionVerifier {
 	v := &assertionVerifier{
 		now:      cfg.Now,
-		tolerant: newReplays(maxReplays),
-		strict:   newReplays(maxReplays),
+		tolerant: newReplays(maxTolerant, maxTolerant),
+		strict:   newReplays(maxStrict, maxStrictByApp),
 		own:      ownIssuers{cfg.Directory, cfg.Keys, base, cfg.V1Issuer},
 		foreign:  newForeignIssuers(nil, cfg.Now),
 	}

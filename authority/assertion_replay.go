@@ -10,8 +10,12 @@ import (
 )
 
 const (
-	// maxReplays bounds how many uses are remembered: about 150 MB at most.
-	maxReplays = 1 << 20
+	// maxStrict bounds how many uses are remembered in order to refuse the next: about
+	// 170 MB at most. One application has a quarter of it, so that none can use up all.
+	maxStrict      = 1 << 20
+	maxStrictByApp = maxStrict / 4
+	// maxTolerant bounds how many are remembered in order to note the next.
+	maxTolerant = 1 << 17
 	// retryWindow is how long the very same assertion may come again where assertions
 	// are for single use: a client whose connection broke does not know that it was served.
 	retryWindow = time.Minute
@@ -19,15 +23,18 @@ const (
 
 // A use is one presentation of an assertion.
 type use struct {
-	key     [32]byte // of tenant, application and jti
+	owner   string   // tenant and application
+	key     [32]byte // of owner and jti
 	digest  [16]byte // of the assertion
 	expires time.Time
 }
 
 func newUse(tenant directory.TenantID, app directory.AppID, jti, assertion string, expires time.Time) use {
 	sum := sha256.Sum256([]byte(assertion))
+	owner := string(tenant) + "/" + string(app)
 	return use{
-		key:     sha256.Sum256([]byte(string(tenant) + "\n" + string(app) + "\n" + jti)),
+		owner:   owner,
+		key:     sha256.Sum256([]byte(owner + "/" + jti)),
 		digest:  [16]byte(sum[:16]),
 		expires: expires,
 	}
@@ -49,20 +56,23 @@ var errReplaysFull = errors.New("the memory of used client assertions is full")
 // forgotten, unless by noteAnyway.
 type replays struct {
 	capacity int
+	share    int // of one owner
 
 	mu      sync.Mutex
+	counts  map[string]*int // of what is seen, by owner
 	seen    map[[32]byte]sighting
 	buckets map[int64][][32]byte // keys by the minute in which they expire
 	swept   int64                // the minute of the last sweep
 }
 
 type sighting struct {
+	count  *int // its owner's
 	digest [16]byte
 	at     int64 // Unix time of the first presentation
 }
 
-func newReplays(capacity int) *replays {
-	return &replays{capacity: capacity, seen: map[[32]byte]sighting{}, buckets: map[int64][][32]byte{}}
+func newReplays(capacity, share int) *replays {
+	return &replays{capacity: capacity, share: share, counts: map[string]*int{}, seen: map[[32]byte]sighting{}, buckets: map[int64][][32]byte{}}
 }
 
 // note remembers a use and says what is known of it.
@@ -93,10 +103,16 @@ func (r *replays) noteLocked(u use, now time.Time) outcome {
 		}
 		return again
 	}
-	if len(r.seen) >= r.capacity {
+	count := r.counts[u.owner]
+	if count == nil {
+		count = new(int)
+		r.counts[u.owner] = count
+	}
+	if len(r.seen) >= r.capacity || *count >= r.share {
 		return full
 	}
-	r.seen[u.key] = sighting{u.digest, now.Unix()}
+	*count++
+	r.seen[u.key] = sighting{count, u.digest, now.Unix()}
 	minute := u.expires.Unix()/60 + 1 // the first minute in which it is over
 	r.buckets[minute] = append(r.buckets[minute], u.key)
 	return first
@@ -128,6 +144,7 @@ func (r *replays) dropSoonest() {
 
 func (r *replays) drop(minute int64) {
 	for _, key := range r.buckets[minute] {
+		*r.seen[key].count--
 		delete(r.seen, key)
 	}
 	delete(r.buckets, minute)

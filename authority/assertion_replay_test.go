@@ -66,8 +66,21 @@ func testUse(n int, expires time.Time) use {
 	return newUse(testTenant, testClient, fmt.Sprint(n), fmt.Sprint("assertion ", n), expires)
 }
 
+// A jti is unique within its application only; two may choose the same.
+func TestUsesOfOneJTIByTwoApplications(t *testing.T) {
+	mine := newUse(testTenant, testClient, "1", "assertion", time.Time{})
+	for name, other := range map[string]use{
+		"application": newUse(testTenant, testAPI, "1", "assertion", time.Time{}),
+		"tenant":      newUse(otherOne, testClient, "1", "assertion", time.Time{}),
+	} {
+		if mine.key == other.key {
+			t.Errorf("the use by another %s counts as this one's", name)
+		}
+	}
+}
+
 func TestReplaysExpire(t *testing.T) {
-	r := newReplays(10)
+	r := newReplays(10, 10)
 	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
 	for i := range 10 {
 		if o := r.note(testUse(i, now.Add(time.Duration(i)*time.Minute)), now); o != first {
@@ -87,7 +100,7 @@ func TestReplaysExpire(t *testing.T) {
 }
 
 func TestFullReplaysForgetNothingAlive(t *testing.T) {
-	r := newReplays(100)
+	r := newReplays(100, 100)
 	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
 	for i := range 100 {
 		r.note(testUse(i, now.Add(time.Hour)), now)
@@ -108,7 +121,7 @@ func TestFullReplaysForgetNothingAlive(t *testing.T) {
 
 func TestFullMemoryRefusesStrictApplications(t *testing.T) {
 	b := newBench(t)
-	b.v.strict = newReplays(1)
+	b.v.strict = newReplays(1, 1)
 	b.app.StrictAssertions = true
 	if _, p := b.verify(b.good(), testClient); p != nil {
 		t.Fatal(p)
@@ -120,5 +133,22 @@ func TestFullMemoryRefusesStrictApplications(t *testing.T) {
 	b.app.StrictAssertions = false
 	if _, p := b.verify(b.good(), testClient); p != nil {
 		t.Errorf("an application that does not ask for it: %v", p)
+	}
+}
+
+func TestOneApplicationCannotFillTheMemory(t *testing.T) {
+	r := newReplays(10, 2)
+	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+	ends := now.Add(time.Minute)
+	r.note(testUse(1, ends), now)
+	r.note(testUse(2, ends), now)
+	if o := r.note(testUse(3, ends), now); o != full {
+		t.Errorf("over its share: %v, want full", o)
+	}
+	if o := r.note(newUse(testTenant, testAPI, "3", "assertion", ends), now); o != first {
+		t.Errorf("another application: %v, want first", o)
+	}
+	if o := r.note(testUse(3, ends.Add(time.Hour)), ends.Add(time.Minute)); o != first {
+		t.Errorf("after the others expired: %v, want first", o)
 	}
 }

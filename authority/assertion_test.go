@@ -377,3 +377,14 @@ func plainReading(t *testing.T, b *bench, header, claims, clientID string) {
 		t.Fatalf("accepted jti %v", c["jti"])
 	}
 }
+
+func BenchmarkAssertion(b *testing.B) {
+	x := newBench(b)
+	raw := x.good()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, p := x.verify(raw, testClient); p != nil {
+			b.Fatal(p)
+		}
+	}
+}

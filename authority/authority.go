@@ -171,6 +171,9 @@ func (a *Authority) Handler() http.Handler { return http.HandlerFunc(a.serve) }
 // Run writes sign-ins until the context ends, then writes what is left and returns.
 func (a *Authority) Run(ctx context.Context) error { return a.signIns.run(ctx) }
 
+// Settle returns when the sign-ins of all answers given before are kept. It needs Run.
+func (a *Authority) Settle(ctx context.Context) error { return a.signIns.settle(ctx) }
+
 // lifetime is how long the next token lives.
 func (a *Authority) lifetime() time.Duration {
 	if a.cfg.Lifetime != 0 {

@@ -12,17 +12,6 @@ func TestDisabled(t *testing.T) {
 	enable := func(on bool) func(*directory.ServicePrincipal) {
 		return func(p *directory.ServicePrincipal) { p.Enabled = on }
 	}
-	setTenant := func(w *world, on bool) {
-		w.edit(func(e *directory.Editor) error {
-			tenant, err := e.Tenant(testTenant)
-			if err != nil {
-				return err
-			}
-			tenant.Enabled = on
-			_, err = e.UpdateTenant(*tenant)
-			return err
-		})
-	}
 	for _, tt := range []struct {
 		name    string
 		off, on func(*world) // on is nil where there is no way back
@@ -32,7 +21,7 @@ func TestDisabled(t *testing.T) {
 	}{
 		{"the client's principal", func(w *world) { w.editPrincipal(testClient, enable(false)) }, func(w *world) { w.editPrincipal(testClient, enable(true)) }, 400, "unauthorized_client", 7000112},
 		{"the resource's principal", func(w *world) { w.editPrincipal(testAPI, enable(false)) }, func(w *world) { w.editPrincipal(testAPI, enable(true)) }, 400, "invalid_resource", 500014},
-		{"the tenant", func(w *world) { setTenant(w, false) }, func(w *world) { setTenant(w, true) }, 400, "invalid_request", 5000225},
+		{"the tenant", func(w *world) { w.enableTenant(testTenant, false) }, func(w *world) { w.enableTenant(testTenant, true) }, 400, "invalid_request", 5000225},
 		{"the client's principal, deleted", deletePrincipal(testClient), nil, 400, "unauthorized_client", 7000229},
 		{"the resource's principal, deleted", deletePrincipal(testAPI), nil, 400, "invalid_resource", 500011},
 		{"the client, deleted", deleteApplication(testClient), nil, 400, "unauthorized_client", 700016},

@@ -79,6 +79,30 @@ func TestOwnTokensAsCredentials(t *testing.T) {
 	}
 }
 
+// The tokens that a tenant issued end with it, as far as they stand in for a credential.
+func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
+	w := newWorld(t)
+	issuer := testBase + "/" + otherOne + "/v2.0"
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Application(testTenant, testClient)
+		if err != nil {
+			return err
+		}
+		_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{Name: "fabrikam", Issuer: issuer, Subject: testAPI})
+		return err
+	})
+	now := w.clock.now().Unix()
+	assertion := w.ownToken(otherOne, object{
+		"iss": issuer, "sub": testAPI, "oid": testAPI, "aud": exchangeAudience, "idtyp": "app", "iat": now, "exp": now + 3600,
+	})
+	form := w.good().without("client_secret").set("client_assertion_type", assertionTypeJWT, "client_assertion", assertion)
+	w.post(pathV2, form).token()
+	w.enableTenant(otherOne, false)
+	w.post(pathV2, form).refused(503, "temporarily_unavailable", 50166)
+	w.enableTenant(otherOne, true)
+	w.post(pathV2, form).token()
+}
+
 func TestOwnIssuersAreRecognised(t *testing.T) {
 	own := ownIssuers{base: testBase, v1: "https://sts.windows.net/" + tenantPlaceholder + "/"}
 	for issuer, want := range map[string]directory.TenantID{

@@ -110,6 +110,10 @@ func TestKeysBelongToOneIssuer(t *testing.T) {
 			t.Errorf("a key of version 1 names the issuer %q", issuer)
 		}
 	}
+	w.enableTenant(otherOne, false)
+	if left := w.keyIssuers("/common/discovery/v2.0/keys"); len(left) != len(contoso) {
+		t.Errorf("%d keys of all tenants while one is disabled, want the %d of the other", len(left), len(contoso))
+	}
 }
 
 func TestKeysGolden(t *testing.T) {

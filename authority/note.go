@@ -8,24 +8,27 @@ import (
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
-// finish notes an exchange before its answer is written: a log line always, a sign-in
-// row when it was a token request to a known tenant. Attempts that had to wait make no
+// finish notes an exchange before its answer is written: a log line, and a sign-in row
+// when it was a token request to a known tenant. Attempts that had to wait make no
 // rows: those that made them wait did, and a flood must not fill the store.
+//
+// Refusals with a number are logged for operators; what went well is in the sign-ins
+// already, and a second account of it would cost as much as a tenth of a signature.
 func (a *Authority) finish(ctx context.Context, x *exchange, err error) {
 	row := x.signIn
-	level, status := slog.LevelInfo, http.StatusOK
+	level, status := slog.LevelDebug, http.StatusOK
 	var cause error
 	if err != nil {
 		problem := problemOf(err)
 		status, cause = problem.Status, problem.Cause
 		row.Code = problem.Code
 		row.Reason = clean(problem.What, maxQuoted)
-		if status >= http.StatusInternalServerError {
+		switch {
+		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
+		case problem.Code != 0:
+			level = slog.LevelInfo
 		}
-	}
-	if row.Tenant == "" && level == slog.LevelInfo {
-		level = slog.LevelDebug
 	}
 	row.Time, row.TraceID, row.CorrelationID, row.Source = x.start, x.trace, x.correlation, x.source
 	if row.Tenant != "" && row.Code != codeThrottled {

@@ -13,6 +13,7 @@ import (
 const (
 	signInQueueLength = 4096
 	signInBatch       = 256
+	signInGather      = 100 * time.Millisecond // a synced write costs as much for one row as for many
 	signInFlush       = 5 * time.Second
 )
 
@@ -21,11 +22,12 @@ type signInQueue struct {
 	directory *directory.Directory
 	log       *slog.Logger
 	rows      chan directory.SignIn
-	dropped   atomic.Int64 // rows that found the queue full
+	waiting   chan chan struct{} // callers of settle; each is closed when the rows before it are kept
+	dropped   atomic.Int64       // rows that found the queue full
 }
 
 func newSignInQueue(d *directory.Directory, log *slog.Logger) *signInQueue {
-	return &signInQueue{directory: d, log: log, rows: make(chan directory.SignIn, signInQueueLength)}
+	return &signInQueue{directory: d, log: log, rows: make(chan directory.SignIn, signInQueueLength), waiting: make(chan chan struct{})}
 }
 
 // add queues a row, or drops it when the queue is full: the store may be slow, tokens not.
@@ -37,12 +39,36 @@ func (q *signInQueue) add(row directory.SignIn) {
 	}
 }
 
+// settle returns when every row that was added before is in the store, as long as run runs.
+func (q *signInQueue) settle(ctx context.Context) error {
+	kept := make(chan struct{})
+	select {
+	case q.waiting <- kept:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-kept:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // run writes rows until the context ends, and then what is queued.
 func (q *signInQueue) run(ctx context.Context) error {
 	for {
 		select {
 		case row := <-q.rows:
-			q.write(ctx, q.batch(row))
+			rows, kept := q.gather(ctx, row)
+			q.write(ctx, rows)
+			if kept != nil {
+				q.drain(ctx)
+				close(kept)
+			}
+		case kept := <-q.waiting:
+			q.drain(ctx)
+			close(kept)
 		case <-ctx.Done():
 			q.flush(ctx)
 			return nil
@@ -50,10 +76,36 @@ func (q *signInQueue) run(ctx context.Context) error {
 	}
 }
 
+// gather takes the rows that arrive within a moment of the first, up to a limit. It ends
+// early for somebody who waits, and returns who.
+func (q *signInQueue) gather(ctx context.Context, first directory.SignIn) (rows []directory.SignIn, kept chan struct{}) {
+	rows = []directory.SignIn{first}
+	moment := time.NewTimer(signInGather)
+	defer moment.Stop()
+	for len(rows) < signInBatch {
+		select {
+		case row := <-q.rows:
+			rows = append(rows, row)
+		case kept = <-q.waiting:
+			return rows, kept
+		case <-moment.C:
+			return rows, nil
+		case <-ctx.Done():
+			return rows, nil
+		}
+	}
+	return rows, nil
+}
+
 // flush writes what is queued although the context has ended.
 func (q *signInQueue) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInFlush)
 	defer cancel()
+	q.drain(ctx)
+}
+
+// drain writes what is queued.
+func (q *signInQueue) drain(ctx context.Context) {
 	for {
 		select {
 		case row := <-q.rows:
@@ -64,7 +116,7 @@ func (q *signInQueue) flush(ctx context.Context) {
 	}
 }
 
-// batch takes what is queued behind a row, up to a limit.
+// batch takes what is queued behind a row already, up to a limit.
 func (q *signInQueue) batch(first directory.SignIn) []directory.SignIn {
 	rows := []directory.SignIn{first}
 	for len(rows) < signInBatch {

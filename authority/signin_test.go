@@ -225,3 +225,36 @@ func TestStoreDownForLong(t *testing.T) {
 }
 
 var errDown = errors.New("the disk is gone")
+
+// Settle is what a command that reads sign-ins waits for: the moment in which rows are
+// gathered ends at once, and every row so far is kept.
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- w.Run(ctx) }()
+		began := time.Now()
+		for i := range 3 {
+			for range 2 * signInBatch {
+				w.signIns.add(directory.SignIn{Tenant: testTenant})
+			}
+			w.must(w.Settle(t.Context()))
+			rows, err := w.dir.SignIns(t.Context(), directory.SignInFilter{Limit: 10_000})
+			w.must(err)
+			if want := (i + 1) * 2 * signInBatch; len(rows) != want {
+				t.Errorf("%d rows are kept after settling, want %d", len(rows), want)
+			}
+		}
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("settling took %v, want no wait", waited)
+		}
+		cancel()
+		w.must(<-ended)
+		hurried, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if err := w.Settle(hurried); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("settling without Run gave %v, want the caller's deadline", err)
+		}
+	})
+}

@@ -195,6 +195,20 @@ func (w *world) editPrincipal(app directory.AppID, f func(*directory.ServicePrin
 	})
 }
 
+// enableTenant enables or disables a tenant.
+func (w *world) enableTenant(id string, on bool) {
+	w.t.Helper()
+	w.edit(func(e *directory.Editor) error {
+		tenant, err := e.Tenant(id)
+		if err != nil {
+			return err
+		}
+		tenant.Enabled = on
+		_, err = e.UpdateTenant(*tenant)
+		return err
+	})
+}
+
 // values are a request's parameters; set and without make another one of it.
 type values map[string]string
 

@@ -28,6 +28,9 @@ var errClosed = errors.New("credential cache: it is closed")
 // and all others go on with the token there is; when the authority does not answer, they
 // do so until the token expires. Whoever finds no token waits, and one request serves
 // all who wait.
+//
+// There is no timer and nothing runs while nobody asks, so a Cache may simply be dropped;
+// Close is for programs that want to know when the last request has ended.
 type Cache struct {
 	cred azcore.TokenCredential
 	// published is a copy of slots that readers use without a lock; it is replaced

@@ -110,10 +110,10 @@ func (s *slot) refuse(err error, before *held) {
 	if before == nil {
 		return
 	}
-	// While the token there is lives, nothing presses. Ever shorter pauses leave about a
-	// dozen tries until it expires.
+	// While the token there is lives, nothing presses, and an authority in trouble is
+	// helped by few questions. Ever shorter pauses leave half a dozen tries.
 	left := before.ExpiresOn.Sub(now)
-	pause = max(pause, between(left/4, left/2), time.Second)
+	pause = max(pause, between(left/2, left*3/4), time.Second)
 	s.live.CompareAndSwap(before, hold(before.AccessToken, now.Add(pause)))
 }
 

@@ -41,7 +41,7 @@ func (e *Editor) CreateApplication(a Application) (*Application, error) {
 	if err := e.checkApplication(&Application{}, &a); err != nil {
 		return nil, err
 	}
-	return &a, e.create(&a, "")
+	return &a, e.create(&a)
 }
 
 // UpdateApplication changes what a registration says of itself; its ids and credentials

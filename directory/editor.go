@@ -50,7 +50,8 @@ func (e *Editor) Changes() []ChangeNote { return e.notes }
 // Change runs f in one transaction on behalf of an actor ("cli:apply"). Either all that
 // f did, with its audit rows, is durable when Change returns, or nothing happened. The
 // change shows in this directory at once. The sequence is that of the newest change in
-// the store: whoever has applied it sees this one.
+// the store: whoever has applied it sees this one. Inside f the Editor sees what f did;
+// the Directory does not yet, and must not be asked to change anything: changes take turns.
 func (d *Directory) Change(ctx context.Context, actor string, f func(*Editor) error) (sequence int64, err error) {
 	if actor == "" {
 		return 0, errors.New("directory: a change needs an actor, such as \"cli:apply\"")
@@ -176,11 +177,11 @@ func (e *Editor) remove(v entity, version int64) error {
 }
 
 // create stores a new value and records it.
-func (e *Editor) create(v entity, detail string) error {
+func (e *Editor) create(v entity) error {
 	if err := e.put(v, 0); err != nil {
 		return err
 	}
-	return e.record("create", v.target(), detail)
+	return e.record("create", v.target(), "")
 }
 
 // update stores a changed value and records it, or only notes that nothing differs.

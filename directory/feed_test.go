@@ -22,6 +22,7 @@ type counting struct {
 	reads, looks atomic.Int64
 	down         atomic.Bool
 	skip         atomic.Int64 // changes that the feed has forgotten
+	onLookup     func(kind string)
 }
 
 var errDown = errors.New("the store is down")
@@ -44,6 +45,9 @@ func (c *counting) Get(ctx context.Context, tenant, kind, id string) (directory.
 func (c *counting) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {
 	if err := c.read(); err != nil {
 		return directory.Object{}, err
+	}
+	if c.onLookup != nil {
+		c.onLookup(kind)
 	}
 	return c.Store.Lookup(ctx, tenant, kind, key)
 }
@@ -197,6 +201,81 @@ func TestOtherProcessesChangesShow(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A feed that has forgotten a change is not taken for one that had none.
+func TestGapInTheFeed(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	o := newOrders(t, store)
+	other := open(t, store)
+	if !holdsRole(t, other) {
+		t.Fatal("the role is not there to begin with")
+	}
+	change(t, o.Directory, func(e *directory.Editor) error {
+		return e.Unassign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
+	})
+	change(t, o.Directory, func(e *directory.Editor) error {
+		_, err := e.CreateTenant(directory.Tenant{Name: "fabrikam"})
+		return err
+	})
+	store.skip.Store(o.Applied() - 1)
+	if _, err := other.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if holdsRole(t, other) {
+		t.Error("the forgotten change does not show")
+	}
+}
+
+// Our own change shows at once, even when the feed does not answer just then.
+func TestOwnChangesNeedNoFeed(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	o := newOrders(t, store)
+	for _, name := range []string{"orders-client", "daemon"} {
+		_, _ = o.Named(t.Context(), contoso, name)
+	}
+	change(t, o.Directory, func(e *directory.Editor) error {
+		renamed := *o.app
+		renamed.Name = "daemon"
+		_, err := e.UpdateApplication(renamed)
+		store.down.Store(true)
+		return err
+	})
+	store.down.Store(false)
+	if client, err := o.Named(t.Context(), contoso, "orders-client"); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("by the old name: got %+v, %v", client, err)
+	}
+	if client, err := o.Named(t.Context(), contoso, "daemon"); err != nil || client.Principal.Name != "daemon" {
+		t.Errorf("by the new name: got %+v, %v", client, err)
+	}
+}
+
+// A client whose application is deleted and made anew between the two halves of a read
+// does not pair the old registration with the new principal.
+func TestHalvesOfAClientBelongTogether(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	o := newOrders(t, store)
+	other := open(t, store)
+	store.onLookup = func(kind string) {
+		if kind != "servicePrincipal" {
+			return
+		}
+		store.onLookup = nil
+		change(t, o.Directory, func(e *directory.Editor) error {
+			if err := e.DeleteApplication(contoso, o.app.ID); err != nil {
+				return err
+			}
+			if _, err := e.CreateApplication(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
+				return err
+			}
+			_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
+			return err
+		})
+	}
+	client, err := other.Client(t.Context(), contoso, ordersApp)
+	if err != nil || client.Application.ID != o.app.ID || client.Principal != nil {
+		t.Errorf("got %+v, %v", client, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -39,8 +40,15 @@ const modelRole = directory.RoleID("00000000-0000-4000-8000-0000000000ff")
 // TestAgainstModel makes random changes to a directory and to the model. The directory,
 // another one on the same store and one on another engine must all agree with it.
 func TestAgainstModel(t *testing.T) {
+	synctest.Test(t, testAgainstModel) // refreshes are paced; here that takes no time
+}
+
+// noDeadline hides the deadline, which is none in a bubble of its own time.
+type noDeadline struct{ testing.TB }
+
+func testAgainstModel(t *testing.T) {
 	n := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	rapid.Check(noDeadline{t}, func(rt *rapid.T) {
 		inMemory := memory.New()
 		writers := []*directory.Directory{open(t, inMemory)}
 		if n++; n%10 == 1 { // disks are slow

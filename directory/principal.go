@@ -43,7 +43,7 @@ func (e *Editor) CreateServicePrincipal(p ServicePrincipal) (*ServicePrincipal, 
 	if err := e.checkPrincipalFree(&p); err != nil {
 		return nil, err
 	}
-	return &p, e.create(&p, "")
+	return &p, e.create(&p)
 }
 
 // UpdateServicePrincipal changes whether it is enabled and whether callers need an

@@ -105,9 +105,7 @@ func validLabel(label string) bool {
 	if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
 		return false
 	}
-	return !strings.ContainsFunc(label, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-')
-	})
+	return strings.Trim(fold(label), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // clip shortens a value for a message.

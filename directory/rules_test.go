@@ -45,7 +45,7 @@ func checkRule(t *testing.T, err error, field string, cause error) {
 	if !errors.As(err, &rule) {
 		t.Fatalf("got %v, want a RuleError about %q", err, field)
 	}
-	if rule.Field != field || rule.Cause != cause {
+	if rule.Field != field || !errors.Is(rule.Cause, cause) {
 		t.Errorf("got field %q and cause %v, want %q and %v (%v)", rule.Field, rule.Cause, field, cause, err)
 	}
 	if !strings.HasSuffix(rule.What, ".") || !strings.HasSuffix(rule.Fix, ".") {

@@ -67,6 +67,9 @@ func (s *secrets) digest(secret string) (sum [digestSize]byte) {
 
 // slowDigest is the argon2id digest of a chosen secret. It waits for its turn.
 func (s *secrets) slowDigest(ctx context.Context, secret string, salt []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	select {
 	case s.gate <- struct{}{}:
 		defer func() { <-s.gate }()

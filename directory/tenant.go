@@ -19,7 +19,7 @@ func (e *Editor) CreateTenant(t Tenant) (*Tenant, error) {
 	if err := e.free("", kindTenant, makeKey("id", string(t.ID)), ""); err != nil {
 		return nil, duplicate(err, "id", fmt.Sprintf("There is a tenant %s already.", t.ID), "Leave the id out to have a new one made.")
 	}
-	return &t, e.create(&t, "")
+	return &t, e.create(&t)
 }
 
 // UpdateTenant changes the name, the domains and whether the tenant is enabled.
@@ -45,7 +45,7 @@ func (e *Editor) DeleteTenant(id TenantID) error {
 	if err != nil {
 		return err
 	}
-	if err := e.record("delete", tenant.value.target(), ""); err != nil {
+	if err := e.record("delete", tenant.value.target(), "with everything in it"); err != nil {
 		return err
 	}
 	for kind, space := range map[string]string{

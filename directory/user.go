@@ -45,7 +45,7 @@ func (e *Editor) CreateUser(u User, password string) (*User, error) {
 			return nil, err
 		}
 	}
-	return &u, e.create(&u, "")
+	return &u, e.create(&u)
 }
 
 // UpdateUser changes the names, the directory roles and whether the user is enabled.
@@ -152,9 +152,7 @@ func validLocal(local string) bool {
 	if local == "" || len(local) > 64 || strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") {
 		return false
 	}
-	return !strings.ContainsFunc(local, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || '0' <= r && r <= '9' || strings.ContainsRune("._-'!#^~+", r))
-	})
+	return strings.Trim(local, "abcdefghijklmnopqrstuvwxyz0123456789._-'!#^~+") == ""
 }
 
 // userDomain is the part of a user principal name behind the at sign.

@@ -14,7 +14,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// The tests of this file (G8) try to get something out of the memory of
+// The tests of this file try to get something out of the memory of
 // verified tokens that the token itself would not give.
 
 func TestCacheComparesTheWholeToken(t *testing.T) {

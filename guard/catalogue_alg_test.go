@@ -320,7 +320,7 @@ func TestEllipticCurves(t *testing.T) {
 		{"A25 the other s", es256(r, new(big.Int).Sub(order, s)), allowed},
 		{"A26 a point of small order", signed("EdDSA", "identity") + "." + b64(small), badToken(guard.KeyMismatch)},
 		{"A26 Ed448", signed("Ed448", "ed") + "." + b64(make([]byte, 114)), badToken(guard.AlgNotAllowed)},
-	})
+	}, p256.Public(), p384.Public(), edPublic)
 }
 
 func fill(n *big.Int, size int) []byte { return n.FillBytes(make([]byte, size)) }

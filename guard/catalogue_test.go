@@ -26,7 +26,7 @@ type verdict struct {
 	reason guard.Reason
 }
 
-// The verdicts of the attack catalogue, each with its reason.
+// The verdicts, each with its reason.
 func badToken(r guard.Reason) verdict { return verdict{401, "invalid_token", false, r} }
 func badRequest(r guard.Reason) verdict {
 	return verdict{400, "invalid_request", false, r}
@@ -47,8 +47,8 @@ type api struct {
 	reached *http.Request // what the protected handler saw last
 }
 
-// protect serves a handler behind g. Its rules are those of the catalogue:
-// /orders by role, /healthz for all, everything else unnamed.
+// protect serves a handler behind g with rules for /orders by role, /healthz
+// for all, and nothing else.
 func protect(t testing.TB, g *guard.Guard, more ...guard.Rule) *api {
 	t.Helper()
 	a := &api{}
@@ -131,14 +131,16 @@ func between(s, before, after string) string {
 
 // A bearerCase is one token that everything but one rule would accept.
 type bearerCase struct {
-	id   string // of the case in the catalogue, with a word on it
+	id   string // what is tried; cases of one kind share a number: A algorithms and keys, B encoding, C claims, D transport
 	raw  string
 	want verdict
 }
 
 // run sends every case to a server behind g, twice: what is remembered of the
 // first time must not help the second.
-func run(t *testing.T, g *guard.Guard, cases []bearerCase) {
+// What is let in a foreign library must verify too, with the keys all tests
+// share or those given.
+func run(t *testing.T, g *guard.Guard, cases []bearerCase, keys ...crypto.PublicKey) {
 	t.Helper()
 	server := protect(t, g)
 	for _, tt := range cases {
@@ -146,6 +148,9 @@ func run(t *testing.T, g *guard.Guard, cases []bearerCase) {
 			for range 2 {
 				resp, body := server.get(t, "/orders", "Bearer "+tt.raw)
 				expect(t, resp, body, tt.want, fragments(tt.raw)...)
+				if resp.StatusCode == http.StatusOK {
+					judge(t, tt.raw, keys...)
+				}
 			}
 		})
 	}

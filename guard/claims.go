@@ -64,9 +64,13 @@ func (in *inspection) skew() int64 { return int64(in.guard.cfg.Skew / time.Secon
 // audience demands that the token was issued for this API.
 func (in *inspection) audience() *refusal {
 	v, _ := in.token.Claims.Get("aud")
-	values, ok := v.Strings()
-	if single, isString := v.String(); isString {
-		values, ok = []string{single}, true
+	single, ok := v.String()
+	if ok && in.guard.audience[single] {
+		return nil
+	}
+	values := []string{single}
+	if !ok {
+		values, ok = v.Strings()
 	}
 	if ok {
 		for _, audience := range values {

@@ -74,7 +74,7 @@ func discover(ctx context.Context, client *http.Client, metadata, issuer string)
 		return "", fmt.Errorf("read %s: %w", metadata, err)
 	}
 	if v, _ := document.Get("issuer"); !isString(v, issuer) {
-		return "", fmt.Errorf("read %s: it is the document of another issuer than %q", metadata, issuer)
+		return "", fmt.Errorf("read %s: it is the document of issuer %s, not of %q: configure the authority by the name it gives itself", metadata, shown(v), issuer)
 	}
 	v, _ := document.Get("jwks_uri")
 	keys, _ := v.String()

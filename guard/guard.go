@@ -109,14 +109,34 @@ func (g *Guard) Check(ctx context.Context, raw string, rule Rule) Decision {
 
 func (g *Guard) check(ctx context.Context, raw string, rule *Rule) Decision {
 	now := g.cfg.Now()
-	v := g.cache.get(raw, now.Unix())
-	if v == nil {
-		var refusal *refusal
-		if v, refusal = g.verify(ctx, raw, now); refusal != nil {
-			d := refused(refusal.reason)
-			d.Route, d.RetryAfter = rule.Path, refusal.retryAfter
-			return d
-		}
+	if v := g.cache.get(raw, now.Unix()); v != nil {
+		return g.admit(v, rule)
+	}
+	return g.examine(ctx, raw, now, rule)
+}
+
+// checkHeader is check for a token from a header, whose form is still to be
+// looked at. A token that is remembered has a good one.
+func (g *Guard) checkHeader(ctx context.Context, raw string, rule *Rule) Decision {
+	now := g.cfg.Now()
+	if v := g.cache.get(raw, now.Unix()); v != nil {
+		return g.admit(v, rule)
+	}
+	if !isB64Token(raw) {
+		d := refused(CredentialsMalformed)
+		d.Route = rule.Path
+		return d
+	}
+	return g.examine(ctx, raw, now, rule)
+}
+
+// examine decides about a token that is not remembered.
+func (g *Guard) examine(ctx context.Context, raw string, now time.Time, rule *Rule) Decision {
+	v, refusal := g.verify(ctx, raw, now)
+	if refusal != nil {
+		d := refused(refusal.reason)
+		d.Route, d.RetryAfter = rule.Path, refusal.retryAfter
+		return d
 	}
 	return g.admit(v, rule)
 }
@@ -145,7 +165,7 @@ func (g *Guard) verify(ctx context.Context, raw string, now time.Time) (*verifie
 			return nil, refusal
 		}
 	}
-	v := in.result()
+	v := newVerified(in)
 	g.cache.put(raw, v, len(raw)+len(in.token.Claims.Raw()))
 	return v, nil
 }

@@ -11,7 +11,8 @@ import (
 // An Issuer is one that [Config] trusts by name instead of through Authority.
 type Issuer struct {
 	// Issuer is the exact value of iss. It names its tenant: it holds the
-	// tenant's GUID, or {tenantid} for any tenant of Config.Tenants.
+	// tenant's GUID, or {tenantid} for any tenant of Config.Tenants. One that
+	// ends in /v2.0 issues tokens of version 2.0, any other one of 1.0.
 	Issuer string
 
 	// Metadata is the URL of the discovery document. Empty means Issuer
@@ -85,7 +86,7 @@ func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 	case !isGUID(tenant):
 		return nil, fmt.Errorf("the Authority %q names no tenant id: write the tenant's GUID, which its tokens carry as tid", authority)
 	}
-	host := u.Scheme + "://" + u.Host
+	host := u.Scheme + "://" + strings.ToLower(u.Host)
 	v1, v2 := host+"/", host+"/"
 	if cloud, ok := entraCloud(u.Host); ok {
 		v1, v2 = cloud.v1, cloud.login

@@ -44,15 +44,16 @@ type keySource struct {
 	keysURL  string // the keys document itself
 	client   *http.Client
 	log      *slog.Logger
-	lifetime context.Context //nolint:containedctx // ends fetches that outlive the request which caused them
+	lifetime context.Context // ends fetches, which outlive the request that caused them
 
 	set        atomic.Pointer[keySet] // nil until the first fetch has succeeded
 	generation atomic.Uint64          // grows when a key goes, which ends what it has verified
 
 	mu       sync.Mutex // guards what follows
 	flight   chan struct{}
-	notUntil time.Time // no fetch on behalf of a token before
-	failures int
+	notUntil time.Time            // no fetch on behalf of a token before
+	failures int                  // fetches that have failed since the last success
+	failure  error                // why the last of them did
 	unknown  map[string]time.Time // kids looked for in vain, and until when that counts
 	timer    *time.Timer
 }
@@ -150,6 +151,7 @@ func (s *keySource) finish(set *keySet, err error) {
 	if err != nil {
 		pause := min(backoffLast, backoffFirst<<min(s.failures, 10))
 		s.failures++
+		s.failure = err
 		s.notUntil = time.Now().Add(pause)
 		s.log.Warn("fetch keys of issuer", "issuer", s.issuer, "error", err, "again_in", pause)
 		if s.set.Load() != nil {
@@ -161,7 +163,7 @@ func (s *keySource) finish(set *keySet, err error) {
 	if old != nil && !set.keeps(old) {
 		s.generation.Add(1)
 	}
-	s.failures = 0
+	s.failures, s.failure = 0, nil
 	s.notUntil = time.Now().Add(refreshGap)
 	s.unknown = nil
 	s.armLocked(refreshAfter(set.maxAge))
@@ -174,7 +176,7 @@ func refreshAfter(maxAge time.Duration) time.Duration {
 	if maxAge > 0 {
 		after = min(max(maxAge, refreshEarliest), refreshLatest)
 	}
-	return after - after/10 + rand.N(after/5)
+	return after - after/10 + rand.N(after/5) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
 // armLocked sets the timer that refreshes the keys without any request.
@@ -217,11 +219,14 @@ func (s *keySource) noteUnknown(kid string) {
 	s.unknown[kid] = time.Now().Add(unknownKidTTL)
 }
 
-// retryAfter returns how long a client should wait for the keys.
-func (s *keySource) retryAfter() time.Duration {
+// absence says how long a client should wait for keys, and why there are none.
+func (s *keySource) absence() (retry time.Duration, cause error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(time.Second, time.Until(s.notUntil))
+	if cause = s.failure; cause == nil {
+		cause = errKeysUnavailable
+	}
+	return max(time.Second, time.Until(s.notUntil)), cause
 }
 
 // ready waits for the first keys and returns why there are none.
@@ -230,10 +235,11 @@ func (s *keySource) ready(ctx context.Context) error {
 		return nil
 	}
 	s.await(ctx, s.request(""), 2*fetchTimeout)
-	if s.set.Load() == nil {
-		return errKeysUnavailable
+	if s.set.Load() != nil {
+		return nil
 	}
-	return nil
+	_, cause := s.absence()
+	return cause
 }
 
 func samePublic(a, b crypto.PublicKey) bool {

@@ -25,7 +25,9 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 // Handler puts rules before next. The first rule for the path and method of a
 // request decides; where there is none the request is refused, and so is one
 // whose path could be read in two ways. Headers by which a client could claim
-// an identity, a method or a path never reach next, nor do trailers.
+// an identity, a method or a path never reach next, nor do trailers. What must
+// be answered without a token, such as a browser's preflight request, belongs
+// before the guard or gets an anonymous rule.
 func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 	if len(rules) == 0 {
 		return nil, errors.New("guard: no rules, so nothing could ever be allowed: add at least one")
@@ -78,7 +80,7 @@ func (g *Guard) decide(r *http.Request, rule *Rule, reason Reason) Decision {
 		d.Route = rule.Path
 		return d
 	}
-	return g.check(r.Context(), raw, rule)
+	return g.checkHeader(r.Context(), raw, rule)
 }
 
 // admitted returns the request as the protected handler sees it. Trailers

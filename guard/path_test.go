@@ -156,8 +156,10 @@ func TestIgnoreCase(t *testing.T) {
 // FuzzPath holds the guard to its word: a path it lets pass is one that a mux
 // does not redirect and that nobody can shorten.
 func FuzzPath(f *testing.F) {
-	for _, path := range pathTricks() {
-		f.Add(path)
+	for i, path := range pathTricks() {
+		if i%40 == 0 { // TestPathTricks has all of them
+			f.Add(path)
+		}
 	}
 	a := newAuthority("https://authority.test")
 	g, err := guard.New(f.Context(), a.config())

@@ -79,7 +79,7 @@ const (
 	SignatureInvalid      Reason = "signature_invalid"
 	ExpInvalid            Reason = "exp_invalid"
 	TokenExpired          Reason = "token_expired"
-	TokenNotYetValid      Reason = "token_not_yet_valid"
+	TokenNotYetValid      Reason = "token_not_yet_valid" //nolint:gosec // a reason, no credential
 	IatInFuture           Reason = "iat_in_future"
 	LifetimeTooLong       Reason = "lifetime_too_long"
 	TokenRevoked          Reason = "token_revoked"

@@ -129,7 +129,7 @@ func TestTokenElsewhere(t *testing.T) {
 	}
 }
 
-// TestIdentityHeadersNeverArrive covers D09 to D13: what a client says about
+// TestIdentityHeadersNeverArrive: what a client says about
 // itself reaches no handler, neither behind a rule nor on an anonymous route.
 func TestIdentityHeadersNeverArrive(t *testing.T) {
 	a := newAuthority("https://authority.test")
@@ -308,7 +308,7 @@ func TestTraceID(t *testing.T) {
 	}
 }
 
-// TestNothingIsReflected (D25) has every odd byte a client can send.
+// TestNothingIsReflected has every odd byte a client can send.
 func TestNothingIsReflected(t *testing.T) {
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))

@@ -15,7 +15,7 @@ import (
 // on what those before it have found.
 type inspection struct {
 	guard *Guard
-	ctx   context.Context //nolint:containedctx // lives as long as one call
+	ctx   context.Context // of the one call that the inspection is for
 	raw   string
 	now   int64
 
@@ -25,7 +25,7 @@ type inspection struct {
 	issuer     *issuer
 	tenant     string // the one that iss names
 	keys       []token.Key
-	key        token.Key
+	key        *token.Key
 	generation uint64
 	exp, iat   int64 // iat is zero if the token has none
 	idtyp      string
@@ -76,7 +76,7 @@ var checks = [...]check{
 
 func (in *inspection) hasIssuer() bool { return in.issuer != nil }
 func (in *inspection) hasKeys() bool   { return len(in.keys) > 0 }
-func (in *inspection) hasKey() bool    { return in.key.Public != nil }
+func (in *inspection) hasKey() bool    { return in.key != nil }
 func (in *inspection) hasExpiry() bool { return in.exp != 0 }
 
 // form reads the token.
@@ -178,8 +178,9 @@ func (in *inspection) findKeys() *refusal {
 	keys, err := source.find(in.ctx, in.kid)
 	switch {
 	case errors.Is(err, errKeysUnavailable):
-		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches it.", "the keys of %s have not been loaded", source.issuer)
-		r.retryAfter = source.retryAfter()
+		retry, cause := source.absence()
+		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.", "%s: %v", source.issuer, cause)
+		r.retryAfter = retry
 		return r
 	case err != nil:
 		return fail(KeyUnknown, "Get a new token. If new ones are refused too, another authority issued them.",
@@ -193,30 +194,24 @@ func (in *inspection) findKeys() *refusal {
 
 // chooseKey finds the one key of that kid that is meant for this signature.
 func (in *inspection) chooseKey() *refusal {
-	var fitting []token.Key
-	for _, key := range in.keys {
-		if in.suits(key) {
-			fitting = append(fitting, key)
-		}
-	}
-	if len(fitting) == 0 {
-		return fail(KeyMismatch, "", "the key %q is not published for %s signatures of this issuer", in.kid, in.alg)
-	}
-	for _, key := range fitting[1:] {
-		if !samePublic(key.Public, fitting[0].Public) {
+	for i := range in.keys {
+		switch key := &in.keys[i]; {
+		case !in.suits(key):
+		case in.key == nil:
+			in.key = key
+		case !samePublic(key.Public, in.key.Public):
+			in.key = nil
 			return fail(KeyMismatch, "Let the authority publish one key of each kid.", "there is more than one key %q", in.kid)
 		}
 	}
-	in.key = fitting[0]
+	if in.key == nil {
+		return fail(KeyMismatch, "", "the key %q is not published for %s signatures of this issuer", in.kid, in.alg)
+	}
 	return nil
 }
 
-func (in *inspection) suits(key token.Key) bool {
-	return token.Fits(in.alg, key.Public) &&
-		(key.Use == "" || key.Use == "sig") &&
-		(len(key.Operations) == 0 || slices.Contains(key.Operations, "verify")) &&
-		(key.Algorithm == "" || key.Algorithm == in.alg) &&
-		in.issuer.mayUse(key.Issuer, in.iss, in.tenant)
+func (in *inspection) suits(key *token.Key) bool {
+	return key.Verifies(in.alg) && in.issuer.mayUse(key.Issuer, in.iss, in.tenant)
 }
 
 func (in *inspection) signature() *refusal {
@@ -230,12 +225,6 @@ func (in *inspection) signature() *refusal {
 		reason, detail = Reason(refused.Reason), refused.Detail
 	}
 	return fail(reason, "The token was changed after it was signed, or signed by somebody else. Get a new one.", "%s", detail)
-}
-
-// result returns what is worth remembering of a token that passed.
-func (in *inspection) result() *verified {
-	skew := int64(in.guard.cfg.Skew / time.Second)
-	return &verified{caller: in.caller, expires: in.exp + skew, source: in.issuer.keys, generation: in.generation}
 }
 
 // shown returns a value of the token as Explain may show it: short and on one

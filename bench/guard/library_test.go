@@ -4,13 +4,19 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
+	"unsafe"
 )
 
-// BenchmarkSeen checks tokens whose signature has been verified before.
+// BenchmarkSeen checks tokens whose signature has been verified before, in
+// random order. A token arrives in memory that has just been written, as it
+// does from the network; writing it there is not measured.
 func BenchmarkSeen(b *testing.B) {
+	const batch = 64
 	tokens := esTokens(b, 100_000)
+	arrived := make([]byte, 0, batch*2*len(tokens[0]))
 	for _, n := range []int{1, 1_000, 100_000} {
 		b.Run(fmt.Sprintf("tokens=%d", n), func(b *testing.B) {
 			g := newGuard(b, ecKey().Public(), "ES256", 1<<30)
@@ -19,20 +25,27 @@ func BenchmarkSeen(b *testing.B) {
 					b.Fatal(d.Reason)
 				}
 			}
-			order := rand.Perm(n)
-			ctx, next := context.Background(), 0
 			b.ReportAllocs()
-			start := cpu(b)
+			ctx, requests := context.Background(), [batch]string{}
+			var wall, used time.Duration
 			for b.Loop() {
-				if next == n {
-					next = 0
+				arrived = arrived[:0]
+				for i := range requests {
+					start := len(arrived)
+					arrived = append(arrived, tokens[rand.IntN(n)]...)
+					requests[i] = unsafe.String(&arrived[start], len(arrived)-start)
 				}
-				if d := g.Check(ctx, tokens[order[next]], rule); !d.Allowed() {
-					b.Fatal(d.Reason)
+				began, cpuBegan := time.Now(), cpu(b)
+				for _, raw := range requests {
+					if d := g.Check(ctx, raw, rule); !d.Allowed() {
+						b.Fatal(d.Reason)
+					}
 				}
-				next++
+				used += cpu(b) - cpuBegan
+				wall += time.Since(began)
 			}
-			b.ReportMetric(float64(cpu(b)-start)/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64(wall)/float64(b.N*batch), "ns/op")
+			b.ReportMetric(float64(used)/float64(b.N*batch), "cpu-ns/op")
 		})
 	}
 }
@@ -57,24 +70,30 @@ func BenchmarkFirstSight(b *testing.B) {
 
 // BenchmarkFirstSightRatio measures all verifiers by turns, so that whatever
 // slows the machine down slows all of them, and reports how often ours fits
-// into each of the others: guard/x below 1 means that guard is faster.
+// into each of the others: guard/x below 1 means that guard is faster. Each
+// turn starts with an empty heap and is long enough to pay for its own
+// garbage, and for nobody else's.
 func BenchmarkFirstSightRatio(b *testing.B) {
+	const rounds = 16
 	tokens := rsTokens(b, 64)
 	all := verifiers(b)
 	spent := make([]time.Duration, len(all))
 	for b.Loop() {
 		for i, v := range all {
+			runtime.GC()
 			start := cpu(b)
-			for _, raw := range tokens {
-				if err := v.verify(raw); err != nil {
-					b.Fatal(err)
+			for range rounds {
+				for _, raw := range tokens {
+					if err := v.verify(raw); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
 			spent[i] += cpu(b) - start
 		}
 	}
 	for i, v := range all {
-		b.ReportMetric(float64(spent[i])/float64(b.N*len(tokens)), v.name+"-cpu-ns")
+		b.ReportMetric(float64(spent[i])/float64(b.N*rounds*len(tokens)), v.name+"-cpu-ns")
 		if i > 0 {
 			b.ReportMetric(float64(spent[0])/float64(spent[i]), "guard/"+v.name)
 		}

@@ -24,9 +24,12 @@ func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, re
 		return application{}, err
 	}
 	var found []application
+	identity := false
 	for _, t := range tenants {
 		client, err := data.Directory.Named(ctx, t.ID, ref)
 		switch {
+		case err == nil && client.Application == nil:
+			identity = true
 		case err == nil:
 			found = append(found, application{t, client})
 		case !errors.Is(err, directory.ErrNotFound):
@@ -35,6 +38,9 @@ func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, re
 	}
 	switch len(found) {
 	case 0:
+		if identity {
+			return application{}, notFound("name an application", "%q is a managed identity, which has no credentials", ref)
+		}
 		return application{}, notFound("`rolecall apply -f rolecall.yaml` registers applications", "no application is named %q%s", ref, applicationsThere(ctx, data, tenants))
 	case 1:
 		return found[0], nil
@@ -89,10 +95,10 @@ func (s *site) lend(ctx context.Context, app application, name string, life time
 	var secret directory.Secret
 	var value string
 	err := s.change(ctx, "cli:"+name, func(e *directory.Editor) error {
-		if err := removeExpired(e, app.Application, now); err != nil {
+		err := removeLent(e, app, expiredAt(now))
+		if err != nil {
 			return err
 		}
-		var err error
 		secret, value, err = e.AddSecret(app.tenant.ID, app.Application.ID, lentPrefix+name, now.Add(life))
 		return err
 	})
@@ -112,20 +118,40 @@ func (s *site) takeBack(ctx context.Context, app application, name, id string) e
 	return nil
 }
 
-// removeExpired removes what earlier commands lent and is of no use any more.
-func removeExpired(e *directory.Editor, app *directory.Application, now time.Time) error {
-	for _, s := range app.Secrets {
-		if strings.HasPrefix(s.Name, lentPrefix) && !s.Expires.IsZero() && s.Expires.Before(now) {
-			if err := e.RemoveCredential(app.Tenant, app.ID, s.ID); err != nil {
-				return err
-			}
+// A lent is a credential that a command has made.
+type lent struct {
+	name    string
+	expires time.Time
+}
+
+// expiredAt keeps what is of no use any more, whichever command made it.
+func expiredAt(now time.Time) func(lent) bool {
+	return func(l lent) bool { return !l.expires.IsZero() && l.expires.Before(now) }
+}
+
+// removeLent removes those credentials that commands have made for the application and
+// that which keeps. It looks at the application as it is in the transaction, for another
+// command may be doing the same.
+func removeLent(e *directory.Editor, app application, which func(lent) bool) error {
+	now, err := e.Application(app.tenant.ID, string(app.Application.ID))
+	if err != nil {
+		return err
+	}
+	var ids []string
+	note := func(id string, l lent) {
+		if strings.HasPrefix(l.name, lentPrefix) && which(l) {
+			ids = append(ids, id)
 		}
 	}
-	for _, cert := range app.Certificates {
-		if strings.HasPrefix(cert.Name, lentPrefix) && cert.ValidUntil.Before(now) {
-			if err := e.RemoveCredential(app.Tenant, app.ID, cert.ID); err != nil {
-				return err
-			}
+	for _, s := range now.Secrets {
+		note(s.ID, lent{s.Name, s.Expires})
+	}
+	for _, c := range now.Certificates {
+		note(c.ID, lent{c.Name, c.ValidUntil})
+	}
+	for _, id := range ids {
+		if err := e.RemoveCredential(now.Tenant, now.ID, id); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -102,15 +102,19 @@ func applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File
 	return result, nil
 }
 
-// applyAtStart is what `rolecall serve --config` does before it serves. What was generated
-// goes to stderr, because stdout is for the one line that says the server is ready.
+// applyAtStart is what `rolecall serve --config` does before it serves. Generated secrets
+// go to files, because what a server prints ends up in logs.
 func (c *cli) applyAtStart(ctx context.Context, data *server.Data, wanted *manifest.File) error {
 	result, err := applyManifest(ctx, data, wanted, manifest.Options{}, false)
 	if err != nil {
 		return err
 	}
 	for _, s := range result.Secrets {
-		c.say("made the secret %q of %s, shown this once: %s", s.Name, s.Application, s.Value)
+		file, err := newCredentialFile(c.dir, s.AppID, ".secret", []byte(s.Value+"\n"))
+		if err != nil {
+			return err
+		}
+		c.say("made the secret %q of %s: move it from %s to where it is needed", s.Name, s.Application, file)
 	}
 	if len(result.Notes) > 0 {
 		c.say("applied the configuration: %d changes", len(result.Notes))

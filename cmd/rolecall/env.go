@@ -64,7 +64,7 @@ that this command has made for the application now, and prints nothing.`,
 			return err
 		}
 		if remove {
-			return c.removeLent(ctx, s, app)
+			return c.takeBackAll(ctx, s, app)
 		}
 		variables, err := c.variablesFor(ctx, s, app, via, expires)
 		if err != nil {
@@ -111,26 +111,18 @@ func (c *cli) sayLent(app application, kind, id string, expires time.Time) {
 	c.say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Name, kind, id, shortTime(expires))
 }
 
-// removeLent removes every credential that this command made for the application.
-func (c *cli) removeLent(ctx context.Context, s *site, app application) error {
-	var ids []string
-	for _, secret := range app.Application.Secrets {
-		if secret.Name == lentPrefix+envName {
-			ids = append(ids, secret.ID)
-		}
-	}
-	for _, certificate := range app.Application.Certificates {
-		if certificate.Name == lentPrefix+envName {
-			ids = append(ids, certificate.ID)
-		}
-	}
+// takeBackAll removes every credential that this command made for the application.
+func (c *cli) takeBackAll(ctx context.Context, s *site, app application) error {
+	var removed int
 	err := s.change(ctx, "cli:"+envName, func(e *directory.Editor) error {
-		for _, id := range ids {
-			if err := e.RemoveCredential(app.tenant.ID, app.Application.ID, id); err != nil {
-				return err
+		removed = 0
+		return removeLent(e, app, func(l lent) bool {
+			if l.name != lentPrefix+envName {
+				return false
 			}
-		}
-		return nil
+			removed++
+			return true
+		})
 	})
 	if err != nil {
 		return err
@@ -144,7 +136,7 @@ func (c *cli) removeLent(ctx context.Context, s *site, app application) error {
 			return fmt.Errorf("remove the key of a certificate: %w", err)
 		}
 	}
-	c.say("removed %d credentials of %s", len(ids), app.Application.Name)
+	c.say("removed %d credentials of %s", removed, app.Application.Name)
 	return nil
 }
 
@@ -164,7 +156,8 @@ func (c *cli) lendCertificate(ctx context.Context, s *site, app application, lif
 	}
 	var kept directory.Certificate
 	err = s.change(ctx, "cli:"+envName, func(e *directory.Editor) error {
-		if err := removeExpired(e, app.Application, c.now()); err != nil {
+		err := removeLent(e, app, expiredAt(c.now()))
+		if err != nil {
 			return err
 		}
 		kept, err = e.AddCertificate(app.tenant.ID, app.Application.ID, lentPrefix+envName, certificate.Chain[0].Raw)

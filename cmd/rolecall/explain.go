@@ -121,7 +121,7 @@ func (c *cli) authorityOf(ctx context.Context, raw string) (string, error) {
 }
 
 func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {
-	rows, err := data.Directory.SignIns(ctx, directory.SignInFilter{CorrelationID: correlation})
+	rows, err := c.newestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
 	if err != nil {
 		return err
 	}
@@ -200,9 +200,9 @@ func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 	}
 	if report.Accepted {
 		fmt.Fprintf(w, "\n%s\n", s.paint(green, "accepted"))
-		return
+	} else {
+		fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
 	}
-	fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
 	if report.Mend == nil {
 		return
 	}

@@ -104,8 +104,13 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 	if c.dir == "" {
 		c.dir = c.defaultDir()
 	}
+	return nil
+}
+
+// needData refuses to go on without a data folder. Few commands do.
+func (c *cli) needData() error {
 	if c.dir == "" {
-		return usageError(cmd, errors.New("no data folder: neither --data nor XDG_DATA_HOME nor HOME is set"))
+		return &failure{exitUsage, errors.New("no data folder: neither --data nor XDG_DATA_HOME nor HOME is set"), "name one with --data"}
 	}
 	return nil
 }
@@ -124,6 +129,9 @@ func (c *cli) defaultDir() string {
 
 // open opens the data folder for one command.
 func (c *cli) open(ctx context.Context) (*server.Data, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
 	return server.OpenData(ctx, server.DataConfig{Dir: c.dir, Log: c.log(slog.LevelWarn), Now: c.now})
 }
 

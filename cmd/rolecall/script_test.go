@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -27,12 +28,15 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROLECALL_DATA", filepath.Join(env.WorkDir, "data"))
+			// Under the race detector every program sleeps for a second before it exits.
+			env.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready":  ready,
 			"orders": serveOrders,
 			"code":   code,
+			"until":  until,
 		},
 	})
 }
@@ -93,7 +97,7 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	err := ts.Exec(args[2], args[3:]...)
 	got := "0"
-	if exit, ok := err.(interface{ ExitCode() int }); ok { //nolint:errorlint // Exec returns it bare
+	if exit, ok := err.(interface{ ExitCode() int }); ok {
 		got = string(rune('0' + exit.ExitCode()))
 	} else if err != nil {
 		ts.Fatalf("run %s: %v", args[2], err)
@@ -101,6 +105,21 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// until repeats a command until its output matches: until PATTERN : rolecall …
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 || args[1] != ":" {
+		ts.Fatalf("usage: until PATTERN : command args…")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(readyLimit); time.Now().Before(end); {
+		if ts.Exec(args[2], args[3:]...) == nil && pattern.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("the output never matched %s", pattern)
 }
 
 // TestEveryExampleIsRun holds the examples in help to the scripts: each of their lines

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 func (c *cli) signIns() *cobra.Command {
@@ -49,13 +51,21 @@ kind of credential, for which API, and the roles given or the reason of the refu
 			}
 			filter.Tenant, filter.AppID = found.tenant.ID, found.Application.AppID
 		}
-		rows, err := data.Directory.SignIns(ctx, filter)
+		rows, err := c.newestSignIns(ctx, data, filter)
 		if err != nil {
 			return err
 		}
 		return c.print(output, signInListing(rows))
 	}
 	return cmd
+}
+
+// newestSignIns reads sign-ins, those included that a running server has not written yet.
+func (c *cli) newestSignIns(ctx context.Context, data *server.Data, filter directory.SignInFilter) ([]directory.SignIn, error) {
+	if _, err := server.Find(ctx, c.dir); err != nil { // a server that is found has kept its sign-ins
+		return nil, err
+	}
+	return data.Directory.SignIns(ctx, filter)
 }
 
 func signInListing(rows []directory.SignIn) listing {

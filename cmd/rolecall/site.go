@@ -47,6 +47,9 @@ func (c *cli) site(ctx context.Context) (*site, error) {
 }
 
 func (c *cli) findSite(ctx context.Context) (*site, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
 	found, err := server.Find(ctx, c.dir)
 	if found == nil || err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ const (
 	trustStoreFile   = "ca-truststore.p12" // in the data folder: the CA bundle as Java reads it
 	// trustStorePassword is the one Java's own trust store has. It protects nothing: the
 	// content is public, and the format asks for one.
-	trustStorePassword = "changeit" //nolint:gosec // not a secret, see above
+	trustStorePassword = "changeit"
 )
 
 // trust returns the variables that make each runtime trust this authority besides the
@@ -98,13 +98,6 @@ func encodeCertificate(certificate credential.Certificate) ([]byte, error) {
 // writeCredential keeps a lent certificate's key in the data folder and removes those of
 // certificates that are no longer valid.
 func writeCredential(dir string, app *directory.Application, both []byte, now time.Time) (string, error) {
-	folder, err := filepath.Abs(filepath.Join(dir, credentialFolder))
-	if err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", fmt.Errorf("keep the certificate's key: %w", err)
-	}
 	old, err := credentialFiles(dir, "")
 	if err != nil {
 		return "", err
@@ -118,8 +111,20 @@ func writeCredential(dir string, app *directory.Application, both []byte, now ti
 			return "", fmt.Errorf("remove the key of an expired certificate: %w", err)
 		}
 	}
-	path := filepath.Join(folder, fmt.Sprintf("%s-%s.pem", app.AppID, rand.Text()[:8]))
-	return path, replaceFile(path, both, 0o600)
+	return newCredentialFile(dir, app.AppID, ".pem", both)
+}
+
+// newCredentialFile keeps something secret of an application in the data folder.
+func newCredentialFile(dir string, app directory.AppID, ending string, content []byte) (string, error) {
+	folder, err := filepath.Abs(filepath.Join(dir, credentialFolder))
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("keep a credential: %w", err)
+	}
+	path := filepath.Join(folder, fmt.Sprintf("%s-%s%s", app, rand.Text()[:8], ending))
+	return path, replaceFile(path, content, 0o600)
 }
 
 // credentialFiles lists the kept keys of the application with that app id, or of all.

@@ -85,8 +85,7 @@ func (s *Store) List(ctx context.Context, tenant, kind, prefix, after string, li
 	if err != nil {
 		return nil, nil, err
 	}
-	objects, keys := v.list(tenant, kind, prefix, after, limit)
-	return objects, keys, nil
+	return v.list(tenant, kind, prefix, after, limit)
 }
 
 // Sequence returns the number of the newest change.
@@ -216,7 +215,10 @@ func (v *state) lookup(tenant, kind, key string) (directory.Object, error) {
 	return v.get(tenant, kind, id)
 }
 
-func (v *state) list(tenant, kind, prefix, after string, limit int) (objects []directory.Object, keys []string) {
+func (v *state) list(tenant, kind, prefix, after string, limit int) (objects []directory.Object, keys []string, err error) {
+	if !strings.HasSuffix(prefix, "/") {
+		return nil, nil, fmt.Errorf("list %s: the prefix %q does not end in a slash", kind, prefix)
+	}
 	space := lookupKey(tenant, kind, "")
 	v.keys.ascend(space+max(prefix, after), func(joined, id string) bool {
 		key, inSpace := strings.CutPrefix(joined, space)
@@ -230,7 +232,7 @@ func (v *state) list(tenant, kind, prefix, after string, limit int) (objects []d
 		objects, keys = append(objects, object), append(keys, key)
 		return limit <= 0 || len(objects) < limit
 	})
-	return objects, keys
+	return objects, keys, nil
 }
 
 // bounded returns the first limit rows (all, for 0), with no room to append in place.

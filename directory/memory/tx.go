@@ -36,8 +36,7 @@ func (t *tx) List(ctx context.Context, tenant, kind, prefix, after string, limit
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	objects, keys := t.state.list(tenant, kind, prefix, after, limit)
-	return objects, keys, nil
+	return t.state.list(tenant, kind, prefix, after, limit)
 }
 
 func (t *tx) Put(ctx context.Context, object directory.Object) (int64, error) {

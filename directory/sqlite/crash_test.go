@@ -143,8 +143,11 @@ func runWriters(ctx context.Context, path, actor string) error {
 // again, and looks each time whether all it acknowledged is there, and nothing by halves.
 func TestKill(t *testing.T) {
 	rounds := 10
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		rounds = 1
+	case raceDetector:
+		rounds = 2
 	}
 	path := filepath.Join(t.TempDir(), "rolecall.db")
 	prepareCrash(t, path)

@@ -17,8 +17,8 @@ import (
 const (
 	busyTimeout    = 30_000 // milliseconds to wait for another process's transaction
 	readers        = 4
-	readerCacheKiB = 4 << 10
-	writerCacheKiB = 16 << 10
+	readerCacheKiB = 2 << 10
+	writerCacheKiB = 8 << 10
 	maxLogBytes    = 64 << 20 // of the write-ahead log between checkpoints
 )
 
@@ -62,7 +62,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 // secureFile makes the file if need be, and takes it away from everyone but its owner.
 // SQLite gives the files beside it the same mode.
 func secureFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own choice of file
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

@@ -48,32 +48,32 @@ func (s *Store) Sequence(ctx context.Context) (int64, error) {
 }
 
 // Changes returns at most limit changes after a sequence, oldest first.
-func (s *Store) Changes(ctx context.Context, after int64, limit int) (changes []directory.Change, err error) {
-	rows, err := s.read.changes.QueryContext(ctx, after, bound(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read the change feed: %w", err)
-	}
-	return collect(rows, func(c *directory.Change) error {
+func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]directory.Change, error) {
+	changes, err := collect(ctx, s.read.changes, func(rows *sql.Rows, c *directory.Change) error {
 		var keys string
 		err := rows.Scan(&c.Sequence, &c.Tenant, &c.Kind, &c.ID, &keys)
 		c.Keys = splitKeys(keys)
 		return err
-	})
+	}, after, bound(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read the change feed: %w", err)
+	}
+	return changes, nil
 }
 
 // AuditRows returns at most limit rows of the chain after a sequence, oldest first.
 func (s *Store) AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error) {
-	rows, err := s.read.auditRows.QueryContext(ctx, after, bound(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read the audit log: %w", err)
-	}
-	return collect(rows, func(r *audit.Row) error {
+	chain, err := collect(ctx, s.read.auditRows, func(rows *sql.Rows, r *audit.Row) error {
 		var event []byte
 		if err := rows.Scan(&r.Sequence, &event, &r.Hash); err != nil {
 			return err
 		}
 		return json.Unmarshal(event, &r.Event)
-	})
+	}, after, bound(limit))
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	return chain, nil
 }
 
 // Update runs f in a transaction: all of it is on disk when Update returns nil, nothing
@@ -82,7 +82,7 @@ func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, 
 	var sequence int64
 	err := s.transact(ctx, func(sqlTx *sql.Tx) (err error) {
 		t := &tx{sql: sqlTx, statements: s.write}
-		if t.sequence, err = newest(ctx, t.stmt(ctx, s.write.sequence)); err != nil {
+		if t.sequence, err = newest(ctx, t.query(ctx, s.write.sequence)); err != nil {
 			return err
 		}
 		before := t.sequence
@@ -93,66 +93,12 @@ func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, 
 		if before/trimEvery == sequence/trimEvery {
 			return nil
 		}
-		_, err = t.stmt(ctx, s.write.trimChanges).ExecContext(ctx, sequence-keptChanges)
-		return err
+		return t.trimChanges(ctx)
 	})
 	if err != nil {
 		return 0, err
 	}
 	return sequence, nil
-}
-
-// AppendSignIns keeps sign-in rows, all or none, and forgets the oldest beyond the
-// newest 100,000.
-func (s *Store) AppendSignIns(ctx context.Context, signIns []directory.SignIn) error {
-	return s.transact(ctx, func(sqlTx *sql.Tx) error {
-		sequence, err := newest(ctx, sqlTx.StmtContext(ctx, s.write.signInSequence))
-		if err != nil {
-			return err
-		}
-		insert := sqlTx.StmtContext(ctx, s.write.addSignIn)
-		for _, row := range signIns {
-			body, err := json.Marshal(row)
-			if err != nil {
-				return fmt.Errorf("encode a sign-in: %w", err)
-			}
-			sequence++
-			if _, err := insert.ExecContext(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, row.Code, body); err != nil {
-				return fmt.Errorf("keep a sign-in: %w", err)
-			}
-		}
-		_, err = sqlTx.StmtContext(ctx, s.write.trimSignIns).ExecContext(ctx, sequence-keptSignIns)
-		return err
-	})
-}
-
-// SignIns returns the newest rows first that the filter keeps.
-func (s *Store) SignIns(ctx context.Context, filter directory.SignInFilter) ([]directory.SignIn, error) {
-	if filter.Limit <= 0 {
-		filter.Limit = 100
-	}
-	rows, err := s.querySignIns(ctx, filter)
-	if err != nil {
-		return nil, fmt.Errorf("read the sign-ins: %w", err)
-	}
-	return collect(rows, func(row *directory.SignIn) error {
-		var body []byte
-		if err := rows.Scan(&body); err != nil {
-			return err
-		}
-		return json.Unmarshal(body, row)
-	})
-}
-
-func (s *Store) querySignIns(ctx context.Context, f directory.SignInFilter) (*sql.Rows, error) {
-	failures := 0
-	if f.FailuresOnly {
-		failures = 1
-	}
-	if f.CorrelationID != "" {
-		return s.read.correlated.QueryContext(ctx, f.CorrelationID, f.Tenant, f.Tenant, f.AppID, f.AppID, failures, f.Limit)
-	}
-	return s.read.signIns.QueryContext(ctx, f.Tenant, f.Tenant, f.AppID, f.AppID, failures, f.Limit)
 }
 
 // Close writes the log back into the file and closes it. Later calls fail.

@@ -11,16 +11,50 @@ import (
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
+// A query is prepared, on a pool of connections or within one transaction.
+type query struct{ stmt *sql.Stmt }
+
+// in returns the query within a transaction, which closes it when it ends.
+func (q query) in(ctx context.Context, tx *sql.Tx) query { return query{tx.StmtContext(ctx, q.stmt)} }
+
+func (q query) exec(ctx context.Context, args ...any) (sql.Result, error) {
+	return q.stmt.ExecContext(ctx, args...)
+}
+
+func (q query) row(ctx context.Context, args ...any) *sql.Row {
+	return q.stmt.QueryRowContext(ctx, args...)
+}
+
+// collect runs a query and scans each of its rows.
+func collect[T any](ctx context.Context, q query, scan func(rows *sql.Rows, v *T) error, args ...any) (all []T, err error) {
+	rows, err := q.stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var v T
+		if err := scan(rows, &v); err != nil {
+			return nil, ended(ctx, err)
+		}
+		all = append(all, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, ended(ctx, err)
+	}
+	return all, nil
+}
+
 // statements are the queries of a store, prepared on one of its pools.
 type statements struct {
-	get, lookup, list                  *sql.Stmt
-	stored, insert, update, remove     *sql.Stmt
-	addKey, dropKey                    *sql.Stmt
-	sequence, changes                  *sql.Stmt
-	addChange, trimChanges             *sql.Stmt
-	lastAudit, addAudit, auditRows     *sql.Stmt
-	signInSequence, signIns            *sql.Stmt
-	correlated, addSignIn, trimSignIns *sql.Stmt
+	get, lookup, list                  query
+	stored, insert, update, remove     query
+	addKey, dropKey                    query
+	sequence, changes                  query
+	addChange, trimChanges             query
+	lastAudit, addAudit, auditRows     query
+	signInSequence, signIns            query
+	correlated, addSignIn, trimSignIns query
 }
 
 // prepare readies every query on a pool. Closing the pool closes them.
@@ -29,8 +63,8 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 	const columns = `o.tenant, o.kind, o.id, o.version, o.body, o.keys`
 	const chosen = `(? = '' OR tenant = ?) AND (? = '' OR app_id = ?) AND (? = 0 OR code <> 0) ORDER BY sequence DESC LIMIT ?`
 	for _, q := range []struct {
-		stmt **sql.Stmt
-		text string
+		query *query
+		text  string
 	}{
 		{&s.get, `SELECT ` + columns + ` FROM objects o WHERE o.tenant = ? AND o.kind = ? AND o.id = ?`},
 		{&s.lookup, `SELECT ` + columns + ` FROM keys k JOIN objects o ON o.tenant = k.tenant AND o.kind = k.kind AND o.id = k.id
@@ -64,15 +98,15 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 		if err != nil {
 			return nil, fmt.Errorf("prepare a query: %w", err)
 		}
-		*q.stmt = stmt
+		q.query.stmt = stmt
 	}
 	return s, nil
 }
 
 // getObject runs a query for one object by its id or a key.
-func getObject(ctx context.Context, stmt *sql.Stmt, tenant, kind, name string) (object directory.Object, err error) {
+func getObject(ctx context.Context, q query, tenant, kind, name string) (object directory.Object, err error) {
 	var keys string
-	err = stmt.QueryRowContext(ctx, tenant, kind, name).
+	err = q.row(ctx, tenant, kind, name).
 		Scan(&object.Tenant, &object.Kind, &object.ID, &object.Version, &object.Body, &keys)
 	if errors.Is(err, sql.ErrNoRows) {
 		return directory.Object{}, fmt.Errorf("%s %s: %w", kind, name, directory.ErrNotFound)
@@ -84,49 +118,32 @@ func getObject(ctx context.Context, stmt *sql.Stmt, tenant, kind, name string) (
 	return object, nil
 }
 
-func listObjects(ctx context.Context, stmt *sql.Stmt, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
+func listObjects(ctx context.Context, q query, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
 	head, ok := strings.CutSuffix(prefix, "/")
 	if !ok {
 		return nil, nil, fmt.Errorf("list %s: the prefix %q does not end in a slash", kind, prefix)
 	}
 	const next = "0" // the character behind '/': all keys with the prefix sort before head+next
-	rows, err := stmt.QueryContext(ctx, tenant, kind, prefix, head+next, after, bound(limit))
-	if err != nil {
-		return nil, nil, ended(ctx, fmt.Errorf("list %s: %w", kind, err))
-	}
 	var keys []string
-	objects, err := collect(rows, func(o *directory.Object) error {
+	objects, err := collect(ctx, q, func(rows *sql.Rows, o *directory.Object) error {
 		var key, all string
 		err := rows.Scan(&o.Tenant, &o.Kind, &o.ID, &o.Version, &o.Body, &all, &key)
 		o.Keys = splitKeys(all)
 		keys = append(keys, key)
 		return err
-	})
+	}, tenant, kind, prefix, head+next, after, bound(limit))
 	if err != nil {
-		return nil, nil, ended(ctx, err)
+		return nil, nil, fmt.Errorf("list %s: %w", kind, err)
 	}
 	return objects, keys, nil
 }
 
 // newest returns the highest sequence of a table, 0 when it is empty.
-func newest(ctx context.Context, stmt *sql.Stmt) (sequence int64, err error) {
-	if err := stmt.QueryRowContext(ctx).Scan(&sequence); err != nil {
+func newest(ctx context.Context, q query) (sequence int64, err error) {
+	if err := q.row(ctx).Scan(&sequence); err != nil {
 		return 0, ended(ctx, fmt.Errorf("read a sequence: %w", err))
 	}
 	return sequence, nil
-}
-
-// collect scans every row and closes rows.
-func collect[T any](rows *sql.Rows, scan func(*T) error) (all []T, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var v T
-		if err := scan(&v); err != nil {
-			return nil, fmt.Errorf("read a row: %w", err)
-		}
-		all = append(all, v)
-	}
-	return all, rows.Err()
 }
 
 // bound is a limit in SQL, for which 0 means none.

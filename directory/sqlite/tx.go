@@ -20,18 +20,18 @@ type tx struct {
 	last       *audit.Row // the newest of the audit log, once that is known
 }
 
-func (t *tx) stmt(ctx context.Context, s *sql.Stmt) *sql.Stmt { return t.sql.StmtContext(ctx, s) }
+func (t *tx) query(ctx context.Context, q query) query { return q.in(ctx, t.sql) }
 
 func (t *tx) Get(ctx context.Context, tenant, kind, id string) (directory.Object, error) {
-	return getObject(ctx, t.stmt(ctx, t.statements.get), tenant, kind, id)
+	return getObject(ctx, t.query(ctx, t.statements.get), tenant, kind, id)
 }
 
 func (t *tx) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {
-	return getObject(ctx, t.stmt(ctx, t.statements.lookup), tenant, kind, key)
+	return getObject(ctx, t.query(ctx, t.statements.lookup), tenant, kind, key)
 }
 
 func (t *tx) List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
-	return listObjects(ctx, t.stmt(ctx, t.statements.list), tenant, kind, prefix, after, limit)
+	return listObjects(ctx, t.query(ctx, t.statements.list), tenant, kind, prefix, after, limit)
 }
 
 func (t *tx) Put(ctx context.Context, object directory.Object) (int64, error) {
@@ -54,7 +54,7 @@ func (t *tx) Put(ctx context.Context, object directory.Object) (int64, error) {
 		put = t.statements.insert
 	}
 	version++
-	if _, err := t.stmt(ctx, put).ExecContext(ctx, version, object.Body, joinKeys(after), object.Tenant, object.Kind, object.ID); err != nil {
+	if _, err := t.query(ctx, put).exec(ctx, version, object.Body, joinKeys(after), object.Tenant, object.Kind, object.ID); err != nil {
 		return 0, fmt.Errorf("put %s %s: %w", object.Kind, object.ID, err)
 	}
 	return version, t.note(ctx, object.Tenant, object.Kind, object.ID, directory.MergeKeys(before, after))
@@ -74,7 +74,7 @@ func (t *tx) Delete(ctx context.Context, tenant, kind, id string, version int64)
 	if err := t.dropKeys(ctx, tenant, kind, keys, nil); err != nil {
 		return err
 	}
-	if _, err := t.stmt(ctx, t.statements.remove).ExecContext(ctx, tenant, kind, id); err != nil {
+	if _, err := t.query(ctx, t.statements.remove).exec(ctx, tenant, kind, id); err != nil {
 		return fmt.Errorf("delete %s %s: %w", kind, id, err)
 	}
 	return t.note(ctx, tenant, kind, id, keys)
@@ -83,7 +83,7 @@ func (t *tx) Delete(ctx context.Context, tenant, kind, id string, version int64)
 func (t *tx) Audit(ctx context.Context, event audit.Event) error {
 	if t.last == nil {
 		t.last = &audit.Row{}
-		err := t.stmt(ctx, t.statements.lastAudit).QueryRowContext(ctx).Scan(&t.last.Sequence, &t.last.Hash)
+		err := t.query(ctx, t.statements.lastAudit).row(ctx).Scan(&t.last.Sequence, &t.last.Hash)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			t.last = nil
 			return fmt.Errorf("read the audit log: %w", err)
@@ -97,7 +97,7 @@ func (t *tx) Audit(ctx context.Context, event audit.Event) error {
 	if err != nil {
 		return fmt.Errorf("encode audit event %s: %w", event.Action, err)
 	}
-	if _, err := t.stmt(ctx, t.statements.addAudit).ExecContext(ctx, row.Sequence, body, row.Hash); err != nil {
+	if _, err := t.query(ctx, t.statements.addAudit).exec(ctx, row.Sequence, body, row.Hash); err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
 	t.last = &row
@@ -107,7 +107,7 @@ func (t *tx) Audit(ctx context.Context, event audit.Event) error {
 // stored returns the version and the keys an object has now; version 0 for none.
 func (t *tx) stored(ctx context.Context, tenant, kind, id string) (version int64, keys []string, err error) {
 	var joined string
-	err = t.stmt(ctx, t.statements.stored).QueryRowContext(ctx, tenant, kind, id).Scan(&version, &joined)
+	err = t.query(ctx, t.statements.stored).row(ctx, tenant, kind, id).Scan(&version, &joined)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, nil
 	}
@@ -125,7 +125,7 @@ func (t *tx) takeKeys(ctx context.Context, object directory.Object, before, afte
 		if slices.Contains(before, key) {
 			continue
 		}
-		result, err := t.stmt(ctx, t.statements.addKey).ExecContext(ctx, object.Tenant, object.Kind, key, object.ID)
+		result, err := t.query(ctx, t.statements.addKey).exec(ctx, object.Tenant, object.Kind, key, object.ID)
 		if err != nil {
 			return fmt.Errorf("put %s %s: %w", object.Kind, object.ID, err)
 		}
@@ -148,7 +148,7 @@ func (t *tx) dropKeys(ctx context.Context, tenant, kind string, keys, keep []str
 		if slices.Contains(keep, key) {
 			continue
 		}
-		if _, err := t.stmt(ctx, t.statements.dropKey).ExecContext(ctx, tenant, kind, key); err != nil {
+		if _, err := t.query(ctx, t.statements.dropKey).exec(ctx, tenant, kind, key); err != nil {
 			return fmt.Errorf("drop a key of a %s: %w", kind, err)
 		}
 	}
@@ -157,9 +157,17 @@ func (t *tx) dropKeys(ctx context.Context, tenant, kind string, keys, keep []str
 
 // note adds a change to the feed.
 func (t *tx) note(ctx context.Context, tenant, kind, id string, keys []string) error {
-	if _, err := t.stmt(ctx, t.statements.addChange).ExecContext(ctx, t.sequence+1, tenant, kind, id, joinKeys(keys)); err != nil {
+	if _, err := t.query(ctx, t.statements.addChange).exec(ctx, t.sequence+1, tenant, kind, id, joinKeys(keys)); err != nil {
 		return fmt.Errorf("write the change feed: %w", err)
 	}
 	t.sequence++
+	return nil
+}
+
+// trimChanges forgets changes that no reader should be behind any more.
+func (t *tx) trimChanges(ctx context.Context) error {
+	if _, err := t.query(ctx, t.statements.trimChanges).exec(ctx, t.sequence-keptChanges); err != nil {
+		return fmt.Errorf("forget old changes: %w", err)
+	}
 	return nil
 }

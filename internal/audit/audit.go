@@ -47,7 +47,8 @@ func Chain(sequence int64, previous []byte, event Event) (Row, error) {
 }
 
 // Verify checks that rows, in order, continue the chain after the given sequence and
-// hash, and returns an error that names the first row that does not.
+// hash, and returns an error that names the first row that does not. Rows cut off at the
+// end leave a whole chain: only a later sequence and hash kept elsewhere show that.
 func Verify(sequence int64, previous []byte, rows []Row) error {
 	for _, row := range rows {
 		want, err := Chain(sequence, previous, row.Event)

@@ -204,6 +204,8 @@ func (l *listening) close() error {
 		return l.listener.Close()
 	}
 	err := l.http.Close()
-	<-l.done
+	if served := <-l.done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

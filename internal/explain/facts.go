@@ -72,7 +72,7 @@ const (
 )
 
 // report adds the directory's steps. They explain and do not decide: what an API lets in
-// is in the token, so a step here gives no reason of its own.
+// is in the token, so a step here gives no reason.
 func (f *facts) report(r *Report) {
 	r.add(stepAPI, f.api != nil && f.api.Principal != nil, describe(f.api, f.claims.audience))
 	r.add(stepClient, f.client != nil && f.client.Principal != nil, describe(f.client, f.claims.client))

@@ -12,7 +12,7 @@ import (
 )
 
 // mend returns the next step for the first check that failed, nil when none did.
-func mend(r *Report, s *subject, f *facts, advice map[string]string) *Mend {
+func mend(r *Report, f *facts, advice map[string]string) *Mend {
 	first := slices.IndexFunc(r.Steps, func(step Step) bool { return step.Outcome == Failed })
 	if first < 0 {
 		return nil
@@ -24,16 +24,22 @@ func mend(r *Report, s *subject, f *facts, advice map[string]string) *Mend {
 		return &Mend{What: or(advice[r.Steps[first].Name], "Get a new token."), Command: f.newToken()}
 	case guard.KeyUnknown:
 		return &Mend{What: or(advice[r.Steps[first].Name], "Get a token that a present key has signed."), Command: "rolecall keys list"}
+	default:
+		return f.mendStep(r.Steps[first].Name, advice)
 	}
-	switch r.Steps[first].Name {
+}
+
+// mendStep is mend for the steps whose name tells more than a reason.
+func (f *facts) mendStep(name string, advice map[string]string) *Mend {
+	switch name {
 	case stepClient:
-		return &Mend{What: "Register the client.", Command: f.fragment("orders-client", "")}
+		return &Mend{What: "Register the client; it gets no new tokens.", Command: f.fragment("my-client", "appId: "+quote(f.claims.client))}
 	case stepEnabled:
-		return &Mend{What: "Enable the client.", Command: f.fragment(s.client.Application.Name, "enabled: true")}
+		return &Mend{What: "Enable the client; it gets no new tokens.", Command: f.fragment(f.client.Application.Name, "enabled: true")}
 	case stepAPI, stepOffered, stepUsable, stepGranted, stepCarried:
 		return f.mendRole()
 	}
-	return &Mend{What: advice[r.Steps[first].Name]}
+	return &Mend{What: advice[name]}
 }
 
 func or(a, b string) string {

@@ -44,16 +44,12 @@ func (r *Report) add(name string, ok bool, detail string) {
 	r.Steps = append(r.Steps, Step{Name: name, Outcome: outcome, Detail: detail})
 }
 
-// conclude sets the verdict from the steps.
+// conclude sets the verdict from the guard's steps. Those of the directory come after it:
+// a token that was good when it was issued stays so until it expires.
 func (r *Report) conclude() {
 	first := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Outcome == Failed })
 	r.Accepted = first < 0
 	if !r.Accepted {
 		r.Reason = r.Steps[first].Reason
 	}
-}
-
-// failed returns the outcome of a step, Passed for one that is not there.
-func (r *Report) failed(name string) bool {
-	return slices.ContainsFunc(r.Steps, func(s Step) bool { return s.Name == name && s.Outcome == Failed })
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,9 +54,9 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.report(report)
 	report.conclude()
-	report.Mend = mend(report, s, f, texts)
+	f.report(report)
+	report.Mend = mend(report, f, texts)
 	return report, nil
 }
 
@@ -70,11 +71,11 @@ func nameOf(c *directory.Client, otherwise string) string {
 // checks say how much of that was right to believe.
 func (in *Input) subject(ctx context.Context) (*subject, error) {
 	s := &subject{claims: readClaims(in.Token)}
-	var err error
-	if s.tenant, err = in.tenant(ctx, s.claims.tenant); err != nil {
+	tenants, err := in.tenants(ctx, s.claims.tenant)
+	if err != nil {
 		return nil, err
 	}
-	if s.api, err = in.api(ctx, s); err != nil {
+	if s.tenant, s.api, err = in.api(ctx, tenants, s.claims.audience); err != nil {
 		return nil, err
 	}
 	s.client, err = found(in.Directory.Client(ctx, s.tenant.ID, directory.AppID(s.claims.client)))
@@ -92,14 +93,8 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 	return s, nil
 }
 
-// tenant returns the tenant of a token, or the first there is when it names none of ours.
-func (in *Input) tenant(ctx context.Context, id string) (*directory.Tenant, error) {
-	if id != "" {
-		tenant, err := in.Directory.Tenant(ctx, id)
-		if err == nil || !errors.Is(err, directory.ErrNotFound) {
-			return tenant, err
-		}
-	}
+// tenants returns all tenants, the one that the token names first.
+func (in *Input) tenants(ctx context.Context, id string) ([]*directory.Tenant, error) {
 	tenants, err := in.Directory.Tenants(ctx)
 	if err != nil {
 		return nil, err
@@ -107,28 +102,35 @@ func (in *Input) tenant(ctx context.Context, id string) (*directory.Tenant, erro
 	if len(tenants) == 0 {
 		return nil, fmt.Errorf("explain a token: there is no tenant: %w", directory.ErrNotFound)
 	}
-	return tenants[0], nil
+	tenants = slices.Clone(tenants)
+	if i := slices.IndexFunc(tenants, func(t *directory.Tenant) bool { return string(t.ID) == id }); i > 0 {
+		tenants[0], tenants[i] = tenants[i], tenants[0]
+	}
+	return tenants, nil
 }
 
-// api returns the API that was called. One that was named must be there.
-func (in *Input) api(ctx context.Context, s *subject) (*directory.Client, error) {
+// api returns the API that was called, with its tenant: the one that was named, which must
+// be there, or the one that the token is for, nil when that is not registered.
+func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience string) (*directory.Tenant, *directory.Client, error) {
 	if in.API == "" {
-		return found(in.Directory.Resource(ctx, s.tenant.ID, s.claims.audience))
+		api, err := found(in.Directory.Resource(ctx, tenants[0].ID, audience))
+		return tenants[0], api, err
 	}
-	api, err := found(in.Directory.Resource(ctx, s.tenant.ID, in.API))
-	if api != nil || err != nil {
-		return api, err
+	for _, tenant := range tenants {
+		api, err := found(in.Directory.Resource(ctx, tenant.ID, in.API))
+		if api == nil && err == nil {
+			api, err = found(in.Directory.Named(ctx, tenant.ID, in.API))
+		}
+		if api != nil || err != nil {
+			return tenant, api, err
+		}
 	}
-	api, err = in.Directory.Named(ctx, s.tenant.ID, in.API)
-	if errors.Is(err, directory.ErrNotFound) {
-		return nil, fmt.Errorf("there is no API %q in tenant %s: %w", in.API, s.tenant.Name, directory.ErrNotFound)
-	}
-	return api, err
+	return nil, nil, fmt.Errorf("there is no API %q: %w", in.API, directory.ErrNotFound)
 }
 
-// found turns ErrNotFound into nil.
+// found turns ErrNotFound into nil, and a managed identity too: it is no application.
 func found(c *directory.Client, err error) (*directory.Client, error) {
-	if errors.Is(err, directory.ErrNotFound) {
+	if errors.Is(err, directory.ErrNotFound) || err == nil && c.Application == nil {
 		return nil, nil
 	}
 	return c, err

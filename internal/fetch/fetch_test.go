@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -35,7 +37,9 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 // issuer is an https server on loopback and a client that may reach it.
 func issuer(tb testing.TB, handler http.HandlerFunc) (*httptest.Server, *Client) {
 	tb.Helper()
-	server := httptest.NewTLSServer(handler)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
 	tb.Cleanup(server.Close)
 	return server, New(Config{Allow: []string{host(tb, server.URL)}, RootCAs: pool(server)})
 }
@@ -197,6 +201,7 @@ func TestSlowAnswerTimesOut(t *testing.T) {
 
 func TestOldTLSIsRefused(t *testing.T) {
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	server.TLS.MaxVersion = 0x0302 // 1.1

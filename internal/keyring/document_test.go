@@ -23,13 +23,12 @@ func TestAlteredRingIsRefused(t *testing.T) {
 	if _, err := unseal(cfg.KEK, contoso, body); err != nil {
 		t.Fatal(err)
 	}
+	flips := []byte{0x01, 0x20, 0x80} // among them another case of a letter
 	for i := range body {
-		for _, flip := range []byte{0x01, 0x20, 0x80} {
-			altered := slices.Clone(body)
-			altered[i] ^= flip
-			if _, err := unseal(cfg.KEK, contoso, altered); !errors.Is(err, ErrSealed) {
-				t.Fatalf("byte %d ^ %#x: got %v, want ErrSealed", i, flip, err)
-			}
+		altered := slices.Clone(body)
+		altered[i] ^= flips[i%len(flips)]
+		if _, err := unseal(cfg.KEK, contoso, altered); !errors.Is(err, ErrSealed) {
+			t.Fatalf("byte %d: got %v, want ErrSealed", i, err)
 		}
 	}
 	for _, n := range []int{0, 1, len(body) / 2, len(body) - 1} {

@@ -24,25 +24,38 @@ const kekSize = 32
 type KEK struct{ key [kekSize]byte }
 
 // CreateKEK makes a key-encryption key and writes it to a new file of mode 0600. It
-// refuses to replace a file: a lost key-encryption key is a lost key ring.
+// refuses to replace a file: a lost key-encryption key is a lost key ring. The file is
+// there whole or not at all, whoever looks and whenever the machine stops.
 func CreateKEK(path string) (*KEK, error) {
 	k := new(KEK)
 	if _, err := rand.Read(k.key[:]); err != nil {
 		return nil, fmt.Errorf("make key-encryption key: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	draft, err := writeDraft(path, k.key[:])
 	if err != nil {
+		return nil, fmt.Errorf("write key-encryption key: %w", err)
+	}
+	err = os.Link(draft, path) // unlike a rename, it replaces nothing
+	if err = errors.Join(err, os.Remove(draft)); err != nil {
 		return nil, fmt.Errorf("create key-encryption key: %w", err)
 	}
-	_, err = f.Write(k.key[:])
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("write key-encryption key: %w", errors.Join(err, os.Remove(path)))
+	if err := syncDir(filepath.Dir(path)); err != nil { // the file stays: others may have it already
+		return nil, fmt.Errorf("write key-encryption key: %w", err)
 	}
 	return k, nil
+}
+
+// writeDraft writes a file of mode 0600 beside the path, durably, and returns its name.
+func writeDraft(path string, content []byte) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // syncDir makes a new directory entry durable. Systems that cannot open a directory need

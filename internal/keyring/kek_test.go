@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -53,6 +54,41 @@ func TestKEKFile(t *testing.T) {
 	}
 	if _, err := CreateKEK(path); !errors.Is(err, os.ErrExist) {
 		t.Errorf("second creation: %v, want os.ErrExist", err)
+	}
+}
+
+// Processes that start on a new folder at the same moment get one key, and none of them
+// sees half of it.
+func TestCreateKEKAtOnce(t *testing.T) {
+	const folders, processes = 100, 4
+	for range folders {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "kek")
+		keys, failures := make([]*KEK, processes), make([]error, processes)
+		var begin, end sync.WaitGroup
+		begin.Add(1)
+		for i := range processes {
+			end.Go(func() {
+				begin.Wait()
+				keys[i], failures[i] = CreateKEK(path)
+				if errors.Is(failures[i], os.ErrExist) {
+					keys[i], failures[i] = LoadKEK(path)
+				}
+			})
+		}
+		begin.Done()
+		end.Wait()
+		if err := errors.Join(failures...); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			if k.Fingerprint() != keys[0].Fingerprint() {
+				t.Fatal("two processes have different keys")
+			}
+		}
+		if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+			t.Fatalf("the folder holds %v (%v), want the key alone", files, err)
+		}
 	}
 }
 

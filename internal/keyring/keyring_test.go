@@ -351,3 +351,14 @@ func TestNothingPrivateIsPrinted(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkSigner(b *testing.B) {
+	cfg, _, _ := testConfig(b)
+	r := newRing(b, cfg)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.Signer(b.Context(), contoso); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

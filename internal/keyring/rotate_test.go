@@ -1,6 +1,8 @@
 package keyring
 
 import (
+	"crypto"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"strings"
@@ -111,15 +113,44 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
+// A next key that took the place of a revoked one has its time to be fetched, however
+// overdue the rotation is.
+func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
+	cfg, _, clock := testConfig(t)
+	r := newRing(t, cfg)
+	if err := r.Ensure(t.Context(), contoso); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(DefaultRotateEvery - time.Hour)
+	before := wantStates(t, r, contoso, "current next")
+	if err := r.Revoke(t.Context(), contoso, "test", before[1], "lost"); err != nil {
+		t.Fatal(err)
+	}
+	for _, wait := range []time.Duration{time.Hour, DefaultPublishAhead - time.Hour - time.Second} {
+		clock.advance(wait)
+		if err := r.Maintain(t.Context(), contoso); err != nil {
+			t.Fatal(err)
+		}
+		if now := wantStates(t, r, contoso, "current next"); now[0] != before[0] {
+			t.Fatal("a key signs before validators know it")
+		}
+	}
+	clock.advance(time.Second)
+	if err := r.Maintain(t.Context(), contoso); err != nil {
+		t.Fatal(err)
+	}
+	wantStates(t, r, contoso, "current next retired")
+}
+
 // Several nodes that all read the ring before any of them writes: one key is made for
 // each rotation, and all report the same result.
 func TestNodesRotateAtOnce(t *testing.T) {
-	const nodes = 4
+	const nodes, rounds = 4, 8
 	cfg, store, clock := testConfig(t)
 	if err := newRing(t, cfg).Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
-	for round := range 20 {
+	for round := range rounds {
 		clock.advance(DefaultPublishAhead)
 		arrived := make(chan struct{}, nodes)
 		open := make(chan struct{})
@@ -150,7 +181,7 @@ func TestNodesRotateAtOnce(t *testing.T) {
 			t.Fatalf("%d changes after rotation %d, want %d", n, round+1, round+2)
 		}
 	}
-	wantStates(t, newRing(t, cfg), contoso, "current next"+strings.Repeat(" retired", 20))
+	wantStates(t, newRing(t, cfg), contoso, "current next"+strings.Repeat(" retired", rounds))
 }
 
 func TestNodesEnsureAtOnce(t *testing.T) {
@@ -245,12 +276,14 @@ func wantPrefix(tb testing.TB, r *Ring, want string) []string {
 	return ids
 }
 
+// An issuedToken is what a validator needs to know of a token: who signed it.
 type issuedToken struct {
-	parsed  *token.Token
 	kid     string
+	public  crypto.PublicKey
 	expires time.Time
 }
 
+// issue signs a token and verifies it with the key that is published under its id.
 func issue(tb testing.TB, r *Ring, expires time.Time) issuedToken {
 	tb.Helper()
 	signer, err := r.Signer(tb.Context(), contoso)
@@ -266,15 +299,21 @@ func issue(tb testing.TB, r *Ring, expires time.Time) issuedToken {
 		tb.Fatal(err)
 	}
 	value, _ := parsed.Header.Get("kid")
-	kid, ok := value.String()
-	if !ok {
-		tb.Fatal("token has no kid")
+	kid, _ := value.String()
+	published, err := r.Published(tb.Context(), contoso)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return issuedToken{parsed, kid, expires}
+	for _, k := range published {
+		if k.ID == kid && parsed.Verify("RS256", k.Public) == nil {
+			return issuedToken{kid, k.Public, expires}
+		}
+	}
+	tb.Fatalf("signed by the unpublished key %q", kid)
+	return issuedToken{}
 }
 
-// A validator keeps the published keys for a day. It verifies each signature once: the
-// keys are what the test is about.
+// A validator keeps the published keys for a day.
 type validator struct {
 	fetched time.Time
 	keys    map[string]token.Key
@@ -300,5 +339,5 @@ func (v *validator) refresh(tb testing.TB, r *Ring, now time.Time, phase time.Du
 
 func (v *validator) accepts(tok issuedToken) bool {
 	key, ok := v.keys[tok.kid]
-	return ok && tok.parsed.Verify("RS256", key.Public) == nil
+	return ok && key.Public.(*rsa.PublicKey).Equal(tok.public)
 }

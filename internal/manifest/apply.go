@@ -34,7 +34,7 @@ type GeneratedSecret struct {
 // the file gets wrong is returned as Problems. After an error the transaction must be
 // rolled back; a dry run rolls it back after success as well.
 func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
-	a := &applier{editor: e, prune: opts.Prune, report: report{file: f.name}, result: &Result{}}
+	a := &applier{editor: e, prune: opts.Prune, report: report{file: f.name}, matched: make(map[string]position), result: &Result{}}
 	works := make([]*work, len(f.tenants))
 	for i, t := range f.tenants {
 		works[i] = &work{applier: a, file: t}
@@ -77,7 +77,9 @@ type applier struct {
 	report
 	editor *directory.Editor
 	prune  bool
-	result *Result
+	// matched says where the file describes what is in the directory, by kind and ids.
+	matched map[string]position
+	result  *Result
 }
 
 // A work is the part of a run that concerns one tenant. The maps say what the parts of
@@ -101,7 +103,7 @@ func (a *applier) ruled(err error, of func(field string) position) error {
 		return err
 	}
 	at := of(rule.Field)
-	return Problems{{File: a.report.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Fix, Cause: err}}
+	return Problems{{File: a.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Fix, Cause: err}}
 }
 
 // says reports whether the file decides on a setting: it gives it, or the thing is new, or
@@ -155,6 +157,7 @@ func (w *work) findTenant() (*directory.Tenant, error) {
 			continue
 		}
 		w.keeps(w.file.place, "id", w.file.id, string(found.ID), found.Name)
+		w.once("tenant/"+string(found.ID), w.file.place, found.Name)
 		return found, nil
 	}
 	return nil, nil

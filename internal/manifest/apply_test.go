@@ -441,6 +441,12 @@ func TestApplyOverWhatIsThere(t *testing.T) {
 		{"another tenant id", edit(t, "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11", "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b12"), []string{`3:9: "contoso" has the id 7f1d3c52`}},
 		{"another app id", edit(t, "c11e0001-5a5a-4c4c-8d8d-000000000001", "c11e0001-5a5a-4c4c-8d8d-000000000009"), []string{`16:16: "orders-client" has the appId c11e0001`}},
 		{"another object id", edit(t, "name: orders-client\n", "name: orders-client\n        id: c11e0001-5a5a-4c4c-8d8d-000000000009\n"), []string{`16:13: "orders-client" has the id `}},
+		{"an application twice, by name and by id", edit(t, "        appId: c11e0001-5a5a-4c4c-8d8d-000000000001\n", "", "    managedIdentities:", "      - {name: orders-daemon, appId: c11e0001-5a5a-4c4c-8d8d-000000000001}\n    managedIdentities:"), []string{
+			`20:9: this is "orders-client", which is described from line 15 on already.`,
+		}},
+		{"a tenant twice, by name and by id", edit(t, "    id: "+string(contoso)+"\n", "") + "  - {name: other, id: " + string(contoso) + "}\n", []string{
+			`26:5: this is "contoso", which is described from line 2 on already.`,
+		}},
 		{"another expiry of a generated secret", edit(t, "expires: 2027-12-31", "expires: 2028-12-31"), []string{`17:104: the secret "made" was made with the expiry 2027-12-31T00:00:00Z, which stays.`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -45,6 +45,7 @@ func (w *work) matchApplication(a *application) error {
 		}
 		w.keeps(a.place, "appId", a.appID, string(found.AppID), found.Name)
 		w.keeps(a.place, "id", a.id, string(found.ID), found.Name)
+		w.once("application/"+string(found.Tenant)+"/"+string(found.ID), a.place, found.Name)
 		w.applications[a] = found
 		return nil
 	}
@@ -64,6 +65,7 @@ func (w *work) matchIdentity(i *identity) error {
 		}
 		w.keeps(i.place, "appId", i.appID, string(found.AppID), found.Name)
 		w.keeps(i.place, "id", i.id, string(found.ID), found.Name)
+		w.once("identity/"+string(found.Tenant)+"/"+string(found.ID), i.place, found.Name)
 		w.principals[i] = found
 		return nil
 	}
@@ -80,6 +82,7 @@ func (w *work) matchUser(u *user) error {
 			return err
 		}
 		w.keeps(u.place, "id", u.id, string(found.ID), found.PrincipalName)
+		w.once("user/"+string(found.Tenant)+"/"+string(found.ID), u.place, found.PrincipalName)
 		w.users[u] = found
 		return nil
 	}
@@ -102,4 +105,14 @@ func (w *work) keeps(p place, member, wanted, present, name string) {
 	if wanted != "" && !strings.EqualFold(wanted, present) {
 		w.add(p.of(member), fmt.Sprintf("%q has the %s %s, and an id cannot be changed.", name, member, present), "Write that one, or remove the member.")
 	}
+}
+
+// once reports a second description of what the directory holds once, as when one element
+// gives the present name and another one the id.
+func (a *applier) once(key string, p place, name string) {
+	if first, taken := a.matched[key]; taken {
+		a.add(p.at, fmt.Sprintf("this is %q, which is described from line %d on already.", name, first.line), "Describe it once.")
+		return
+	}
+	a.matched[key] = p.at
 }

@@ -309,7 +309,6 @@ func TestTLSServer(t *testing.T) {
 		}
 		conn.Close()
 	}
-	//nolint:gosec // G402: that the old version is refused is what is tested
 	old := &tls.Config{RootCAs: ca.Pool(), ServerName: "localhost", MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	if conn, err := tls.Dial("tcp", address, old); err == nil {
 		conn.Close()

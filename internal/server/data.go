@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/rogpeppe/go-internal/lockedfile"
+
 	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/directory/sqlite"
@@ -22,10 +24,13 @@ const (
 	storeFile = "rolecall.db"
 	kekFile   = "kek"
 	lockFile  = "server.lock"
+	openFile  = "open.lock"
 	stateFile = "server.json"
 	// BundleFile holds the folder's root certificate and the system's.
 	BundleFile = "ca-bundle.pem"
 )
+
+var errNoFolder = errors.New("open the data folder: no folder given")
 
 // DataConfig says which folder to open.
 type DataConfig struct {
@@ -44,10 +49,11 @@ type Data struct {
 	log   *slog.Logger
 }
 
-// OpenData opens a data folder, making what is missing.
+// OpenData opens a data folder, making what is missing. Several processes may open one
+// folder at the same time.
 func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if cfg.Dir == "" {
-		return nil, errors.New("open the data folder: no folder given")
+		return nil, errNoFolder
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -58,6 +64,13 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if err := makeFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
+	// One at a time: in a new folder two would make the key and the store side by side. The
+	// lock goes with the process.
+	unlock, err := lockedfile.MutexAt(filepath.Join(cfg.Dir, openFile)).Lock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	defer unlock()
 	kek, err := openKEK(filepath.Join(cfg.Dir, kekFile), filepath.Join(cfg.Dir, storeFile))
 	if err != nil {
 		return nil, err
@@ -144,7 +157,7 @@ func makeFolder(dir string) error {
 	if len(entries) > 0 {
 		return fmt.Errorf("the data folder %s is open to other users (mode %04o): run `chmod 700 %s`, or name another folder", dir, mode, dir)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs the x bit
 		return fmt.Errorf("close the data folder to other users: %w", err)
 	}
 	return nil
@@ -160,11 +173,7 @@ func openKEK(path, store string) (*keyring.KEK, error) {
 	if _, err := os.Stat(store); err == nil {
 		return nil, fmt.Errorf("%s is there but its key %s is missing: restore the key from a backup", store, path)
 	}
-	kek, err = keyring.CreateKEK(path)
-	if errors.Is(err, fs.ErrExist) { // another process was faster
-		return keyring.LoadKEK(path)
-	}
-	return kek, err
+	return keyring.CreateKEK(path)
 }
 
 // Sequence returns the number of the newest change in the store.

@@ -13,6 +13,7 @@ const (
 	awaitLimit = 5 * time.Second       // how long /status waits for a change
 	awaitLook  = 10 * time.Millisecond // how often it looks
 	readyLimit = 2 * time.Second       // how long /readyz gives the store
+	keepLimit  = time.Second           // how long /status waits for sign-ins to be kept
 )
 
 // ops returns the surface for operators: alive, ready, and how far the feed was followed.
@@ -58,13 +59,23 @@ func (s *Server) unready(ctx context.Context) string {
 
 // status tells the newest change that this server has taken in. With ?applied=N it first
 // waits until that is N or more, so that a command which changed the store knows when the
-// change counts.
+// change counts. The sign-ins of answers given before are kept by then, so that a command
+// which reads them finds its own.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	wanted, _ := strconv.ParseInt(r.URL.Query().Get("applied"), 10, 64)
 	s.await(r.Context(), wanted)
+	s.settle(r.Context())
 	answer(w, http.StatusOK, Status{
 		Instance: s.instance, Applied: s.data.Directory.Applied(), Version: s.cfg.Version, Authority: s.endpoints.Authority,
 	})
+}
+
+func (s *Server) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, keepLimit)
+	defer cancel()
+	if err := s.authority.Settle(ctx); err != nil {
+		s.log.WarnContext(ctx, "keep sign-ins", "error", err)
+	}
 }
 
 func (s *Server) await(ctx context.Context, sequence int64) {

@@ -65,12 +65,13 @@ func writeState(dir string, s state) error {
 	return nil
 }
 
+// findLimit is how long a server on this machine has for a simple answer.
+const findLimit = 2 * time.Second
+
 // A Found is a running server that another process found.
 type Found struct {
 	Endpoints
 	PID int
-
-	instance string
 }
 
 // Find returns the server that runs on a data folder, or nil when there is none. It trusts
@@ -88,8 +89,8 @@ func Find(ctx context.Context, dir string) (*Found, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, nil //nolint:nilerr // a file that is not ours, or torn: no server answers for it
 	}
-	found := &Found{Endpoints: s.Endpoints, PID: s.PID, instance: s.Instance}
-	status, err := found.status(ctx, 0)
+	found := &Found{Endpoints: s.Endpoints, PID: s.PID}
+	status, err := found.status(ctx, 0, findLimit)
 	if err != nil || status.Instance != s.Instance {
 		return nil, ctx.Err()
 	}
@@ -98,7 +99,7 @@ func Find(ctx context.Context, dir string) (*Found, error) {
 
 // Await returns once the server has taken in the change with that sequence.
 func (f *Found) Await(ctx context.Context, sequence int64) error {
-	status, err := f.status(ctx, sequence)
+	status, err := f.status(ctx, sequence, awaitLimit+findLimit)
 	if err != nil {
 		return fmt.Errorf("ask the server at %s whether it has taken in the change: %w", f.Ops, err)
 	}
@@ -109,8 +110,8 @@ func (f *Found) Await(ctx context.Context, sequence int64) error {
 }
 
 // status asks /status, which waits a while for the sequence to be applied.
-func (f *Found) status(ctx context.Context, sequence int64) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, awaitLimit+2*time.Second)
+func (f *Found) status(ctx context.Context, sequence int64, limit time.Duration) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Ops+"/status?applied="+strconv.FormatInt(sequence, 10), nil)
 	if err != nil {

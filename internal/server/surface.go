@@ -9,17 +9,12 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/authority"
 )
 
-// The limits of every surface.
-const (
-	headerTime  = 5 * time.Second
-	requestTime = 15 * time.Second
-	answerTime  = 30 * time.Second
-	idleTime    = 120 * time.Second
-	headerBytes = 32 << 10
-	drainTime   = 30 * time.Second
-)
+// drainTime is how long a surface that stops waits for requests under way.
+const drainTime = 30 * time.Second
 
 // A surface is one listener and what answers on it.
 type surface struct {
@@ -28,18 +23,16 @@ type surface struct {
 	http     *http.Server
 }
 
-// newSurface serves TLS when given a configuration for it. The handler is set later.
+// newSurface serves TLS when given a configuration for it. Every surface has the limits of
+// the authority. The handler is set later.
 func newSurface(name string, listener net.Listener, secure *tls.Config, log *slog.Logger) *surface {
-	return &surface{name: name, listener: listener, http: &http.Server{
-		TLSConfig:         secure,
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       requestTime,
-		WriteTimeout:      answerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    headerBytes,
+	s := &surface{name: name, listener: listener, http: &http.Server{ //nolint:gosec // Limit sets the times
+		TLSConfig: secure,
 		// Failed handshakes and the like: other people's doing, worth no more than this.
 		ErrorLog: slog.NewLogLogger(log.With("surface", name).Handler(), slog.LevelDebug),
 	}}
+	authority.Limit(s.http)
+	return s
 }
 
 // run serves until the context ends, then lets requests under way finish.
@@ -63,7 +56,9 @@ func (s *surface) run(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop %s: %w", s.name, err), s.http.Close())
 	}
-	<-served
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"slices"
 )
 
 // A Key is a public key as a keys document publishes it.
@@ -23,6 +24,15 @@ type Key struct {
 	CloudInstance string           // Entra: cloud_instance_name
 	Public        crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 	Certificates  [][]byte         // x5c, DER, leaf first
+}
+
+// Verifies reports whether k is published for verifying signatures of alg: its
+// type and size fit, and nothing the document says about it objects.
+func (k Key) Verifies(alg string) bool {
+	return Fits(alg, k.Public) &&
+		(k.Use == "" || k.Use == "sig") &&
+		(len(k.Operations) == 0 || slices.Contains(k.Operations, "verify")) &&
+		(k.Algorithm == "" || k.Algorithm == alg)
 }
 
 // A JWK is the JSON form of a [Key] (RFC 7517). It has no member for anything

@@ -81,36 +81,46 @@ func (v Value) Elements() ([]Value, bool) {
 	if v.Kind() != Array {
 		return nil, false
 	}
-	s := scanner{text: v.text, pos: 1, depth: len(v.text), members: len(v.text)}
 	var out []Value
-	for s.space(); s.peek() != ']'; s.space() {
-		if s.peek() == ',' {
-			s.pos++
-			continue
-		}
-		start := s.pos
-		if s.value(1) != nil {
-			return nil, false
-		}
-		out = append(out, Value{s.text[start:s.pos]})
-	}
-	return out, true
+	ok := v.each(func(element Value) bool {
+		out = append(out, element)
+		return true
+	})
+	return out, ok
 }
 
 // Strings returns the elements of an array of strings, and false if v is
 // anything else: one element of another type spoils the array.
 func (v Value) Strings() ([]string, bool) {
-	elements, ok := v.Elements()
+	if v.Kind() != Array {
+		return nil, false
+	}
+	out := make([]string, 0, min(1+strings.Count(v.text, ","), 16))
+	ok := v.each(func(element Value) bool {
+		text, isString := element.String()
+		out = append(out, text)
+		return isString
+	})
 	if !ok {
 		return nil, false
 	}
-	out := make([]string, len(elements))
-	for i, e := range elements {
-		if out[i], ok = e.String(); !ok {
-			return nil, false
+	return out, true
+}
+
+// each hands out the elements of an array until keep returns false, and
+// reports whether it came to the end.
+func (v Value) each(keep func(Value) bool) bool {
+	s := scanner{text: v.text, pos: 1, depth: len(v.text), members: len(v.text)}
+	for s.space(); s.peek() != ']'; {
+		start := s.pos
+		if s.value(0) != nil || !keep(Value{s.text[start:s.pos]}) {
+			return false
+		}
+		if done, err := s.separator(']'); done || err != nil {
+			return err == nil
 		}
 	}
-	return out, true
+	return true
 }
 
 // Object returns v as an [Object], and false if it is not a JSON object.
@@ -151,8 +161,11 @@ func ParseObject(b []byte, maxDepth, maxMembers int) (Object, error) {
 // Get returns the member of exactly that name.
 func (o Object) Get(name string) (Value, bool) {
 	for i := range o.members {
-		if o.members[i].name == name {
-			return o.members[i].value, true
+		// Most claims have three letters: the last one tells nearly all apart
+		// without a call.
+		m := &o.members[i]
+		if last := len(name) - 1; last == len(m.name)-1 && (last < 0 || m.name[last] == name[last]) && m.name == name {
+			return m.value, true
 		}
 	}
 	return Value{}, false

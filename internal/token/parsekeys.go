@@ -138,7 +138,28 @@ func rsaKey(members Object) (*rsa.PublicKey, error) {
 	if !exponent.IsInt64() || exponent.Int64() < 3 || exponent.Int64() > math.MaxInt32 || exponent.Bit(0) == 0 {
 		return nil, errors.New("the RSA exponent is not an odd number from 3 to 2^31-1")
 	}
+	if rocaWeak(modulus) {
+		return nil, errors.New("the RSA key comes from a generator whose keys can be factored (CVE-2017-15361)")
+	}
 	return &rsa.PublicKey{N: modulus, E: int(exponent.Int64())}, nil
+}
+
+// rocaWeak reports whether a modulus has the mark of Infineon's RSALib: modulo
+// each of these primes it is a power of 65537. One in a hundred million
+// other keys has it too.
+func rocaWeak(modulus *big.Int) bool {
+	for _, prime := range []int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157} {
+		residue := new(big.Int).Mod(modulus, big.NewInt(prime)).Int64()
+		power, found := int64(1), false
+		for range prime {
+			found = found || power == residue
+			power = power * 65537 % prime
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 func ecKey(members Object) (*ecdsa.PublicKey, error) {
@@ -220,7 +241,7 @@ func bytesOf(members Object, name string) ([]byte, error) {
 	if !ok || text == "" {
 		return nil, fmt.Errorf("%s is missing or not a string", name)
 	}
-	b, err := decode(text)
+	b, err := decode([]byte(text))
 	if err != nil {
 		return nil, fmt.Errorf("%s is not base64url", name)
 	}

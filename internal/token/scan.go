@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -24,19 +25,19 @@ func parseObject(text string, depth, members int, reserved []string) (Object, er
 	if s.peek() != '{' {
 		return Object{}, errNotObject
 	}
-	out := make([]member, 0, 24)
-	if err := s.object(1, func(name string, value Value) error {
-		if looksReserved(name, reserved) {
-			return errLookalike
-		}
-		out = append(out, member{name, value})
-		return nil
-	}); err != nil {
+	expected := min(strings.Count(text, ",")+1, members, 64)
+	out := make([]member, 0, expected)
+	if err := s.object(1, &out); err != nil {
 		return Object{}, err
 	}
 	s.space()
 	if s.pos != len(text) {
 		return Object{}, errNotObject
+	}
+	for i := range out {
+		if looksReserved(out[i].name, reserved) {
+			return Object{}, errLookalike
+		}
 	}
 	return Object{members: out, text: text}, nil
 }
@@ -47,7 +48,7 @@ type scanner struct {
 	pos     int
 	depth   int      // deepest nesting allowed
 	members int      // most members of one object allowed
-	names   []string // names seen in the objects being read, innermost last
+	names   []string // of members in the inner objects being read, innermost last
 }
 
 // peek returns the next byte, or 0 at the end: 0 begins no JSON token.
@@ -90,42 +91,64 @@ func (s *scanner) value(depth int) error {
 	}
 }
 
-// object reads an object and hands each member to keep, if there is one.
-func (s *scanner) object(depth int, keep func(name string, value Value) error) error {
+// object reads an object, and keeps its members if keep is not nil.
+func (s *scanner) object(depth int, keep *[]member) error {
 	if depth > s.depth {
 		return errDepth
 	}
 	outer := len(s.names)
-	defer func() { s.names = s.names[:outer] }()
 	s.pos++ // {
 	s.space()
 	if s.peek() == '}' {
 		s.pos++
 		return nil
 	}
-	for {
-		name, err := s.name(outer)
+	for count := 1; ; count++ {
+		name, err := s.name()
 		if err != nil {
 			return err
+		}
+		if count > s.members {
+			return errMembers
+		}
+		if s.seen(name, outer, keep) {
+			return errDuplicate
 		}
 		start := s.pos
 		if err := s.value(depth); err != nil {
 			return err
 		}
 		if keep != nil {
-			if err := keep(name, Value{s.text[start:s.pos]}); err != nil {
-				return err
-			}
+			*keep = append(*keep, member{name, Value{s.text[start:s.pos]}})
 		}
 		if done, err := s.separator('}'); done || err != nil {
+			s.names = s.names[:outer]
 			return err
 		}
 	}
 }
 
-// name reads a member name and its colon and compares it with the names that
-// the same object, whose names begin at outer, has had before.
-func (s *scanner) name(outer int) (string, error) {
+// seen reports whether the object being read has had a member of that name.
+// The names of kept members are found there; those of others, which may lie
+// within each other, are on a stack where this object's begin at outer.
+func (s *scanner) seen(name string, outer int, keep *[]member) bool {
+	if keep != nil {
+		for i := range *keep {
+			if (*keep)[i].name == name {
+				return true
+			}
+		}
+		return false
+	}
+	if slices.Contains(s.names[outer:], name) {
+		return true
+	}
+	s.names = append(s.names, name)
+	return false
+}
+
+// name reads a member name and its colon.
+func (s *scanner) name() (string, error) {
 	if s.peek() != '"' {
 		return "", errSyntax
 	}
@@ -134,17 +157,6 @@ func (s *scanner) name(outer int) (string, error) {
 		return "", err
 	}
 	name := unquote(s.text[start:s.pos])
-	for _, seen := range s.names[outer:] {
-		if seen == name {
-			return "", errDuplicate
-		}
-	}
-	if s.names == nil {
-		s.names = make([]string, 0, 24)
-	}
-	if s.names = append(s.names, name); len(s.names)-outer > s.members {
-		return "", errMembers
-	}
 	s.space()
 	if s.peek() != ':' {
 		return "", errSyntax

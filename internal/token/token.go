@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"encoding/base64"
 	"strings"
 )
@@ -48,7 +49,7 @@ type Token struct {
 	Header Object
 	Claims Object
 
-	signed    string // header.payload exactly as received
+	signed    []byte // header.payload exactly as received
 	signature []byte
 }
 
@@ -60,39 +61,40 @@ func Parse(raw string, limits Limits) (*Token, error) {
 	if len(raw) > limits.Token {
 		return nil, refuse(ReasonTooLarge, "the token is longer than the limit")
 	}
-	header, payload, signature, err := split(raw)
+	header, payload, err := split(raw)
 	if err != nil {
 		return nil, err
 	}
-	t := &Token{signed: raw[:len(header)+1+len(payload)]}
-	if t.Header, err = readPart(header, limits.Header, limits.HeaderDepth, limits.Members, headerPart); err != nil {
+	received := []byte(raw)
+	t := &Token{signed: received[:header+1+payload]}
+	if t.Header, err = readPart(received[:header], limits.Header, limits.HeaderDepth, limits.Members, headerPart); err != nil {
 		return nil, err
 	}
-	if t.Claims, err = readPart(payload, limits.Payload, limits.PayloadDepth, limits.Members, claimsPart); err != nil {
+	if t.Claims, err = readPart(t.signed[header+1:], limits.Payload, limits.PayloadDepth, limits.Members, claimsPart); err != nil {
 		return nil, err
 	}
-	if t.signature, err = decode(signature); err != nil {
+	if t.signature, err = decode(received[len(t.signed)+1:]); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// split finds the three parts of a compact JWS by counting dots, so that a
-// megabyte of dots costs no memory.
-func split(raw string) (header, payload, signature string, err error) {
+// split returns the lengths of the first two of the three parts of a compact
+// JWS. It counts dots first, so that a megabyte of dots costs no memory.
+func split(raw string) (header, payload int, err error) {
 	switch strings.Count(raw, ".") {
 	case 2:
 	case 4:
-		return "", "", "", refuse(ReasonEncrypted, "the token has five parts: it is encrypted (JWE), not signed (JWS)")
+		return 0, 0, refuse(ReasonEncrypted, "the token has five parts: it is encrypted (JWE), not signed (JWS)")
 	default:
-		return "", "", "", refuse(ReasonMalformed, "a signed token has exactly three parts")
+		return 0, 0, refuse(ReasonMalformed, "a signed token has exactly three parts")
 	}
-	header, rest, _ := strings.Cut(raw, ".")
-	payload, signature, _ = strings.Cut(rest, ".")
-	if header == "" || payload == "" || signature == "" {
-		return "", "", "", refuse(ReasonMalformed, "no part of the token may be empty")
+	header = strings.IndexByte(raw, '.')
+	payload = strings.IndexByte(raw[header+1:], '.')
+	if header == 0 || payload == 0 || header+1+payload+1 == len(raw) {
+		return 0, 0, refuse(ReasonMalformed, "no part of the token may be empty")
 	}
-	return header, payload, signature, nil
+	return header, payload, nil
 }
 
 // A part names what differs between the two JSON objects of a token.
@@ -106,7 +108,7 @@ var (
 	claimsPart = part{ReasonClaims, claimNames}
 )
 
-func readPart(encoded string, size, depth, members int, p part) (Object, error) {
+func readPart(encoded []byte, size, depth, members int, p part) (Object, error) {
 	if strict.DecodedLen(len(encoded)) > size {
 		return Object{}, refuse(p.reason, "the JSON text is longer than the limit")
 	}
@@ -125,13 +127,13 @@ func readPart(encoded string, size, depth, members int, p part) (Object, error) 
 // stand for the same bytes. It still skips CR and LF; decode refuses those.
 var strict = base64.RawURLEncoding.Strict()
 
-func decode(s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") {
+func decode(encoded []byte) ([]byte, error) {
+	if bytes.IndexByte(encoded, '\r') >= 0 || bytes.IndexByte(encoded, '\n') >= 0 {
 		return nil, refuse(ReasonMalformed, "a part holds a line break")
 	}
-	b, err := strict.DecodeString(s)
-	if err != nil {
+	out := make([]byte, strict.DecodedLen(len(encoded)))
+	if _, err := strict.Decode(out, encoded); err != nil {
 		return nil, refuse(ReasonMalformed, "a part is not canonical base64url without padding")
 	}
-	return b, nil
+	return out, nil
 }

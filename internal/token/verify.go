@@ -6,10 +6,9 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
 	"math/big"
-
-	_ "crypto/sha256" // RS256, PS256, ES256
-	_ "crypto/sha512" // the 384 and 512 bit variants
 )
 
 // RSA keys outside these sizes are refused: shorter ones are weak, longer ones
@@ -99,9 +98,9 @@ func (t *Token) Verify(alg string, key crypto.PublicKey) error {
 	return nil
 }
 
-func (a algorithm) verify(key crypto.PublicKey, signed string, signature []byte) bool {
+func (a algorithm) verify(key crypto.PublicKey, signed, signature []byte) bool {
 	if key, ok := key.(ed25519.PublicKey); ok {
-		return ed25519.Verify(key, []byte(signed), signature)
+		return ed25519.Verify(key, signed, signature)
 	}
 	digest := sum(a.hash, signed)
 	switch key := key.(type) {
@@ -122,8 +121,16 @@ func (a algorithm) verify(key crypto.PublicKey, signed string, signature []byte)
 	}
 }
 
-func sum(hash crypto.Hash, text string) []byte {
-	h := hash.New()
-	h.Write([]byte(text))
-	return h.Sum(nil)
+func sum(hash crypto.Hash, text []byte) []byte {
+	switch hash {
+	case crypto.SHA384:
+		digest := sha512.Sum384(text)
+		return digest[:]
+	case crypto.SHA512:
+		digest := sha512.Sum512(text)
+		return digest[:]
+	default:
+		digest := sha256.Sum256(text)
+		return digest[:]
+	}
 }

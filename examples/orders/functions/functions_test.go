@@ -239,3 +239,26 @@ func (a addressOf) Write(line []byte) (int, error) {
 	}
 	return len(line), nil
 }
+
+// Whatever is posted, the host gets an object, or it would wait for ever.
+func FuzzInvocation(f *testing.F) {
+	for _, name := range []string{"get.json", "post-text.json", "post-bytes.json", "timer.json", "timer-string.json"} {
+		content, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(content)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		h := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Host != "" || r.URL.Scheme != "" || r.RequestURI != r.URL.RequestURI() {
+				t.Errorf("the application got %q as %+v", r.RequestURI, r.URL)
+			}
+			_, _ = io.Copy(w, r.Body)
+		}))
+		h.HTTP("GetOrders", "req", "res")
+		h.Timer("ProcessOrdersTimer", "timer", func(context.Context, Timer) error { return nil })
+		invoke(t, h, "GetOrders", body)
+		invoke(t, h, "ProcessOrdersTimer", body)
+	})
+}

@@ -1,0 +1,204 @@
+package explain_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/authoritytest"
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/explain"
+)
+
+const role = "Orders.Read"
+
+// explained explains a token at the API it is for, unless another is named.
+func explained(t *testing.T, login *authoritytest.Authority, token, api string, roles ...string) *explain.Report {
+	t.Helper()
+	report, err := explain.Token(t.Context(), explain.Input{
+		Token: token, API: api, Roles: roles, Directory: login.Directory(),
+		Authority: login.URL, HTTP: login.HTTPClient(), Now: login.Clock().Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(report); err != nil || strings.Contains(string(text), token) {
+		t.Errorf("the report repeats the token (%v)", err)
+	}
+	return report
+}
+
+func TestATokenIsExplained(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		token  func(*authoritytest.Authority) string
+		reason string
+		mend   string // part of what mends it
+	}{
+		{"good", func(a *authoritytest.Authority) string { return a.Token("report", "orders", role) }, "", ""},
+		{"good, with the scheme before it", func(a *authoritytest.Authority) string { return "Bearer " + a.Token("report", "orders", role) + "\n" }, "", ""},
+		{"no role", func(a *authoritytest.Authority) string { return a.Token("report", "orders") }, "role_missing",
+			"      - name: report\n        permissions: [{api: orders, roles: [Orders.Read], consent: true}]"},
+		{"older than the grant", func(a *authoritytest.Authority) string {
+			token := a.Token("report", "orders")
+			a.Grant("report", "orders", role)
+			return token
+		}, "role_missing", "rolecall token --as report --scope api://orders/.default"},
+		{"expired", func(a *authoritytest.Authority) string { return a.Bad().Expired("report", "orders", role) }, "token_expired", "rolecall token --as report"},
+		{"tampered", func(a *authoritytest.Authority) string { return a.Bad().Tampered("report", "orders", role) }, "signature_invalid", "rolecall token --as report"},
+		{"unknown key", func(a *authoritytest.Authority) string { return a.Bad().UnknownKey("report", "orders", role) }, "key_unknown", "rolecall keys list"},
+		{"a person", func(a *authoritytest.Authority) string { return a.Bad().UserTokenWithRole("report", "orders", role) }, "caller_kind", "application"},
+		{"another tenant", func(a *authoritytest.Authority) string { return a.Bad().WrongIssuer("report", "orders", role) }, "issuer_unknown", ""},
+		{"not a token", func(*authoritytest.Authority) string { return "nonsense" }, "token_malformed", ""},
+		{"the client is gone", func(a *authoritytest.Authority) string {
+			token := a.Token("report", "orders", role)
+			change(t, a, func(e *directory.Editor) error {
+				app, err := e.Application(authoritytest.TenantID, "report")
+				if err != nil {
+					return err
+				}
+				return e.DeleteApplication(authoritytest.TenantID, app.ID)
+			})
+			return token
+		}, "", "Register the client"},
+		{"the client is disabled", func(a *authoritytest.Authority) string {
+			token := a.Token("report", "orders", role)
+			change(t, a, func(e *directory.Editor) error {
+				principal, err := e.ServicePrincipal(authoritytest.TenantID, "report")
+				if err != nil {
+					return err
+				}
+				next := *principal
+				next.Enabled = false
+				_, err = e.UpdateServicePrincipal(next)
+				return err
+			})
+			return token
+		}, "", "        enabled: true"},
+		{"the role is disabled", func(a *authoritytest.Authority) string {
+			a.Grant("report", "orders", role)
+			change(t, a, func(e *directory.Editor) error {
+				app, err := e.Application(authoritytest.TenantID, "orders")
+				if err != nil {
+					return err
+				}
+				next := *app
+				next.AppRoles = append([]directory.AppRole{}, app.AppRoles...)
+				next.AppRoles[0].Enabled = false
+				_, err = e.UpdateApplication(next)
+				return err
+			})
+			return a.Token("report", "orders")
+		}, "role_missing", "appRoles: [{value: Orders.Read, enabled: true, members: [Application]}]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			login := authoritytest.Start(t)
+			login.API("orders").Require(role, nil)
+			report := explained(t, login, tt.token(login), "", role)
+			if report.Reason != tt.reason {
+				t.Errorf("reason %q, want %q", report.Reason, tt.reason)
+			}
+			if report.Accepted != (tt.reason == "") {
+				t.Errorf("accepted: %v, reason %q: %+v", report.Accepted, report.Reason, report.Steps)
+			}
+			if tt.mend == "" {
+				return
+			}
+			if report.Mend == nil || !strings.Contains(report.Mend.What+"\n"+report.Mend.Command, tt.mend) {
+				t.Errorf("mend %+v, want one with %q", report.Mend, tt.mend)
+			}
+		})
+	}
+}
+
+func change(t *testing.T, login *authoritytest.Authority, f func(*directory.Editor) error) {
+	t.Helper()
+	if _, err := login.Directory().Change(t.Context(), "test", f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheReasonIsTheGuards(t *testing.T) {
+	login := authoritytest.Start(t)
+	api := login.API("orders")
+	api.Require(role, nil)
+	bad := login.Bad()
+	for name, token := range map[string]string{
+		"expired": bad.Expired("report", "orders", role), "early": bad.NotYetValid("report", "orders", role),
+		"audience": bad.WrongAudience("report", "orders", role), "tenant": bad.OtherTenant("report", "orders", role),
+		"key": bad.WrongKey("report", "orders", role), "unsigned": bad.Unsigned("report", "orders", role),
+		"id token": bad.IDToken("report", "orders"), "no role": bad.NoRole("report", "orders"),
+	} {
+		report := explained(t, login, token, "orders", role)
+		decision := api.Guard().Check(t.Context(), token, guard.Rule{Roles: []string{role}})
+		if report.Accepted || report.Reason != string(decision.Reason) {
+			t.Errorf("%s: explained as %q, the guard says %q", name, report.Reason, decision.Reason)
+		}
+	}
+}
+
+func TestAnAPIThatIsNotThere(t *testing.T) {
+	login := authoritytest.Start(t)
+	_, err := explain.Token(t.Context(), explain.Input{
+		Token: login.Token("report", "orders", role), API: "nothing", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
+	})
+	if err == nil || !strings.Contains(err.Error(), `no API "nothing"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAManagedIdentityIsNoApplication(t *testing.T) {
+	login := authoritytest.Start(t)
+	client := login.App("report").ClientID
+	token := login.Token("report", "orders", role)
+	change(t, login, func(e *directory.Editor) error {
+		app, err := e.Application(authoritytest.TenantID, client)
+		if err != nil {
+			return err
+		}
+		if err := e.DeleteApplication(authoritytest.TenantID, app.ID); err != nil {
+			return err
+		}
+		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+			Tenant: authoritytest.TenantID, AppID: directory.AppID(client), Name: "report", Type: directory.PrincipalManagedIdentity,
+		})
+		return err
+	})
+	if report := explained(t, login, token, "orders", role); !report.Accepted || report.Mend == nil {
+		t.Errorf("a token of a client that is no application: %+v", report)
+	}
+	_, err := explain.Token(t.Context(), explain.Input{
+		Token: token, API: "report", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
+	})
+	if err == nil || !strings.Contains(err.Error(), `no API "report"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestASignInIsExplained(t *testing.T) {
+	login := authoritytest.Start(t)
+	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)
+	app := login.App("report")
+	row := directory.SignIn{Tenant: authoritytest.TenantID, AppID: directory.AppID(app.ClientID), Name: "report", Resource: "api://payroll"}
+	for _, tt := range []struct {
+		code              int
+		reason, what, cmd string
+	}{
+		{0, "", "", ""},
+		{7000215, "AADSTS7000215", "secret", ""},
+		{501051, "AADSTS501051", "", "permissions: [{api: payroll, roles: [Salaries.Read], consent: true}]"},
+	} {
+		row.Code = tt.code
+		report, err := explain.SignIn(t.Context(), login.Directory(), row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Accepted != (tt.code == 0) || report.Reason != tt.reason {
+			t.Errorf("%d: %+v", tt.code, report)
+		}
+		if tt.code != 0 && (!strings.Contains(report.Mend.What, tt.what) || !strings.Contains(report.Mend.Command, tt.cmd)) {
+			t.Errorf("%d: mend %+v", tt.code, report.Mend)
+		}
+	}
+}

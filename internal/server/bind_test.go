@@ -1,0 +1,290 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+const bindAPI = directory.AppID("a9100002-5a5a-4c4c-8d8d-000000000002")
+
+// startBindable runs a server with an API, an application and two managed identities.
+func startBindable(t *testing.T) *Server {
+	t.Helper()
+	s, err := Start(t.Context(), Config{Dir: t.TempDir(), Unannounced: true, Prepare: populate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the server: %v", err)
+		}
+	})
+	return s
+}
+
+func populate(ctx context.Context, data *Data) error {
+	_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
+		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+		if err != nil {
+			return err
+		}
+		for _, app := range []directory.Application{
+			{AppID: bindAPI, Name: "orders-server", IdentifierURIs: []string{"api://orders"}, TokenVersion: 2},
+			{Name: "orders-client", TokenVersion: 2},
+		} {
+			app.Tenant = tenant.ID
+			made, err := e.CreateApplication(app)
+			if err != nil {
+				return err
+			}
+			if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, AppID: made.AppID}); err != nil {
+				return err
+			}
+		}
+		for name, kind := range map[string]directory.IdentityKind{"orders-client-mi": directory.IdentitySystem, "orders-user-mi": directory.IdentityUser} {
+			if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, Name: name, Type: directory.PrincipalManagedIdentity, IdentityKind: kind}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+func bindFor(t *testing.T, s *Server, req BindRequest) *Binding {
+	t.Helper()
+	b, err := Bind(t.Context(), s.cfg.Dir, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// ask asks an App Service endpoint and returns the status and body.
+func ask(t *testing.T, endpoint, secret, more string) (int, map[string]string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, endpoint+"?api-version=2019-08-01&resource=api%3A%2F%2Forders"+more, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-IDENTITY-HEADER", secret)
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+	if err != nil {
+		return 0, nil
+	}
+	defer response.Body.Close()
+	body := map[string]string{}
+	var loose map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&loose); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range loose {
+		body[name], _ = value.(string)
+	}
+	return response.StatusCode, body
+}
+
+func TestBindLastsUntilClosed(t *testing.T) {
+	s := startBindable(t)
+	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "app-service", Also: []string{"orders-user-mi"}})
+	status, body := ask(t, b.Endpoint, b.Header, "")
+	if status != http.StatusOK || body["client_id"] != string(b.ClientID) || body["access_token"] == "" {
+		t.Errorf("got %d for client %q, want a token for %s", status, body["client_id"], b.ClientID)
+	}
+	other, err := s.data.Directory.Identity(t.Context(), b.Tenant, "orders-user-mi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := ask(t, b.Endpoint, b.Header, "&client_id="+string(other.Principal.AppID)); status != http.StatusOK || body["client_id"] != string(other.Principal.AppID) {
+		t.Errorf("the other identity: got %d for client %q", status, body["client_id"])
+	}
+	common := s.Endpoints().ManagedIdentity + "/msi/token"
+	if status, _ := ask(t, common, b.Header, ""); status != http.StatusOK {
+		t.Errorf("common surface: got %d, want 200", status)
+	}
+	if status, _ := ask(t, common, "another", ""); status != http.StatusUnauthorized {
+		t.Errorf("common surface with another secret: got %d, want 401", status)
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the endpoint is gone", func() bool { status, _ := ask(t, b.Endpoint, b.Header, ""); return status == 0 })
+	eventually(t, "the common surface forgets the secret", func() bool { status, _ := ask(t, common, b.Header, ""); return status == http.StatusUnauthorized })
+	if err := b.Err(); err != nil {
+		t.Errorf("closed here, and yet: %v", err)
+	}
+}
+
+// eventually polls until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("in vain: %s", what)
+		}
+	}
+}
+
+func TestBindEndsWithTheServer(t *testing.T) {
+	s := startBindable(t)
+	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "imds"})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-b.Done()
+	if b.Err() == nil {
+		t.Error("the server ended the binding, and Err does not say so")
+	}
+	if _, err := Bind(t.Context(), s.cfg.Dir, BindRequest{As: "orders-client-mi", Via: "imds"}); !errors.Is(err, ErrNoServer) {
+		t.Errorf("got %v, want ErrNoServer", err)
+	}
+}
+
+func TestBindRefusals(t *testing.T) {
+	s := startBindable(t)
+	for _, tt := range []struct {
+		name string
+		req  BindRequest
+		want string
+	}{
+		{"nobody of that name", BindRequest{As: "nobody", Via: "imds"}, `no managed identity or application "nobody"`},
+		{"an application", BindRequest{As: "orders-client", Via: "app-service"}, "is an application"},
+		{"no such shape", BindRequest{As: "orders-client-mi", Via: "carrier-pigeon"}, "carrier-pigeon"},
+		{"no such tenant", BindRequest{Tenant: "fabrikam", As: "orders-client-mi", Via: "imds"}, `"fabrikam"`},
+		{"one of several is nobody", BindRequest{As: "orders-client-mi", Via: "imds", Also: []string{"nobody"}}, `"nobody"`},
+		{"a folder of another kind", BindRequest{As: "orders-client-mi", Via: "arc", ArcFolder: "here"}, "absolute path"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Bind(t.Context(), s.cfg.Dir, tt.req)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want one with %s", err, tt.want)
+			}
+		})
+	}
+	if _, err := Bind(t.Context(), s.cfg.Dir, BindRequest{As: "nobody", Via: "imds"}); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("got %v, want directory.ErrNotFound", err)
+	}
+}
+
+func TestBindWorkload(t *testing.T) {
+	s := startBindable(t)
+	for _, name := range []string{"orders-client", "orders-user-mi"} {
+		b := bindFor(t, s, BindRequest{As: name, Via: ViaWorkload})
+		if b.Assertion == "" || !b.Expires.After(time.Now()) || b.Endpoint != "" {
+			t.Errorf("%s: got assertion of %d bytes until %v, endpoint %q", name, len(b.Assertion), b.Expires, b.Endpoint)
+		}
+	}
+}
+
+func TestBindPrintsNoSecret(t *testing.T) {
+	s := startBindable(t)
+	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "app-service"})
+	for _, text := range []string{b.Line.String(), b.Line.GoString()} {
+		if strings.Contains(text, b.Header) {
+			t.Error("a line prints its secret")
+		}
+	}
+}
+
+func TestAdminSocketIsTheOwnersAlone(t *testing.T) {
+	s := startBindable(t)
+	path := s.cfg.Dir + "/" + adminFile
+	info, err := os.Stat(path) // follows the link, where there is one
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode().Perm(); mode != 0o600 {
+		t.Errorf("mode is %04o, want 0600", mode)
+	}
+	handler := ownerOnly(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	for uid, want := range map[int]int{os.Getuid(): http.StatusTeapot, 0: http.StatusTeapot, anyone: http.StatusTeapot, 12345: http.StatusForbidden, nobody: http.StatusForbidden} {
+		request, err := http.NewRequestWithContext(context.WithValue(t.Context(), peerKey{}, uid), http.MethodPost, "/bindings", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorder := &statusRecorder{header: http.Header{}}
+		handler.ServeHTTP(recorder, request)
+		if recorder.status != want {
+			t.Errorf("user %d: got %d, want %d", uid, recorder.status, want)
+		}
+	}
+}
+
+type statusRecorder struct {
+	header http.Header
+	status int
+}
+
+func (r *statusRecorder) Header() http.Header         { return r.header }
+func (r *statusRecorder) WriteHeader(status int)      { r.status = status }
+func (r *statusRecorder) Write(b []byte) (int, error) { return len(b), nil }
+
+// holderDir names, for a copy of this test binary, the folder to hold a binding on.
+const holderDir = "ROLECALL_TEST_HOLDER_DIR"
+
+// TestMain turns a copy of the test binary into a process that holds a binding.
+func TestMain(m *testing.M) {
+	dir, holds := os.LookupEnv(holderDir)
+	if !holds {
+		os.Exit(m.Run())
+	}
+	b, err := Bind(context.Background(), dir, BindRequest{As: "orders-client-mi", Via: "app-service"})
+	if err != nil {
+		os.Stdout.WriteString("error: " + err.Error() + "\n")
+		os.Exit(1)
+	}
+	os.Stdout.WriteString(b.Endpoint + " " + b.Header + "\n")
+	<-b.Done()
+}
+
+func TestBindEndsWithItsProcess(t *testing.T) {
+	s := startBindable(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.CommandContext(t.Context(), self)
+	holder.Env = append(os.Environ(), holderDir+"="+s.cfg.Dir)
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, secret, _ := strings.Cut(strings.TrimSpace(said), " ")
+	if status, _ := ask(t, endpoint, secret, ""); status != http.StatusOK {
+		t.Fatalf("got %d from the binding of another process (%d bytes said)", status, len(said))
+	}
+	if err := holder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, out)
+	holder.Wait()
+	eventually(t, "the killed process's endpoint is gone", func() bool {
+		conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(endpoint, "http://"), "/msi/token"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+}

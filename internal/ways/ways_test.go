@@ -1,0 +1,147 @@
+package ways_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/rolecall-auth/rolecall/authoritytest"
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/ways"
+)
+
+const role = "Orders.Read"
+
+// client returns a client of the authority that has no proof yet.
+func client(login *authoritytest.Authority) ways.Client {
+	app := login.App("report")
+	return ways.Client{Authority: login.URL, HTTP: login.HTTPClient(), TenantID: app.TenantID, ClientID: app.ClientID}
+}
+
+// accepted reports how the API's guard likes the token that a way gets.
+func accepted(t *testing.T, login *authoritytest.Authority, c ways.Client, way ways.Way) guard.Decision {
+	t.Helper()
+	cred, err := c.Credential(way)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := login.API("orders")
+	token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{api.Scope()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if until := time.Until(token.ExpiresOn); until < time.Minute || until > 2*time.Hour {
+		t.Errorf("the token expires in %v", until)
+	}
+	return api.Guard().Check(t.Context(), token.Token, guard.Rule{Roles: []string{role}})
+}
+
+func TestEveryWayIsLetIn(t *testing.T) {
+	login := authoritytest.Start(t)
+	login.Grant("report", "orders", role)
+	for _, way := range ways.All() {
+		t.Run(string(way), func(t *testing.T) {
+			c := client(login)
+			c.Secret = login.App("report").Secret
+			if d := accepted(t, login, c, way); !d.Allowed() {
+				t.Errorf("refused: %s", d.Reason)
+			}
+		})
+	}
+}
+
+func TestACertificateIsProofInMostWays(t *testing.T) {
+	login := authoritytest.Start(t)
+	login.Grant("report", "orders", role)
+	certificate, err := ways.NewCertificate("report", time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
+		app, err := e.Application(authoritytest.TenantID, "report")
+		if err != nil {
+			return err
+		}
+		_, err = e.AddCertificate(app.Tenant, app.ID, "test", certificate.Chain[0].Raw)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range []ways.Way{ways.ADAL, ways.MSAL, ways.AzureIdentity} {
+		t.Run(string(way), func(t *testing.T) {
+			c := client(login)
+			c.Certificate = certificate
+			if d := accepted(t, login, c, way); !d.Allowed() {
+				t.Errorf("refused: %s", d.Reason)
+			}
+		})
+	}
+}
+
+func TestAnAssertionIsAskedFor(t *testing.T) {
+	login := authoritytest.Start(t)
+	c := client(login)
+	asked := false
+	c.Assertion = func(context.Context) (string, error) { asked = true; return "not.an.assertion", nil }
+	cred, err := c.Credential(ways.AzureIdentity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{login.API("orders").Scope()}})
+	if err == nil || !asked || !strings.Contains(err.Error(), "AADSTS50027") {
+		t.Errorf("asked %v, refused with %v", asked, err)
+	}
+}
+
+func TestWaysHaveNames(t *testing.T) {
+	for _, way := range ways.All() {
+		if got, err := ways.Parse(string(way)); got != way || err != nil {
+			t.Errorf("Parse(%q) is %q, %v", way, got, err)
+		}
+		if way.Library() == "" {
+			t.Errorf("%q has no library", way)
+		}
+	}
+	if _, err := ways.Parse("curl"); err == nil || !strings.Contains(err.Error(), "adal, msal, appauth, azidentity") {
+		t.Errorf("Parse of another name: %v", err)
+	}
+	if _, err := (ways.Client{}).Credential("curl"); err == nil {
+		t.Error("a credential by no way")
+	}
+}
+
+func TestACertificateIsItsKeys(t *testing.T) {
+	now := time.Now()
+	certificate, err := ways.NewCertificate("orders-client", now, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := certificate.Chain[0]
+	if _, err := tls.X509KeyPair(pemOf(t, leaf, certificate.Key)); err != nil {
+		t.Errorf("certificate and key: %v", err)
+	}
+	if leaf.NotAfter.After(now.Add(time.Hour)) || leaf.NotBefore.After(now) || leaf.Subject.CommonName != "orders-client" {
+		t.Errorf("valid from %v to %v for %s", leaf.NotBefore, leaf.NotAfter, leaf.Subject)
+	}
+}
+
+func pemOf(t *testing.T, certificate *x509.Certificate, key any) (cert, private []byte) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return block("CERTIFICATE", certificate.Raw), block("PRIVATE KEY", der)
+}
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
