@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
@@ -241,7 +243,7 @@ const holderDir = "ROLECALL_TEST_HOLDER_DIR"
 func TestMain(m *testing.M) {
 	dir, holds := os.LookupEnv(holderDir)
 	if !holds {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 	b, err := Bind(context.Background(), dir, BindRequest{As: "orders-client-mi", Via: "app-service"})
 	if err != nil {
