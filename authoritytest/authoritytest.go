@@ -1,6 +1,7 @@
 package authoritytest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -17,8 +18,10 @@ import (
 	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
 
 // The tenant of every authority.
@@ -42,10 +45,14 @@ type Authority struct {
 	keys      *keyring.Ring
 	server    *httptest.Server
 	bundle    func() string
+	issuer    *authority.Authority
+	platform  *managedidentity.Service
+	faults    *fault.Injector
 
-	mu      sync.Mutex
-	apis    map[string]*API   // guarded by mu
-	secrets map[string]string // guarded by mu; by client name
+	mu         sync.Mutex
+	apis       map[string]*API      // guarded by mu
+	secrets    map[string]string    // guarded by mu; by client name
+	identities map[string]*Identity // guarded by mu
 }
 
 // An Option changes how Start sets up an authority.
@@ -54,7 +61,7 @@ type Option func(*options)
 type options struct {
 	now          time.Time
 	log          *slog.Logger
-	lifetime     time.Duration
+	lifetime     time.Duration // zero: the defaults
 	allowIssuers []string
 }
 
@@ -65,7 +72,8 @@ func At(now time.Time) Option { return func(o *options) { o.now = now } }
 // Logs sends the authority's and the guards' log somewhere.
 func Logs(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
-// Lifetime fixes how long tokens live. Without it they live an hour.
+// Lifetime fixes how long tokens live. Without it they live an hour, and those of managed
+// identities a day.
 func Lifetime(d time.Duration) Option { return func(o *options) { o.lifetime = d } }
 
 // AllowIssuers lets federated credentials trust issuers on these hosts, such as that of
@@ -77,11 +85,11 @@ func AllowIssuers(hosts ...string) Option {
 // Start runs an authority until the test ends.
 func Start(t testing.TB, opts ...Option) *Authority {
 	t.Helper()
-	o := options{now: time.Now(), log: slog.New(slog.DiscardHandler), lifetime: time.Hour}
+	o := options{now: time.Now(), log: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
 		opt(&o)
 	}
-	a := &Authority{t: t, clock: &Clock{now: o.now}, apis: map[string]*API{}, secrets: map[string]string{}}
+	a := &Authority{t: t, clock: &Clock{now: o.now}, apis: map[string]*API{}, secrets: map[string]string{}, identities: map[string]*Identity{}, faults: new(fault.Injector)}
 	kek, err := keyring.KEKFromBytes(random(32))
 	a.check("make a key-encryption key", err)
 	a.directory, err = directory.Open(t.Context(), directory.Config{
@@ -113,17 +121,22 @@ func (a *Authority) serve(o options) {
 	a.server.EnableHTTP2 = true
 	a.server.StartTLS()
 	a.URL = a.server.URL
-	issuer, err := authority.New(authority.Config{
-		BaseURL: a.URL, Directory: a.directory, Keys: a.keys, Lifetime: o.lifetime,
+	var err error
+	a.issuer, err = authority.New(authority.Config{
+		BaseURL: a.URL, Directory: a.directory, Keys: a.keys, Lifetime: cmp.Or(o.lifetime, time.Hour), IdentityLifetime: o.lifetime, Age: fault.Age,
 		Fetch: fetch.New(fetch.Config{Allow: o.allowIssuers, RootCAs: a.roots()}),
 		Now:   a.clock.Now, Log: o.log,
 	})
 	a.check("open the authority", err)
-	handler = issuer.Handler()
+	a.platform, err = managedidentity.New(managedidentity.Config{
+		Directory: a.directory, Minter: a.issuer, TLS: a.server.TLS, Wrap: a.faults.Identity, Now: a.clock.Now, Log: o.log,
+	})
+	a.check("open the platform of managed identities", err)
+	handler = a.faults.Authority(a.issuer.Handler())
 	close(ready)
 	ctx, stop := context.WithCancel(context.WithoutCancel(a.t.Context()))
 	done := make(chan error, 1)
-	go func() { done <- issuer.Run(ctx) }()
+	go func() { done <- a.issuer.Run(ctx) }()
 	a.t.Cleanup(func() {
 		a.server.Close()
 		stop()

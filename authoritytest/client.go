@@ -84,11 +84,22 @@ func (a *Authority) Credential(name string) azcore.TokenCredential {
 	return cred
 }
 
-// Grant gives the named client roles of the named API, besides those it has. Tokens that
+// know makes sure that there is a client or managed identity with that name.
+func (a *Authority) know(name string) {
+	a.t.Helper()
+	a.mu.Lock()
+	_, ok := a.identities[name]
+	a.mu.Unlock()
+	if !ok {
+		a.App(name)
+	}
+}
+
+// Grant gives the named client, or managed identity, roles of the named API, besides those it has. Tokens that
 // were issued before do not change.
 func (a *Authority) Grant(name, api string, roles ...string) {
 	a.t.Helper()
-	a.App(name)
+	a.know(name)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	target := a.api(api)
@@ -102,10 +113,10 @@ func (a *Authority) Grant(name, api string, roles ...string) {
 	}))
 }
 
-// Revoke takes roles of the named API from the named client again.
+// Revoke takes roles of the named API from the named client or managed identity again.
 func (a *Authority) Revoke(name, api string, roles ...string) {
 	a.t.Helper()
-	a.App(name)
+	a.know(name)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.change("revoke roles of "+name, a.eachRole(name, a.api(api), roles, func(e *directory.Editor, holder, resource directory.ObjectID, role directory.RoleID) error {
