@@ -64,6 +64,9 @@ func (req *request) forPublic() bool {
 // credential is looked at before.
 func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Client, *Problem) {
 	client, problem := a.findClient(ctx, tenant, id)
+	if problem == nil && !a.assertions.speaks(client) {
+		problem = problemClientUnknown(id, tenant.Name)
+	}
 	if problem != nil {
 		x.signIn.AppID = directory.AppID(clean(id, maxNoted))
 		return nil, problem

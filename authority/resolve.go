@@ -81,8 +81,6 @@ func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id
 		return nil, problemClientUnknown(id, tenant.Name)
 	case err != nil:
 		return nil, problemUnavailable(err)
-	case client.Application == nil: // a managed identity: it has no credential of its own
-		return nil, problemClientUnknown(id, tenant.Name)
 	case client.Principal == nil:
 		return nil, problemClientAbsent(id, tenant.Name)
 	case !client.Principal.Enabled:

@@ -138,6 +138,25 @@ func (w *workloads) run(client *directory.Client, tenant directory.TenantID, a a
 	return running
 }
 
+// speaks reports whether anything may speak for the client here. A managed identity has no
+// credential of its own: it is nobody's client unless tokens of somebody else are trusted
+// for it.
+func (v *assertionVerifier) speaks(client *directory.Client) bool {
+	return client.Application != nil || len(client.Federated()) > 0 || v.workloads.any(client)
+}
+
+// any reports whether a workload runs as the client.
+func (w *workloads) any(client *directory.Client) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for k := range w.running {
+		if k.tenant == client.Principal.Tenant && k.client == client.Principal.AppID {
+			return true
+		}
+	}
+	return false
+}
+
 // workloadMetadata is the discovery document of the workload issuer.
 type workloadMetadata struct {
 	Issuer            string   `json:"issuer"`
