@@ -1,6 +1,7 @@
 // Package directory is the model of who exists and who may what: tenants, applications
-// with their app roles and credentials, service principals, app-role assignments and
-// users, with all the rules that hold between them.
+// with their app roles, scopes and credentials, service principals, managed identities,
+// users, app-role assignments and delegated grants, with all the rules that hold between
+// them. It also keeps, outside the model, what is short-lived (see [Ticket]).
 //
 // Every way of changing a directory (YAML, command line, Graph, portal) goes through
 // [Directory.Change], so none can differ from another; each change and its audit row are

@@ -15,33 +15,30 @@ func (d *Directory) Identity(ctx context.Context, tenant TenantID, ref string) (
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
-	for _, key := range identityKeys(ref) {
-		app, err := d.appID(ctx, tenant, key)
-		if errors.Is(err, ErrNotFound) {
-			continue
+	key := makeKey("name", fold(ref))
+	if id, ok := parseGUID(ref); ok {
+		found, err := d.identity(ctx, tenant, AppID(id))
+		if !errors.Is(err, ErrNotFound) {
+			return found, err
 		}
-		if err != nil {
-			return nil, err
-		}
-		client, err := d.Client(ctx, tenant, app)
-		if errors.Is(err, ErrNotFound) || (err == nil && client.Application != nil) {
-			continue
-		}
-		return client, err
+		key = makeKey("id", id)
+	} else if strings.HasPrefix(ref, "/") {
+		key = makeKey("arm", foldURI(ref))
 	}
-	return nil, ErrNotFound
+	app, err := d.appID(ctx, tenant, key)
+	if err != nil {
+		return nil, err
+	}
+	return d.identity(ctx, tenant, app)
 }
 
-// identityKeys are the keys under which what a caller calls a managed identity may be
-// found, in order.
-func identityKeys(ref string) []string {
-	if id, ok := parseGUID(ref); ok {
-		return []string{makeKey("appid", id), makeKey("id", id)}
+// identity returns the managed identity with that client id, or ErrNotFound.
+func (d *Directory) identity(ctx context.Context, tenant TenantID, app AppID) (*Client, error) {
+	client, err := d.Client(ctx, tenant, app)
+	if err == nil && client.Application != nil {
+		return nil, ErrNotFound
 	}
-	if strings.HasPrefix(ref, "/") {
-		return []string{makeKey("arm", foldURI(ref)), makeKey("name", fold(ref))}
-	}
-	return []string{makeKey("name", fold(ref))}
+	return client, err
 }
 
 // ManagedIdentities lists the tenant's managed identities by name. It always asks the store.
@@ -95,12 +92,17 @@ func (e *Editor) fillManagedIdentity(p *ServicePrincipal) (err error) {
 	return e.completeIdentity(p)
 }
 
-// changeIdentity takes over into next what p chooses.
+// changeIdentity takes over into next what p chooses. With the kind, the resource id
+// becomes another, unless p has one to go with it.
 func (e *Editor) changeIdentity(next, p *ServicePrincipal) error {
+	present := next.ResourceID
+	next.Name, next.ResourceID = p.Name, cmp.Or(p.ResourceID, present)
 	if p.IdentityKind != "" && p.IdentityKind != next.IdentityKind {
-		next.IdentityKind, next.ResourceID = p.IdentityKind, ""
+		next.IdentityKind = p.IdentityKind
+		if next.ResourceID == present {
+			next.ResourceID = ""
+		}
 	}
-	next.Name, next.ResourceID = p.Name, cmp.Or(p.ResourceID, next.ResourceID)
 	return e.completeIdentity(next)
 }
 

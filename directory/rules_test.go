@@ -105,6 +105,12 @@ func TestApplicationRules(t *testing.T) {
 	asks := func(p directory.Permission) directory.Application {
 		return directory.Application{Name: "a", Permissions: []directory.Permission{p}}
 	}
+	scopes := func(scopes ...directory.Scope) directory.Application {
+		return directory.Application{Name: "a", Scopes: scopes}
+	}
+	redirects := func(uris ...string) directory.Application {
+		return directory.Application{Name: "a", RedirectURIs: uris}
+	}
 	forUsers := directory.RoleID("00000000-0000-4000-8000-000000000001")
 	change(t, o.Directory, func(e *directory.Editor) error {
 		changed := *o.api
@@ -161,6 +167,37 @@ func TestApplicationRules(t *testing.T) {
 		{"a permission for users", asks(directory.Permission{API: ordersAPI, Roles: []directory.RoleID{forUsers}}), "permissions[0].roles", wrong},
 		{"a permission twice", asks(directory.Permission{API: ordersAPI, Roles: []directory.RoleID{o.read, o.read}}), "permissions[0].roles", duplicate},
 
+		{"a permission of no scope", asks(directory.Permission{API: ordersAPI, Scopes: []directory.ScopeID{"1"}}), "permissions[0].scopes", notFound},
+		{"a permission whose scope is a role", asks(directory.Permission{API: ordersAPI, Scopes: []directory.ScopeID{directory.ScopeID(o.read)}}), "permissions[0].scopes", notFound},
+		{"a scope permission twice", asks(directory.Permission{API: ordersAPI, Scopes: []directory.ScopeID{"1", "1"}}), "permissions[0].scopes", duplicate},
+
+		{"a scope without a value", scopes(directory.Scope{}), "scopes[0].value", wrong},
+		{"a scope with a space", scopes(directory.Scope{Value: "a b"}), "scopes[0].value", wrong},
+		{"a scope with a slash", scopes(directory.Scope{Value: "a/b"}), "scopes[0].value", wrong},
+		{"a scope with a quote", scopes(directory.Scope{Value: `a"b`}), "scopes[0].value", wrong},
+		{"a scope that begins with a dot", scopes(directory.Scope{Value: ".default"}), "scopes[0].value", wrong},
+		{"a scope with a long description", scopes(directory.Scope{Value: "A", Description: strings.Repeat("x", 1001)}), "scopes[0].description", wrong},
+		{"a scope id that is none", scopes(directory.Scope{Value: "A", ID: "1"}), "scopes[0].id", wrong},
+		{"a scope value twice", scopes(directory.Scope{Value: "A"}, directory.Scope{Value: "a"}), "scopes[1].value", duplicate},
+		{"a scope id twice", scopes(directory.Scope{Value: "A", ID: directory.ScopeID(forUsers)}, directory.Scope{Value: "B", ID: directory.ScopeID(forUsers)}), "scopes[1].id", duplicate},
+		{"a scope with the id of a role", directory.Application{
+			Name: "a", AppRoles: []directory.AppRole{{ID: forUsers, Value: "A", Members: []directory.MemberType{app}}}, Scopes: []directory.Scope{{Value: "A", ID: directory.ScopeID(forUsers)}},
+		}, "scopes[0].id", duplicate},
+
+		{"an empty redirect", redirects(""), "redirectUris[0]", wrong},
+		{"a relative redirect", redirects("/signed-in"), "redirectUris[0]", wrong},
+		{"a redirect in the clear", redirects("http://contoso.test"), "redirectUris[0]", wrong},
+		{"a redirect in the clear to what looks like this machine", redirects("http://localhost.contoso.test"), "redirectUris[0]", wrong},
+		{"a redirect to a script", redirects("javascript://localhost/%0aalert(1)"), "redirectUris[0]", wrong},
+		{"a redirect to data", redirects("data:text/html,x"), "redirectUris[0]", wrong},
+		{"a redirect to a file", redirects("file://localhost/etc/passwd"), "redirectUris[0]", wrong},
+		{"a redirect with a wildcard", redirects("https://*.contoso.test"), "redirectUris[0]", wrong},
+		{"a redirect with a fragment", redirects("https://contoso.test/#"), "redirectUris[0]", wrong},
+		{"a redirect with a password", redirects("https://u:p@contoso.test/"), "redirectUris[0]", wrong},
+		{"a redirect with a line break", redirects("https://contoso.test/\r\n"), "redirectUris[0]", wrong},
+		{"a long redirect", redirects("https://contoso.test/" + strings.Repeat("x", 250)), "redirectUris[0]", wrong},
+		{"a redirect twice", redirects("http://localhost", "http://localhost"), "redirectUris[1]", duplicate},
+
 		{"an optional claim without a name", directory.Application{Name: "a", OptionalClaims: []directory.OptionalClaim{{}}}, "optionalClaims[0].name", wrong},
 		{"an optional claim twice", directory.Application{Name: "a", OptionalClaims: []directory.OptionalClaim{{Name: "aud"}, {Name: "aud"}}}, "optionalClaims[1].name", duplicate},
 	} {
@@ -171,6 +208,20 @@ func TestApplicationRules(t *testing.T) {
 				return err
 			}), tt.field, tt.cause)
 		})
+	}
+}
+
+func TestRedirectsThatAreFine(t *testing.T) {
+	o := newOrders(t, memory.New())
+	uris := []string{
+		"http://localhost", "http://localhost:8400/", "http://127.0.0.1/in", "http://[::1]:8080", "https://orders.contoso.test/signed-in?from=here",
+		"msalc11e0001-5a5a-4c4c-8d8d-000000000001://auth", "test.contoso.orders://auth", "ms-appx-web://microsoft.aad.brokerplugin/c11e0001-5a5a-4c4c-8d8d-000000000001",
+	}
+	if err := attempt(t, o.Directory, func(e *directory.Editor) error {
+		_, err := e.CreateApplication(directory.Application{Tenant: contoso, Name: "a", RedirectURIs: uris})
+		return err
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

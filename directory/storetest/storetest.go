@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) directory.Store) {
 		{"readers are not held up by a transaction", testReadersGoOn},
 		{"the audit chain is whole", testAudit},
 		{"concurrent transactions lose no update", testConcurrent},
+		{"what many take at a time, one gets", testTakenOnce},
 		{"a context that has ended stops everything", testCancelled},
 		{"a context that ends in a transaction undoes it", testCancelledInside},
 		{"sign-ins come newest first and filtered", testSignIns},

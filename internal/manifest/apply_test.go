@@ -408,7 +408,7 @@ func TestApplyReportsTheExactPlace(t *testing.T) {
 		{"an object id for a reference", edit(t, "api: orders-server", "api: 00000000-0000-4000-8000-000000000001"), []string{"20:29: there is no application"}},
 		{"a role with a space in it", edit(t, "value: Orders.Write", "value: Orders Write"), []string{`14:21: The app role value "Orders Write"`}},
 		{"a role for users alone", edit(t, "[Application, User]", "[User]"), []string{`24:88: The app role "Orders.Write" of orders-server is for users only.`}},
-		{"a resource id of another type", edit(t, "type: system", "type: system\n        resourceId: /subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"), []string{`24:21: The resource id "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssigned`}},
+		{"a resource id of another type", edit(t, "type: system", "type: system\n        resourceId: /subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i"), []string{`24:21: The resource id "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssign…" does not go with the kind system.`}},
 		{"a role that users may not hold", edit(t, "directoryRoles: [Application Administrator]", "assignments: [{api: orders-server, roles: [Orders.Read]}]"), []string{`26:150: The app role "Orders.Read" of orders-server is for applications only.`}},
 		{"a scope there is not", edit(t, "roles: [Orders.Read], consent", "scopes: [Orders.Read], consent"), []string{`20:53: orders-server has no scope "Orders.Read".`}},
 		{"a scope with a slash", edit(t, "        appRoles:", "        scopes: [{value: A}, {value: a/b}]\n        appRoles:"), []string{`12:38: The scope value "a/b"`}},

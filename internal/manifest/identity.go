@@ -20,10 +20,7 @@ func (w *work) applyIdentity(i *identity) (err error) {
 	if found != nil {
 		next = *found
 	}
-	if kind := directory.IdentityKind(i.kind); next.IdentityKind != kind {
-		next.IdentityKind, next.ResourceID = kind, ""
-	}
-	next.Name = i.name
+	next.Name, next.IdentityKind = i.name, directory.IdentityKind(i.kind)
 	if i.resourceID != "" {
 		next.ResourceID = i.resourceID
 	}
