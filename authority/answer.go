@@ -16,11 +16,15 @@ type answer struct {
 	contentType string // empty means JSON
 	public      bool   // may be cached for a day; otherwise never
 	status      int    // zero means 200
+	location    string // where the browser shall go instead
+	formTarget  string // where a page's form may lead besides this authority; see formTarget
+	retryAfter  int    // seconds; zero says nothing
 }
 
 const (
 	typeJSON = "application/json; charset=utf-8"
 	typeHTML = "text/html; charset=utf-8"
+	typeCSS  = "text/css; charset=utf-8"
 )
 
 // jsonAnswer encodes a document.
@@ -43,13 +47,36 @@ func writeAnswer(w http.ResponseWriter, x *exchange, response answer) {
 		header.Set("Content-Type", response.contentType)
 	}
 	header.Set("Content-Length", strconv.Itoa(len(response.body)))
+	for _, cookie := range x.cookies {
+		http.SetCookie(w, cookie)
+	}
 	if response.contentType == typeHTML {
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		pageHeaders(header, response.formTarget)
+	}
+	if response.location != "" {
+		header.Set("Location", response.location)
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Del("Content-Type")
+	}
+	if response.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(response.retryAfter))
 	}
 	if response.status != 0 {
 		w.WriteHeader(response.status)
 	}
 	w.Write(response.body)
+}
+
+// pageHeaders sets what every page carries: no script, no foreign content, no frame around
+// it. The referrer policy lets our own forms name their origin, and tells others nothing.
+func pageHeaders(header http.Header, formTarget string) {
+	forms := "'self'"
+	if formTarget != "" {
+		forms += " " + formTarget
+	}
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action "+forms+"; base-uri 'none'; frame-ancestors 'none'")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("Referrer-Policy", "same-origin")
 }
 
 // commonHeaders sets what every answer carries. Only documents may be cached.
@@ -79,20 +106,31 @@ type problemBody struct {
 	SubError      string `json:"suberror,omitempty"`
 }
 
+func (a *Authority) timestamp() string { return a.now().UTC().Format("2006-01-02 15:04:05Z") }
+
+// describe is the text of a refusal with what leads to it in the log.
+func (a *Authority) describe(x *exchange, p *Problem) string {
+	return fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", p.Error(), x.trace, x.correlation, a.timestamp())
+}
+
+// errorURI is the page that explains a refusal.
+func (a *Authority) errorURI(p *Problem) string {
+	return a.base + errorPath + "?code=" + strconv.Itoa(p.Code)
+}
+
 // writeProblem writes a refusal.
 func (a *Authority) writeProblem(w http.ResponseWriter, x *exchange, p *Problem) {
-	timestamp := a.now().UTC().Format("2006-01-02 15:04:05Z")
+	timestamp := a.timestamp()
 	body := problemBody{
-		Error: p.OAuth,
-		Description: fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s",
-			p.Error(), x.trace, x.correlation, timestamp),
-		Codes:     []int{},
-		Timestamp: timestamp, TraceID: x.trace, CorrelationID: x.correlation,
+		Error:       p.OAuth,
+		Description: a.describe(x, p),
+		Codes:       []int{},
+		Timestamp:   timestamp, TraceID: x.trace, CorrelationID: x.correlation,
 		SubError: p.SubError,
 	}
 	if p.Code != 0 {
 		body.Codes = []int{p.Code}
-		body.URI = a.base + errorPath + "?code=" + strconv.Itoa(p.Code)
+		body.URI = a.errorURI(p)
 	}
 	encoded, err := json.Marshal(body)
 	if err != nil {

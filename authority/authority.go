@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -70,7 +71,9 @@ type Authority struct {
 	state      *state
 	polls      polls
 	shared     sharedKeys
-	endpoints  map[string]endpoint
+	endpoints  map[string]endpoint // of tenants
+	places     map[string]endpoint // of no tenant
+	pages      map[string]*template.Template
 	log        *slog.Logger
 	now        func() time.Time
 }
@@ -118,6 +121,10 @@ func New(cfg Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	pages, err := parsePages()
+	if err != nil {
+		return nil, err
+	}
 	return &Authority{
 		cfg: cfg, base: base.String(), host: base.Host,
 		directory: cfg.Directory, keys: cfg.Keys,
@@ -126,6 +133,8 @@ func New(cfg Config) (*Authority, error) {
 		signIns:    newSignInQueue(cfg.Directory, cfg.Log),
 		state:      own,
 		endpoints:  endpoints(),
+		places:     places(),
+		pages:      pages,
 		log:        cfg.Log, now: cfg.Now,
 	}, nil
 }

@@ -34,14 +34,22 @@ type lease struct {
 
 // newTicket makes the ticket of an artifact for a client and user of its tenant.
 func (a *Authority) newTicket(v artifact, client directory.ObjectID, user directory.ObjectID, life time.Duration, body any) (directory.Ticket, error) {
-	encoded, err := json.Marshal(body)
+	encoded, err := encodeBody(body)
 	if err != nil {
-		return directory.Ticket{}, fmt.Errorf("encode a ticket: %w", err)
+		return directory.Ticket{}, err
 	}
 	return directory.Ticket{
 		Tenant: v.tenant, Kind: v.kind, ID: a.directory.TicketID(v.kind, v.String()), Family: v.familyID(),
 		Client: client, User: user, Expires: a.now().Add(life), Body: encoded,
 	}, nil
+}
+
+func encodeBody(body any) ([]byte, error) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("encode a ticket: %w", err)
+	}
+	return encoded, nil
 }
 
 // keep hands an artifact out: its ticket is in the store.

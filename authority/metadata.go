@@ -50,7 +50,7 @@ func (a *Authority) newMetadata(root string) metadata {
 		ResponseModes:      []string{"query", "fragment", "form_post"},
 		SubjectTypes:       []string{"pairwise"},
 		IDTokenAlgorithms:  []string{"RS256"},
-		ResponseTypes:      []string{"code", "id_token", "code id_token", "id_token token"},
+		ResponseTypes:      []string{"code", "id_token", "code id_token"},
 		Scopes:             []string{"openid", "profile", "email", "offline_access"},
 		UserInfoEndpoint:   root + "/openid/userinfo",
 		HTTPLogout:         true,

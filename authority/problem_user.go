@@ -226,9 +226,15 @@ func problemWrongPassword() *Problem {
 	}
 }
 
+// The numbers of the problems that tell who exists: pages word them alike.
+const (
+	codeUserUnknown = 50034
+	codeUserHome    = 50059
+)
+
 func problemUserUnknown(user string) *Problem {
 	return &Problem{
-		Code: 50034, OAuth: invalidGrant, Status: http.StatusBadRequest,
+		Code: codeUserUnknown, OAuth: invalidGrant, Status: http.StatusBadRequest,
 		What: "There is no user account " + quoted(user) + " in this directory.",
 		Fix:  "Check the name and the tenant.",
 	}
@@ -244,7 +250,7 @@ func problemUserDisabled(user string) *Problem {
 
 func problemUserHome(user string) *Problem {
 	return &Problem{
-		Code: 50059, OAuth: invalidRequest, Status: http.StatusBadRequest,
+		Code: codeUserHome, OAuth: invalidRequest, Status: http.StatusBadRequest,
 		What: "No tenant of this authority has the domain of the user name " + quoted(user) + ".",
 		Fix:  "Sign in with a full user name such as dev@contoso.test, or put the tenant into the authority URL.",
 	}

@@ -15,28 +15,58 @@ import (
 
 // An endpoint answers one path. Answers and problems are written elsewhere.
 type endpoint struct {
-	method string // GET, which HEAD may stand for, or POST
+	method string // GET, which HEAD may stand for, or POST, or both
 	serve  func(*Authority, context.Context, *exchange) (answer, error)
+	page   bool // people look at it: refusals are pages too
 }
+
+// getOrPost is the method of what takes both.
+const getOrPost = "GET or POST"
 
 // endpoints gives the URL space, in lower case. Paths that begin with a tenant stand
 // without it; "/common/discovery/instance" and the like exist there only.
 func endpoints() map[string]endpoint {
 	return map[string]endpoint{
-		"/.well-known/openid-configuration":          {http.MethodGet, (*Authority).metadataV1},
-		"/v2.0/.well-known/openid-configuration":     {http.MethodGet, (*Authority).metadataV2},
-		"/discovery/keys":                            {http.MethodGet, (*Authority).keysV1},
-		"/discovery/v2.0/keys":                       {http.MethodGet, (*Authority).keysV2},
-		"/workload/.well-known/openid-configuration": {http.MethodGet, (*Authority).workloadMetadata},
-		"/workload/keys":                             {http.MethodGet, (*Authority).workloadKeys},
-		"/oauth2/token":                              {http.MethodPost, (*Authority).tokenV1},
-		"/oauth2/v2.0/token":                         {http.MethodPost, (*Authority).tokenV2},
+		"/.well-known/openid-configuration":          {method: http.MethodGet, serve: (*Authority).metadataV1},
+		"/v2.0/.well-known/openid-configuration":     {method: http.MethodGet, serve: (*Authority).metadataV2},
+		"/discovery/keys":                            {method: http.MethodGet, serve: (*Authority).keysV1},
+		"/discovery/v2.0/keys":                       {method: http.MethodGet, serve: (*Authority).keysV2},
+		"/workload/.well-known/openid-configuration": {method: http.MethodGet, serve: (*Authority).workloadMetadata},
+		"/workload/keys":                             {method: http.MethodGet, serve: (*Authority).workloadKeys},
+		"/oauth2/token":                              {method: http.MethodPost, serve: (*Authority).tokenV1},
+		"/oauth2/v2.0/token":                         {method: http.MethodPost, serve: (*Authority).tokenV2},
+		"/oauth2/devicecode":                         {method: http.MethodPost, serve: (*Authority).deviceV1},
+		"/oauth2/v2.0/devicecode":                    {method: http.MethodPost, serve: (*Authority).deviceV2},
+		"/oauth2/authorize":                          {method: getOrPost, serve: (*Authority).authorizeV1, page: true},
+		"/oauth2/v2.0/authorize":                     {method: getOrPost, serve: (*Authority).authorizeV2, page: true},
+		"/oauth2/logout":                             {method: http.MethodGet, serve: (*Authority).logout, page: true},
+		"/oauth2/v2.0/logout":                        {method: http.MethodGet, serve: (*Authority).logout, page: true},
+		"/openid/userinfo":                           {method: getOrPost, serve: (*Authority).userInfo},
+	}
+}
+
+// places gives the paths that are no tenant's.
+func places() map[string]endpoint {
+	return map[string]endpoint{
+		errorPath:    {method: http.MethodGet, serve: (*Authority).errorPage, page: true},
+		devicePath:   {method: getOrPost, serve: (*Authority).device, page: true},
+		confirmPath:  {method: http.MethodPost, serve: (*Authority).confirmForm, page: true},
+		signInPath:   {method: http.MethodPost, serve: (*Authority).signInForm, page: true},
+		consentPath:  {method: http.MethodPost, serve: (*Authority).consentForm, page: true},
+		signOutPath:  {method: http.MethodPost, serve: (*Authority).signOutForm, page: true},
+		stylePath:    {method: http.MethodGet, serve: (*Authority).style},
+		instancePath: {method: http.MethodGet, serve: (*Authority).instance},
 	}
 }
 
 const (
 	errorPath     = "/error"
 	devicePath    = "/devicelogin"
+	confirmPath   = "/devicelogin/confirm"
+	signInPath    = "/signin"
+	consentPath   = "/consent"
+	signOutPath   = "/signout"
+	stylePath     = "/rolecall.css"
 	instancePath  = "/common/discovery/instance"
 	userRealmPath = "/common/userrealm/"
 )
@@ -46,13 +76,11 @@ const (
 func (a *Authority) route(requested string) (endpoint, string, *Problem) {
 	cleaned := cleanPath(requested)
 	lower := strings.ToLower(cleaned)
-	switch {
-	case lower == errorPath:
-		return endpoint{http.MethodGet, (*Authority).errorPage}, "", nil
-	case lower == instancePath:
-		return endpoint{http.MethodGet, (*Authority).instance}, "", nil
-	case strings.HasPrefix(lower, userRealmPath):
-		return endpoint{http.MethodGet, (*Authority).userRealm}, aliasCommon, nil
+	if found, ok := a.places[lower]; ok {
+		return found, "", nil
+	}
+	if strings.HasPrefix(lower, userRealmPath) {
+		return endpoint{method: http.MethodGet, serve: (*Authority).userRealm}, aliasCommon, nil
 	}
 	tenant, rest, _ := strings.Cut(cleaned[1:], "/")
 	if found, ok := a.endpoints[strings.ToLower("/"+rest)]; ok {
@@ -78,6 +106,8 @@ type exchange struct {
 	start       time.Time
 	source      string           // network address of the caller
 	signIn      directory.SignIn // token endpoints: what is known so far
+	page        bool             // a person looks at the answer
+	cookies     []*http.Cookie   // to be set
 }
 
 // serve is the one way in and out: route, answer, write, log.
@@ -88,7 +118,10 @@ func (a *Authority) serve(w http.ResponseWriter, r *http.Request) {
 		x.correlation = newGUID()
 	}
 	a.finish(r.Context(), x, err)
-	if err != nil {
+	switch {
+	case err != nil && x.page:
+		response = a.problemPage(x, problemOf(err))
+	case err != nil:
 		a.writeProblem(w, x, problemOf(err))
 		return
 	}
@@ -107,17 +140,32 @@ func (a *Authority) answer(ctx context.Context, x *exchange) (response answer, e
 		return answer{}, problem
 	}
 	x.tenant = tenant
-	if method := x.http.Method; method != target.method && (method != http.MethodHead || target.method != http.MethodGet) {
+	if method := x.http.Method; !target.takes(method) {
 		x.allow = allowed(target.method)
 		return answer{}, problemMethod(method, target.method)
 	}
+	x.page = target.page
 	return target.serve(a, ctx, x)
+}
+
+// takes reports whether an endpoint answers a method.
+func (e endpoint) takes(method string) bool {
+	switch method {
+	case http.MethodPost:
+		return e.method == http.MethodPost || e.method == getOrPost
+	case http.MethodGet, http.MethodHead:
+		return e.method == http.MethodGet || e.method == getOrPost
+	}
+	return false
 }
 
 // allowed is the value of the Allow header for an endpoint's method.
 func allowed(method string) string {
-	if method == http.MethodGet {
+	switch method {
+	case http.MethodGet:
 		return "GET, HEAD"
+	case getOrPost:
+		return "GET, HEAD, POST"
 	}
 	return method
 }

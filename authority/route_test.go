@@ -13,7 +13,7 @@ func TestRouteNotFound(t *testing.T) {
 		"/", "/nosuch", "/contoso.test", "/contoso.test/", "/contoso.test/oauth2", "/contoso.test/oauth2/v2.0",
 		"/contoso.test/oauth2/v3.0/token", "/contoso.test/oauth2/v2.0/token/x", "/contoso.test/x/../oauth2/v2.0/token2",
 		"/contoso.test/discovery/instance", "/common/userrealm", "/common/userrealm/", "/error/x",
-		"/contoso.test/oauth2/v2.0/authorize", "/%00/x", "/contoso.test%3foauth2/token",
+		"/contoso.test/oauth2/v2.0/authorize/x", "/%00/x", "/contoso.test%3foauth2/token",
 	} {
 		r := w.get(path)
 		if r.Code != http.StatusNotFound || r.json["error"] != "not_found" {
@@ -77,7 +77,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Source = func(*http.Request) string { return "here" }
 	})
-	w.endpoints["/boom"] = endpoint{http.MethodGet, nil}
+	w.endpoints["/boom"] = endpoint{method: http.MethodGet}
 	r := w.get("/contoso.test/boom")
 	r.refused(500, "server_error", 50000)
 	if text := r.Body.String(); strings.Contains(text, "nil pointer") {

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -77,6 +78,12 @@ func (a *Authority) aboutUser(x *exchange, g *userGrant, version int, now time.T
 	c.AMR, c.Address = []string{"pwd"}, address(x.source)
 	c.UniqueName, c.UPN = g.user.PrincipalName, g.user.PrincipalName
 	return c
+}
+
+// halfHash is the value of c_hash (OpenID Connect Core section 3.3.2.11).
+func halfHash(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2])
 }
 
 // address is the source when it is one address, as "ipaddr" wants it.
