@@ -181,6 +181,8 @@ func (h *Host) run(listener net.Listener) {
 		WriteTimeout:      answerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    headerBytes,
+		// Even OPTIONS * has to come in by the door.
+		DisableGeneralOptionsHandler: true,
 		ErrorLog:          slog.NewLogLogger(h.service.log.With("surface", "host").Handler(), slog.LevelDebug),
 	}
 	go func() {

@@ -1,0 +1,172 @@
+package managedidentity
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// A thousand processes that start together cost one signature.
+func TestOneSignatureForAThousandCallers(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(AppService)
+	tokens := make([]string, 1000)
+	var throng sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range tokens {
+		throng.Go(func() {
+			<-begin
+			got := w.ask(h, good(h))
+			if got.status != http.StatusOK {
+				t.Errorf("got %d: %s", got.status, got.raw)
+			}
+			tokens[i] = got.text("access_token")
+		})
+	}
+	close(begin)
+	throng.Wait()
+	if made := w.signed.Load(); made != 1 {
+		t.Errorf("%d tokens were made, want 1", made)
+	}
+	for _, raw := range tokens {
+		if raw != tokens[0] {
+			t.Fatal("callers got different tokens")
+		}
+	}
+}
+
+func TestHostsShareTokens(t *testing.T) {
+	w := newWorld(t)
+	one, other := w.host(AppService), w.host(IMDS)
+	if a, b := w.ask(one, good(one)), w.ask(other, good(other)); a.text("access_token") != b.text("access_token") || w.signed.Load() != 1 {
+		t.Errorf("%d tokens were made, want 1", w.signed.Load())
+	}
+	if a := w.ask(one, good(one).with("client_id="+string(userID))); claim(claimsOf(t, a.text("access_token")), "azp") != string(userID) || w.signed.Load() != 2 {
+		t.Errorf("another identity: %d tokens were made, want 2", w.signed.Load())
+	}
+}
+
+// assign grants or takes away a role of the system-assigned identity.
+func (w *world) assign(role directory.RoleID, granted bool) {
+	w.t.Helper()
+	holder, api := w.principal(systemID).ID, w.principal(testAPI).ID
+	w.edit(func(e *directory.Editor) error {
+		if !granted {
+			return e.Unassign(testTenant, holder, api, role)
+		}
+		_, err := e.Assign(testTenant, holder, api, role)
+		return err
+	})
+}
+
+func (w *world) rolesAt(h *Host) string {
+	w.t.Helper()
+	return rolesOf(claimsOf(w.t, w.ask(h, good(h)).text("access_token")))
+}
+
+func TestAChangedGrantShowsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(AppService)
+	for _, step := range []struct {
+		role    directory.RoleID
+		granted bool
+		want    string
+	}{
+		{writeRole, true, "Orders.Read Orders.Write"},
+		{readRole, false, "Orders.Write"},
+		{writeRole, false, ""},
+		{readRole, true, "Orders.Read"},
+	} {
+		w.assign(step.role, step.granted)
+		if got := w.rolesAt(h); got != step.want {
+			t.Errorf("roles are %q, want %q", got, step.want)
+		}
+	}
+	made := w.signed.Load()
+	if w.rolesAt(h); w.signed.Load() != made {
+		t.Error("nothing had changed, and yet another token was made")
+	}
+}
+
+func TestPlatformCacheKeepsOldRoles(t *testing.T) {
+	w := newWorld(t, func(cfg *Config) { cfg.PlatformCache = true })
+	h := w.host(AppService)
+	w.rolesAt(h)
+	w.assign(readRole, false)
+	for range 23 {
+		if got := w.rolesAt(h); got != "Orders.Read" {
+			t.Fatalf("roles are %q, want those of the kept token", got)
+		}
+		w.clock.advance(time.Hour)
+	}
+	w.clock.advance(58 * time.Minute)
+	if got := w.rolesAt(h); got != "" || w.signed.Load() != 2 {
+		t.Errorf("after a day: roles %q, %d tokens made", got, w.signed.Load())
+	}
+}
+
+// Clients renew a token of a day after half of it, and must not get the same one again.
+func TestRenewalAtHalfLife(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(AppService)
+	first := w.ask(h, good(h)).text("access_token")
+	w.clock.advance(11*time.Hour + 59*time.Minute)
+	if w.ask(h, good(h)).text("access_token") != first {
+		t.Error("before half of its life the token was replaced")
+	}
+	w.clock.advance(2 * time.Minute)
+	if w.ask(h, good(h)).text("access_token") == first {
+		t.Error("after half of its life the token was given out again")
+	}
+}
+
+func TestKeptTokensAreBounded(t *testing.T) {
+	w := newWorld(t)
+	for i := range maxTokens {
+		w.tokens.tokens[cacheKey{resource: strconv.Itoa(i)}] = kept{}
+	}
+	h := w.host(AppService)
+	w.ask(h, good(h))
+	if len(w.tokens.tokens) != maxTokens {
+		t.Errorf("%d tokens are kept, want %d", len(w.tokens.tokens), maxTokens)
+	}
+}
+
+// Challenge files go by themselves.
+func TestChallengesEnd(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := newChallenges(folder, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.make(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(challengeLife - time.Second)
+		if got := files(t, folder); got != 1 {
+			t.Errorf("%d files before their time, want 1", got)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := files(t, folder); got != 0 {
+			t.Errorf("%d files after their time, want none", got)
+		}
+		for range maxChallenges {
+			if _, err := c.make(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.make(); err == nil {
+			t.Error("challenges without end are made")
+		}
+		if err := c.close(); err != nil || files(t, folder) != 0 {
+			t.Errorf("close: %v, %d files left", err, files(t, folder))
+		}
+	})
+}

@@ -1,0 +1,245 @@
+package managedidentity
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// everyShape opens a host of each shape.
+func everyShape(t *testing.T, w *world) map[Shape]*Host {
+	t.Helper()
+	hosts := map[Shape]*Host{}
+	for _, shape := range Shapes() {
+		hosts[shape] = w.host(shape)
+	}
+	return hosts
+}
+
+// A proxy on the way, or an application that can be made to fetch a URL, gets nothing.
+func TestForwardedRequests(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for shape, h := range everyShape(t, w) {
+		for _, name := range []string{
+			"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "x-forwarded-for", "Forwarded", "Via", "X-Real-IP",
+			"X-Acme-Forwarded-Client", "X-Original-Forwarded-For", "X-Original-URL", "CF-Connecting-IP",
+		} {
+			t.Run(string(shape)+"/"+name, func(t *testing.T) {
+				w.ask(h, good(h).set(name, "10.0.0.1")).refusedWith(t, http.StatusBadRequest)
+				w.ask(h, good(h).set(name, "")).refusedWith(t, http.StatusBadRequest)
+			})
+		}
+	}
+}
+
+// A web page gets nothing, whatever name it finds for the loopback address.
+func TestWebPages(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for shape, h := range everyShape(t, w) {
+		for name, q := range map[string]question{
+			"origin":              good(h).set("Origin", "https://evil.test"),
+			"no origin":           good(h).set("Origin", "null"),
+			"own origin":          good(h).set("Origin", "http://127.0.0.1:1234"),
+			"referer":             good(h).set("Referer", "https://evil.test/"),
+			"fetch site":          good(h).set("Sec-Fetch-Site", "none"),
+			"fetch destination":   good(h).set("Sec-Fetch-Dest", "empty"),
+			"fetch user":          good(h).set("Sec-Fetch-User", "?1"),
+			"client hint":         good(h).set("Sec-CH-UA", `"Browser"`),
+			"preflight":           good(h).set("Access-Control-Request-Method", "GET"),
+			"another host":        good(h).set("Host", "evil.test"),
+			"another host's port": good(h).set("Host", "evil.test:1234"),
+			"no host":             good(h).set("Host", ""),
+			"a host like ours":    good(h).set("Host", "localhost.evil.test"),
+			"a rooted name":       good(h).set("Host", "localhost."),
+			"an address like one": good(h).set("Host", "127.0.0.1.evil.test"),
+			"a private address":   good(h).set("Host", "10.0.0.1"),
+			"a zone":              good(h).set("Host", "[::1%25lo]"),
+		} {
+			t.Run(string(shape)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
+		}
+		for _, host := range []string{"127.0.0.1", "127.0.0.1:80", "localhost", "LOCALHOST:1234", "[::1]", "[::1]:1234"} {
+			if got := w.ask(h, good(h).set("Host", host)); got.status >= 300 && (shape != Arc || got.status != http.StatusUnauthorized) {
+				t.Errorf("%s: host %s: got %d: %s", shape, host, got.status, got.raw)
+			}
+		}
+	}
+}
+
+// Node's fetch, which MSAL for Node uses, sends one header that browsers send too.
+func TestNodeFetch(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(AppService)
+	q := good(h).set("Sec-Fetch-Mode", "cors").set("Accept-Language", "*").set("User-Agent", "node")
+	if got := w.ask(h, q); got.status != http.StatusOK {
+		t.Errorf("got %d: %s", got.status, got.raw)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for shape, h := range everyShape(t, w) {
+		for _, method := range []string{"HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "POST"} {
+			q := good(h)
+			if q.method == method {
+				continue
+			}
+			q.method = method
+			t.Run(string(shape)+"/"+method, func(t *testing.T) {
+				got := w.ask(h, q)
+				got.refusedWith(t, http.StatusMethodNotAllowed)
+				if got.header.Get("Allow") == "" {
+					t.Error("the answer does not say which methods are allowed")
+				}
+			})
+		}
+	}
+}
+
+func TestMetadataHeader(t *testing.T) {
+	w := newWorld(t)
+	for _, shape := range []Shape{IMDS, Arc, CloudShell} {
+		h := w.host(shape)
+		for name, q := range map[string]question{
+			"none": good(h).set("Metadata"), "empty": good(h).set("Metadata", ""), "upper case": good(h).set("Metadata", "True"),
+			"false": good(h).set("Metadata", "false"), "twice": good(h).set("Metadata", "true", "true"), "a list": good(h).set("Metadata", "true, true"),
+		} {
+			t.Run(string(shape)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
+		}
+	}
+}
+
+func TestSecretHeader(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for _, shape := range []Shape{AppService, AzureML, ServiceFabric} {
+		h, other := w.host(shape), w.host(shape)
+		name := map[Shape]string{AppService: "X-IDENTITY-HEADER", AzureML: "secret", ServiceFabric: "Secret"}[shape]
+		for what, q := range map[string]question{
+			"none": good(h).set(name), "empty": good(h).set(name, ""), "a prefix": good(h).set(name, h.secret[:40]), "longer": good(h).set(name, h.secret+"0"),
+			"upper case": good(h).set(name, strings.ToUpper(h.secret)), "another host's": good(h).set(name, other.secret),
+			"two values": good(h).set(name, h.secret, h.secret), "two in one": good(h).set(name, h.secret+", "+h.secret),
+			"under another name": good(h).set(name).set("X-Identity", h.secret), "in the query": good(h).set(name).with("secret=" + h.secret),
+		} {
+			t.Run(string(shape)+"/"+what, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusUnauthorized) })
+		}
+	}
+	h := w.host(AppService)
+	for name, q := range map[string]question{
+		"both":        good(h).set("Secret", h.secret),
+		"lower case":  good(h).set("X-IDENTITY-HEADER").set("x-identity-header", h.secret),
+		"and another": good(h).set("Metadata", "true"),
+	} {
+		if got := w.ask(h, q); got.status != http.StatusOK {
+			t.Errorf("%s: got %d: %s", name, got.status, got.raw)
+		}
+	}
+	w.ask(h, good(h).set("Secret", "wrong")).refusedWith(t, http.StatusUnauthorized)
+}
+
+// The common surface knows hosts by their secrets alone.
+func TestCommonSurface(t *testing.T) {
+	w := newWorld(t)
+	h, machine := w.host(AppService), w.host(IMDS)
+	ask := func(q question) reply {
+		t.Helper()
+		return answerOf(t, w.Handler(), q.method, q.target, q.body, q.header)
+	}
+	if got := ask(good(h)); got.status != http.StatusOK {
+		t.Errorf("got %d: %s", got.status, got.raw)
+	}
+	ask(good(h).set("X-IDENTITY-HEADER", newSecret())).refusedWith(t, http.StatusUnauthorized)
+	ask(good(h).set("X-IDENTITY-HEADER")).refusedWith(t, http.StatusUnauthorized)
+	ask(good(h).set("X-IDENTITY-HEADER", machine.secret)).refusedWith(t, http.StatusUnauthorized)
+	ask(good(machine)).refusedWith(t, http.StatusBadRequest)
+	ask(good(h).set("Origin", "https://evil.test")).refusedWith(t, http.StatusBadRequest)
+	w.must(h.Close())
+	ask(good(h)).refusedWith(t, http.StatusUnauthorized)
+}
+
+// Clients whose address of the metadata service is fixed come by way of a proxy variable.
+// What they mean is answered here; nothing is ever dialled.
+func TestAbsoluteTargets(t *testing.T) {
+	w := newWorld(t)
+	machine, site := w.host(IMDS), w.host(AppService)
+	query := "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
+	header := headers("Metadata", "true")
+	for target, want := range map[string]int{
+		"http://169.254.169.254" + metadataTokenPath + query:         200,
+		"http://169.254.169.254:80" + metadataTokenPath + query:      200,
+		"http://169.254.169.254/" + metadataTokenPath + "/" + query:  200,
+		"http://169.254.169.254" + metadataPlatformPath + query:      404,
+		"http://169.254.169.254/latest/meta-data":                    400,
+		"http://169.254.169.254:8080" + metadataTokenPath + query:    400,
+		"https://169.254.169.254" + metadataTokenPath + query:        400,
+		"http://user@169.254.169.254" + metadataTokenPath + query:    400,
+		"http://169.254.169.253" + metadataTokenPath + query:         400,
+		"http://evil.test" + metadataTokenPath + query:               400,
+		"http://127.0.0.1:1234" + metadataTokenPath + query:          400,
+		"ftp://169.254.169.254" + metadataTokenPath + query:          400,
+		"http://169.254.169.254.evil.test" + metadataTokenPath + "?": 400,
+	} {
+		t.Run(target, func(t *testing.T) {
+			if got := w.call(machine, "GET", target, "", header); got.status != want {
+				t.Errorf("got %d, want %d: %s", got.status, want, got.raw)
+			}
+		})
+	}
+	w.call(site, "GET", "http://169.254.169.254/msi/token"+query, "", headers("X-Identity-Header", site.secret)).refusedWith(t, http.StatusBadRequest)
+}
+
+// The same by the wire, with raw requests that no client of net/http sends.
+func TestProxyRequestsOnTheWire(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(IMDS)
+	query := metadataTokenPath + "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
+	for request, want := range map[string]string{
+		"GET http://169.254.169.254" + query + " HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\nProxy-Connection: close\r\n\r\n": "200",
+		"GET " + query + " HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\n\r\n":                                                  "200",
+		"GET http://example.test/ HTTP/1.1\r\nHost: example.test\r\nMetadata: true\r\n\r\n":                                              "400",
+		"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: 169.254.169.254:80\r\nMetadata: true\r\n\r\n":                                      "405",
+		"CONNECT example.test:443 HTTP/1.1\r\nHost: example.test:443\r\n\r\n":                                                            "405",
+		"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata: true\r\n\r\n":                                                                "4",
+		"GET " + query + " HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.test\r\nMetadata: true\r\n\r\n":                                     "400",
+	} {
+		t.Run(strings.Join(strings.Fields(request)[:2], " "), func(t *testing.T) {
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", h.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, request)
+			line := make([]byte, len("HTTP/1.1 400"))
+			if _, err := io.ReadFull(conn, line); err != nil {
+				t.Fatal(err)
+			}
+			if status, _ := strings.CutPrefix(string(line), "HTTP/1.1 "); !strings.HasPrefix(status, want) {
+				t.Errorf("got %s, want %s", status, want)
+			}
+		})
+	}
+}
+
+func TestNothingListensBeyondLoopback(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for shape, h := range everyShape(t, w) {
+		host, _, err := net.SplitHostPort(h.address)
+		if ip := net.ParseIP(host); err != nil || !ip.IsLoopback() {
+			t.Errorf("%s listens on %s", shape, h.address)
+		}
+	}
+}
+
+// A host's endpoint is of use to its owner alone.
+func TestNoOwnerNoToken(t *testing.T) {
+	w := newWorld(t)
+	h := w.hostOwned(IMDS, 4711)
+	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection
+	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, errPeerUnknown }), http.MethodGet, "/", nil)
+	w.must(err)
+	if p := h.checkOwner(r); p != nil {
+		t.Errorf("on a system that does not tell: %s", p.message)
+	}
+}

@@ -1,0 +1,114 @@
+package managedidentity
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// fetch asks a host over the network.
+func fetch(t *testing.T, h *Host, transport *http.Transport) reply {
+	t.Helper()
+	q := good(h)
+	r, err := http.NewRequestWithContext(t.Context(), q.method, "http://"+h.address+q.target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = q.header
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read(t, response)
+}
+
+func TestOwnerOfConnections(t *testing.T) {
+	w := newWorld(t)
+	own, other := w.hostOwned(IMDS, os.Getuid()), w.hostOwned(IMDS, os.Getuid()+1)
+	if got := fetch(t, own, &http.Transport{DisableKeepAlives: true}); got.status != http.StatusOK {
+		t.Errorf("own: got %d: %s", got.status, got.raw)
+	}
+	fetch(t, other, &http.Transport{DisableKeepAlives: true}).refusedWith(t, http.StatusBadRequest)
+}
+
+// The same with a real user other than the test's.
+func TestAnotherUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("sockets of other users take root")
+	}
+	w := newWorld(t)
+	h := w.hostOwned(IMDS, 0)
+	for uid, want := range map[int]int{0: http.StatusOK, 65534: http.StatusBadRequest} {
+		transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return dialAs(ctx, address, uid)
+		}}
+		if got := fetch(t, h, transport); got.status != want {
+			t.Errorf("user %d: got %d, want %d: %s", uid, got.status, want, got.raw)
+		}
+	}
+}
+
+// dialAs connects with a socket of another user, which takes root.
+func dialAs(ctx context.Context, address string, uid int) (*net.TCPConn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	socket := conn.(*net.TCPConn)
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = syscall.Fchown(int(fd), uid, -1) })
+	return socket, errors.Join(err, failed)
+}
+
+// Connections come and go and ports are used again: whose one is stays right.
+func TestOwnerInAThrong(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("sockets of other users take root")
+	}
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var accepted sync.WaitGroup
+	accepted.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close() // not before the end: the connections stay half open
+		}
+	})
+	var throng sync.WaitGroup
+	for uid := range 4 {
+		throng.Go(func() {
+			for range 100 {
+				conn, err := dialAs(t.Context(), listener.Addr().String(), uid*1000)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				own, server := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
+				if got, err := peer(own, server); err != nil || got != uid*1000 {
+					t.Errorf("a connection of user %d is taken for one of %d (%v)", uid*1000, got, err)
+				}
+				conn.Close()
+				if got, err := peer(own, server); err == nil {
+					t.Errorf("a closed connection of user %d is taken for one of %d", uid*1000, got)
+				}
+			}
+		})
+	}
+	throng.Wait()
+	listener.Close()
+	accepted.Wait()
+}

@@ -1,0 +1,374 @@
+package managedidentity
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// withCertificate gives the service a server certificate.
+func withCertificate(t testing.TB) func(*Config) {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	t.Cleanup(server.Close)
+	return func(cfg *Config) { cfg.TLS = &tls.Config{Certificates: server.TLS.Certificates} } //nolint:gosec // carries the certificate only
+}
+
+// shapesOfOneAnswer are those whose answer is a tokenBody, and that ask once.
+func shapesOfOneAnswer() []Shape {
+	return []Shape{AppService, IMDS, ServiceFabric, CloudShell, AzureML}
+}
+
+func TestSuccessBody(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for _, shape := range shapesOfOneAnswer() {
+		t.Run(string(shape), func(t *testing.T) {
+			h := w.host(shape)
+			got := w.ask(h, good(h))
+			if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" {
+				t.Fatalf("got %d, %s: %s", got.status, got.header.Get("Content-Type"), got.raw)
+			}
+			for name, value := range got.json {
+				if _, ok := value.(string); !ok {
+					t.Errorf("%s is %T, want a string", name, value)
+				}
+			}
+			if strings.Index(got.raw, `"expires_in"`) > strings.Index(got.raw, `"expires_on"`) {
+				t.Error("expires_in comes after expires_on, which MSAL for .NET would go by")
+			}
+			until, _ := strconv.ParseInt(got.text("expires_on"), 10, 64)
+			from, _ := strconv.ParseInt(got.text("not_before"), 10, 64)
+			left, _ := strconv.ParseInt(got.text("expires_in"), 10, 64)
+			if left < 86000 || until-from < 86400 || got.text("resource") != "api://orders" || got.text("token_type") != "Bearer" || got.text("client_id") != string(systemID) {
+				t.Errorf("got expires_in %s, expires_on %s, not_before %s, resource %s, token_type %s, client_id %s", got.text("expires_in"),
+					got.text("expires_on"), got.text("not_before"), got.text("resource"), got.text("token_type"), got.text("client_id"))
+			}
+		})
+	}
+}
+
+func TestClaims(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(IMDS)
+	for id, kind := range map[directory.AppID]string{systemID: "/providers/Microsoft.Web/sites/", userID: "/userAssignedIdentities/"} {
+		c := claimsOf(t, w.ask(h, good(h).with("client_id="+string(id))).text("access_token"))
+		p := w.principal(id)
+		for name, want := range map[string]string{
+			"idtyp": "app", "azp": string(id), "azpacr": "2", "oid": string(p.ID), "sub": string(p.ID), "xms_mirid": p.ResourceID,
+			"aud": string(testAPI), "tid": string(testTenant), "ver": "2.0",
+		} {
+			if got := claim(c, name); got != want {
+				t.Errorf("%s: %s is %q, want %q", p.Name, name, got, want)
+			}
+		}
+		if got := rolesOf(c); got != "Orders.Read" || !strings.Contains(claim(c, "xms_mirid"), kind) {
+			t.Errorf("%s: roles %q, xms_mirid %q", p.Name, got, claim(c, "xms_mirid"))
+		}
+	}
+}
+
+func TestSelection(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	user, stranger := w.principal(userID), w.principal(strangerID)
+	for _, shape := range shapesOfOneAnswer() {
+		h := w.host(shape)
+		for _, name := range []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "mi_res_id", "msi_res_id", "msi-res-id"} {
+			id := func(p *directory.ServicePrincipal) string {
+				switch {
+				case strings.HasPrefix(name, "client"):
+					return strings.ToUpper(string(p.AppID))
+				case strings.HasSuffix(name, "id") && !strings.Contains(name, "res"), name == "principalId":
+					return strings.ToUpper(string(p.ID))
+				}
+				return strings.Replace(p.ResourceID, "resourcegroups", "resourceGroups", 1)
+			}
+			t.Run(string(shape)+"/"+name, func(t *testing.T) {
+				if got := w.ask(h, good(h).with(name+"="+id(user))); got.status != http.StatusOK || got.text("client_id") != string(userID) {
+					t.Errorf("got %d for client %q, want a token of the user-assigned identity: %s", got.status, got.text("client_id"), got.raw)
+				}
+				w.ask(h, good(h).with(name+"="+id(stranger))).refusedWith(t, http.StatusBadRequest)
+				w.ask(h, good(h).with(name+"=nonsense")).refusedWith(t, http.StatusBadRequest)
+				w.ask(h, good(h).with(name+"="+id(user)+"&"+name+"="+id(user))).refusedWith(t, http.StatusBadRequest)
+				w.ask(h, good(h).with(name+"="+id(user)+"&client_Id="+string(systemID))).refusedWith(t, http.StatusBadRequest)
+				if got := w.ask(h, good(h).with(name+"=")); got.text("client_id") != string(systemID) {
+					t.Errorf("empty: got %d: %s, want the first identity", got.status, got.raw)
+				}
+			})
+		}
+	}
+}
+
+func TestBadQueries(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for _, shape := range []Shape{AppService, IMDS, ServiceFabric, AzureML} {
+		h := w.host(shape)
+		q := good(h)
+		base, _, _ := strings.Cut(q.target, "?")
+		version := "api-version=" + map[Shape]string{AppService: "2019-08-01", IMDS: "2018-02-01", ServiceFabric: "2020-05-01", AzureML: "2017-09-01"}[shape]
+		for name, query := range map[string]string{
+			"no query":                "",
+			"no resource":             version,
+			"empty resource":          version + "&resource=",
+			"no version":              "resource=api%3A%2F%2Forders",
+			"old version":             "api-version=2016-01-01&resource=api%3A%2F%2Forders",
+			"nonsensical version":     "api-version=yesterday&resource=api%3A%2F%2Forders",
+			"two resources":           version + "&resource=api%3A%2F%2Forders&resource=api%3A%2F%2Forders",
+			"two spellings":           version + "&resource=api%3A%2F%2Forders&Resource=api%3A%2F%2Forders",
+			"broken encoding":         version + "&resource=api%3A%2F%2Forder%",
+			"semicolons":              version + ";resource=api%3A%2F%2Forders",
+			"control characters":      version + "&resource=api%3A%2F%2Forders%0d%0a",
+			"not UTF-8":               version + "&resource=%ff%fe",
+			"unknown resource":        version + "&resource=api%3A%2F%2Fnobody",
+			"scope in place of":       version + "&resource=api%3A%2F%2Forders%2F.default",
+			"too long":                version + "&resource=" + strings.Repeat("a", maxValue+1),
+			"much too long":           version + "&resource=" + strings.Repeat("a", maxQuery+1),
+			"resource of other shape": version + "&scope=api%3A%2F%2Forders%2F.default",
+		} {
+			t.Run(string(shape)+"/"+name, func(t *testing.T) {
+				w.call(h, q.method, base+"?"+query, "", q.header).refusedWith(t, http.StatusBadRequest)
+			})
+		}
+		ok := w.call(h, q.method, base+"?xms_cc=CP1&resource=api%3A%2F%2Forders%2F&token_sha256_to_refresh=00&"+version, "", q.header)
+		if ok.status != http.StatusOK || ok.text("resource") != "api://orders/" {
+			t.Errorf("%s: members that are not known: got %d, resource %q", shape, ok.status, ok.text("resource"))
+		}
+	}
+}
+
+func TestPathsWithSlashes(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for _, shape := range shapesOfOneAnswer() {
+		h := w.host(shape)
+		q := good(h)
+		path, query, _ := strings.Cut(q.target, "?")
+		for _, spelled := range []string{path + "/", "/" + path, "//" + path + "//", strings.ToUpper(path)} {
+			if got := w.call(h, q.method, spelled+"?"+query, q.body, q.header); got.status != http.StatusOK {
+				t.Errorf("%s: %s: got %d: %s", shape, spelled, got.status, got.raw)
+			}
+		}
+		w.call(h, q.method, "/elsewhere?"+query, q.body, q.header).refusedWith(t, http.StatusBadRequest)
+	}
+}
+
+func TestErrorShapes(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for _, shape := range Shapes() {
+		h := w.host(shape)
+		q := good(h).with("client_id=" + string(strangerID))
+		if shape == CLI {
+			q = good(h)
+			q.body = `{"scopes":["api://nobody/.default"]}`
+		}
+		if shape == Arc {
+			q = good(h).with("resource=twice")
+		}
+		got := w.ask(h, q)
+		got.refusedWith(t, http.StatusBadRequest)
+		inner, _ := got.json["error"].(map[string]any)
+		message, _ := inner["message"].(string)
+		var fits bool
+		switch shape {
+		case AppService, AzureML:
+			fits = got.json["statusCode"] == 400.0 && got.text("message") == "Identity not found" && isGUID(got.text("correlationId"))
+		case IMDS:
+			fits = got.raw == `{"error":"invalid_request","error_description":"Identity not found"}`
+		case Arc:
+			fits = got.text("error") == "invalid_request"
+		case ServiceFabric:
+			fits = message == "Identity not found" && inner["code"] == "ManagedIdentityNotFound"
+		case CloudShell:
+			fits = message == "Identity not found" && inner["code"] == "invalid_request"
+		case CLI:
+			fits = got.text("status") == "error" && got.text("code") == "GetTokenError" && strings.Contains(got.text("message"), "AADSTS500011")
+		}
+		if !fits {
+			t.Errorf("%s: got %s", shape, got.raw)
+		}
+	}
+}
+
+func TestUnknownResourceNamesTheProblem(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(IMDS)
+	q := good(h)
+	q.target = metadataTokenPath + "?api-version=2018-02-01&resource=api://nobody"
+	got := w.ask(h, q)
+	if got.status != http.StatusBadRequest || got.text("error") != "invalid_resource" || !strings.HasPrefix(got.text("error_description"), "AADSTS500011: ") {
+		t.Errorf("got %d: %s", got.status, got.raw)
+	}
+}
+
+func TestMetadataService(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(IMDS)
+	metadata := headers("Metadata", "true")
+	for _, tt := range []struct {
+		name, method, target string
+		header               http.Header
+		want                 int
+	}{
+		{"probe without anything", "GET", metadataTokenPath, nil, 400},
+		{"probe without the header", "GET", metadataTokenPath + "?api-version=2018-02-01&resource=api://orders", nil, 400},
+		{"second version, probe", "GET", metadataPlatformPath + "?cred-api-version=2.0", nil, 404},
+		{"second version", "GET", metadataPlatformPath + "?cred-api-version=2.0", metadata, 404},
+		{"second version, credential", "POST", metadataIssuePath + "?cred-api-version=2.0", metadata, 404},
+		{"the machine", "GET", "/metadata/instance?api-version=2021-02-01", metadata, 400},
+		{"something else", "GET", "/latest/meta-data/?api-version=2021-02-01", metadata, 400},
+		{"a later version", "GET", metadataTokenPath + "?api-version=2021-02-01&resource=api://orders", metadata, 200},
+		{"who am I", "GET", metadataInfoPath + "?api-version=2018-02-01", metadata, 200},
+		{"who am I, without the header", "GET", metadataInfoPath + "?api-version=2018-02-01", nil, 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := w.call(h, tt.method, tt.target, "", tt.header); got.status != tt.want {
+				t.Errorf("got %d, want %d: %s", got.status, tt.want, got.raw)
+			}
+		})
+	}
+	probe := w.call(h, "GET", metadataTokenPath+"?api-version=2018-02-01&resource=api://orders", "", nil)
+	if strings.Contains(probe.raw, "Identity not found") {
+		t.Error("Azure.Identity for .NET would take the answer to its probe for that of a machine without identities")
+	}
+	if got := w.call(h, "GET", metadataInfoPath+"?api-version=2018-02-01", "", metadata); got.text("tenantId") != string(testTenant) {
+		t.Errorf("got %s", got.raw)
+	}
+}
+
+func TestAzureArc(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(Arc)
+	challenged := func() (path, key string) {
+		t.Helper()
+		got := w.ask(h, good(h).with("object_id="+string(w.principal(userID).ID)))
+		got.refusedWith(t, http.StatusUnauthorized)
+		path, found := strings.CutPrefix(got.header.Get("WWW-Authenticate"), "Basic realm=")
+		if !found || filepath.Dir(path) != w.cfg.ArcFolder || filepath.Ext(path) != ".key" {
+			t.Fatalf("WWW-Authenticate is %q", got.header.Get("WWW-Authenticate"))
+		}
+		info, err := os.Lstat(path)
+		w.must(err)
+		content, err := os.ReadFile(path)
+		w.must(err)
+		if info.Mode() != 0o600 || len(content) > 4096 || len(content) < 32 {
+			t.Errorf("the file has mode %v and %d bytes", info.Mode(), len(content))
+		}
+		return path, string(content)
+	}
+	path, key := challenged()
+	got := w.ask(h, good(h).set("Authorization", "Basic "+key).with("object_id="+string(w.principal(userID).ID)))
+	if got.status != http.StatusOK || got.text("client_id") != string(userID) || got.text("object_id") != string(w.principal(userID).ID) || got.text("msi_res_id") != w.principal(userID).ResourceID {
+		t.Errorf("got %d: client %q, object %q, resource %q", got.status, got.text("client_id"), got.text("object_id"), got.text("msi_res_id"))
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the file of a challenge that was met: %v, want it gone", err)
+	}
+	_, second := challenged()
+	for name, q := range map[string]question{
+		"a used key":            good(h).set("Authorization", "Basic "+key),
+		"a guess":               good(h).set("Authorization", "Basic "+strings.Repeat("0", 64)),
+		"a part":                good(h).set("Authorization", "Basic "+second[:63]),
+		"another scheme":        good(h).set("Authorization", "Bearer "+second),
+		"two keys":              good(h).set("Authorization", "Basic "+second, "Basic "+second),
+		"no Metadata":           good(h).set("Authorization", "Basic "+second).set("Metadata"),
+		"a key of another host": good(h).set("Authorization", "Basic "+w.challengeKey(w.host(Arc))),
+	} {
+		t.Run(name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
+	}
+	w.must(h.Close())
+	if left, _ := filepath.Glob(filepath.Join(w.cfg.ArcFolder, "*.key")); len(left) != 1 { // of the other host
+		t.Errorf("%d files are left after Close, want those of the other host", len(left))
+	}
+}
+
+// challengeKey makes a challenge and reads its file.
+func (w *world) challengeKey(h *Host) string {
+	w.t.Helper()
+	path, err := h.challenges.make()
+	w.must(err)
+	content, err := os.ReadFile(path)
+	w.must(err)
+	return string(content)
+}
+
+func TestAzureArcFolders(t *testing.T) {
+	w := newWorld(t)
+	base := t.TempDir()
+	open := filepath.Join(base, "open")
+	w.must(os.Mkdir(open, 0o700))
+	w.must(os.Chmod(open, 0o777)) //nolint:gosec // that is what is refused
+	link := filepath.Join(base, "link")
+	w.must(os.Symlink(t.TempDir(), link))
+	file := filepath.Join(base, "file")
+	w.must(os.WriteFile(file, nil, 0o600))
+	for name, folder := range map[string]string{"absent": filepath.Join(base, "absent"), "open to others": open, "a link": link, "a file": file, "relative": "tokens"} {
+		t.Run(name, func(t *testing.T) {
+			_, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: Arc, ArcFolder: folder})
+			if err == nil || !strings.Contains(err.Error(), folder) {
+				t.Errorf("got %v, want one that names the folder", err)
+			}
+		})
+	}
+}
+
+func TestDeletedAndDisabled(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(AppService)
+	if got := w.ask(h, good(h)); got.status != http.StatusOK {
+		t.Fatalf("got %d", got.status)
+	}
+	w.edit(func(e *directory.Editor) error {
+		p := *w.principal(systemID)
+		p.Enabled = false
+		_, err := e.UpdateServicePrincipal(p)
+		return err
+	})
+	got := w.ask(h, good(h))
+	got.refusedWith(t, http.StatusBadRequest)
+	if !strings.Contains(got.text("message"), "AADSTS7000112") {
+		t.Errorf("got %s", got.raw)
+	}
+	w.edit(func(e *directory.Editor) error { return e.DeleteServicePrincipal(testTenant, w.principal(systemID).ID) })
+	got = w.ask(h, good(h).with("client_id="+string(systemID)))
+	got.refusedWith(t, http.StatusBadRequest)
+	if got.text("message") != "Identity not found" {
+		t.Errorf("got %s", got.raw)
+	}
+}
+
+func TestCLI(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(CLI)
+	got := w.ask(h, good(h))
+	until, err := time.Parse(time.RFC3339, got.text("expiresOn"))
+	if got.status != http.StatusOK || got.text("status") != "success" || err != nil || until.Before(time.Now()) || !strings.HasSuffix(got.text("expiresOn"), "Z") {
+		t.Fatalf("got %d, expiresOn %q", got.status, got.text("expiresOn"))
+	}
+	if rolesOf(claimsOf(t, got.text("token"))) != "Orders.Read" {
+		t.Error("the token lacks its role")
+	}
+	for name, q := range map[string]struct {
+		question
+		want int
+	}{
+		"no key":         {good(h).set("Authorization"), 401},
+		"a wrong key":    {good(h).set("Authorization", "Bearer x"), 401},
+		"two keys":       {good(h).set("Authorization", "Bearer "+h.secret, "Bearer "+h.secret), 401},
+		"no scope":       {question{"POST", good(h).target, `{}`, good(h).header}, 400},
+		"two scopes":     {question{"POST", good(h).target, `{"scopes":["a/.default","b/.default"]}`, good(h).header}, 400},
+		"another tenant": {question{"POST", good(h).target, `{"scopes":["api://orders/.default"],"tenantId":"fabrikam.test"}`, good(h).header}, 400},
+		"no JSON":        {question{"POST", good(h).target, `scopes=a`, good(h).header}, 400},
+		"more than JSON": {question{"POST", good(h).target, `{"scopes":["api://orders/.default"]}{}`, good(h).header}, 400},
+		"too long":       {question{"POST", good(h).target, `{"scopes":["` + strings.Repeat("a", maxQuery) + `"]}`, good(h).header}, 400},
+		"no version":     {question{"POST", "/token", good(h).body, good(h).header}, 400},
+		"GET":            {question{"GET", good(h).target, "", good(h).header}, 405},
+	} {
+		t.Run(name, func(t *testing.T) { w.ask(h, q.question).refusedWith(t, q.want) })
+	}
+}

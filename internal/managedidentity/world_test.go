@@ -1,0 +1,322 @@
+package managedidentity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+const (
+	testTenant = directory.TenantID("7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11")
+	testAPI    = directory.AppID("a9100002-5a5a-4c4c-8d8d-000000000002")
+	systemID   = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a1")
+	userID     = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a2")
+	strangerID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a3") // assigned to nothing
+	readRole   = directory.RoleID("40000001-5a5a-4c4c-8d8d-000000000001")
+	writeRole  = directory.RoleID("40000001-5a5a-4c4c-8d8d-000000000002")
+)
+
+// testKey takes long to make, so the tests share one.
+var testKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// A world is a service with the identities and grants of the tests.
+type world struct {
+	t testing.TB
+	*Service
+	dir    *directory.Directory
+	clock  *clock
+	signed *atomic.Int64 // tokens made
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time // guarded by mu
+}
+
+func (c *clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+
+func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
+
+// countingMinter counts the tokens that are made.
+type countingMinter struct {
+	*authority.Authority
+	signed *atomic.Int64
+}
+
+func (m countingMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+	m.signed.Add(1)
+	return m.Authority.Mint(ctx, req)
+}
+
+func newWorld(t testing.TB, change ...func(*Config)) *world {
+	t.Helper()
+	w := &world{t: t, clock: &clock{now: time.Now()}, signed: new(atomic.Int64)}
+	var err error
+	w.dir, err = directory.Open(t.Context(), directory.Config{Store: memory.New(), SecretKey: make([]byte, 32), Now: w.clock.Now})
+	w.must(err)
+	kek, err := keyring.KEKFromBytes(make([]byte, 32))
+	w.must(err)
+	ring, err := keyring.New(keyring.Config{Store: w.dir, KEK: kek, NewKey: testKey, Now: w.clock.Now})
+	w.must(err)
+	issuer, err := authority.New(authority.Config{BaseURL: "https://login.contoso.test", Directory: w.dir, Keys: ring, Now: w.clock.Now})
+	w.must(err)
+	cfg := Config{Directory: w.dir, Minter: countingMinter{issuer, w.signed}, ArcFolder: t.TempDir(), Now: w.clock.Now}
+	for _, f := range change {
+		f(&cfg)
+	}
+	w.Service, err = New(cfg)
+	w.must(err)
+	t.Cleanup(func() { w.must(w.Close()) })
+	w.edit(populate)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) edit(f func(*directory.Editor) error) {
+	w.t.Helper()
+	_, err := w.dir.Change(w.t.Context(), "test", f)
+	w.must(err)
+}
+
+func populate(e *directory.Editor) error {
+	if _, err := e.CreateTenant(directory.Tenant{ID: testTenant, Name: "contoso", Enabled: true}); err != nil {
+		return err
+	}
+	role := func(id directory.RoleID, value string) directory.AppRole {
+		return directory.AppRole{ID: id, Value: value, DisplayName: value, Description: value, Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}
+	}
+	if _, err := e.CreateApplication(directory.Application{
+		Tenant: testTenant, AppID: testAPI, Name: "orders-server", IdentifierURIs: []string{"api://orders"}, TokenVersion: 2,
+		AppRoles: []directory.AppRole{role(readRole, "Orders.Read"), role(writeRole, "Orders.Write")},
+	}); err != nil {
+		return err
+	}
+	api, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: testTenant, AppID: testAPI})
+	if err != nil {
+		return err
+	}
+	for _, identity := range []directory.ServicePrincipal{
+		{AppID: systemID, Name: "orders-client-mi", IdentityKind: directory.IdentitySystem},
+		{AppID: userID, Name: "orders-user-mi", IdentityKind: directory.IdentityUser},
+		{AppID: strangerID, Name: "orders-other-mi", IdentityKind: directory.IdentityUser},
+	} {
+		identity.Tenant, identity.Type = testTenant, directory.PrincipalManagedIdentity
+		made, err := e.CreateServicePrincipal(identity)
+		if err != nil {
+			return err
+		}
+		if _, err := e.Assign(testTenant, made.ID, api.ID, readRole); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// principal gives an identity's service principal.
+func (w *world) principal(id directory.AppID) *directory.ServicePrincipal {
+	w.t.Helper()
+	client, err := w.dir.Client(w.t.Context(), testTenant, id)
+	w.must(err)
+	return client.Principal
+}
+
+// host opens a host of a shape that anybody may use, with both identities.
+func (w *world) host(shape Shape) *Host {
+	w.t.Helper()
+	return w.hostOwned(shape, anyUser)
+}
+
+func (w *world) hostOwned(shape Shape, owner int) *Host {
+	w.t.Helper()
+	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID, userID}, Shape: shape, Owner: owner})
+	w.must(err)
+	return h
+}
+
+// A reply is an answer as a client sees it.
+type reply struct {
+	status int
+	header http.Header
+	raw    string
+	json   map[string]any
+}
+
+func (r reply) text(name string) string { s, _ := r.json[name].(string); return s }
+
+// refusedWith checks that there is no token but a refusal with that status.
+func (r reply) refusedWith(t testing.TB, status int) {
+	t.Helper()
+	if r.status != status || strings.Contains(r.raw, "eyJ") {
+		t.Errorf("got %d: %s\nwant %d and no token", r.status, r.raw, status)
+	}
+	if got := r.header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	for name := range r.header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			t.Errorf("the answer has the header %s", name)
+		}
+	}
+}
+
+// call sends a request to a host, past the network.
+func (w *world) call(h *Host, method, target, body string, header http.Header) reply {
+	w.t.Helper()
+	return answerOf(w.t, http.HandlerFunc(h.serve), method, target, body, header)
+}
+
+func answerOf(t testing.TB, handler http.Handler, method, target, body string, header http.Header) reply {
+	t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Host = "127.0.0.1:1234"
+	if strings.HasPrefix(target, "http") {
+		r.Host = r.URL.Host
+	}
+	for name, values := range header {
+		if name == "Host" {
+			r.Host = values[0]
+			continue
+		}
+		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, r)
+	return read(t, recorder.Result())
+}
+
+func read(t testing.TB, response *http.Response) reply {
+	t.Helper()
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := reply{status: response.StatusCode, header: response.Header, raw: string(body)}
+	if err := json.Unmarshal(body, &out.json); err != nil {
+		t.Fatalf("the answer %d is not JSON: %s", out.status, body)
+	}
+	return out
+}
+
+// headers makes a header of pairs.
+func headers(pairs ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h[pairs[i]] = append(h[pairs[i]], pairs[i+1])
+	}
+	return h
+}
+
+// A question is how a shape is asked for a token: it gets one.
+type question struct {
+	method, target, body string
+	header               http.Header
+}
+
+// good is the question that a shape answers.
+func good(h *Host) question {
+	const form = "resource=api%3A%2F%2Forders"
+	switch h.shape {
+	case AppService:
+		return question{"GET", "/msi/token?api-version=2019-08-01&" + form, "", headers("X-IDENTITY-HEADER", h.secret)}
+	case AzureML:
+		return question{"GET", "/msi/token?api-version=2017-09-01&" + form, "", headers("secret", h.secret)}
+	case ServiceFabric:
+		return question{"GET", serviceFabricPath + "?api-version=2019-07-01-preview&" + form, "", headers("Secret", h.secret)}
+	case CloudShell:
+		return question{"POST", "/oauth2/token", form, headers("Metadata", "true", "Content-Type", "application/x-www-form-urlencoded;charset=utf-8")}
+	case CLI:
+		return question{"POST", "/token?api-version=2023-07-12-preview", `{"scopes":["api://orders/.default"]}`, headers("Authorization", "Bearer "+h.secret, "Content-Type", "application/json")}
+	}
+	version := firstMetadataVersion
+	if h.shape == Arc {
+		version = "2020-06-01"
+	}
+	return question{"GET", metadataTokenPath + "?api-version=" + version + "&" + form, "", headers("Metadata", "true")}
+}
+
+// with adds to the query.
+func (q question) with(more string) question {
+	if q.method == "POST" && q.body != "" && !strings.HasPrefix(q.body, "{") {
+		q.body += "&" + more
+		return q
+	}
+	q.target += "&" + more
+	return q
+}
+
+// set replaces headers; without values it takes one away.
+func (q question) set(name string, values ...string) question {
+	q.header = q.header.Clone()
+	for old := range q.header {
+		if strings.EqualFold(old, name) {
+			delete(q.header, old)
+		}
+	}
+	if len(values) > 0 {
+		q.header[name] = values
+	}
+	return q
+}
+
+func (w *world) ask(h *Host, q question) reply {
+	w.t.Helper()
+	return w.call(h, q.method, q.target, q.body, q.header)
+}
+
+// claimsOf reads a token.
+func claimsOf(t testing.TB, raw string) token.Object {
+	t.Helper()
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Claims
+}
+
+func claim(o token.Object, name string) string {
+	value, _ := o.Get(name)
+	text, _ := value.String()
+	return text
+}
+
+func rolesOf(o token.Object) string {
+	value, _ := o.Get("roles")
+	roles, _ := value.Strings()
+	return strings.Join(roles, " ")
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// files counts what is in a folder.
+func files(t testing.TB, folder string) int {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
