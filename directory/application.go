@@ -12,6 +12,20 @@ func (e *Editor) Application(tenant TenantID, ref string) (*Application, error) 
 	return found.value, err
 }
 
+// Resource returns the registration that an identifier URI or an app id names as an API.
+func (e *Editor) Resource(tenant TenantID, identifier string) (*Application, error) {
+	uri := foldURI(identifier)
+	key := makeKey("uri", uri)
+	if id, is := parseGUID(uri); is {
+		key = makeKey("appid", id)
+	}
+	found, err := lookup[Application](e, fold(tenant), kindApplication, key)
+	if errors.Is(err, ErrNotFound) {
+		return nil, missing(fmt.Sprintf("There is no API %q in the tenant.", clip(identifier)), "Name it by an identifier URI or its app id.")
+	}
+	return found.value, err
+}
+
 // Applications returns the tenant's registrations, by name.
 func (e *Editor) Applications(tenant TenantID) ([]*Application, error) {
 	rows, err := list[Application](e, tenant, kindApplication, "name/")

@@ -3,9 +3,11 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
-// ServicePrincipal finds one by object id, app id or name.
+// ServicePrincipal finds one by object id, app id or name, a managed identity also by its
+// ARM resource id.
 func (e *Editor) ServicePrincipal(tenant TenantID, ref string) (*ServicePrincipal, error) {
 	found, err := e.principalRow(tenant, ref)
 	return found.value, err
@@ -144,10 +146,14 @@ func (e *Editor) renamePrincipal(a *Application) error {
 	return update(e, old, &next, principalDetail(old.value, &next))
 }
 
-// principalRow finds by object id, app id or name.
+// principalRow finds by object id, app id, name or ARM id.
 func (e *Editor) principalRow(tenant TenantID, ref string) (found row[ServicePrincipal], err error) {
-	tenant = TenantID(fold(string(tenant)))
-	for _, key := range refKeys(ref) {
+	tenant = fold(tenant)
+	keys := refKeys(ref)
+	if strings.HasPrefix(ref, "/") {
+		keys = append(keys, makeKey("arm", foldURI(ref)))
+	}
+	for _, key := range keys {
 		found, err = lookup[ServicePrincipal](e, tenant, kindPrincipal, key)
 		if !errors.Is(err, ErrNotFound) {
 			return found, err
