@@ -74,6 +74,7 @@ func (s *Server) serve() error {
 		return err
 	}
 	s.surfaces[0].http.Handler = faults.Authority(s.authority.Handler())
+	s.surfaces[1].http.DisableGeneralOptionsHandler = true
 	s.surfaces[1].http.Handler, s.surfaces[1].http.ConnContext = s.identities.Handler(), managedidentity.ConnContext
 	s.surfaces[2].http.Handler = s.ops()
 	return nil
