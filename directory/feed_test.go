@@ -99,6 +99,39 @@ func TestWarmReadsAskNoStore(t *testing.T) {
 	}
 }
 
+// TestWarmReadsOfUsersAskNoStore is the same for what the sign-in of a user and the token
+// of a managed identity take.
+func TestWarmReadsOfUsersAskNoStore(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	o := newOrders(t, store)
+	dev, batch := o.user(t, "dev@contoso.test"), o.identity(t, directory.ServicePrincipal{Name: "batch"})
+	ask := func() {
+		user, userErr := o.User(t.Context(), contoso, "dev@contoso.test")
+		_, idErr := o.User(t.Context(), contoso, string(dev.ID))
+		_, _, rolesErr := o.UserRoles(t.Context(), user, o.resource(t))
+		_, scopesErr := o.GrantedScopes(t.Context(), o.client(t), o.resource(t), dev.ID)
+		passwordErr := o.CheckPassword(t.Context(), user, "correct horse battery")
+		if err := errors.Join(userErr, idErr, rolesErr, scopesErr, passwordErr); err != nil {
+			t.Error(err)
+		}
+		for _, ref := range []string{"batch", string(batch.AppID), string(batch.ID), batch.ResourceID} {
+			if _, err := o.Identity(t.Context(), contoso, ref); err != nil {
+				t.Errorf("%s: got %v", ref, err)
+			}
+		}
+		o.identityRoles(t, "batch")
+		if _, err := o.Identity(t.Context(), contoso, "nobody"); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("got %v", err)
+		}
+	}
+	ask()
+	before := store.reads.Load()
+	ask()
+	if n := store.reads.Load() - before; n > 0 {
+		t.Errorf("%d questions reached the store", n)
+	}
+}
+
 func missingThings(o *orders) []error {
 	ctx := context.Background()
 	_, tenantErr := o.Tenant(ctx, "fabrikam.test")

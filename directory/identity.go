@@ -15,21 +15,26 @@ func (d *Directory) Identity(ctx context.Context, tenant TenantID, ref string) (
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
-	key := makeKey("name", fold(ref))
+	keys := []string{makeKey("name", fold(ref))}
 	if id, ok := parseGUID(ref); ok {
 		found, err := d.identity(ctx, tenant, AppID(id))
 		if !errors.Is(err, ErrNotFound) {
 			return found, err
 		}
-		key = makeKey("id", id)
+		keys[0] = makeKey("id", id)
 	} else if strings.HasPrefix(ref, "/") {
-		key = makeKey("arm", foldURI(ref))
+		keys = append(keys, makeKey("arm", foldURI(ref)))
 	}
-	app, err := d.appID(ctx, tenant, key)
-	if err != nil {
-		return nil, err
+	for _, key := range keys {
+		app, err := d.appID(ctx, tenant, key)
+		if err == nil {
+			return d.identity(ctx, tenant, app)
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
 	}
-	return d.identity(ctx, tenant, app)
+	return nil, ErrNotFound
 }
 
 // identity returns the managed identity with that client id, or ErrNotFound.

@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -72,6 +74,34 @@ func FuzzCheckURI(f *testing.F) {
 		}
 		if _, is := parseGUID(foldURI(uri)); is {
 			t.Errorf("%q would be taken for an app id", uri)
+		}
+	})
+}
+
+// What is accepted is a place that a browser goes to and takes for no script, in the
+// clear only on the same machine.
+func FuzzCheckRedirect(f *testing.F) {
+	for _, seed := range []string{"http://localhost", "https://contoso.test/in?a=b", "http://[::1]:1/", "msal1://auth", "javascript://localhost/%0a", "http://localhost@contoso.test", "https:contoso.test", "HTTP://LOCALHOST.contoso.test"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		if checkRedirect("redirectUris[0]", uri) != nil {
+			return
+		}
+		parsed, err := url.Parse(uri)
+		if err != nil {
+			t.Fatalf("%q is accepted and cannot be read: %v", uri, err)
+		}
+		switch parsed.Scheme {
+		case "http":
+			if host := parsed.Hostname(); !strings.EqualFold(host, "localhost") && !net.ParseIP(host).IsLoopback() {
+				t.Errorf("%q goes elsewhere in the clear", uri)
+			}
+		case "javascript", "data", "vbscript", "file", "about", "blob":
+			t.Errorf("%q has the scheme %s", uri, parsed.Scheme)
+		}
+		if parsed.Host == "" || parsed.User != nil || parsed.Fragment != "" || strings.ContainsAny(uri, "\r\n \\") {
+			t.Errorf("%q is accepted", uri)
 		}
 	})
 }

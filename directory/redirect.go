@@ -69,5 +69,5 @@ func isLoopback(host string) bool {
 // isAppScheme holds for schemes made for one app: in the manner of a reversed domain
 // name, and those that Microsoft's libraries make.
 func isAppScheme(scheme string) bool {
-	return strings.Contains(scheme, ".") || strings.HasPrefix(scheme, "msal") || scheme == "ms-appx-web"
+	return strings.Contains(scheme, ".") || strings.HasPrefix(scheme, "msal") || scheme == "msauth" || scheme == "ms-appx-web"
 }

@@ -17,7 +17,8 @@
 //
 // A permission with consent: true is requested and granted, scopes for every user;
 // without, it is requested only, and a grant there may be stays until it is pruned. What
-// a user consented to stays always. An app role or scope that goes is disabled first, as
+// a user consented to stays always. Users may consent to a scope unless it says consent:
+// admin. An app role or scope that goes is disabled first, as
 // the model wants.
 //
 // Applying a file a second time changes nothing. A secret with generate: true is made
