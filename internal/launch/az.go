@@ -1,0 +1,212 @@
+package launch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// azVersion is the version that the stand-in says it has: a recent one, for tools that ask
+// for a least one.
+const azVersion = "2.80.0"
+
+// azArguments are the flags of the commands that the stand-in knows.
+func azArguments() toolFlags {
+	return toolFlags{
+		takes: map[string]string{
+			"-o": "output", "--output": "output", "--query": "query", "--resource": "resource", "--scope": "scope",
+			"--tenant": "tenant", "-t": "tenant", "--subscription": "subscription", "-s": "subscription", "-n": "subscription", "--name": "subscription",
+			"--resource-type": "resource-type",
+		},
+		ignored: []string{"--only-show-errors", "--debug", "--verbose", "--all", "--refresh"},
+	}
+}
+
+// az answers what Azure's libraries, and Terraform, ask the Azure CLI.
+func (s *Shim) az(ctx context.Context, args []string) int {
+	words, values, err := azArguments().parse(args)
+	if err != nil {
+		return s.azFail(shimUsage, err)
+	}
+	var answer any
+	switch strings.Join(words, " ") {
+	case "account get-access-token":
+		answer, err = s.azToken(ctx, values)
+	case "account show":
+		answer = s.azAccount()
+	case "account list":
+		answer = []any{s.azAccount()}
+	case "version", "--version":
+		answer = map[string]any{"azure-cli": azVersion, "azure-cli-core": azVersion, "azure-cli-telemetry": "1.1.0", "extensions": map[string]any{}}
+	default:
+		return s.azFail(shimUsage, fmt.Errorf("'%s' is not a command of this az: rolecall stands in for it, and knows account get-access-token, account show, account list and version", printable(strings.Join(words, " "))))
+	}
+	if err != nil {
+		return s.azFail(shimFailed, err)
+	}
+	if answer, err = pick(answer, last(values, "query")); err != nil {
+		return s.azFail(shimUsage, err)
+	}
+	if err := s.azPrint(last(values, "output"), answer); err != nil {
+		return s.azFail(shimUsage, err)
+	}
+	return 0
+}
+
+// azFail words an error as az does. Libraries look for 'az login' to tell that nobody is
+// signed in.
+func (s *Shim) azFail(code int, err error) int {
+	if errors.Is(err, errSignedOut) {
+		fmt.Fprintf(s.Err, "ERROR: Please run 'az login' to setup account: %v.\n", err)
+		return code
+	}
+	fmt.Fprintf(s.Err, "ERROR: %v\n", err)
+	return code
+}
+
+// azToken is the answer to az account get-access-token. Expiry has to be there twice: as a
+// number, and as local time with six digits of a second.
+func (s *Shim) azToken(ctx context.Context, values map[string][]string) (any, error) {
+	scope := last(values, "scope")
+	resource := last(values, "resource")
+	switch {
+	case scope != "" && resource != "":
+		return nil, errors.New("give --resource or --scope, not both")
+	case len(values["scope"]) > 1:
+		return nil, errors.New("exactly one --scope is supported")
+	case last(values, "resource-type") != "" || scope == "" && resource == "":
+		return nil, errors.New("say which API the token is for, with --resource api://orders or --scope api://orders/.default")
+	case resource != "":
+		scope = scopeOf(resource)
+	}
+	if err := s.foreignTenant(last(values, "tenant")); err != nil {
+		return nil, err
+	}
+	if err := s.foreignSubscription(last(values, "subscription")); err != nil {
+		return nil, err
+	}
+	token, err := s.token(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"accessToken": token.value, "tokenType": "Bearer",
+		"expiresOn": token.expires.Local().Format("2006-01-02 15:04:05.000000"), "expires_on": token.expires.Unix(),
+		"subscription": s.account.Tenant, "tenant": s.account.Tenant,
+	}, nil
+}
+
+// azAccount describes who is signed in. There is no subscription here; az shows a tenant
+// without one as an account that has the tenant's id.
+func (s *Shim) azAccount() map[string]any {
+	user := map[string]any{"name": s.account.ClientID, "type": "servicePrincipal"}
+	if s.account.ManagedIdentity {
+		user = map[string]any{"name": "systemAssignedIdentity", "type": "servicePrincipal", "assignedIdentityInfo": "MSI"}
+	}
+	return map[string]any{
+		"environmentName": "AzureCloud", "homeTenantId": s.account.Tenant, "id": s.account.Tenant, "isDefault": true, "managedByTenants": []any{},
+		"name": azAccountName, "state": "Enabled", "tenantId": s.account.Tenant, "user": user,
+	}
+}
+
+const azAccountName = "N/A(tenant level account)"
+
+func (s *Shim) foreignSubscription(ref string) error {
+	if ref == "" || strings.EqualFold(ref, s.account.Tenant) || strings.EqualFold(ref, azAccountName) {
+		return nil
+	}
+	return fmt.Errorf("the subscription of '%s' doesn't exist: there is only the tenant's own account %s", printable(ref), s.account.Tenant)
+}
+
+// pick follows a --query, of which members and members of members are known.
+func pick(answer any, query string) (any, error) {
+	if query == "" {
+		return answer, nil
+	}
+	for name := range strings.SplitSeq(query, ".") {
+		members, ok := answer.(map[string]any)
+		if !ok || strings.ContainsAny(name, "[]{}|@*() ") {
+			return nil, fmt.Errorf("this az knows queries such as accessToken and user.name, not '%s'", printable(query))
+		}
+		answer = members[name]
+	}
+	return answer, nil
+}
+
+// azPrint writes an answer as JSON, or one value as tsv.
+func (s *Shim) azPrint(format string, answer any) error {
+	switch format {
+	case "none":
+		return nil
+	case "tsv":
+		switch value := answer.(type) {
+		case string, int64, bool:
+			_, err := fmt.Fprintln(s.Out, value)
+			return err
+		}
+		return errors.New("this az prints single values as tsv: add a --query such as accessToken")
+	case "", "json", "jsonc":
+		encoder := json.NewEncoder(s.Out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(answer)
+	}
+	return fmt.Errorf("this az knows the formats json, tsv and none, not '%s'", printable(format))
+}
+
+// azd answers what Azure's libraries ask the Azure Developer CLI.
+func (s *Shim) azd(ctx context.Context, args []string) int {
+	flags := toolFlags{
+		takes: map[string]string{
+			"-o": "output", "--output": "output", "--scope": "scope", "--tenant-id": "tenant", "--claims": "claims",
+			"-C": "cwd", "--cwd": "cwd", "-e": "environment", "--environment": "environment",
+		},
+		ignored: []string{"--no-prompt", "--debug"},
+	}
+	words, values, err := flags.parse(args)
+	if err != nil {
+		return s.azdFail(err)
+	}
+	switch command := strings.Join(words, " "); {
+	case command == "version":
+		fmt.Fprintln(s.Out, "azd version 1.23.7 (commit 0000000000000000000000000000000000000000)")
+		return 0
+	case command != "auth token":
+		return s.azdFail(fmt.Errorf("unknown command %q: rolecall stands in for azd, and knows auth token and version", printable(command)))
+	case len(values["scope"]) != 1:
+		return s.azdFail(errors.New("give exactly one --scope, such as api://orders/.default"))
+	}
+	if err := s.foreignTenant(last(values, "tenant")); err != nil {
+		return s.azdFail(err)
+	}
+	token, err := s.token(ctx, last(values, "scope"))
+	if err != nil {
+		return s.azdFail(err)
+	}
+	if last(values, "output") != "json" {
+		fmt.Fprintln(s.Out, token.value)
+		return 0
+	}
+	// Azure.Identity for Go accepts the literal Z alone.
+	err = json.NewEncoder(s.Out).Encode(map[string]string{"token": token.value, "expiresOn": token.expires.UTC().Format(time.RFC3339)})
+	if err != nil {
+		return shimFailed
+	}
+	return 0
+}
+
+// azdFail words an error as azd does for programs: one line of JSON.
+func (s *Shim) azdFail(err error) int {
+	text, suggestion := err.Error(), ""
+	if errors.Is(err, errSignedOut) {
+		text, suggestion = "not logged in, run `azd auth login` to login: "+text, "Run the program with `rolecall run --via cli`."
+	}
+	line, err := json.Marshal(map[string]string{"error": text, "message": text, "suggestion": suggestion})
+	if err == nil {
+		fmt.Fprintf(s.Err, "%s\n", line)
+	}
+	return shimFailed
+}

@@ -1,0 +1,111 @@
+package launch
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// The exit codes of shells for a command that could not be started.
+const (
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitSignal        = 128 // and the signal's number
+)
+
+// A Command is a program to run in the place of ours.
+type Command struct {
+	Args []string // the program and its arguments
+	Env  []string // its environment, which also says where the program is searched
+	In   io.Reader
+	Out  io.Writer
+	Err  io.Writer
+	// Namespace is the network that the program finds; nil means ours.
+	Namespace *Namespace
+}
+
+// Run runs the program, passes on the signals that come, and returns its exit code: its
+// own, or 128 and the number of the signal that ended it. When it could not be started the
+// code is that of shells, and the error says why.
+func (c Command) Run(signals <-chan os.Signal) (int, error) {
+	path, err := lookPath(c.Args[0], c.Env)
+	if err != nil {
+		return exitNotStarted(err), err
+	}
+	cmd := &exec.Cmd{Path: path, Args: c.Args, Env: c.Env, Stdin: c.In, Stdout: c.Out, Stderr: c.Err}
+	if err := c.start(cmd); err != nil {
+		return exitNotStarted(err), err
+	}
+	done := make(chan struct{})
+	passed := make(chan struct{})
+	go func() {
+		defer close(passed)
+		pass(signals, done, cmd.Process)
+	}()
+	err = cmd.Wait()
+	close(done)
+	<-passed
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = nil // its exit code says it
+	}
+	return exitCode(cmd.ProcessState), err
+}
+
+func (c Command) start(cmd *exec.Cmd) error {
+	if c.Namespace != nil {
+		return c.Namespace.start(cmd)
+	}
+	return cmd.Start()
+}
+
+// pass gives the process the signals that it would have got in our place.
+func pass(signals <-chan os.Signal, done <-chan struct{}, process *os.Process) {
+	for {
+		select {
+		case <-done:
+			return
+		case s := <-signals:
+			if !hasIt(s) {
+				_ = process.Signal(s) // it may just have ended
+			}
+		}
+	}
+}
+
+func exitNotStarted(err error) int {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
+		return exitNotFound
+	}
+	return exitNotExecutable
+}
+
+// lookPath finds a program as a shell with that environment would.
+func lookPath(name string, environ []string) (string, error) {
+	if filepath.Base(name) != name {
+		return exec.LookPath(name)
+	}
+	var path string
+	for _, entry := range environ {
+		if n, value, _ := strings.Cut(entry, "="); sameName(n, "PATH") {
+			path = value
+		}
+	}
+	err := error(&exec.Error{Name: name, Err: exec.ErrNotFound})
+	for _, folder := range filepath.SplitList(path) {
+		if !filepath.IsAbs(folder) {
+			continue // a program of the current folder is named with a path
+		}
+		found, problem := exec.LookPath(filepath.Join(folder, name))
+		if problem == nil {
+			return found, nil
+		}
+		if errors.Is(problem, fs.ErrPermission) {
+			err = problem
+		}
+	}
+	return "", err
+}

@@ -1,0 +1,74 @@
+package launch
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// A Variable is one of an environment.
+type Variable struct{ Name, Value string }
+
+// OnlyCredential is the variable that names the one credential that DefaultAzureCredential
+// is to try, which spares it its probes.
+const OnlyCredential = "AZURE_TOKEN_CREDENTIALS"
+
+// identityVariables are those by which Azure's libraries, of all languages, find out as whom
+// and where to get tokens. One that is left from elsewhere would contradict ours, or be
+// tried first. It is never written to.
+var identityVariables = []string{
+	"AZURE_ADDITIONALLY_ALLOWED_TENANTS", "AZURE_AUTHORITY_HOST", "AZURE_CERTIFICATE_PASSWORD", "AZURE_CERTIFICATE_PATH",
+	"AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET",
+	"AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_IDENTITY_DISABLE_MULTITENANTAUTH",
+	"AZURE_KUBERNETES_CA_DATA", "AZURE_KUBERNETES_CA_FILE", "AZURE_KUBERNETES_SNI_NAME", "AZURE_KUBERNETES_TOKEN_PROXY",
+	"AZURE_PASSWORD", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "AZURE_REGIONAL_AUTHORITY_NAME", "AZURE_TENANT_ID",
+	OnlyCredential, "AZURE_USERNAME",
+	"AZD_AUTH_CERT", "AZD_AUTH_ENDPOINT", "AZD_AUTH_KEY", "AzureCLIPath", "AzureServicesAuthConnectionString",
+	"DEFAULT_IDENTITY_CLIENT_ID", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT",
+	"MSAL_MANAGED_IDENTITY_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "USE_AZURE_IDENTITY_CLIENT_LIBRARY_LEGACY_MI",
+}
+
+// Environment returns the inherited environment as a process is to find it: without what
+// would contradict, and with our variables in place of others of that name. Java's options
+// are added to those there are.
+func Environment(inherited []string, ours []Variable) []string {
+	var kept []string
+	var java string
+	for _, entry := range inherited {
+		name, value, _ := strings.Cut(entry, "=")
+		if sameName(name, javaOptions) {
+			java = value
+		}
+		isOurs := slices.ContainsFunc(ours, func(v Variable) bool { return sameName(v.Name, name) })
+		if !isOurs && !slices.ContainsFunc(identityVariables, func(n string) bool { return sameName(n, name) }) {
+			kept = append(kept, entry)
+		}
+	}
+	for _, v := range ours {
+		if v.Name == javaOptions && java != "" && java != v.Value {
+			v.Value = java + " " + v.Value
+		}
+		kept = append(kept, v.Name+"="+v.Value)
+	}
+	return kept
+}
+
+// FirstInPath returns the search path of an environment with a folder before the others.
+func FirstInPath(environ []string, folder string) Variable {
+	v := Variable{"PATH", folder}
+	for _, entry := range environ {
+		if name, value, _ := strings.Cut(entry, "="); sameName(name, v.Name) && value != "" {
+			v = Variable{name, folder + string(os.PathListSeparator) + value}
+		}
+	}
+	return v
+}
+
+// sameName compares names of variables as the system does.
+func sameName(a, b string) bool {
+	if runtime.GOOS == "windows" {
+		return strings.EqualFold(a, b)
+	}
+	return a == b
+}
