@@ -36,8 +36,7 @@ type claims struct {
 	TokenID      string   `json:"uti"`
 	Version      string   `json:"ver"`
 	Capabilities []string `json:"xms_cc,omitempty"`
-	Host         string   `json:"xms_az_rid,omitempty"` // where a managed identity was used: an ARM id
-	Identity     string   `json:"xms_mirid,omitempty"`  // the ARM id of a managed identity
+	Identity     string   `json:"xms_mirid,omitempty"` // the ARM id of a managed identity
 }
 
 // A grant is what a proven client gets: everything its token will say.
@@ -48,7 +47,6 @@ type grant struct {
 	identifier string // of the resource, as asked
 	roles      []string
 	wishes     wishes
-	host       string // where a managed identity is used: an ARM id, if known
 }
 
 // claims describes a token for the grant.
@@ -70,7 +68,7 @@ func (a *Authority) claims(g grant, now time.Time, lifetime time.Duration) claim
 		c.Capabilities = []string{"CP1"}
 	}
 	if g.client.Application == nil {
-		c.Identity, c.Host = g.client.Principal.ResourceID, g.host
+		c.Identity = g.client.Principal.ResourceID
 	}
 	if tokenVersion(g.resource.Application) == 2 {
 		c.Version, c.Issuer = "2.0", a.issuerV2(g.tenant.ID)

@@ -22,7 +22,6 @@ type MintRequest struct {
 	Tenant        directory.TenantID
 	Identity      directory.AppID // client id of a managed identity, or of an application
 	Resource      string          // the API, by identifier URI or app id
-	Host          string          // ARM id of where the identity is used; may be empty
 	Source        string          // who asks, for the sign-in row
 	Library       string          // as the client library names itself
 	CorrelationID string          // a GUID; empty means a new one
@@ -103,7 +102,6 @@ func (a *Authority) entitle(ctx context.Context, x *exchange, req MintRequest) (
 	if problem != nil {
 		return grant{}, problem
 	}
-	g.host = clean(req.Host, maxQuoted)
 	return g, nil
 }
 
@@ -122,6 +120,6 @@ func (a *Authority) Entitlement(ctx context.Context, req MintRequest) (string, e
 	c := a.claims(g, time.Time{}, 0)
 	return fmt.Sprintf("%q", []string{
 		signer.KeyID(), c.Issuer, c.Audience, string(g.resource.Principal.ID), c.ObjectID, string(g.client.Principal.AppID),
-		c.Identity, c.Host, strings.Join(c.Roles, " "), a.now().Sub(a.issueTime(ctx)).String(),
+		c.Identity, strings.Join(c.Roles, " "), a.now().Sub(a.issueTime(ctx)).String(),
 	}), nil
 }

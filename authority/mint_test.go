@@ -62,21 +62,6 @@ func TestMint(t *testing.T) {
 	}
 }
 
-func TestMintNamesTheHost(t *testing.T) {
-	w := newWorld(t)
-	w.addIdentity(directory.IdentityUser)
-	req := mintRequest("api://orders")
-	req.Host = "/subscriptions/0/resourcegroups/rolecall/providers/Microsoft.App/containerApps/orders"
-	minted, err := w.Mint(t.Context(), req)
-	w.must(err)
-	parsed, err := token.Parse(minted.Token, token.Limits{})
-	w.must(err)
-	value, _ := parsed.Claims.Get("xms_az_rid")
-	if got, _ := value.String(); got != req.Host {
-		t.Errorf("xms_az_rid is %q", got)
-	}
-}
-
 func TestMintForAnApplication(t *testing.T) {
 	w := newWorld(t)
 	req := mintRequest("api://orders")

@@ -25,7 +25,7 @@ import (
 
 // apis counts the APIs of all tests: MSAL for Go keeps the tokens of managed identities for
 // the whole process, by resource, so no two tests may ask for the same one.
-var apis atomic.Int64 //nolint:gochecknoglobals // see above
+var apis atomic.Int64
 
 func newAPI() string { return fmt.Sprintf("orders-%d", apis.Add(1)) }
 

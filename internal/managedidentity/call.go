@@ -64,7 +64,7 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Ms-Request-Id", c.correlation)
 	header.Set("Content-Length", strconv.Itoa(len(encoded)))
 	w.WriteHeader(status)
-	w.Write(encoded) //nolint:errcheck,gosec // the caller may be gone; the body is JSON
+	w.Write(encoded) // the caller may be gone
 }
 
 // headers sets what tells a client how to go on.

@@ -1,6 +1,7 @@
 package managedidentity
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -98,7 +99,7 @@ func (h *Host) checkOwner(r *http.Request) *refusal {
 	}
 	uid, err := callerOf(r.Context())
 	switch {
-	case err == errPeerUnknown: //nolint:errorlint // made here, never wrapped
+	case errors.Is(err, errPeerUnknown):
 		return nil
 	case err != nil:
 		h.service.log.WarnContext(r.Context(), "managed identity: whose the connection is could not be told", "error", err)

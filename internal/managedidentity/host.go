@@ -183,7 +183,7 @@ func (h *Host) run(listener net.Listener) {
 		MaxHeaderBytes:    headerBytes,
 		// Even OPTIONS * has to come in by the door.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:          slog.NewLogLogger(h.service.log.With("surface", "host").Handler(), slog.LevelDebug),
+		ErrorLog:                     slog.NewLogLogger(h.service.log.With("surface", "host").Handler(), slog.LevelDebug),
 	}
 	go func() {
 		defer close(h.served)

@@ -35,16 +35,18 @@ const (
 	byResource
 )
 
-// selectors are the spellings of what names an identity. Every client has its own.
-var selectors = map[string]selectorKind{ //nolint:gochecknoglobals // a table, never written
-	"client_id":    byClient,
-	"clientid":     byClient, // 2017-09-01
-	"object_id":    byObject,
-	"principal_id": byObject,
-	"principalid":  byObject, // Service Fabric by .NET
-	"mi_res_id":    byResource,
-	"msi_res_id":   byResource,
-	"msi-res-id":   byResource,
+// selectorOf tells what a parameter names an identity by, if it does. Every client has a
+// spelling of its own.
+func selectorOf(parameter string) (kind selectorKind, ok bool) {
+	switch parameter {
+	case "client_id", "clientid": // the second is of 2017-09-01
+		return byClient, true
+	case "object_id", "principal_id", "principalid": // the last is of Service Fabric by .NET
+		return byObject, true
+	case "mi_res_id", "msi_res_id", "msi-res-id":
+		return byResource, true
+	}
+	return byDefault, false
 }
 
 // parseQuery reads a query, or a form of the same members. Members it does not know are
@@ -60,7 +62,7 @@ func parseQuery(raw string) (query, *refusal) {
 	var q query
 	for name, given := range values {
 		lower := strings.ToLower(name)
-		kind, selects := selectors[lower]
+		kind, selects := selectorOf(lower)
 		if !selects && lower != "api-version" && lower != "resource" {
 			continue
 		}

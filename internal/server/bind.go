@@ -78,7 +78,7 @@ func (b *Binding) Done() <-chan struct{} { return b.done }
 // Err tells why a binding ended that was not closed here. It may be called once Done is closed.
 func (b *Binding) Err() error { return b.err }
 
-// Close ends the binding: its endpoint is gone when it returns.
+// Close ends the binding. Its endpoint goes at once, as soon as the server has noticed.
 func (b *Binding) Close() error {
 	b.cancel()
 	return b.close()

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,13 +11,19 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/fault"
 )
 
 const bindAPI = directory.AppID("a9100002-5a5a-4c4c-8d8d-000000000002")
@@ -289,4 +296,109 @@ func TestBindEndsWithItsProcess(t *testing.T) {
 		}
 		return err != nil
 	})
+}
+
+// A socket's path may be short only; a folder's need not be. What a crashed server left is
+// no obstacle.
+func TestAdminSocketInADeepFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(t.TempDir(), "gone"), filepath.Join(dir, adminFile)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Start(t.Context(), Config{Dir: dir, Unannounced: true, Prepare: populate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "app-service"})
+	if status, _ := ask(t, b.Endpoint, b.Header, ""); status != http.StatusOK {
+		t.Errorf("got %d", status)
+	}
+	folder := s.adminFolder
+	if err := s.Close(); err != nil || folder == "" {
+		t.Errorf("close: %v; the socket is in %q", err, folder)
+	}
+	for _, left := range []string{folder, filepath.Join(dir, adminFile)} {
+		if _, err := os.Lstat(left); !os.IsNotExist(err) {
+			t.Errorf("%s is left behind: %v", left, err)
+		}
+	}
+}
+
+// lineWriter takes the lines of a stream.
+type lineWriter struct {
+	statusRecorder
+	lines chan string
+}
+
+func (w *lineWriter) Write(b []byte) (int, error) {
+	w.lines <- string(b)
+	return len(b), nil
+}
+
+func (w *lineWriter) Flush() {}
+
+// An assertion is renewed at half of its life, and a failure is no end.
+func TestLinesAreRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		calls := 0
+		b := &bound{line: Line{Assertion: "first"}, renew: 30 * time.Minute, next: func(context.Context) (Line, time.Duration, error) {
+			if calls++; calls == 1 {
+				return Line{}, 0, errors.New("the store is away")
+			}
+			return Line{Assertion: "second"}, 30 * time.Minute, nil
+		}}
+		w := &lineWriter{lines: make(chan string, 10)}
+		start := time.Now()
+		done := make(chan struct{})
+		go func() { defer close(done); b.stream(ctx, w) }()
+		if line := <-w.lines; !strings.Contains(line, "first") {
+			t.Error("the first line is another")
+		}
+		if line := <-w.lines; !strings.Contains(line, "second") || time.Since(start) != 30*time.Minute+renewRetry {
+			t.Errorf("the next line came after %v", time.Since(start))
+		}
+		stop()
+		<-done
+	})
+}
+
+func TestFaultsStayOnThisMachine(t *testing.T) {
+	_, err := Start(t.Context(), Config{Dir: t.TempDir(), Unannounced: true, Listen: "0.0.0.0", Faults: []fault.Rule{{Surface: fault.Token, Status: 503}}})
+	if err == nil || !strings.Contains(err.Error(), "faults are for this machine only") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// azidentity presents the assertion of a binding, unmodified, and stops when it is over.
+func TestWorkloadIdentityCredential(t *testing.T) {
+	s := startBindable(t)
+	b := bindFor(t, s, BindRequest{As: "orders-user-mi", Via: ViaWorkload})
+	file := filepath.Join(t.TempDir(), "assertion")
+	if err := os.WriteFile(file, []byte(b.Assertion), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	get := func() error {
+		options := &azidentity.WorkloadIdentityCredentialOptions{
+			ClientID: string(b.ClientID), TenantID: string(b.Tenant), TokenFilePath: file, DisableInstanceDiscovery: true,
+		}
+		options.Cloud.ActiveDirectoryAuthorityHost = s.Endpoints().Authority
+		options.Transport = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+		credential, err := azidentity.NewWorkloadIdentityCredential(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"api://orders/.default"}})
+		return err
+	}
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the assertion is worth nothing", func() bool { return get() != nil })
 }
