@@ -17,10 +17,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"go.uber.org/goleak"
 
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
