@@ -235,6 +235,14 @@ func (r *reply) landed(at string) url.Values {
 	return u.Query()
 }
 
+// coded wants the last answer to take a code to a client.
+func (r *reply) coded(at string) {
+	r.t.Helper()
+	if r.landed(at).Get("code") == "" {
+		r.t.Errorf("no code in %s", r.Header().Get("Location"))
+	}
+}
+
 // toolCode gets an authorization code for the public client.
 func (b *browser) toolCode(changes ...string) string {
 	b.t.Helper()
