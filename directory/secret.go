@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -282,4 +283,21 @@ func hint(value string) string {
 		}
 		return r
 	}, value[:3])
+}
+
+// ExtendSecret lets a secret of the application live until a later time. It is for whoever
+// lends a secret for as long as something lasts, without knowing how long that is.
+func (e *Editor) ExtendSecret(tenant TenantID, app ObjectID, id string, expires time.Time) error {
+	return e.changeApplication(tenant, app, func(a *Application) (string, error) {
+		i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id })
+		if i < 0 {
+			return "", fmt.Errorf("secret %s: %w", id, ErrNotFound)
+		}
+		a.Secrets = slices.Clone(a.Secrets)
+		a.Secrets[i].Expires = stamp(expires)
+		if a.Secrets[i].expired(e.now) {
+			return "", &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", a.Secrets[i].Name), Fix: "Give a time to come."}
+		}
+		return "secret extended: " + a.Secrets[i].Name, nil
+	})
 }

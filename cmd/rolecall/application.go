@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-// An application is a registration that a command acts as, in its tenant.
+// An application is a registration, or managed identity, that a command acts as, in its tenant.
 type application struct {
 	tenant *directory.Tenant
 	*directory.Client
@@ -19,28 +20,53 @@ type application struct {
 
 // findApplication finds one by name or app id: in the given tenant, or in whichever has it.
 func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, ref string) (application, error) {
-	tenants, err := findTenants(ctx, data, tenant)
+	found, tenants, err := findClients(ctx, data, tenant, ref)
 	if err != nil {
 		return application{}, err
 	}
-	var found []application
-	identity := false
+	all := len(found)
+	found = slices.DeleteFunc(found, application.isIdentity)
+	if len(found) == 0 && all > 0 {
+		return application{}, notFound("name an application, or run a program as the managed identity with `rolecall run`", "%q is a managed identity, which has no credentials", ref)
+	}
+	return onlyOne(ctx, data, found, tenants, ref)
+}
+
+// findActor finds an application or managed identity, likewise.
+func (c *cli) findActor(ctx context.Context, data *server.Data, tenant, ref string) (application, error) {
+	found, tenants, err := findClients(ctx, data, tenant, ref)
+	if err != nil {
+		return application{}, err
+	}
+	return onlyOne(ctx, data, found, tenants, ref)
+}
+
+// isIdentity reports whether it is a managed identity, which has no registration.
+func (a application) isIdentity() bool { return a.Application == nil }
+
+// findClients returns all that the reference may mean, and the tenants it looked in.
+func findClients(ctx context.Context, data *server.Data, tenant, ref string) (found []application, tenants []*directory.Tenant, err error) {
+	tenants, err = findTenants(ctx, data, tenant)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, t := range tenants {
 		client, err := data.Directory.Named(ctx, t.ID, ref)
-		switch {
-		case err == nil && client.Application == nil:
-			identity = true
-		case err == nil:
+		if errors.Is(err, directory.ErrNotFound) {
+			client, err = data.Directory.Identity(ctx, t.ID, ref)
+		}
+		if err == nil && client.Principal != nil {
 			found = append(found, application{t, client})
-		case !errors.Is(err, directory.ErrNotFound):
-			return application{}, err
+		} else if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			return nil, nil, err
 		}
 	}
+	return found, tenants, nil
+}
+
+func onlyOne(ctx context.Context, data *server.Data, found []application, tenants []*directory.Tenant, ref string) (application, error) {
 	switch len(found) {
 	case 0:
-		if identity {
-			return application{}, notFound("name an application", "%q is a managed identity, which has no credentials", ref)
-		}
 		return application{}, notFound("`rolecall apply -f rolecall.yaml` registers applications", "no application is named %q%s", ref, applicationsThere(ctx, data, tenants))
 	case 1:
 		return found[0], nil

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
@@ -29,7 +31,10 @@ tokens from here as the named application, and trusts this authority's certifica
 
 For that it gives the application a credential of its own, and says so on stderr. It
 expires by itself, and expired ones are removed the next time; --remove removes all
-that this command has made for the application now, and prints nothing.`,
+that this command has made for the application now, and prints nothing.
+
+With --via cli the search path begins with stand-ins for az and azd that are signed in
+as the application. Managed identities live with a process: see ` + "`rolecall run`" + `.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env`,
 		Args: exactly(0, ""),
@@ -37,7 +42,7 @@ that this command has made for the application now, and prints nothing.`,
 	flags := cmd.Flags()
 	flags.StringVar(&as, "as", "", "application to act as: its name or app id (required)")
 	flags.StringVar(&tenant, "tenant", "", "tenant of the application, where several have one of that name")
-	flags.StringVar(&via, "via", "secret", "credential: secret or certificate")
+	flags.StringVar(&via, "via", viaSecret, "how it proves itself: "+strings.Join(lentVias, ", "))
 	flags.DurationVar(&expires, "expires", 24*time.Hour, "life of the credential")
 	flags.BoolVar(&remove, "remove", false, "remove the credentials that this command made")
 	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "json")
@@ -45,8 +50,10 @@ that this command has made for the application now, and prints nothing.`,
 		switch {
 		case as == "":
 			return usageError(cmd, errors.New("--as is missing: which application to act as"))
-		case via != "secret" && via != "certificate":
-			return usageError(cmd, fmt.Errorf("unknown credential %q for --via; there are secret and certificate", via))
+		case livesWithProcess(via):
+			return usageError(cmd, fmt.Errorf("--via %s needs a process that the identity lives and ends with: `rolecall run --as %s --via %s -- CMD` runs one", via, as, via))
+		case !slices.Contains(lentVias, via):
+			return usageError(cmd, fmt.Errorf("unknown way %q for --via; there are %s", via, strings.Join(lentVias, ", ")))
 		case expires < time.Minute:
 			return usageError(cmd, errors.New("--expires is too short: give at least 1m"))
 		}
@@ -59,9 +66,12 @@ that this command has made for the application now, and prints nothing.`,
 			return failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.dir)
 		}
 		defer func() { err = errors.Join(err, s.close()) }()
-		app, err := c.findApplication(ctx, s.data, tenant, as)
+		app, err := c.findActor(ctx, s.data, tenant, as)
 		if err != nil {
 			return err
+		}
+		if app.isIdentity() {
+			return usageError(cmd, fmt.Errorf("%s is a managed identity: it has no credentials, but is assigned to a process for as long as that lives: `rolecall run --as %s -- CMD` runs one", app.Principal.Name, as))
 		}
 		if remove {
 			return c.takeBackAll(ctx, s, app)
@@ -75,36 +85,93 @@ that this command has made for the application now, and prints nothing.`,
 	return cmd
 }
 
-// A variable is one of the environment.
-type variable struct{ name, value string }
-
 // variablesFor makes the credential and returns all that a program needs to use it.
-func (c *cli) variablesFor(ctx context.Context, s *site, app application, via string, life time.Duration) ([]variable, error) {
-	variables := []variable{
-		{"AZURE_TENANT_ID", string(app.tenant.ID)},
-		{"AZURE_CLIENT_ID", string(app.Application.AppID)},
-		{"AZURE_AUTHORITY_HOST", s.endpoints.Authority},
+func (c *cli) variablesFor(ctx context.Context, s *site, app application, via string, life time.Duration) ([]launch.Variable, error) {
+	variables := namesOf(s, app)
+	var err error
+	switch via {
+	case viaCertificate:
+		variables, err = c.withCertificate(ctx, s, app, life, variables)
+	case viaCLI:
+		variables, err = c.withTools(ctx, s, app, life, variables)
+	default:
+		var value string
+		value, err = c.lendSecret(ctx, s, app, life)
+		variables = append(variables, launch.Variable{Name: "AZURE_CLIENT_SECRET", Value: value}, onlyEnvironment())
 	}
-	if via == "certificate" {
-		file, err := c.lendCertificate(ctx, s, app, life)
-		if err != nil {
-			return nil, err
-		}
-		variables = append(variables, variable{"AZURE_CLIENT_CERTIFICATE_PATH", file})
-	} else {
-		secret, value, err := s.lend(ctx, app, envName, life, c.now())
-		if err != nil {
-			return nil, err
-		}
-		c.sayLent(app, "secret", secret.ID, secret.Expires)
-		variables = append(variables, variable{"AZURE_CLIENT_SECRET", value})
+	if err != nil {
+		return nil, err
 	}
-	trust, err := c.trust(s.endpoints.CABundle)
+	trust, err := launch.Trust(c.dir, s.endpoints.CABundle)
 	if err != nil {
 		return nil, err
 	}
 	variables = append(variables, trust...)
-	return append(variables, variable{"ROLECALL_AUTHORITY", s.endpoints.Authority}), nil
+	return append(variables, launch.Variable{Name: "ROLECALL_AUTHORITY", Value: s.endpoints.Authority}), nil
+}
+
+// namesOf returns the variables that say who somebody is, and where.
+func namesOf(s *site, app application) []launch.Variable {
+	return []launch.Variable{
+		{Name: "AZURE_TENANT_ID", Value: string(app.tenant.ID)},
+		{Name: "AZURE_CLIENT_ID", Value: string(app.Principal.AppID)},
+		{Name: "AZURE_AUTHORITY_HOST", Value: s.endpoints.Authority},
+	}
+}
+
+// onlyEnvironment spares DefaultAzureCredential what it would try besides the environment.
+func onlyEnvironment() launch.Variable { return only("EnvironmentCredential") }
+
+func only(credential string) launch.Variable {
+	return launch.Variable{Name: launch.OnlyCredential, Value: credential}
+}
+
+func (c *cli) lendSecret(ctx context.Context, s *site, app application, life time.Duration) (string, error) {
+	secret, value, err := s.lend(ctx, app, envName, life, c.now())
+	if err == nil {
+		c.sayLent(app, "secret", secret.ID, secret.Expires)
+	}
+	return value, err
+}
+
+func (c *cli) withCertificate(ctx context.Context, s *site, app application, life time.Duration, variables []launch.Variable) ([]launch.Variable, error) {
+	file, kept, err := c.lendCertificate(ctx, s, app, envName, life)
+	if err != nil {
+		return nil, err
+	}
+	c.sayLent(app, "certificate", kept.ID, kept.ValidUntil)
+	return append(variables, launch.Variable{Name: "AZURE_CLIENT_CERTIFICATE_PATH", Value: file}, onlyEnvironment()), nil
+}
+
+// withTools keeps stand-ins for az and azd in the data folder, which sign in with a secret,
+// and puts them first in the search path.
+func (c *cli) withTools(ctx context.Context, s *site, app application, life time.Duration, variables []launch.Variable) ([]launch.Variable, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	folder, err := makeCredentialFolder(c.dir, string(app.Application.AppID)+toolsEnding)
+	if err != nil {
+		return nil, err
+	}
+	value, err := c.lendSecret(ctx, s, app, life)
+	if err != nil {
+		return nil, err
+	}
+	account := accountOf(app)
+	account.Authority, account.Secret, account.CABundle = s.endpoints.Authority, value, s.endpoints.CABundle
+	if err := launch.WriteShims(folder, program, account); err != nil {
+		return nil, err
+	}
+	path, _ := c.lookup("PATH")
+	return append(variables, launch.FirstInPath([]string{"PATH=" + path}, folder), only("AzureCLICredential")), nil
+}
+
+// accountOf is whom the stand-ins for az and azd are signed in as.
+func accountOf(app application) launch.Account {
+	return launch.Account{
+		Tenant: string(app.tenant.ID), TenantName: app.tenant.Name, ClientID: string(app.Principal.AppID), ManagedIdentity: app.isIdentity(),
+	}
 }
 
 func (c *cli) sayLent(app application, kind, id string, expires time.Time) {
@@ -132,8 +199,8 @@ func (c *cli) takeBackAll(ctx context.Context, s *site, app application) error {
 		return err
 	}
 	for _, file := range files {
-		if err := os.Remove(file); err != nil {
-			return fmt.Errorf("remove the key of a certificate: %w", err)
+		if err := os.RemoveAll(file); err != nil {
+			return fmt.Errorf("remove what a credential was kept in: %w", err)
 		}
 	}
 	c.say("removed %d credentials of %s", removed, app.Application.Name)
@@ -141,46 +208,44 @@ func (c *cli) takeBackAll(ctx context.Context, s *site, app application) error {
 }
 
 // lendCertificate gives the application a certificate whose key lies in the data folder.
-func (c *cli) lendCertificate(ctx context.Context, s *site, app application, life time.Duration) (string, error) {
+func (c *cli) lendCertificate(ctx context.Context, s *site, app application, name string, life time.Duration) (file string, kept directory.Certificate, err error) {
 	certificate, err := ways.NewCertificate(app.Application.Name, c.now(), life)
 	if err != nil {
-		return "", err
+		return "", kept, err
 	}
 	content, err := encodeCertificate(certificate)
 	if err != nil {
-		return "", err
+		return "", kept, err
 	}
-	file, err := writeCredential(c.dir, app.Application, content, c.now())
+	file, err = writeCredential(c.dir, app.Application, content, c.now())
 	if err != nil {
-		return "", err
+		return "", kept, err
 	}
-	var kept directory.Certificate
-	err = s.change(ctx, "cli:"+envName, func(e *directory.Editor) error {
+	err = s.change(ctx, "cli:"+name, func(e *directory.Editor) error {
 		err := removeLent(e, app, expiredAt(c.now()))
 		if err != nil {
 			return err
 		}
-		kept, err = e.AddCertificate(app.tenant.ID, app.Application.ID, lentPrefix+envName, certificate.Chain[0].Raw)
+		kept, err = e.AddCertificate(app.tenant.ID, app.Application.ID, lentPrefix+name, certificate.Chain[0].Raw)
 		return err
 	})
 	if err != nil {
-		return "", errors.Join(err, os.Remove(file))
+		return "", kept, errors.Join(err, os.Remove(file))
 	}
-	c.sayLent(app, "certificate", kept.ID, kept.ValidUntil)
-	return file, nil
+	return file, kept, nil
 }
 
-func (c *cli) printVariables(format string, variables []variable) error {
+func (c *cli) printVariables(format string, variables []launch.Variable) error {
 	switch format {
 	case "json":
 		return printJSON(c.out, object(variables))
 	case "dotenv":
 		for _, v := range variables {
-			fmt.Fprintf(c.out, "%s=%s\n", v.name, dotenvQuote(v.value))
+			fmt.Fprintf(c.out, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 		}
 	default:
 		for _, v := range variables {
-			fmt.Fprintf(c.out, "export %s=%s\n", v.name, shellQuote(v.value))
+			fmt.Fprintf(c.out, "export %s=%s\n", v.Name, shellQuote(v.Value))
 		}
 	}
 	return nil
@@ -196,10 +261,10 @@ func dotenvQuote(s string) string {
 	return s
 }
 
-func object(variables []variable) map[string]string {
+func object(variables []launch.Variable) map[string]string {
 	m := make(map[string]string, len(variables))
 	for _, v := range variables {
-		m[v.name] = v.value
+		m[v.Name] = v.Value
 	}
 	return m
 }

@@ -25,7 +25,10 @@ type site struct {
 }
 
 // site finds the folder's running server, or starts one for this command.
-func (c *cli) site(ctx context.Context) (*site, error) {
+func (c *cli) site(ctx context.Context) (*site, error) { return c.siteWith(ctx, nil) }
+
+// siteWith does so, and has a server of the command's own prepared first.
+func (c *cli) siteWith(ctx context.Context, prepare func(context.Context, *server.Data) error) (*site, error) {
 	ctx, cancel := context.WithTimeout(ctx, turnLimit)
 	defer cancel()
 	for {
@@ -33,7 +36,7 @@ func (c *cli) site(ctx context.Context) (*site, error) {
 		if s != nil || err != nil {
 			return s, err
 		}
-		s, err = c.startSite(ctx)
+		s, err = c.startSite(ctx, prepare)
 		var inUse *server.InUseError
 		if !errors.As(err, &inUse) {
 			return s, err
@@ -63,8 +66,8 @@ func (c *cli) findSite(ctx context.Context) (*site, error) {
 
 // startSite runs a server on the usual port, so that the issuer in tokens is the usual
 // one, or on a free port where that is taken. It outlives ctx, which bounds the start.
-func (c *cli) startSite(ctx context.Context) (*site, error) {
-	cfg := server.Config{Dir: c.dir, Port: server.DefaultPort, Unannounced: true, Now: c.now, Log: c.log(slog.LevelWarn)}
+func (c *cli) startSite(ctx context.Context, prepare func(context.Context, *server.Data) error) (*site, error) {
+	cfg := server.Config{Dir: c.dir, Prepare: prepare, Port: server.DefaultPort, Unannounced: true, Now: c.now, Log: c.log(slog.LevelWarn)}
 	own, err := server.Start(context.WithoutCancel(ctx), cfg)
 	if errors.Is(err, server.ErrListen) {
 		cfg.Port = 0

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/manifest"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// A runRequest is what `rolecall run` was asked for.
+type runRequest struct {
+	as, tenant, via, config string
+	also                    []string
+	namespace               bool
+	forward                 []uint16
+	temporary               bool // no data folder was named, and a configuration was
+}
+
+func (c *cli) runAs() *cobra.Command {
+	var r runRequest
+	var ports []uint
+	cmd := &cobra.Command{
+		Use:   "run --as NAME [flags] -- COMMAND [ARGUMENT…]",
+		Short: "Run a program as an application or managed identity",
+		Long: `Runs a program in an environment by which unmodified Azure libraries in it get tokens
+from here as the named application or managed identity, and trust this authority.
+Variables left from elsewhere that would contradict are removed.
+
+What the program is given ends with it. A managed identity is assigned to this command's
+process alone and is gone with it, even when that is killed; the secret of an application
+is removed, or expires within the hour.
+
+The program has this terminal, gets the signals sent to this command, and its exit code
+is this command's; 128 and the number of the signal that ended it, 127 when there is no
+such program.
+
+It uses the server that runs on the data folder, or else one of its own for as long as
+the program runs; with --config and no --data, in a temporary folder.
+
+With --via imds, clients for Go and some others ask the fixed address of Azure's virtual
+machines, whatever the environment says. On Linux, and with the rights for it, --netns
+gives the program a network of its own in which that address is answered; of the machine's
+network it reaches the authority and the ports of --forward.`,
+		Example: `  rolecall run --as orders-client -- printenv AZURE_CLIENT_ID
+  rolecall run --config rolecall.yaml --as orders-client-mi -- printenv IDENTITY_ENDPOINT
+  rolecall run --as orders-client --via cli -- az account show`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(cmd, errors.New("the program to run is missing: give it after --"))
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // flags behind the program are the program's
+	flags.StringVar(&r.as, "as", "", "application or managed identity to act as: its name or id (required)")
+	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
+	flags.StringVar(&r.via, "via", "", "how it proves itself: "+strings.Join(allVias(), ", ")+" (default app-service for managed identities, secret for applications)")
+	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program may choose by its id")
+	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
+	flags.BoolVar(&r.namespace, "netns", false, "a network of its own, with the metadata service at its address (Linux)")
+	flags.UintSliceVar(&ports, "forward", nil, "with --netns: port of this machine's loopback interface that the program may reach")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := r.complete(ports); err != nil {
+			return usageError(cmd, err)
+		}
+		r.temporary = r.config != "" && !cmd.Flags().Changed("data")
+		code, err := c.carryOutAs(cmd, r, args)
+		switch {
+		case err == nil && code != exitOK:
+			return silently(code)
+		case err != nil && code > exitFailed: // the program's own, though taking back failed
+			return &failure{code: code, err: err}
+		}
+		return err
+	}
+	return cmd
+}
+
+func (r *runRequest) complete(ports []uint) error {
+	switch {
+	case r.as == "":
+		return errors.New("--as is missing: which application or managed identity to act as")
+	case r.config == "-":
+		return errors.New("--config cannot be standard input, which is the program's: name a file")
+	case len(ports) > 0 && !r.namespace:
+		return errors.New("--forward is for --netns: without that, the program reaches every port as it is")
+	}
+	for _, port := range ports {
+		if port == 0 || port > 65535 {
+			return fmt.Errorf("--forward %d is no port: give 1 to 65535", port)
+		}
+		r.forward = append(r.forward, uint16(port))
+	}
+	return nil
+}
+
+// carryOutAs runs the program and returns its exit code.
+func (c *cli) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code int, err error) {
+	ctx := cmd.Context()
+	signals, stop := launch.CatchSignals()
+	defer stop()
+	if r.temporary {
+		if c.dir, err = os.MkdirTemp("", "rolecall-run-"); err != nil {
+			return exitFailed, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(c.dir)) }()
+	}
+	s, err := c.runSite(ctx, r)
+	if err != nil {
+		return exitFailed, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	who, err := c.findActor(ctx, s.data, r.tenant, r.as)
+	if err != nil {
+		return exitFailed, err
+	}
+	if r.via, err = viaFor(who, r.via, r.namespace); err != nil {
+		return exitFailed, usageError(cmd, err)
+	}
+	// From here on a signal is for the program: what it needs stays until it has ended.
+	g, err := c.dress(context.WithoutCancel(ctx), s, who, r)
+	if err != nil {
+		return exitFailed, err
+	}
+	defer func() { err = errors.Join(err, g.undress()) }()
+	if ctx.Err() != nil { // the signal came before there was a program
+		select {
+		case early := <-signals:
+			return launch.SignalCode(early), nil
+		default:
+			return launch.SignalCode(syscall.SIGINT), nil
+		}
+	}
+	return c.launch(g, signals, args)
+}
+
+// launch runs the program as it is dressed.
+func (c *cli) launch(g *guise, signals <-chan os.Signal, args []string) (int, error) {
+	inherited := os.Environ()
+	if g.tools != "" {
+		g.set(launch.FirstInPath(inherited, g.tools))
+	}
+	code, err := launch.Command{
+		Args: args, Env: launch.Environment(inherited, g.variables), In: c.in, Out: c.out, Err: c.err, Namespace: g.namespace,
+	}.Run(signals)
+	if err != nil {
+		return code, &failure{code: code, err: fmt.Errorf("run %s: %w", args[0], err)}
+	}
+	return code, nil
+}
+
+// runSite finds or starts the server, with the configuration applied.
+func (c *cli) runSite(ctx context.Context, r runRequest) (*site, error) {
+	var wanted *manifest.File
+	var prepare func(context.Context, *server.Data) error
+	if r.config != "" {
+		var err error
+		if wanted, err = c.readManifest(r.config); err != nil {
+			return nil, err
+		}
+		prepare = func(ctx context.Context, data *server.Data) error { return c.applyAtStart(ctx, data, wanted) }
+	}
+	s, err := c.siteWith(ctx, prepare)
+	if err != nil || wanted == nil || s.own != nil {
+		return s, err
+	}
+	if err = c.applyAtStart(ctx, s.data, wanted); err == nil {
+		err = c.awaitServer(ctx, s.data)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
