@@ -32,7 +32,6 @@ type guise struct {
 	variables []launch.Variable
 	tools     string // folder that comes first in the search path
 	namespace *launch.Namespace
-	folder    string // for the program's files
 	undo      []func() error
 	running   sync.WaitGroup // what keeps the guise up
 }
@@ -41,6 +40,15 @@ func (g *guise) set(variables ...launch.Variable) { g.variables = append(g.varia
 
 // atEnd has something done when the program has ended; the last comes first.
 func (g *guise) atEnd(f func() error) { g.undo = append(g.undo, f) }
+
+// folder makes a folder for files of the program that no other user can read.
+func (g *guise) folder() (string, error) {
+	path, err := os.MkdirTemp("", "rolecall-run-") // mode 0700
+	if err == nil {
+		g.atEnd(func() error { return os.RemoveAll(path) })
+	}
+	return path, err
+}
 
 // undress takes everything back.
 func (g *guise) undress() error {
@@ -62,11 +70,7 @@ func (c *cli) dress(ctx context.Context, s *site, who application, r runRequest)
 	return g, nil
 }
 
-func (c *cli) dressIn(ctx context.Context, g *guise, s *site, who application, r runRequest) (err error) {
-	if g.folder, err = os.MkdirTemp("", "rolecall-run-"); err != nil { // mode 0700
-		return err
-	}
-	g.atEnd(func() error { return os.RemoveAll(g.folder) })
+func (c *cli) dressIn(ctx context.Context, g *guise, s *site, who application, r runRequest) error {
 	for _, v := range namesOf(s, who) {
 		// A client id would make a library ask for a user-assigned identity.
 		if v.Name != "AZURE_CLIENT_ID" || r.via == viaWorkload || !who.isIdentity() || who.Principal.IdentityKind == directory.IdentityUser {
@@ -169,7 +173,11 @@ func (c *cli) dressWithBinding(ctx context.Context, g *guise, s *site, who appli
 
 // dressWithAssertion keeps the newest assertion of a workload in a file.
 func (c *cli) dressWithAssertion(g *guise, binding *server.Binding) error {
-	file := filepath.Join(g.folder, "azure-identity-token")
+	folder, err := g.folder()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(folder, "azure-identity-token")
 	if err := launch.ReplaceFile(file, []byte(binding.Assertion), 0o600); err != nil {
 		return err
 	}
@@ -200,8 +208,7 @@ func dressWithTools(g *guise, binding *server.Binding, who application) error {
 	}
 	account := accountOf(who)
 	account.Endpoint, account.Key = binding.Endpoint, binding.Header
-	g.tools = filepath.Join(g.folder, "bin")
-	if err := os.Mkdir(g.tools, 0o700); err != nil {
+	if g.tools, err = g.folder(); err != nil {
 		return err
 	}
 	g.set(only("AzureCLICredential"))

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,11 +34,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready":  ready,
-			"orders": serveOrders,
-			"code":   code,
-			"until":  until,
+			"ready":       ready,
+			"orders":      serveOrders,
+			"code":        code,
+			"until":       until,
+			"credentials": credentials,
+			"asked":       asked,
 		},
+		Condition: condition,
 	})
 }
 
@@ -98,7 +102,7 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	err := ts.Exec(args[2], args[3:]...)
 	got := "0"
 	if exit, ok := err.(interface{ ExitCode() int }); ok {
-		got = string(rune('0' + exit.ExitCode()))
+		got = strconv.Itoa(exit.ExitCode())
 	} else if err != nil {
 		ts.Fatalf("run %s: %v", args[2], err)
 	}
@@ -128,6 +132,9 @@ func TestEveryExampleIsRun(t *testing.T) {
 	c := &cli{lookup: os.LookupEnv}
 	var check func(*cobra.Command)
 	check = func(cmd *cobra.Command) {
+		if cmd.Hidden {
+			return // not for people
+		}
 		for _, sub := range cmd.Commands() {
 			check(sub)
 		}

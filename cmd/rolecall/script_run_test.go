@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// condition tells what this machine allows.
+func condition(name string) (bool, error) {
+	if name != "netns" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	namespace, err := launch.NewNamespace()
+	if err != nil {
+		return false, nil
+	}
+	return true, namespace.Close()
+}
+
+// credentials checks how many credentials of its own an application has: credentials NAME N.
+func credentials(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: credentials NAME N")
+	}
+	ctx := context.Background()
+	data, err := server.OpenData(ctx, server.DataConfig{Dir: ts.Getenv("ROLECALL_DATA")})
+	ts.Check(err)
+	defer data.Close()
+	tenants, err := data.Directory.Tenants(ctx)
+	ts.Check(err)
+	client, err := data.Directory.Named(ctx, tenants[0].ID, args[0])
+	ts.Check(err)
+	if got := fmt.Sprint(len(client.Application.Secrets) + len(client.Application.Certificates)); got != args[1] {
+		ts.Fatalf("%s holds %s credentials, want %s", args[0], got, args[1])
+	}
+}
+
+// asked asks an App Service endpoint, whose address and secret are in the files endpoint
+// and header, until the answer is as it should be: a status, or gone.
+func asked(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: asked STATUS|gone")
+	}
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet,
+		strings.TrimSpace(ts.ReadFile("endpoint"))+"?api-version=2019-08-01&resource=api://orders", nil)
+	ts.Check(err)
+	request.Header.Set("X-IDENTITY-HEADER", strings.TrimSpace(ts.ReadFile("header")))
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	var got string
+	for end := time.Now().Add(readyLimit); time.Now().Before(end); {
+		got = "gone"
+		if response, err := client.Do(request); err == nil {
+			got = fmt.Sprint(response.StatusCode)
+			ts.Check(response.Body.Close())
+		}
+		if got == args[0] {
+			return
+		}
+	}
+	ts.Fatalf("the endpoint answers %s, want %s", got, args[0])
+}
+
