@@ -65,11 +65,8 @@ func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Te
 // proveSecret checks a client secret.
 func (a *Authority) proveSecret(ctx context.Context, client *directory.Client, req *request) (proof, *Problem) {
 	app := client.Application
-	switch {
-	case app.Public && !hasCredential(app):
+	if app.Public && !hasCredential(app) {
 		return proof{}, problemPublicClient(req.clientID)
-	case len(req.secret) > maxSecret:
-		return proof{}, problemWrongSecret(req.clientID)
 	}
 	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
 	switch {
