@@ -134,6 +134,32 @@ func TestRunWritesAsItGoes(t *testing.T) {
 	}
 }
 
+// A store that hangs holds up the end of Run for a while, and not for ever.
+func TestRunEndsThoughTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faultyStore{Store: memory.New(), kept: make(chan int, 2*signInQueueLength)}
+		w := newWorldOn(t, store)
+		store.hangs.Store(true)
+		for range 3 * signInBatch {
+			w.signIns.add(directory.SignIn{Tenant: testTenant})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan time.Time)
+		go func() {
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			ended <- time.Now()
+		}()
+		synctest.Wait()
+		asked := time.Now()
+		cancel()
+		if took := (<-ended).Sub(asked); took > signInFlush {
+			t.Errorf("it took %v to end, want at most %v", took, signInFlush)
+		}
+	})
+}
+
 // Neither the log nor the sign-ins hold a secret, an assertion or a token, nor what would
 // forge a line.
 func TestNothingSecretIsNoted(t *testing.T) {
