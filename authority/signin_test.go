@@ -221,6 +221,8 @@ func TestStoreDown(t *testing.T) {
 	if strings.Contains(r.Body.String(), errDown.Error()) || !strings.Contains(w.logged.String(), errDown.Error()) {
 		t.Error("the cause belongs into the log and not into the answer")
 	}
+	// That nobody can look is not that there is no such user.
+	w.get("/common/userrealm/dev@fabrikam.test").refused(http.StatusServiceUnavailable, "temporarily_unavailable", 90033)
 }
 
 // While the store does not answer, tokens become shorter, then none are issued.
