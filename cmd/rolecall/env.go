@@ -80,6 +80,10 @@ type variable struct{ name, value string }
 
 // variablesFor makes the credential and returns all that a program needs to use it.
 func (c *cli) variablesFor(ctx context.Context, s *site, app application, via string, life time.Duration) ([]variable, error) {
+	trust, err := c.trust(s.endpoints.CABundle) // what can fail comes before the credential
+	if err != nil {
+		return nil, err
+	}
 	variables := []variable{
 		{"AZURE_TENANT_ID", string(app.tenant.ID)},
 		{"AZURE_CLIENT_ID", string(app.Application.AppID)},
@@ -98,10 +102,6 @@ func (c *cli) variablesFor(ctx context.Context, s *site, app application, via st
 		}
 		c.sayLent(app, "secret", secret.ID, secret.Expires)
 		variables = append(variables, variable{"AZURE_CLIENT_SECRET", value})
-	}
-	trust, err := c.trust(s.endpoints.CABundle)
-	if err != nil {
-		return nil, err
 	}
 	variables = append(variables, trust...)
 	return append(variables, variable{"ROLECALL_AUTHORITY", s.endpoints.Authority}), nil
