@@ -17,6 +17,7 @@ func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *direc
 	if problem != nil {
 		if isRefusedCredential(req, problem) {
 			a.throttle.failed(x.signIn.AppID, x.source)
+			x.attempted = true
 		}
 		return proof{}, problem
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -91,6 +92,34 @@ func TestSignInsOfAFlood(t *testing.T) {
 	}
 	if rows := w.signedIn(); len(rows) != 10 {
 		t.Errorf("%d rows, want those of the attempts that were tried", len(rows))
+	}
+}
+
+// Who proves nothing cannot push the rows of others out of the store.
+func TestSignInsOfAFloodWithoutCredentials(t *testing.T) {
+	w := newWorld(t)
+	flood := func(n int) {
+		for i := range n {
+			w.post(pathV2, w.good().set("client_id", fmt.Sprintf("c11e00ff-5a5a-4c4c-8d8d-%012d", i)), from("192.0.2.1:1"))
+			w.post(pathV2, w.good().without("client_secret"), from("192.0.2.1:1"))
+			w.post(pathV2, values{}, from("192.0.2.1:1"))
+		}
+	}
+	flood(50)
+	if rows := w.signedIn(); len(rows) != 100 {
+		t.Errorf("%d rows of a flood, want 100", len(rows))
+	}
+	w.post(pathV2, values{}, from("192.0.2.2:1"))
+	w.post(pathV2, w.good().set("client_secret", "wrong"), from("192.0.2.1:1"))
+	w.post(pathV2, w.good().set("scope", "api://nosuch/.default"), from("192.0.2.1:1"))
+	w.post(pathV2, w.good(), from("192.0.2.1:1")).token()
+	if rows := w.signedIn(); len(rows) != 104 {
+		t.Errorf("%d rows of others and of attempts, want 4", len(rows)-100)
+	}
+	w.clock.advance(6 * time.Second)
+	flood(10)
+	if rows := w.signedIn(); len(rows) != 114 {
+		t.Errorf("%d rows after a pause, want 10", len(rows)-104)
 	}
 }
 
