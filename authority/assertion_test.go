@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -385,6 +387,24 @@ func BenchmarkAssertion(b *testing.B) {
 	for b.Loop() {
 		if _, p := x.verify(raw, testClient); p != nil {
 			b.Fatal(p)
+		}
+	}
+}
+
+// What a refusal recommends as the audience is the plain endpoint, by the tenant's id: not
+// one with the query of this one request, or with a name that may change.
+func TestRecommendedAudience(t *testing.T) {
+	w := newWorld(t)
+	tenant, err := w.dir.Tenant(t.Context(), testTenant)
+	w.must(err)
+	query := "?client-request-id=" + nobody
+	urls := w.tokenURLs(&exchange{http: httptest.NewRequest(http.MethodPost, testBase+pathV2+query, nil), tenant: "contoso.test"}, tenant)
+	if last := urls[len(urls)-1]; last != assertionAudience {
+		t.Errorf("recommended: %s, want %s", last, assertionAudience)
+	}
+	for _, accepted := range []string{assertionAudience + query, testBase + "/contoso.test/oauth2/token" + query, testBase + "/contoso.test/v2.0"} {
+		if !slices.Contains(urls, accepted) {
+			t.Errorf("%s is not accepted", accepted)
 		}
 	}
 }

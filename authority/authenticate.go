@@ -17,6 +17,7 @@ func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *direc
 	if problem != nil {
 		if isRefusedCredential(req, problem) {
 			a.throttle.failed(x.signIn.AppID, x.source)
+			x.attempted = true
 		}
 		return proof{}, problem
 	}
@@ -86,8 +87,6 @@ func (a *Authority) proveSecret(ctx context.Context, client *directory.Client, r
 		return proof{}, problemWrongSecret(req.clientID)
 	case app.Public && !hasCredential(app):
 		return proof{}, problemPublicClient(req.clientID)
-	case len(req.secret) > maxSecret:
-		return proof{}, problemWrongSecret(req.clientID)
 	}
 	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
 	switch {

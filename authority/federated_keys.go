@@ -32,7 +32,7 @@ const (
 
 // documents fetches what issuers publish.
 type documents interface {
-	GetJSON(ctx context.Context, url string, max int64) ([]byte, http.Header, error)
+	GetJSON(ctx context.Context, url string, limit int64) ([]byte, http.Header, error)
 	// Listed reports whether the operator lists the URL's host as one to be reached.
 	Listed(url string) bool
 }

@@ -335,7 +335,7 @@ func TestIssuerKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change := func(old, new string) string { return strings.Replace(string(good), old, new, 1) }
+	change := func(from, to string) string { return strings.Replace(string(good), from, to, 1) }
 	many := make([]string, 120)
 	for i := range many {
 		many[i] = strings.Replace(string(wrong), `"k1"`, fmt.Sprintf(`"x%d"`, i), 1)

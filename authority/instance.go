@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -66,8 +67,12 @@ func (a *Authority) userRealm(ctx context.Context, x *exchange) (answer, error) 
 		Cloud       string `json:"cloud_instance_name"`
 		Audience    string `json:"cloud_audience_urn"`
 	}{"1.0", "Unknown", strings.ToLower(clean(domain, maxNoted)), hostname(a.host), "urn:federation:MicrosoftOnline"}
-	if tenant, err := a.tenantOf(ctx, domain); err == nil && owns(tenant, domain) {
+	tenant, err := a.tenantOf(ctx, domain)
+	switch {
+	case err == nil && owns(tenant, domain):
 		realm.AccountType = "Managed"
+	case err != nil && problemOf(err).Status >= http.StatusInternalServerError: // nobody knows
+		return answer{}, err
 	}
 	return jsonAnswer(realm, false)
 }

@@ -32,16 +32,17 @@ func (a *Authority) issuerV2(tenant directory.TenantID) string {
 }
 
 // tokenURLs lists what a client may call this authority in the audience of its
-// assertion: the token endpoints and issuers of the tenant, by each of its names.
+// assertion: the token endpoints and issuers of the tenant, by each of its names. The
+// last is the one to recommend.
 func (a *Authority) tokenURLs(x *exchange, tenant *directory.Tenant) []string {
-	names := append([]string{string(tenant.ID), x.tenant, tenant.Name}, tenant.Domains...)
+	names := append([]string{x.tenant, tenant.Name}, tenant.Domains...)
 	urls := []string{a.issuerV1(tenant.ID)}
-	for _, name := range names {
+	for _, name := range append(names, string(tenant.ID)) {
 		root := a.base + "/" + name
-		urls = append(urls, root, root+"/", root+"/v2.0", root+"/oauth2/token", root+"/oauth2/v2.0/token")
 		if query := x.http.URL.RawQuery; query != "" {
 			urls = append(urls, root+"/oauth2/token?"+query, root+"/oauth2/v2.0/token?"+query)
 		}
+		urls = append(urls, root, root+"/", root+"/v2.0", root+"/oauth2/token", root+"/oauth2/v2.0/token")
 	}
 	return urls
 }

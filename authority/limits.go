@@ -11,7 +11,6 @@ const (
 	MaxBody   = 64 << 10 // form body, bytes
 	MaxFields = 64       // parameters in a form
 
-	maxSecret     = 1 << 10 // bytes; a longer secret is wrong without being looked at
 	maxIdentifier = 1 << 10 // bytes of a resource identifier
 	maxRedirect   = 2 << 10 // bytes of a redirect URI
 )

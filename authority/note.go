@@ -9,8 +9,7 @@ import (
 )
 
 // finish notes an exchange before its answer is written: a log line, and a sign-in row
-// when it was a token request to a known tenant. Attempts that had to wait make no
-// rows: those that made them wait did, and a flood must not fill the store.
+// when it was a token request to a known tenant.
 //
 // Refusals with a number are logged for operators; what went well is in the sign-ins
 // already, and a second account of it would cost as much as a tenth of a signature.
@@ -31,13 +30,27 @@ func (a *Authority) finish(ctx context.Context, x *exchange, err error) {
 		}
 	}
 	row.Time, row.TraceID, row.CorrelationID, row.Source = x.start, x.trace, x.correlation, x.source
-	if row.Tenant != "" && row.Code != codeThrottled {
+	if row.Tenant != "" && a.keepsRow(x, row) {
 		a.signIns.add(row)
 	}
 	if !a.log.Enabled(ctx, level) {
 		return
 	}
 	a.log.LogAttrs(ctx, level, "answered", a.attributes(x, row, status, cause)...)
+}
+
+// keepsRow reports whether a sign-in is kept. The store has room for so many, and a flood
+// must not push out what tells something: attempts that had to wait make no rows, for
+// those that made them wait did, and who presents no credential makes few.
+func (a *Authority) keepsRow(x *exchange, row directory.SignIn) bool {
+	switch {
+	case row.Code == codeThrottled:
+		return false
+	case row.Code == 0 || row.Credential != "" || x.attempted:
+		return true
+	default:
+		return a.throttle.noteworthy(x.source)
+	}
 }
 
 // attributes are those of the log line of an exchange. Everything that came from outside

@@ -105,6 +105,7 @@ type exchange struct {
 	correlation string              // the caller's name for the request, else ours
 	start       time.Time
 	source      string           // network address of the caller
+	attempted   bool             // a credential was tried, and counted as a failure
 	signIn      directory.SignIn // token endpoints: what is known so far
 	page        bool             // a person looks at the answer
 	cookies     []*http.Cookie   // to be set

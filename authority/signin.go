@@ -57,23 +57,33 @@ func (q *signInQueue) settle(ctx context.Context) error {
 
 // run writes rows until the context ends, and then what is queued.
 func (q *signInQueue) run(ctx context.Context) error {
+	writing, cancel := outliving(ctx, signInFlush)
+	defer cancel()
 	for {
 		select {
 		case row := <-q.rows:
 			rows, kept := q.gather(ctx, row)
-			q.write(ctx, rows)
+			q.write(writing, rows)
 			if kept != nil {
-				q.drain(ctx)
+				q.drain(writing)
 				close(kept)
 			}
 		case kept := <-q.waiting:
-			q.drain(ctx)
+			q.drain(writing)
 			close(kept)
 		case <-ctx.Done():
-			q.flush(ctx)
+			q.drain(writing)
 			return nil
 		}
 	}
+}
+
+// outliving returns a context that ends that long after the given one: what has begun is
+// finished, but nobody waits for ever for a store that hangs.
+func outliving(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(by, cancel) })
+	return longer, func() { stop(); cancel() }
 }
 
 // gather takes the rows that arrive within a moment of the first, up to a limit. It ends
@@ -95,13 +105,6 @@ func (q *signInQueue) gather(ctx context.Context, first directory.SignIn) (rows 
 		}
 	}
 	return rows, nil
-}
-
-// flush writes what is queued although the context has ended.
-func (q *signInQueue) flush(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInFlush)
-	defer cancel()
-	q.drain(ctx)
 }
 
 // drain writes what is queued.
@@ -132,7 +135,7 @@ func (q *signInQueue) batch(first directory.SignIn) []directory.SignIn {
 
 // write keeps rows in the store, and says how many were lost.
 func (q *signInQueue) write(ctx context.Context, rows []directory.SignIn) {
-	err := q.directory.AddSignIns(context.WithoutCancel(ctx), rows)
+	err := q.directory.AddSignIns(ctx, rows)
 	if err != nil {
 		q.log.LogAttrs(ctx, slog.LevelError, "sign-ins not kept", slog.Int("rows", len(rows)), slog.String("cause", clean(err.Error(), maxNoted)))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"strings"
@@ -94,6 +95,34 @@ func TestSignInsOfAFlood(t *testing.T) {
 	}
 }
 
+// Who proves nothing cannot push the rows of others out of the store.
+func TestSignInsOfAFloodWithoutCredentials(t *testing.T) {
+	w := newWorld(t)
+	flood := func(n int) {
+		for i := range n {
+			w.post(pathV2, w.good().set("client_id", fmt.Sprintf("c11e00ff-5a5a-4c4c-8d8d-%012d", i)), from("192.0.2.1:1"))
+			w.post(pathV2, w.good().without("client_secret"), from("192.0.2.1:1"))
+			w.post(pathV2, values{}, from("192.0.2.1:1"))
+		}
+	}
+	flood(50)
+	if rows := w.signedIn(); len(rows) != 100 {
+		t.Errorf("%d rows of a flood, want 100", len(rows))
+	}
+	w.post(pathV2, values{}, from("192.0.2.2:1"))
+	w.post(pathV2, w.good().set("client_secret", "wrong"), from("192.0.2.1:1"))
+	w.post(pathV2, w.good().set("scope", "api://nosuch/.default"), from("192.0.2.1:1"))
+	w.post(pathV2, w.good(), from("192.0.2.1:1")).token()
+	if rows := w.signedIn(); len(rows) != 104 {
+		t.Errorf("%d rows of others and of attempts, want 4", len(rows)-100)
+	}
+	w.clock.advance(6 * time.Second)
+	flood(10)
+	if rows := w.signedIn(); len(rows) != 114 {
+		t.Errorf("%d rows after a pause, want 10", len(rows)-104)
+	}
+}
+
 // A store that is too slow costs rows, never tokens.
 func TestSignInsBounded(t *testing.T) {
 	w := newWorld(t)
@@ -132,6 +161,32 @@ func TestRunWritesAsItGoes(t *testing.T) {
 	if text := w.logged.String(); !strings.Contains(text, "sign-ins not kept") {
 		t.Error("the log does not say that rows were lost")
 	}
+}
+
+// A store that hangs holds up the end of Run for a while, and not for ever.
+func TestRunEndsThoughTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faultyStore{Store: memory.New(), kept: make(chan int, 2*signInQueueLength)}
+		w := newWorldOn(t, store)
+		store.hangs.Store(true)
+		for range 3 * signInBatch {
+			w.signIns.add(directory.SignIn{Tenant: testTenant})
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan time.Time)
+		go func() {
+			if err := w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+			ended <- time.Now()
+		}()
+		synctest.Wait()
+		asked := time.Now()
+		cancel()
+		if took := (<-ended).Sub(asked); took > signInFlush {
+			t.Errorf("it took %v to end, want at most %v", took, signInFlush)
+		}
+	})
 }
 
 // Neither the log nor the sign-ins hold a secret, an assertion or a token, nor what would
@@ -195,6 +250,8 @@ func TestStoreDown(t *testing.T) {
 	if strings.Contains(r.Body.String(), errDown.Error()) || !strings.Contains(w.logged.String(), errDown.Error()) {
 		t.Error("the cause belongs into the log and not into the answer")
 	}
+	// That nobody can look is not that there is no such user.
+	w.get("/common/userrealm/dev@fabrikam.test").refused(http.StatusServiceUnavailable, "temporarily_unavailable", 90033)
 }
 
 // While the store does not answer, tokens become shorter, then none are issued.

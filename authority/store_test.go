@@ -12,11 +12,16 @@ type faultyStore struct {
 	directory.Store
 	kept   chan int    // the numbers of rows that came
 	broken atomic.Bool // sign-ins are not kept
+	hangs  atomic.Bool // sign-ins are not kept either, and nobody says so
 	down   atomic.Bool // nothing is read
 }
 
 func (s *faultyStore) AppendSignIns(ctx context.Context, rows []directory.SignIn) error {
 	defer func() { s.kept <- len(rows) }()
+	if s.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if s.broken.Load() {
 		return errDown
 	}

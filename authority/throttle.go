@@ -111,11 +111,29 @@ func (t *throttle) failed(app directory.AppID, source string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.total = bucket{min(t.total.leaked(now, t.cfg.TotalForgive)+1, float64(t.cfg.Total)), now}
-	t.add(attemptKey{"", source}, now)
+	t.add(attemptKey{"", source}, 1, now)
 	if app != "" {
-		t.add(attemptKey{app, source}, now)
+		t.add(attemptKey{app, source}, 1, now)
 	}
 }
+
+// noteworthy reports whether a refusal that took no credential deserves a sign-in row:
+// the first hundred or so from a source do. Nobody waits because of these.
+func (t *throttle) noteworthy(source string) bool {
+	const share = 0.1 // of a failure
+	key := attemptKey{appNone, source}
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.level(key, now)+share > float64(t.cfg.Failures) {
+		return false
+	}
+	t.add(key, share, now)
+	return true
+}
+
+// appNone stands for no application in a key. It is no app id.
+const appNone directory.AppID = "none"
 
 // level gives how full the bucket of a key is.
 func (t *throttle) level(key attemptKey, now time.Time) float64 {
@@ -125,9 +143,9 @@ func (t *throttle) level(key attemptKey, now time.Time) float64 {
 	return 0
 }
 
-// add counts a failure of a key; the key that failed longest ago makes room.
-func (t *throttle) add(key attemptKey, now time.Time) {
-	level := min(t.level(key, now)+1, float64(t.cfg.Failures))
+// add counts failures of a key; the key that failed longest ago makes room.
+func (t *throttle) add(key attemptKey, failures float64, now time.Time) {
+	level := min(t.level(key, now)+failures, float64(t.cfg.Failures))
 	if element, ok := t.entries[key]; ok {
 		element.Value.(*throttleEntry).bucket = bucket{level, now}
 		t.recent.MoveToFront(element)

@@ -89,8 +89,8 @@ func TestADALResource(t *testing.T) {
 }
 
 func TestADALRefusesWhatItCannotDo(t *testing.T) {
-	startAuthority(t)
-	cred, err := NewADAL(ADALConfig{TenantID: testTenant, ClientID: testClient, Secret: "s"})
+	a := startAuthority(t)
+	cred, err := NewADAL(ADALConfig{TenantID: testTenant, ClientID: testClient, Secret: "s", Options: a.options(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +102,9 @@ func TestADALRefusesWhatItCannotDo(t *testing.T) {
 		if _, err := cred.GetToken(t.Context(), opts); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+	if asked := a.seen(); len(asked) != 0 {
+		t.Errorf("the authority was asked %d times", len(asked))
 	}
 	certificate := newCertificate(t, "orders-client", time.Now())
 	other := newCertificate(t, "other", time.Now())

@@ -185,6 +185,38 @@ func TestStoreDown(t *testing.T) {
 	}
 }
 
+// What could not be read is not taken for missing once the store is back.
+func TestErrorsAreNotKept(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	newOrders(t, store)
+	cold := open(t, store)
+	store.down.Store(true)
+	if holdsRole(t, cold) {
+		t.Fatal("the role was read from a store that is down")
+	}
+	store.down.Store(false)
+	if !holdsRole(t, cold) {
+		t.Error("an error was kept as an answer")
+	}
+}
+
+// A store that goes back, such as one restored from a backup, is read afresh.
+func TestOlderStoreIsReadAfresh(t *testing.T) {
+	store := &counting{Store: memory.New()}
+	newOrders(t, store)
+	other := open(t, store)
+	if !holdsRole(t, other) {
+		t.Fatal("the role is not there to begin with")
+	}
+	store.Store = memory.New()
+	if changed, err := other.Refresh(t.Context()); err != nil || !changed {
+		t.Errorf("refresh: got %v, %v", changed, err)
+	}
+	if holdsRole(t, other) || other.Applied() != 0 {
+		t.Error("what the older store does not have is still there")
+	}
+}
+
 // Two directories on one store are two processes.
 func TestOtherProcessesChangesShow(t *testing.T) {
 	acts := map[string]func(o *orders, e *directory.Editor) error{

@@ -170,13 +170,13 @@ func (s *keySource) finish(set *keySet, err error) {
 }
 
 // refreshAfter returns when a set should be fetched anew: as its server says
-// within reason, and not by all guards at once.
+// within reason, never later, and not by all guards at once.
 func refreshAfter(maxAge time.Duration) time.Duration {
 	after := refreshEvery
 	if maxAge > 0 {
 		after = min(max(maxAge, refreshEarliest), refreshLatest)
 	}
-	return after - after/10 + rand.N(after/5) //nolint:gosec // spreads load; nobody gains by guessing it
+	return after - rand.N(after/5) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
 // armLocked sets the timer that refreshes the keys without any request.

@@ -280,6 +280,55 @@ func TestLastKnownGoodKeysStay(t *testing.T) {
 	}
 }
 
+// TestKeysOfOthersAreNotTaken has everything in place for somebody else's keys to be
+// fetched: nothing but the guard's own checks stands between.
+func TestKeysOfOthersAreNotTaken(t *testing.T) {
+	const own, evil = "https://authority.test", "https://evil.test"
+	const keys = "/" + tenant + "/discovery/keys"
+	metadata := func(issuer, address string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path == keys {
+				return false
+			}
+			_, _ = fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, issuer, address)
+			return true
+		}
+	}
+	for name, tt := range map[string]struct {
+		answer func(http.ResponseWriter, *http.Request) bool
+		taken  bool
+	}{
+		"all is well":          {metadata(own+"/"+tenant+"/v2.0", own+keys), true},
+		"another issuer":       {metadata(evil+"/"+tenant+"/v2.0", own+keys), false},
+		"the issuer's other":   {metadata(own+"/"+tenant+"/", own+keys), false},
+		"keys on another host": {metadata(own+"/"+tenant+"/v2.0", evil+keys), false},
+		"a redirect to another host": {func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != keys {
+				return false
+			}
+			http.Redirect(w, r, evil+keys, http.StatusFound)
+			return true
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, other := newAuthority(own), newAuthority(evil)
+			for _, published := range []*authority{a, other} {
+				published.publish(token.Key{ID: "spare", Public: spareKey().Public()})
+			}
+			a.fail(tt.answer)
+			cfg := a.single()
+			cfg.HTTPClient = client(a, other)
+			want := guard.KeysUnavailable
+			if tt.taken {
+				want = ""
+			}
+			if r := reason(newGuard(t, cfg), signWith(t, spareKey(), "spare", nil, a.claims())); r != want {
+				t.Errorf("got %q, want %q", r, want)
+			}
+		})
+	}
+}
+
 func TestRequestsDoNotWaitLongForAnUnknownKid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")

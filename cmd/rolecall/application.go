@@ -128,17 +128,21 @@ func (s *site) lend(ctx context.Context, app application, name string, life time
 		secret, value, err = e.AddSecret(app.tenant.ID, app.Application.ID, lentPrefix+name, now.Add(life))
 		return err
 	})
+	if err != nil && secret.ID != "" { // it may be there, though nobody said so
+		err = errors.Join(err, s.takeBack(ctx, app, name, secret.ID))
+	}
 	return secret, value, err
 }
 
-// takeBack removes a lent credential. It does so even when the command was interrupted.
+// takeBack removes a lent credential if it is still there. It does so even when the command
+// was interrupted.
 func (s *site) takeBack(ctx context.Context, app application, name, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_, err := s.data.Directory.Change(ctx, "cli:"+name, func(e *directory.Editor) error {
 		return e.RemoveCredential(app.tenant.ID, app.Application.ID, id)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return fmt.Errorf("remove the credential made for this command (it expires by itself): %w", err)
 	}
 	return nil

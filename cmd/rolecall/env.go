@@ -87,8 +87,11 @@ as the application. Managed identities live with a process: see ` + "`rolecall r
 
 // variablesFor makes the credential and returns all that a program needs to use it.
 func (c *cli) variablesFor(ctx context.Context, s *site, app application, via string, life time.Duration) ([]launch.Variable, error) {
+	trust, err := launch.Trust(c.dir, s.endpoints.CABundle) // what can fail comes before the credential
+	if err != nil {
+		return nil, err
+	}
 	variables := namesOf(s, app)
-	var err error
 	switch via {
 	case viaCertificate:
 		variables, err = c.withCertificate(ctx, s, app, life, variables)
@@ -99,10 +102,6 @@ func (c *cli) variablesFor(ctx context.Context, s *site, app application, via st
 		value, err = c.lendSecret(ctx, s, app, life)
 		variables = append(variables, launch.Variable{Name: "AZURE_CLIENT_SECRET", Value: value}, onlyEnvironment())
 	}
-	if err != nil {
-		return nil, err
-	}
-	trust, err := launch.Trust(c.dir, s.endpoints.CABundle)
 	if err != nil {
 		return nil, err
 	}

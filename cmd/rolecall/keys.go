@@ -15,15 +15,15 @@ import (
 func (c *cli) keys() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "List and rotate the keys that sign tokens",
+		Short: "List, rotate and revoke the keys that sign tokens",
 		Example: `  rolecall keys list
   rolecall keys rotate --tenant contoso`,
 		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to do with the keys: list or rotate"))
+			return usageError(cmd, errors.New("say what to do with the keys: list, rotate or revoke"))
 		},
 	}
-	cmd.AddCommand(c.keysList(), c.keysRotate())
+	cmd.AddCommand(c.keysList(), c.keysRotate(), c.keysRevoke())
 	return cmd
 }
 
@@ -55,19 +55,23 @@ one, which will; and retired ones, whose tokens are still valid.`,
 		if err != nil {
 			return err
 		}
-		keys := []tenantKey{}
-		for _, t := range tenants {
-			infos, err := data.Keys.List(cmd.Context(), string(t.ID))
-			if err != nil {
-				return err
-			}
-			for _, info := range infos {
-				keys = append(keys, tenantKey{t.Name, info})
-			}
-		}
-		return c.print(output, keyListing(keys))
+		return c.printKeys(cmd.Context(), output, data, tenants...)
 	}
 	return cmd
+}
+
+func (c *cli) printKeys(ctx context.Context, output *format, data *server.Data, tenants ...*directory.Tenant) error {
+	keys := []tenantKey{}
+	for _, t := range tenants {
+		infos, err := data.Keys.List(ctx, string(t.ID))
+		if err != nil {
+			return err
+		}
+		for _, info := range infos {
+			keys = append(keys, tenantKey{t.Name, info})
+		}
+	}
+	return c.print(output, keyListing(keys))
 }
 
 func keyListing(keys []tenantKey) listing {
@@ -125,6 +129,50 @@ two days before it signs. --force rotates earlier.`,
 			return err
 		}
 		return c.print(output, keyListing([]tenantKey{{t.Name, info}}))
+	}
+	return cmd
+}
+
+func (c *cli) keysRevoke() *cobra.Command {
+	var tenant, reason string
+	cmd := &cobra.Command{
+		Use:   "revoke KEY",
+		Short: "Drop a key at once, and every token that it signed",
+		Long: `Takes a key out of the published keys at once: the answer to a private key that may be
+known to others. A current key is replaced by the next one. APIs refuse the tokens of the
+key as soon as they fetch the keys again, and clients must get new ones, so this is no
+way to rotate. The reason goes into the audit trail.`,
+		Example: `  rolecall keys revoke "$(rolecall keys list -o name | head -n 1)" --reason laptop-lost`,
+		Args:    exactly(1, "the key to revoke; `rolecall keys list` names them"),
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose key it is (needed when there are several)")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail (required)")
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		ctx := cmd.Context()
+		if reason == "" {
+			return usageError(cmd, errors.New("say why with --reason: it goes into the audit trail"))
+		}
+		data, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, data.Close()) }()
+		t, err := oneTenant(ctx, cmd, data, tenant)
+		if err != nil {
+			return err
+		}
+		err = data.Keys.Revoke(ctx, string(t.ID), "cli:keys revoke", args[0], reason)
+		if errors.Is(err, keyring.ErrUnknownKey) {
+			return notFound("`rolecall keys list` names the keys there are", "tenant %s has no key %s", t.Name, args[0])
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.awaitServer(ctx, data); err != nil {
+			return err
+		}
+		return c.printKeys(ctx, output, data, t)
 	}
 	return cmd
 }

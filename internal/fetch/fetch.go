@@ -97,15 +97,15 @@ func New(cfg Config) *Client {
 	return c
 }
 
-// Get returns the body and header of a 200 answer of at most max bytes; max 0 means the
+// Get returns the body and header of a 200 answer of at most limit bytes; 0 means the
 // client's limit.
-func (c *Client) Get(ctx context.Context, rawURL string, max int64) ([]byte, http.Header, error) {
-	return c.get(ctx, rawURL, max, "*/*")
+func (c *Client) Get(ctx context.Context, rawURL string, limit int64) ([]byte, http.Header, error) {
+	return c.get(ctx, rawURL, limit, "*/*")
 }
 
 // GetJSON is Get for a JSON document: an answer of another content type is an error.
-func (c *Client) GetJSON(ctx context.Context, rawURL string, max int64) ([]byte, http.Header, error) {
-	body, header, err := c.get(ctx, rawURL, max, "application/json, application/jwk-set+json")
+func (c *Client) GetJSON(ctx context.Context, rawURL string, limit int64) ([]byte, http.Header, error) {
+	body, header, err := c.get(ctx, rawURL, limit, "application/json, application/jwk-set+json")
 	if err != nil {
 		return nil, nil, err
 	}
@@ -115,7 +115,7 @@ func (c *Client) GetJSON(ctx context.Context, rawURL string, max int64) ([]byte,
 	return body, header, nil
 }
 
-func (c *Client) get(ctx context.Context, rawURL string, max int64, accept string) ([]byte, http.Header, error) {
+func (c *Client) get(ctx context.Context, rawURL string, limit int64, accept string) ([]byte, http.Header, error) {
 	if c.invalid != nil {
 		return nil, nil, c.invalid
 	}
@@ -123,8 +123,8 @@ func (c *Client) get(ctx context.Context, rawURL string, max int64, accept strin
 	if err != nil {
 		return nil, nil, err
 	}
-	if max <= 0 || max > c.cfg.MaxBytes {
-		max = c.cfg.MaxBytes
+	if limit <= 0 || limit > c.cfg.MaxBytes {
+		limit = c.cfg.MaxBytes
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -133,7 +133,7 @@ func (c *Client) get(ctx context.Context, rawURL string, max int64, accept strin
 		return nil, nil, fmt.Errorf("fetch %s: too many fetches from that host are under way: %w", t.url, err)
 	}
 	defer release()
-	body, header, err := c.do(ctx, t, max, accept)
+	body, header, err := c.do(ctx, t, limit, accept)
 	if err != nil {
 		return nil, nil, fmt.Errorf("fetch %s: %w", t.url, unwrapURL(err))
 	}
@@ -167,7 +167,7 @@ func (c *Client) target(raw string) (target, error) {
 	return t, nil
 }
 
-func (c *Client) do(ctx context.Context, t target, max int64, accept string) ([]byte, http.Header, error) {
+func (c *Client) do(ctx context.Context, t target, limit int64, accept string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url.String(), nil)
 	if err != nil {
 		return nil, nil, err
@@ -184,20 +184,20 @@ func (c *Client) do(ctx context.Context, t target, max int64, accept string) ([]
 		return nil, nil, fmt.Errorf("the answer has status %d, want 200", resp.StatusCode)
 	case resp.Header.Get("Content-Encoding") != "":
 		return nil, nil, errors.New("the answer is compressed, which was not asked for")
-	case resp.ContentLength > max:
-		return nil, nil, tooLarge(max)
+	case resp.ContentLength > limit:
+		return nil, nil, tooLarge(limit)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, max+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, nil, err
 	}
-	if int64(len(body)) > max {
-		return nil, nil, tooLarge(max)
+	if int64(len(body)) > limit {
+		return nil, nil, tooLarge(limit)
 	}
 	return body, resp.Header, nil
 }
 
-func tooLarge(max int64) error { return fmt.Errorf("the answer is larger than %d bytes", max) }
+func tooLarge(limit int64) error { return fmt.Errorf("the answer is larger than %d bytes", limit) }
 
 // unwrapURL strips the method and URL that net/http puts before its errors: fetch's own
 // errors have them already.

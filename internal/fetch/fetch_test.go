@@ -192,6 +192,7 @@ func TestSlowAnswerTimesOut(t *testing.T) {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // else the body would end well just after the client gave up
 	})
 	client.cfg.Timeout = 50 * time.Millisecond
 	if _, _, err := client.Get(t.Context(), server.URL, 0); !errors.Is(err, context.DeadlineExceeded) {

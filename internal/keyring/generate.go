@@ -49,7 +49,7 @@ func (r *Ring) generateOne() (entry, error) {
 	if err := checkStrength(key); err != nil {
 		return entry{}, fmt.Errorf("make signing key: %w", err)
 	}
-	der, err := certificate(key, r.cfg.Subject, r.cfg.Now())
+	der, err := namedCertificate(key, r.cfg.Subject, r.cfg.Now())
 	if err != nil {
 		return entry{}, fmt.Errorf("make signing certificate: %w", err)
 	}
@@ -81,6 +81,17 @@ func checkStrength(key *rsa.PrivateKey) error {
 		return fmt.Errorf("RSA key is not sound: %w", err)
 	}
 	return nil
+}
+
+// namedCertificate returns a certificate whose thumbprint, which becomes the key's name,
+// does not begin with a hyphen: people type it on command lines.
+func namedCertificate(key *rsa.PrivateKey, subject string, now time.Time) ([]byte, error) {
+	for {
+		der, err := certificate(key, subject, now)
+		if err != nil || token.Thumbprint(der)[0] != '-' {
+			return der, err
+		}
+	}
 }
 
 // certificate returns a self-signed certificate. Microsoft's libraries know keys by

@@ -26,6 +26,9 @@ const (
 	DefaultSubject     = "Rolecall token signing"
 )
 
+// staleRetry is how soon after a failure a change of another node is looked for again.
+const staleRetry = time.Second
+
 // A Store keeps one body for each tenant and counts its versions.
 type Store interface {
 	// Keyring returns a tenant's body with its version; nil and 0 when there is none.
@@ -204,7 +207,8 @@ func (r *Ring) ready(ctx context.Context, tenant string) (*snapshot, error) {
 		return s, nil
 	}
 	if err := r.Refresh(ctx, tenant); err != nil {
-		// Tokens go on with the keys at hand; Run looks again soon.
+		// Tokens go on with the keys at hand, but one of them may have been revoked.
+		time.AfterFunc(staleRetry, func() { h.stale.Store(true) })
 		r.cfg.Log.WarnContext(ctx, "key ring not reloaded", "tenant", tenant, "err", err)
 		return s, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/token"
@@ -256,6 +257,36 @@ func TestChangeOfAnotherNodeArrives(t *testing.T) {
 	if published[0].ID != rotated.ID || len(published) != 3 {
 		t.Errorf("the other node publishes %s first of %d, want %s of 3", published[0].ID, len(published), rotated.ID)
 	}
+}
+
+// A revocation is not missed because the store did not answer at that moment.
+func TestChangeOfAnotherNodeArrivesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, store, _ := testConfig(t)
+		a, b := newRing(t, cfg), newRing(t, cfg)
+		for _, r := range []*Ring{a, b} {
+			if err := r.Ensure(t.Context(), contoso); err != nil {
+				t.Fatal(err)
+			}
+		}
+		revoked := wantStates(t, a, contoso, "current next")[0]
+		if err := a.Revoke(t.Context(), contoso, "test", revoked, "stolen"); err != nil {
+			t.Fatal(err)
+		}
+		down := errors.New("down")
+		store.fail.Store(&down)
+		b.Forget(contoso)
+		if _, err := b.Signer(t.Context(), contoso); err != nil {
+			t.Fatalf("no token while the store is down: %v", err)
+		}
+		store.fail.Store(nil)
+		time.Sleep(staleRetry)
+		synctest.Wait()
+		signer, err := b.Signer(t.Context(), contoso)
+		if err != nil || signer.KeyID() == revoked {
+			t.Errorf("the revoked key signs: %v", err)
+		}
+	})
 }
 
 func TestOldRingPutBackIsRefused(t *testing.T) {

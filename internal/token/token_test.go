@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,18 @@ func TestSignedTokensVerify(t *testing.T) {
 	}
 }
 
+func TestShortKeysFitNoAlgorithm(t *testing.T) {
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, alg := range []string{"RS256", "PS256"} {
+		if token.Fits(alg, short.Public()) || !token.Fits(alg, newRSA(t).Public()) {
+			t.Errorf("%s: a key of 1024 bits fits, or one of 2048 does not", alg)
+		}
+	}
+}
+
 func TestSignerNamesItsKey(t *testing.T) {
 	key := newRSA(t)
 	signer := token.NewSigner("kid-1", "x5t-1", key)
@@ -212,6 +225,7 @@ func TestVerifyBindsTheCurve(t *testing.T) {
 	}{
 		{"ES256", signing, good, "ES256", p256.Public(), ""},
 		{"ES256 with a P-384 key", signing, good, "ES256", p384.Public(), token.ReasonKey},
+		{"ES256 with a zero between", signing, slices.Concat(good[:32], []byte{0}, good[32:]), "ES256", p256.Public(), token.ReasonSignature},
 		{"ES256 with DER", signing, der, "ES256", p256.Public(), token.ReasonSignature},
 		{"ES256 one byte short", signing, good[:63], "ES256", p256.Public(), token.ReasonSignature},
 		{"ES256 one byte long", signing, append(good[:64:64], 0), "ES256", p256.Public(), token.ReasonSignature},

@@ -29,3 +29,15 @@ func TestManagedIdentityIsNoClient(t *testing.T) {
 		})
 	}
 }
+
+// A public client without a credential cannot prove itself by an assertion either.
+func TestAssertionForAPublicClient(t *testing.T) {
+	w := newWorld(t)
+	signer, err := w.keys.Signer(t.Context(), testTenant)
+	w.must(err)
+	assertion, err := signer.Sign([]byte(`{"iss":"`+publicApp+`","sub":"`+publicApp+`","aud":"`+testBase+pathV2+`","jti":"1","exp":1}`), true)
+	w.must(err)
+	request := w.good().without("client_secret", "client_id").set("client_assertion", assertion, "client_assertion_type", assertionTypeJWT)
+	w.post(pathV2, request).refused(401, "invalid_client", 700025)
+	w.post(pathV2, request.set("client_id", publicApp)).refused(401, "invalid_client", 700025)
+}
