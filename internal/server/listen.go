@@ -2,14 +2,18 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
@@ -38,6 +42,11 @@ func (s *Server) listen(ctx context.Context) error {
 		return err
 	}
 	s.surfaces = append(s.surfaces, newSurface("managed identity", identity, nil, s.log))
+	manager, err := s.bind(ctx, s.cfg.Listen, managerSurface)
+	if err != nil {
+		return err
+	}
+	s.surfaces = append(s.surfaces, newSurface("resource manager", manager, s.ca.TLSConfig(), s.log))
 	ops, err := s.bind(ctx, "", opsSurface)
 	if err != nil {
 		return err
@@ -50,6 +59,7 @@ func (s *Server) listen(ctx context.Context) error {
 	s.surfaces = append(s.surfaces, s.newAdmin(admin))
 	s.endpoints.Authority = "https://" + net.JoinHostPort(host, port(front))
 	s.endpoints.ManagedIdentity = "http://" + net.JoinHostPort("127.0.0.1", port(identity))
+	s.endpoints.ResourceManager = "https://" + net.JoinHostPort(host, port(manager))
 	s.endpoints.Ops = "http://" + net.JoinHostPort("127.0.0.1", port(ops))
 	return s.serve()
 }
@@ -76,8 +86,30 @@ func (s *Server) serve() error {
 	s.surfaces[0].http.Handler = faults.Authority(s.authority.Handler())
 	s.surfaces[1].http.DisableGeneralOptionsHandler = true
 	s.surfaces[1].http.Handler, s.surfaces[1].http.ConnContext = s.identities.Handler(), managedidentity.ConnContext
-	s.surfaces[2].http.Handler = s.ops()
+	s.manager, err = arm.New(arm.Config{
+		Authority: s.endpoints.Authority, URL: s.endpoints.ResourceManager, Directory: s.data.Directory,
+		HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.surfaces[2].http.Handler = s.manager.Handler()
+	s.surfaces[3].http.Handler = s.ops()
 	return nil
+}
+
+// ownClient reaches the server's own authority, whatever its name resolves to here.
+func (s *Server) ownClient() *http.Client {
+	front := s.surfaces[0].listener.Addr().String()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.ca.Certificate())
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", front)
+		},
+		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		IdleConnTimeout: time.Minute,
+	}}
 }
 
 func isLoopback(address net.Addr) bool {

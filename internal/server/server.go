@@ -15,6 +15,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/pki"
@@ -26,6 +27,7 @@ const DefaultPort = 8443
 // The surfaces' places behind the base port.
 const (
 	authoritySurface = 0
+	managerSurface   = 2
 	identitySurface  = 4
 	opsSurface       = 5
 )
@@ -71,6 +73,7 @@ type Server struct {
 	ca          *pki.CA
 	authority   *authority.Authority
 	identities  *managedidentity.Service
+	manager     *arm.Manager
 	adminFolder string // where the admin socket is if not in the data folder
 	endpoints   Endpoints
 	instance    string
@@ -263,6 +266,9 @@ func (s *Server) release() error {
 	}
 	if s.identities != nil {
 		errs = append(errs, s.identities.Close())
+	}
+	if s.manager != nil {
+		s.manager.Close()
 	}
 	errs = append(errs, s.removeAdmin())
 	if s.unlock != nil && !s.cfg.Unannounced {

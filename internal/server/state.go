@@ -17,6 +17,7 @@ import (
 // Endpoints says where a server's surfaces are. A surface that is not there is left out.
 type Endpoints struct {
 	Authority       string   `json:"authority"`
+	ResourceManager string   `json:"arm"`
 	ManagedIdentity string   `json:"managedIdentity"`
 	Ops             string   `json:"ops"`
 	CABundle        string   `json:"caBundle"`
