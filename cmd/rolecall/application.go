@@ -55,10 +55,14 @@ func findClients(ctx context.Context, data *server.Data, tenant, ref string) (fo
 		if errors.Is(err, directory.ErrNotFound) {
 			client, err = data.Directory.Identity(ctx, t.ID, ref)
 		}
-		if err == nil && client.Principal != nil {
-			found = append(found, application{t, client})
-		} else if err != nil && !errors.Is(err, directory.ErrNotFound) {
+		switch {
+		case errors.Is(err, directory.ErrNotFound):
+		case err != nil:
 			return nil, nil, err
+		case client.Principal == nil:
+			return nil, nil, failed("`rolecall apply` with the application in its file makes one", "the application %q has no service principal in tenant %s, so it gets no tokens there", ref, t.Name)
+		default:
+			found = append(found, application{t, client})
 		}
 	}
 	return found, tenants, nil

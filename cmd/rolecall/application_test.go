@@ -29,7 +29,11 @@ func newSite(t *testing.T) (*site, application) {
 		if err != nil {
 			return err
 		}
-		_, err = e.CreateApplication(directory.Application{Tenant: tenant.ID, Name: "orders-client"})
+		app, err := e.CreateApplication(directory.Application{Tenant: tenant.ID, Name: "orders-client"})
+		if err != nil {
+			return err
+		}
+		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, AppID: app.AppID, Name: app.Name})
 		return err
 	})
 	if err != nil {
