@@ -16,6 +16,10 @@ type ask struct {
 // has reports whether a scope of OpenID Connect was asked for.
 func (w ask) has(scope string) bool { return slices.Contains(w.OIDC, scope) }
 
+// usualScopes are the scopes of OpenID Connect that come with any sign-in: client
+// libraries ask for them always, and a consent page tells of them always.
+func usualScopes() []string { return []string{"openid", "profile", "offline_access"} }
+
 // empty reports whether nothing was asked for.
 func (w ask) empty() bool { return w.Identifier == "" && len(w.OIDC) == 0 }
 

@@ -42,6 +42,7 @@ func showConsent(m *matter, who *visitor, d delegation, scopes []directory.Scope
 
 // signScopes says in words what scopes of OpenID Connect give.
 func signScopes(w ask) []string {
+	told := ask{OIDC: slices.Concat(w.OIDC, usualScopes())}
 	var words []string
 	for _, scope := range []struct{ name, words string }{
 		{"openid", "Know that it is you who signed in"},
@@ -49,7 +50,7 @@ func signScopes(w ask) []string {
 		{"email", "See your e-mail address"},
 		{"offline_access", "Keep this access while you are away, until it is revoked"},
 	} {
-		if w.has(scope.name) {
+		if told.has(scope.name) {
 			words = append(words, scope.words)
 		}
 	}

@@ -54,11 +54,15 @@ func (a *Authority) authorizeEndpoint(ctx context.Context, x *exchange, version 
 		if problem != nil {
 			return answer{}, problem
 		}
+		if !isTenantName(x.tenant) { // which must not become the host of an address
+			return answer{}, problemTenantName(x.tenant)
+		}
 		query := url.Values{}
 		for name, value := range fields {
 			query.Set(name, value)
 		}
-		return answer{status: http.StatusSeeOther, location: cleanPath(x.http.URL.Path) + "?" + query.Encode()}, nil
+		path := map[int]string{1: "/oauth2/authorize", 2: "/oauth2/v2.0/authorize"}[version]
+		return answer{status: http.StatusSeeOther, location: "/" + x.tenant + path + "?" + query.Encode()}, nil
 	}
 	return a.pursue(ctx, x, errand{Tenant: x.tenant, Version: version, Query: x.http.URL.RawQuery})
 }

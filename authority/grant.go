@@ -193,13 +193,18 @@ func (a *Authority) revoke(ctx context.Context, v artifact, why *Problem) *Probl
 	return why
 }
 
+// lease is what the grant's refresh tokens stand for.
+func (g *userGrant) lease() lease {
+	return lease{Session: g.session, Client: g.client.Principal.AppID, Proven: g.credential != "", Ask: g.ask}
+}
+
 // renew hands out the next refresh token of a family, if the user agreed to one.
 func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) *Problem {
 	if !g.ask.has("offline_access") {
 		return nil
 	}
 	next := v.sibling(ticketRefresh)
-	l := lease{Session: g.session, Client: g.client.Principal.AppID, Ask: g.ask}
+	l := g.lease()
 	err := a.extendFamily(ctx, v, refreshLife)
 	if err == nil {
 		err = a.keep(ctx, next, g.client.Principal.ID, g.user.ID, refreshLife, l)
@@ -217,7 +222,7 @@ func (a *Authority) found(ctx context.Context, g *userGrant) *Problem {
 		return nil
 	}
 	v := newArtifact(ticketRefresh, g.tenant.ID)
-	l := lease{Session: g.session, Client: g.client.Principal.AppID, Ask: g.ask}
+	l := g.lease()
 	if err := a.keepFamily(ctx, v, g.client.Principal.ID, g.user.ID, refreshLife, l); err != nil {
 		return goneOr(err, problemRevoked())
 	}

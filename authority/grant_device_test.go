@@ -66,9 +66,11 @@ func TestDeviceAnswer(t *testing.T) {
 func TestDeviceSpellings(t *testing.T) {
 	for name, form := range map[string]func(code string) values{
 		"MSAL for Go and Node": func(code string) values { return values{"grant_type": "device_code", "device_code": code} },
-		"MSAL for Python":      func(code string) values { return values{"grant_type": grantDeviceURN, "device_code": code, "code": code} },
-		"ADAL":                 func(code string) values { return values{"grant_type": "device_code", "code": code} },
-		"RFC 8628":             func(code string) values { return values{"grant_type": grantDeviceURN, "device_code": code} },
+		"MSAL for Python": func(code string) values {
+			return values{"grant_type": grantDeviceURN, "device_code": code, "code": code}
+		},
+		"ADAL":     func(code string) values { return values{"grant_type": "device_code", "code": code} },
+		"RFC 8628": func(code string) values { return values{"grant_type": grantDeviceURN, "device_code": code} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newUserWorld(t)

@@ -26,6 +26,8 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 		return g, a.refreshGone(ctx, g, v)
 	case l.Client != g.client.Principal.AppID:
 		return g, problemGrantClient("refresh_token")
+	case l.Proven && g.credential == "": // of a client that is public as well
+		return g, problemNoCredential(req.clientID)
 	}
 	w, problem := req.again(l.Ask)
 	if problem != nil {

@@ -307,3 +307,32 @@ func TestRefreshOfTheGone(t *testing.T) {
 		})
 	}
 }
+
+// An application that is public as well as confidential needs its credential for what it
+// got with one, and none for the rest.
+func TestRefreshOfMixedClient(t *testing.T) {
+	w := newUserWorld(t)
+	w.editApplication(webApp, func(a *directory.Application) { a.Public = true })
+	for _, tt := range []struct {
+		name   string
+		redeem values
+		code   int
+	}{
+		{"with its secret", w.webRedeems(), 7000218},
+		{"without", w.webRedeems().without("client_secret"), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := w.browser()
+			b.open(authorizeV2Path, w.webAsks())
+			if r := b.signIn(testUser); r.Code == http.StatusOK {
+				b.allow()
+			}
+			code := b.last.landed(webRedirect + "?").Get("code")
+			raw := w.post(pathV2, tt.redeem.set("code", code)).text("refresh_token")
+			r := w.post(pathV2, values{"grant_type": "refresh_token", "client_id": webApp, "refresh_token": raw})
+			if r.code() != tt.code {
+				t.Errorf("got %d %v", r.Code, r.json)
+			}
+		})
+	}
+}

@@ -29,7 +29,9 @@ type session struct {
 type lease struct {
 	Session session         `json:"session"`
 	Client  directory.AppID `json:"client"`
-	Ask     ask             `json:"ask"`
+	// Proven leases were redeemed with the client's credential, and are good with one only.
+	Proven bool `json:"proven,omitempty"`
+	Ask    ask  `json:"ask"`
 }
 
 // newTicket makes the ticket of an artifact for a client and user of its tenant.

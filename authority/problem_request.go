@@ -108,7 +108,7 @@ func problemGrantType(grant string) *Problem {
 	return &Problem{
 		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
 		What: "The grant type " + quoted(grant) + " is not supported.",
-		Fix:  "Use grant_type=client_credentials.",
+		Fix:  "Use client_credentials; for users authorization_code, refresh_token, device_code or, on behalf of them, jwt-bearer.",
 	}
 }
 
@@ -255,7 +255,7 @@ const codeThrottled = 90055
 func problemThrottled(seconds int) *Problem {
 	return &Problem{
 		Code: codeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
-		What: "Too many failed requests for this application came from this address.",
+		What: "Too many failed requests for this application, or for this user, came from this address.",
 		Fix:  "Wait for the time in Retry-After, and check the credential.",
 	}
 }

@@ -146,6 +146,19 @@ func TestNoOpenRedirect(t *testing.T) {
 	}
 }
 
+// A request in a form becomes one in the address line of this host, whatever its path.
+func TestPostedRequestStaysHere(t *testing.T) {
+	w := newUserWorld(t)
+	for _, tenant := range []string{"%5Cevil.test", "%5C%5Cevil.test", "%09%5Cevil.test", "evil.test%0d%0aX:y", "%2Fevil.test", "/evil.test", "@evil.test"} {
+		b := w.browser()
+		b.origin = "https://evil.test"
+		r := b.submit("/"+tenant+"/oauth2/v2.0/authorize", w.toolAsks())
+		if location := r.Header().Get("Location"); location != "" && !strings.HasPrefix(location, "/evil.test/oauth2/v2.0/authorize?") {
+			t.Errorf("%s: got %d, Location %q", tenant, r.Code, location)
+		}
+	}
+}
+
 func FuzzRedirect(f *testing.F) {
 	for _, uri := range redirectMutations([]string{"http://localhost:8400/cb"})[:40] {
 		f.Add("http://localhost/cb", uri, true)

@@ -3,6 +3,7 @@ package authority
 import (
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/directory"
@@ -96,7 +97,8 @@ func (req *request) artifact(kind directory.TicketKind, parameter string, tenant
 }
 
 // again gives what is asked for when something is redeemed: what it was made for, or
-// another resource. What was agreed to of OpenID Connect stays as it was.
+// another resource. What comes with any sign-in may be asked for now only, as MSAL for Go
+// does; of OpenID Connect more was not agreed to.
 func (req *request) again(first ask) (ask, *Problem) {
 	if req.resource == "" && (req.scope == "" || req.version == 1) {
 		return first, nil
@@ -105,7 +107,13 @@ func (req *request) again(first ask) (ask, *Problem) {
 	if problem != nil {
 		return ask{}, problem
 	}
-	w.OIDC = first.OIDC
+	later := w.OIDC
+	w.OIDC = slices.Clone(first.OIDC)
+	for _, scope := range usualScopes() {
+		if slices.Contains(later, scope) {
+			w.OIDC = appendNew(w.OIDC, scope)
+		}
+	}
 	return w, nil
 }
 
