@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/demo"
+	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 
 func (c *cli) demo() *cobra.Command {
@@ -38,8 +40,13 @@ The exit code is 0 only if every row is as it should be.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+		program, err := ownProgram(folder)
+		if err != nil {
+			return err
+		}
+		data := filepath.Join(folder, "data")
 		stage, err := demo.Start(cmd.Context(), demo.Config{
-			Dir: folder, Version: thisBuild().Version, Log: c.log(slog.LevelError),
+			Dir: data, Program: program, Version: thisBuild().Version, Log: c.log(slog.LevelError),
 		})
 		if err != nil {
 			return err
@@ -50,7 +57,7 @@ The exit code is 0 only if every row is as it should be.`,
 			return err
 		}
 		if keep {
-			c.keepRunning(cmd.Context(), stage, folder)
+			c.keepRunning(cmd.Context(), stage, data)
 		}
 		if !report.OK() {
 			return failed("`rolecall demo -v` logs what happened", "the demo is not as it should be")
@@ -58,6 +65,15 @@ The exit code is 0 only if every row is as it should be.`,
 		return nil
 	}
 	return cmd
+}
+
+// ownProgram makes this program callable from the folder.
+func ownProgram(folder string) (string, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return launch.Named(folder, program)
 }
 
 // keepRunning says how to use what runs, and waits for the end.
@@ -94,7 +110,7 @@ func (c *cli) printReport(output *format, report *demo.Report, took time.Duratio
 }
 
 // wideEnough is the least width at which the ways fit in one line each.
-const wideEnough = 140
+const wideEnough = 160
 
 func (c *cli) printWays(rows []demo.Way) {
 	s := c.screen
@@ -108,7 +124,7 @@ func (c *cli) printWays(rows []demo.Way) {
 		return
 	}
 	fmt.Fprintln(c.out)
-	widths := []int{22, 17, 18, 12, 4, 37, 12, 7, 6}
+	widths := []int{22, 18, 30, 16, 4, 37, 12, 7, 6}
 	fmt.Fprintln(c.out, "  "+s.paint(dim, line([]string{"WAY", "LIBRARY", "ENDPOINT", "CREDENTIAL", "VER", "AUD", "ROLES", "STATUS", "ORDERS"}, widths)))
 	for _, w := range rows {
 		fmt.Fprintln(c.out, s.mark(w.OK)+" "+line([]string{
@@ -122,7 +138,7 @@ func (c *cli) printRefusals(rows []demo.Refusal) {
 	s := c.screen
 	fmt.Fprintf(c.out, "\n%s\n\n", s.paint(bold, "Everything else is refused, each for its own reason"))
 	for _, r := range rows {
-		fmt.Fprintf(c.out, "%s %s  %d  %s\n", s.mark(r.OK), pad(r.Case, 30), r.Status, r.Reason)
+		fmt.Fprintf(c.out, "%s %s  %d  %s\n", s.mark(r.OK), pad(r.Case, 31), r.Status, r.Reason)
 	}
 }
 
@@ -136,4 +152,14 @@ func (c *cli) printVerdict(report *demo.Report, took time.Duration) {
 		step{"rolecall serve --config rolecall.yaml", "an authority for your own applications"},
 		step{"rolecall --help", "everything else"},
 	)
+}
+
+// probe is what the demo runs as managed identities. It is not for people.
+func (c *cli) probe() *cobra.Command {
+	return &cobra.Command{
+		Use: demo.ProbeCommand + " LIBRARY SCOPE", Short: "Get a token as the environment says", Hidden: true, Args: exactly(2, "a library and a scope"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return demo.Probe(cmd.Context(), args, c.lookup, c.out)
+		},
+	}
 }

@@ -71,7 +71,7 @@ Not Microsoft's, and not for signing in to Microsoft's cloud.`,
 	root.PersistentFlags().StringVar(&c.dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "say on stderr what happens")
 	root.AddCommand(
-		c.demo(), c.serve(), c.apply(), c.grant(), c.revoke(), c.token(), c.call(), c.environment(), c.runAs(), c.shim(),
+		c.demo(), c.serve(), c.apply(), c.grant(), c.revoke(), c.token(), c.call(), c.environment(), c.runAs(), c.shim(), c.probe(),
 		c.explain(), c.keys(), c.signIns(), c.version(),
 	)
 	return root

@@ -67,4 +67,3 @@ func asked(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Fatalf("the endpoint answers %s, want %s", got, args[0])
 }
-

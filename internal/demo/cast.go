@@ -18,6 +18,13 @@ const (
 	payrollURI = "api://payroll"
 )
 
+// The managed identities of the demo. The last may read nothing.
+const (
+	systemIdentity  = "orders-client-mi"
+	userIdentity    = "orders-shared-mi"
+	strangeIdentity = "reports-client-mi"
+)
+
 // The federated credential's other half.
 const (
 	federatedSubject  = "repo:contoso/orders:ref:refs/heads/main"
@@ -56,6 +63,19 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 		c.secret = w.secret(client)
 		w.certificate(client, certificate)
 		w.federated(client, issuer)
+
+		for _, mi := range []struct {
+			name string
+			kind directory.IdentityKind
+			may  bool
+		}{
+			{systemIdentity, directory.IdentitySystem, true}, {userIdentity, directory.IdentityUser, true}, {strangeIdentity, directory.IdentitySystem, false},
+		} {
+			identity := w.identity(mi.name, mi.kind)
+			if mi.may {
+				w.grant(identity, apiPrincipal, api)
+			}
+		}
 
 		c.stranger, _ = w.application(directory.Application{Name: "reports-client"}, false)
 		c.strangerKey = w.secret(c.stranger)
@@ -112,6 +132,20 @@ func (w *writer) application(a directory.Application, assignmentRequired bool) (
 		return app, &directory.ServicePrincipal{}
 	}
 	return app, principal
+}
+
+func (w *writer) identity(name string, kind directory.IdentityKind) *directory.ServicePrincipal {
+	if w.err != nil {
+		return &directory.ServicePrincipal{}
+	}
+	identity, err := w.e.CreateServicePrincipal(directory.ServicePrincipal{
+		Tenant: w.tenant, Name: name, Type: directory.PrincipalManagedIdentity, IdentityKind: kind,
+	})
+	if err != nil {
+		w.err = err
+		return &directory.ServicePrincipal{}
+	}
+	return identity
 }
 
 // grant gives the holder every role of the API.

@@ -1,13 +1,26 @@
 package demo_test
 
 import (
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/internal/demo"
 )
 
+// build builds the program that the demo runs as managed identities.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "rolecall.exe") // Windows wants the ending
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/rolecall")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	return program
+}
+
 func TestEveryRowIsAsItShouldBe(t *testing.T) {
-	stage, err := demo.Start(t.Context(), demo.Config{Dir: t.TempDir()})
+	stage, err := demo.Start(t.Context(), demo.Config{Dir: t.TempDir(), Program: build(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/token"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )
@@ -26,12 +27,15 @@ func (s *Stage) misuses() []misuse {
 	return []misuse{
 		{"no token", s.withToken(s.noToken), http.StatusUnauthorized, "token_missing"},
 		{"no role granted", s.withToken(s.strangersToken), http.StatusForbidden, "role_missing"},
+		{"identity without a role", s.withToken(s.strangeIdentitysToken), http.StatusForbidden, "role_missing"},
 		{"user token", s.withToken(s.usersToken), http.StatusForbidden, "caller_kind"},
+		{"user token with the role's name", s.withToken(s.usersTokenWithRole), http.StatusForbidden, "caller_kind"},
 		{"wrong audience", s.withToken(s.billingToken), http.StatusUnauthorized, "audience_mismatch"},
 		{"expired", s.withToken(s.expiredToken), http.StatusUnauthorized, "token_expired"},
 		{"tampered", s.withToken(s.tamperedToken), http.StatusUnauthorized, "signature_invalid"},
 		{"signed by another key", s.withToken(s.foreignToken), http.StatusUnauthorized, "key_unknown"},
 		{"wrong secret", s.wrongSecret, http.StatusUnauthorized, "AADSTS7000215"},
+		{"identity of another process", s.othersIdentity, http.StatusUnauthorized, "The header X-Identity-Header is missing or not the one of this process"},
 		{"assignment required but absent", s.unassigned, http.StatusBadRequest, "AADSTS501051"},
 	}
 }
@@ -101,16 +105,35 @@ func (s *Stage) expiredToken(ctx context.Context) (string, error) {
 	return tokenBy(ctx, client, ways.ADAL, ordersURI)
 }
 
-// usersToken is what a person's browser would get: signed by the tenant's own key, with
-// the role, but on behalf of a user.
+// strangeIdentitysToken is genuine, and nobody gave the managed identity a role.
+func (s *Stage) strangeIdentitysToken(ctx context.Context) (string, error) {
+	found, err := s.probe(ctx, probeManagedIdentity, strangeIdentity, "app-service")
+	return found.Token, err
+}
+
+// usersToken is what a person's browser would get: signed by the tenant's own key, on
+// behalf of a user.
 func (s *Stage) usersToken(ctx context.Context) (string, error) {
+	return s.signedForUser(ctx, func(claims map[string]any) {
+		delete(claims, "roles")
+		claims["scp"] = "user_impersonation"
+	})
+}
+
+// usersTokenWithRole carries the role that applications need, as the user's own and as the
+// name of a scope.
+func (s *Stage) usersTokenWithRole(ctx context.Context) (string, error) {
+	return s.signedForUser(ctx, func(claims map[string]any) { claims["scp"] = orders.ReadRole })
+}
+
+func (s *Stage) signedForUser(ctx context.Context, change func(map[string]any)) (string, error) {
 	claims, err := s.goodClaims(ctx)
 	if err != nil {
 		return "", err
 	}
 	delete(claims, "idtyp")
-	claims["scp"] = "user_impersonation"
 	claims["sub"] = "b7Yw1pB9Qx0aB6sQ2mWnF3cJ8eK5tR4uV7zL1oHdGiE"
+	change(claims)
 	signer, err := s.server.Data().Keys.Signer(ctx, string(s.cast.tenant))
 	if err != nil {
 		return "", err
@@ -184,4 +207,34 @@ func (s *Stage) refusedByAuthority(ctx context.Context, secret, api string) (int
 		return 0, "", err
 	}
 	return refusalOf(ctx, cred, api)
+}
+
+// othersIdentity asks at the endpoint of one process with the secret of another.
+func (s *Stage) othersIdentity(ctx context.Context) (status int, reason string, err error) {
+	var bound [2]*server.Binding
+	for i := range bound {
+		bound[i], err = server.Bind(ctx, s.cfg.Dir, server.BindRequest{As: systemIdentity, Via: "app-service"})
+		if err != nil {
+			return 0, "", err
+		}
+		defer func() { err = errors.Join(err, bound[i].Close()) }()
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, bound[0].Endpoint+"?api-version=2019-08-01&resource="+ordersURI, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("X-IDENTITY-HEADER", bound[1].Header)
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { err = errors.Join(err, response.Body.Close()) }()
+	var refusal struct {
+		Message string `json:"message"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil {
+		return response.StatusCode, "", err
+	}
+	reason, _, _ = strings.Cut(refusal.Message, ":")
+	return response.StatusCode, reason, nil
 }

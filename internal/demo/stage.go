@@ -31,12 +31,14 @@ const (
 // Config says where the demo may write and log.
 type Config struct {
 	Dir     string // required: an empty folder that nobody needs afterwards
+	Program string // required: rolecall, which runs processes as managed identities
 	Version string
 	Log     *slog.Logger // nil means discard
 }
 
 // A Stage is the running demo: an authority, an API, and everything the client needs.
 type Stage struct {
+	cfg     Config
 	server  *server.Server
 	cast    cast
 	http    *http.Client
@@ -48,7 +50,7 @@ type Stage struct {
 
 // Start builds the stage.
 func Start(ctx context.Context, cfg Config) (*Stage, error) {
-	s := &Stage{}
+	s := &Stage{cfg: cfg}
 	if err := s.start(ctx, cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

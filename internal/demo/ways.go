@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -21,16 +19,19 @@ import (
 
 // A trial is one way to try, and how it should turn out.
 type trial struct {
-	name  string
-	way   ways.Way
-	proof func(*ways.Client) // gives the client what it proves itself by
-	api   string             // identifier of the API to ask for
-	want  expectation
+	name    string
+	library string
+	// get gets a token, and tells which endpoint the library asked for it.
+	get  func(context.Context) (raw, endpoint string, err error)
+	want expectation
 }
 
 const (
-	endpointV1 = "oauth2/token"
-	endpointV2 = "oauth2/v2.0/token"
+	endpointV1         = "oauth2/token"
+	endpointV2         = "oauth2/v2.0/token"
+	endpointAppService = "msi/token"
+	endpointMetadata   = "metadata/identity/oauth2/token"
+	endpointCLI        = "az" // a program, not a request
 )
 
 // trials are the ways of the story. ADAL and connection strings are of the time when APIs
@@ -42,25 +43,52 @@ func (s *Stage) trials() []trial {
 	federated := func(c *ways.Client) { c.Assertion = s.issuer.assertion }
 	app := string(s.cast.orders.AppID)
 	return []trial{
-		{"ADAL secret", ways.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}},
-		{"MSAL secret", ways.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}},
-		{"MSAL certificate", ways.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}},
-		{"connection string", ways.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}},
-		{"Azure.Identity secret", ways.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}},
-		{"federated assertion", ways.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}},
+		s.here("ADAL secret", ways.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}),
+		s.here("MSAL secret", ways.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
+		s.here("MSAL certificate", ways.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}),
+		s.here("connection string", ways.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}),
+		s.here("Azure.Identity secret", ways.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
+		s.here("federated assertion", ways.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}),
+		s.process("managed identity", probeManagedIdentity, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		s.process("user-assigned identity", probeManagedIdentity, userIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		s.process("metadata service", probeMetadata, systemIdentity, "imds", expectation{endpointMetadata, "managed-identity", "2.0", app}),
+		s.process("RunAs=App", probeConnection, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		s.process("DefaultAzureCredential", probeDefault, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		s.process("workload identity", probeWorkload, "orders-client", "workload", expectation{endpointV2, "federated", "2.0", app}),
+		s.process("Azure CLI", probeCLI, "orders-client", "cli", expectation{endpointCLI, "local", "2.0", app}),
 	}
+}
+
+// here is a trial in this process.
+func (s *Stage) here(name string, way ways.Way, proof func(*ways.Client), api string, want expectation) trial {
+	return trial{name: name, library: way.Library(), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
+		noted := &notingTransport{next: s.http.Transport}
+		client := s.client(&http.Client{Timeout: requestLimit, Transport: noted})
+		proof(&client)
+		raw, err = tokenBy(ctx, client, way, api)
+		return raw, noted.endpoint(client.TenantID), err
+	}}
+}
+
+// process is a trial in a process of its own, which gets its identity from `rolecall run`.
+func (s *Stage) process(name, probe, as, via string, want expectation) trial {
+	return trial{name: name, library: libraryOf(probe), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
+		found, err := s.probe(ctx, probe, as, via)
+		return found.Token, found.Endpoint, err
+	}}
 }
 
 // tryAll gets a token in each way and calls the API with it.
 func (s *Stage) tryAll(ctx context.Context) []Way {
-	rows := make([]Way, len(s.trials()))
+	trials := s.trials()
+	rows := make([]Way, len(trials))
 	ids := make([]string, len(rows))
-	for i, t := range s.trials() {
-		rows[i] = Way{Way: t.name, Library: t.way.Library(), Roles: []string{}}
+	for i, t := range trials {
+		rows[i] = Way{Way: t.name, Library: t.library, Roles: []string{}}
 		ids[i], rows[i].Problem = s.try(ctx, t, &rows[i])
 	}
 	recorded, err := s.recorded(ctx, ids)
-	for i, t := range s.trials() {
+	for i, t := range trials {
 		rows[i].Credential = recorded[ids[i]]
 		if rows[i].Problem == nil && err != nil {
 			rows[i].Problem = err
@@ -72,11 +100,8 @@ func (s *Stage) tryAll(ctx context.Context) []Way {
 
 // try fills the row from what one way gives, and returns the token's id.
 func (s *Stage) try(ctx context.Context, t trial, row *Way) (id string, err error) {
-	noted := &notingTransport{next: s.http.Transport}
-	client := s.client(&http.Client{Timeout: requestLimit, Transport: noted})
-	t.proof(&client)
-	raw, err := tokenBy(ctx, client, t.way, t.api)
-	row.Endpoint = noted.endpoint(client.TenantID)
+	raw, endpoint, err := t.get(ctx)
+	row.Endpoint = endpoint
 	if err != nil {
 		return "", err
 	}
@@ -187,28 +212,4 @@ func hasAll(kinds map[string]string, ids []string) bool {
 		}
 	}
 	return true
-}
-
-// A notingTransport notes to which path a library sends its token request.
-type notingTransport struct {
-	next http.RoundTripper
-
-	mu   sync.Mutex
-	path string // guarded by mu
-}
-
-// RoundTrip implements http.RoundTripper.
-func (n *notingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodPost {
-		n.mu.Lock()
-		n.path = r.URL.Path
-		n.mu.Unlock()
-	}
-	return n.next.RoundTrip(r)
-}
-
-func (n *notingTransport) endpoint(tenant string) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.TrimPrefix(n.path, "/"+tenant+"/")
 }

@@ -16,7 +16,7 @@ import (
 // The files of a folder of stand-ins, besides those named like the tools.
 const (
 	shimFile    = "rolecall-shim.json" // an Account, mode 0600
-	shimProgram = "rolecall"           // leads to our program
+	programName = "rolecall"           // leads to our program
 )
 
 // ShimCommand is the hidden command of our program by which the stand-ins call it: rolecall
@@ -62,12 +62,9 @@ func WriteShims(folder, program string, account Account) error {
 	if runtime.GOOS == "windows" {
 		ending = ".cmd"
 	} else {
-		// By this name, so that a program that is several is the right one.
-		link := filepath.Join(folder, shimProgram)
-		if err := os.Symlink(program, link); err != nil && !errors.Is(err, os.ErrExist) {
+		if program, err = Named(folder, program); err != nil {
 			return fmt.Errorf("make a stand-in for az: %w", err)
 		}
-		program = link
 	}
 	for _, tool := range []string{"az", "azd"} {
 		if err := ReplaceFile(filepath.Join(folder, tool+ending), []byte(shimScript(program, file, tool)), 0o700); err != nil {
@@ -75,6 +72,23 @@ func WriteShims(folder, program string, account Account) error {
 		}
 	}
 	return nil
+}
+
+// Named makes our program callable by its name in a folder, whatever its file is called: a
+// test's, for one, decides by that what it is.
+func Named(folder, program string) (string, error) {
+	link := filepath.Join(folder, programName)
+	if runtime.GOOS == "windows" {
+		link += ".exe"
+	}
+	err := os.Symlink(program, link)
+	if errors.Is(err, os.ErrExist) {
+		return link, nil
+	}
+	if err != nil { // Windows wants rights for one
+		err = os.Link(program, link)
+	}
+	return link, err
 }
 
 func shimScript(program, file, tool string) string {

@@ -49,17 +49,18 @@ func Parse(name string) (Way, error) {
 	return "", fmt.Errorf("unknown way %q; there are %s", name, strings.Join(names, ", "))
 }
 
-// Library says in words what a way goes through.
+// Library names the Go code that a way goes through. The first and the third are ours:
+// there was no such library for Go, or is no longer.
 func (w Way) Library() string {
 	switch w {
 	case ADAL:
-		return "ADAL"
+		return "credential.NewADAL"
 	case MSAL:
 		return "MSAL Go"
 	case AppAuth:
-		return "AppAuthentication"
+		return "credential.Parse"
 	default:
-		return "Azure.Identity"
+		return "azidentity"
 	}
 }
 
