@@ -11,6 +11,14 @@
 //
 //	readForm ▸ parse ▸ authenticate ▸ authorize ▸ claims ▸ sign ▸ writeAnswer
 //
+// Users sign in too, for development and so that there is somebody for an API that takes
+// applications only to turn away. What a browser comes for is an errand, which each page
+// takes a step on (Authority.pursue); what comes of it is kept as tickets, which the token
+// endpoint redeems:
+//
+//	understand ▸ sign in ▸ confirm ▸ delegate ▸ consent ▸ code
+//	readForm ▸ parse ▸ authenticate ▸ redeem ▸ delegate ▸ claims ▸ sign ▸ writeAnswer
+//
 // Start reading at [New] and at Authority.token, which reads like the protocol. Every
 // refusal is a [Problem]; [Problems] lists them all.
 package authority
