@@ -110,7 +110,7 @@ func (c *cli) printReport(output *format, report *demo.Report, took time.Duratio
 }
 
 // wideEnough is the least width at which the ways fit in one line each.
-const wideEnough = 160
+const wideEnough = 168
 
 func (c *cli) printWays(rows []demo.Way) {
 	s := c.screen

@@ -12,20 +12,26 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 func (c *cli) serve() *cobra.Command {
 	var cfg server.Config
 	var file string
+	var faults []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the authority",
-		Long: `Runs the authority and its ops surface until it is stopped. The first start makes
-the data folder with its certificate authority, signing keys and a tenant.
+		Long: `Runs the authority, managed identities and the ops surface until it is stopped. The
+first start makes the data folder with its certificate authority, signing keys and a
+tenant.
 
-The authority takes the base port and ops the fifth after it; port 0 takes free
-ones. When everything answers, one line says so; with -o json it is one JSON object.`,
+The authority takes the base port, managed identities the fourth after it and ops the
+fifth; port 0 takes free ones. When everything answers, one line says so; with -o json it is one JSON object.
+
+--fault SURFACE:FAULT,… makes answers of a surface (token, keys, identity) go wrong: a
+status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
 		Example: `  rolecall serve --config rolecall.yaml
   rolecall serve --port 0 -o json`,
 		Args: exactly(0, ""),
@@ -37,10 +43,19 @@ ones. When everything answers, one line says so; with -o json it is one JSON obj
 	flags.StringVar(&cfg.Host, "host", "localhost", "name that clients know the authority by")
 	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host that federated issuers may live on: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default the authority's own)")
+	flags.StringArrayVar(&faults, "fault", nil, "let answers go wrong on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
+	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "keep tokens of managed identities for their whole life, as Azure does, whatever happens to their roles")
 	output := c.outputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.needData(); err != nil {
 			return err
+		}
+		for _, text := range faults {
+			rule, err := fault.Parse(text)
+			if err != nil {
+				return usageError(cmd, err)
+			}
+			cfg.Faults = append(cfg.Faults, rule)
 		}
 		cfg.Dir, cfg.Version, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.now, c.log(slog.LevelInfo)
 		if file != "" {
@@ -56,6 +71,9 @@ ones. When everything answers, one line says so; with -o json it is one JSON obj
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
 			return startError(err)
+		}
+		for _, text := range faults {
+			c.say("answers go wrong on purpose: %s", text)
 		}
 		if err := c.announce(output, running.Endpoints()); err != nil {
 			return errors.Join(err, running.Close())
@@ -101,11 +119,12 @@ func (c *cli) announce(output *format, at server.Endpoints) error {
 	for _, tenant := range at.Tenants {
 		fmt.Fprintf(c.out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
 	}
+	fmt.Fprintf(c.out, "  identity   %s\n", at.ManagedIdentity)
 	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
 	c.next(c.out, "Next, in another terminal:",
 		step{"rolecall apply -f rolecall.yaml", "register an API, a client and its role"},
-		step{`eval "$(rolecall env --as CLIENT)"`, "what an Azure library needs to get a token here"},
+		step{"rolecall run --as NAME -- PROGRAM", "run a program as an application or managed identity"},
 		step{"rolecall call --as CLIENT URL", "call your API with a token"},
 	)
 	return nil
