@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // serverName is what answers say of who made them.
@@ -13,13 +14,21 @@ const serverName = "rolecall"
 // An answer is a good answer, ready to be written.
 type answer struct {
 	body        []byte
-	contentType string // empty means JSON
-	public      bool   // may be cached for a day; otherwise never
-	status      int    // zero means 200
-	location    string // where the browser shall go instead
-	formTarget  string // where a page's form may lead besides this authority; see formTarget
-	retryAfter  int    // seconds; zero says nothing
+	contentType string        // empty means JSON
+	cacheFor    time.Duration // how long it may be cached; zero: never
+	status      int           // zero means 200
+	location    string        // where the browser shall go instead
+	formTarget  string        // where a page's form may lead besides this authority; see formTarget
+	retryAfter  int           // seconds; zero says nothing
 }
+
+// How long answers may be cached. Keys are fetched anew within the hour, so that a revoked
+// one is not believed for a day.
+const (
+	neverCached = 0
+	keysCached  = time.Hour
+	dayCached   = 24 * time.Hour
+)
 
 const (
 	typeJSON = "application/json; charset=utf-8"
@@ -28,20 +37,20 @@ const (
 )
 
 // jsonAnswer encodes a document.
-func jsonAnswer(document any, public bool) (answer, error) {
+func jsonAnswer(document any, cacheFor time.Duration) (answer, error) {
 	body, err := json.Marshal(document)
 	if err != nil {
 		return answer{}, fmt.Errorf("encode answer: %w", err)
 	}
-	return answer{body: body, public: public}, nil
+	return answer{body: body, cacheFor: cacheFor}, nil
 }
 
 // writeAnswer writes a good answer. It and writeProblem are all that writes HTTP.
 func writeAnswer(w http.ResponseWriter, x *exchange, response answer) {
 	header := w.Header()
 	commonHeaders(header, x)
-	if response.public {
-		header.Set("Cache-Control", "max-age=86400, private")
+	if response.cacheFor > 0 {
+		header.Set("Cache-Control", "max-age="+strconv.Itoa(int(response.cacheFor/time.Second))+", private")
 	}
 	if response.contentType != "" {
 		header.Set("Content-Type", response.contentType)

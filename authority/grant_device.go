@@ -144,7 +144,7 @@ func (a *Authority) deviceV1(ctx context.Context, x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(newDeviceAnswer(a, device, user, "900", "5"), false)
+	return jsonAnswer(newDeviceAnswer(a, device, user, "900", "5"), neverCached)
 }
 
 func (a *Authority) deviceV2(ctx context.Context, x *exchange) (answer, error) {
@@ -152,7 +152,7 @@ func (a *Authority) deviceV2(ctx context.Context, x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(newDeviceAnswer(a, device, user, 900, 5), false)
+	return jsonAnswer(newDeviceAnswer(a, device, user, 900, 5), neverCached)
 }
 
 func newDeviceAnswer[N int | string](a *Authority, device, user string, life, interval N) deviceAnswer[N] {

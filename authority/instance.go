@@ -53,7 +53,7 @@ func (a *Authority) instance(_ context.Context, x *exchange) (answer, error) {
 		document.DiscoveryEndpoint += "/v2.0"
 	}
 	document.DiscoveryEndpoint += "/.well-known/openid-configuration"
-	return jsonAnswer(document, false)
+	return jsonAnswer(document, neverCached)
 }
 
 // userRealm tells a client library how the user of a name signs in: here, or not at all.
@@ -74,7 +74,7 @@ func (a *Authority) userRealm(ctx context.Context, x *exchange) (answer, error) 
 	case err != nil && problemOf(err).Status >= http.StatusInternalServerError: // nobody knows
 		return answer{}, err
 	}
-	return jsonAnswer(realm, false)
+	return jsonAnswer(realm, neverCached)
 }
 
 // owns reports whether a domain is one of the tenant's.

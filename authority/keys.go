@@ -55,7 +55,7 @@ func (a *Authority) named(keys []token.Key, issuer string) []token.Key {
 
 func keysAnswer(keys []token.Key) (answer, error) {
 	body, err := token.KeysDocument(keys)
-	return answer{body: body, public: true}, err
+	return answer{body: body, cacheFor: keysCached}, err
 }
 
 func isShared(tenant string) bool {

@@ -81,7 +81,7 @@ func (a *Authority) metadataV1(ctx context.Context, x *exchange) (answer, error)
 	m.EndSessionEndpoint = root + "/oauth2/logout"
 	m.KeysURI = root + "/discovery/keys"
 	m.MultiRefreshToken = true
-	return jsonAnswer(m, true)
+	return jsonAnswer(m, dayCached)
 }
 
 // metadataV2 serves the discovery document of version 2.
@@ -98,7 +98,7 @@ func (a *Authority) metadataV2(ctx context.Context, x *exchange) (answer, error)
 	m.DeviceEndpoint = root + "/oauth2/v2.0/devicecode"
 	m.EndSessionEndpoint = root + "/oauth2/v2.0/logout"
 	m.KeysURI = root + "/discovery/v2.0/keys"
-	return jsonAnswer(m, true)
+	return jsonAnswer(m, dayCached)
 }
 
 // metadataName gives what stands for the tenant in a discovery document: its id, also

@@ -229,3 +229,13 @@ func TestUserRealm(t *testing.T) {
 		}
 	}
 }
+
+// A revoked key must not be believed for a day by those who cache the document.
+func TestKeysAreFetchedAnewWithinTheHour(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/contoso.test/discovery/keys", "/contoso.test/discovery/v2.0/keys", "/common/discovery/keys", "/" + testTenant + "/workload/keys"} {
+		if got := w.get(path).Header().Get("Cache-Control"); got != "max-age=3600, private" {
+			t.Errorf("%s: Cache-Control is %q", path, got)
+		}
+	}
+}

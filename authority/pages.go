@@ -46,7 +46,7 @@ func (a *Authority) page(name string, status int, data any) (answer, error) {
 // style serves the style sheet, which stands in a file because no page may hold any.
 func (a *Authority) style(_ context.Context, _ *exchange) (answer, error) {
 	body, err := pageFiles.ReadFile(styleFile)
-	return answer{body: body, contentType: typeCSS, public: true}, err
+	return answer{body: body, contentType: typeCSS, cacheFor: dayCached}, err
 }
 
 // A message is a page that asks nothing.

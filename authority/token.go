@@ -123,9 +123,9 @@ func (a *Authority) issue(ctx context.Context, x *exchange, g grant, version int
 		return answer{}, err
 	}
 	if version == 1 {
-		return jsonAnswer(newTokenAnswerV1(c, g.identifier, lifetime, raw), false)
+		return jsonAnswer(newTokenAnswerV1(c, g.identifier, lifetime, raw), neverCached)
 	}
-	return jsonAnswer(newTokenAnswerV2(lifetime, raw), false)
+	return jsonAnswer(newTokenAnswerV2(lifetime, raw), neverCached)
 }
 
 // seal makes a token for a grant and notes what it says.

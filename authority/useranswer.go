@@ -30,9 +30,9 @@ func (a *Authority) userToken(ctx context.Context, x *exchange, g userGrant, req
 		}
 	}
 	if req.version == 1 {
-		return jsonAnswer(newUserAnswerV1(c, g.ask.Identifier, lifetime, granted), false)
+		return jsonAnswer(newUserAnswerV1(c, g.ask.Identifier, lifetime, granted), neverCached)
 	}
-	return jsonAnswer(newUserAnswerV2(lifetime, granted), false)
+	return jsonAnswer(newUserAnswerV2(lifetime, granted), neverCached)
 }
 
 // clientInfo tells a client library how to name a user: by ids of user and home tenant.

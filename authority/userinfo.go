@@ -31,7 +31,7 @@ func (a *Authority) userInfo(ctx context.Context, x *exchange) (answer, error) {
 	if problem != nil {
 		return answer{}, problemBearer().because(problem)
 	}
-	return jsonAnswer(a.describeUser(claims, tenant.ID, user), false)
+	return jsonAnswer(a.describeUser(claims, tenant.ID, user), neverCached)
 }
 
 // userInfoAnswer is the body of the userinfo endpoint. The subject is the one that the

@@ -178,7 +178,7 @@ func (a *Authority) workloadMetadata(ctx context.Context, x *exchange) (answer, 
 		Issuer: issuer, KeysURI: issuer + "/keys",
 		ResponseTypes: []string{"id_token"}, SubjectTypes: []string{"public"}, IDTokenAlgorithms: []string{"RS256"},
 		Claims: []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti"},
-	}, true)
+	}, dayCached)
 }
 
 // workloadKeys serves the keys of the tenant's workload issuer.
