@@ -1,43 +1,73 @@
-# Makes the table of clients and ways, in Markdown.
+# Makes the tables of clients and ways, in Markdown.
 #
 # Reads statuses.tsv (suite, ok|skipped|FAIL), then results.tsv (client, version,
-# way, ok|none|FAIL). Every client of a suite that ran must have a result for every
-# way: a row that is missing is as bad as a test that failed. Writes to the file
-# named by counts how many cells passed, failed and were skipped.
+# way, ok|none|skipped|FAIL). Every client of a suite that ran must have a result for
+# every way of its tables: a row that is missing is as bad as a test that failed. Writes
+# to the file named by counts how many cells passed, failed and were skipped.
 
 BEGIN {
 	FS = "\t"
-	clients["go"] = "azidentity|MSAL Go|ADAL Go"
-	clients["node"] = "@azure/identity|@azure/msal-node|adal-node"
-	clients["python"] = "azure-identity (Python)|MSAL Python|ADAL Python"
-	clients["java"] = "azure-identity (Java)|msal4j"
-	n_ways = split("secret|certificate|certificate chain|environment|v1.0 token|no role|wrong secret|unknown tenant|unknown resource", ways, "|")
+	n_suites = split("go|node|python|java|azure-cli", suites, "|")
+	table("Applications", "secret|certificate|certificate chain|environment|v1.0 token|no role|wrong secret|unknown tenant|unknown resource")
+	clients("go", "azidentity|MSAL Go|ADAL Go")
+	clients("node", "@azure/identity|@azure/msal-node|adal-node")
+	clients("python", "azure-identity (Python)|MSAL Python|ADAL Python")
+	clients("java", "azure-identity (Java)|msal4j")
+	table("Managed identities", "App Service|client id|object id|resource id|IMDS|IMDS by proxy|IMDS at its address|not assigned")
+	sources()
+	table("Other sources", "Azure ML|Cloud Shell|Service Fabric|Azure Arc|workload identity|DefaultAzureCredential|az|azd")
+	sources()
+	table("Users", "device code|refresh|user refused|user with the role refused")
+	clients("go", "MSAL Go")
+	clients("node", "@azure/msal-node")
+	clients("python", "MSAL Python")
+	clients("java", "msal4j")
+	table("Azure CLI", "cloud register|service principal, secret|service principal, certificate|user, device code|managed identity|wrong password")
+	clients("azure-cli", "Azure CLI")
 }
 
+function sources() {
+	clients("go", "azidentity|MSAL Go|ADAL Go")
+	clients("node", "@azure/identity|@azure/msal-node")
+	clients("python", "azure-identity (Python)|MSAL Python")
+	clients("java", "azure-identity (Java)|msal4j")
+}
+
+function table(title, ways) { titles[++n_tables] = title; ways_of[n_tables] = ways }
+function clients(suite, names) { clients_of[n_tables, suite] = names }
+
 FNR == 1 { file++ }
-file == 1 { suites[++n_suites] = $1; status[$1] = $2 }
+file == 1 { status[$1] = $2 }
 file == 2 { version[$1] = $2; result[$1, $3] = $4 }
 
 END {
-	print_head()
-	for (s = 1; s <= n_suites; s++) {
-		n = split(clients[suites[s]], names, "|")
-		for (c = 1; c <= n; c++) print_row(suites[s], names[c])
-	}
+	for (t = 1; t <= n_tables; t++) print_table(t)
 	print passed + 0, failed + 0, skipped + 0 >counts
 }
 
-function print_head(    w, row, rule) {
+function print_table(t,    s, c, n, n_ways, names, ways, began) {
+	n_ways = split(ways_of[t], ways, "|")
+	for (s = 1; s <= n_suites; s++) {
+		if (!(suites[s] in status)) continue
+		n = split(clients_of[t, suites[s]], names, "|")
+		for (c = 1; c <= n; c++) {
+			if (!began++) print_head(titles[t], ways, n_ways)
+			print_row(suites[s], names[c], ways, n_ways)
+		}
+	}
+}
+
+function print_head(title, ways, n_ways,    w, row, rule) {
 	row = "| " pad("client", 23) " | version |"
 	rule = "|---|---|"
 	for (w = 1; w <= n_ways; w++) {
 		row = row " " ways[w] " |"
 		rule = rule "---|"
 	}
-	print row "\n" rule
+	print "\n### " title "\n\n" row "\n" rule
 }
 
-function print_row(suite, client,    w, row) {
+function print_row(suite, client, ways, n_ways,    w, row) {
 	row = "| " pad(client, 23) " | " pad(version[client], 7) " |"
 	for (w = 1; w <= n_ways; w++) row = row " " pad(cell(suite, client, ways[w]), length(ways[w])) " |"
 	print row
@@ -48,6 +78,7 @@ function cell(suite, client, way,    got) {
 	got = result[client, way]
 	if (got == "ok") { passed++; return "ok" }
 	if (got == "none") return "-"
+	if (got == "skipped") { skipped++; return "skipped" }
 	failed++
 	return got == "" ? "MISSING" : got
 }

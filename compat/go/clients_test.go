@@ -29,6 +29,9 @@ type client struct {
 	// where the library reads none.
 	environment func(ctx context.Context, resource string) (string, error)
 
+	probe string   // what the probe knows the library by
+	lacks []string // sources that the library does not have, or does not let anybody redirect
+
 	// refusal is the answer of the authority as the library's own error type
 	// carries it, and false for every other error.
 	refusal func(error) (text string, ok bool)
@@ -46,6 +49,8 @@ func clients() []client {
 			certificate: azidentityCertificate(false),
 			chain:       azidentityCertificate(true),
 			environment: azidentityEnvironment,
+			probe:       "azidentity",
+			lacks:       []string{"IMDS"},
 			refusal:     azidentityRefusal,
 		},
 		{
@@ -54,6 +59,8 @@ func clients() []client {
 			secret:      msalSecret,
 			certificate: msalCertificate(false),
 			chain:       msalCertificate(true),
+			probe:       "msal",
+			lacks:       []string{"IMDS", "workload identity", "DefaultAzureCredential", "az", "azd"},
 			refusal:     msalRefusal,
 		},
 		{
@@ -61,7 +68,11 @@ func clients() []client {
 			module:      "github.com/Azure/go-autorest/autorest/adal",
 			secret:      adalSecret,
 			certificate: adalCertificate,
-			refusal:     adalRefusal,
+			probe:       "adal",
+			lacks: []string{
+				"object id", "IMDS", "Azure ML", "Service Fabric", "Azure Arc", "workload identity", "DefaultAzureCredential", "az", "azd",
+			},
+			refusal: adalRefusal,
 		},
 	}
 }

@@ -19,7 +19,20 @@ type environment struct {
 	certificate, chain     certificate
 	v1, v2                 api
 	results                string
+
+	rolecall, data, log string // the command, its data folder and the server's log
+	probeProgram        string
+	alone               bool // nothing but this machine can be reached
+	system, assigned    identity
+	stranger            string // client id of an identity that is not for us
+
+	appID              string // of the program that users sign in to
+	user, userWithRole string
+	password           string
 }
+
+// An identity is a managed identity.
+type identity struct{ name, clientID, objectID, resourceID string }
 
 // An api is a resource that wants access tokens of one version, and the Orders
 // server that accepts them.
@@ -60,6 +73,21 @@ func load(t *testing.T) environment {
 		certificate:  readCertificate(t, get("COMPAT_CERT")),
 		chain:        readCertificate(t, get("COMPAT_CHAIN")),
 		results:      get("COMPAT_RESULTS"),
+		rolecall:     get("COMPAT_ROLECALL"),
+		data:         get("COMPAT_DATA"),
+		log:          get("COMPAT_LOG"),
+		probeProgram: get("COMPAT_PROBE"),
+		alone:        os.Getenv("COMPAT_ALONE") != "",
+		system:       identity{name: get("COMPAT_SYSTEM"), objectID: get("COMPAT_SYSTEM_OBJECT_ID")},
+		assigned: identity{
+			get("COMPAT_ASSIGNED"), get("COMPAT_ASSIGNED_CLIENT_ID"),
+			get("COMPAT_ASSIGNED_OBJECT_ID"), get("COMPAT_ASSIGNED_RESOURCE_ID"),
+		},
+		stranger:     get("COMPAT_STRANGER_CLIENT_ID"),
+		appID:        get("COMPAT_APP_ID"),
+		user:         get("COMPAT_USER"),
+		userWithRole: get("COMPAT_USER_WITH_ROLE"),
+		password:     get("COMPAT_PASSWORD"),
 	}
 	root := env.authority + "/" + env.tenant
 	env.v1 = api{"1.0", root + "/", get("COMPAT_V1_RESOURCE"), get("COMPAT_V1_AUDIENCE"), get("COMPAT_V1_URL")}

@@ -138,8 +138,10 @@ func refused(t *testing.T, c client, err error, code string) {
 }
 
 type claims struct {
-	Version string   `json:"ver"`
-	Roles   []string `json:"roles"`
+	Version  string   `json:"ver"`
+	ObjectID string   `json:"oid"`
+	Roles    []string `json:"roles"`
+	Scopes   string   `json:"scp"`
 }
 
 // verify has a validator that is not ours check the token: issuer and keys from
