@@ -23,8 +23,8 @@ const maxAnswer = 1 << 20
 // ClientConfig says who calls the API, and what proves it. Each proof that is given
 // makes another way to get a token.
 type ClientConfig struct {
-	TenantID    string // required
-	AppID       string // required: application id of the client's registration
+	TenantID    string // required with Secret, CertificateFile or AssertionFile
+	AppID       string // likewise: application id of the client's registration
 	ServerAppID string // required: application id of the API's registration
 	URL         string // required: of GetOrders
 
@@ -84,14 +84,18 @@ type Result struct {
 
 // NewClient returns a client. It gets no token yet.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	for _, required := range []struct{ value, what, variable string }{
-		{cfg.TenantID, "the tenant id", "ORDERS_TENANT_ID"},
-		{cfg.AppID, "the client's application id", "ORDERS_CLIENT_APP_ID"},
-		{cfg.ServerAppID, "the API's application id", "ORDERS_SERVER_APP_ID"},
-		{cfg.URL, "the URL of GetOrders", "ORDERS_URL"},
+	registered := cfg.Secret+cfg.CertificateFile+cfg.AssertionFile != ""
+	for _, setting := range []struct {
+		value, what, variable string
+		required              bool
+	}{
+		{cfg.TenantID, "the tenant id", "ORDERS_TENANT_ID", registered},
+		{cfg.AppID, "the client's application id", "ORDERS_CLIENT_APP_ID", registered},
+		{cfg.ServerAppID, "the API's application id", "ORDERS_SERVER_APP_ID", true},
+		{cfg.URL, "the URL of GetOrders", "ORDERS_URL", true},
 	} {
-		if required.value == "" {
-			return nil, missing(required.what, required.variable)
+		if setting.required && setting.value == "" {
+			return nil, missing(setting.what, setting.variable)
 		}
 	}
 	if cfg.Log == nil {

@@ -175,6 +175,13 @@ func TestClientSettings(t *testing.T) {
 		env[name] = kept
 	}
 	delete(env, "AZURE_CLIENT_SECRET")
+	delete(env, "ORDERS_CLIENT_APP_ID")
+	env["ORDERS_CONNECTION_STRING"] = "RunAs=App"
+	cfg, _ = orders.ClientFromEnv(getenv)
+	if _, err := orders.NewClient(cfg); err != nil {
+		t.Errorf("a managed identity needs no registration's id: %v", err)
+	}
+	delete(env, "ORDERS_CONNECTION_STRING")
 	delete(env, "IDENTITY_ENDPOINT")
 	cfg, _ = orders.ClientFromEnv(getenv)
 	if _, err := orders.NewClient(cfg); err == nil || !strings.Contains(err.Error(), "ORDERS_CLIENT_SECRET") {
