@@ -96,7 +96,7 @@ func TestClientServes(t *testing.T) {
 func TestClientSaysWhatIsMissing(t *testing.T) {
 	var messages bytes.Buffer
 	nothing := func(string) string { return "" }
-	if err := run(t.Context(), nil, nothing, nil, &messages); err == nil || !strings.Contains(err.Error(), "ORDERS_TENANT_ID") {
+	if err := run(t.Context(), nil, nothing, nil, &messages); err == nil || !strings.Contains(err.Error(), "ORDERS_SERVER_APP_ID") {
 		t.Errorf("got %v", err)
 	}
 	if err := run(t.Context(), []string{"-every", "0s"}, nothing, nil, &messages); err == nil || !strings.Contains(err.Error(), "positive") {
