@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -17,24 +19,25 @@ import (
 // The keys of a connection string. The last two are ours: they name a certificate by
 // file where there is no certificate store.
 const (
-	keyRunAs           = "RunAs"
-	keyDeveloperTool   = "DeveloperTool"
-	keyAppID           = "AppId"
-	keyTenantID        = "TenantId"
-	keyAppKey          = "AppKey"
-	keyThumbprint      = "CertificateThumbprint"
-	keySubjectName     = "CertificateSubjectName"
-	keyStoreLocation   = "CertificateStoreLocation"
-	keyKeyVault        = "KeyVaultCertificateSecretIdentifier"
-	keyMSIRetryTimeout = "MsiRetryTimeout"
-	keyFile            = "CertificateFile"
-	keyFilePassword    = "CertificatePassword"
+	keyRunAs            = "RunAs"
+	keyDeveloperTool    = "DeveloperTool"
+	keyAppID            = "AppId"
+	keyTenantID         = "TenantId"
+	keyAppKey           = "AppKey"
+	keyThumbprint       = "CertificateThumbprint"
+	keySubjectName      = "CertificateSubjectName"
+	keyStoreLocation    = "CertificateStoreLocation"
+	keyKeyVault         = "KeyVaultCertificateSecretIdentifier"
+	keyKeyVaultIdentity = "KeyVaultUserAssignedManagedIdentityId"
+	keyMSIRetryTimeout  = "MsiRetryTimeout"
+	keyFile             = "CertificateFile"
+	keyFilePassword     = "CertificatePassword"
 )
 
 // connectionKeys lists them as error messages do.
 func connectionKeys() []string {
 	return []string{keyRunAs, keyDeveloperTool, keyAppID, keyTenantID, keyAppKey, keyThumbprint, keySubjectName,
-		keyStoreLocation, keyKeyVault, keyMSIRetryTimeout, keyFile, keyFilePassword}
+		keyStoreLocation, keyKeyVault, keyKeyVaultIdentity, keyMSIRetryTimeout, keyFile, keyFilePassword}
 }
 
 // Parse returns the credential that a connection string of the App Authentication
@@ -58,6 +61,9 @@ func connectionKeys() []string {
 // the form at hand. Its errors name the part at fault and repeat no value, since a
 // forgotten semicolon makes a secret part of any of them.
 //
+// [ParseEnvironment] reads the string that the original finds in the environment, and
+// [Describe] tells what a string means.
+//
 // A managed identity is only used where the environment names its endpoint
 // (IDENTITY_ENDPOINT or MSI_ENDPOINT): no address is ever probed for one.
 func Parse(connectionString string, opts *Options) (azcore.TokenCredential, error) {
@@ -73,17 +79,22 @@ func parse(connectionString string, opts *Options) (azcore.TokenCredential, erro
 	if err != nil {
 		return nil, err
 	}
-	switch runAs := parts[keyRunAs]; {
-	case runAs == "":
-		return nil, missing(keyRunAs, "App or Developer")
-	case strings.EqualFold(runAs, "App"):
-		return parts.app(opts)
-	case strings.EqualFold(runAs, "Developer"):
-		return parts.developer(opts)
-	case strings.EqualFold(runAs, "CurrentUser"):
-		return nil, errors.New("RunAs=CurrentUser signs in with the Windows account, which works in the .NET Framework only; use RunAs=App, or RunAs=Developer;DeveloperTool=AzureCli")
+	kind := parts.kind()
+	if err := parts.check(kind); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("the value of %s is not known; it is App, Developer or CurrentUser", keyRunAs)
+	switch kind {
+	case ConnectionSecret:
+		return NewSecret(parts[keyTenantID], parts[keyAppID], parts[keyAppKey], opts)
+	case ConnectionStoreCertificate:
+		return parts.storeCertificate(opts)
+	case ConnectionFileCertificate:
+		return parts.fileCertificate(opts)
+	case ConnectionAzureCLI:
+		return azureCLI(opts)
+	default:
+		return parts.managedIdentity(opts)
+	}
 }
 
 // connection holds the parts by the spelling of their key above.
@@ -163,23 +174,6 @@ func missing(key, hint string) error {
 	return fmt.Errorf("%s is missing; give %s", key, hint)
 }
 
-// app handles RunAs=App: what proves the application, if anything, decides.
-func (c connection) app(opts *Options) (azcore.TokenCredential, error) {
-	switch {
-	case c[keyKeyVault] != "":
-		return nil, fmt.Errorf("%s would fetch the certificate from Azure Key Vault, which is not supported; save it and name it with %s", keyKeyVault, keyFile)
-	case c[keyStoreLocation] != "", c[keyThumbprint] != "", c[keySubjectName] != "":
-		return c.storeCertificate(opts)
-	case c[keyFile] != "", c[keyFilePassword] != "":
-		return c.fileCertificate(opts)
-	case c[keyAppKey] != "":
-		return c.secret(opts)
-	case c[keyTenantID] != "":
-		return nil, fmt.Errorf("one of %s, %s, %s and %s must be present beside %s", keyAppKey, keyThumbprint, keySubjectName, keyFile, keyTenantID)
-	}
-	return c.managedIdentity(opts)
-}
-
 // application checks the parts of an application that proves itself.
 func (c connection) application(form string, keys ...string) error {
 	if c[keyAppID] == "" {
@@ -191,20 +185,7 @@ func (c connection) application(form string, keys ...string) error {
 	return c.only(form, append(keys, keyRunAs, keyAppID, keyTenantID)...)
 }
 
-func (c connection) secret(opts *Options) (azcore.TokenCredential, error) {
-	if err := c.application(keyAppKey, keyAppKey); err != nil {
-		return nil, err
-	}
-	return NewSecret(c[keyTenantID], c[keyAppID], c[keyAppKey], opts)
-}
-
 func (c connection) fileCertificate(opts *Options) (azcore.TokenCredential, error) {
-	if c[keyFile] == "" {
-		return nil, missing(keyFile, "the PEM or PKCS#12 file that the password is for")
-	}
-	if err := c.application(keyFile, keyFile, keyFilePassword); err != nil {
-		return nil, err
-	}
 	content, err := readLimited(c[keyFile], maxCertificateFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", keyFile, err)
@@ -217,19 +198,6 @@ func (c connection) fileCertificate(opts *Options) (azcore.TokenCredential, erro
 }
 
 func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, error) {
-	if c[keyThumbprint] == "" && c[keySubjectName] == "" {
-		return nil, fmt.Errorf("%s or %s must be present beside %s", keyThumbprint, keySubjectName, keyStoreLocation)
-	}
-	location := c[keyStoreLocation]
-	if location == "" {
-		return nil, missing(keyStoreLocation, "CurrentUser or LocalMachine")
-	}
-	if !strings.EqualFold(location, "CurrentUser") && !strings.EqualFold(location, "LocalMachine") {
-		return nil, fmt.Errorf("the value of %s is not known; it is CurrentUser or LocalMachine", keyStoreLocation)
-	}
-	if err := c.application(keyStoreLocation, keyStoreLocation, keyThumbprint, keySubjectName); err != nil {
-		return nil, err
-	}
 	key, match, err := c.certificateMatch()
 	if err != nil {
 		return nil, err
@@ -263,19 +231,7 @@ func (c connection) certificateMatch() (key string, match func(*x509.Certificate
 	return keyThumbprint, match, nil
 }
 
-func (c connection) developer(opts *Options) (azcore.TokenCredential, error) {
-	tool := c[keyDeveloperTool]
-	switch {
-	case tool == "":
-		return nil, missing(keyDeveloperTool, "AzureCli")
-	case strings.EqualFold(tool, "VisualStudio"):
-		return nil, fmt.Errorf("%s=VisualStudio works on Windows only; use AzureCli and sign in with az login", keyDeveloperTool)
-	case !strings.EqualFold(tool, "AzureCli"):
-		return nil, fmt.Errorf("the value of %s is not known; it is AzureCli or VisualStudio", keyDeveloperTool)
-	}
-	if err := c.only(keyDeveloperTool, keyRunAs, keyDeveloperTool); err != nil {
-		return nil, err
-	}
+func azureCLI(opts *Options) (azcore.TokenCredential, error) {
 	var tenant string
 	if opts != nil {
 		tenant = opts.TenantID
@@ -286,14 +242,6 @@ func (c connection) developer(opts *Options) (azcore.TokenCredential, error) {
 
 // managedIdentity needs no proof: the environment's endpoint knows who asks.
 func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, error) {
-	if err := c.only("a managed identity", keyRunAs, keyAppID, keyMSIRetryTimeout); err != nil {
-		return nil, err
-	}
-	if timeout := c[keyMSIRetryTimeout]; timeout != "" {
-		if _, err := strconv.ParseUint(timeout, 10, 31); err != nil {
-			return nil, fmt.Errorf("%s must be a whole number of seconds", keyMSIRetryTimeout)
-		}
-	}
 	if !managedIdentityNamed(os.Getenv) {
 		return nil, errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service does")
 	}
@@ -305,12 +253,42 @@ func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, erro
 		direct.Proxy = nil // the endpoint is next to the program; its secret goes through no proxy
 		options.Transport = &http.Client{Transport: direct, CheckRedirect: followNone}
 	}
+	limit := c.retryTimeout()
 	options.Retry = policy.RetryOptions{MaxRetries: 1}
+	if limit > 0 {
+		options.Retry = policy.RetryOptions{MaxRetries: 4, RetryDelay: 2 * time.Second} // as the original did
+	}
 	if id := c[keyAppID]; id != "" {
 		options.ID = azidentity.ClientID(id)
 	}
 	cred, err := azidentity.NewManagedIdentityCredential(options)
+	if err == nil && limit > 0 {
+		return diagnosed("managed identity", "", limited{cred, limit}, nil)
+	}
 	return diagnosed("managed identity", "", cred, err)
+}
+
+// retryTimeout is how long a managed identity may be asked again and again; zero says
+// nothing about it.
+func (c connection) retryTimeout() time.Duration {
+	seconds, err := strconv.ParseUint(c[keyMSIRetryTimeout], 10, 31)
+	if err != nil { // checked before; not given, then
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// limited gives up after a time.
+type limited struct {
+	azcore.TokenCredential
+	after time.Duration
+}
+
+// GetToken implements azcore.TokenCredential.
+func (l limited) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.after)
+	defer cancel()
+	return l.TokenCredential.GetToken(ctx, opts)
 }
 
 // managedIdentityNamed reports whether Microsoft's library will use an endpoint from the

@@ -1,8 +1,10 @@
 package credential
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"pgregory.net/rapid"
 )
 
@@ -286,4 +290,110 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestParseEnvironment(t *testing.T) {
+	a := startAuthority(t)
+	quoted := `"` + strings.ReplaceAll(testSecret, `"`, `""`) + `"`
+	t.Setenv(envConnection, connectionApp+"AppKey="+quoted)
+	cred, err := ParseEnvironment(a.options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cred.GetToken(t.Context(), scoped(testScope)); err != nil {
+		t.Error(err)
+	}
+	t.Setenv(envConnection, "RunAs=App;AppKey=canary")
+	if _, err := ParseEnvironment(nil); err == nil || !strings.Contains(err.Error(), envConnection) || strings.Contains(err.Error(), "canary") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestParseEnvironmentDiscovers(t *testing.T) {
+	startAuthority(t)
+	asked := 0
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		fmt.Fprintf(w, `{"access_token":"found","token_type":"Bearer","resource":"api://discovered","expires_on":"%d"}`, time.Now().Unix()+3600)
+	}))
+	defer endpoint.Close()
+	t.Setenv(envConnection, "  ")
+	t.Setenv("IDENTITY_ENDPOINT", endpoint.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", "x")
+	cred, err := ParseEnvironment(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		token, err := cred.GetToken(t.Context(), scoped("api://discovered/.default"))
+		if err != nil || token.Token != "found" {
+			t.Errorf("got %q, %v", token.Token, err)
+		}
+	}
+	if asked == 0 {
+		t.Error("the managed identity was not asked")
+	}
+}
+
+func TestDiscoveryKeepsToWhatWorked(t *testing.T) {
+	var asked []string
+	one := func(name string, works *bool) azcore.TokenCredential {
+		return credentialFunc(func() (azcore.AccessToken, error) {
+			asked = append(asked, name)
+			if !*works {
+				return azcore.AccessToken{}, errors.New(name + " does not work")
+			}
+			return azcore.AccessToken{Token: name}, nil
+		})
+	}
+	never, works := false, false
+	chain := &discovery{all: []azcore.TokenCredential{one("first", &never), one("second", &works)}}
+	if _, err := chain.GetToken(t.Context(), scoped(testScope)); err == nil || !strings.Contains(err.Error(), "first") || !strings.Contains(err.Error(), "second") {
+		t.Errorf("got %v, want what each says", err)
+	}
+	works = true
+	for range 2 {
+		if token, err := chain.GetToken(t.Context(), scoped(testScope)); err != nil || token.Token != "second" {
+			t.Errorf("got %q, %v", token.Token, err)
+		}
+	}
+	if want := []string{"first", "second", "first", "second", "second"}; !slices.Equal(asked, want) {
+		t.Errorf("asked %q, want %q", asked, want)
+	}
+}
+
+type credentialFunc func() (azcore.AccessToken, error)
+
+func (f credentialFunc) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	return f()
+}
+
+func TestMSIRetryTimeoutEndsTheTries(t *testing.T) {
+	startAuthority(t)
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer endpoint.Close()
+	t.Setenv("IDENTITY_ENDPOINT", endpoint.URL+"/msi/token")
+	t.Setenv("IDENTITY_HEADER", "x")
+	cred, err := Parse("RunAs=App;AppId=never;MsiRetryTimeout=1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cred.GetToken(t.Context(), scoped(testScope)); err == nil || !strings.Contains(err.Error(), "deadline exceeded") {
+		t.Errorf("got %v, want that the time is over", err)
+	}
+}
+
+func TestDescribeKeepsNoSecret(t *testing.T) {
+	c := Describe(connectionApp + "AppKey=canary")
+	if c.Err != nil || c.Kind != ConnectionSecret || c.Value("appid") != testClient || c.Value("AppKey") != "" {
+		t.Errorf("got %+v", c)
+	}
+	if strings.Contains(fmt.Sprintf("%+v", c), "canary") {
+		t.Error("the secret is in the description")
+	}
+	if c := Describe("RunAs=App;KeyVaultCertificateSecretIdentifier=x;KeyVaultUserAssignedManagedIdentityId=y"); c.Kind != ConnectionKeyVault || c.Err == nil {
+		t.Errorf("got %+v", c)
+	}
 }

@@ -20,10 +20,10 @@ import (
 )
 
 func (c *cli) explain() *cobra.Command {
-	var api, correlation string
+	var api, correlation, connection string
 	var roles []string
 	cmd := &cobra.Command{
-		Use:   "explain [TOKEN | - | --correlation-id ID]",
+		Use:   "explain [TOKEN | - | --correlation-id ID | --connection-string STRING]",
 		Short: "Say why a token is let in or refused, and what mends it",
 		Long: `Walks a token through every check that an API makes, and through what the directory
 says about its client and roles; names the first check that fails, and the command
@@ -33,16 +33,28 @@ is never printed.
 With --correlation-id it explains the authority's answer to a token request: libraries
 show the id in their errors, and ` + "`rolecall signins`" + ` lists it.
 
-The exit code is 4 when the token or the request is refused.`,
+With --connection-string it explains a connection string of the App Authentication
+library: which credential it means, what is missing, and the same with Azure.Identity in
+four languages. Secrets in it are not printed; give - to read it from standard input.
+
+The exit code is 4 when the token, the request or the connection string is refused.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default | rolecall explain -
-  rolecall explain --api orders-server --role Orders.Read - < token.txt`,
+  rolecall explain --api orders-server --role Orders.Read - < token.txt
+  rolecall explain --connection-string 'RunAs=App'`,
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.Flags().StringVar(&api, "api", "", "API that was called: its name, app id or identifier URI (default the token's)")
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API wants; any of several (default any of its roles)")
 	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id")
+	cmd.Flags().StringVar(&connection, "connection-string", "", "explain a connection string; - for standard input")
 	output := c.outputFlag(cmd, "", "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		if cmd.Flags().Changed("connection-string") {
+			if correlation != "" || len(args) > 0 {
+				return usageError(cmd, errors.New("give --connection-string alone"))
+			}
+			return c.explainConnection(output, connection)
+		}
 		raw, err := c.tokenArgument(args, correlation)
 		if err != nil {
 			return usageError(cmd, err)

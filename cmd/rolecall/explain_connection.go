@@ -1,0 +1,77 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/explain"
+)
+
+// explainConnection explains a connection string, given or read from standard input.
+func (c *cli) explainConnection(output *format, text string) error {
+	if text == "-" {
+		b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
+		if err != nil {
+			return fmt.Errorf("read standard input: %w", err)
+		}
+		text = strings.TrimRight(string(b), "\r\n")
+	}
+	report := explain.Connection(text)
+	var err error
+	switch output.value {
+	case "json":
+		err = printJSON(c.out, report)
+	case "yaml":
+		err = printYAML(c.out, report)
+	default:
+		c.showConnection(report)
+	}
+	if err == nil && !report.Accepted {
+		err = silently(exitRefused)
+	}
+	return err
+}
+
+// showConnection is the explanation for people.
+func (c *cli) showConnection(report *explain.ConnectionReport) {
+	s := c.screen
+	fmt.Fprintf(c.out, "%s\n", s.paint(bold, printable(report.Means)))
+	if len(report.Parts) > 0 {
+		fmt.Fprintln(c.out)
+	}
+	width := 0
+	for _, part := range report.Parts {
+		width = max(width, len(part.Key))
+	}
+	for _, part := range report.Parts {
+		text := s.paint(dim, part.For)
+		if part.Value != "" {
+			text = printable(part.Value) + "  " + text
+		}
+		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), text)
+	}
+	if report.Problem != "" {
+		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(red, "refused:"), printable(report.Problem))
+	}
+	if len(report.Missing) > 0 {
+		fmt.Fprintf(c.out, "%s %s\n", s.paint(red, "missing:"), strings.Join(report.Missing, ", "))
+	}
+	if len(report.Migrate) == 0 {
+		return
+	}
+	fmt.Fprintf(c.out, "\nThe same with Azure.Identity:\n")
+	for _, language := range explain.Languages() {
+		fmt.Fprintf(c.out, "\n  %s\n", s.paint(bold, language))
+		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(printableLines(report.Migrate[language]), "\n", "\n    "))
+	}
+}
+
+// printableLines is printable for text of several lines.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
