@@ -42,6 +42,7 @@ status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address that the authority listens on")
 	flags.StringVar(&cfg.Host, "host", "localhost", "name that clients know the authority by")
 	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host that federated issuers may live on: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
+	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients take users' names and passwords themselves (grant type password)")
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default the authority's own)")
 	flags.StringArrayVar(&faults, "fault", nil, "let answers go wrong on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
 	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "keep tokens of managed identities for their whole life, as Azure does, whatever happens to their roles")

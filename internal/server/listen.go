@@ -158,7 +158,7 @@ func (s *Server) buildAuthority() error {
 	}
 	s.authority, err = authority.New(authority.Config{
 		BaseURL: s.endpoints.Authority, Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
-		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, Now: s.cfg.Now, Log: s.log,
+		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, Now: s.cfg.Now, Log: s.log,
 	})
 	return err
 }

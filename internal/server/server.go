@@ -48,6 +48,8 @@ type Config struct {
 	AllowIssuers []string
 	// V1Issuer replaces the issuer of version 1 tokens; see authority.Config.
 	V1Issuer string
+	// AllowPasswords lets public clients take users' names and passwords themselves; see authority.Config.
+	AllowPasswords bool
 	// PlatformCache keeps tokens of managed identities as long as Azure does, whatever
 	// happens to their roles.
 	PlatformCache bool
