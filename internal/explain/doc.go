@@ -6,6 +6,9 @@
 // asked for it, and whether somebody granted it. Each check has its outcome, the first that
 // failed gives the reason, and the reason gives one command that mends it.
 //
+// It also explains connection strings of the App Authentication library, and writes the
+// credential that one means with Azure.Identity.
+//
 // The package checks nothing by itself and changes nothing. A report quotes claims; it
-// never holds the token.
+// never holds the token, nor a connection string's secrets.
 package explain

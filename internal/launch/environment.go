@@ -45,6 +45,7 @@ func Environment(inherited []string, ours []Variable) []string {
 			kept = append(kept, entry)
 		}
 	}
+	kept = withoutProxy(kept)
 	for _, v := range ours {
 		if v.Name == javaOptions && java != "" && java != v.Value {
 			v.Value = java + " " + v.Value
@@ -52,6 +53,45 @@ func Environment(inherited []string, ours []Variable) []string {
 		kept = append(kept, v.Name+"="+v.Value)
 	}
 	return kept
+}
+
+// thisMachine is what no proxy is for: the endpoints of tokens are on the loopback
+// interface, and libraries of some languages would go to a proxy for those too.
+const thisMachine = "localhost,127.0.0.1,::1"
+
+// withoutProxy keeps requests to this machine from the proxies of an environment.
+func withoutProxy(environ []string) []string {
+	var proxied bool
+	exceptions := map[string]string{"NO_PROXY": "", "no_proxy": ""}
+	rest := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
+		name, value, _ := strings.Cut(entry, "=")
+		switch strings.ToUpper(name) {
+		case "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY":
+			proxied = proxied || value != ""
+		case "NO_PROXY":
+			exceptions[name] = value
+			return true
+		}
+		return false
+	})
+	if !proxied {
+		return environ
+	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		value := exceptions[name]
+		if value == "" { // either spelling holds for the other
+			value = exceptions["NO_PROXY"] + exceptions["no_proxy"]
+		}
+		switch {
+		case value == "":
+			value = thisMachine
+		case !strings.Contains(value, thisMachine):
+			value += "," + thisMachine
+		}
+		exceptions[name] = value
+		rest = append(rest, name+"="+value)
+	}
+	return rest
 }
 
 // FirstInPath returns the search path of an environment with a folder before the others.

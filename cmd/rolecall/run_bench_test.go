@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// BenchmarkRunStart measures what `rolecall run` adds to the start of a program that does
+// nothing: with a running server, and with one of its own, on a folder that it makes. The
+// program here is the tests', which starts slower than ours.
+func BenchmarkRunStart(b *testing.B) {
+	if _, err := exec.LookPath("true"); err != nil {
+		b.Skip("there is no program that does nothing")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	program, err := launch.Named(b.TempDir(), self)
+	if err != nil {
+		b.Fatal(err)
+	}
+	config := filepath.Join(b.TempDir(), "rolecall.yaml")
+	content := "tenants:\n  - name: contoso\n    applications: [{name: orders-client}]\n    managedIdentities: [{name: orders-client-mi, type: system}]\n"
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	bench := func(name string, args ...string) {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				cmd := exec.CommandContext(b.Context(), program, append(append([]string{"run"}, args...), "--", "true")...)
+				if out, err := cmd.CombinedOutput(); err != nil {
+					b.Fatalf("%v\n%s", err, out)
+				}
+			}
+		})
+	}
+	c := &cli{lookup: os.LookupEnv, err: b.Output(), now: time.Now, dir: b.TempDir()}
+	wanted, err := c.readManifest(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	running, err := server.Start(b.Context(), server.Config{Dir: c.dir, Prepare: func(ctx context.Context, data *server.Data) error {
+		return c.applyAtStart(ctx, data, wanted)
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer running.Close()
+	bench("identity", "--data", c.dir, "--as", "orders-client-mi")
+	bench("application", "--data", c.dir, "--as", "orders-client")
+	bench("own", "--config", config, "--as", "orders-client-mi")
+}

@@ -1,0 +1,47 @@
+package launch
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestEnvironmentDropsWhatContradicts(t *testing.T) {
+	got := Environment([]string{
+		"HOME=/home/dev", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "IDENTITY_ENDPOINT=old", "IMDS_ENDPOINT=old",
+		"AzureServicesAuthConnectionString=old", "AZURE_STORAGE_ACCOUNT=kept", "SSL_CERT_FILE=old", "JAVA_TOOL_OPTIONS=-Xmx1g", "=C:=odd",
+	}, []Variable{{"AZURE_TENANT_ID", "t"}, {"SSL_CERT_FILE", "bundle"}, {"JAVA_TOOL_OPTIONS", "-Dtrust"}})
+	want := []string{"HOME=/home/dev", "AZURE_STORAGE_ACCOUNT=kept", "=C:=odd", "AZURE_TENANT_ID=t", "SSL_CERT_FILE=bundle", "JAVA_TOOL_OPTIONS=-Xmx1g -Dtrust"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	again := Environment(got, []Variable{{"JAVA_TOOL_OPTIONS", "-Xmx1g -Dtrust"}})
+	if again[len(again)-1] != "JAVA_TOOL_OPTIONS=-Xmx1g -Dtrust" {
+		t.Errorf("a run inside a run repeats Java's options: %q", again)
+	}
+}
+
+func TestFirstInPath(t *testing.T) {
+	if got := FirstInPath(nil, "/shims"); got != (Variable{"PATH", "/shims"}) {
+		t.Errorf("without a path: %q", got)
+	}
+	if got := FirstInPath([]string{"HOME=/", "PATH=/bin"}, "/shims"); got.Value[:len("/shims")] != "/shims" || len(got.Value) != len("/shims:/bin") {
+		t.Errorf("with a path: %q", got)
+	}
+}
+
+func TestEnvironmentKeepsThisMachineFromProxies(t *testing.T) {
+	got := Environment([]string{"HTTPS_PROXY=http://proxy.corp.test:3128", "NO_PROXY=.corp.test"}, nil)
+	want := []string{
+		"HTTPS_PROXY=http://proxy.corp.test:3128",
+		"NO_PROXY=.corp.test,localhost,127.0.0.1,::1", "no_proxy=.corp.test,localhost,127.0.0.1,::1",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if again := Environment(got, nil); !slices.Equal(again, want) {
+		t.Errorf("again: got %q, want %q", again, want)
+	}
+	if got := Environment([]string{"NO_PROXY=.corp.test"}, nil); !slices.Equal(got, []string{"NO_PROXY=.corp.test"}) {
+		t.Errorf("without a proxy: got %q", got)
+	}
+}
