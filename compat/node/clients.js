@@ -8,6 +8,9 @@
 // and undefined for every other error. noDiscovery is what the library says in
 // place of the authority's answer when a tenant has no discovery document:
 // MSAL for JavaScript drops that answer, and @azure/identity is built on it.
+//
+// probe is what probe.js knows the library by, and lacks are the sources of identities
+// that the library does not have; a library without probe has none of them.
 
 import {
   AuthenticationError,
@@ -49,6 +52,8 @@ const azureIdentity = {
     }
   },
   noDiscovery: 'endpoints_resolution_error',
+  probe: 'identity',
+  lacks: [],
 };
 
 async function azureToken(credential, resource) {
@@ -56,7 +61,7 @@ async function azureToken(credential, resource) {
   return token;
 }
 
-const msalNode = {
+export const msalNode = {
   name: '@azure/msal-node',
   version: installedVersion('@azure/msal-node'),
 
@@ -74,6 +79,8 @@ const msalNode = {
     }
   },
   noDiscovery: 'endpoints_resolution_error',
+  probe: 'msal',
+  lacks: ['IMDS by proxy', 'workload identity', 'DefaultAzureCredential', 'az', 'azd'],
 };
 
 async function msalToken(tenant, clientId, credential, resource) {

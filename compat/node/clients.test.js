@@ -3,8 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { createLocalJWKSet, jwtVerify } from 'jose';
-
+import { accepted, getOrders, verified } from './accepted.js';
 import { clients } from './clients.js';
 import * as env from './environment.js';
 
@@ -14,16 +13,7 @@ const wrongSecret = 'not-the-secret-of-this-client';
 
 for (const client of clients) {
   describe(client.name, () => {
-    const way = (name, run) =>
-      test(name, async () => {
-        let result = 'FAIL';
-        try {
-          await run();
-          result = 'ok';
-        } finally {
-          env.record(client, name, result);
-        }
-      });
+    const way = (name, run) => env.way(test, client, name, run);
 
     way('secret', async () => {
       await accepted(env.v2, await client.secret(env.tenant, env.clientId, env.secret, env.v2.resource));
@@ -69,15 +59,6 @@ for (const client of clients) {
   });
 }
 
-// accepted checks that jose and the Orders server both take the token.
-async function accepted(api, token) {
-  const claims = await verified(api, token);
-  assert.deepEqual(claims.roles, ['Orders.Read']);
-  const { status, body } = await getOrders(api, token);
-  assert.equal(status, 200);
-  assert.equal(body.length, 5);
-}
-
 // refused checks that the library reports the refusal in an error of its own,
 // which says these words and a colon.
 async function refused(client, words, token) {
@@ -87,31 +68,4 @@ async function refused(client, words, token) {
     assert.ok(text.includes(`${words}:`), `want ${words}, got ${text}`);
     return true;
   });
-}
-
-// verified has jose check signature, issuer, audience and expiry, and returns
-// the claims. Issuer and keys come from the discovery document.
-async function verified(api, token) {
-  const metadata = await getJSON(api.metadata);
-  assert.equal(metadata.issuer, api.issuer);
-  const keys = createLocalJWKSet(await getJSON(metadata.jwks_uri));
-  const { payload } = await jwtVerify(token, keys, {
-    issuer: metadata.issuer,
-    audience: api.audience,
-    algorithms: ['RS256'],
-    requiredClaims: ['exp', 'nbf', 'iat'],
-  });
-  assert.equal(payload.ver, api.version);
-  return payload;
-}
-
-async function getJSON(url) {
-  const response = await fetch(url);
-  assert.equal(response.status, 200, url);
-  return response.json();
-}
-
-async function getOrders(api, token) {
-  const response = await fetch(api.url, { headers: { authorization: `Bearer ${token}` } });
-  return { status: response.status, body: await response.json() };
 }

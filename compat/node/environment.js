@@ -21,6 +21,29 @@ export const noRoleSecret = get('COMPAT_NOROLE_SECRET');
 export const certificate = readCertificate(get('COMPAT_CERT'));
 export const chain = readCertificate(get('COMPAT_CHAIN'));
 
+// The rolecall command, the data folder of the server, and the server's log. Where alone
+// is true nothing but this machine can be reached.
+export const rolecall = get('COMPAT_ROLECALL');
+export const data = get('COMPAT_DATA');
+export const log = get('COMPAT_LOG');
+export const alone = Boolean(process.env.COMPAT_ALONE);
+
+// The managed identities of these suites, and the client id of one that is not theirs.
+export const system = { name: get('COMPAT_SYSTEM'), objectId: get('COMPAT_SYSTEM_OBJECT_ID') };
+export const assigned = {
+  name: get('COMPAT_ASSIGNED'),
+  clientId: get('COMPAT_ASSIGNED_CLIENT_ID'),
+  objectId: get('COMPAT_ASSIGNED_OBJECT_ID'),
+  resourceId: get('COMPAT_ASSIGNED_RESOURCE_ID'),
+};
+export const stranger = get('COMPAT_STRANGER_CLIENT_ID');
+
+// The program that users sign in to, and the users.
+export const appId = get('COMPAT_APP_ID');
+export const user = get('COMPAT_USER');
+export const userWithRole = get('COMPAT_USER_WITH_ROLE');
+export const password = get('COMPAT_PASSWORD');
+
 // The two APIs: each wants access tokens of one version, and has an Orders
 // server of its own at url.
 export const v1 = api('1.0', `${authority}/${tenant}/`, 'COMPAT_V1');
@@ -61,4 +84,17 @@ export function installedVersion(name) {
 // record adds one row for the runner's table.
 export function record(client, way, result) {
   appendFileSync(get('COMPAT_RESULTS'), `${client.name}\t${client.version}\t${way}\t${result}\n`);
+}
+
+// way makes a test that records its outcome under the name of a way.
+export function way(test, client, name, run) {
+  test(name, async () => {
+    let result = 'FAIL';
+    try {
+      await run();
+      result = 'ok';
+    } finally {
+      record(client, name, result);
+    }
+  });
 }

@@ -62,6 +62,40 @@ NO_ROLE_SECRET = _get("COMPAT_NOROLE_SECRET")
 CERTIFICATE = Certificate(_get("COMPAT_CERT"))
 CHAIN = Certificate(_get("COMPAT_CHAIN"))
 
+# The rolecall command, the data folder of the server, and the server's log. Where ALONE is
+# true nothing but this machine can be reached.
+ROLECALL = _get("COMPAT_ROLECALL")
+DATA = _get("COMPAT_DATA")
+LOG = _get("COMPAT_LOG")
+ALONE = bool(os.environ.get("COMPAT_ALONE"))
+ARM = _get("COMPAT_ARM")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A managed identity."""
+
+    name: str
+    object_id: str
+    client_id: str = ""
+    resource_id: str = ""
+
+
+SYSTEM = Identity(_get("COMPAT_SYSTEM"), _get("COMPAT_SYSTEM_OBJECT_ID"))
+ASSIGNED = Identity(
+    _get("COMPAT_ASSIGNED"),
+    _get("COMPAT_ASSIGNED_OBJECT_ID"),
+    _get("COMPAT_ASSIGNED_CLIENT_ID"),
+    _get("COMPAT_ASSIGNED_RESOURCE_ID"),
+)
+STRANGER = _get("COMPAT_STRANGER_CLIENT_ID")  # not for these suites
+
+# The program that users sign in to, and the users.
+APP_ID = _get("COMPAT_APP_ID")
+USER = _get("COMPAT_USER")
+USER_WITH_ROLE = _get("COMPAT_USER_WITH_ROLE")
+PASSWORD = _get("COMPAT_PASSWORD")
+
 
 def _api(version, issuer, prefix):
     return Api(

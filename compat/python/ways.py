@@ -36,7 +36,38 @@ def way(name):
     return wrap
 
 
-class Ways:
+class Verified:
+    """Whether others than the client like a token: PyJWT, and the Orders server."""
+
+    def accepted(self, api, token):
+        """Checks that PyJWT and the Orders server both take the token."""
+        self.assertEqual(self.verified(api, token)["roles"], ["Orders.Read"])
+        answer = get_orders(api, token)
+        self.assertEqual(answer.status_code, 200, answer.text)
+        self.assertEqual(len(answer.json()), 5)
+
+    def verified(self, api, token):
+        """Has PyJWT check signature, issuer, audience and expiry; returns the claims.
+
+        Issuer and keys come from the discovery document.
+        """
+        metadata = requests.get(api.metadata, timeout=20).json()
+        self.assertEqual(metadata["issuer"], api.issuer)
+        keys = jwt.PyJWKSet.from_dict(requests.get(metadata["jwks_uri"], timeout=20).json())
+        key = keys[jwt.get_unverified_header(token)["kid"]]
+        claims = jwt.decode(
+            token,
+            key.key,
+            algorithms=["RS256"],
+            issuer=metadata["issuer"],
+            audience=api.audience,
+            options={"require": ["exp", "nbf", "iat", "iss", "aud"]},
+        )
+        self.assertEqual(claims["ver"], api.version)
+        return claims
+
+
+class Ways(Verified):
     """The tests of one client.
 
     A subclass names the library and says how it gets a token: with_secret,
@@ -100,33 +131,6 @@ class Ways:
     def test_unknown_resource(self):
         with self.assertRaisesRegex(Refused, "AADSTS500011:"):
             self.with_secret(env.TENANT, env.CLIENT_ID, env.SECRET, UNKNOWN_RESOURCE)
-
-    def accepted(self, api, token):
-        """Checks that PyJWT and the Orders server both take the token."""
-        self.assertEqual(self.verified(api, token)["roles"], ["Orders.Read"])
-        answer = get_orders(api, token)
-        self.assertEqual(answer.status_code, 200, answer.text)
-        self.assertEqual(len(answer.json()), 5)
-
-    def verified(self, api, token):
-        """Has PyJWT check signature, issuer, audience and expiry; returns the claims.
-
-        Issuer and keys come from the discovery document.
-        """
-        metadata = requests.get(api.metadata, timeout=20).json()
-        self.assertEqual(metadata["issuer"], api.issuer)
-        keys = jwt.PyJWKSet.from_dict(requests.get(metadata["jwks_uri"], timeout=20).json())
-        key = keys[jwt.get_unverified_header(token)["kid"]]
-        claims = jwt.decode(
-            token,
-            key.key,
-            algorithms=["RS256"],
-            issuer=metadata["issuer"],
-            audience=api.audience,
-            options={"require": ["exp", "nbf", "iat", "iss", "aud"]},
-        )
-        self.assertEqual(claims["ver"], api.version)
-        return claims
 
 
 def get_orders(api, token):
