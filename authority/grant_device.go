@@ -191,6 +191,9 @@ func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (d
 	if problem != nil {
 		return "", "", problem
 	}
+	if proven.client.Application == nil { // a managed identity acts for itself alone
+		return "", "", problemGrantType(req.grant)
+	}
 	w, problem := parseAsk(version, req.scope, req.resource)
 	if problem != nil {
 		return "", "", problem

@@ -147,6 +147,15 @@ func TestDeviceAtAlias(t *testing.T) {
 	w.post("/organizations/oauth2/v2.0/devicecode", values{"client_id": nobody, "scope": "openid"}).refused(400, "unauthorized_client", 700016)
 }
 
+// A managed identity acts for itself alone: no user signs in to one.
+func TestDeviceOfManagedIdentity(t *testing.T) {
+	w := newUserWorld(t)
+	w.addIdentity(directory.IdentityUser)
+	_, assertion := w.startWorkload(testIdentity)
+	form := w.workloadForm(testIdentity, assertion.Token).without("grant_type").set("scope", "api://orders/.default")
+	w.post(deviceV2Path, form).refused(400, "unsupported_grant_type", 70003)
+}
+
 // A person who guesses codes has to wait (RFC 8628 section 5.1).
 func TestUserCodesGuessed(t *testing.T) {
 	w := newUserWorld(t)
