@@ -163,7 +163,11 @@ func (c *call) token(q query) (authority.Minted, *refusal) {
 // choose finds the identity that is meant among those assigned to the host: the first of
 // them when none is named.
 func (c *call) choose(by selector) (*directory.Client, *refusal) {
-	for _, id := range c.identities {
+	identities := c.identities
+	if by.kind == byDefault && len(identities) > 1 {
+		identities = identities[:1] // when that is gone, nobody else is meant
+	}
+	for _, id := range identities {
 		client, err := c.service.cfg.Directory.Client(c.http.Context(), c.tenant, id)
 		switch {
 		case errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil:
@@ -172,8 +176,6 @@ func (c *call) choose(by selector) (*directory.Client, *refusal) {
 			return nil, refused(err)
 		case by.names(client.Principal):
 			return client, nil
-		case by.kind == byDefault:
-			return nil, notFound()
 		}
 	}
 	return nil, notFound()
@@ -188,8 +190,9 @@ func (by selector) names(p *directory.ServicePrincipal) bool {
 		return strings.EqualFold(by.value, string(p.ID))
 	case byResource:
 		return p.ResourceID != "" && strings.EqualFold(strings.Trim(by.value, "/"), strings.Trim(p.ResourceID, "/"))
+	default: // nobody was selected: the host's first identity is meant
+		return true
 	}
-	return true
 }
 
 // A tokenBody is a good answer in the one spelling that all clients read: numbers are

@@ -19,7 +19,7 @@ func withCertificate(t testing.TB) func(*Config) {
 	t.Helper()
 	server := httptest.NewTLSServer(nil)
 	t.Cleanup(server.Close)
-	return func(cfg *Config) { cfg.TLS = &tls.Config{Certificates: server.TLS.Certificates} } //nolint:gosec // carries the certificate only
+	return func(cfg *Config) { cfg.TLS = &tls.Config{Certificates: server.TLS.Certificates} }
 }
 
 // shapesOfOneAnswer are those whose answer is a tokenBody, and that ask once.
@@ -302,7 +302,7 @@ func TestAzureArcFolders(t *testing.T) {
 	base := t.TempDir()
 	open := filepath.Join(base, "open")
 	w.must(os.Mkdir(open, 0o700))
-	w.must(os.Chmod(open, 0o777)) //nolint:gosec // that is what is refused
+	w.must(os.Chmod(open, 0o777))
 	link := filepath.Join(base, "link")
 	w.must(os.Symlink(t.TempDir(), link))
 	file := filepath.Join(base, "file")
@@ -340,6 +340,8 @@ func TestDeletedAndDisabled(t *testing.T) {
 	if got.text("message") != "Identity not found" {
 		t.Errorf("got %s", got.raw)
 	}
+	// Who names none meant that one, and gets nobody else's token instead.
+	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 }
 
 func TestCLI(t *testing.T) {
