@@ -134,8 +134,9 @@ func (c connection) needs(kind ConnectionKind) []string {
 			return []string{keyAppKey}
 		}
 		return []string{keyRunAs}
+	default:
+		return nil
 	}
-	return nil
 }
 
 // check refuses what Parse makes no credential of.

@@ -176,7 +176,7 @@ func auditActions(t *testing.T, d *directory.Directory, action string) (n int) {
 		t.Fatal(err)
 	}
 	for _, row := range rows {
-		if row.Event.Action == action {
+		if row.Action == action {
 			n++
 		}
 	}

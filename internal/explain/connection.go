@@ -116,8 +116,9 @@ func (r *ConnectionReport) means() string {
 		return "Whoever is signed in to Visual Studio, on Windows."
 	case credential.ConnectionCurrentUser:
 		return "The Windows account that the program runs under, with .NET Framework only."
+	default:
+		return "Nobody: the string says too little, or too much."
 	}
-	return "Nobody: the string says too little, or too much."
 }
 
 func orUnknown(value string) string {

@@ -33,8 +33,9 @@ func (r *ConnectionReport) migration() map[string]string {
 		return inLanguages(
 			"cred, err := azidentity.NewAzureCLICredential(nil)", sharp, "credential = AzureCliCredential()", "const credential = new AzureCliCredential();",
 		)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // withCertificate is for a certificate in a file, to which one of a store or vault has to

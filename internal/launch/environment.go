@@ -12,7 +12,7 @@ type Variable struct{ Name, Value string }
 
 // OnlyCredential is the variable that names the one credential that DefaultAzureCredential
 // is to try, which spares it its probes.
-const OnlyCredential = "AZURE_TOKEN_CREDENTIALS"
+const OnlyCredential = "AZURE_TOKEN_CREDENTIALS" //nolint:gosec // G101: the name of a variable
 
 // identityVariables are those by which Azure's libraries, of all languages, find out as whom
 // and where to get tokens. One that is left from elsewhere would contradict ours, or be

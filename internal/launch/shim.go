@@ -50,7 +50,7 @@ func (Account) GoString() string { return "launch.Account{…}" }
 // program is ours. They find all they need by where they are, so that it does not matter in
 // which folder, by which shell and with how much of its environment a library starts them.
 func WriteShims(folder, program string, account Account) error {
-	content, err := json.Marshal(account)
+	content, err := json.Marshal(account) //nolint:gosec // G117: the file is where the secret lives, for its owner alone
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (s *Shim) tokenByBinding(ctx context.Context, scope string) (shimToken, err
 	if err != nil {
 		return shimToken{}, fmt.Errorf("%w: its process has ended", errSignedOut)
 	}
-	defer response.Body.Close() //nolint:errcheck // read only
+	defer response.Body.Close()
 	var answer struct {
 		Status, Token, Code, Message string
 		ExpiresOn                    time.Time

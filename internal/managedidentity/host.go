@@ -219,8 +219,9 @@ func (h *Host) Endpoint() string {
 		return root + cloudShellPath
 	case ServiceFabric:
 		return "https://" + h.address + serviceFabricPath
+	default:
+		return root
 	}
-	return root
 }
 
 // Secret is what a caller has to send along, in the header of its shape. Shapes without
@@ -229,8 +230,9 @@ func (h *Host) Secret() string {
 	switch h.shape {
 	case IMDS, Arc, CloudShell:
 		return ""
+	default:
+		return h.secret
 	}
-	return h.secret
 }
 
 // Thumbprint is the SHA-1 of the certificate of a Service Fabric host, in hexadecimal.

@@ -202,7 +202,7 @@ func TestBindWorkload(t *testing.T) {
 func TestBindPrintsNoSecret(t *testing.T) {
 	s := startBindable(t)
 	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "app-service"})
-	for _, text := range []string{b.Line.String(), b.Line.GoString()} {
+	for _, text := range []string{b.String(), b.GoString()} {
 		if strings.Contains(text, b.Header) {
 			t.Error("a line prints its secret")
 		}
