@@ -161,8 +161,9 @@ func (c connection) check(kind ConnectionKind) error {
 		return fmt.Errorf("%s=VisualStudio works on Windows only; use AzureCli and sign in with az login", keyDeveloperTool)
 	case ConnectionCurrentUser:
 		return errors.New("RunAs=CurrentUser signs in with the Windows account, which works in the .NET Framework only; use RunAs=App, or RunAs=Developer;DeveloperTool=AzureCli")
+	default:
+		return c.checkUnknown()
 	}
-	return c.checkUnknown()
 }
 
 func (c connection) checkUnknown() error {
