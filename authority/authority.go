@@ -67,6 +67,7 @@ type Authority struct {
 	keys       *keyring.Ring
 	assertions *assertionVerifier
 	throttle   *throttle
+	turns      turns // of guesses at one password
 	signIns    *signInQueue
 	state      *state
 	polls      polls

@@ -173,6 +173,7 @@ func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant,
 // user and source, so that a guesser waits and nobody else does.
 func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *directory.Tenant, name, password string) (*directory.User, *Problem) {
 	counted := "user " + string(tenant.ID) + " " + strings.ToLower(clean(name, maxNoted))
+	defer a.turns.take(counted + " " + x.source)()
 	if seconds := a.throttle.wait(directory.AppID(counted), x.source); seconds > 0 {
 		return nil, problemThrottled(seconds)
 	}

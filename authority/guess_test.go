@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -208,4 +209,31 @@ func TestSource(t *testing.T) {
 			t.Errorf("%s counts as %q, want %q", tt.address, got, tt.want)
 		}
 	}
+}
+
+// Guesses of a password that are sent all at once learn no more than those that come one
+// by one.
+func TestPasswordGuessesAtOnce(t *testing.T) {
+	w := newUserWorld(t)
+	const guesses, allowed = 60, 10
+	form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": "wrong password", "scope": "openid"}
+	var told atomic.Int32
+	var all sync.WaitGroup
+	for range guesses {
+		all.Go(func() {
+			if w.post(pathV2, form).code() == 50126 {
+				told.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if told.Load() > allowed {
+		t.Errorf("%d of %d guesses were answered, want at most %d", told.Load(), guesses, allowed)
+	}
+	r := w.post(pathV2, form.set("password", testPassword))
+	if r.Code != http.StatusTooManyRequests {
+		t.Errorf("the right password at last: got %d, want 429", r.Code)
+	}
+	w.clock.advance(time.Hour)
+	w.post(pathV2, form.set("password", testPassword)).token()
 }

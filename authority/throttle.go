@@ -3,6 +3,7 @@ package authority
 import (
 	"container/list"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"sync"
 	"time"
@@ -157,4 +158,19 @@ func (t *throttle) add(key attemptKey, failures float64, now time.Time) {
 		t.recent.Remove(oldest)
 	}
 	t.entries[key] = t.recent.PushFront(&throttleEntry{key, bucket{level, now}})
+}
+
+// turns let attempts with the same key come one at a time, so that those which are sent all
+// at once are counted before the next is looked at.
+type turns struct {
+	places [256]sync.Mutex // by hash: strangers who share one wait a moment longer
+}
+
+// take waits for the key's turn, which lasts until it is given back.
+func (t *turns) take(key string) (giveBack func()) {
+	h := fnv.New32a()
+	h.Write([]byte(key)) // never fails
+	place := &t.places[h.Sum32()%uint32(len(t.places))]
+	place.Lock()
+	return place.Unlock
 }
