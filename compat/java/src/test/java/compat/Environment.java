@@ -32,7 +32,38 @@ final class Environment {
     static final Api V1 = Api.read("1.0", AUTHORITY + "/" + TENANT + "/", "COMPAT_V1");
     static final Api V2 = Api.read("2.0", AUTHORITY + "/" + TENANT + "/v2.0", "COMPAT_V2");
 
+
+    /** The command, the data folder of the server, and the server's log. */
+    static final String ROLECALL = get("COMPAT_ROLECALL");
+
+    static final String DATA = get("COMPAT_DATA");
+    static final Path LOG = Path.of(get("COMPAT_LOG"));
+
+    /** Whether nothing but this machine can be reached. */
+    static final boolean ALONE = !System.getenv().getOrDefault("COMPAT_ALONE", "").isEmpty();
+
+    static final Identity SYSTEM =
+            new Identity(get("COMPAT_SYSTEM"), null, get("COMPAT_SYSTEM_OBJECT_ID"), null);
+    static final Identity ASSIGNED = new Identity(
+            get("COMPAT_ASSIGNED"),
+            get("COMPAT_ASSIGNED_CLIENT_ID"),
+            get("COMPAT_ASSIGNED_OBJECT_ID"),
+            get("COMPAT_ASSIGNED_RESOURCE_ID"));
+
+    /** The client id of an identity that is not for these suites. */
+    static final String STRANGER = get("COMPAT_STRANGER_CLIENT_ID");
+
+    /** The program that users sign in to, and the users. */
+    static final String APP_ID = get("COMPAT_APP_ID");
+
+    static final String USER = get("COMPAT_USER");
+    static final String USER_WITH_ROLE = get("COMPAT_USER_WITH_ROLE");
+    static final String PASSWORD = get("COMPAT_PASSWORD");
+
     private Environment() {}
+
+    /** A managed identity. */
+    record Identity(String name, String clientId, String objectId, String resourceId) {}
 
     /** Adds one row for the runner's table. */
     static void record(String client, String version, String way, String result) {
