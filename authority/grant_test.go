@@ -336,3 +336,27 @@ func TestRefreshOfMixedClient(t *testing.T) {
 		})
 	}
 }
+
+// An application that keeps a secret may do without PKCE. When it is public as well, a code
+// of such a request is worth nothing without the secret.
+func TestCodeWithoutChallengeNeedsTheSecret(t *testing.T) {
+	w := newUserWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Application(testTenant, webApp)
+		if err != nil {
+			return err
+		}
+		app.Public = true
+		_, err = e.UpdateApplication(*app)
+		return err
+	})
+	asks := w.webAsks().without("code_challenge").without("code_challenge_method")
+	b := w.browser()
+	b.open(authorizeV2Path, asks)
+	b.signIn(testUser)
+	code := b.allow().landed(webRedirect).Get("code")
+	form := w.webRedeems().without("code_verifier")
+	w.post(pathV2, form.without("client_secret").set("code", code)).refused(400, "invalid_grant", 501481)
+	code = b.open(authorizeV2Path, asks).landed(webRedirect).Get("code")
+	w.post(pathV2, form.set("code", code)).token()
+}
