@@ -140,6 +140,14 @@ func TestDeviceAtAlias(t *testing.T) {
 	form := values{"grant_type": "device_code", "client_id": publicApp, "device_code": r.text("device_code")}
 	w.post(path, form).refused(400, "authorization_pending", 70016)
 	w.browser().approve(r.text("user_code"), testUser, "continue")
+	w.edit(func(e *directory.Editor) error { // at another tenant that has the client, too
+		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		return err
+	})
+	w.post("/"+otherOne+"/oauth2/v2.0/token", form).refused(400, "invalid_grant", 700005)
 	_, claims := w.judge(w.post(path, form).token(), keysV2Path)
 	if claims["tid"] != testTenant {
 		t.Errorf("got %v", claims)
@@ -180,5 +188,20 @@ func TestUserCodeAlphabet(t *testing.T) {
 	}
 	if got := tidyUserCode(" abcd-efgh j "); got != "ABCDEFGHJ" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Who confirms a device is who saw the page: it says as whom the device will be signed in.
+func TestDeviceConfirmedBySomebodyElse(t *testing.T) {
+	w := newUserWorld(t)
+	b := w.browser()
+	b.open(devicePath, nil)
+	b.submit(devicePath, values{"form": b.last.form(), "user_code": w.deviceCode().text("user_code")})
+	b.signIn(testUser)
+	shown := b.last.form()
+	b.open(authorizeV2Path, w.toolAsks().set("prompt", "login"))
+	b.signIn(testAdmin)
+	if r := b.submit(confirmPath, values{"form": shown, "action": "continue"}); r.Code != http.StatusForbidden {
+		t.Errorf("got %d: %s", r.Code, r.Body)
 	}
 }

@@ -415,3 +415,21 @@ func TestUserInfo(t *testing.T) {
 	}
 	w.get(path).refused(401, "invalid_token", 50013)
 }
+
+// Somebody who is signed in at one tenant is nobody at another.
+func TestSessionOfAnotherTenant(t *testing.T) {
+	w := newUserWorld(t)
+	b := w.browser()
+	w.edit(func(e *directory.Editor) error {
+		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		return err
+	})
+	b.open("/"+otherOne+"/oauth2/v2.0/authorize", w.toolAsks().set("scope", "openid"))
+	b.signIn(otherUser).coded("http://localhost:51234/")
+	if r := b.open(authorizeV2Path, w.toolAsks().set("scope", "openid")); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), `name="password"`) {
+		t.Errorf("got %d %v: %s", r.Code, r.Header(), r.Body)
+	}
+}
