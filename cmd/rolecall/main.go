@@ -1,4 +1,4 @@
-// Rolecall is application-to-application authentication that you run yourself: an
+// Command rolecall is application-to-application authentication that you run yourself: an
 // authority that Microsoft's unmodified libraries get tokens from, the directory of
 // applications and roles behind it, and the tools to see why a call is let in or refused.
 package main

@@ -1,4 +1,4 @@
-// Client is the daemon that fetches the orders, as a program: alone, or as an Azure
+// Command client is the daemon that fetches the orders, as a program: alone, or as an Azure
 // Functions custom handler.
 package main
 

@@ -1,4 +1,4 @@
-// Server is the Orders API as a program: alone, or as an Azure Functions custom handler.
+// Command server is the Orders API as a program: alone, or as an Azure Functions custom handler.
 package main
 
 import (
