@@ -25,7 +25,7 @@ kind of credential, for which API, and the roles given or the reason of the refu
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&tenant, "tenant", "", "only this tenant's: its name, id or domain")
-	flags.StringVar(&app, "app", "", "only this application's: its name or app id")
+	flags.StringVar(&app, "app", "", "only this application's or managed identity's: its name or app id")
 	flags.StringVar(&filter.CorrelationID, "correlation-id", "", "only the requests with this correlation id")
 	flags.BoolVar(&filter.FailuresOnly, "failed", false, "only refusals")
 	flags.IntVar(&filter.Limit, "limit", 100, "at most that many")
@@ -45,11 +45,11 @@ kind of credential, for which API, and the roles given or the reason of the refu
 			filter.Tenant = found[0].ID
 		}
 		if app != "" {
-			found, err := c.findApplication(ctx, data, tenant, app)
+			found, err := c.findActor(ctx, data, tenant, app)
 			if err != nil {
 				return err
 			}
-			filter.Tenant, filter.AppID = found.tenant.ID, found.Application.AppID
+			filter.Tenant, filter.AppID = found.tenant.ID, found.Principal.AppID
 		}
 		rows, err := c.newestSignIns(ctx, data, filter)
 		if err != nil {
