@@ -433,3 +433,32 @@ func TestSessionOfAnotherTenant(t *testing.T) {
 		t.Errorf("got %d %v: %s", r.Code, r.Header(), r.Body)
 	}
 }
+
+// Who has to sign in anew cannot go on as who they are, whatever the form says.
+func TestContinueIsNoSignIn(t *testing.T) {
+	w := newUserWorld(t)
+	for _, more := range [][]string{{"prompt", "login select_account"}, {"prompt", "select_account", "max_age", "0"}} {
+		b := w.browser()
+		b.toolCode()
+		b.open(authorizeV2Path, w.toolAsks().set(more...))
+		r := b.submit(signInPath, values{"form": b.last.form(), "action": "continue"})
+		if r.Header().Get("Location") != "" || !strings.Contains(r.Body.String(), `name="password"`) {
+			t.Errorf("%v: got %d %v", more, r.Code, r.Header())
+		}
+	}
+}
+
+// A page that shows somebody else's id token signs nobody out.
+func TestSignOutByAnothersToken(t *testing.T) {
+	w := newUserWorld(t)
+	other := w.browser()
+	other.open(authorizeV2Path, w.toolAsks())
+	code := other.signIn(testAdmin).landed("http://localhost:51234/").Get("code")
+	hint := w.post(pathV2, w.toolRedeems().set("code", code)).text("id_token")
+	b := w.browser()
+	b.toolCode()
+	if r := b.open(logoutPath, values{"id_token_hint": hint}); r.Code != http.StatusOK || r.form() == "" {
+		t.Errorf("got %d", r.Code)
+	}
+	b.open(authorizeV2Path, w.toolAsks()).coded("http://localhost:51234/")
+}
