@@ -360,3 +360,22 @@ func TestCodeWithoutChallengeNeedsTheSecret(t *testing.T) {
 	code = b.open(authorizeV2Path, asks).landed(webRedirect).Get("code")
 	w.post(pathV2, form.set("code", code)).token()
 }
+
+// What one tenant gave out is worth nothing at another that has the client, too.
+func TestGrantsOfAnotherTenant(t *testing.T) {
+	w := newUserWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		return err
+	})
+	const other = "/" + otherOne + "/oauth2/v2.0/token"
+	code := w.browser().toolCode()
+	w.post(other, w.toolRedeems().set("code", code)).refused(400, "invalid_grant", 700005)
+	refresh := w.post(pathV2, w.toolRedeems().set("code", code)).text("refresh_token")
+	form := values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": refresh}
+	w.post(other, form).refused(400, "invalid_grant", 700005)
+	w.post(pathV2, form).token()
+}

@@ -131,3 +131,21 @@ func TestWorkloadRefusals(t *testing.T) {
 		t.Error("a tenant that is not there: started")
 	}
 }
+
+// The same application in two tenants is two: what runs as the one is not the other.
+func TestWorkloadOfAnotherTenant(t *testing.T) {
+	w := newWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: testClient, Name: "orders-client"}); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: testClient, Enabled: true})
+		return err
+	})
+	started, err := w.StartWorkload(t.Context(), otherOne, testClient)
+	w.must(err)
+	t.Cleanup(started.Close)
+	assertion, err := started.Assertion(t.Context())
+	w.must(err)
+	w.post(pathV2, w.workloadForm(testClient, assertion.Token)).refused(401, "invalid_client", 700211)
+}
