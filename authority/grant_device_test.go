@@ -205,3 +205,36 @@ func TestDeviceConfirmedBySomebodyElse(t *testing.T) {
 		t.Errorf("got %d: %s", r.Code, r.Body)
 	}
 }
+
+// A device's request is settled once, whoever still has the page open.
+func TestDeviceSettledOnce(t *testing.T) {
+	w := newUserWorld(t)
+	for _, first := range []string{"continue", "cancel"} {
+		code := w.deviceCode()
+		late := w.browser()
+		late.open(devicePath, nil)
+		late.submit(devicePath, values{"form": late.last.form(), "user_code": code.text("user_code")})
+		late.signIn(testAdmin)
+		w.browser().approve(code.text("user_code"), testUser, first)
+		if r := late.submit(confirmPath, values{"form": late.last.form(), "action": "continue"}); r.Code != http.StatusBadRequest {
+			t.Errorf("after %s: got %d", first, r.Code)
+		}
+		r := w.poll(code.text("device_code"))
+		if first == "cancel" {
+			r.refused(400, "authorization_declined", 70017)
+			continue
+		}
+		if _, claims := w.judge(r.token(), keysV2Path); claims["oid"] != string(w.user.ID) {
+			t.Errorf("signed in as %v", claims["oid"])
+		}
+	}
+	code := w.deviceCode()
+	b := w.browser()
+	b.open(devicePath, nil)
+	b.submit(devicePath, values{"form": b.last.form(), "user_code": code.text("user_code")})
+	b.signIn(testUser)
+	w.clock.advance(deviceLife)
+	if r := b.submit(confirmPath, values{"form": b.last.form(), "action": "continue"}); r.Code != http.StatusBadRequest {
+		t.Errorf("too late: got %d", r.Code)
+	}
+}
