@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -144,5 +145,32 @@ func TestShimsWithoutTheirFile(t *testing.T) {
 func TestAccountsAreNotPrinted(t *testing.T) {
 	if text := fmt.Sprintf("%v %+v %#v", Account{Key: "canary"}, Account{Secret: "canary"}, Account{Key: "canary"}); strings.Contains(text, "canary") {
 		t.Error(text)
+	}
+}
+
+// The account holds secrets: nobody else reads it, whatever the folder lets them.
+func TestShimsKeepTheirAccountToThemselves(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no modes here")
+	}
+	folder := t.TempDir()
+	if err := WriteShims(folder, "/bin/rolecall", Account{Tenant: testTenant, Key: "the-key"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{shimFile: 0o600, "az": 0o700, "azd": 0o700} {
+		info, err := os.Stat(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mode := info.Mode().Perm(); mode != want {
+			t.Errorf("%s has mode %04o, want %04o", name, mode, want)
+		}
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != shimFile && strings.Contains(string(content), "the-key") {
+			t.Errorf("%s would show the key among its arguments", name)
+		}
 	}
 }

@@ -401,3 +401,32 @@ func TestWorkloadIdentityCredential(t *testing.T) {
 	}
 	eventually(t, "the assertion is worth nothing", func() bool { return get() != nil })
 }
+
+func TestBindRefusesTheDisabled(t *testing.T) {
+	s := startBindable(t)
+	_, err := s.data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
+		tenants, err := e.Tenants()
+		if err != nil {
+			return err
+		}
+		identity, err := s.data.Directory.Identity(t.Context(), tenants[0].ID, "orders-client-mi")
+		if err != nil {
+			return err
+		}
+		disabled := *identity.Principal
+		disabled.Enabled = false
+		_, err = e.UpdateServicePrincipal(disabled)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, via := range []string{"app-service", ViaWorkload} {
+		if b, err := Bind(t.Context(), s.cfg.Dir, BindRequest{As: "orders-client-mi", Via: via}); err == nil {
+			t.Errorf("%s: a disabled identity was bound", via)
+			b.Close()
+		} else if !strings.Contains(err.Error(), "disabled") {
+			t.Errorf("%s: %v", via, err)
+		}
+	}
+}
