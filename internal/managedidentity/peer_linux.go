@@ -11,11 +11,12 @@ import (
 	"strings"
 )
 
-// The kernel's tables of connections. A socket that could speak both protocols stands in
-// the second one.
+// The kernel's tables of connections, of the network that this thread is in: another
+// thread, even the first, may have left for a namespace. A socket that could speak both
+// protocols stands in the second one.
 const (
-	tableIPv4 = "/proc/net/tcp"
-	tableIPv6 = "/proc/net/tcp6"
+	tableIPv4 = "/proc/thread-self/net/tcp"
+	tableIPv6 = "/proc/thread-self/net/tcp6"
 )
 
 // lookups is how often the tables are read: they change while they are.
