@@ -20,7 +20,8 @@ type environment struct {
 	v1, v2                 api
 	results                string
 
-	rolecall, data, log string // the command, its data folder and the server's log
+	rolecall, data, log string   // the command, its data folder and the server's log
+	faulty              []string // data folders of servers that fail once, one for each client
 	probeProgram        string
 	alone               bool // nothing but this machine can be reached
 	system, assigned    identity
@@ -76,6 +77,7 @@ func load(t *testing.T) environment {
 		rolecall:     get("COMPAT_ROLECALL"),
 		data:         get("COMPAT_DATA"),
 		log:          get("COMPAT_LOG"),
+		faulty:       strings.Split(get("COMPAT_FAULTY"), ":"),
 		probeProgram: get("COMPAT_PROBE"),
 		alone:        os.Getenv("COMPAT_ALONE") != "",
 		system:       identity{name: get("COMPAT_SYSTEM"), objectID: get("COMPAT_SYSTEM_OBJECT_ID")},

@@ -57,7 +57,7 @@ func sources() []source {
 // TestSources takes every client down every way in which it can find an identity.
 func TestSources(t *testing.T) {
 	env := load(t)
-	for _, c := range clients() {
+	for i, c := range clients() {
 		t.Run(c.name, func(t *testing.T) {
 			version := moduleVersion(t, c.module)
 			record := func(way string, none bool, test func(*testing.T)) {
@@ -83,6 +83,14 @@ func TestSources(t *testing.T) {
 					}
 				})
 			}
+			record("503 once", slices.Contains(c.lacks, "503 once"), func(t *testing.T) {
+				faulty := env
+				faulty.data = env.faulty[i]
+				raw, err := faulty.probe(t, c.probe, source{run: []string{"--via", "app-service"}, ask: "system"})
+				if err != nil || raw == "" {
+					t.Errorf("got no token from a server that failed once: %v", err)
+				}
+			})
 			record("not assigned", false, func(t *testing.T) { env.notAssigned(t, c) })
 		})
 	}

@@ -26,6 +26,7 @@ export const chain = readCertificate(get('COMPAT_CHAIN'));
 export const rolecall = get('COMPAT_ROLECALL');
 export const data = get('COMPAT_DATA');
 export const log = get('COMPAT_LOG');
+export const faulty = get('COMPAT_FAULTY').split(':'); // folders of servers that fail once
 export const alone = Boolean(process.env.COMPAT_ALONE);
 
 // The managed identities of these suites, and the client id of one that is not theirs.

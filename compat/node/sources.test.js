@@ -45,7 +45,7 @@ const sources = [
   { way: 'azd', as: 'orders-client', via: ['cli'], ask: ['azd'] },
 ];
 
-for (const client of clients.filter(({ probe }) => probe)) {
+for (const [i, client] of clients.filter(({ probe }) => probe).entries()) {
   describe(client.name, () => {
     for (const source of sources) {
       if (client.lacks.includes(source.way)) {
@@ -63,6 +63,11 @@ for (const client of clients.filter(({ probe }) => probe)) {
       }
     }
 
+    // A server that fails once is asked again.
+    env.way(test, client, '503 once', async () => {
+      assert.ok(await probe(client, { data: env.faulty[i], via: ['app-service'], ask: ['system'] }));
+    });
+
     // An identity of somebody else is refused after one request.
     env.way(test, client, 'not assigned', async () => {
       const before = refusals();
@@ -78,10 +83,10 @@ for (const client of clients.filter(({ probe }) => probe)) {
 }
 
 // probe runs the probe as an identity and returns the token that it got.
-async function probe(client, { as = env.system.name, via, wrap = [], ask }) {
+async function probe(client, { data = env.data, as = env.system.name, via, wrap = [], ask }) {
   const also = ['workload', 'cli'].includes(via[0]) ? [] : ['--also', env.assigned.name];
   const { stdout } = await run(env.rolecall, [
-    ...['run', '--data', env.data, '--as', as, '--via', ...via, ...also, '--'],
+    ...['run', '--data', data, '--as', as, '--via', ...via, ...also, '--'],
     ...wrap,
     ...[process.execPath, 'probe.js', client.probe, ...ask],
   ]);

@@ -67,6 +67,7 @@ CHAIN = Certificate(_get("COMPAT_CHAIN"))
 ROLECALL = _get("COMPAT_ROLECALL")
 DATA = _get("COMPAT_DATA")
 LOG = _get("COMPAT_LOG")
+FAULTY = _get("COMPAT_FAULTY").split(":")  # folders of servers that fail once
 ALONE = bool(os.environ.get("COMPAT_ALONE"))
 ARM = _get("COMPAT_ARM")
 

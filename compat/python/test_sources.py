@@ -33,13 +33,14 @@ class Source:
     whose: str | None = env.SYSTEM.object_id
     name: str = env.SYSTEM.name
     wrap: tuple = ()
+    data: str = env.DATA
     alone: bool = False  # only where nothing but this machine can be reached
 
     def probe(self, library):
         """Runs the probe as an identity; returns the finished process."""
         also = () if self.run[0] in ("workload", "cli") else ("--also", env.ASSIGNED.name)
         return subprocess.run(
-            [env.ROLECALL, "run", "--data", env.DATA, "--as", self.name, "--via", *self.run, *also, "--"]
+            [env.ROLECALL, "run", "--data", self.data, "--as", self.name, "--via", *self.run, *also, "--"]
             + [*self.wrap, sys.executable, "-B", "probe.py", library, *self.ask],
             capture_output=True,
             text=True,
@@ -96,6 +97,16 @@ class Sources(Verified):
             self.assertEqual(self.verified(env.V2, token)["oid"], source.whose)
         return "ok"
 
+    @way("503 once")
+    def test_faulty(self):
+        """A server that fails once is asked again."""
+        if "503 once" in self.lacks:
+            return "none"
+        done = Source(("app-service",), data=env.FAULTY[0]).probe(self.library)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.strip())
+        return "ok"
+
     @way("not assigned")
     def test_not_assigned(self):
         """An identity of somebody else is refused after one request."""
@@ -125,7 +136,7 @@ class Msal(Sources, unittest.TestCase):
     client = "MSAL Python"
     version = version("msal")
     library = "msal"
-    lacks = ("Cloud Shell", "workload identity", "DefaultAzureCredential", "az", "azd")
+    lacks = ("Cloud Shell", "503 once", "workload identity", "DefaultAzureCredential", "az", "azd")
 
 
 if __name__ == "__main__":

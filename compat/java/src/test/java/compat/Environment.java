@@ -37,6 +37,9 @@ final class Environment {
     static final String ROLECALL = get("COMPAT_ROLECALL");
 
     static final String DATA = get("COMPAT_DATA");
+    /** The data folders of servers that fail once, one for each client. */
+    static final List<String> FAULTY = List.of(get("COMPAT_FAULTY").split(":"));
+
     static final Path LOG = Path.of(get("COMPAT_LOG"));
 
     /** Whether nothing but this machine can be reached. */

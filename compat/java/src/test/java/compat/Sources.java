@@ -1,6 +1,7 @@
 package compat;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -127,6 +128,15 @@ abstract class Sources {
         }
     }
 
+    /** A server that fails once is asked again. */
+    @Way("503 once")
+    void faulty() throws Exception {
+        int mine = library.equals("msal") ? 1 : 0;
+        Probed probed = probe(Environment.FAULTY.get(mine), Source.of("503 once", "app-service"));
+        assertEquals(0, probed.exitCode(), probed.errors());
+        assertFalse(probed.token().isEmpty());
+    }
+
     /** An identity of somebody else is refused after one request. */
     @Way("not assigned")
     void notAssigned() throws Exception {
@@ -141,8 +151,12 @@ abstract class Sources {
     private record Probed(int exitCode, String token, String errors) {}
 
     private Probed probe(Source source) throws IOException, InterruptedException {
+        return probe(Environment.DATA, source);
+    }
+
+    private Probed probe(String data, Source source) throws IOException, InterruptedException {
         List<String> command = new ArrayList<>(
-                List.of(Environment.ROLECALL, "run", "--data", Environment.DATA, "--as", source.as(), "--via"));
+                List.of(Environment.ROLECALL, "run", "--data", data, "--as", source.as(), "--via"));
         command.addAll(source.via());
         if (!Set.of("workload", "cli").contains(source.via().get(0))) {
             command.addAll(List.of("--also", Environment.ASSIGNED.name()));
