@@ -27,8 +27,9 @@ func (c *cli) serve() *cobra.Command {
 first start makes the data folder with its certificate authority, signing keys and a
 tenant.
 
-The authority takes the base port, managed identities the fourth after it and ops the
-fifth; port 0 takes free ones. When everything answers, one line says so; with -o json it is one JSON object.
+The authority takes the base port, a small Resource Manager for the Azure CLI the second
+after it, managed identities the fourth and ops the fifth; port 0 takes free ones. When
+everything answers, one line says so; with -o json it is one JSON object.
 
 --fault SURFACE:FAULT,… makes answers of a surface (token, keys, identity) go wrong: a
 status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
