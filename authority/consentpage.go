@@ -119,15 +119,9 @@ func (a *Authority) consentForm(ctx context.Context, x *exchange) (answer, error
 	if problem != nil {
 		return answer{}, problem
 	}
-	if problem := a.checkFresh(ctx); problem != nil {
-		return answer{}, problem
-	}
-	who, err := a.visitor(ctx, x)
-	switch {
-	case err != nil:
+	who, err := a.sameVisitor(ctx, x, sent.Session)
+	if err != nil {
 		return answer{}, err
-	case who == nil || who.ID != sent.Session:
-		return answer{}, problemForm()
 	}
 	m, refused, err := a.understand(ctx, sent.Errand, who)
 	switch {
@@ -158,6 +152,22 @@ func (a *Authority) consentForm(ctx context.Context, x *exchange) (answer, error
 }
 
 const actionAccept = "accept"
+
+// sameVisitor returns who is signed in, if that is still the session that saw the page. A
+// decision rests on a view of the directory that is fresh enough.
+func (a *Authority) sameVisitor(ctx context.Context, x *exchange, session string) (*visitor, error) {
+	if problem := a.checkFresh(ctx); problem != nil {
+		return nil, problem
+	}
+	who, err := a.visitor(ctx, x)
+	switch {
+	case err != nil:
+		return nil, err
+	case who == nil || who.ID != session:
+		return nil, problemForm()
+	}
+	return who, nil
+}
 
 // declineConsent notes that the person does not agree, and goes back.
 func (a *Authority) declineConsent(ctx context.Context, x *exchange, m *matter, who *visitor) (answer, error) {

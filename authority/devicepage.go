@@ -116,15 +116,9 @@ func (a *Authority) confirmForm(ctx context.Context, x *exchange) (answer, error
 	if problem != nil {
 		return answer{}, problem
 	}
-	if problem := a.checkFresh(ctx); problem != nil {
-		return answer{}, problem
-	}
-	who, err := a.visitor(ctx, x)
-	switch {
-	case err != nil:
+	who, err := a.sameVisitor(ctx, x, sent.Session)
+	if err != nil {
 		return answer{}, err
-	case who == nil || who.ID != sent.Session:
-		return answer{}, problemForm()
 	}
 	m, _, err := a.understand(ctx, sent.Errand, who)
 	switch {
