@@ -107,6 +107,9 @@ func (e *Editor) changeIdentity(next, p *ServicePrincipal) error {
 		if next.ResourceID == present {
 			next.ResourceID = ""
 		}
+		if err := e.checkKindOnHosts(next); err != nil {
+			return err
+		}
 	}
 	return e.completeIdentity(next)
 }

@@ -14,6 +14,7 @@ const (
 	kindAssignment  = "assignment"
 	kindGrant       = "delegatedGrant"
 	kindUser        = "user"
+	kindHost        = "host"
 	kindKeyring     = "keyring"
 	kindTicket      = "ticket"
 )
@@ -132,4 +133,12 @@ func (g *DelegatedGrant) keys() []string {
 
 func (u *User) keys() []string {
 	return []string{makeKey("id", string(u.ID)), makeKey("upn", u.PrincipalName)}
+}
+
+func (h *Host) keys() []string {
+	keys := []string{makeKey("id", string(h.ID)), makeKey("name", fold(h.Name)), makeKey("listen", h.Listen)}
+	for _, identity := range h.Identities {
+		keys = append(keys, makeKey("identity", string(identity), string(h.ID)))
+	}
+	return keys
 }

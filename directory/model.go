@@ -181,6 +181,55 @@ type ServicePrincipal struct {
 	Federated    []FederatedCredential `json:"federated,omitempty"`
 }
 
+// A Host is a place with a name to which managed identities are assigned: a container, a
+// virtual machine, a service of the server's own machine. The server listens for it at an
+// address of its own, and whoever it lets in there acts as the host's identities. (A
+// process run by rolecall has such a place for as long as it runs; that one has no name
+// and is kept nowhere.)
+type Host struct {
+	ID         ObjectID   `json:"id"`
+	Tenant     TenantID   `json:"tenant"`
+	Name       string     `json:"name"`       // unique within the tenant
+	Shape      HostShape  `json:"shape"`      // how its programs ask
+	Identities []ObjectID `json:"identities"` // of service principals; programs that choose none get the first
+	Listen     string     `json:"listen"`     // "172.17.0.1:8450": an address of the server's machine, unique
+	// Names are what programs may call the address besides itself, "host.docker.internal";
+	// they are given the first.
+	Names []string `json:"names,omitempty"`
+	// From are the addresses and networks that may ask, "172.17.0.0/16". None means all
+	// that reach the listener.
+	From []string `json:"from,omitempty"`
+	// User is the user of the server's machine whose processes may ask, by name or number,
+	// where the listener is on the loopback interface. Empty means the server's own.
+	User    string    `json:"user,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// A HostShape is one of the ways in which Azure's hosts offer tokens to their programs.
+type HostShape string
+
+// The shapes.
+const (
+	ShapeAppService    HostShape = "app-service" // App Service, Functions, Container Apps
+	ShapeIMDS          HostShape = "imds"        // virtual machines
+	ShapeArc           HostShape = "arc"
+	ShapeServiceFabric HostShape = "service-fabric"
+	ShapeCloudShell    HostShape = "cloud-shell"
+	ShapeAzureML       HostShape = "azure-ml"
+	ShapeCLI           HostShape = "cli" // the external authentication of azd
+)
+
+// HostShapes lists all shapes.
+func HostShapes() []HostShape {
+	return []HostShape{ShapeAppService, ShapeIMDS, ShapeArc, ShapeServiceFabric, ShapeCloudShell, ShapeAzureML, ShapeCLI}
+}
+
+// HasSecret reports whether programs show a secret. Without one, whoever reaches the
+// listener is let in.
+func (s HostShape) HasSecret() bool {
+	return s != ShapeIMDS && s != ShapeArc && s != ShapeCloudShell
+}
+
 // An Assignment grants one app role of a resource to one principal, both in one tenant.
 type Assignment struct {
 	ID        ObjectID  `json:"id"`

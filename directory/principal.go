@@ -66,8 +66,8 @@ func (e *Editor) UpdateServicePrincipal(p ServicePrincipal) (*ServicePrincipal, 
 	return &next, update(e, old, &next, principalDetail(old.value, &next))
 }
 
-// DeleteServicePrincipal removes it, with all assignments and grants of it and to it.
-// The registration of an application stays.
+// DeleteServicePrincipal removes it, with all assignments and grants of it and to it, and
+// from the hosts that had it. The registration of an application stays.
 func (e *Editor) DeleteServicePrincipal(tenant TenantID, id ObjectID) error {
 	found, err := e.principalRow(tenant, string(id))
 	if err != nil {
@@ -88,6 +88,9 @@ func (e *Editor) deletePrincipal(p row[ServicePrincipal]) error {
 		}
 	}
 	if err := e.dropTickets(p.value.Tenant, p.value.ID); err != nil {
+		return err
+	}
+	if err := e.dropFromHosts(p.value); err != nil {
 		return err
 	}
 	if err := e.remove(p.value, p.version); err != nil {

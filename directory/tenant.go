@@ -50,7 +50,7 @@ func (e *Editor) DeleteTenant(id TenantID) error {
 	}
 	for kind, space := range map[string]string{
 		kindAssignment: "principal", kindPrincipal: "id", kindApplication: "id", kindUser: "id", kindKeyring: "id",
-		kindGrant: "id", kindTicket: "id",
+		kindGrant: "id", kindTicket: "id", kindHost: "id",
 	} {
 		if err := e.clear(tenant.value.ID, kind, space); err != nil {
 			return err

@@ -1,0 +1,375 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+const (
+	maxHostLists = 50 // entries of each list of a host
+	maxUserName  = 64 // of a user of the machine
+)
+
+// Hosts lists the tenant's hosts by name. It always asks the store.
+func (d *Directory) Hosts(ctx context.Context, tenant TenantID) ([]*Host, error) {
+	all, _, err := listAll[Host](ctx, d.cfg.Store, string(fold(tenant)), kindHost, "name/")
+	return all, err
+}
+
+// Host finds one by object id or name.
+func (e *Editor) Host(tenant TenantID, ref string) (*Host, error) {
+	found, err := e.hostRow(tenant, ref)
+	return found.value, err
+}
+
+// Hosts returns the tenant's hosts, by name.
+func (e *Editor) Hosts(tenant TenantID) ([]*Host, error) {
+	rows, err := list[Host](e, fold(tenant), kindHost, "name/")
+	return values(rows), err
+}
+
+// CreateHost makes a host and assigns it its identities.
+func (e *Editor) CreateHost(h Host) (*Host, error) {
+	tenant, err := e.tenantByID(h.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if h.ID, err = givenGUID("id", h.ID); err != nil {
+		return nil, err
+	}
+	h.Tenant, h.Created = tenant.ID, e.now
+	if err := e.free(h.Tenant, kindHost, makeKey("id", string(h.ID)), ""); err != nil {
+		return nil, duplicate(err, "id", fmt.Sprintf("There is a host with the id %s already.", h.ID), "Leave the id out to have a new one made.")
+	}
+	if err := e.checkHostOf(&h); err != nil {
+		return nil, err
+	}
+	return &h, e.create(&h)
+}
+
+// UpdateHost changes everything but the id: what it is called, whose it is and where it is.
+func (e *Editor) UpdateHost(h Host) (*Host, error) {
+	old, err := e.hostRow(h.Tenant, string(h.ID))
+	if err != nil {
+		return nil, err
+	}
+	h.ID, h.Tenant, h.Created = old.value.ID, old.value.Tenant, old.value.Created
+	if err := e.checkHostOf(&h); err != nil {
+		return nil, err
+	}
+	return &h, update(e, old, &h, e.hostDetail(old.value, &h))
+}
+
+// DeleteHost removes a host; its programs get no more tokens.
+func (e *Editor) DeleteHost(tenant TenantID, id ObjectID) error {
+	found, err := e.hostRow(tenant, string(id))
+	if err != nil {
+		return err
+	}
+	if err := e.remove(found.value, found.version); err != nil {
+		return err
+	}
+	return e.record("delete", found.value.target(), "")
+}
+
+// dropFromHosts takes an identity that is about to go from its hosts. A host may be left
+// with none: its programs are told that there is no identity.
+func (e *Editor) dropFromHosts(p *ServicePrincipal) error {
+	rows, err := list[Host](e, p.Tenant, kindHost, makePrefix("identity", string(p.ID)))
+	if err != nil {
+		return err
+	}
+	for _, old := range rows {
+		next := *old.value
+		next.Identities = slices.DeleteFunc(slices.Clone(next.Identities), func(id ObjectID) bool { return id == p.ID })
+		if err := update(e, old, &next, e.hostDetail(old.value, &next)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostRow finds by object id or name.
+func (e *Editor) hostRow(tenant TenantID, ref string) (row[Host], error) {
+	key := makeKey("name", fold(ref))
+	if id, ok := parseGUID(ref); ok {
+		key = makeKey("id", id)
+	}
+	found, err := lookup[Host](e, fold(tenant), kindHost, key)
+	if errors.Is(err, ErrNotFound) {
+		return found, missing(fmt.Sprintf("There is no host %q in the tenant.", clip(ref)), "Name it by its name or id, or create it.")
+	}
+	return found, err
+}
+
+// checkHostOf holds for a host that has its ids. It brings what was given into the form
+// that is kept.
+func (e *Editor) checkHostOf(h *Host) error {
+	for _, check := range []func(*Host) error{e.checkHostName, checkHostShape, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
+		if err := check(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Editor) checkHostName(h *Host) error {
+	if err := checkName("name", h.Name); err != nil {
+		return err
+	}
+	if err := checkNotGUID("name", h.Name); err != nil {
+		return err
+	}
+	if err := e.free(h.Tenant, kindHost, makeKey("name", fold(h.Name)), string(h.ID)); err != nil {
+		return duplicate(err, "name", fmt.Sprintf("There is a host named %q already.", h.Name), "Choose another name; case does not count.")
+	}
+	return nil
+}
+
+func checkHostShape(h *Host) error {
+	h.Shape = cmp.Or(h.Shape, ShapeAppService)
+	if !slices.Contains(HostShapes(), h.Shape) {
+		return &RuleError{Field: "shape", What: fmt.Sprintf("There is no shape %q of a host.", clip(string(h.Shape))), Fix: "Use one of " + join(HostShapes()) + "."}
+	}
+	return nil
+}
+
+func join[T ~string](all []T) string {
+	var b strings.Builder
+	for i, one := range all {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(one))
+	}
+	return b.String()
+}
+
+// checkListen wants an address with a port, both in their usual spelling: a name might
+// mean another address tomorrow, and a port that nobody chose could not be told to anyone.
+func (e *Editor) checkListen(h *Host) error {
+	const fix = "Write an address and a port of the server's machine, as 172.17.0.1:8450 or 127.0.0.1:8450."
+	at, err := netip.ParseAddrPort(h.Listen)
+	if err != nil || at.Port() == 0 || at.Addr().Is4In6() || at.Addr().IsMulticast() || at.Addr().Zone() != "" {
+		return &RuleError{Field: "listen", What: fmt.Sprintf("A host cannot listen at %q.", clip(h.Listen)), Fix: fix}
+	}
+	h.Listen = at.String()
+	tenants, err := e.Tenants()
+	if err != nil {
+		return err
+	}
+	for _, tenant := range tenants { // hosts of all tenants are on one machine
+		if err := e.free(tenant.ID, kindHost, makeKey("listen", h.Listen), string(h.ID)); err != nil {
+			return duplicate(err, "listen", fmt.Sprintf("Another host listens at %s already.", h.Listen), "Choose another port.")
+		}
+	}
+	return nil
+}
+
+// Loopback reports whether only processes of the server's machine reach the listener.
+func (h *Host) Loopback() bool {
+	at, err := netip.ParseAddrPort(h.Listen)
+	return err == nil && at.Addr().IsLoopback()
+}
+
+func checkHostNames(h *Host) error {
+	if err := checkHostList("names", h.Names); err != nil {
+		return err
+	}
+	names := make([]string, 0, len(h.Names))
+	for i, name := range h.Names {
+		field := fmt.Sprintf("names[%d]", i)
+		name = fold(name)
+		if _, err := netip.ParseAddr(name); err == nil || !validHostName(name) {
+			return &RuleError{Field: field, What: fmt.Sprintf("%q is not a host name.", clip(name)), Fix: "Write it as host.docker.internal, without a port; the address itself needs no mention."}
+		}
+		if slices.Contains(names, name) {
+			return taken(field, fmt.Sprintf("The name %q is listed twice.", name), "List it once.")
+		}
+		names = append(names, name)
+	}
+	h.Names = emptyToNil(names)
+	return nil
+}
+
+// validHostName holds for a name with or without dots.
+func validHostName(name string) bool {
+	if len(name) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !validLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+func checkFrom(h *Host) error {
+	if err := checkHostList("from", h.From); err != nil {
+		return err
+	}
+	networks := make([]string, 0, len(h.From))
+	for i, text := range h.From {
+		field := fmt.Sprintf("from[%d]", i)
+		network, err := parseNetwork(text)
+		if err != nil {
+			return &RuleError{Field: field, What: fmt.Sprintf("%q is no address or network.", clip(text)), Fix: "Write it as 172.17.0.2 or 172.17.0.0/16."}
+		}
+		if slices.Contains(networks, network.String()) {
+			return taken(field, fmt.Sprintf("The network %s is listed twice.", network), "List it once.")
+		}
+		networks = append(networks, network.String())
+	}
+	if len(networks) == 0 && !h.Loopback() && !h.Shape.HasSecret() {
+		return &RuleError{
+			Field: "from",
+			What:  fmt.Sprintf("Programs of a host of the shape %s show no secret, so everybody who reaches %s would get its tokens.", h.Shape, h.Listen),
+			Fix:   "Say in from which addresses may ask, or use the shape app-service.",
+		}
+	}
+	h.From = emptyToNil(networks)
+	return nil
+}
+
+// parseNetwork reads an address or a network in CIDR notation.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err == nil && network.Addr().Is4In6() { // what is compared with it is written as IPv4
+		err = errors.New("an IPv4 network in the spelling of IPv6")
+	}
+	return network.Masked(), err
+}
+
+// Networks returns From in the form that addresses are compared with.
+func (h *Host) Networks() []netip.Prefix {
+	networks := make([]netip.Prefix, 0, len(h.From))
+	for _, text := range h.From {
+		if network, err := netip.ParsePrefix(text); err == nil { // it was written by checkFrom
+			networks = append(networks, network)
+		}
+	}
+	return networks
+}
+
+func checkHostUser(h *Host) error {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@+\\$"
+	switch {
+	case h.User == "":
+		return nil
+	case len(h.User) > maxUserName || strings.Trim(h.User, plain) != "":
+		return &RuleError{Field: "user", What: fmt.Sprintf("%q is no user of a machine.", clip(h.User)), Fix: "Write a user's name or number."}
+	case !h.Loopback():
+		return &RuleError{Field: "user", What: fmt.Sprintf("Whose the processes are that reach %s cannot be told.", h.Listen), Fix: "Leave user out and say in from which addresses may ask, or listen on 127.0.0.1."}
+	}
+	return nil
+}
+
+// checkHostIdentities wants managed identities, each once. A system-assigned one shares the
+// life of a single host.
+func (e *Editor) checkHostIdentities(h *Host) error {
+	if err := checkHostList("identities", h.Identities); err != nil {
+		return err
+	}
+	if len(h.Identities) == 0 {
+		return &RuleError{Field: "identities", What: "A host needs at least one managed identity.", Fix: "Name the identities that its programs act as."}
+	}
+	ids := make([]ObjectID, 0, len(h.Identities))
+	for i, id := range h.Identities {
+		field := fmt.Sprintf("identities[%d]", i)
+		identity, err := e.identityRow(h.Tenant, id)
+		if errors.Is(err, ErrNotFound) {
+			return &RuleError{Field: field, What: fmt.Sprintf("There is no managed identity with the id %q in the tenant.", clip(string(id))), Fix: "Create it first.", Cause: ErrNotFound}
+		}
+		if err != nil {
+			return err
+		}
+		if slices.Contains(ids, identity.value.ID) {
+			return taken(field, fmt.Sprintf("%s is listed twice.", identity.value.Name), "List it once.")
+		}
+		if err := e.checkSystemAssigned(h, identity.value, field); err != nil {
+			return err
+		}
+		ids = append(ids, identity.value.ID)
+	}
+	h.Identities = ids
+	return nil
+}
+
+func (e *Editor) checkSystemAssigned(h *Host, identity *ServicePrincipal, field string) error {
+	if identity.IdentityKind != IdentitySystem {
+		return nil
+	}
+	others, err := list[Host](e, h.Tenant, kindHost, makePrefix("identity", string(identity.ID)))
+	if err != nil {
+		return err
+	}
+	for _, other := range others {
+		if other.value.ID != h.ID {
+			return taken(field, fmt.Sprintf("%s is system-assigned, and the host %s has it.", identity.Name, other.value.Name), "Take it from that host first, or use an identity of the type user.")
+		}
+	}
+	return nil
+}
+
+// checkKindOnHosts holds for an identity whose kind is about to change.
+func (e *Editor) checkKindOnHosts(p *ServicePrincipal) error {
+	hosts, err := list[Host](e, p.Tenant, kindHost, makePrefix("identity", string(p.ID)))
+	if err != nil || len(hosts) < 2 || p.IdentityKind != IdentitySystem {
+		return err
+	}
+	return &RuleError{Field: "identityKind", What: fmt.Sprintf("%s is assigned to %d hosts, and a system-assigned identity belongs to one.", p.Name, len(hosts)), Fix: "Take it from all hosts but one first."}
+}
+
+func checkHostList[T any](field string, list []T) error {
+	if len(list) > maxHostLists {
+		return &RuleError{Field: field, What: fmt.Sprintf("%s has more than %d entries.", field, maxHostLists), Fix: "Remove some."}
+	}
+	return nil
+}
+
+func emptyToNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+func (e *Editor) hostDetail(old, next *Host) string {
+	var d detail
+	d.changed("name", old.Name, next.Name)
+	d.changed("shape", old.Shape, next.Shape)
+	d.changed("listen", old.Listen, next.Listen)
+	d.changed("user", old.User, next.User)
+	d.lists("identities", e.identityNames(old), e.identityNames(next))
+	d.lists("names", old.Names, next.Names)
+	d.lists("from", old.From, next.From)
+	if d.parts == nil {
+		d.add("order of lists")
+	}
+	return d.String()
+}
+
+// identityNames are for people; an identity that is gone keeps its id.
+func (e *Editor) identityNames(h *Host) []string {
+	names := make([]string, len(h.Identities))
+	for i, id := range h.Identities {
+		names[i] = string(id)
+		if identity, err := e.identityRow(h.Tenant, id); err == nil {
+			names[i] = identity.value.Name
+		}
+	}
+	return names
+}
+
+func (h *Host) target() target {
+	return target{kind: kindHost, tenant: h.Tenant, id: string(h.ID), name: h.Name}
+}
