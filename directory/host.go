@@ -77,8 +77,8 @@ func (e *Editor) DeleteHost(tenant TenantID, id ObjectID) error {
 	return e.record("delete", found.value.target(), "")
 }
 
-// dropFromHosts takes an identity that is about to go from its hosts. A host may be left
-// with none: its programs are told that there is no identity.
+// dropFromHosts takes an identity that is about to go from its hosts. A host that is left
+// with none stays: its programs are told that there is no identity.
 func (e *Editor) dropFromHosts(p *ServicePrincipal) error {
 	rows, err := list[Host](e, p.Tenant, kindHost, makePrefix("identity", string(p.ID)))
 	if err != nil {
@@ -86,7 +86,7 @@ func (e *Editor) dropFromHosts(p *ServicePrincipal) error {
 	}
 	for _, old := range rows {
 		next := *old.value
-		next.Identities = slices.DeleteFunc(slices.Clone(next.Identities), func(id ObjectID) bool { return id == p.ID })
+		next.Identities = emptyToNil(slices.DeleteFunc(slices.Clone(next.Identities), func(id ObjectID) bool { return id == p.ID }))
 		if err := update(e, old, &next, e.hostDetail(old.value, &next)); err != nil {
 			return err
 		}
@@ -152,7 +152,11 @@ func join[T ~string](all []T) string {
 
 // checkListen wants an address with a port, both in their usual spelling: a name might
 // mean another address tomorrow, and a port that nobody chose could not be told to anyone.
+// A host may also listen nowhere.
 func (e *Editor) checkListen(h *Host) error {
+	if h.Listen == "" {
+		return nil
+	}
 	const fix = "Write an address and a port of the server's machine, as 172.17.0.1:8450 or 127.0.0.1:8450."
 	at, err := netip.ParseAddrPort(h.Listen)
 	if err != nil || at.Port() == 0 || at.Addr().Is4In6() || at.Addr().IsMulticast() || at.Addr().Zone() != "" {
@@ -226,7 +230,7 @@ func checkFrom(h *Host) error {
 		}
 		networks = append(networks, network.String())
 	}
-	if len(networks) == 0 && !h.Loopback() && !h.Shape.HasSecret() {
+	if len(networks) == 0 && h.Listen != "" && !h.Loopback() && !h.Shape.HasSecret() {
 		return &RuleError{
 			Field: "from",
 			What:  fmt.Sprintf("Programs of a host of the shape %s show no secret, so everybody who reaches %s would get its tokens.", h.Shape, h.Listen),
@@ -279,9 +283,6 @@ func (e *Editor) checkHostIdentities(h *Host) error {
 	if err := checkHostList("identities", h.Identities); err != nil {
 		return err
 	}
-	if len(h.Identities) == 0 {
-		return &RuleError{Field: "identities", What: "A host needs at least one managed identity.", Fix: "Name the identities that its programs act as."}
-	}
 	ids := make([]ObjectID, 0, len(h.Identities))
 	for i, id := range h.Identities {
 		field := fmt.Sprintf("identities[%d]", i)
@@ -300,7 +301,7 @@ func (e *Editor) checkHostIdentities(h *Host) error {
 		}
 		ids = append(ids, identity.value.ID)
 	}
-	h.Identities = ids
+	h.Identities = emptyToNil(ids)
 	return nil
 }
 
@@ -347,7 +348,7 @@ func (e *Editor) hostDetail(old, next *Host) string {
 	var d detail
 	d.changed("name", old.Name, next.Name)
 	d.changed("shape", old.Shape, next.Shape)
-	d.changed("listen", old.Listen, next.Listen)
+	d.changed("listen", cmp.Or(old.Listen, "nowhere"), cmp.Or(next.Listen, "nowhere"))
 	d.changed("user", old.User, next.User)
 	d.lists("identities", e.identityNames(old), e.identityNames(next))
 	d.lists("names", old.Names, next.Names)

@@ -136,7 +136,10 @@ func (u *User) keys() []string {
 }
 
 func (h *Host) keys() []string {
-	keys := []string{makeKey("id", string(h.ID)), makeKey("name", fold(h.Name)), makeKey("listen", h.Listen)}
+	keys := []string{makeKey("id", string(h.ID)), makeKey("name", fold(h.Name))}
+	if h.Listen != "" {
+		keys = append(keys, makeKey("listen", h.Listen))
+	}
 	for _, identity := range h.Identities {
 		keys = append(keys, makeKey("identity", string(identity), string(h.ID)))
 	}

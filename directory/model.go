@@ -189,10 +189,10 @@ type ServicePrincipal struct {
 type Host struct {
 	ID         ObjectID   `json:"id"`
 	Tenant     TenantID   `json:"tenant"`
-	Name       string     `json:"name"`       // unique within the tenant
-	Shape      HostShape  `json:"shape"`      // how its programs ask
-	Identities []ObjectID `json:"identities"` // of service principals; programs that choose none get the first
-	Listen     string     `json:"listen"`     // "172.17.0.1:8450": an address of the server's machine, unique
+	Name       string     `json:"name"`                 // unique within the tenant
+	Shape      HostShape  `json:"shape"`                // how its programs ask
+	Identities []ObjectID `json:"identities,omitempty"` // of service principals; programs that choose none get the first
+	Listen     string     `json:"listen"`               // "172.17.0.1:8450": an address of the server's machine, unique; empty: nowhere
 	// Names are what programs may call the address besides itself, "host.docker.internal";
 	// they are given the first.
 	Names []string `json:"names,omitempty"`

@@ -46,6 +46,7 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 		(*work).pruneObjects,
 		(*work).applyApplications,
 		(*work).applyIdentities,
+		(*work).applyHosts,
 		(*work).applyUsers,
 		(*work).resolveAll,
 		(*work).applyPermissions,
@@ -91,6 +92,7 @@ type work struct {
 	applications map[*application]*directory.Application
 	principals   map[any]*directory.ServicePrincipal // of *application and *identity
 	users        map[*user]*directory.User
+	hosts        map[*host]*directory.Host
 	grants       []*grant
 	asked        map[*application][]*grant // those of grants that an application asks for
 }

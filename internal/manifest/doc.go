@@ -1,5 +1,5 @@
 // Package manifest reads rolecall.yaml, the file that says which tenants, applications,
-// managed identities and users there are and who may what, and brings a directory to that
+// managed identities, hosts and users there are and who may what, and brings a directory to that
 // state.
 //
 // [Parse] is strict: a member it does not know, a value of another type, a name used
@@ -11,9 +11,12 @@
 //
 // Applying adds and changes what the file says and touches nothing else. With
 // [Options].Prune the file is the whole truth about the tenants it names: applications,
-// managed identities, users, credentials, roles and assignments that it does not mention
+// managed identities, hosts, users, credentials, roles and assignments that it does not mention
 // go, and settings that it does not mention return to their defaults. Tenants that it
 // does not name are never touched, and an id, once given, is kept.
+//
+// The lists of a host (its identities, names and networks) say who is let in, so they are
+// taken as they stand: what a list no longer names is gone, with or without pruning.
 //
 // A permission with consent: true is requested and granted, scopes for every user;
 // without, it is requested only, and a grant there may be stays until it is pruned. What

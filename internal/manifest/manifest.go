@@ -30,6 +30,7 @@ type (
 		domains      []item
 		applications []*application
 		identities   []*identity
+		hosts        []*host
 		users        []*user
 	}
 	application struct {
@@ -98,6 +99,11 @@ type (
 		enabled                           bool
 		assignments                       []*permission
 		federated                         []*federated
+	}
+	host struct {
+		place
+		name, id, shape, listen, user string
+		identities, names, from       []item
 	}
 	user struct {
 		place

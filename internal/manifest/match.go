@@ -14,6 +14,7 @@ func (w *work) matchAll() error {
 	w.applications = make(map[*application]*directory.Application)
 	w.principals = make(map[any]*directory.ServicePrincipal)
 	w.users = make(map[*user]*directory.User)
+	w.hosts = make(map[*host]*directory.Host)
 	for _, a := range w.file.applications {
 		if err := w.matchApplication(a); err != nil {
 			return err
@@ -21,6 +22,11 @@ func (w *work) matchAll() error {
 	}
 	for _, i := range w.file.identities {
 		if err := w.matchIdentity(i); err != nil {
+			return err
+		}
+	}
+	for _, h := range w.file.hosts {
+		if err := w.matchHost(h); err != nil {
 			return err
 		}
 	}
@@ -67,6 +73,23 @@ func (w *work) matchIdentity(i *identity) error {
 		w.keeps(i.place, "id", i.id, string(found.ID), found.Name)
 		w.once("identity/"+string(found.Tenant)+"/"+string(found.ID), i.place, found.Name)
 		w.principals[i] = found
+		return nil
+	}
+	return nil
+}
+
+func (w *work) matchHost(h *host) error {
+	for _, ref := range refs(h.id, h.name) {
+		found, err := w.editor.Host(w.tenant.ID, ref)
+		if errors.Is(err, directory.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		w.keeps(h.place, "id", h.id, string(found.ID), found.Name)
+		w.once("host/"+string(found.Tenant)+"/"+string(found.ID), h.place, found.Name)
+		w.hosts[h] = found
 		return nil
 	}
 	return nil

@@ -74,13 +74,30 @@ func drawFile(t *rapid.T) string {
 		}
 	}
 	b.WriteString("    managedIdentities:\n")
-	for _, name := range subset(t, "identities", "batch", "timer") {
+	identities := subset(t, "identities", "batch", "timer")
+	for _, name := range identities {
 		fmt.Fprintf(&b, "      - name: %s\n        type: %s\n        federatedCredentials: [%s]\n        assignments:\n", name, rapid.SampledFrom([]string{"system", "user"}).Draw(t, "type"),
 			strings.Join(subset(t, "trusts", "{name: k8s, issuer: \"https://issuer.test\", subject: pod}"), ", "))
 		for _, api := range applications {
 			if asked := subset(t, "assigned", roles[api]...); len(asked) > 0 {
 				fmt.Fprintf(&b, "          - {api: %s, roles: [%s]}\n", api, strings.Join(asked, ", "))
 			}
+		}
+	}
+	b.WriteString("    hosts:\n")
+	for i, name := range subset(t, "hosts", "agent", "box") {
+		if len(identities) == 0 {
+			break
+		}
+		// A system-assigned identity is for one host, so each has one of its own.
+		fmt.Fprintf(&b, "      - {name: %s, listen: \"127.0.0.1:%d\", identities: [%s]", name, 8450+i, identities[i%len(identities)])
+		if rapid.Bool().Draw(t, "host settings") {
+			fmt.Fprintf(&b, ", via: %s, from: [%s], names: [%s]", rapid.SampledFrom([]string{"app-service", "imds"}).Draw(t, "via"),
+				strings.Join(subset(t, "from", "10.0.0.0/8", "172.17.0.2"), ", "), strings.Join(subset(t, "names", "a.test", "b.test"), ", "))
+		}
+		b.WriteString("}\n")
+		if len(identities) == 1 {
+			break
 		}
 	}
 	return emptyLists(b.String())
@@ -150,6 +167,20 @@ func (s *site) state() string {
 				sorted(assignments, func(a *directory.Assignment) string { return names[string(a.Role)] }),
 				sorted(grants, func(g *directory.DelegatedGrant) string { return fmt.Sprint(g.Principal, g.Scopes) }),
 				sorted(p.Federated, func(f directory.FederatedCredential) string { return f.Name + f.Subject }))
+		}
+		hosts, err := e.Hosts(tenant.ID)
+		if err != nil {
+			return err
+		}
+		for _, h := range hosts {
+			fmt.Fprintln(&b, h.Name, h.Shape, h.Listen, h.Names, h.From, h.User)
+			for _, id := range h.Identities {
+				identity, err := e.ServicePrincipal(tenant.ID, string(id))
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(&b, "  ", identity.Name)
+			}
 		}
 		users, err := e.Users(tenant.ID)
 		if err != nil {

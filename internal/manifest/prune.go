@@ -14,7 +14,7 @@ func (w *work) pruneObjects() error {
 	if !w.prune {
 		return nil
 	}
-	for _, step := range []func() error{w.pruneApplications, w.pruneIdentities, w.pruneUsers, w.pruneURIs} {
+	for _, step := range []func() error{w.pruneApplications, w.pruneHosts, w.pruneIdentities, w.pruneUsers, w.pruneURIs} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -56,6 +56,26 @@ func (w *work) pruneIdentities() error {
 			continue
 		}
 		if err := w.editor.DeleteServicePrincipal(w.tenant.ID, p.ID); err != nil {
+			return w.ruled(err, w.file.of)
+		}
+	}
+	return nil
+}
+
+func (w *work) pruneHosts() error {
+	kept := make(map[directory.ObjectID]bool)
+	for _, h := range w.hosts {
+		kept[h.ID] = true
+	}
+	present, err := w.editor.Hosts(w.tenant.ID)
+	if err != nil {
+		return err
+	}
+	for _, h := range present {
+		if kept[h.ID] {
+			continue
+		}
+		if err := w.editor.DeleteHost(w.tenant.ID, h.ID); err != nil {
 			return w.ruled(err, w.file.of)
 		}
 	}

@@ -20,6 +20,7 @@ func (d *decoder) tenant(n *yaml.Node) *tenant {
 		"domains":           d.texts(&t.domains),
 		"applications":      each(d, &t.applications, d.application),
 		"managedIdentities": each(d, &t.identities, d.identity),
+		"hosts":             each(d, &t.hosts, d.host),
 		"users":             each(d, &t.users, d.user),
 	}, required: []string{"name"}})
 	return t
@@ -122,6 +123,25 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"federatedCredentials": each(d, &i.federated, d.federated),
 	}, required: []string{"name", "type"}})
 	return i
+}
+
+func (d *decoder) host(n *yaml.Node) *host {
+	h := &host{}
+	var shapes []string
+	for _, shape := range directory.HostShapes() {
+		shapes = append(shapes, string(shape))
+	}
+	h.place, _ = d.object(n, schema{what: "a host", members: map[string]reader{
+		"name":       d.text(&h.name),
+		"id":         d.guid(&h.id),
+		"via":        d.choice(&h.shape, shapes...),
+		"listen":     d.text(&h.listen),
+		"identities": d.values(&h.identities, "identity"),
+		"names":      d.texts(&h.names),
+		"from":       d.texts(&h.from),
+		"user":       d.text(&h.user),
+	}, required: []string{"name", "listen", "identities"}})
+	return h
 }
 
 func (d *decoder) user(n *yaml.Node) *user {

@@ -67,6 +67,12 @@ func (d *decoder) uniqueInTenant(t *tenant) {
 		ids.claim(i.id, i.of("id"))
 		d.uniqueTrusts(i.federated)
 	}
+	hosts, places := d.registry("the host name"), d.registry("the address")
+	for _, h := range t.hosts {
+		hosts.claimFolded(h.name, h.of("name"))
+		places.claim(h.listen, h.of("listen"))
+		ids.claim(h.id, h.of("id"))
+	}
 	users := d.registry("the user principal name")
 	for _, u := range t.users {
 		users.claimFolded(u.principalName, u.of("userPrincipalName"))
