@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -26,7 +27,7 @@ var lentVias = []string{viaSecret, viaCertificate, viaCLI}
 // allVias are all ways there are.
 func allVias() []string {
 	all := []string{viaSecret, viaCertificate}
-	for _, shape := range managedidentity.Shapes() {
+	for _, shape := range directory.HostShapes() {
 		all = append(all, string(shape))
 	}
 	return append(all, viaWorkload)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"path"
 	"strconv"
@@ -151,7 +152,7 @@ func (c *call) token(q query) (authority.Minted, *refusal) {
 	}
 	req := authority.MintRequest{
 		Tenant: c.tenant, Identity: client.Principal.AppID, Resource: q.resource,
-		Source: "127.0.0.1", Library: library(c.http.Header), CorrelationID: c.correlation,
+		Source: source(c.http), Library: library(c.http.Header), CorrelationID: c.correlation,
 	}
 	minted, err := c.service.tokens.token(c.http.Context(), req)
 	if err != nil {
@@ -163,7 +164,7 @@ func (c *call) token(q query) (authority.Minted, *refusal) {
 // choose finds the identity that is meant among those assigned to the host: the first of
 // them when none is named.
 func (c *call) choose(by selector) (*directory.Client, *refusal) {
-	identities := c.identities
+	identities := c.assigned()
 	if by.kind == byDefault && len(identities) > 1 {
 		identities = identities[:1] // when that is gone, nobody else is meant
 	}
@@ -220,6 +221,15 @@ func (c *call) body(q query) (tokenBody, authority.Minted, *refusal) {
 		ExpiresIn: strconv.FormatInt(int64(left), 10), ExpiresOn: unix(minted.Expires), NotBefore: unix(minted.NotBefore),
 		Resource: q.resource, TokenType: "Bearer",
 	}, minted, nil
+}
+
+// source is the address that a request came from.
+func source(r *http.Request) string {
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return address
 }
 
 func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }

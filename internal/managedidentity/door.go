@@ -30,7 +30,22 @@ func (h *Host) enter(r *http.Request) *refusal {
 	if !h.knows(r) {
 		return malformed("The Host header names another host than this one.")
 	}
+	if p := h.checkFrom(r); p != nil {
+		return p
+	}
 	return h.checkOwner(r)
+}
+
+// checkFrom refuses callers from elsewhere than the host's networks.
+func (h *Host) checkFrom(r *http.Request) *refusal {
+	if len(h.from) == 0 {
+		return nil
+	}
+	caller, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err == nil && slices.ContainsFunc(h.from, func(network netip.Prefix) bool { return network.Contains(caller.Addr().Unmap()) }) {
+		return nil
+	}
+	return &refusal{status: http.StatusBadRequest, code: codeAccessDenied, message: "The identity is assigned to programs at other addresses than this one."}
 }
 
 // checkTarget refuses requests to a proxy, but for those that mean the metadata service:
@@ -75,8 +90,8 @@ func isBrowser(name string) bool {
 	return strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "access-control-")
 }
 
-// knows reports whether the host is meant: a name that resolves to the loopback address is
-// not enough, or a web page could have it.
+// knows reports whether the host is meant: a name that resolves to its address is not
+// enough, or a web page could have it.
 func (h *Host) knows(r *http.Request) bool {
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -85,11 +100,16 @@ func (h *Host) knows(r *http.Request) bool {
 		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	}
 	host = strings.ToLower(host)
-	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && address.IsLoopback() {
+	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && (address.IsLoopback() || address.Unmap() == localAddress(r)) {
 		return true
 	}
-	return host == "localhost" || host == metadataHost && h.shape == IMDS ||
-		slices.ContainsFunc(h.service.cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
+	return host == "localhost" || host == metadataHost && h.shape == IMDS || slices.Contains(h.names, host)
+}
+
+// localAddress is our end of the request's connection.
+func localAddress(r *http.Request) netip.Addr {
+	address, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return addressOf(address).Addr()
 }
 
 // checkOwner refuses other users of this machine.

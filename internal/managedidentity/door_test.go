@@ -8,13 +8,15 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/directory"
 )
 
 // everyShape opens a host of each shape.
 func everyShape(t *testing.T, w *world) map[Shape]*Host {
 	t.Helper()
 	hosts := map[Shape]*Host{}
-	for _, shape := range Shapes() {
+	for _, shape := range directory.HostShapes() {
 		hosts[shape] = w.host(shape)
 	}
 	return hosts

@@ -1,6 +1,7 @@
 package managedidentity
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // the thumbprint that Service Fabric's clients compare
 	"crypto/tls"
@@ -10,31 +11,28 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
 // A Shape is one of the ways in which Azure's hosts offer tokens.
-type Shape string
+type Shape = directory.HostShape
 
 // The shapes.
 const (
-	AppService    Shape = "app-service" // App Service, Functions, Container Apps
-	IMDS          Shape = "imds"        // virtual machines
-	Arc           Shape = "arc"
-	ServiceFabric Shape = "service-fabric"
-	CloudShell    Shape = "cloud-shell"
-	AzureML       Shape = "azure-ml"
-	CLI           Shape = "cli" // the external authentication of azd
+	AppService    = directory.ShapeAppService
+	IMDS          = directory.ShapeIMDS
+	Arc           = directory.ShapeArc
+	ServiceFabric = directory.ShapeServiceFabric
+	CloudShell    = directory.ShapeCloudShell
+	AzureML       = directory.ShapeAzureML
+	CLI           = directory.ShapeCLI
 )
-
-// Shapes lists all shapes.
-func Shapes() []Shape {
-	return []Shape{AppService, IMDS, Arc, ServiceFabric, CloudShell, AzureML, CLI}
-}
 
 // A protocol is how a shape is spoken.
 type protocol interface {
@@ -49,24 +47,35 @@ const anyUser = -1
 
 // HostConfig says what a host is.
 type HostConfig struct {
-	Tenant directory.TenantID
-	// Identities are client ids. The first is the one that a caller gets who names none.
-	Identities []directory.AppID
+	Tenant     directory.TenantID
+	Identities []directory.AppID // client ids; see Host.Assign
 	Shape      Shape
 	// Owner is the user whose processes may ask; a negative number means any. It is
 	// enforced where the system tells whose a connection is.
 	Owner int
+	// Listen is an address and port; empty means a free port of the loopback interface.
+	// Answers from another address die at the first router, so that only neighbours get them.
+	Listen string
+	// Names are names besides localhost and the address of the listener by which requests
+	// may know the host. Endpoint has the first.
+	Names []string
+	// From are the networks that may ask. None means all that reach the listener.
+	From []netip.Prefix
+	// Secret takes the place of a new one, for hosts whose programs outlive the listener.
+	Secret string
 	// ArcFolder takes the place of the service's.
 	ArcFolder string
 }
 
 // A Host is something that identities are assigned to: a process, as a rule. It has a
-// listener of its own on the loopback interface, until it is closed.
+// listener of its own until it is closed.
 type Host struct {
 	service    *Service
 	tenant     directory.TenantID
-	identities []directory.AppID
+	identities atomic.Pointer[[]directory.AppID]
 	shape      Shape
+	names      []string
+	from       []netip.Prefix
 	protocol   protocol
 	secret     string
 	owner      int
@@ -82,20 +91,18 @@ type Host struct {
 // Open assigns identities to a new host and serves it until it is closed.
 func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
 	h := &Host{
-		service: s, tenant: cfg.Tenant, identities: cfg.Identities, shape: cfg.Shape,
-		secret: newSecret(), owner: cfg.Owner, served: make(chan struct{}),
+		service: s, tenant: cfg.Tenant, shape: cfg.Shape, names: cfg.Names, from: cfg.From,
+		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, served: make(chan struct{}),
 	}
-	if len(h.identities) == 0 {
-		return nil, errors.New("managed identities: a host needs at least one identity")
-	}
+	h.Assign(cfg.Identities)
 	if err := h.speak(cfg); err != nil {
 		return nil, err
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := listen(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("listen for a host's requests: %w", err)
+		return nil, err
 	}
-	h.address = listener.Addr().String()
+	h.address = h.known(listener.Addr().String())
 	if listener, err = h.secure(listener); err != nil {
 		return nil, err
 	}
@@ -130,9 +137,39 @@ func (h *Host) speak(cfg HostConfig) error {
 	case CLI:
 		h.protocol = azd{}
 	default:
-		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Shape, Shapes())
+		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Shape, directory.HostShapes())
 	}
 	return nil
+}
+
+// listen binds the host's socket.
+func listen(ctx context.Context, cfg HostConfig) (net.Listener, error) {
+	at := cmp.Or(cfg.Listen, "127.0.0.1:0")
+	address, err := netip.ParseAddrPort(at)
+	if err != nil {
+		return nil, fmt.Errorf("managed identities: %q is no address to listen at: write it as 172.17.0.1:8450", at)
+	}
+	if !address.Addr().IsLoopback() && !cfg.Shape.HasSecret() && len(cfg.From) == 0 {
+		return nil, fmt.Errorf("managed identities: programs of the shape %s show no secret, and everybody reaches %s: say from which networks may ask", cfg.Shape, at)
+	}
+	config := net.ListenConfig{}
+	if !address.Addr().IsLoopback() {
+		config.Control = oneHop
+	}
+	listener, err := config.Listen(ctx, "tcp", at)
+	if err != nil {
+		return nil, fmt.Errorf("listen for a host's requests: %w", err)
+	}
+	return listener, nil
+}
+
+// known is the address by which the host's programs know it.
+func (h *Host) known(address string) string {
+	if len(h.names) == 0 {
+		return address
+	}
+	_, port, _ := net.SplitHostPort(address) // of a listener
+	return net.JoinHostPort(h.names[0], port)
 }
 
 // secure puts TLS on the listener of a Service Fabric host. Its clients pin the
@@ -193,6 +230,17 @@ func (h *Host) run(listener net.Listener) {
 	}()
 }
 
+// Assign replaces the host's identities. The first is the one that a caller gets who
+// names none.
+func (h *Host) Assign(identities []directory.AppID) { h.identities.Store(&identities) }
+
+func (h *Host) assigned() []directory.AppID {
+	if identities := h.identities.Load(); identities != nil {
+		return *identities
+	}
+	return nil
+}
+
 // Close takes the identities from the host: from now on nothing gets a token by it.
 func (h *Host) Close() error { return h.close() }
 
@@ -227,12 +275,10 @@ func (h *Host) Endpoint() string {
 // Secret is what a caller has to send along, in the header of its shape. Shapes without
 // one have none.
 func (h *Host) Secret() string {
-	switch h.shape {
-	case IMDS, Arc, CloudShell:
+	if !h.shape.HasSecret() {
 		return ""
-	default:
-		return h.secret
 	}
+	return h.secret
 }
 
 // Thumbprint is the SHA-1 of the certificate of a Service Fabric host, in hexadecimal.
@@ -241,7 +287,10 @@ func (h *Host) Thumbprint() string { return h.thumbprint }
 // Environment returns the variables by which client libraries find the host. Anything they
 // might take for another host must not be set besides.
 func (h *Host) Environment() map[string]string {
-	endpoint, client := h.Endpoint(), string(h.identities[0])
+	endpoint, client := h.Endpoint(), ""
+	if identities := h.assigned(); len(identities) > 0 {
+		client = string(identities[0])
+	}
 	const only = "AZURE_TOKEN_CREDENTIALS" // spares DefaultAzureCredential what it would try first
 	switch h.shape {
 	case AppService:

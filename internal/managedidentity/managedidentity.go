@@ -37,9 +37,6 @@ type Config struct {
 	// whatever happens to the identity's roles meanwhile. Without it a kept token goes
 	// as soon as a new one would say something else.
 	PlatformCache bool
-	// Hosts are names besides localhost and the loopback addresses by which requests may
-	// know the endpoints.
-	Hosts []string
 	// Wrap goes around what answers, for faults on purpose. Nil means nothing does.
 	Wrap func(http.Handler) http.Handler
 	Now  func() time.Time // nil means time.Now

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -319,4 +321,20 @@ func files(t testing.TB, folder string) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// request is a good question to a host by the network, with that Host header.
+func (w *world) request(h *Host, host string) *http.Request {
+	w.t.Helper()
+	q := good(h)
+	r, err := http.NewRequestWithContext(w.t.Context(), q.method, "http://"+h.address+q.target, strings.NewReader(q.body))
+	w.must(err)
+	r.Host = host
+	r.Header = q.header
+	return r
+}
+
+// localAt tells a handler at which address its request arrived.
+func localAt(ctx context.Context, address string) context.Context {
+	return context.WithValue(ctx, http.LocalAddrContextKey, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)))
 }

@@ -1,0 +1,22 @@
+package managedidentity
+
+import (
+	"errors"
+	"syscall"
+)
+
+// ipv6UnicastHops is IPV6_UNICAST_HOPS, which package syscall lacks here.
+const ipv6UnicastHops = 4
+
+// oneHop lets what the listener sends die at the first router, so that only neighbours can
+// hold a connection to it.
+func oneHop(network, _ string, conn syscall.RawConn) error {
+	var failed error
+	err := conn.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(syscall.Handle(fd), syscall.IPPROTO_IP, syscall.IP_TTL, 1)
+		if network == "tcp6" {
+			failed = syscall.SetsockoptInt(syscall.Handle(fd), syscall.IPPROTO_IPV6, ipv6UnicastHops, 1)
+		}
+	})
+	return errors.Join(err, failed)
+}

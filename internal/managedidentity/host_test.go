@@ -1,0 +1,152 @@
+package managedidentity
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// hostAs opens a host with both identities that anybody may use.
+func (w *world) hostAs(cfg HostConfig) *Host {
+	w.t.Helper()
+	cfg.Tenant, cfg.Owner = testTenant, anyUser
+	if cfg.Identities == nil {
+		cfg.Identities = []directory.AppID{systemID, userID}
+	}
+	h, err := w.Open(w.t.Context(), cfg)
+	w.must(err)
+	return h
+}
+
+// Containers know the machine by a name that its own users do not have.
+func TestNamesOfAHost(t *testing.T) {
+	w := newWorld(t)
+	h := w.hostAs(HostConfig{Shape: AppService, Names: []string{"host.docker.internal", "gateway"}})
+	if got := h.Endpoint(); !strings.HasPrefix(got, "http://host.docker.internal:") || h.Environment()["IDENTITY_ENDPOINT"] != got {
+		t.Errorf("programs are told %s and %s", got, h.Environment()["IDENTITY_ENDPOINT"])
+	}
+	for _, host := range []string{"host.docker.internal:1234", "HOST.docker.internal", "gateway", "127.0.0.1", "localhost"} {
+		if got := w.ask(h, good(h).set("Host", host)); got.status != http.StatusOK {
+			t.Errorf("host %s: got %d: %s", host, got.status, got.raw)
+		}
+	}
+	for _, host := range []string{"docker.internal", "host.docker.internal.evil.test", "host.docker.internal.", "gateway.evil.test"} {
+		w.ask(h, good(h).set("Host", host)).refusedWith(t, http.StatusBadRequest)
+	}
+	other := w.host(AppService)
+	w.ask(other, good(other).set("Host", "host.docker.internal")).refusedWith(t, http.StatusBadRequest)
+}
+
+func TestNetworksThatMayAsk(t *testing.T) {
+	w := newWorld(t)
+	h := w.hostAs(HostConfig{Shape: AppService, From: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}})
+	for caller, want := range map[string]int{
+		"172.17.0.2:4000": 200, "172.17.255.255:1": 200, "10.0.0.1:4000": 200, "[fd00::1]:4000": 200, "[::ffff:172.17.0.2]:4000": 200,
+		"172.18.0.2:4000": 400, "10.0.0.2:4000": 400, "127.0.0.1:4000": 400, "[::1]:4000": 400, "[fe80::1%eth0]:4000": 400, "@": 400, "": 400,
+	} {
+		t.Run(caller, func(t *testing.T) {
+			q := good(h)
+			r := httptest.NewRequest(q.method, q.target, nil)
+			r.Host, r.RemoteAddr = "127.0.0.1:1234", caller
+			for name, values := range q.header {
+				r.Header[http.CanonicalHeaderKey(name)] = values
+			}
+			recorder := httptest.NewRecorder()
+			h.serve(recorder, r)
+			if got := read(t, recorder.Result()); got.status != want {
+				t.Errorf("got %d, want %d: %s", got.status, want, got.raw)
+			}
+		})
+	}
+}
+
+// The address of the listener is a name that a request may have; another address is not.
+func TestOwnAddressIsKnown(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(IMDS)
+	response, err := http.DefaultTransport.RoundTrip(w.request(h, "127.0.0.1:1"))
+	w.must(err)
+	if got := read(t, response); got.status != http.StatusOK {
+		t.Errorf("got %d: %s", got.status, got.raw)
+	}
+	response, err = http.DefaultTransport.RoundTrip(w.request(h, "172.17.0.1:1"))
+	w.must(err)
+	read(t, response).refusedWith(t, http.StatusBadRequest)
+
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Host = "172.17.0.1:8450"
+	r = r.WithContext(localAt(r.Context(), "172.17.0.1:8450"))
+	if !h.knows(r) {
+		t.Error("a request to the listener's own address is taken for one to another host")
+	}
+}
+
+func TestListeningRefused(t *testing.T) {
+	w := newWorld(t)
+	taken := w.host(AppService)
+	for _, tt := range []struct {
+		name string
+		cfg  HostConfig
+		want string
+	}{
+		{"at no address", HostConfig{Shape: AppService, Listen: "localhost:8450"}, "no address to listen at"},
+		{"at an address in use", HostConfig{Shape: AppService, Listen: taken.address}, "address already in use"},
+		{"open to everybody", HostConfig{Shape: IMDS, Listen: "172.17.0.1:8450"}, "show no secret"},
+		{"everywhere, open to everybody", HostConfig{Shape: CloudShell, Listen: "0.0.0.0:8450"}, "show no secret"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.cfg.Tenant, tt.cfg.Identities = testTenant, []directory.AppID{systemID}
+			h, err := w.Open(t.Context(), tt.cfg)
+			if err == nil {
+				t.Fatalf("it listens at %s", h.address)
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want it to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	h := w.hostAs(HostConfig{Shape: AppService, Identities: []directory.AppID{userID}})
+	subject := func() string {
+		t.Helper()
+		got := w.ask(h, good(h))
+		if got.status != http.StatusOK {
+			t.Fatalf("got %d: %s", got.status, got.raw)
+		}
+		return got.text("client_id")
+	}
+	if got := subject(); got != string(userID) {
+		t.Errorf("got a token of %s", got)
+	}
+	h.Assign([]directory.AppID{systemID})
+	if got := subject(); got != string(systemID) {
+		t.Errorf("after another was assigned: got a token of %s", got)
+	}
+	w.ask(h, good(h).with("client_id="+string(userID))).refusedWith(t, http.StatusBadRequest)
+	h.Assign(nil)
+	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
+}
+
+// Programs that outlive a listener find the next one by the same secret.
+func TestSecretsMayBeGiven(t *testing.T) {
+	w := newWorld(t)
+	const secret = "0123456789abcdef0123456789abcdef"
+	first := w.hostAs(HostConfig{Shape: AppService, Secret: secret})
+	address := first.address
+	w.must(first.Close())
+	second := w.hostAs(HostConfig{Shape: AppService, Secret: secret, Listen: address})
+	q := good(first)
+	if got := w.ask(second, q); got.status != http.StatusOK {
+		t.Errorf("got %d: %s", got.status, got.raw)
+	}
+	if second.Secret() != secret || second.Endpoint() != first.Endpoint() {
+		t.Error("the second host is another to its programs")
+	}
+}
