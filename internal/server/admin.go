@@ -81,6 +81,7 @@ func (s *Server) newAdmin(listener net.Listener) *surface {
 	admin.http.RegisterOnShutdown(stop)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /bindings", s.bindings)
+	mux.HandleFunc("GET /host", s.host)
 	admin.http.Handler = ownerOnly(mux)
 	return admin
 }
@@ -169,7 +170,7 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*bound
 		return nil, err
 	}
 	line := newLine(tenant, clients[0])
-	line.Endpoint, line.Header, line.Thumbprint, line.Environment = host.Endpoint(), host.Secret(), host.Thumbprint(), host.Environment()
+	line.setHost(host)
 	return &bound{line: line, close: func() {
 		if err := host.Close(); err != nil {
 			s.log.Error("end a binding", "error", err)
@@ -253,6 +254,11 @@ func newLine(tenant *directory.Tenant, client *directory.Client) Line {
 		Tenant: tenant.ID, Name: client.Principal.Name, ClientID: client.Principal.AppID,
 		ObjectID: client.Principal.ID, ResourceID: client.Principal.ResourceID,
 	}
+}
+
+// setHost says where a host is.
+func (l *Line) setHost(host *managedidentity.Host) {
+	l.Endpoint, l.Header, l.Thumbprint, l.Environment = host.Endpoint(), host.Secret(), host.Thumbprint(), host.Environment()
 }
 
 // renewRetry is how long after a failure a new line is tried again.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -32,7 +33,8 @@ type BindRequest struct {
 	ArcFolder string `json:"arcFolder,omitempty"`
 }
 
-// A Line is what a bound process needs to know. Header and Assertion are secrets.
+// A Line is what a bound process, or the programs of a host, need to know. Header and
+// Assertion are secrets.
 type Line struct {
 	Tenant     directory.TenantID `json:"tenant"`
 	Name       string             `json:"name"` // of the identity, the first of them
@@ -90,18 +92,9 @@ var ErrNoServer = errors.New("no server runs on the data folder")
 // Bind asks the server that runs on a data folder, of this process or another, for a
 // binding.
 func Bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
-	path, err := filepath.EvalSymlinks(filepath.Join(dir, adminFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w %s: start one with `rolecall serve`", ErrNoServer, dir)
-	}
+	transport, err := adminTransport(dir)
 	if err != nil {
-		return nil, fmt.Errorf("find the server's admin socket: %w", err)
-	}
-	transport := &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	b, err := bind(ctx, transport, req)
@@ -113,26 +106,76 @@ func Bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
 	return b, nil
 }
 
+// adminTransport reaches the admin socket of the server that runs on a data folder,
+// whatever the host in a URL: that is a matter of form.
+func adminTransport(dir string) (*http.Transport, error) {
+	path, err := filepath.EvalSymlinks(filepath.Join(dir, adminFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w %s: start one with `rolecall serve`", ErrNoServer, dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the server's admin socket: %w", err)
+	}
+	return &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
+	}, nil
+}
+
+// askAdmin sends a request and returns a good answer.
+func askAdmin(transport *http.Transport, request *http.Request) (*http.Response, error) {
+	response, err := transport.RoundTrip(request)
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return nil, fmt.Errorf("%w: its admin socket does not answer: %w", ErrNoServer, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the server: %w", err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, errors.Join(readProblem(response), response.Body.Close())
+	}
+	return response, nil
+}
+
+// Host asks the server that runs on a data folder what the programs of one of the
+// directory's hosts need to know. Without a tenant, the only one is meant.
+func Host(ctx context.Context, dir, tenant, name string) (Line, error) {
+	transport, err := adminTransport(dir)
+	if err != nil {
+		return Line{}, err
+	}
+	query := url.Values{"tenant": {tenant}, "name": {name}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/host?"+query.Encode(), nil)
+	if err != nil {
+		return Line{}, err
+	}
+	response, err := askAdmin(transport, request)
+	if err != nil {
+		return Line{}, err
+	}
+	defer response.Body.Close()
+	var line Line
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxBindRequest)).Decode(&line); err != nil {
+		return Line{}, fmt.Errorf("read the server's answer about a host: %w", err)
+	}
+	return line, nil
+}
+
 // bind sends the request and waits for the first line.
 func bind(ctx context.Context, transport *http.Transport, req BindRequest) (*Binding, error) {
 	encoded, err := json.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("encode the request for a binding: %w", err)
 	}
-	// The host is a matter of form: the socket is what is dialled.
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/bindings", bytes.NewReader(encoded))
 	if err != nil {
 		return nil, err
 	}
-	response, err := transport.RoundTrip(request)
-	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return nil, fmt.Errorf("%w: its admin socket does not answer: %w", ErrNoServer, err)
-	}
+	response, err := askAdmin(transport, request)
 	if err != nil {
-		return nil, fmt.Errorf("ask the server for a binding: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, errors.Join(readProblem(response), response.Body.Close())
+		return nil, err
 	}
 	b := &Binding{lines: make(chan Line, 1), done: make(chan struct{}), close: sync.OnceValue(response.Body.Close)}
 	lines := json.NewDecoder(response.Body)
@@ -167,7 +210,7 @@ func (b *Binding) read(ctx context.Context, lines *json.Decoder) {
 func readProblem(response *http.Response) error {
 	var problem bindProblem
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxBindRequest)).Decode(&problem); err != nil || problem.Error == "" {
-		return fmt.Errorf("ask the server for a binding: it answered %s", response.Status)
+		return fmt.Errorf("ask the server: it answered %s", response.Status)
 	}
 	if response.StatusCode == http.StatusNotFound {
 		return notFoundError(problem.Error)

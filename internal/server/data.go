@@ -45,8 +45,10 @@ type Data struct {
 	Directory *directory.Directory
 	Keys      *keyring.Ring
 
-	store directory.Store
-	log   *slog.Logger
+	store   directory.Store
+	log     *slog.Logger
+	hostKey []byte        // of the secrets of hosts
+	hosts   chan struct{} // has something when hosts, or tenants, may have changed
 }
 
 // OpenData opens a data folder, making what is missing. Several processes may open one
@@ -87,7 +89,7 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 }
 
 func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store directory.Store) (*Data, error) {
-	data := &Data{Dir: cfg.Dir, store: store, log: cfg.Log}
+	data := &Data{Dir: cfg.Dir, store: store, log: cfg.Log, hostKey: kek.Derive("host-secrets"), hosts: make(chan struct{}, 1)}
 	var err error
 	data.Directory, err = directory.Open(ctx, directory.Config{
 		Store: store, SecretKey: kek.Derive("client-secrets"), OnChange: data.onChange, Now: cfg.Now, Log: cfg.Log,
@@ -102,16 +104,27 @@ func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store direct
 	return data, nil
 }
 
-// keyringKind is what the change feed calls a tenant's signing keys.
-const keyringKind = "keyring"
+// What the change feed calls a tenant's signing keys, its hosts, and the tenant itself.
+const (
+	keyringKind = "keyring"
+	hostKind    = "host"
+	tenantKind  = "tenant"
+)
 
-// onChange lets the signing keys follow the change feed.
+// onChange lets the signing keys and the hosts follow the change feed.
 func (d *Data) onChange(change directory.Change) {
+	missed := change.Sequence == 0
 	switch {
-	case change.Sequence == 0: // changes were missed
+	case missed:
 		d.forgetKeys(context.Background())
 	case change.Kind == keyringKind:
 		d.forgetTenant(change.Tenant)
+	}
+	if missed || change.Kind == hostKind || change.Kind == tenantKind {
+		select {
+		case d.hosts <- struct{}{}:
+		default: // somebody is about to look already
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
@@ -82,6 +83,14 @@ func (s *Server) serve() error {
 	})
 	if err != nil {
 		return err
+	}
+	allowed, err := parseAddresses(s.cfg.AllowHosts)
+	if err != nil {
+		return err
+	}
+	s.hosts = &hosts{
+		service: s.identities, directory: s.data.Directory, key: s.data.hostKey, allowed: allowed, faulty: len(s.cfg.Faults) > 0, log: s.log,
+		placed: make(map[directory.ObjectID]*placed),
 	}
 	s.surfaces[0].http.Handler = faults.Authority(s.authority.Handler())
 	s.surfaces[1].http.DisableGeneralOptionsHandler = true

@@ -96,6 +96,11 @@ func (s *Server) await(ctx context.Context, sequence int64) {
 		case <-look.C:
 		}
 	}
+	if sequence > 0 && !s.cfg.Unannounced {
+		if err := s.hosts.settle(ctx); err != nil {
+			s.log.WarnContext(ctx, "hosts of the directory", "error", err)
+		}
+	}
 }
 
 // loopbackOnly refuses requests that name another host than this machine's loopback: a web

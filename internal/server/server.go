@@ -55,12 +55,16 @@ type Config struct {
 	PlatformCache bool
 	// ArcFolder is where Azure Arc's challenge files go; empty means where clients look.
 	ArcFolder string
+	// AllowHosts are addresses and networks, besides the loopback interface, at which the
+	// directory's hosts may listen: "172.17.0.1", "172.16.0.0/12".
+	AllowHosts []string
 	// Faults are answers that go wrong on purpose. With them the server stays on the
 	// loopback interface.
 	Faults []fault.Rule
 	// Prepare runs once the folder is this server's and before anything listens.
 	Prepare func(context.Context, *Data) error
-	// Unannounced leaves out server.json: a server for one command's own use.
+	// Unannounced leaves out server.json and the directory's hosts: a server for one
+	// command's own use.
 	Unannounced bool
 	Version     string
 	Now         func() time.Time // nil means time.Now
@@ -75,6 +79,7 @@ type Server struct {
 	ca          *pki.CA
 	authority   *authority.Authority
 	identities  *managedidentity.Service
+	hosts       *hosts
 	manager     *arm.Manager
 	adminFolder string // where the admin socket is if not in the data folder
 	endpoints   Endpoints
@@ -169,6 +174,9 @@ func (s *Server) open(ctx context.Context) error {
 	if s.cfg.Unannounced {
 		return nil
 	}
+	if err := s.hosts.settle(ctx); err != nil {
+		return err
+	}
 	return writeState(s.cfg.Dir, state{Endpoints: s.endpoints, PID: os.Getpid(), Instance: s.instance})
 }
 
@@ -238,6 +246,9 @@ func (s *Server) run(ctx context.Context) error {
 	background.Go(func() error { return s.data.Directory.Run(parts) })
 	background.Go(func() error { return s.data.Keys.Run(parts) })
 	background.Go(func() error { return s.authority.Run(parts) })
+	if !s.cfg.Unannounced {
+		background.Go(func() error { return s.hosts.run(parts, s.data.hosts) })
+	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -1,0 +1,348 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/fault"
+)
+
+// startWith runs a server on a folder, as `rolecall serve` does.
+func startWith(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	s, err := Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the server: %v", err)
+		}
+	})
+	return s
+}
+
+// freeAddress is one of the loopback interface that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// edit changes the directory as another process would, and waits for the server.
+func (s *Server) edit(t *testing.T, f func(e *directory.Editor, tenant directory.TenantID) error) {
+	t.Helper()
+	data, err := OpenData(t.Context(), DataConfig{Dir: s.cfg.Dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	sequence, err := data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
+		tenant, err := e.Tenant("contoso")
+		if err != nil {
+			return err
+		}
+		return f(e, tenant.ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := Find(t.Context(), s.cfg.Dir)
+	if err != nil || found == nil {
+		t.Fatalf("find the server: %v", err)
+	}
+	if err := found.Await(t.Context(), sequence); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// putHost makes or changes the host of that name.
+func (s *Server) putHost(t *testing.T, h directory.Host, identities ...string) {
+	t.Helper()
+	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
+		h.Tenant = tenant
+		for _, name := range identities {
+			identity, err := e.ServicePrincipal(tenant, name)
+			if err != nil {
+				return err
+			}
+			h.Identities = append(h.Identities, identity.ID)
+		}
+		present, err := e.Host(tenant, h.Name)
+		if errors.Is(err, directory.ErrNotFound) {
+			_, err = e.CreateHost(h)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		h.ID = present.ID
+		_, err = e.UpdateHost(h)
+		return err
+	})
+}
+
+// line asks for a host as `rolecall env --host` does.
+func (s *Server) lineOf(t *testing.T, name string) Line {
+	t.Helper()
+	line, err := Host(t.Context(), s.cfg.Dir, "", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+func (s *Server) clientID(t *testing.T, name string) string {
+	t.Helper()
+	tenant, err := s.data.Directory.Tenant(t.Context(), "contoso")
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, err := s.data.Directory.Identity(t.Context(), tenant.ID, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(identity.Principal.AppID)
+}
+
+func TestHostsOfTheDirectoryAnswer(t *testing.T) {
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
+	at := freeAddress(t)
+	s.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-client-mi", "orders-user-mi")
+	line := s.lineOf(t, "AGENT")
+	if line.Endpoint != "http://"+at+"/msi/token" || line.Name != "orders-client-mi" || line.Environment["IDENTITY_HEADER"] != line.Header {
+		t.Errorf("got %s for %s", line.Endpoint, line.Name)
+	}
+	if status, body := ask(t, line.Endpoint, line.Header, ""); status != http.StatusOK || body["client_id"] != string(line.ClientID) {
+		t.Errorf("got %d for client %q, want a token", status, body["client_id"])
+	}
+	user := s.clientID(t, "orders-user-mi")
+	if status, body := ask(t, line.Endpoint, line.Header, "&client_id="+user); status != http.StatusOK || body["client_id"] != user {
+		t.Errorf("the other identity: got %d for client %q", status, body["client_id"])
+	}
+	if status, _ := ask(t, line.Endpoint, strings.Repeat("0", 64), ""); status != http.StatusUnauthorized {
+		t.Errorf("with another secret: got %d", status)
+	}
+
+	// Programs keep what they were given when the identities change,
+	s.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-user-mi")
+	if status, body := ask(t, line.Endpoint, line.Header, ""); status != http.StatusOK || body["client_id"] != user {
+		t.Errorf("after a change of identities: got %d for client %q", status, body["client_id"])
+	}
+	if status, _ := ask(t, line.Endpoint, line.Header, "&client_id="+string(line.ClientID)); status != http.StatusBadRequest {
+		t.Errorf("the identity that was taken away: got %d", status)
+	}
+	// when the host moves,
+	moved := freeAddress(t)
+	s.putHost(t, directory.Host{Name: "agent", Listen: moved}, "orders-user-mi")
+	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != 0 {
+		t.Errorf("at its old address: got %d", status)
+	}
+	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, ""); status != http.StatusOK {
+		t.Errorf("at its new address: got %d", status)
+	}
+	// but not when it is gone.
+	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
+		host, err := e.Host(tenant, "agent")
+		if err != nil {
+			return err
+		}
+		return e.DeleteHost(tenant, host.ID)
+	})
+	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, ""); status != 0 {
+		t.Errorf("after the host's end: got %d", status)
+	}
+	s.putHost(t, directory.Host{Name: "agent", Listen: moved}, "orders-user-mi")
+	if again := s.lineOf(t, "agent"); again.Header == line.Header {
+		t.Error("a host made anew has the secret of the old one")
+	}
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "nobody"); !errors.Is(err, directory.ErrNotFound) || !strings.Contains(err.Error(), "agent") {
+		t.Errorf("a host there is not: got %v", err)
+	}
+}
+
+// A container outlives the server: after a restart its variables are as good as before.
+func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
+	dir, at := t.TempDir(), freeAddress(t)
+	first, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-client-mi")
+	line := first.lineOf(t, "agent")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != 0 {
+		t.Errorf("after the server's end: got %d", status)
+	}
+	startWith(t, Config{Dir: dir})
+	if status, body := ask(t, line.Endpoint, line.Header, ""); status != http.StatusOK || body["access_token"] == "" {
+		t.Errorf("after a restart: got %d", status)
+	}
+}
+
+// The deletion of an identity shows at once, and its host goes on without it.
+func TestHostsLoseIdentitiesThatGo(t *testing.T) {
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
+	s.putHost(t, directory.Host{Name: "agent", Listen: freeAddress(t)}, "orders-client-mi")
+	line := s.lineOf(t, "agent")
+	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
+		identity, err := e.ServicePrincipal(tenant, "orders-client-mi")
+		if err != nil {
+			return err
+		}
+		return e.DeleteServicePrincipal(tenant, identity.ID)
+	})
+	if status, body := ask(t, line.Endpoint, line.Header, ""); status != http.StatusBadRequest || body["message"] != "Identity not found" {
+		t.Errorf("got %d: %v", status, body)
+	}
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "has no managed identity") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What the directory says does not open the machine to a network: the operator does.
+func TestHostsStayOnTheMachineUnlessAllowed(t *testing.T) {
+	log := &logged{}
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Log: slog.New(slog.NewTextHandler(log, nil))})
+	for _, address := range []string{"192.0.2.1:8450", "0.0.0.0:8450", "[::]:8450", "[2001:db8::1]:8450"} {
+		s.putHost(t, directory.Host{Name: "agent", Listen: address}, "orders-client-mi")
+		if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "--allow-host") {
+			t.Errorf("%s: got %v", address, err)
+		}
+		if state := s.Hosts(); len(state) != 1 || state[0].Problem == nil || state[0].Listen != address {
+			t.Errorf("%s: got %+v", address, state)
+		}
+	}
+	if err := s.hosts.settle(t.Context()); err != nil { // tried again
+		t.Fatal(err)
+	}
+	if got := strings.Count(log.String(), "host not opened"); got != 4 {
+		t.Errorf("the log tells %d times that a host was not opened, want once for each address", got)
+	}
+}
+
+func TestAllowedAddresses(t *testing.T) {
+	for _, texts := range [][]string{{"localhost"}, {"172.17.0.1:8450"}, {"172.17.0.0/33"}, {""}} {
+		if _, err := parseAddresses(texts); err == nil {
+			t.Errorf("%q is taken for an address", texts)
+		}
+	}
+	allowed, err := parseAddresses([]string{"172.16.0.0/12", "10.0.0.1", "::"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hosts{allowed: allowed}
+	for address, want := range map[string]bool{
+		"172.17.0.1:1": true, "10.0.0.1:1": true, "[::]:1": true, "10.0.0.2:1": false, "0.0.0.0:1": false, "[fd00::1]:1": false,
+	} {
+		at := netip.MustParseAddrPort(address).Addr()
+		if err := h.permit(at); (err == nil) != want {
+			t.Errorf("%s: got %v", address, err)
+		}
+		h.faulty = true
+		if err := h.permit(at); err == nil {
+			t.Errorf("%s is allowed to a server with faults", address)
+		}
+		h.faulty = false
+	}
+}
+
+// An address that is not to be had yet is tried again.
+func TestHostsAreOpenedWhenTheirAddressComesFree(t *testing.T) {
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Faults: []fault.Rule{{Surface: fault.Identity, Status: 503, Times: 1}}})
+	taker, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.putHost(t, directory.Host{Name: "agent", Listen: taker.Addr().String()}, "orders-client-mi")
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("got %v", err)
+	}
+	if !s.hosts.lacking() {
+		t.Error("the server does not know that a host is lacking")
+	}
+	taker.Close()
+	line := s.lineOf(t, "agent")
+	if s.hosts.lacking() {
+		t.Error("the server holds that a host is lacking")
+	}
+	for _, want := range []int{http.StatusServiceUnavailable, http.StatusOK} { // faults are for hosts too
+		if status, _ := ask(t, line.Endpoint, line.Header, ""); status != want {
+			t.Errorf("got %d, want %d", status, want)
+		}
+	}
+}
+
+func TestHostsBelongToUsers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Log("only on Linux does the system tell whose a connection is") // then secrets and listeners decide
+		return
+	}
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
+	for _, tt := range []struct {
+		user string
+		want int
+	}{
+		{"", http.StatusOK}, {strconv.Itoa(os.Getuid()), http.StatusOK}, {"4711", http.StatusBadRequest}, {"nobody", http.StatusBadRequest},
+	} {
+		s.putHost(t, directory.Host{Name: "agent", Listen: freeAddress(t), User: tt.user}, "orders-client-mi")
+		line := s.lineOf(t, "agent")
+		if status, _ := ask(t, line.Endpoint, line.Header, ""); status != tt.want {
+			t.Errorf("of the user %q: got %d, want %d", tt.user, status, tt.want)
+		}
+	}
+	s.putHost(t, directory.Host{Name: "agent", Listen: freeAddress(t), User: "no-such-user"}, "orders-client-mi")
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), `no user "no-such-user"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server for one command's own use leaves the hosts to the one that serves.
+func TestHostsAreLeftToTheServerThatServes(t *testing.T) {
+	dir, at := t.TempDir(), freeAddress(t)
+	first, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-client-mi")
+	line := first.lineOf(t, "agent")
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Host(t.Context(), dir, "", "agent"); !errors.Is(err, ErrNoServer) {
+		t.Errorf("without a server: got %v", err)
+	}
+	startWith(t, Config{Dir: dir, Unannounced: true})
+	if _, err := Host(t.Context(), dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "rolecall serve") {
+		t.Errorf("got %v", err)
+	}
+	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != 0 {
+		t.Errorf("got %d from a server for one command", status)
+	}
+}
+
+// logged is a log that several goroutines write to.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (l *logged) Write(p []byte) (int, error) { l.mu.Lock(); defer l.mu.Unlock(); return l.b.Write(p) }
+func (l *logged) String() string              { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
