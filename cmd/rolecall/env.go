@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
@@ -20,12 +22,12 @@ import (
 const envName = "env"
 
 func (c *cli) environment() *cobra.Command {
-	var as, tenant, via string
+	var as, host, tenant, via string
 	var expires time.Duration
 	var remove bool
 	cmd := &cobra.Command{
-		Use:   "env --as NAME",
-		Short: "Print the environment in which a program is that application",
+		Use:   "env {--as NAME|--host NAME}",
+		Short: "Print the environment in which a program is that application, or on that host",
 		Long: `Prints the variables with which an unmodified Azure library in the program gets
 tokens from here as the named application, and trusts this authority's certificate.
 
@@ -34,22 +36,31 @@ expires by itself, and expired ones are removed the next time; --remove removes 
 that this command has made for the application now, and prints nothing.
 
 With --via cli the search path begins with stand-ins for az and azd that are signed in
-as the application. Managed identities live with a process: see ` + "`rolecall run`" + `.`,
+as the application.
+
+Managed identities have no credential. They are assigned to a process, which is what
+` + "`rolecall run`" + ` does, or to a host of the directory, such as a container: --host
+prints the variables by which programs there find their identities. They are good for
+as long as the directory has the host, and whoever knows them can act as the host.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
-  rolecall env --as orders-client --via certificate -o dotenv > .env`,
+  rolecall env --as orders-client --via certificate -o dotenv > .env
+  rolecall env --host build-agent -o dotenv > agent.env`,
 		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&as, "as", "", "application to act as: its name or app id (required)")
-	flags.StringVar(&tenant, "tenant", "", "tenant of the application, where several have one of that name")
+	flags.StringVar(&as, "as", "", "application to act as: its name or app id")
+	flags.StringVar(&host, "host", "", "host of the directory on which the program runs")
+	flags.StringVar(&tenant, "tenant", "", "tenant of the application or host, where several have one of that name")
 	flags.StringVar(&via, "via", viaSecret, "how it proves itself: "+strings.Join(lentVias, ", "))
 	flags.DurationVar(&expires, "expires", 24*time.Hour, "life of the credential")
 	flags.BoolVar(&remove, "remove", false, "remove the credentials that this command made")
 	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		switch {
-		case as == "":
-			return usageError(cmd, errors.New("--as is missing: which application to act as"))
+		case (as == "") == (host == ""):
+			return usageError(cmd, errors.New("say either --as, which application to act as, or --host, on which host the program runs"))
+		case host != "" && (remove || cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")):
+			return usageError(cmd, errors.New("--host goes with none of --via, --expires and --remove: the directory says how its programs ask, and nothing is lent to them"))
 		case livesWithProcess(via):
 			return usageError(cmd, fmt.Errorf("--via %s needs a process that the identity lives and ends with: `rolecall run --as %s --via %s -- CMD` runs one", via, as, via))
 		case !slices.Contains(lentVias, via):
@@ -66,12 +77,19 @@ as the application. Managed identities live with a process: see ` + "`rolecall r
 			return failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.dir)
 		}
 		defer func() { err = errors.Join(err, s.close()) }()
+		if host != "" {
+			variables, err := c.variablesOn(ctx, s, tenant, host)
+			if err != nil {
+				return err
+			}
+			return c.printVariables(output.value, variables)
+		}
 		app, err := c.findActor(ctx, s.data, tenant, as)
 		if err != nil {
 			return err
 		}
 		if app.isIdentity() {
-			return usageError(cmd, fmt.Errorf("%s is a managed identity: it has no credentials, but is assigned to a process for as long as that lives: `rolecall run --as %s -- CMD` runs one", app.Principal.Name, as))
+			return usageError(cmd, fmt.Errorf("%s is a managed identity: it has no credentials, but is assigned to a process (`rolecall run --as %s -- CMD` runs one) or to a host (`rolecall env --host NAME`)", app.Principal.Name, as))
 		}
 		if remove {
 			return c.takeBackAll(ctx, s, app)
@@ -107,6 +125,30 @@ func (c *cli) variablesFor(ctx context.Context, s *site, app application, via st
 	}
 	variables = append(variables, trust...)
 	return append(variables, launch.Variable{Name: "ROLECALL_AUTHORITY", Value: s.endpoints.Authority}), nil
+}
+
+// variablesOn returns what the programs of a host need. They may be on another machine or
+// in a container, so nothing names a file of this one.
+func (c *cli) variablesOn(ctx context.Context, s *site, tenant, host string) ([]launch.Variable, error) {
+	line, err := server.Host(ctx, c.dir, tenant, host)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, &failure{code: exitNotFound, err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	variables := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(line.Tenant)}}
+	identity, err := s.data.Directory.Client(ctx, line.Tenant, line.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	if identity.Principal.IdentityKind == directory.IdentityUser { // as for `rolecall run`
+		variables = append(variables, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(line.ClientID)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(line.Environment)) {
+		variables = append(variables, launch.Variable{Name: name, Value: line.Environment[name]})
+	}
+	return variables, nil
 }
 
 // namesOf returns the variables that say who somebody is, and where.

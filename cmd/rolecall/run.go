@@ -80,6 +80,7 @@ Not Microsoft's, and not for signing in to Microsoft's cloud.`,
 // environmentFlags may be given as ROLECALL_<NAME> instead.
 var environmentFlags = map[string]bool{
 	"data": true, "output": true, "verbose": true, "tenant": true, "config": true, "port": true, "host": true, "allow-issuer": true,
+	"allow-host": true,
 }
 
 // prepare completes the flags from the environment and finds the data folder.

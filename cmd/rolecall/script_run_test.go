@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -66,4 +68,20 @@ func asked(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the endpoint answers %s, want %s", got, args[0])
+}
+
+// free puts an address of the loopback interface that nobody listens at wherever a file
+// says FREE, each time another: free FILE.
+func free(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: free FILE")
+	}
+	content := ts.ReadFile(args[0])
+	for strings.Contains(content, "FREE") {
+		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer listener.Close() // so that the next one is another
+		content = strings.Replace(content, "FREE", listener.Addr().String(), 1)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(content), 0o600))
 }

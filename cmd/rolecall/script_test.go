@@ -40,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"until":       until,
 			"credentials": credentials,
 			"asked":       asked,
+			"free":        free,
 		},
 		Condition: condition,
 	})

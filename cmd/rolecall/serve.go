@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,9 +32,14 @@ The authority takes the base port, a small Resource Manager for the Azure CLI th
 after it, managed identities the fourth and ops the fifth; port 0 takes free ones. When
 everything answers, one line says so; with -o json it is one JSON object.
 
+Hosts of the directory, such as containers, get tokens of their managed identities at
+addresses of their own. One off the loopback interface has to be allowed: --allow-host.
+What the programs of a host need to know, ` + "`rolecall env --host NAME`" + ` prints.
+
 --fault SURFACE:FAULT,… makes answers of a surface (token, keys, identity) go wrong: a
 status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
 		Example: `  rolecall serve --config rolecall.yaml
+  rolecall serve --config rolecall.yaml --allow-host 172.17.0.1
   rolecall serve --port 0 -o json`,
 		Args: exactly(0, ""),
 	}
@@ -43,6 +49,7 @@ status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address that the authority listens on")
 	flags.StringVar(&cfg.Host, "host", "localhost", "name that clients know the authority by")
 	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host that federated issuers may live on: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
+	flags.StringSliceVar(&cfg.AllowHosts, "allow-host", nil, "address or network off the loopback interface at which hosts may listen: 172.17.0.1, 172.16.0.0/12")
 	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients take users' names and passwords themselves (grant type password)")
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default the authority's own)")
 	flags.StringArrayVar(&faults, "fault", nil, "let answers go wrong on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
@@ -77,7 +84,7 @@ status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
 		for _, text := range faults {
 			c.say("answers go wrong on purpose: %s", text)
 		}
-		if err := c.announce(output, running.Endpoints()); err != nil {
+		if err := c.announce(output, running); err != nil {
 			return errors.Join(err, running.Close())
 		}
 		return running.Wait()
@@ -112,7 +119,8 @@ func startError(err error) error {
 }
 
 // announce says where everything is: one line of JSON for programs, more for people.
-func (c *cli) announce(output *format, at server.Endpoints) error {
+func (c *cli) announce(output *format, running *server.Server) error {
+	at := running.Endpoints()
 	if output.value == "json" {
 		return json.NewEncoder(c.out).Encode(at)
 	}
@@ -124,6 +132,13 @@ func (c *cli) announce(output *format, at server.Endpoints) error {
 	fmt.Fprintf(c.out, "  identity   %s\n", at.ManagedIdentity)
 	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
+	for _, host := range running.Hosts() {
+		if host.Problem != nil {
+			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+host.Problem.Error()))
+			continue
+		}
+		fmt.Fprintf(c.out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))
+	}
 	c.next(c.out, "Next, in another terminal:",
 		step{"rolecall apply -f rolecall.yaml", "register an API, a client and its role"},
 		step{"rolecall run --as NAME -- PROGRAM", "run a program as an application or managed identity"},
