@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/directory"
@@ -196,10 +197,14 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 	if err != nil {
 		return nil, err
 	}
-	return h.service.Open(ctx, managedidentity.HostConfig{
+	host, err := h.service.Open(ctx, managedidentity.HostConfig{
 		Tenant: p.Tenant, Identities: p.appIDs(), Shape: p.Shape, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
 		Secret: h.secret(p.Tenant, p.ID),
 	})
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return nil, fmt.Errorf("this machine does not have the address %s, or not yet: the host is opened when it comes: %w", at.Addr(), err)
+	}
+	return host, err
 }
 
 // permit refuses addresses that the operator did not allow: who may change the directory

@@ -264,6 +264,14 @@ func TestAllowedAddresses(t *testing.T) {
 	}
 }
 
+func TestHostsAtAddressesThatTheMachineLacks(t *testing.T) {
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, AllowHosts: []string{"192.0.2.1"}})
+	s.putHost(t, directory.Host{Name: "agent", Listen: "192.0.2.1:8450"}, "orders-client-mi")
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "this machine does not have the address 192.0.2.1, or not yet") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // An address that is not to be had yet is tried again.
 func TestHostsAreOpenedWhenTheirAddressComesFree(t *testing.T) {
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Faults: []fault.Rule{{Surface: fault.Identity, Status: 503, Times: 1}}})
