@@ -25,11 +25,28 @@ const lookups = 3
 var errNoSocket = errors.New("the connection's other end is not on this machine, or not in this network namespace")
 
 // peer returns who owns the other end of a connection: the socket whose own address is
-// the remote one. Both ports together name it for as long as our end is open.
+// the remote one. Both ports together name it for as long as our end is open. The kernel
+// is asked for that one socket; where it does not take such questions, its tables tell,
+// which are as long as the machine is busy.
 func peer(remote, local netip.AddrPort) (int, error) {
 	if !remote.IsValid() || !local.IsValid() {
 		return 0, errNoSocket
 	}
+	uid, err := diagnose(remote, local)
+	if errors.Is(err, errNoSocket) {
+		// A kernel that does not know TCP connections this way gives the same answer as one
+		// that knows no such connection. Ours, it must know.
+		if _, own := diagnose(local, remote); errors.Is(own, errNoSocket) {
+			err = errNoDiagnosis
+		}
+	}
+	if errors.Is(err, errNoDiagnosis) {
+		return peerInTables(remote, local)
+	}
+	return uid, err
+}
+
+func peerInTables(remote, local netip.AddrPort) (int, error) {
 	for range lookups {
 		for _, table := range []string{tableIPv4, tableIPv6} {
 			uid, err := lookup(table, remote, local)

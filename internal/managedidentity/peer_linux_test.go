@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -69,6 +70,38 @@ func dialAs(ctx context.Context, address string, uid int) (*net.TCPConn, error) 
 	return socket, errors.Join(err, failed)
 }
 
+// The kernel's tables tell the same as its answer about one socket: they are what is left
+// where it gives none.
+func TestOwnerInTheTables(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Logf("this machine does not listen at %s: %v", address, err)
+			continue
+		}
+		defer listener.Close()
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		own, server := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
+		for name, ask := range map[string]func(own, other netip.AddrPort) (int, error){"tables": peerInTables, "answer": diagnose} {
+			if got, err := ask(own, server); err != nil || got != os.Getuid() {
+				t.Errorf("%s: %s: got user %d, %v", address, name, got, err)
+			}
+			elsewhere := netip.AddrPortFrom(server.Addr(), server.Port()^1)
+			if got, err := ask(own, elsewhere); err == nil {
+				t.Errorf("%s: %s: a connection there is not belongs to user %d", address, name, got)
+			}
+		}
+		// A listener is not a connection.
+		if got, err := diagnose(server, netip.AddrPortFrom(own.Addr(), own.Port()^1)); err == nil {
+			t.Errorf("%s: a listener is taken for a connection of user %d", address, got)
+		}
+	}
+}
+
 // Connections come and go and ports are used again: whose one is stays right.
 func TestOwnerInAThrong(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -111,4 +144,29 @@ func TestOwnerInAThrong(t *testing.T) {
 	throng.Wait()
 	listener.Close()
 	accepted.Wait()
+}
+
+// BenchmarkOwner compares the two ways of finding out whose a connection is, on a machine
+// as busy as it happens to be.
+func BenchmarkOwner(b *testing.B) {
+	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := new(net.Dialer).DialContext(b.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	own, server := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
+	for name, ask := range map[string]func(own, other netip.AddrPort) (int, error){"tables": peerInTables, "answer": diagnose} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := ask(own, server); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -1,0 +1,97 @@
+package managedidentity
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"syscall"
+)
+
+var (
+	errNoDiagnosis = errors.New("the kernel does not tell of sockets")
+	errLetGo       = errors.New("the connection's other end was closed")
+)
+
+// The messages of sock_diag(7): a header of netlink(7), then a question or an answer, each
+// with the addresses of a socket.
+const (
+	diagProtocol = 4  // NETLINK_SOCK_DIAG
+	diagByFamily = 20 // SOCK_DIAG_BY_FAMILY
+	diagTimeout  = 1  // second; the kernel answers at once
+
+	questionSize  = syscall.SizeofNlMsghdr + 8 + socketIDSize
+	socketIDSize  = 48
+	answerState   = syscall.SizeofNlMsghdr + 1
+	answerID      = syscall.SizeofNlMsghdr + 4
+	answerUID     = answerID + socketIDSize + 12
+	answerSize    = answerUID + 8
+	addressesSize = 36 // of a socket's id: ports and addresses, without interface and cookie
+
+	stateEstablished = 1
+)
+
+// diagnose asks the kernel for the owner of the socket in use whose own address is the
+// first and whose peer's is the second, in the network of this thread.
+func diagnose(own, other netip.AddrPort) (int, error) {
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, diagProtocol)
+	if err != nil {
+		return 0, errNoDiagnosis
+	}
+	defer syscall.Close(fd)
+	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: diagTimeout}); err != nil {
+		return 0, errNoDiagnosis
+	}
+	question := diagQuestion(own, other)
+	if err := syscall.Sendto(fd, question, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
+		return 0, errNoDiagnosis
+	}
+	answer := make([]byte, 1024)
+	n, _, err := syscall.Recvfrom(fd, answer, 0)
+	if err != nil {
+		return 0, errNoDiagnosis
+	}
+	return readDiagnosis(answer[:n], question)
+}
+
+// diagQuestion asks for one socket by its two addresses.
+func diagQuestion(own, other netip.AddrPort) []byte {
+	b := make([]byte, questionSize)
+	binary.NativeEndian.PutUint32(b, questionSize)
+	binary.NativeEndian.PutUint16(b[4:], diagByFamily)
+	binary.NativeEndian.PutUint16(b[6:], syscall.NLM_F_REQUEST)
+	body := b[syscall.SizeofNlMsghdr:]
+	body[0], body[1] = syscall.AF_INET6, syscall.IPPROTO_TCP
+	if own.Addr().Is4() {
+		body[0] = syscall.AF_INET
+	}
+	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // in whatever state
+	id := body[8:]
+	binary.BigEndian.PutUint16(id, own.Port())
+	binary.BigEndian.PutUint16(id[2:], other.Port())
+	copy(id[4:20], own.Addr().AsSlice())
+	copy(id[20:36], other.Addr().AsSlice())
+	binary.NativeEndian.PutUint64(id[40:], ^uint64(0)) // of whatever age
+	return b
+}
+
+// readDiagnosis reads the kernel's answer. It may tell of a listener instead, for want of
+// the connection.
+func readDiagnosis(answer, question []byte) (int, error) {
+	if len(answer) < syscall.SizeofNlMsghdr+4 {
+		return 0, errNoDiagnosis
+	}
+	switch kind := binary.NativeEndian.Uint16(answer[4:]); {
+	case kind == syscall.NLMSG_ERROR && syscall.Errno(-int32(binary.NativeEndian.Uint32(answer[syscall.SizeofNlMsghdr:]))) == syscall.ENOENT:
+		return 0, errNoSocket
+	case kind != diagByFamily || len(answer) < answerSize:
+		return 0, errNoDiagnosis
+	}
+	asked := question[syscall.SizeofNlMsghdr+8:][:addressesSize]
+	switch {
+	case string(answer[answerID:][:addressesSize]) != string(asked):
+		return 0, errNoSocket
+	case answer[answerState] != stateEstablished:
+		return 0, errLetGo
+	}
+	return int(binary.NativeEndian.Uint32(answer[answerUID:])), nil
+}
