@@ -22,11 +22,11 @@ import (
 const envName = "env"
 
 func (c *cli) environment() *cobra.Command {
-	var as, host, tenant, via string
+	var as, on, tenant, via string
 	var expires time.Duration
 	var remove bool
 	cmd := &cobra.Command{
-		Use:   "env {--as NAME|--host NAME}",
+		Use:   "env {--as NAME|--on HOST}",
 		Short: "Print the environment in which a program is that application, or on that host",
 		Long: `Prints the variables with which an unmodified Azure library in the program gets
 tokens from here as the named application, and trusts this authority's certificate.
@@ -39,17 +39,17 @@ With --via cli the search path begins with stand-ins for az and azd that are sig
 as the application.
 
 Managed identities have no credential. They are assigned to a process, which is what
-` + "`rolecall run`" + ` does, or to a host of the directory, such as a container: --host
+` + "`rolecall run`" + ` does, or to a host of the directory, such as a container: --on
 prints the variables by which programs there find their identities. They are good for
 as long as the directory has the host, and whoever knows them can act as the host.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env
-  rolecall env --host build-agent -o dotenv > agent.env`,
+  rolecall env --on build-agent -o dotenv > agent.env`,
 		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&as, "as", "", "application to act as: its name or app id")
-	flags.StringVar(&host, "host", "", "host of the directory on which the program runs")
+	flags.StringVar(&on, "on", "", "host of the directory on which the program runs")
 	flags.StringVar(&tenant, "tenant", "", "tenant of the application or host, where several have one of that name")
 	flags.StringVar(&via, "via", viaSecret, "how it proves itself: "+strings.Join(lentVias, ", "))
 	flags.DurationVar(&expires, "expires", 24*time.Hour, "life of the credential")
@@ -57,10 +57,10 @@ as long as the directory has the host, and whoever knows them can act as the hos
 	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		switch {
-		case (as == "") == (host == ""):
-			return usageError(cmd, errors.New("say either --as, which application to act as, or --host, on which host the program runs"))
-		case host != "" && (remove || cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")):
-			return usageError(cmd, errors.New("--host goes with none of --via, --expires and --remove: the directory says how its programs ask, and nothing is lent to them"))
+		case (as == "") == (on == ""):
+			return usageError(cmd, errors.New("say either --as, which application to act as, or --on, on which host the program runs"))
+		case on != "" && (remove || cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")):
+			return usageError(cmd, errors.New("--on goes with none of --via, --expires and --remove: the directory says how its programs ask, and nothing is lent to them"))
 		case livesWithProcess(via):
 			return usageError(cmd, fmt.Errorf("--via %s needs a process that the identity lives and ends with: `rolecall run --as %s --via %s -- CMD` runs one", via, as, via))
 		case !slices.Contains(lentVias, via):
@@ -77,8 +77,8 @@ as long as the directory has the host, and whoever knows them can act as the hos
 			return failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.dir)
 		}
 		defer func() { err = errors.Join(err, s.close()) }()
-		if host != "" {
-			variables, err := c.variablesOn(ctx, s, tenant, host)
+		if on != "" {
+			variables, err := c.variablesOn(ctx, s, tenant, on)
 			if err != nil {
 				return err
 			}
@@ -89,7 +89,7 @@ as long as the directory has the host, and whoever knows them can act as the hos
 			return err
 		}
 		if app.isIdentity() {
-			return usageError(cmd, fmt.Errorf("%s is a managed identity: it has no credentials, but is assigned to a process (`rolecall run --as %s -- CMD` runs one) or to a host (`rolecall env --host NAME`)", app.Principal.Name, as))
+			return usageError(cmd, fmt.Errorf("%s is a managed identity: it has no credentials, but is assigned to a process (`rolecall run --as %s -- CMD` runs one) or to a host (`rolecall env --on NAME`)", app.Principal.Name, as))
 		}
 		if remove {
 			return c.takeBackAll(ctx, s, app)

@@ -34,7 +34,7 @@ everything answers, one line says so; with -o json it is one JSON object.
 
 Hosts of the directory, such as containers, get tokens of their managed identities at
 addresses of their own. One off the loopback interface has to be allowed: --allow-host.
-What the programs of a host need to know, ` + "`rolecall env --host NAME`" + ` prints.
+What the programs of a host need to know, ` + "`rolecall env --on NAME`" + ` prints.
 
 --fault SURFACE:FAULT,… makes answers of a surface (token, keys, identity) go wrong: a
 status, retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
