@@ -13,15 +13,16 @@ import (
 // for. In tokens both count as a certificate, which is what a platform proves itself by.
 const (
 	credentialManagedIdentity = "managed-identity"
-	credentialLocal           = "local" // an application at a developer's machine
+	credentialLocal           = "local" // an application, or a user, at a developer's machine
 )
 
 // A MintRequest asks for a token without a credential: the caller has made sure by other
-// means that whoever asks may act as the identity.
+// means that whoever asks may act as the identity, or is the user.
 type MintRequest struct {
 	Tenant        directory.TenantID
 	Identity      directory.AppID // client id of a managed identity, or of an application
 	Resource      string          // the API, by identifier URI or app id
+	User          UserSignIn      // whom the application acts for; zero: itself
 	Source        string          // who asks, for the sign-in row
 	Library       string          // as the client library names itself
 	CorrelationID string          // a GUID; empty means a new one
@@ -56,6 +57,9 @@ func (a *Authority) Mint(ctx context.Context, req MintRequest) (Minted, error) {
 }
 
 func (a *Authority) mint(ctx context.Context, x *exchange, req MintRequest) (Minted, error) {
+	if req.User != (UserSignIn{}) {
+		return a.mintForUser(ctx, x, req)
+	}
 	g, err := a.entitle(ctx, x, req)
 	if err != nil {
 		return Minted{}, err
@@ -78,14 +82,10 @@ func (a *Authority) mint(ctx context.Context, x *exchange, req MintRequest) (Min
 
 // entitle decides what the identity gets, as token does for a client.
 func (a *Authority) entitle(ctx context.Context, x *exchange, req MintRequest) (grant, error) {
-	if problem := a.checkFresh(ctx); problem != nil {
-		return grant{}, problem
-	}
-	tenant, err := a.tenantOf(ctx, string(req.Tenant))
+	tenant, err := a.mintTenant(ctx, x, req)
 	if err != nil {
 		return grant{}, err
 	}
-	x.signIn.Tenant, x.signIn.Client = tenant.ID, clean(req.Library, maxNoted)
 	client, problem := fresh(ctx, a.directory, func() (*directory.Client, *Problem) {
 		return a.findClient(ctx, tenant, string(req.Identity))
 	})
@@ -105,10 +105,26 @@ func (a *Authority) entitle(ctx context.Context, x *exchange, req MintRequest) (
 	return g, nil
 }
 
+// mintTenant gives the tenant of a request, and notes what is known of that already.
+func (a *Authority) mintTenant(ctx context.Context, x *exchange, req MintRequest) (*directory.Tenant, error) {
+	if problem := a.checkFresh(ctx); problem != nil {
+		return nil, problem
+	}
+	tenant, err := a.tenantOf(ctx, string(req.Tenant))
+	if err != nil {
+		return nil, err
+	}
+	x.signIn.Tenant, x.signIn.Client = tenant.ID, clean(req.Library, maxNoted)
+	return tenant, nil
+}
+
 // Entitlement tells what a token for the request would say now, as a text to be compared
 // with that of a token kept from before: the same text, the same token. It leaves no
 // sign-in row.
 func (a *Authority) Entitlement(ctx context.Context, req MintRequest) (string, error) {
+	if req.User != (UserSignIn{}) {
+		return a.userEntitlement(ctx, req)
+	}
 	g, err := a.entitle(ctx, &exchange{}, req)
 	if err != nil {
 		return "", problemOf(err)

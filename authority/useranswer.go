@@ -12,12 +12,10 @@ import (
 // userToken answers a grant that speaks for a user.
 func (a *Authority) userToken(ctx context.Context, x *exchange, g userGrant, req *request) (answer, error) {
 	lifetime, now := a.lifetimeNow(), a.issueTime(ctx)
-	c := a.accessClaims(x, &g, now, lifetime)
-	access, err := a.signUser(ctx, &g, c)
+	c, access, err := a.sealUser(ctx, x, &g, lifetime)
 	if err != nil {
 		return answer{}, err
 	}
-	x.signIn.Roles, x.signIn.Version, x.signIn.TokenID = c.Roles, c.Version, c.TokenID
 	granted := userTokens{Scope: g.ask.scopeText(g.scopes), AccessToken: access, RefreshToken: g.refresh}
 	if g.ask.has("openid") {
 		if granted.IDToken, err = a.signUser(ctx, &g, a.idClaims(x, &g, req.version, now)); err != nil {
@@ -33,6 +31,17 @@ func (a *Authority) userToken(ctx context.Context, x *exchange, g userGrant, req
 		return jsonAnswer(newUserAnswerV1(c, g.ask.Identifier, lifetime, granted), neverCached)
 	}
 	return jsonAnswer(newUserAnswerV2(lifetime, granted), neverCached)
+}
+
+// sealUser makes an access token of a user and notes what it says.
+func (a *Authority) sealUser(ctx context.Context, x *exchange, g *userGrant, lifetime time.Duration) (userClaims, string, error) {
+	c := a.accessClaims(x, g, a.issueTime(ctx), lifetime)
+	raw, err := a.signUser(ctx, g, c)
+	if err != nil {
+		return userClaims{}, "", err
+	}
+	x.signIn.Roles, x.signIn.Scopes, x.signIn.Version, x.signIn.TokenID = c.Roles, g.scopes, c.Version, c.TokenID
+	return c, raw, nil
 }
 
 // clientInfo tells a client library how to name a user: by ids of user and home tenant.
