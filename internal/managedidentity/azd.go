@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/authority"
 )
 
 // azd's external authentication: a key in the Authorization header, scopes in JSON.
@@ -36,7 +38,7 @@ func (azd) answer(c *call) (any, *refusal) {
 	if p != nil {
 		return nil, p
 	}
-	minted, p := c.token(query{resource: asked})
+	minted, p := c.tokenFor(asked)
 	if p != nil {
 		return nil, p
 	}
@@ -60,36 +62,53 @@ func (c *call) wantKey() *refusal {
 	return nil
 }
 
-// scopes reads the one resource that the scopes of a request mean.
-func (c *call) scopes() (string, *refusal) {
+// tokenFor gives the token that scopes ask for: of a user, as they say; of an identity, all
+// that it may do at the one API that they name.
+func (c *call) tokenFor(scopes []string) (authority.Minted, *refusal) {
+	if c.user.User != "" {
+		user := c.user
+		user.Scope = strings.Join(scopes, " ")
+		return c.mint(authority.MintRequest{Identity: c.assigned()[0], User: user})
+	}
+	if len(scopes) != 1 {
+		return authority.Minted{}, malformed("Exactly one scope is supported, such as api://orders/.default.")
+	}
+	return c.token(query{resource: strings.TrimSuffix(scopes[0], "/.default")})
+}
+
+// scopes reads what a request asks for.
+func (c *call) scopes() ([]string, *refusal) {
 	var asked struct {
 		Scopes   []string `json:"scopes"`
 		TenantID string   `json:"tenantId"`
 	}
 	body := json.NewDecoder(http.MaxBytesReader(c.writer, c.http.Body, maxQuery))
 	if err := body.Decode(&asked); err != nil {
-		return "", malformed("The body must be a JSON object with the member scopes.")
+		return nil, malformed("The body must be a JSON object with the member scopes.")
 	}
 	if _, err := body.Token(); !errors.Is(err, io.EOF) {
-		return "", malformed("The body must be one JSON object.")
+		return nil, malformed("The body must be one JSON object.")
 	}
 	if asked.TenantID != "" && !strings.EqualFold(asked.TenantID, string(c.tenant)) {
-		return "", malformed("Tokens of the tenant " + clean(asked.TenantID) + " are not to be had here: this process belongs to " + string(c.tenant) + ".")
+		return nil, malformed("Tokens of the tenant " + clean(asked.TenantID) + " are not to be had here: this process belongs to " + string(c.tenant) + ".")
 	}
-	if len(asked.Scopes) != 1 || !isPlain(asked.Scopes[0]) {
-		return "", malformed("Exactly one scope is supported, such as api://orders/.default.")
+	if len(asked.Scopes) == 0 || !isPlain(strings.Join(asked.Scopes, " ")) {
+		return nil, malformed("Name a scope, such as api://orders/.default.")
 	}
-	return strings.TrimSuffix(asked.Scopes[0], "/.default"), nil
+	return asked.Scopes, nil
 }
 
-func (azd) body(p *refusal, _ string) any {
-	code := "GetTokenError"
+func (azd) body(p *refusal, correlation string) any {
+	code, message := "GetTokenError", p.message
 	if p.status == http.StatusUnauthorized {
 		code = "NotSignedInError"
+	}
+	if strings.HasPrefix(message, "AADSTS") { // the authority's, which keeps the sign-in under that name
+		message += " Correlation ID: " + correlation
 	}
 	return struct {
 		Status  string `json:"status"`
 		Code    string `json:"code"`
 		Message string `json:"message"`
-	}{"error", code, p.message}
+	}{"error", code, message}
 }

@@ -2,6 +2,7 @@ package managedidentity
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -32,10 +33,7 @@ type cacheKey struct {
 	tenant   directory.TenantID
 	identity directory.AppID
 	resource string
-}
-
-func (k cacheKey) String() string {
-	return string(k.tenant) + "\n" + string(k.identity) + "\n" + k.resource
+	user     authority.UserSignIn
 }
 
 // A kept token, and under which entitlement it was made.
@@ -51,12 +49,12 @@ func newCache(cfg Config) *cache {
 
 // token returns a kept token, or a new one.
 func (c *cache) token(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
-	key := cacheKey{req.Tenant, req.Identity, req.Resource}
+	key := cacheKey{req.Tenant, req.Identity, req.Resource, req.User}
 	if have, ok := c.find(ctx, key, req); ok {
 		return have, nil
 	}
 	// The flight is everybody's: it goes on when the caller that began it is gone.
-	flight := c.flights.DoChan(key.String(), func() (any, error) {
+	flight := c.flights.DoChan(fmt.Sprintf("%q", key), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTime)
 		defer cancel()
 		if have, ok := c.find(ctx, key, req); ok { // the flight before this one was quicker
@@ -80,10 +78,11 @@ func (c *cache) find(ctx context.Context, key cacheKey, req authority.MintReques
 	c.mu.Lock()
 	have, ok := c.tokens[key]
 	c.mu.Unlock()
-	if !ok || !have.lasts(c.now(), c.platform) {
+	platform := c.platform && req.User == (authority.UserSignIn{}) // it keeps those of identities alone
+	if !ok || !have.lasts(c.now(), platform) {
 		return authority.Minted{}, false
 	}
-	if c.platform {
+	if platform {
 		return have.Minted, true
 	}
 	entitlement, err := c.minter.Entitlement(ctx, req)

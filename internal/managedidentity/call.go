@@ -150,10 +150,13 @@ func (c *call) token(q query) (authority.Minted, *refusal) {
 	if p != nil {
 		return authority.Minted{}, p
 	}
-	req := authority.MintRequest{
-		Tenant: c.tenant, Identity: client.Principal.AppID, Resource: q.resource,
-		Source: source(c.http), Library: library(c.http.Header), CorrelationID: c.correlation,
-	}
+	return c.mint(authority.MintRequest{Identity: client.Principal.AppID, Resource: q.resource})
+}
+
+// mint gives the token of a request that says who asks for what.
+func (c *call) mint(req authority.MintRequest) (authority.Minted, *refusal) {
+	req.Tenant, req.CorrelationID = c.tenant, c.correlation
+	req.Source, req.Library = source(c.http), library(c.http.Header)
 	minted, err := c.service.tokens.token(c.http.Context(), req)
 	if err != nil {
 		return authority.Minted{}, refused(err)

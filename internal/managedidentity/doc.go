@@ -8,6 +8,9 @@
 // they give out, one for each identity and resource, as long as a new one would say the
 // same.
 //
+// The shape of azd also gives out tokens of applications, and of a user for whom a public
+// client acts: what the developer tools of a machine have.
+//
 // It owns the wire formats of the shapes and the door: what was forwarded, sent by a web
 // page or asked by another user gets no token. It refuses to own who may have which roles
 // and what tokens say; a [Minter], which is an authority, answers that.

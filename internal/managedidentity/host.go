@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
@@ -49,7 +50,10 @@ const anyUser = -1
 type HostConfig struct {
 	Tenant     directory.TenantID
 	Identities []directory.AppID // client ids; see Host.Assign
-	Shape      Shape
+	// User is whom the one identity, a public client, acts for, in the shape CLI. Empty
+	// means that it acts for itself.
+	User  directory.ObjectID
+	Shape Shape
 	// Owner is the user whose processes may ask; a negative number means any. It is
 	// enforced where the system tells whose a connection is.
 	Owner int
@@ -73,6 +77,7 @@ type Host struct {
 	service    *Service
 	tenant     directory.TenantID
 	identities atomic.Pointer[[]directory.AppID]
+	user       authority.UserSignIn // without a scope; zero: the identities act for themselves
 	shape      Shape
 	names      []string
 	from       []netip.Prefix
@@ -95,6 +100,12 @@ func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
 		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, served: make(chan struct{}),
 	}
 	h.Assign(cfg.Identities)
+	if cfg.User != "" {
+		if cfg.Shape != CLI || len(cfg.Identities) != 1 {
+			return nil, fmt.Errorf("managed identities: a user needs one client and the shape %s", CLI)
+		}
+		h.user = authority.UserSignIn{User: cfg.User, Session: newGUID()}
+	}
 	if err := h.speak(cfg); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,138 @@
+package managedidentity
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+const (
+	toolID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000c1") // a public client
+	devID  = directory.ObjectID("22222222-5a5a-4c4c-8d8d-000000000001")
+)
+
+// populateUser adds a user and a tool that may list orders for everyone, and no more.
+func populateUser(e *directory.Editor) error {
+	api, err := e.Application(testTenant, string(testAPI))
+	if err != nil {
+		return err
+	}
+	scope := func(value string) directory.Scope {
+		return directory.Scope{Value: value, DisplayName: value, Description: value, Enabled: true}
+	}
+	api.Scopes = []directory.Scope{scope("Orders.List"), scope("Orders.Count"), scope("Orders.Change")}
+	if _, err := e.UpdateApplication(*api); err != nil {
+		return err
+	}
+	if _, err := e.CreateApplication(directory.Application{Tenant: testTenant, AppID: toolID, Name: "tool", Public: true}); err != nil {
+		return err
+	}
+	tool, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: testTenant, AppID: toolID})
+	if err != nil {
+		return err
+	}
+	at, err := e.ServicePrincipal(testTenant, string(testAPI))
+	if err != nil {
+		return err
+	}
+	if _, err := e.GrantScopes(testTenant, tool.ID, at.ID, "", []string{"Orders.List", "Orders.Count"}); err != nil {
+		return err
+	}
+	tenant, err := e.Tenant(string(testTenant))
+	if err != nil {
+		return err
+	}
+	tenant.Domains = []string{"contoso.test"}
+	if _, err := e.UpdateTenant(*tenant); err != nil {
+		return err
+	}
+	_, err = e.CreateUser(directory.User{ID: devID, Tenant: testTenant, PrincipalName: "dev@contoso.test"}, "")
+	return err
+}
+
+func (w *world) userHost() *Host {
+	w.t.Helper()
+	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{toolID}, User: devID, Shape: CLI, Owner: anyUser})
+	w.must(err)
+	return h
+}
+
+// askScopes asks for a token as azd does.
+func (w *world) askScopes(h *Host, scopes ...string) reply {
+	w.t.Helper()
+	q := good(h)
+	q.body = `{"scopes":["` + strings.Join(scopes, `","`) + `"]}`
+	return w.ask(h, q)
+}
+
+func TestUserOfTheDeveloperTools(t *testing.T) {
+	w := newWorld(t)
+	w.edit(populateUser)
+	h := w.userHost()
+	for asked, want := range map[string]string{
+		"api://orders/.default":                              "Orders.Count Orders.List",
+		"api://orders/Orders.List":                           "Orders.List",
+		"api://orders/Orders.List api://orders/Orders.Count": "Orders.List Orders.Count",
+	} {
+		claims := claimsOf(t, w.askScopes(h, strings.Fields(asked)...).text("token"))
+		if got := claim(claims, "scp"); got != want || claim(claims, "oid") != string(devID) || claim(claims, "azp") != string(toolID) || claim(claims, "azpacr") != "0" {
+			t.Errorf("%s: scp %q, want %q; oid %s, azp %s", asked, got, want, claim(claims, "oid"), claim(claims, "azp"))
+		}
+	}
+	refused := w.askScopes(h, "api://orders/Orders.Change")
+	refused.refusedWith(t, http.StatusBadRequest)
+	if text := refused.text("message"); !strings.HasPrefix(text, "AADSTS65001: ") || !strings.HasSuffix(text, "Correlation ID: "+refused.header.Get("X-Ms-Request-Id")) {
+		t.Errorf("got %q", text)
+	}
+	w.askScopes(h).refusedWith(t, http.StatusBadRequest)
+}
+
+// A kept token is good for the sign-in that it was made in, and as long as the user is there.
+func TestUsersTokensAreKept(t *testing.T) {
+	for _, platform := range []bool{false, true} {
+		w := newWorld(t, func(c *Config) { c.PlatformCache = platform })
+		w.edit(populateUser)
+		h, other := w.userHost(), w.userHost()
+		first := w.askScopes(h, "api://orders/.default").text("token")
+		if w.askScopes(h, "api://orders/.default").text("token") != first || w.signed.Load() != 1 {
+			t.Errorf("%d tokens were made, want 1", w.signed.Load())
+		}
+		session := claim(claimsOf(t, first), "sid")
+		if there := claim(claimsOf(t, w.askScopes(other, "api://orders/.default").text("token")), "sid"); session == "" || there == session {
+			t.Errorf("the sessions of two processes are %q and %q", session, there)
+		}
+		w.edit(func(e *directory.Editor) error {
+			user, err := e.User(testTenant, string(devID))
+			if err != nil {
+				return err
+			}
+			user.Enabled = false
+			_, err = e.UpdateUser(*user)
+			return err
+		})
+		refused := w.askScopes(h, "api://orders/.default")
+		refused.refusedWith(t, http.StatusBadRequest)
+		if !strings.HasPrefix(refused.text("message"), "AADSTS50057") {
+			t.Errorf("got %s", refused.raw)
+		}
+	}
+}
+
+func TestUsersHaveTheDeveloperToolsAlone(t *testing.T) {
+	w := newWorld(t)
+	for _, cfg := range []HostConfig{
+		{Identities: []directory.AppID{toolID}, Shape: AppService},
+		{Identities: []directory.AppID{toolID, systemID}, Shape: CLI},
+	} {
+		cfg.Tenant, cfg.User = testTenant, devID
+		if h, err := w.Open(t.Context(), cfg); err == nil {
+			t.Errorf("%s with %d clients was opened", h.shape, len(cfg.Identities))
+		}
+	}
+	if h := w.host(CLI); h.user != (authority.UserSignIn{}) {
+		t.Error("a host of identities acts for a user")
+	}
+}
