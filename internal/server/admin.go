@@ -149,7 +149,21 @@ type bound struct {
 
 // bindTo assigns identities to the process of a user.
 func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*bound, error) {
-	tenant, clients, err := s.find(ctx, req)
+	if _, err := s.data.Directory.Refresh(ctx); err != nil {
+		s.log.WarnContext(ctx, "follow the change feed", "error", err)
+	}
+	tenant, err := s.tenantOf(ctx, req.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.userNamed(ctx, tenant, req.As)
+	if err != nil {
+		return nil, err
+	}
+	if user != nil {
+		return s.bindUser(ctx, tenant, user, req, owner)
+	}
+	clients, err := s.find(ctx, tenant, req)
 	if err != nil {
 		return nil, err
 	}
@@ -163,13 +177,32 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*bound
 		}
 		ids[i] = client.Principal.AppID
 	}
-	host, err := s.identities.Open(ctx, managedidentity.HostConfig{
+	return s.openHost(ctx, newLine(tenant, clients[0]), managedidentity.HostConfig{
 		Tenant: tenant.ID, Identities: ids, Shape: managedidentity.Shape(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
 	})
+}
+
+// bindUser lets the process of a user have az and azd signed in as a user of the tenant.
+func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *directory.User, req BindRequest, owner int) (*bound, error) {
+	switch {
+	case managedidentity.Shape(req.Via) != managedidentity.CLI:
+		return nil, fmt.Errorf("%q is a user, and %s is for applications or managed identities: use --via cli", user.PrincipalName, req.Via)
+	case len(req.Also) > 0:
+		return nil, fmt.Errorf("%q is a user, beside whom there are no further identities", user.PrincipalName)
+	case !user.Enabled:
+		return nil, fmt.Errorf("the user %q is disabled: enable the account first", user.PrincipalName)
+	}
+	return s.openHost(ctx, Line{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: AzureCLI, ObjectID: user.ID}, managedidentity.HostConfig{
+		Tenant: tenant.ID, Identities: []directory.AppID{AzureCLI}, User: user.ID, Shape: managedidentity.CLI, Owner: owner,
+	})
+}
+
+// openHost opens a host for a binding and adds to its line where that is.
+func (s *Server) openHost(ctx context.Context, line Line, cfg managedidentity.HostConfig) (*bound, error) {
+	host, err := s.identities.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	line := newLine(tenant, clients[0])
 	line.setHost(host)
 	return &bound{line: line, close: func() {
 		if err := host.Close(); err != nil {
@@ -178,33 +211,44 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*bound
 	}}, nil
 }
 
-// find looks up who is to be bound.
-func (s *Server) find(ctx context.Context, req BindRequest) (*directory.Tenant, []*directory.Client, error) {
-	if _, err := s.data.Directory.Refresh(ctx); err != nil {
-		s.log.WarnContext(ctx, "follow the change feed", "error", err)
-	}
-	tenant, err := s.tenantOf(ctx, req.Tenant)
-	if err != nil {
-		return nil, nil, err
-	}
+// find looks up which identities are to be bound.
+func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindRequest) ([]*directory.Client, error) {
 	clients := make([]*directory.Client, 0, 1+len(req.Also))
 	for _, name := range append([]string{req.As}, req.Also...) {
-		client, err := s.data.Directory.Identity(ctx, tenant.ID, name)
-		if errors.Is(err, directory.ErrNotFound) {
-			client, err = s.data.Directory.Named(ctx, tenant.ID, name)
-		}
+		client, err := s.clientNamed(ctx, tenant, name)
 		if errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil {
-			return nil, nil, fmt.Errorf("there is no managed identity or application %q in the tenant %s: %w", name, tenant.Name, directory.ErrNotFound)
+			return nil, fmt.Errorf("there is no managed identity, application or user %q in the tenant %s: %w", name, tenant.Name, directory.ErrNotFound)
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if !client.Principal.Enabled {
-			return nil, nil, fmt.Errorf("%q is disabled: enable its service principal first", client.Principal.Name)
+			return nil, fmt.Errorf("%q is disabled: enable its service principal first", client.Principal.Name)
 		}
 		clients = append(clients, client)
 	}
-	return tenant, clients, nil
+	return clients, nil
+}
+
+func (s *Server) clientNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.Client, error) {
+	client, err := s.data.Directory.Identity(ctx, tenant.ID, name)
+	if errors.Is(err, directory.ErrNotFound) {
+		client, err = s.data.Directory.Named(ctx, tenant.ID, name)
+	}
+	return client, err
+}
+
+// userNamed finds a user, or nobody when the name is none, or that of an application or
+// managed identity.
+func (s *Server) userNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.User, error) {
+	if _, err := s.clientNamed(ctx, tenant, name); !errors.Is(err, directory.ErrNotFound) {
+		return nil, err
+	}
+	user, err := s.data.Directory.User(ctx, tenant.ID, name)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, nil
+	}
+	return user, err
 }
 
 // tenantOf finds a tenant, or the only one when none is named.

@@ -22,10 +22,14 @@ import (
 // package managedidentity.
 const ViaWorkload = "workload"
 
+// AzureCLI is the application as which az and azd get tokens of users. A tenant that has it
+// registered knows it by this id, as Microsoft's cloud does.
+const AzureCLI directory.AppID = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+
 // A BindRequest says as whom the process that holds the binding, and its children, may act.
 type BindRequest struct {
 	Tenant string   `json:"tenant,omitempty"` // id, domain or name; empty: the only one
-	As     string   `json:"as"`               // name or id of a managed identity or application
+	As     string   `json:"as"`               // name or id of a managed identity, application or user
 	Via    string   `json:"via"`              // ViaWorkload, or a managedidentity.Shape
 	Also   []string `json:"also,omitempty"`   // further identities, to be chosen by id
 	// ArcFolder is where Azure Arc's challenge files go, in place of the one folder that
@@ -37,7 +41,7 @@ type BindRequest struct {
 // Assertion are secrets.
 type Line struct {
 	Tenant     directory.TenantID `json:"tenant"`
-	Name       string             `json:"name"` // of the identity, the first of them
+	Name       string             `json:"name"` // of the identity, the first of them, or the user
 	ClientID   directory.AppID    `json:"clientId"`
 	ObjectID   directory.ObjectID `json:"objectId"`
 	ResourceID string             `json:"resourceId,omitempty"`

@@ -44,7 +44,7 @@ func startBindable(t *testing.T) *Server {
 
 func populate(ctx context.Context, data *Data) error {
 	_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Domains: []string{"contoso.test"}, Enabled: true})
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,16 @@ func populate(ctx context.Context, data *Data) error {
 				return err
 			}
 		}
-		return nil
+		if _, err := e.CreateUser(directory.User{Tenant: tenant.ID, PrincipalName: "dev@contoso.test"}, ""); err != nil {
+			return err
+		}
+		gone, err := e.CreateUser(directory.User{Tenant: tenant.ID, PrincipalName: "gone@contoso.test"}, "")
+		if err != nil {
+			return err
+		}
+		gone.Enabled = false
+		_, err = e.UpdateUser(*gone)
+		return err
 	})
 	return err
 }
@@ -170,7 +179,12 @@ func TestBindRefusals(t *testing.T) {
 		req  BindRequest
 		want string
 	}{
-		{"nobody of that name", BindRequest{As: "nobody", Via: "imds"}, `no managed identity or application "nobody"`},
+		{"nobody of that name", BindRequest{As: "nobody", Via: "imds"}, `no managed identity, application or user "nobody"`},
+		{"a user who is no host", BindRequest{As: "dev@contoso.test", Via: "app-service"}, "is a user, and app-service is for"},
+		{"a user who is no workload", BindRequest{As: "dev@contoso.test", Via: ViaWorkload}, "is a user, and workload is for"},
+		{"a user with identities", BindRequest{As: "dev@contoso.test", Via: "cli", Also: []string{"orders-client-mi"}}, "no further identities"},
+		{"a user among identities", BindRequest{As: "orders-client-mi", Via: "app-service", Also: []string{"dev@contoso.test"}}, `"dev@contoso.test"`},
+		{"a user who was disabled", BindRequest{As: "gone@contoso.test", Via: "cli"}, "is disabled"},
 		{"an application", BindRequest{As: "orders-client", Via: "app-service"}, "is an application"},
 		{"no such shape", BindRequest{As: "orders-client-mi", Via: "carrier-pigeon"}, "carrier-pigeon"},
 		{"no such tenant", BindRequest{Tenant: "fabrikam", As: "orders-client-mi", Via: "imds"}, `"fabrikam"`},
@@ -197,6 +211,21 @@ func TestBindWorkload(t *testing.T) {
 			t.Errorf("%s: got assertion of %d bytes until %v, endpoint %q", name, len(b.Assertion), b.Expires, b.Endpoint)
 		}
 	}
+}
+
+func TestBindUser(t *testing.T) {
+	s := startBindable(t)
+	named := bindFor(t, s, BindRequest{As: "DEV@contoso.test", Via: "cli"})
+	if named.Name != "dev@contoso.test" || named.ClientID != AzureCLI || named.Endpoint == "" || named.Header == "" || named.Environment["AZD_AUTH_ENDPOINT"] != named.Endpoint {
+		t.Errorf("got %s, client %s, endpoint %q", named.Name, named.ClientID, named.Endpoint)
+	}
+	if byID := bindFor(t, s, BindRequest{As: string(named.ObjectID), Via: "cli"}); byID.Name != named.Name || byID.Header == named.Header {
+		t.Errorf("by object id: got %s", byID.Name)
+	}
+	if err := named.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the endpoint is gone", func() bool { status, _ := ask(t, named.Endpoint, named.Header, ""); return status == 0 })
 }
 
 func TestBindPrintsNoSecret(t *testing.T) {
