@@ -16,6 +16,7 @@ import (
 type application struct {
 	tenant *directory.Tenant
 	*directory.Client
+	user *directory.User // whom it acts for; nil: itself
 }
 
 // findApplication finds one by name or app id: in the given tenant, or in whichever has it.
@@ -29,7 +30,7 @@ func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, re
 	if len(found) == 0 && all > 0 {
 		return application{}, notFound("name an application, or run a program as the managed identity with `rolecall run`", "%q is a managed identity, which has no credentials", ref)
 	}
-	return onlyOne(ctx, data, found, tenants, ref)
+	return onlyOne(ctx, data, found, tenants, "application", ref)
 }
 
 // findActor finds an application or managed identity, likewise.
@@ -38,7 +39,7 @@ func (c *cli) findActor(ctx context.Context, data *server.Data, tenant, ref stri
 	if err != nil {
 		return application{}, err
 	}
-	return onlyOne(ctx, data, found, tenants, ref)
+	return onlyOne(ctx, data, found, tenants, "application", ref)
 }
 
 // isIdentity reports whether it is a managed identity, which has no registration.
@@ -62,16 +63,16 @@ func findClients(ctx context.Context, data *server.Data, tenant, ref string) (fo
 		case client.Principal == nil:
 			return nil, nil, failed("`rolecall apply` with the application in its file makes one", "the application %q has no service principal in tenant %s, so it gets no tokens there", ref, t.Name)
 		default:
-			found = append(found, application{t, client})
+			found = append(found, application{tenant: t, Client: client})
 		}
 	}
 	return found, tenants, nil
 }
 
-func onlyOne(ctx context.Context, data *server.Data, found []application, tenants []*directory.Tenant, ref string) (application, error) {
+func onlyOne(ctx context.Context, data *server.Data, found []application, tenants []*directory.Tenant, what, ref string) (application, error) {
 	switch len(found) {
 	case 0:
-		return application{}, notFound("`rolecall apply -f rolecall.yaml` registers applications", "no application is named %q%s", ref, applicationsThere(ctx, data, tenants))
+		return application{}, notFound("`rolecall apply -f rolecall.yaml` registers applications", "no %s is named %q%s", what, ref, applicationsThere(ctx, data, tenants))
 	case 1:
 		return found[0], nil
 	default:

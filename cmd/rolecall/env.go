@@ -84,9 +84,12 @@ as long as the directory has the host, and whoever knows them can act as the hos
 			}
 			return c.printVariables(output.value, variables)
 		}
-		app, err := c.findActor(ctx, s.data, tenant, as)
+		app, err := c.findRunner(ctx, s.data, tenant, as)
 		if err != nil {
 			return err
+		}
+		if app.user != nil {
+			return usageError(cmd, fmt.Errorf("%s is a user, who is signed in for as long as a process lives: `rolecall run --as %s -- CMD` runs one", app.name(), as))
 		}
 		if app.isIdentity() {
 			return usageError(cmd, fmt.Errorf("%s is a managed identity: it has no credentials, but is assigned to a process (`rolecall run --as %s -- CMD` runs one) or to a host (`rolecall env --on NAME`)", app.Principal.Name, as))
@@ -153,11 +156,11 @@ func (c *cli) variablesOn(ctx context.Context, s *site, tenant, host string) ([]
 
 // namesOf returns the variables that say who somebody is, and where.
 func namesOf(s *site, app application) []launch.Variable {
-	return []launch.Variable{
-		{Name: "AZURE_TENANT_ID", Value: string(app.tenant.ID)},
-		{Name: "AZURE_CLIENT_ID", Value: string(app.Principal.AppID)},
-		{Name: "AZURE_AUTHORITY_HOST", Value: s.endpoints.Authority},
+	names := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(app.tenant.ID)}}
+	if app.user == nil { // who is no client
+		names = append(names, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(app.Principal.AppID)})
 	}
+	return append(names, launch.Variable{Name: "AZURE_AUTHORITY_HOST", Value: s.endpoints.Authority})
 }
 
 // onlyEnvironment spares DefaultAzureCredential what it would try besides the environment.
@@ -210,9 +213,13 @@ func (c *cli) withTools(ctx context.Context, s *site, app application, life time
 
 // accountOf is whom the stand-ins for az and azd are signed in as.
 func accountOf(app application) launch.Account {
-	return launch.Account{
+	account := launch.Account{
 		Tenant: string(app.tenant.ID), TenantName: app.tenant.Name, ClientID: string(app.Principal.AppID), ManagedIdentity: app.isIdentity(),
 	}
+	if app.user != nil {
+		account.User = app.user.PrincipalName
+	}
+	return account
 }
 
 func (c *cli) sayLent(app application, kind, id string, expires time.Time) {

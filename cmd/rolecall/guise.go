@@ -139,7 +139,7 @@ func (c *cli) dressWithCertificate(ctx context.Context, g *guise, s *site, who a
 // dressWithBinding has the server assign the identity to this process.
 func (c *cli) dressWithBinding(ctx context.Context, g *guise, s *site, who application, r runRequest) error {
 	binding, err := server.Bind(ctx, c.dir, server.BindRequest{
-		Tenant: string(who.tenant.ID), As: string(who.Principal.AppID), Via: r.via, Also: r.also,
+		Tenant: string(who.tenant.ID), As: who.bindAs(), Via: r.via, Also: r.also,
 	})
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (c *cli) dressWithBinding(ctx context.Context, g *guise, s *site, who appli
 		select {
 		case <-closing:
 		case <-binding.Done():
-			c.say("the program is no longer %s: %v", who.Principal.Name, binding.Err())
+			c.say("the program is no longer %s: %v", who.name(), binding.Err())
 		}
 	})
 	return nil

@@ -29,14 +29,19 @@ func (c *cli) runAs() *cobra.Command {
 	var ports []uint
 	cmd := &cobra.Command{
 		Use:   "run --as NAME [flags] -- COMMAND [ARGUMENT…]",
-		Short: "Run a program as an application or managed identity",
+		Short: "Run a program as an application, managed identity or user",
 		Long: `Runs a program in an environment by which unmodified Azure libraries in it get tokens
-from here as the named application or managed identity, and trust this authority.
+from here as the named application, managed identity or user, and trust this authority.
 Variables left from elsewhere that would contradict are removed.
 
 What the program is given ends with it. A managed identity is assigned to this command's
 process alone and is gone with it, even when that is killed; the secret of an application
 is removed, or expires within the hour.
+
+A user is signed in with az and azd alone, as the user of a developer's machine is, for as
+long as the program runs. Nobody asks for the password: whoever may run this has the data
+folder, and with it every key. What the tools may do for users is what was consented to
+for the Azure CLI, which the tenant has to have registered.
 
 The program has this terminal, gets the signals sent to this command, and its exit code
 is this command's; 128 and the number of the signal that ended it, 127 when there is no
@@ -51,7 +56,8 @@ gives the program a network of its own in which that address is answered; of the
 network it reaches the authority and the ports of --forward.`,
 		Example: `  rolecall run --as orders-client -- printenv AZURE_CLIENT_ID
   rolecall run --config rolecall.yaml --as orders-client-mi -- printenv IDENTITY_ENDPOINT
-  rolecall run --as orders-client --via cli -- az account show`,
+  rolecall run --as orders-client --via cli -- az account show
+  rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError(cmd, errors.New("the program to run is missing: give it after --"))
@@ -61,9 +67,9 @@ network it reaches the authority and the ports of --forward.`,
 	}
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags behind the program are the program's
-	flags.StringVar(&r.as, "as", "", "application or managed identity to act as: its name or id (required)")
+	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
 	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
-	flags.StringVar(&r.via, "via", "", "how it proves itself: "+strings.Join(allVias(), ", ")+" (default app-service for managed identities, secret for applications)")
+	flags.StringVar(&r.via, "via", "", "how it proves itself: "+strings.Join(allVias(), ", ")+" (default app-service for managed identities, secret for applications, cli for users)")
 	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program may choose by its id")
 	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
 	flags.BoolVar(&r.namespace, "netns", false, "a network of its own, with the metadata service at its address (Linux)")
@@ -88,7 +94,7 @@ network it reaches the authority and the ports of --forward.`,
 func (r *runRequest) complete(ports []uint) error {
 	switch {
 	case r.as == "":
-		return errors.New("--as is missing: which application or managed identity to act as")
+		return errors.New("--as is missing: which application, managed identity or user to act as")
 	case r.config == "-":
 		return errors.New("--config cannot be standard input, which is the program's: name a file")
 	case len(ports) > 0 && !r.namespace:
@@ -119,7 +125,7 @@ func (c *cli) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code 
 		return exitFailed, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	who, err := c.findActor(ctx, s.data, r.tenant, r.as)
+	who, err := c.findRunner(ctx, s.data, r.tenant, r.as)
 	if err != nil {
 		return exitFailed, err
 	}

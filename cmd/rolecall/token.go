@@ -31,9 +31,9 @@ type request struct {
 
 func (r *request) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&r.as, "as", "", "application to act as: its name or app id (required)")
-	flags.StringVar(&r.tenant, "tenant", "", "tenant of the application, where several have one of that name")
-	flags.StringVar(&r.way, "way", string(ways.AzureIdentity), "library to ask with: adal, msal, appauth or azidentity")
+	flags.StringVar(&r.as, "as", "", "application or user to act as: its name or id (required)")
+	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
+	flags.StringVar(&r.way, "way", string(ways.AzureIdentity), "library to ask with, for an application: adal, msal, appauth or azidentity")
 }
 
 // ask returns the scope that the flags name; the v1 way makes a resource of it again.
@@ -48,12 +48,15 @@ func (c *cli) token() *cobra.Command {
 	var r request
 	cmd := &cobra.Command{
 		Use:   "token --as NAME (--scope SCOPE | --resource RESOURCE)",
-		Short: "Get a token as an application would",
+		Short: "Get a token as an application or user would",
 		Long: `Gets an access token for an API as the named application, over HTTPS and through
 a real client library. For that it gives the application a secret of its own, which
-is removed again afterwards.`,
-		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims`,
-		Args:    exactly(0, ""),
+is removed again afterwards.
+
+As a user it gets the token that az would get, if the user were signed in with it.`,
+		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims
+  rolecall token --as dev@contoso.test --scope api://orders/Orders.List -o claims`,
+		Args: exactly(0, ""),
 	}
 	r.flags(cmd)
 	cmd.Flags().StringVar(&r.scope, "scope", "", "API to ask for, as a scope: api://orders/.default")
@@ -76,7 +79,7 @@ is removed again afterwards.`,
 func (r *request) check() (ways.Way, error) {
 	switch {
 	case r.as == "":
-		return "", errors.New("--as is missing: which application to act as")
+		return "", errors.New("--as is missing: which application or user to act as")
 	case r.scope == "" && r.resource == "":
 		return "", errors.New("give --scope or --resource: which API the token is for")
 	case r.scope != "" && r.resource != "":
@@ -85,16 +88,24 @@ func (r *request) check() (ways.Way, error) {
 	return ways.Parse(r.way)
 }
 
-// tokenFor gets one token, with a secret that lives just as long as that takes.
+// tokenFor gets one token, as an application with a secret that lives just as long as that
+// takes.
 func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.AccessToken, err error) {
 	s, err := c.site(ctx)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	app, err := c.findApplication(ctx, s.data, r.tenant, r.as)
+	app, err := c.findCaller(ctx, s.data, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
+	}
+	if app.user != nil {
+		if way != ways.AzureIdentity {
+			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is a user, whose token comes by az: leave out --way", app.name()), ""}
+		}
+		answer, err := c.tokenOfUser(ctx, app, strings.Fields(r.ask())...)
+		return answer, refusedToken(err)
 	}
 	secret, value, err := s.lend(ctx, app, "token", lentFor, c.now())
 	if err != nil {
@@ -123,18 +134,21 @@ func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.A
 
 // The parts of an authority's refusal, wherever in a library's error it stands.
 var (
-	refusalText   = regexp.MustCompile(`AADSTS\d+: .*? Trace ID: `)
+	refusalText   = regexp.MustCompile(`(AADSTS\d+: .*?) (?:Trace|Correlation) ID: `)
 	correlationID = regexp.MustCompile(`Correlation ID: ([0-9a-fA-F-]{36})`)
 )
 
 // refusedToken makes the authority's refusal, which libraries wrap in much text, a check
 // that refused.
 func refusedToken(err error) error {
-	text := refusalText.FindString(err.Error())
-	if text == "" {
+	if err == nil {
+		return nil
+	}
+	text := refusalText.FindStringSubmatch(err.Error())
+	if text == nil {
 		return err
 	}
-	refusal := &failure{code: exitRefused, err: errors.New("the authority refused: " + strings.TrimSuffix(text, " Trace ID: "))}
+	refusal := &failure{code: exitRefused, err: errors.New("the authority refused: " + text[1])}
 	if id := correlationID.FindStringSubmatch(err.Error()); id != nil {
 		refusal.hint = "`rolecall explain --correlation-id " + id[1] + "` says what mends it"
 	}

@@ -202,3 +202,41 @@ func TestASignInIsExplained(t *testing.T) {
 		}
 	}
 }
+
+func TestASignInOfAUserIsExplained(t *testing.T) {
+	login := authoritytest.Start(t)
+	login.API("payroll").Require("Salaries.Read", nil)
+	app := login.App("report")
+	_, err := login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
+		api, err := e.Resource(authoritytest.TenantID, "api://payroll")
+		if err != nil {
+			return err
+		}
+		for _, value := range []string{"Own.Read", "Own.Write"} {
+			api.Scopes = append(api.Scopes, directory.Scope{Value: value, DisplayName: value, Description: value, Enabled: true})
+		}
+		_, err = e.UpdateApplication(*api)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		row       directory.SignIn
+		text, cmd string
+	}{
+		{directory.SignIn{Version: "2.0", Scopes: []string{"Own.Read"}}, "for dev@contoso.test, scopes: Own.Read", ""},
+		{directory.SignIn{Code: 65001, Reason: "Nobody has consented to the permissions 'Own.Write Own.Other' for it."}, "Own.Write", "permissions: [{api: payroll, scopes: [Own.Write], consent: true}]"},
+		{directory.SignIn{Code: 650057, Reason: "It has no permission."}, "", "permissions: [{api: payroll, scopes: [Own.Read], consent: true}]"},
+	} {
+		tt.row.Tenant, tt.row.AppID, tt.row.Name = authoritytest.TenantID, directory.AppID(app.ClientID), "report"
+		tt.row.Resource, tt.row.User = "api://payroll", "dev@contoso.test"
+		report, err := explain.SignIn(t.Context(), login.Directory(), tt.row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(report.Steps[0].Detail, tt.text) || tt.cmd != "" && !strings.Contains(report.Mend.Command, tt.cmd) {
+			t.Errorf("%d: %+v, mend %+v", tt.row.Code, report.Steps[0], report.Mend)
+		}
+	}
+}

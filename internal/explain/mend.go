@@ -100,10 +100,11 @@ func identifier(app *directory.Application) string {
 
 // fragment is the command that applies one member of one application.
 func (f *facts) fragment(application, member string) string {
-	return fragment(f.tenant.Name, application, member)
+	return Fragment(f.tenant.Name, application, member)
 }
 
-func fragment(tenant, application, member string) string {
+// Fragment is the command that applies members of one application, each in YAML.
+func Fragment(tenant, application string, members ...string) string {
 	lines := []string{
 		"rolecall apply -f - <<'END'",
 		"tenants:",
@@ -111,8 +112,8 @@ func fragment(tenant, application, member string) string {
 		"    applications:",
 		"      - name: " + quote(application),
 	}
-	if member != "" {
-		lines = append(lines, "        "+member)
+	for _, member := range members {
+		lines = append(lines, "        "+strings.ReplaceAll(member, "\n", "\n        "))
 	}
 	return strings.Join(append(lines, "END"), "\n")
 }

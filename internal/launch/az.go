@@ -70,17 +70,17 @@ func (s *Shim) azFail(code int, err error) int {
 // azToken is the answer to az account get-access-token. Expiry has to be there twice: as a
 // number, and as local time with six digits of a second.
 func (s *Shim) azToken(ctx context.Context, values map[string][]string) (any, error) {
-	scope := last(values, "scope")
+	scopes := values["scope"]
 	resource := last(values, "resource")
 	switch {
-	case scope != "" && resource != "":
+	case len(scopes) > 0 && resource != "":
 		return nil, errors.New("give --resource or --scope, not both")
-	case len(values["scope"]) > 1:
+	case len(scopes) > 1 && s.account.User == "":
 		return nil, errors.New("exactly one --scope is supported")
-	case last(values, "resource-type") != "" || scope == "" && resource == "":
+	case last(values, "resource-type") != "" || len(scopes) == 0 && resource == "":
 		return nil, errors.New("say which API the token is for, with --resource api://orders or --scope api://orders/.default")
 	case resource != "":
-		scope = scopeOf(resource)
+		scopes = []string{scopeOf(resource)}
 	}
 	if err := s.foreignTenant(last(values, "tenant")); err != nil {
 		return nil, err
@@ -88,13 +88,13 @@ func (s *Shim) azToken(ctx context.Context, values map[string][]string) (any, er
 	if err := s.foreignSubscription(last(values, "subscription")); err != nil {
 		return nil, err
 	}
-	token, err := s.token(ctx, scope)
+	token, err := s.account.Token(ctx, scopes...)
 	if err != nil {
 		return nil, err
 	}
 	return map[string]any{
-		"accessToken": token.value, "tokenType": "Bearer",
-		"expiresOn": token.expires.Local().Format("2006-01-02 15:04:05.000000"), "expires_on": token.expires.Unix(),
+		"accessToken": token.Token, "tokenType": "Bearer",
+		"expiresOn": token.ExpiresOn.Local().Format("2006-01-02 15:04:05.000000"), "expires_on": token.ExpiresOn.Unix(),
 		"subscription": s.account.Tenant, "tenant": s.account.Tenant,
 	}, nil
 }
@@ -103,7 +103,10 @@ func (s *Shim) azToken(ctx context.Context, values map[string][]string) (any, er
 // without one as an account that has the tenant's id.
 func (s *Shim) azAccount() map[string]any {
 	user := map[string]any{"name": s.account.ClientID, "type": "servicePrincipal"}
-	if s.account.ManagedIdentity {
+	switch {
+	case s.account.User != "":
+		user = map[string]any{"name": s.account.User, "type": "user"}
+	case s.account.ManagedIdentity:
 		user = map[string]any{"name": "systemAssignedIdentity", "type": "servicePrincipal", "assignedIdentityInfo": "MSI"}
 	}
 	return map[string]any{
@@ -176,22 +179,22 @@ func (s *Shim) azd(ctx context.Context, args []string) int {
 		return 0
 	case command != "auth token":
 		return s.azdFail(fmt.Errorf("unknown command %q: rolecall stands in for azd, and knows auth token and version", printable(command)))
-	case len(values["scope"]) != 1:
+	case len(values["scope"]) != 1 && (s.account.User == "" || len(values["scope"]) == 0):
 		return s.azdFail(errors.New("give exactly one --scope, such as api://orders/.default"))
 	}
 	if err := s.foreignTenant(last(values, "tenant")); err != nil {
 		return s.azdFail(err)
 	}
-	token, err := s.token(ctx, last(values, "scope"))
+	token, err := s.account.Token(ctx, values["scope"]...)
 	if err != nil {
 		return s.azdFail(err)
 	}
 	if last(values, "output") != "json" {
-		fmt.Fprintln(s.Out, token.value)
+		fmt.Fprintln(s.Out, token.Token)
 		return 0
 	}
 	// Azure.Identity for Go accepts the literal Z alone.
-	err = json.NewEncoder(s.Out).Encode(map[string]string{"token": token.value, "expiresOn": token.expires.UTC().Format(time.RFC3339)})
+	err = json.NewEncoder(s.Out).Encode(map[string]string{"token": token.Token, "expiresOn": token.ExpiresOn.UTC().Format(time.RFC3339)})
 	if err != nil {
 		return shimFailed
 	}

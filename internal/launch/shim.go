@@ -31,6 +31,7 @@ type Account struct {
 	TenantName      string `json:"tenantName,omitempty"`
 	ClientID        string `json:"clientId"`
 	ManagedIdentity bool   `json:"managedIdentity,omitempty"`
+	User            string `json:"user,omitempty"` // principal name of whom the client acts for; empty: itself
 
 	Endpoint string `json:"endpoint,omitempty"` // of azd's external authentication
 	Key      string `json:"key,omitempty"`

@@ -21,6 +21,12 @@ const testTenant = "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11"
 // with the handler.
 func shimFor(t *testing.T, answer http.HandlerFunc) func(args ...string) (code int, out, errOut string) {
 	t.Helper()
+	return shimAs(t, Account{ClientID: "c11e0001-5a5a-4c4c-8d8d-000000000001"}, answer)
+}
+
+// shimAs does so for whoever the account says.
+func shimAs(t *testing.T, account Account, answer http.HandlerFunc) func(args ...string) (code int, out, errOut string) {
+	t.Helper()
 	endpoint := httptest.NewServer(answer)
 	t.Cleanup(endpoint.Close)
 	folder := t.TempDir()
@@ -28,9 +34,8 @@ func shimFor(t *testing.T, answer http.HandlerFunc) func(args ...string) (code i
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteShims(folder, program, Account{
-		Tenant: testTenant, TenantName: "contoso", ClientID: "c11e0001-5a5a-4c4c-8d8d-000000000001", Endpoint: endpoint.URL, Key: "the-key",
-	}); err != nil {
+	account.Tenant, account.TenantName, account.Endpoint, account.Key = testTenant, "contoso", endpoint.URL, "the-key"
+	if err := WriteShims(folder, program, account); err != nil {
 		t.Fatal(err)
 	}
 	return func(args ...string) (int, string, string) {
@@ -83,6 +88,36 @@ func TestShimsAskAsTheToolsDo(t *testing.T) {
 	}
 	if code, out, _ := shim("azd", "auth", "token", "--scope", "api://orders/.default"); code != 0 || out != "t0k3n\n" {
 		t.Errorf("azd for people: code %d, %q", code, out)
+	}
+}
+
+// A user's tools ask for what the user may do, in as many scopes as it takes.
+func TestShimsOfAUser(t *testing.T) {
+	var asked string
+	shim := shimAs(t, Account{ClientID: "04b07795-8ddb-461a-bbee-02f9e1bf7b46", User: "dev@contoso.test"}, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked = string(body)
+		fmt.Fprint(w, `{"status":"success","token":"t0k3n","expiresOn":"2026-12-01T10:00:00Z"}`)
+	})
+	for line, scopes := range map[string]string{
+		"az account get-access-token --resource api://orders":                                           `"api://orders/.default"`,
+		"az account get-access-token --scope api://orders/Orders.List":                                  `"api://orders/Orders.List"`,
+		"az account get-access-token --scope api://orders/Orders.List --scope api://orders/Orders.Ship": `"api://orders/Orders.List","api://orders/Orders.Ship"`,
+		"azd auth token --scope api://orders/Orders.List --scope api://orders/Orders.Ship":              `"api://orders/Orders.List","api://orders/Orders.Ship"`,
+	} {
+		code, out, errOut := shim(strings.Fields(line)...)
+		if want := `{"scopes":[` + scopes + `],"tenantId":"` + testTenant + `"}`; code != 0 || asked != want || !strings.Contains(out, "t0k3n") {
+			t.Errorf("%s: code %d, asked %s, said %q", line, code, asked, errOut)
+		}
+	}
+	for _, line := range []string{"az account show", "az account list"} {
+		code, out, _ := shim(append(strings.Fields(line), "-o", "json")...)
+		if code != 0 || !strings.Contains(out, `"name": "dev@contoso.test"`) || !strings.Contains(out, `"type": "user"`) {
+			t.Errorf("%s: code %d, %s", line, code, out)
+		}
+	}
+	if code, _, errOut := shim("azd", "auth", "token"); code != 1 || !strings.Contains(errOut, "--scope") {
+		t.Errorf("without a scope: code %d, said %q", code, errOut)
 	}
 }
 

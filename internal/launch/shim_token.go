@@ -11,41 +11,36 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/rolecall-auth/rolecall/credential"
 )
 
-// A shimToken is a token as both tools give it.
-type shimToken struct {
-	value   string
-	expires time.Time
-}
-
-// token gets a token for a scope.
-func (s *Shim) token(ctx context.Context, scope string) (shimToken, error) {
-	if s.account.Endpoint != "" {
-		return s.tokenByBinding(ctx, scope)
+// Token gets a token for scopes. Its refusals are worded as the tools print them.
+func (a Account) Token(ctx context.Context, scopes ...string) (azcore.AccessToken, error) {
+	if a.Endpoint != "" {
+		return a.tokenByBinding(ctx, scopes)
 	}
-	return s.tokenBySecret(ctx, scope)
+	return a.tokenBySecret(ctx, scopes)
 }
 
 // tokenByBinding asks as azd asks another program to authenticate for it.
-func (s *Shim) tokenByBinding(ctx context.Context, scope string) (shimToken, error) {
-	asked, err := json.Marshal(map[string]any{"scopes": []string{scope}, "tenantId": s.account.Tenant})
+func (a Account) tokenByBinding(ctx context.Context, scopes []string) (azcore.AccessToken, error) {
+	asked, err := json.Marshal(map[string]any{"scopes": scopes, "tenantId": a.Tenant})
 	if err != nil {
-		return shimToken{}, err
+		return azcore.AccessToken{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.account.Endpoint+"/token?api-version=2023-07-12-preview", bytes.NewReader(asked))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Endpoint+"/token?api-version=2023-07-12-preview", bytes.NewReader(asked))
 	if err != nil {
-		return shimToken{}, err
+		return azcore.AccessToken{}, err
 	}
-	request.Header.Set("Authorization", "Bearer "+s.account.Key)
+	request.Header.Set("Authorization", "Bearer "+a.Key)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "rolecall-shim")
 	response, err := direct().Do(request)
 	if err != nil {
-		return shimToken{}, fmt.Errorf("%w: its process has ended", errSignedOut)
+		return azcore.AccessToken{}, fmt.Errorf("%w: its process has ended", errSignedOut)
 	}
 	defer response.Body.Close()
 	var answer struct {
@@ -53,36 +48,36 @@ func (s *Shim) tokenByBinding(ctx context.Context, scope string) (shimToken, err
 		ExpiresOn                    time.Time
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, answerLimit)).Decode(&answer); err != nil {
-		return shimToken{}, fmt.Errorf("the server answered %s, and not in JSON", response.Status)
+		return azcore.AccessToken{}, fmt.Errorf("the server answered %s, and not in JSON", response.Status)
 	}
 	switch {
 	case answer.Code == "NotSignedInError":
-		return shimToken{}, fmt.Errorf("%w: %s", errSignedOut, answer.Message)
+		return azcore.AccessToken{}, fmt.Errorf("%w: %s", errSignedOut, answer.Message)
 	case answer.Status != "success":
-		return shimToken{}, errors.New(answer.Message)
+		return azcore.AccessToken{}, errors.New(answer.Message)
 	}
-	return shimToken{answer.Token, answer.ExpiresOn}, nil
+	return azcore.AccessToken{Token: answer.Token, ExpiresOn: answer.ExpiresOn}, nil
 }
 
 // tokenBySecret asks the authority.
-func (s *Shim) tokenBySecret(ctx context.Context, scope string) (shimToken, error) {
-	cred, err := credential.NewSecret(s.account.Tenant, s.account.ClientID, s.account.Secret, &credential.Options{
-		AuthorityHost: s.account.Authority, CABundle: s.account.CABundle,
+func (a Account) tokenBySecret(ctx context.Context, scopes []string) (azcore.AccessToken, error) {
+	cred, err := credential.NewSecret(a.Tenant, a.ClientID, a.Secret, &credential.Options{
+		AuthorityHost: a.Authority, CABundle: a.CABundle,
 	})
 	if err != nil {
-		return shimToken{}, err
+		return azcore.AccessToken{}, err
 	}
-	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{scope}})
+	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes})
 	var refusal *credential.Error
 	switch {
 	case err == nil:
-		return shimToken{token.Token, token.ExpiresOn}, nil
+		return token, nil
 	case errors.As(err, &refusal) && (refusal.Code == "AADSTS7000215" || refusal.Code == "AADSTS7000222"):
-		return shimToken{}, fmt.Errorf("%w: its secret was removed or has expired", errSignedOut)
+		return azcore.AccessToken{}, fmt.Errorf("%w: its secret was removed or has expired", errSignedOut)
 	case errors.As(err, &refusal):
-		return shimToken{}, errors.New(refusal.Reason)
+		return azcore.AccessToken{}, errors.New(refusal.Reason)
 	}
-	return shimToken{}, err
+	return azcore.AccessToken{}, err
 }
 
 // scopeOf makes a scope of a resource, as the tools do.
