@@ -84,6 +84,7 @@ func (c *cli) keepRunning(ctx context.Context, stage *demo.Stage, folder string)
 	c.next(c.err, "Try in another terminal:",
 		step{"rolecall call --data " + folder + " --as orders-client " + stage.OrdersURL(), "200 and five orders"},
 		step{"rolecall call --data " + folder + " --as reports-client " + stage.OrdersURL(), "403, and why"},
+		step{"rolecall call --data " + folder + " --as dev@contoso.test " + stage.OrdersURL(), "403: it is for applications, not for users"},
 		step{"rolecall signins --data " + folder, "what the authority saw"},
 	)
 	<-ctx.Done()

@@ -2,11 +2,13 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 // The APIs of the demo. The classic one is registered for tokens of version 1.0, as most
@@ -25,6 +27,12 @@ const (
 	strangeIdentity = "reports-client-mi"
 )
 
+// The users of the demo. The second holds the role that applications need.
+const (
+	plainUser = "dev@contoso.test"
+	roleUser  = "lead@contoso.test"
+)
+
 // The federated credential's other half.
 const (
 	federatedSubject  = "repo:contoso/orders:ref:refs/heads/main"
@@ -40,26 +48,28 @@ type cast struct {
 	certificate credential.Certificate // of the client
 	stranger    *directory.Application // may read nothing
 	strangerKey string                 // the stranger's secret
+	password    string                 // of the users
 }
 
 // register fills the empty directory.
 func register(ctx context.Context, dir *directory.Directory, certificate credential.Certificate, issuer string) (cast, error) {
-	c := cast{certificate: certificate}
+	c := cast{certificate: certificate, password: rand.Text()}
 	_, err := dir.Change(ctx, "demo", func(e *directory.Editor) error {
 		w := &writer{e: e}
 		w.createTenant()
 		api, apiPrincipal := w.application(directory.Application{
-			AppID: "a9100002-5a5a-4c4c-8d8d-000000000002", Name: "orders-server", IdentifierURIs: []string{ordersURI}, TokenVersion: 2, AppRoles: readers(),
+			AppID: "a9100002-5a5a-4c4c-8d8d-000000000002", Name: "orders-server", IdentifierURIs: []string{ordersURI}, TokenVersion: 2,
+			AppRoles: readers(directory.MemberApplication, directory.MemberUser), Scopes: []directory.Scope{{Value: orders.ReadRole, Enabled: true}},
 		}, false)
 		classic, classicPrincipal := w.application(directory.Application{
-			Name: "orders-server-classic", IdentifierURIs: []string{classicURI}, TokenVersion: 1, AppRoles: readers(),
+			Name: "orders-server-classic", IdentifierURIs: []string{classicURI}, TokenVersion: 1, AppRoles: readers(directory.MemberApplication),
 		}, false)
 		w.application(directory.Application{Name: "billing-server", IdentifierURIs: []string{billingURI}, TokenVersion: 2}, false)
 		w.application(directory.Application{Name: "payroll-server", IdentifierURIs: []string{payrollURI}, TokenVersion: 2}, true)
 
 		client, principal := w.application(directory.Application{AppID: "c11e0001-5a5a-4c4c-8d8d-000000000001", Name: "orders-client"}, false)
-		w.grant(principal, apiPrincipal, api)
-		w.grant(principal, classicPrincipal, classic)
+		w.grant(principal.ID, apiPrincipal, api)
+		w.grant(principal.ID, classicPrincipal, classic)
 		c.secret = w.secret(client)
 		w.certificate(client, certificate)
 		w.federated(client, issuer)
@@ -73,9 +83,15 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 		} {
 			identity := w.identity(mi.name, mi.kind)
 			if mi.may {
-				w.grant(identity, apiPrincipal, api)
+				w.grant(identity.ID, apiPrincipal, api)
 			}
 		}
+
+		_, tools := w.application(directory.Application{AppID: server.AzureCLI, Name: "azure-cli", Public: true}, false)
+		w.consent(tools, apiPrincipal, orders.ReadRole)
+		w.user(plainUser, c.password)
+		lead := w.user(roleUser, c.password)
+		w.grant(lead, apiPrincipal, api)
 
 		c.stranger, _ = w.application(directory.Application{Name: "reports-client"}, false)
 		c.strangerKey = w.secret(c.stranger)
@@ -85,10 +101,9 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 	return c, err
 }
 
-func readers() []directory.AppRole {
+func readers(members ...directory.MemberType) []directory.AppRole {
 	return []directory.AppRole{{
-		Value: orders.ReadRole, DisplayName: "Read orders", Description: "Read every order", Enabled: true,
-		Members: []directory.MemberType{directory.MemberApplication},
+		Value: orders.ReadRole, DisplayName: "Read orders", Description: "Read every order", Enabled: true, Members: members,
 	}}
 }
 
@@ -149,12 +164,31 @@ func (w *writer) identity(name string, kind directory.IdentityKind) *directory.S
 }
 
 // grant gives the holder every role of the API.
-func (w *writer) grant(holder, api *directory.ServicePrincipal, app *directory.Application) {
+func (w *writer) grant(holder directory.ObjectID, api *directory.ServicePrincipal, app *directory.Application) {
 	for _, r := range app.AppRoles {
 		if w.err == nil {
-			_, w.err = w.e.Assign(w.tenant, holder.ID, api.ID, r.ID)
+			_, w.err = w.e.Assign(w.tenant, holder, api.ID, r.ID)
 		}
 	}
+}
+
+// consent lets the client act for every user.
+func (w *writer) consent(client, api *directory.ServicePrincipal, scope string) {
+	if w.err == nil {
+		_, w.err = w.e.GrantScopes(w.tenant, client.ID, api.ID, "", []string{scope})
+	}
+}
+
+func (w *writer) user(name, password string) directory.ObjectID {
+	if w.err != nil {
+		return ""
+	}
+	user, err := w.e.CreateUser(directory.User{Tenant: w.tenant, PrincipalName: name}, password)
+	if err != nil {
+		w.err = err
+		return ""
+	}
+	return user.ID
 }
 
 func (w *writer) secret(app *directory.Application) string {

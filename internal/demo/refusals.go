@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/credential"
@@ -30,6 +32,7 @@ func (s *Stage) misuses() []misuse {
 		{"identity without a role", s.withToken(s.strangeIdentitysToken), http.StatusForbidden, "role_missing"},
 		{"user token", s.withToken(s.usersToken), http.StatusForbidden, "caller_kind"},
 		{"user token with the role's name", s.withToken(s.usersTokenWithRole), http.StatusForbidden, "caller_kind"},
+		{"user signed in with az", s.withToken(s.usersTokenByCLI), http.StatusForbidden, "caller_kind"},
 		{"wrong audience", s.withToken(s.billingToken), http.StatusUnauthorized, "audience_mismatch"},
 		{"expired", s.withToken(s.expiredToken), http.StatusUnauthorized, "token_expired"},
 		{"tampered", s.withToken(s.tamperedToken), http.StatusUnauthorized, "signature_invalid"},
@@ -111,38 +114,33 @@ func (s *Stage) strangeIdentitysToken(ctx context.Context) (string, error) {
 	return found.Token, err
 }
 
-// usersToken is what a person's browser would get: signed by the tenant's own key, on
-// behalf of a user.
+// usersToken is genuine: its bearer has signed in, and let a tool act for them.
 func (s *Stage) usersToken(ctx context.Context) (string, error) {
-	return s.signedForUser(ctx, func(claims map[string]any) {
-		delete(claims, "roles")
-		claims["scp"] = "user_impersonation"
-	})
+	return s.signedIn(ctx, plainUser)
 }
 
 // usersTokenWithRole carries the role that applications need, as the user's own and as the
 // name of a scope.
 func (s *Stage) usersTokenWithRole(ctx context.Context) (string, error) {
-	return s.signedForUser(ctx, func(claims map[string]any) { claims["scp"] = orders.ReadRole })
+	raw, err := s.signedIn(ctx, roleUser)
+	if err != nil {
+		return "", err
+	}
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		return "", err
+	}
+	value, _ := parsed.Claims.Get("roles")
+	if roles, _ := value.Strings(); !slices.Equal(roles, []string{orders.ReadRole}) || text(parsed, "scp") != orders.ReadRole {
+		return "", fmt.Errorf("the user's token carries the roles %q and the scopes %q, want %s in both", roles, text(parsed, "scp"), orders.ReadRole)
+	}
+	return raw, nil
 }
 
-func (s *Stage) signedForUser(ctx context.Context, change func(map[string]any)) (string, error) {
-	claims, err := s.goodClaims(ctx)
-	if err != nil {
-		return "", err
-	}
-	delete(claims, "idtyp")
-	claims["sub"] = "b7Yw1pB9Qx0aB6sQ2mWnF3cJ8eK5tR4uV7zL1oHdGiE"
-	change(claims)
-	signer, err := s.server.Data().Keys.Signer(ctx, string(s.cast.tenant))
-	if err != nil {
-		return "", err
-	}
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", err
-	}
-	return signer.Sign(payload, false)
+// usersTokenByCLI is what a program gets on a laptop where somebody is signed in with az.
+func (s *Stage) usersTokenByCLI(ctx context.Context) (string, error) {
+	found, err := s.probe(ctx, probeCLI, plainUser, "cli")
+	return found.Token, err
 }
 
 // tamperedToken promises a role that its signature does not cover.
