@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,17 +127,17 @@ func bySubject(name string) func(*x509.Certificate) bool {
 	}
 }
 
-// findCertificate searches a folder of PEM files, the stand-in for the certificate store
-// of Windows. Of several matches it takes the newest that is valid now.
-func findCertificate(dir string, match func(*x509.Certificate) bool) (Certificate, error) {
+// findCertificates searches a folder of PEM files, the stand-in for the certificate store
+// of Windows, for those that are valid now. The newest comes first.
+func findCertificates(dir string, match func(*x509.Certificate) bool) ([]Certificate, error) {
 	if dir == "" {
-		return Certificate{}, fmt.Errorf("there is no certificate store on this system; set Options.CertificateDir or %s to a folder of PEM files, or name one file with CertificateFile", envCertificates)
+		return nil, fmt.Errorf("there is no certificate store on this system; set Options.CertificateDir or %s to a folder of PEM files, or name one file with CertificateFile", envCertificates)
 	}
 	files, err := pemFiles(dir)
 	if err != nil {
-		return Certificate{}, fmt.Errorf("search for the certificate: %w", err)
+		return nil, fmt.Errorf("search for the certificate: %w", err)
 	}
-	var found Certificate
+	var found []Certificate
 	var unreadable []error
 	now := time.Now()
 	for _, file := range files {
@@ -149,14 +150,13 @@ func findCertificate(dir string, match func(*x509.Certificate) bool) (Certificat
 		if !match(leaf) || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
 			continue
 		}
-		if found.Chain == nil || leaf.NotBefore.After(found.Chain[0].NotBefore) {
-			found = c
-		}
+		found = append(found, c)
 	}
-	if found.Chain == nil {
-		return Certificate{}, errors.Join(append([]error{
+	if len(found) == 0 {
+		return nil, errors.Join(append([]error{
 			fmt.Errorf("none of the %d PEM files in %s holds such a certificate, valid now, with its private key", len(files), dir)}, unreadable...)...)
 	}
+	slices.SortStableFunc(found, func(a, b Certificate) int { return b.Chain[0].NotBefore.Compare(a.Chain[0].NotBefore) })
 	return found, nil
 }
 

@@ -53,7 +53,7 @@ func connectionKeys() []string {
 //	RunAs=Developer;DeveloperTool=AzureCli        whoever is signed in with az
 //
 // Certificates of a store are looked up in the folder [Options].CertificateDir, whatever
-// the location. This package adds a form that names a PEM or PKCS#12 file:
+// the location; of several, the newest that the authority accepts is used. This package adds a form that names a PEM or PKCS#12 file:
 //
 //	RunAs=App;AppId=ID;TenantId=T;CertificateFile=PATH[;CertificatePassword=PASSWORD]
 //
@@ -118,7 +118,7 @@ func readConnection(text string) (connection, error) {
 		if _, twice := parts[key]; twice {
 			return nil, fmt.Errorf("%s is given twice", key)
 		}
-		if p.value == "" {
+		if strings.TrimSpace(p.value) == "" {
 			return nil, fmt.Errorf("%s is empty; give a value or leave it out", key)
 		}
 		parts[key] = p.value
@@ -206,7 +206,7 @@ func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, err
 	if opts != nil && opts.CertificateDir != "" {
 		dir = opts.CertificateDir
 	}
-	certificate, err := findCertificate(dir, match)
+	certificates, err := findCertificates(dir, match)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
@@ -216,7 +216,16 @@ func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, err
 		withChain = *opts
 	}
 	withChain.SendCertificateChain = true
-	return NewCertificate(c[keyTenantID], c[keyAppID], certificate, &withChain)
+	// While a certificate is being replaced, the newest may not be registered yet.
+	newest := &discovery{again: true}
+	for _, certificate := range certificates {
+		cred, err := NewCertificate(c[keyTenantID], c[keyAppID], certificate, &withChain)
+		if err != nil {
+			return nil, err
+		}
+		newest.all = append(newest.all, cred)
+	}
+	return newest.only(), nil
 }
 
 // certificateMatch prefers the thumbprint when both are given.
@@ -253,9 +262,9 @@ func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, erro
 		direct.Proxy = nil // the endpoint is next to the program; its secret goes through no proxy
 		options.Transport = &http.Client{Transport: direct, CheckRedirect: followNone}
 	}
-	limit := c.retryTimeout()
+	limit, given := c.retryTimeout()
 	options.Retry = policy.RetryOptions{MaxRetries: 1}
-	if limit > 0 {
+	if given {
 		options.Retry = policy.RetryOptions{MaxRetries: 4, RetryDelay: 2 * time.Second} // as the original did
 	}
 	if id := c[keyAppID]; id != "" {
@@ -268,14 +277,14 @@ func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, erro
 	return diagnosed("managed identity", "", cred, err)
 }
 
-// retryTimeout is how long a managed identity may be asked again and again; zero says
-// nothing about it.
-func (c connection) retryTimeout() time.Duration {
+// retryTimeout is how long a managed identity may be asked again and again, if that is
+// given; zero sets no limit.
+func (c connection) retryTimeout() (limit time.Duration, given bool) {
 	seconds, err := strconv.ParseUint(c[keyMSIRetryTimeout], 10, 31)
 	if err != nil { // checked before; not given, then
-		return 0
+		return 0, false
 	}
-	return time.Duration(seconds) * time.Second
+	return time.Duration(seconds) * time.Second, true
 }
 
 // limited gives up after a time.

@@ -47,7 +47,8 @@ func ParseEnvironment(opts *Options) (azcore.TokenCredential, error) {
 
 // A discovery tries credentials until one gives a token, which it then keeps to.
 type discovery struct {
-	all []azcore.TokenCredential
+	all   []azcore.TokenCredential
+	again bool // when the one that is kept to fails, the others are tried again
 
 	mu    sync.Mutex
 	found azcore.TokenCredential // guarded by mu
@@ -59,7 +60,10 @@ func (d *discovery) GetToken(ctx context.Context, opts policy.TokenRequestOption
 	found := d.found
 	d.mu.Unlock()
 	if found != nil {
-		return found.GetToken(ctx, opts)
+		token, err := found.GetToken(ctx, opts)
+		if err == nil || !d.again {
+			return token, err
+		}
 	}
 	var problems []error
 	for _, cred := range d.all {
@@ -76,4 +80,12 @@ func (d *discovery) GetToken(ctx context.Context, opts policy.TokenRequestOption
 		}
 	}
 	return azcore.AccessToken{}, errors.Join(problems...)
+}
+
+// only leaves the discovery out where there is nothing to discover.
+func (d *discovery) only() azcore.TokenCredential {
+	if len(d.all) == 1 {
+		return d.all[0]
+	}
+	return d
 }

@@ -100,10 +100,10 @@ func (c connection) kind() ConnectionKind {
 		return ConnectionUnknown
 	}
 	switch {
-	case c[keyKeyVault] != "":
-		return ConnectionKeyVault
 	case c[keyStoreLocation] != "", c[keyThumbprint] != "", c[keySubjectName] != "":
 		return ConnectionStoreCertificate
+	case c[keyKeyVault] != "":
+		return ConnectionKeyVault
 	case c[keyFile] != "", c[keyFilePassword] != "":
 		return ConnectionFileCertificate
 	case c[keyAppKey] != "":

@@ -47,6 +47,22 @@ func TestParseSecret(t *testing.T) {
 	}
 }
 
+// The original put its instance and the tenant together, and so wanted a slash at the end.
+func TestParseTakesAnInstanceAsTheOriginalDid(t *testing.T) {
+	a := startAuthority(t)
+	for _, instance := range []string{a.URL, a.URL + "/", strings.Replace(a.URL, "https", "HTTPS", 1) + "/"} {
+		opts := a.options(t)
+		opts.AuthorityHost = instance
+		cred, err := Parse(connectionApp+"AppKey=x", opts)
+		if err == nil {
+			_, err = cred.GetToken(t.Context(), scoped(testScope))
+		}
+		if err != nil {
+			t.Errorf("%s: %v", instance, err)
+		}
+	}
+}
+
 func TestParseCertificate(t *testing.T) {
 	a := startAuthority(t)
 	dir := t.TempDir()
@@ -122,6 +138,8 @@ func TestParseErrorsNameThePart(t *testing.T) {
 		{"open quote", `RunAs="App`, `closing "`},
 		{"text after quote", `RunAs="App"canary`, "part 1 goes on after the closing"},
 		{"control character in value", "RunAs=App;AppKey=can\x01ary", "part 2 has a control character"},
+		{"bare value that ends with a quote", connectionApp + `AppKey=canary"`, "ends with a quote"},
+		{"blank value in quotes", connectionApp + `AppKey="  "`, "AppKey is empty"},
 		{"control character in key", "RunAs=App;App\x01Key=canary", "part 2 has a control character"},
 		{"secret with a bare semicolon", connectionApp + "AppKey=x;canary", "part 5 is not of the form"},
 		{"secret with a semicolon and an equals sign", connectionApp + "AppKey=x;canary=y", "belongs to the value of AppKey"},
@@ -138,9 +156,15 @@ func TestParseErrorsNameThePart(t *testing.T) {
 		{"no such file", connectionApp + "CertificateFile=/canary", "CertificateFile: no such file"},
 		{"password alone", connectionApp + "CertificatePassword=canary", "CertificateFile is missing"},
 		{"key vault", "RunAs=App;AppId=a;KeyVaultCertificateSecretIdentifier=https://v/secrets/s", "not supported"},
+		{"key vault before a secret", connectionApp + "AppKey=canary;KeyVaultCertificateSecretIdentifier=https://v/secrets/s", "not supported"},
+		{"store before a key vault", connectionApp + "KeyVaultCertificateSecretIdentifier=canary;CertificateThumbprint=" + thumb + ";CertificateStoreLocation=CurrentUser", "KeyVaultCertificateSecretIdentifier has no effect together with CertificateStoreLocation"},
+		{"subject without location before a key vault", connectionApp + "KeyVaultCertificateSecretIdentifier=canary;CertificateSubjectName=CN=x", "CertificateStoreLocation is missing"},
+		{"blank location", connectionApp + "CertificateThumbprint=" + thumb + ";CertificateStoreLocation=' '", "CertificateStoreLocation is empty"},
+		{"current user with other keys", "RunAs=CurrentUser;AppId=a", ".NET Framework only"},
 		{"no managed identity", "RunAs=App", "IDENTITY_ENDPOINT"},
 		{"no user-assigned identity", "RunAs=App;AppId=a", "IDENTITY_ENDPOINT"},
 		{"bad time-out", "RunAs=App;MsiRetryTimeout=-1", "whole number of seconds"},
+		{"time-out in words", "RunAs=App;AppId=a;MsiRetryTimeout=5s", "whole number of seconds"},
 		{"no tool", "RunAs=Developer", "DeveloperTool is missing"},
 		{"unknown tool", "RunAs=Developer;DeveloperTool=canary", "value of DeveloperTool is not known"},
 		{"Visual Studio", "RunAs=Developer;DeveloperTool=VisualStudio", "Windows only"},
@@ -157,6 +181,114 @@ func TestParseErrorsNameThePart(t *testing.T) {
 				t.Errorf("repeats a value or is longer than a line: %v", err)
 			}
 		})
+	}
+}
+
+// The rules are those of ADO.NET.
+func TestConnectionGrammar(t *testing.T) {
+	for text, want := range map[string][]pair{
+		"a=b":                           {{"a", "b"}},
+		"a=b;c=d":                       {{"a", "b"}, {"c", "d"}},
+		" ; a = b ;; c\t=\nd ; ":        {{"a", "b"}, {"c", "d"}},
+		"a b=c  d":                      {{"a b", "c  d"}},
+		"a=b=c":                         {{"a", "b=c"}},
+		"a==b=c":                        {{"a=b", "c"}},
+		"a====b=c":                      {{"a==b", "c"}},
+		"a=b\x00\x00":                   {{"a", "b"}},
+		"a=b \x00 \x00\n":               {{"a", "b"}},
+		`a="b"` + "\x00":                {{"a", "b"}},
+		`a="b;c"`:                       {{"a", "b;c"}},
+		`a=" b "`:                       {{"a", " b "}},
+		`a="b""c"`:                      {{"a", `b"c`}},
+		`a='b''c'`:                      {{"a", "b'c"}},
+		`a='b"c' ; d="e'f"`:             {{"a", `b"c`}, {"d", "e'f"}},
+		"a=\"b\x01\tc\"":                {{"a", "b\x01\tc"}},
+		"a=b\tc\nd":                     {{"a", "b\tc\nd"}},
+		`a=b"c'd`:                       {{"a", `b"c'd`}},
+		"a=;b=''":                       {{"a", ""}, {"b", ""}},
+		"a=b;" + strings.Repeat(";", 9): {{"a", "b"}},
+	} {
+		got, err := lexConnection(text)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"a", "a;b=c", "=b", " =b", "==", "a==b", `a="b`, `a='b`, `a="b"c`, `a='b' 'c'`, `a=b"`, "a=b'", "a=\x00b", "a=b\x00c", "a\x01=b"} {
+		if got, err := lexConnection(text); err == nil {
+			t.Errorf("%q is read as %q", text, got)
+		}
+	}
+}
+
+// While a certificate is being replaced, the authority may know the old one only, or no
+// longer.
+func TestParseTriesTheNewestCertificateFirst(t *testing.T) {
+	a := startAuthority(t)
+	dir, now := t.TempDir(), time.Now()
+	older, newer := newCertificate(t, "orders-client", now.Add(-2*time.Hour)), newCertificate(t, "orders-client", now.Add(-time.Hour))
+	for name, c := range map[string]Certificate{"a.pem": newer, "b.pem": older} {
+		if err := os.WriteFile(filepath.Join(dir, name), pemOf(t, c), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var known *Certificate // the one that is registered
+	var asked []string
+	a.answer = func(w http.ResponseWriter, r tokenRequest) {
+		var header struct {
+			Thumbprint string `json:"x5t#S256"`
+		}
+		decode(t, strings.Split(r.form.Get("client_assertion"), ".")[0], &header)
+		for name, c := range map[string]*Certificate{"older": &older, "newer": &newer} {
+			if digest := sha256.Sum256(c.Chain[0].Raw); header.Thumbprint == base64.StdEncoding.EncodeToString(digest[:]) {
+				asked = append(asked, name)
+				if c == known {
+					fmt.Fprint(w, `{"token_type":"Bearer","expires_in":1,"access_token":"`+name+`"}`) // too short to be kept
+					return
+				}
+			}
+		}
+		refuse(http.StatusUnauthorized, 700027, "invalid_client", "The certificate is not registered.")(w, r)
+	}
+	opts := a.options(t)
+	opts.CertificateDir = dir
+	cred, err := Parse(connectionApp+"CertificateSubjectName=CN=orders-client;CertificateStoreLocation=CurrentUser", opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		known *Certificate
+		want  []string
+	}{
+		{&older, []string{"newer", "older"}},
+		{&older, []string{"older"}},
+		{&newer, []string{"older", "newer"}},
+		{&newer, []string{"newer"}},
+		{nil, []string{"newer", "newer", "older"}},
+	} {
+		known, asked = step.known, nil
+		token, err := cred.GetToken(t.Context(), scoped(testScope))
+		if !slices.Equal(asked, step.want) || (err == nil) != (known != nil) || known != nil && token.Token != step.want[len(step.want)-1] {
+			t.Errorf("asked with %q, got %q, %v; want %q", asked, token.Token, err, step.want)
+		}
+	}
+}
+
+func TestMSIRetryTimeoutOfZeroSetsNoLimit(t *testing.T) {
+	for text, want := range map[string]struct {
+		limit time.Duration
+		given bool
+	}{
+		"RunAs=App":                   {0, false},
+		"RunAs=App;MsiRetryTimeout=0": {0, true},
+		"RunAs=App;msiretrytimeout=7": {7 * time.Second, true},
+	} {
+		parts, err := readConnection(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if limit, given := parts.retryTimeout(); limit != want.limit || given != want.given {
+			t.Errorf("%s: got %v, %t", text, limit, given)
+		}
 	}
 }
 

@@ -20,7 +20,8 @@ func lexConnection(text string) ([]pair, error) {
 	if len(text) > maxConnection {
 		return nil, fmt.Errorf("it has %d bytes, more than the %d that are plausible", len(text), maxConnection)
 	}
-	text = strings.TrimRight(text, "\x00") // some callers hand over a C string
+	// Some callers hand over a C string.
+	text = strings.TrimRightFunc(text, func(r rune) bool { return r == 0 || unicode.IsSpace(r) })
 	var pairs []pair
 	for {
 		text = strings.TrimLeftFunc(text, func(r rune) bool { return r == ';' || unicode.IsSpace(r) })
@@ -98,8 +99,11 @@ func lexBare(text string) (value, rest string, err error) {
 		end = len(text)
 	}
 	value = strings.TrimRightFunc(text[:end], unicode.IsSpace)
-	if strings.ContainsFunc(value, unicode.IsControl) {
+	if strings.ContainsFunc(value, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) }) {
 		return "", "", errors.New("has a control character in its value; put the value into double quotes")
+	}
+	if strings.HasSuffix(value, `"`) || strings.HasSuffix(value, "'") {
+		return "", "", errors.New("has a value that ends with a quote and does not begin with one; put the value into quotes of the other kind")
 	}
 	return value, text[end:], nil
 }
