@@ -208,13 +208,13 @@ func (c *cli) withTools(ctx context.Context, s *site, app application, life time
 		return nil, err
 	}
 	path, _ := c.lookup("PATH")
-	return append(variables, launch.FirstInPath([]string{"PATH=" + path}, folder), only("AzureCLICredential")), nil
+	return append(variables, launch.FirstInPath([]string{"PATH=" + path}, folder), launch.Variable{Name: launch.CLIPath, Value: folder}, only("AzureCLICredential")), nil
 }
 
 // accountOf is whom the stand-ins for az and azd are signed in as.
 func accountOf(app application) launch.Account {
 	account := launch.Account{
-		Tenant: string(app.tenant.ID), TenantName: app.tenant.Name, ClientID: string(app.Principal.AppID), ManagedIdentity: app.isIdentity(),
+		Tenant: string(app.tenant.ID), TenantNames: append([]string{app.tenant.Name}, app.tenant.Domains...), ClientID: string(app.Principal.AppID), ManagedIdentity: app.isIdentity(),
 	}
 	if app.user != nil {
 		account.User = app.user.PrincipalName

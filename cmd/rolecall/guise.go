@@ -211,7 +211,7 @@ func dressWithTools(g *guise, binding *server.Binding, who application) error {
 	if g.tools, err = g.folder(); err != nil {
 		return err
 	}
-	g.set(only("AzureCLICredential"))
+	g.set(only("AzureCLICredential"), launch.Variable{Name: launch.CLIPath, Value: g.tools})
 	return launch.WriteShims(g.tools, program, account)
 }
 

@@ -9,11 +9,40 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
+
+// connection is a program that asks for a token as a connection string says, or without one
+// as the environment does, and prints the token's claims: connection SCOPE [STRING].
+func connection() {
+	err := func() error {
+		cred, err := credential.ParseEnvironment(nil)
+		if len(os.Args) > 2 {
+			cred, err = credential.Parse(os.Args[2], nil)
+		}
+		if err != nil {
+			return err
+		}
+		answer, err := cred.GetToken(context.Background(), policy.TokenRequestOptions{Scopes: os.Args[1:2]})
+		if err != nil {
+			return err
+		}
+		claims, err := claimsOf(answer.Token)
+		if err != nil {
+			return err
+		}
+		return printJSON(os.Stdout, claims)
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
 
 // condition tells what this machine allows.
 func condition(name string) (bool, error) {

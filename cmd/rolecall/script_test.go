@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"rolecall": main})
+	testscript.Main(m, map[string]func(){"rolecall": main, "connection": connection})
 }
 
 func TestScripts(t *testing.T) {

@@ -21,12 +21,17 @@ func azArguments() toolFlags {
 			"--tenant": "tenant", "-t": "tenant", "--subscription": "subscription", "-s": "subscription", "-n": "subscription", "--name": "subscription",
 			"--resource-type": "resource-type",
 		},
+		many:    []string{"scope"},
 		ignored: []string{"--only-show-errors", "--debug", "--verbose", "--all", "--refresh"},
 	}
 }
 
 // az answers what Azure's libraries, and Terraform, ask the Azure CLI.
 func (s *Shim) az(ctx context.Context, args []string) int {
+	if len(args) == 1 && (args[0] == "--version" || args[0] == "-v") { // for people, unlike the command
+		fmt.Fprintf(s.Out, "azure-cli  %s\n", azVersion)
+		return 0
+	}
 	words, values, err := azArguments().parse(args)
 	if err != nil {
 		return s.azFail(shimUsage, err)
@@ -39,7 +44,7 @@ func (s *Shim) az(ctx context.Context, args []string) int {
 		answer = s.azAccount()
 	case "account list":
 		answer = []any{s.azAccount()}
-	case "version", "--version":
+	case "version":
 		answer = map[string]any{"azure-cli": azVersion, "azure-cli-core": azVersion, "azure-cli-telemetry": "1.1.0", "extensions": map[string]any{}}
 	default:
 		return s.azFail(shimUsage, fmt.Errorf("'%s' is not a command of this az: rolecall stands in for it, and knows account get-access-token, account show, account list and version", printable(strings.Join(words, " "))))
@@ -79,6 +84,8 @@ func (s *Shim) azToken(ctx context.Context, values map[string][]string) (any, er
 		return nil, errors.New("exactly one --scope is supported")
 	case last(values, "resource-type") != "" || len(scopes) == 0 && resource == "":
 		return nil, errors.New("say which API the token is for, with --resource api://orders or --scope api://orders/.default")
+	case last(values, "tenant") != "" && last(values, "subscription") != "":
+		return nil, errors.New("give --tenant or --subscription, not both")
 	case resource != "":
 		scopes = []string{scopeOf(resource)}
 	}

@@ -9,16 +9,22 @@ import (
 // toolFlags are the flags of a tool's command, each by its long name.
 type toolFlags struct {
 	takes   map[string]string // flags with a value: any spelling, to the long name
+	many    []string          // long names of those whose value may be several arguments
 	ignored []string          // flags without one that change nothing here
 }
 
 // parse reads arguments: words, and the values of flags. A flag and its value are two
-// arguments or joined by an equals sign.
+// arguments or joined by an equals sign; of one letter, by nothing.
 func (f toolFlags) parse(args []string) (words []string, values map[string][]string, err error) {
 	values = map[string][]string{}
 	for i := 0; i < len(args); i++ {
 		name, value, joined := strings.Cut(args[i], "=")
 		long, takes := f.takes[name]
+		if short := args[i]; !takes && len(short) > 2 && short[1] != '-' {
+			if long, takes = f.takes[short[:2]]; takes {
+				name, value, joined = short[:2], short[2:], true
+			}
+		}
 		switch {
 		case !strings.HasPrefix(args[i], "-"):
 			words = append(words, args[i])
@@ -32,6 +38,10 @@ func (f toolFlags) parse(args []string) (words []string, values map[string][]str
 		default:
 			i++
 			values[long] = append(values[long], args[i])
+			for slices.Contains(f.many, long) && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {
+				i++
+				values[long] = append(values[long], args[i])
+			}
 		}
 	}
 	return words, values, nil

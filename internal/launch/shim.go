@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -23,15 +24,19 @@ const (
 // shim FILE TOOL and the tool's arguments.
 const ShimCommand = "shim"
 
+// CLIPath is the variable by which the App Authentication library, and go-autorest, find az
+// before they look where it is usually.
+const CLIPath = "AzureCLIPath"
+
 // An Account is whom the stand-ins for az and azd are signed in as, and where they get
 // tokens: from the endpoint of a binding, which lasts as long as that, or from the authority
 // with a secret.
 type Account struct {
-	Tenant          string `json:"tenant"`
-	TenantName      string `json:"tenantName,omitempty"`
-	ClientID        string `json:"clientId"`
-	ManagedIdentity bool   `json:"managedIdentity,omitempty"`
-	User            string `json:"user,omitempty"` // principal name of whom the client acts for; empty: itself
+	Tenant          string   `json:"tenant"`
+	TenantNames     []string `json:"tenantNames,omitempty"` // by which it is known besides: domains, for one
+	ClientID        string   `json:"clientId"`
+	ManagedIdentity bool     `json:"managedIdentity,omitempty"`
+	User            string   `json:"user,omitempty"` // principal name of whom the client acts for; empty: itself
 
 	Endpoint string `json:"endpoint,omitempty"` // of azd's external authentication
 	Key      string `json:"key,omitempty"`
@@ -145,7 +150,8 @@ var errSignedOut = errors.New("the sign-in by rolecall is over")
 
 // foreignTenant refuses a tenant other than the account's.
 func (s *Shim) foreignTenant(tenant string) error {
-	if tenant == "" || strings.EqualFold(tenant, s.account.Tenant) || strings.EqualFold(tenant, s.account.TenantName) {
+	names := append([]string{"", s.account.Tenant}, s.account.TenantNames...)
+	if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, tenant) }) {
 		return nil
 	}
 	return fmt.Errorf("the account belongs to the tenant %s, not to %s", s.account.Tenant, printable(tenant))

@@ -34,7 +34,7 @@ func shimAs(t *testing.T, account Account, answer http.HandlerFunc) func(args ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	account.Tenant, account.TenantName, account.Endpoint, account.Key = testTenant, "contoso", endpoint.URL, "the-key"
+	account.Tenant, account.TenantNames, account.Endpoint, account.Key = testTenant, []string{"contoso", "contoso.test"}, endpoint.URL, "the-key"
 	if err := WriteShims(folder, program, account); err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +57,13 @@ func TestShimsAskAsTheToolsDo(t *testing.T) {
 	for _, line := range []string{
 		"az account get-access-token -o json --resource api://orders",
 		"az account get-access-token --output json --resource api://orders --tenant " + testTenant,
+		"az account get-access-token --output=json --resource=api://orders --tenant=contoso.test",
+		"az account get-access-token -ojson --resource api://orders/.default -t CONTOSO.test --only-show-errors",
 		"az account get-access-token --scope api://orders/.default -o=json --subscription " + testTenant,
+		"az account get-access-token --scope api://orders/.default -o=json --tenant " + testTenant,
 		"azd auth token -o json --no-prompt --scope api://orders/.default",
 		"azd auth token --output json --no-prompt --scope api://orders/.default --tenant-id contoso --claims e30=",
+		"azd auth token --output=json --scope=api://orders/.default --tenant-id=contoso.test --claims=e30=",
 	} {
 		code, out, errOut := shim(strings.Fields(line)...)
 		if code != 0 || asked != want || errOut != "" {
@@ -86,6 +90,9 @@ func TestShimsAskAsTheToolsDo(t *testing.T) {
 	if code, out, _ := shim("az", "account", "get-access-token", "--resource", "api://orders", "--query", "accessToken", "-o", "tsv"); code != 0 || out != "t0k3n\n" {
 		t.Errorf("a query: code %d, %q", code, out)
 	}
+	if code, out, _ := shim("az", "--version"); code != 0 || out != "azure-cli  "+azVersion+"\n" {
+		t.Errorf("the version for people: code %d, %q", code, out)
+	}
 	if code, out, _ := shim("azd", "auth", "token", "--scope", "api://orders/.default"); code != 0 || out != "t0k3n\n" {
 		t.Errorf("azd for people: code %d, %q", code, out)
 	}
@@ -103,6 +110,7 @@ func TestShimsOfAUser(t *testing.T) {
 		"az account get-access-token --resource api://orders":                                           `"api://orders/.default"`,
 		"az account get-access-token --scope api://orders/Orders.List":                                  `"api://orders/Orders.List"`,
 		"az account get-access-token --scope api://orders/Orders.List --scope api://orders/Orders.Ship": `"api://orders/Orders.List","api://orders/Orders.Ship"`,
+		"az account get-access-token --scope api://orders/Orders.List api://orders/Orders.Ship -o json": `"api://orders/Orders.List","api://orders/Orders.Ship"`,
 		"azd auth token --scope api://orders/Orders.List --scope api://orders/Orders.Ship":              `"api://orders/Orders.List","api://orders/Orders.Ship"`,
 	} {
 		code, out, errOut := shim(strings.Fields(line)...)
@@ -142,6 +150,8 @@ func TestShimsFailAsTheToolsDo(t *testing.T) {
 		{"az account get-access-token", 1, "say which API"},
 		{"az account get-access-token --resource a --scope b", 1, "not both"},
 		{"az account get-access-token --scope a --scope b", 1, "exactly one"},
+		{"az account get-access-token --scope a b", 1, "exactly one"},
+		{"az account get-access-token --resource a --tenant contoso --subscription " + testTenant, 1, "not both"},
 		{"az account get-access-token --resource-type arm", 1, "say which API"},
 		{"az account get-access-token --resource a --tenant other", 1, "not to other"},
 		{"az account get-access-token --resource a --subscription other", 1, "doesn't exist"},

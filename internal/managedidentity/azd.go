@@ -34,12 +34,10 @@ func (azd) answer(c *call) (any, *refusal) {
 	case c.path != azdPath || q.apiVersion != azdVersion:
 		return nil, malformed("Ask at " + azdPath + "?api-version=" + azdVersion + ".")
 	}
-	asked, p := c.scopes()
+	minted, p := c.tokenForScopes()
 	if p != nil {
-		return nil, p
-	}
-	minted, p := c.tokenFor(asked)
-	if p != nil {
+		// Of an answer that is not 200, azd tells nothing but the status.
+		p.status, p.retryAfter = http.StatusOK, 0
 		return nil, p
 	}
 	return struct {
@@ -62,9 +60,13 @@ func (c *call) wantKey() *refusal {
 	return nil
 }
 
-// tokenFor gives the token that scopes ask for: of a user, as they say; of an identity, all
-// that it may do at the one API that they name.
-func (c *call) tokenFor(scopes []string) (authority.Minted, *refusal) {
+// tokenForScopes gives the token that the scopes of a request ask for: of a user, as they
+// say; of an identity, all that it may do at the one API that they name.
+func (c *call) tokenForScopes() (authority.Minted, *refusal) {
+	scopes, p := c.scopes()
+	if p != nil {
+		return authority.Minted{}, p
+	}
 	if c.user.User != "" {
 		user := c.user
 		user.Scope = strings.Join(scopes, " ")
