@@ -22,6 +22,11 @@ BEGIN {
 	clients("node", "@azure/msal-node")
 	clients("python", "MSAL Python")
 	clients("java", "msal4j")
+	table("Users of the developer tools", "az as user|azd as user|DefaultAzureCredential as user")
+	clients("go", "azidentity")
+	clients("node", "@azure/identity")
+	clients("python", "azure-identity (Python)")
+	clients("java", "azure-identity (Java)")
 	table("Azure CLI", "cloud register|service principal, secret|service principal, certificate|user, device code|managed identity|wrong password")
 	clients("azure-cli", "Azure CLI")
 }

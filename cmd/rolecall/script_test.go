@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -75,6 +78,7 @@ func found(ts *testscript.TestScript) *server.Found {
 }
 
 // serveOrders runs the sample API behind the script's server and sets ORDERS to its URL.
+// Besides, it has what is not in the sample: something for users, and for everybody.
 func serveOrders(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 0 {
 		ts.Fatalf("usage: orders")
@@ -89,7 +93,23 @@ func serveOrders(ts *testscript.TestScript, neg bool, args []string) {
 		CABundle:      at.CABundle,
 	})
 	ts.Check(err)
-	listening := httptest.NewServer(api)
+	g, err := guard.New(ctx, guard.Config{
+		Authority: at.Authority + "/" + at.Tenants[0].ID, Audience: []string{"a9100002-5a5a-4c4c-8d8d-000000000002", "api://orders"}, CABundle: at.CABundle,
+	})
+	ts.Check(err)
+	others, err := g.Handler([]guard.Rule{
+		{Path: "/api/Mine", Caller: guard.CallerUser, Scopes: []string{"Orders.List"}},
+		{Path: "/api/Any", Caller: guard.CallerAny, Roles: []string{"Orders.Read"}, Scopes: []string{"Orders.List"}},
+	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := guard.CallerFrom(r.Context())
+		fmt.Fprintf(w, "hello %s %s", caller.Kind, caller.ClientID)
+	}))
+	ts.Check(err)
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle("/api/Mine", others)
+	mux.Handle("/api/Any", others)
+	listening := httptest.NewServer(mux)
 	ts.Defer(func() { listening.Close(); stop() })
 	ts.Setenv("ORDERS", listening.URL)
 }

@@ -56,6 +56,33 @@ func TestUsers(t *testing.T) {
 	})
 }
 
+// TestUsersOfTools gets tokens of the user who is signed in with the developer tools.
+func TestUsersOfTools(t *testing.T) {
+	env := load(t)
+	c := clients()[0]
+	for _, s := range []source{
+		{way: "az as user", ask: "az"},
+		{way: "azd as user", ask: "azd"},
+		{way: "DefaultAzureCredential as user", ask: "default"},
+	} {
+		result := "FAIL"
+		if t.Run(s.way, func(t *testing.T) {
+			s.run = []string{"--as", env.user, "--via", "cli"}
+			raw, err := env.probe(t, c.probe, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if claims := verify(t, env.v2, raw); claims.Scopes != "Orders.List" {
+				t.Errorf("scopes are %q, want Orders.List", claims.Scopes)
+			}
+			userRefused(t, env.v2, raw)
+		}) {
+			result = "ok"
+		}
+		env.record(t, c.name, moduleVersion(t, c.module), s.way, result)
+	}
+}
+
 // deviceCode has MSAL sign a user in who types the code that it shows.
 func (e environment) deviceCode(t *testing.T, user string) (public.Client, public.AuthResult) {
 	t.Helper()

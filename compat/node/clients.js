@@ -27,7 +27,7 @@ import { authority, installedVersion } from './environment.js';
 
 const azureOptions = { authorityHost: authority, disableInstanceDiscovery: true };
 
-const azureIdentity = {
+export const azureIdentity = {
   name: '@azure/identity',
   version: installedVersion('@azure/identity'),
 

@@ -2,13 +2,17 @@
 // whatever role they have.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 
 import { PublicClientApplication } from '@azure/msal-node';
 
 import { getOrders, verified } from './accepted.js';
-import { msalNode } from './clients.js';
+import { azureIdentity, msalNode } from './clients.js';
 import * as env from './environment.js';
+
+const run = promisify(execFile);
 
 const scopes = (api) => [`${api.resource}/Orders.List`];
 
@@ -32,6 +36,25 @@ describe(msalNode.name, () => {
     assert.deepEqual((await verified(env.v2, lead.accessToken)).roles, ['Orders.Read']);
     await refused(lead);
   });
+});
+
+// The user who is signed in with the developer tools.
+describe(azureIdentity.name, () => {
+  for (const [way, ask] of [
+    ['az as user', 'az'],
+    ['azd as user', 'azd'],
+    ['DefaultAzureCredential as user', 'default'],
+  ]) {
+    env.way(test, azureIdentity, way, async () => {
+      const { stdout } = await run(env.rolecall, [
+        ...['run', '--data', env.data, '--as', env.user, '--via', 'cli', '--'],
+        ...[process.execPath, 'probe.js', azureIdentity.probe, ask],
+      ]);
+      const accessToken = stdout.trim();
+      assert.equal((await verified(env.v2, accessToken)).scp, 'Orders.List');
+      await refused({ accessToken });
+    });
+  }
 });
 
 async function refused({ accessToken }) {

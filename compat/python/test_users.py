@@ -1,4 +1,4 @@
-"""Users who sign in on a device with MSAL.
+"""Users who sign in on a device with MSAL, or are signed in with the developer tools.
 
 Their tokens are not for an API of applications, whatever role they have.
 """
@@ -10,6 +10,7 @@ import msal
 
 import environment as env
 from browser import sign_in
+from test_sources import Source
 from ways import Verified, get_orders, way
 
 
@@ -23,7 +24,16 @@ def device_code(name):
     return app, app.acquire_token_by_device_flow(flow)
 
 
-class Users(Verified, unittest.TestCase):
+class Refused(Verified):
+    """The tests of tokens that are not for an API of applications."""
+
+    def refused(self, token):
+        answer = get_orders(env.V2, token)
+        self.assertEqual(answer.status_code, 403, answer.text)
+        self.assertEqual(answer.json()["reason"], "caller_kind")
+
+
+class Users(Refused, unittest.TestCase):
     client = "MSAL Python"
     version = version("msal")
 
@@ -53,10 +63,30 @@ class Users(Verified, unittest.TestCase):
         self.assertEqual(self.verified(env.V2, lead["access_token"])["roles"], ["Orders.Read"])
         self.refused(lead["access_token"])
 
-    def refused(self, token):
-        answer = get_orders(env.V2, token)
-        self.assertEqual(answer.status_code, 403, answer.text)
-        self.assertEqual(answer.json()["reason"], "caller_kind")
+
+class UsersOfTools(Refused, unittest.TestCase):
+    client = "azure-identity (Python)"
+    version = version("azure-identity")
+
+    def check(self, ask):
+        """Gets a token of the user who is signed in with the tools."""
+        done = Source(("cli",), (ask,), name=env.USER).probe("identity")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        token = done.stdout.strip()
+        self.assertEqual(self.verified(env.V2, token)["scp"], "Orders.List")
+        self.refused(token)
+
+    @way("az as user")
+    def test_az(self):
+        self.check("az")
+
+    @way("azd as user")
+    def test_azd(self):
+        self.check("azd")
+
+    @way("DefaultAzureCredential as user")
+    def test_default(self):
+        self.check("default")
 
 
 if __name__ == "__main__":

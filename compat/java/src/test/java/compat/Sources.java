@@ -56,7 +56,7 @@ abstract class Sources {
      */
     record Source(
             String way, String as, List<String> via, List<String> ask, String whose, List<String> wrap, boolean alone) {
-        private static Source of(String way, String... via) {
+        static Source of(String way, String... via) {
             return new Source(
                     way,
                     Environment.SYSTEM.name(),
@@ -71,12 +71,16 @@ abstract class Sources {
             return new Source(way, as, via, List.of(kind, id), Environment.ASSIGNED.objectId(), wrap, alone);
         }
 
-        private Source ask(String... words) {
+        Source ask(String... words) {
             return new Source(way, as, via, List.of(words), whose, wrap, alone);
         }
 
         private Source asClient() {
             return new Source(way, "orders-client", via, ask, null, wrap, alone);
+        }
+
+        Source asUser() {
+            return new Source(way, Environment.USER, via, ask, null, wrap, alone);
         }
 
         private Source wrap(List<String> program) {
@@ -148,9 +152,9 @@ abstract class Sources {
     }
 
     /** What came of a probe. */
-    private record Probed(int exitCode, String token, String errors) {}
+    record Probed(int exitCode, String token, String errors) {}
 
-    private Probed probe(Source source) throws IOException, InterruptedException {
+    Probed probe(Source source) throws IOException, InterruptedException {
         return probe(Environment.DATA, source);
     }
 

@@ -37,6 +37,13 @@ final class Verified {
         assertEquals(5, JSONArrayUtils.parse(answer.body()).size());
     }
 
+    /** Checks that the Orders server, whose callers are applications, refuses a user's token. */
+    static void userRefused(Environment.Api api, String token) throws Exception {
+        HttpResponse<String> answer = getOrders(api, token);
+        assertEquals(403, answer.statusCode(), answer.body());
+        assertEquals("caller_kind", JSONObjectUtils.parse(answer.body()).get("reason"));
+    }
+
     /**
      * Has nimbus check signature, type, issuer, audience and expiry. Issuer and keys come from the
      * discovery document.
