@@ -104,6 +104,9 @@ func TestUsersTokensAreKept(t *testing.T) {
 		if there := claim(claimsOf(t, w.askScopes(other, "api://orders/.default").text("token")), "sid"); session == "" || there == session {
 			t.Errorf("the sessions of two processes are %q and %q", session, there)
 		}
+		if w.askScopes(h, "api://orders/.default").text("token") != first || w.signed.Load() != 2 {
+			t.Errorf("%d tokens were made for two sessions, want 2: one took the other's place", w.signed.Load())
+		}
 		w.edit(func(e *directory.Editor) error {
 			user, err := e.User(testTenant, string(devID))
 			if err != nil {
