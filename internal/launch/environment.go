@@ -11,7 +11,8 @@ import (
 type Variable struct{ Name, Value string }
 
 // OnlyCredential is the variable that names the one credential that DefaultAzureCredential
-// is to try, which spares it its probes.
+// is to try, which spares it its probes. All languages take the names in any case; of dev
+// and prod, Go takes that spelling alone.
 const OnlyCredential = "AZURE_TOKEN_CREDENTIALS" //nolint:gosec // G101: the name of a variable
 
 // identityVariables are those by which Azure's libraries, of all languages, find out as whom
