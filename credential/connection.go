@@ -53,7 +53,8 @@ func connectionKeys() []string {
 //	RunAs=Developer;DeveloperTool=AzureCli        whoever is signed in with az
 //
 // Certificates of a store are looked up in the folder [Options].CertificateDir, whatever
-// the location; of several, the newest that the authority accepts is used. This package adds a form that names a PEM or PKCS#12 file:
+// the location; of several, the newest that the authority accepts is used. This package
+// adds a form that names a PEM or PKCS#12 file:
 //
 //	RunAs=App;AppId=ID;TenantId=T;CertificateFile=PATH[;CertificatePassword=PASSWORD]
 //

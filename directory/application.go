@@ -168,7 +168,7 @@ func (e *Editor) checkApplicationName(_, a *Application) error {
 	if err := checkName("name", a.Name); err != nil {
 		return err
 	}
-	if err := checkNotGUID("name", a.Name); err != nil {
+	if err := checkNotGUID(a.Name); err != nil {
 		return err
 	}
 	if err := e.free(a.Tenant, kindApplication, makeKey("name", fold(a.Name)), string(a.ID)); err != nil {

@@ -122,7 +122,7 @@ func (e *Editor) checkHostName(h *Host) error {
 	if err := checkName("name", h.Name); err != nil {
 		return err
 	}
-	if err := checkNotGUID("name", h.Name); err != nil {
+	if err := checkNotGUID(h.Name); err != nil {
 		return err
 	}
 	if err := e.free(h.Tenant, kindHost, makeKey("name", fold(h.Name)), string(h.ID)); err != nil {

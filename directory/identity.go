@@ -162,7 +162,7 @@ func (e *Editor) checkIdentityName(p *ServicePrincipal) error {
 	if err := checkName("name", p.Name); err != nil {
 		return err
 	}
-	if err := checkNotGUID("name", p.Name); err != nil {
+	if err := checkNotGUID(p.Name); err != nil {
 		return err
 	}
 	if err := e.free(p.Tenant, kindApplication, makeKey("name", fold(p.Name)), string(p.Application)); err != nil {

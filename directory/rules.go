@@ -60,9 +60,9 @@ func invisible(r rune) bool {
 
 // checkNotGUID holds for names by which something is referred to: a GUID there would be
 // taken for an id.
-func checkNotGUID(field, name string) error {
+func checkNotGUID(name string) error {
 	if _, is := parseGUID(name); is {
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q looks like an id.", field, name), Fix: "Use a name that is not a GUID."}
+		return &RuleError{Field: "name", What: fmt.Sprintf("name %q looks like an id.", name), Fix: "Use a name that is not a GUID."}
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (e *Editor) checkTenant(t *Tenant) error {
 	if err := checkName("name", t.Name); err != nil {
 		return err
 	}
-	if err := checkNotGUID("name", t.Name); err != nil {
+	if err := checkNotGUID(t.Name); err != nil {
 		return err
 	}
 	if err := checkNoToken("name", t.Name); err != nil {

@@ -37,7 +37,7 @@ func diagnose(own, other netip.AddrPort) (int, error) {
 	if err != nil {
 		return 0, errNoDiagnosis
 	}
-	defer syscall.Close(fd)
+	defer func() { _ = syscall.Close(fd) }() // nothing was written that could be lost
 	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: diagTimeout}); err != nil {
 		return 0, errNoDiagnosis
 	}

@@ -128,8 +128,8 @@ func adminTransport(dir string) (*http.Transport, error) {
 	}, nil
 }
 
-// askAdmin sends a request and returns a good answer.
-func askAdmin(transport *http.Transport, request *http.Request) (*http.Response, error) {
+// askAdmin sends a request and returns the body of a good answer.
+func askAdmin(transport *http.Transport, request *http.Request) (io.ReadCloser, error) {
 	response, err := transport.RoundTrip(request)
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return nil, fmt.Errorf("%w: its admin socket does not answer: %w", ErrNoServer, err)
@@ -140,7 +140,7 @@ func askAdmin(transport *http.Transport, request *http.Request) (*http.Response,
 	if response.StatusCode != http.StatusOK {
 		return nil, errors.Join(readProblem(response), response.Body.Close())
 	}
-	return response, nil
+	return response.Body, nil
 }
 
 // Host asks the server that runs on a data folder what the programs of one of the
@@ -155,13 +155,13 @@ func Host(ctx context.Context, dir, tenant, name string) (Line, error) {
 	if err != nil {
 		return Line{}, err
 	}
-	response, err := askAdmin(transport, request)
+	answer, err := askAdmin(transport, request)
 	if err != nil {
 		return Line{}, err
 	}
-	defer response.Body.Close()
+	defer answer.Close()
 	var line Line
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxBindRequest)).Decode(&line); err != nil {
+	if err := json.NewDecoder(io.LimitReader(answer, maxBindRequest)).Decode(&line); err != nil {
 		return Line{}, fmt.Errorf("read the server's answer about a host: %w", err)
 	}
 	return line, nil
@@ -177,12 +177,12 @@ func bind(ctx context.Context, transport *http.Transport, req BindRequest) (*Bin
 	if err != nil {
 		return nil, err
 	}
-	response, err := askAdmin(transport, request)
+	answer, err := askAdmin(transport, request)
 	if err != nil {
 		return nil, err
 	}
-	b := &Binding{lines: make(chan Line, 1), done: make(chan struct{}), close: sync.OnceValue(response.Body.Close)}
-	lines := json.NewDecoder(response.Body)
+	b := &Binding{lines: make(chan Line, 1), done: make(chan struct{}), close: sync.OnceValue(answer.Close)}
+	lines := json.NewDecoder(answer)
 	if err := lines.Decode(&b.Line); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the server's answer to a binding: %w", err), b.close())
 	}
