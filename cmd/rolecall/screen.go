@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -68,8 +69,9 @@ func (s screen) mark(ok bool) string {
 }
 
 // table writes rows under their columns where they fit, and one below the other, a
-// line for each value, where they do not.
+// line for each value, where they do not. A column without any value is left out.
 func (s screen) table(w io.Writer, columns []string, rows [][]string) {
+	columns, rows = filled(columns, rows)
 	widths := make([]int, len(columns))
 	total := 0
 	for i, column := range columns {
@@ -91,6 +93,28 @@ func (s screen) table(w io.Writer, columns []string, rows [][]string) {
 	for _, row := range rows {
 		fmt.Fprintln(w, line(row, widths))
 	}
+}
+
+// filled returns the columns that have a value in some row.
+func filled(columns []string, rows [][]string) ([]string, [][]string) {
+	var kept []int
+	for i := range columns {
+		if len(rows) == 0 || slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+			kept = append(kept, i)
+		}
+	}
+	pick := func(row []string) []string {
+		picked := make([]string, len(kept))
+		for j, i := range kept {
+			picked[j] = row[i]
+		}
+		return picked
+	}
+	picked := make([][]string, len(rows))
+	for j, row := range rows {
+		picked[j] = pick(row)
+	}
+	return pick(columns), picked
 }
 
 func line(values []string, widths []int) string {

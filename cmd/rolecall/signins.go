@@ -19,7 +19,8 @@ func (c *cli) signIns() *cobra.Command {
 		Use:   "signins",
 		Short: "List who got tokens and who was refused",
 		Long: `Lists the authority's answers to token requests, newest first: who asked, with what
-kind of credential, for which API, and the roles given or the reason of the refusal.`,
+kind of credential, for which API, the roles and scopes given or the reason of the
+refusal, and the user for whom it was, if it was for one.`,
 		Example: `  rolecall signins --failed --app orders-client`,
 		Args:    exactly(0, ""),
 	}
@@ -73,8 +74,8 @@ func signInListing(rows []directory.SignIn) listing {
 		rows = []directory.SignIn{}
 	}
 	l := listing{
-		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id"},
-		name:    6, value: rows,
+		columns: []string{"time", "client", "user", "credential", "api", "roles", "scopes", "result", "correlation id"},
+		name:    8, value: rows,
 		empty: "nobody has asked for a token yet, or not so that the filter keeps it",
 	}
 	for _, r := range rows {
@@ -86,7 +87,9 @@ func signInListing(rows []directory.SignIn) listing {
 		if r.Code != 0 {
 			result = fmt.Sprintf("AADSTS%d", r.Code)
 		}
-		l.rows = append(l.rows, []string{shortTime(r.Time), name, r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID})
+		l.rows = append(l.rows, []string{
+			shortTime(r.Time), name, r.User, r.Credential, r.Resource, strings.Join(r.Roles, " "), strings.Join(r.Scopes, " "), result, r.CorrelationID,
+		})
 	}
 	return l
 }
