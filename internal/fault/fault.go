@@ -138,8 +138,12 @@ func Age(ctx context.Context) time.Duration {
 // refuse answers with the status, in the members that clients of all surfaces read.
 func refuse(w http.ResponseWriter, rule Rule) {
 	const message = "This answer is a fault made on purpose."
+	code := "invalid_request"
+	if rule.passes() {
+		code = "temporarily_unavailable"
+	}
 	body, err := json.Marshal(map[string]any{
-		"error": "temporarily_unavailable", "error_description": message, "error_codes": []int{},
+		"error": code, "error_description": message, "error_codes": []int{},
 		"statusCode": rule.Status, "message": message,
 	})
 	if err != nil {

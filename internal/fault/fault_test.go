@@ -2,6 +2,7 @@ package fault
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +15,7 @@ func TestParse(t *testing.T) {
 	for text, want := range map[string]Rule{
 		"token:429,retry-after=2,times=3": {Surface: Token, Status: 429, RetryAfter: 2, Times: 3},
 		"identity:410":                    {Surface: Identity, Status: 410},
+		"identity:400":                    {Surface: Identity, Status: 400},
 		" token : 503 , delay=1s ":        {Surface: Token, Status: 503, Delay: time.Second},
 		"token:slow=250ms":                {Surface: Token, Delay: 250 * time.Millisecond},
 		"identity:drop":                   {Surface: Identity, Drop: true},
@@ -30,7 +32,7 @@ func TestParse(t *testing.T) {
 
 func TestParseRefusals(t *testing.T) {
 	for _, text := range []string{
-		"", "token", "token:", ":429", "portal:429", "token:200", "token:400", "token:600", "token:429,times=0", "token:429,times=-1", "token:429,times=x",
+		"", "token", "token:", ":429", "portal:429", "token:200", "token:399", "token:600", "token:429,times=0", "token:429,times=-1", "token:429,times=x",
 		"token:retry-after=2", "token:429,retry-after=-1", "token:429,retry-after=soon", "token:delay=2h", "token:delay=-1s", "token:delay=soon",
 		"token:429,drop", "token:drop,expired", "identity:drop-key", "keys:expired", "token:429,nonsense",
 	} {
@@ -101,6 +103,23 @@ func TestStatusesInTurn(t *testing.T) {
 	}
 	if got := around(t, i, "/t/v2.0/.well-known/openid-configuration"); got.StatusCode != 200 {
 		t.Errorf("metadata: got %d, want 200", got.StatusCode)
+	}
+}
+
+func TestOnlyWhatPassesIsToldToPass(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 405, 408, 410, 429, 500, 502, 503} {
+		got := around(t, mustNew(t, fmt.Sprintf("token:%d", status)), tokenPath)
+		var body struct{ Error string }
+		if err := json.NewDecoder(got.Body).Decode(&body); err != nil || got.StatusCode != status {
+			t.Errorf("got %d, %v, want %d", got.StatusCode, err, status)
+		}
+		want := "temporarily_unavailable"
+		if status < 404 || status == 405 {
+			want = "invalid_request"
+		}
+		if body.Error != want {
+			t.Errorf("%d: the error is %s, want %s", status, body.Error, want)
+		}
 	}
 }
 

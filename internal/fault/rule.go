@@ -22,7 +22,7 @@ const (
 // come before any of them, or alone.
 type Rule struct {
 	Surface    Surface
-	Status     int           // of the answer: 404, 410, 429 or 500 to 599
+	Status     int           // of the answer: 400 to 599
 	RetryAfter int           // seconds, with Status; 0 says nothing
 	Delay      time.Duration // before the answer
 	Drop       bool          // the connection closes without an answer
@@ -35,7 +35,7 @@ type Rule struct {
 const maxDelay = time.Minute
 
 // grammar is what Parse reads.
-const grammar = "SURFACE:FAULT,… with a SURFACE of token, keys or identity and FAULTs of a status (404, 410, 429, 5xx), retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N, such as token:429,retry-after=2,times=3"
+const grammar = "SURFACE:FAULT,… with a SURFACE of token, keys or identity and FAULTs of a status (4xx, 5xx), retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N, such as token:429,retry-after=2,times=3"
 
 // Parse reads a rule from text such as "token:429,retry-after=2,times=3".
 func Parse(text string) (Rule, error) {
@@ -97,8 +97,8 @@ func (r Rule) check() error {
 		return bad("a status, drop, drop-key and expired exclude each other: write a rule for each")
 	case kinds == 0 && r.Delay == 0:
 		return bad("it says nothing: give a status, delay, drop, drop-key or expired")
-	case r.Status != 0 && !isStatus(r.Status):
-		return bad(fmt.Sprintf("the status is %d, want 404, 410, 429 or 500 to 599", r.Status))
+	case r.Status != 0 && (r.Status < 400 || r.Status > 599):
+		return bad(fmt.Sprintf("the status is %d, want 400 to 599", r.Status))
 	case r.RetryAfter < 0 || r.RetryAfter > 0 && r.Status == 0:
 		return bad("retry-after is a number of seconds and goes with a status")
 	case r.Delay < 0 || r.Delay > maxDelay:
@@ -113,10 +113,11 @@ func (r Rule) check() error {
 	return nil
 }
 
-func isStatus(status int) bool {
-	switch status {
-	case http.StatusNotFound, http.StatusGone, http.StatusTooManyRequests:
+// passes reports whether clients take the status for something that passes by itself.
+func (r Rule) passes() bool {
+	switch r.Status {
+	case http.StatusNotFound, http.StatusRequestTimeout, http.StatusGone, http.StatusTooManyRequests:
 		return true
 	}
-	return status >= 500 && status <= 599
+	return r.Status >= http.StatusInternalServerError
 }
