@@ -69,7 +69,7 @@ type options struct {
 // connections and the caches of client libraries go by the machine's clock all the same.
 func At(now time.Time) Option { return func(o *options) { o.now = now } }
 
-// Logs sends the authority's and the guards' log somewhere.
+// Logs sends the log of the authority, the guards and the faults somewhere.
 func Logs(log *slog.Logger) Option { return func(o *options) { o.log = log } }
 
 // Lifetime fixes how long tokens live. Without it they live an hour, and those of managed
@@ -89,7 +89,7 @@ func Start(t testing.TB, opts ...Option) *Authority {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	a := &Authority{t: t, clock: &Clock{now: o.now}, apis: map[string]*API{}, secrets: map[string]string{}, identities: map[string]*Identity{}, faults: new(fault.Injector)}
+	a := &Authority{t: t, clock: &Clock{now: o.now}, apis: map[string]*API{}, secrets: map[string]string{}, identities: map[string]*Identity{}, faults: &fault.Injector{Log: o.log}}
 	kek, err := keyring.KEKFromBytes(random(32))
 	a.check("make a key-encryption key", err)
 	a.directory, err = directory.Open(t.Context(), directory.Config{

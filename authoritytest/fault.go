@@ -13,7 +13,7 @@ import "github.com/rolecall-auth/rolecall/internal/fault"
 //	token:drop-key                    the keys document lacks the key that signs
 //	identity:410                      as with token, for managed identities
 //
-// The statuses are 400 to 599.
+// The statuses are 400 to 599. With [Logs], each answer that goes wrong has a line in the log.
 func (a *Authority) Fault(faults ...string) {
 	a.t.Helper()
 	rules := make([]fault.Rule, len(faults))

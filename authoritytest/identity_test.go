@@ -1,9 +1,11 @@
 package authoritytest_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -229,6 +231,26 @@ func TestIdentityFaults(t *testing.T) {
 				t.Errorf("got %v, want a token: %t", err, tt.ok)
 			}
 		})
+	}
+}
+
+func TestFaultsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	login := authoritytest.Start(t, authoritytest.Logs(slog.New(slog.NewTextHandler(&log, nil))))
+	api := newAPI()
+	environment := login.Identity("orders-client-mi", api, "Orders.Read").Environment("app-service")
+	login.Fault("identity:503")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, environment["IDENTITY_ENDPOINT"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if want := "fault=identity:503 listener=" + request.URL.Host + "\n"; !strings.Contains(log.String(), want) {
+		t.Errorf("%s is not in the log: %s", want, log.String())
 	}
 }
 

@@ -37,7 +37,8 @@ addresses of their own. One off the loopback interface has to be allowed: --allo
 What the programs of a host need to know, ` + "`rolecall env --on NAME`" + ` prints.
 
 --fault SURFACE:FAULT,… makes answers of a surface (token, keys, identity) go wrong: a
-status (4xx, 5xx), retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.`,
+status (4xx, 5xx), retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.
+Each such answer has a line in the log.`,
 		Example: `  rolecall serve --config rolecall.yaml
   rolecall serve --config rolecall.yaml --allow-host 172.17.0.1
   rolecall serve --port 0 -o json`,

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +15,9 @@ import (
 
 // An Injector carries out rules. Its zero value has none; it is safe for concurrent use.
 type Injector struct {
+	// Log gets a line for each answer that goes wrong. Nil means that nobody is told.
+	Log *slog.Logger
+
 	mu    sync.Mutex
 	rules []*Rule // guarded by mu; Times counts down, and a rule that is used up is gone
 }
@@ -94,6 +99,7 @@ func (i *Injector) around(surface Surface, next http.Handler, w http.ResponseWri
 		next.ServeHTTP(w, r)
 		return
 	}
+	i.log(r.Context(), rule)
 	if rule.Delay > 0 && !wait(r.Context(), rule.Delay) {
 		return
 	}
@@ -109,6 +115,16 @@ func (i *Injector) around(surface Surface, next http.Handler, w http.ResponseWri
 	default:
 		next.ServeHTTP(w, r)
 	}
+}
+
+// log tells what goes wrong, and where: hosts of managed identities have a listener each, so
+// that its address says whose answer it is. Of the request nothing is told.
+func (i *Injector) log(ctx context.Context, rule Rule) {
+	if i.Log == nil {
+		return
+	}
+	listener, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr) // servers set it
+	i.Log.LogAttrs(ctx, slog.LevelInfo, "answer goes wrong on purpose", slog.String("fault", rule.String()), slog.Any("listener", listener))
 }
 
 func wait(ctx context.Context, d time.Duration) bool {

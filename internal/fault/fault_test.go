@@ -1,8 +1,10 @@
 package fault
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -123,6 +125,33 @@ func TestOnlyWhatPassesIsToldToPass(t *testing.T) {
 	}
 }
 
+func TestEveryFaultIsLoggedWithItsListener(t *testing.T) {
+	var log bytes.Buffer
+	i := mustNew(t, "identity:429,retry-after=2,times=2", "identity:drop,times=1")
+	i.Log = slog.New(slog.NewTextHandler(&log, nil))
+	server := httptest.NewServer(i.Identity(http.NotFoundHandler()))
+	transport := &http.Transport{DisableKeepAlives: true}
+	for range 4 { // the last is answered by the handler
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"?resource=secret", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response, err := transport.RoundTrip(request); err == nil {
+			response.Body.Close()
+		}
+	}
+	server.Close()
+	listener := " listener=" + server.Listener.Addr().String()
+	for _, want := range []string{`fault="identity:429,retry-after=2,times=2"` + listener, `fault="identity:429,retry-after=2,times=1"` + listener, `fault="identity:drop,times=1"` + listener} {
+		if !strings.Contains(log.String(), want+"\n") {
+			t.Errorf("%s is not in the log", want)
+		}
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != 3 || strings.Contains(log.String(), "secret") {
+		t.Errorf("want three lines and nothing of the request: %s", log.String())
+	}
+}
+
 func TestSetAndAdd(t *testing.T) {
 	i := mustNew(t, "token:503")
 	if err := i.Set(); err != nil || around(t, i, tokenPath).StatusCode != 200 {
@@ -182,10 +211,18 @@ func TestDropAndDelay(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("token:429,retry-after=2,times=3")
 	f.Add("keys:drop-key,delay=1s")
+	f.Add("identity:expired,slow=250ms,times=2")
+	f.Add("identity:drop")
 	f.Fuzz(func(t *testing.T, text string) {
 		rule, err := Parse(text)
-		if err == nil && rule.check() != nil {
+		if err != nil {
+			return
+		}
+		if rule.check() != nil {
 			t.Errorf("%q gives a rule without meaning: %+v", text, rule)
+		}
+		if again, err := Parse(rule.String()); err != nil || again != rule {
+			t.Errorf("%q is written as %s, which is %+v, %v", text, rule, again, err)
 		}
 	})
 }

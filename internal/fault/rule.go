@@ -113,6 +113,24 @@ func (r Rule) check() error {
 	return nil
 }
 
+// String writes a rule as Parse reads it.
+func (r Rule) String() string {
+	var faults []string
+	add := func(is bool, format string, value ...any) {
+		if is {
+			faults = append(faults, fmt.Sprintf(format, value...))
+		}
+	}
+	add(r.Status != 0, "%d", r.Status)
+	add(r.RetryAfter != 0, "retry-after=%d", r.RetryAfter)
+	add(r.Delay != 0, "delay=%v", r.Delay)
+	add(r.Drop, "drop")
+	add(r.DropKey, "drop-key")
+	add(r.Expired, "expired")
+	add(r.Times != 0, "times=%d", r.Times)
+	return string(r.Surface) + ":" + strings.Join(faults, ",")
+}
+
 // passes reports whether clients take the status for something that passes by itself.
 func (r Rule) passes() bool {
 	switch r.Status {

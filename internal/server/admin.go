@@ -133,7 +133,7 @@ func (s *Server) bindings(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer bound.close()
-	s.log.LogAttrs(ctx, slog.LevelInfo, "bound", slog.String("as", bound.line.Name), slog.String("via", req.Via))
+	s.log.LogAttrs(ctx, slog.LevelInfo, "bound", slog.String("as", bound.line.Name), slog.String("via", req.Via), slog.String("endpoint", bound.line.Endpoint))
 	defer s.log.LogAttrs(ctx, slog.LevelInfo, "unbound", slog.String("as", bound.line.Name), slog.String("via", req.Via))
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	bound.stream(ctx, w)

@@ -2,13 +2,16 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -398,6 +401,45 @@ func TestFaultsStayOnThisMachine(t *testing.T) {
 	_, err := Start(t.Context(), Config{Dir: t.TempDir(), Unannounced: true, Listen: "0.0.0.0", Faults: []fault.Rule{{Surface: fault.Token, Status: 503}}})
 	if err == nil || !strings.Contains(err.Error(), "faults are for this machine only") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheLogTellsWhoseAnswersWentWrong(t *testing.T) {
+	var log bytes.Buffer
+	s, err := Start(t.Context(), Config{
+		Dir: t.TempDir(), Unannounced: true, Prepare: populate, Log: slog.New(slog.NewTextHandler(&log, nil)),
+		Faults: []fault.Rule{{Surface: fault.Identity, Status: http.StatusGone}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := map[string]int{"orders-client-mi": 2, "orders-user-mi": 1}
+	var bindings []*Binding
+	for as, times := range asks {
+		b := bindFor(t, s, BindRequest{As: as, Via: "app-service"})
+		bindings = append(bindings, b)
+		for range times {
+			if status, _ := ask(t, b.Endpoint, b.Header, ""); status != http.StatusGone {
+				t.Errorf("got %d, want 410", status)
+			}
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range bindings {
+		endpoint, err := url.Parse(b.Endpoint)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line, want := range map[string]int{
+			"msg=bound as=" + b.Name + " via=app-service endpoint=" + b.Endpoint + "\n":              1,
+			`msg="answer goes wrong on purpose" fault=identity:410 listener=` + endpoint.Host + "\n": asks[b.Name],
+		} {
+			if got := strings.Count(log.String(), line); got != want {
+				t.Errorf("%d times, want %d: %s", got, want, line)
+			}
+		}
 	}
 }
 

@@ -74,6 +74,7 @@ func (s *Server) serve() error {
 	if err != nil {
 		return err
 	}
+	faults.Log = s.log
 	if err := s.buildAuthority(); err != nil {
 		return err
 	}
