@@ -13,7 +13,7 @@ BEGIN {
 	clients("node", "@azure/identity|@azure/msal-node|adal-node")
 	clients("python", "azure-identity (Python)|MSAL Python|ADAL Python")
 	clients("java", "azure-identity (Java)|msal4j")
-	table("Managed identities", "App Service|client id|object id|resource id|IMDS|IMDS by proxy|IMDS at its address|503 once|not assigned")
+	table("Managed identities", "App Service|client id|object id|resource id|IMDS|IMDS by proxy|IMDS at its address|503 once|not assigned|unknown API|wrong header")
 	sources()
 	table("Other sources", "Azure ML|Cloud Shell|Service Fabric|Azure Arc|workload identity|DefaultAzureCredential|az|azd")
 	sources()

@@ -91,24 +91,39 @@ func TestSources(t *testing.T) {
 					t.Errorf("got no token from a server that failed once: %v", err)
 				}
 			})
-			record("not assigned", false, func(t *testing.T) { env.notAssigned(t, c) })
+			for _, r := range refusals() {
+				record(r.way, false, func(t *testing.T) { env.refusedOnce(t, c, r) })
+			}
 		})
 	}
 }
 
-// notAssigned checks that an identity of somebody else is refused after one request, and
-// that the library reports that in an error type of its own.
-func (e environment) notAssigned(t *testing.T, c client) {
+// A refusal is what asking again does not help against.
+type refusal struct {
+	source
+	says string // what the server answers
+}
+
+func refusals() []refusal {
+	appService := []string{"--via", "app-service"}
+	return []refusal{
+		{source{way: "not assigned", run: appService, ask: "client", id: func(e environment) string { return e.stranger }}, "Identity not found"},
+		{source{way: "unknown API", run: appService, wrap: []string{"env", "COMPAT_V2_RESOURCE=" + unknownResource}, ask: "system"}, "AADSTS500011:"},
+		{source{way: "wrong header", run: appService, wrap: []string{"env", "IDENTITY_HEADER=wrong", "MSI_SECRET=wrong"}, ask: "system"}, "not the one of this process"},
+	}
+}
+
+// refusedOnce checks that the library asks once and reports the refusal in an error type of
+// its own.
+func (e environment) refusedOnce(t *testing.T, c client, r refusal) {
 	t.Helper()
 	before := e.refusals(t)
-	_, err := e.probe(t, c.probe, source{
-		run: []string{"--via", "app-service"}, ask: "client", id: func(e environment) string { return e.stranger },
-	})
+	_, err := e.probe(t, c.probe, r.source)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
 		t.Fatalf("got %v, want the library's own error: %s", err, stderrOf(exit))
 	}
-	if text := stderrOf(exit); !strings.Contains(text, "Identity not found") {
+	if text := stderrOf(exit); !strings.Contains(text, r.says) {
 		t.Errorf("got %s, want what the server said", text)
 	}
 	if asked := e.refusals(t) - before; asked != 1 {

@@ -45,6 +45,13 @@ const sources = [
   { way: 'azd', as: 'orders-client', via: ['cli'], ask: ['azd'] },
 ];
 
+// What asking again does not help against, and what the server says to it.
+const refusalsOnce = [
+  { way: 'not assigned', ask: ['client', env.stranger], says: /Identity not found/ },
+  { way: 'unknown API', wrap: ['env', 'COMPAT_V2_RESOURCE=api://nobody'], ask: ['system'], says: /AADSTS500011:/ },
+  { way: 'wrong header', wrap: ['env', 'IDENTITY_HEADER=wrong', 'MSI_SECRET=wrong'], ask: ['system'], says: /not the one of this process/ },
+];
+
 for (const [i, client] of clients.filter(({ probe }) => probe).entries()) {
   describe(client.name, () => {
     for (const source of sources) {
@@ -68,17 +75,18 @@ for (const [i, client] of clients.filter(({ probe }) => probe).entries()) {
       assert.ok(await probe(client, { data: env.faulty[i], via: ['app-service'], ask: ['system'] }));
     });
 
-    // An identity of somebody else is refused after one request.
-    env.way(test, client, 'not assigned', async () => {
-      const before = refusals();
-      const source = { via: ['app-service'], ask: ['client', env.stranger] };
-      await assert.rejects(probe(client, source), (error) => {
-        assert.equal(error.code, 3, `want the library's own error, got ${error.stderr}`);
-        assert.match(error.stderr, /Identity not found/);
-        return true;
+    // A refusal is the library's own error, after one request.
+    for (const { way, says, ...source } of refusalsOnce) {
+      env.way(test, client, way, async () => {
+        const before = refusals();
+        await assert.rejects(probe(client, { via: ['app-service'], ...source }), (error) => {
+          assert.equal(error.code, 3, `want the library's own error, got ${error.stderr}`);
+          assert.match(error.stderr, says);
+          return true;
+        });
+        assert.equal(refusals() - before, 1);
       });
-      assert.equal(refusals() - before, 1);
-    });
+    }
   });
 }
 

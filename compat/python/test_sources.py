@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import environment as env
-from ways import Verified, way
+from ways import UNKNOWN_RESOURCE, Verified, way
 
 # What makes a program find the metadata service by nothing but a proxy.
 THROUGH_PROXY = (
@@ -65,7 +65,10 @@ SOURCES = {
     "az": Source(("cli",), ("az",), None, "orders-client"),
     "azd": Source(("cli",), ("azd",), None, "orders-client"),
 }
+# What asking again does not help against.
 STRANGER = Source(("app-service",), ("client", env.STRANGER))
+UNKNOWN_API = Source(("app-service",), wrap=("env", "COMPAT_V2_RESOURCE=" + UNKNOWN_RESOURCE))
+WRONG_HEADER = Source(("app-service",), wrap=("env", "IDENTITY_HEADER=wrong", "MSI_SECRET=wrong"))
 
 
 def refusals():
@@ -109,11 +112,25 @@ class Sources(Verified):
 
     @way("not assigned")
     def test_not_assigned(self):
-        """An identity of somebody else is refused after one request."""
+        """An identity of somebody else."""
+        self.refused_once(STRANGER, "Identity not found")
+
+    @way("unknown API")
+    def test_unknown_api(self):
+        """An API that nobody registered."""
+        self.refused_once(UNKNOWN_API, "AADSTS500011:")
+
+    @way("wrong header")
+    def test_wrong_header(self):
+        """The secret of another process."""
+        self.refused_once(WRONG_HEADER, "not the one of this process")
+
+    def refused_once(self, source, says):
+        """Checks that a refusal is the library's own error, after one request."""
         before = refusals()
-        done = STRANGER.probe(self.library)
+        done = source.probe(self.library)
         self.assertEqual(done.returncode, 3, done.stderr)
-        self.assertIn("Identity not found", done.stderr)
+        self.assertIn(says, done.stderr)
         self.assertEqual(refusals() - before, 1)
 
 

@@ -32,6 +32,11 @@ final class Probe {
 
     private Probe() {}
 
+    /** Tells where this program and its libraries are, within a test. */
+    static String classPath() {
+        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
     public static void main(String[] args) {
         String id = args.length > 2 ? args[2] : null;
         try {

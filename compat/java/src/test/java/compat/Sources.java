@@ -141,13 +141,36 @@ abstract class Sources {
         assertFalse(probed.token().isEmpty());
     }
 
-    /** An identity of somebody else is refused after one request. */
+    /** An identity of somebody else. */
     @Way("not assigned")
     void notAssigned() throws Exception {
+        refusedOnce(
+                Source.of("not assigned", "app-service").ask("client", Environment.STRANGER), "Identity not found");
+    }
+
+    /** An API that nobody registered. */
+    @Way("unknown API")
+    void unknownApi() throws Exception {
+        refusedOnce(
+                Source.of("unknown API", "app-service").wrap(List.of("env", "COMPAT_V2_RESOURCE=api://nobody")),
+                "AADSTS500011:");
+    }
+
+    /** The secret of another process. */
+    @Way("wrong header")
+    void wrongHeader() throws Exception {
+        refusedOnce(
+                Source.of("wrong header", "app-service")
+                        .wrap(List.of("env", "IDENTITY_HEADER=wrong", "MSI_SECRET=wrong")),
+                "not the one of this process");
+    }
+
+    /** Checks that a refusal is the library's own error, after one request. */
+    private void refusedOnce(Source source, String says) throws Exception {
         long before = refusals();
-        Probed probed = probe(Source.of("not assigned", "app-service").ask("client", Environment.STRANGER));
+        Probed probed = probe(source);
         assertEquals(3, probed.exitCode(), probed.errors());
-        assertTrue(probed.errors().contains("Identity not found"), probed.errors());
+        assertTrue(probed.errors().contains(says), probed.errors());
         assertEquals(1, refusals() - before);
     }
 
@@ -171,7 +194,7 @@ abstract class Sources {
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:TieredStopAtLevel=1",
                 "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                Probe.classPath(),
                 Probe.class.getName(),
                 library));
         command.addAll(source.ask());
