@@ -1,9 +1,10 @@
 # Makes the tables of clients and ways, in Markdown.
 #
-# Reads statuses.tsv (suite, ok|skipped|FAIL), then results.tsv (client, version,
-# way, ok|none|skipped|FAIL). Every client of a suite that ran must have a result for
-# every way of its tables: a row that is missing is as bad as a test that failed. Writes
-# to the file named by counts how many cells passed, failed and were skipped.
+# Reads files, each behind what it is: statuses (suite, ok|skipped|FAIL), results (client,
+# version, way, ok|none|skipped|FAIL), asks (asks.tsv) and asked (client, source, fault,
+# requests|skipped|FAIL). Every client of a suite that ran must have a result for every way
+# of its tables, and for every fault: a row that is missing is as bad as a test that failed.
+# Writes to the file named by counts how many cells passed, failed and were skipped.
 
 BEGIN {
 	FS = "\t"
@@ -17,6 +18,9 @@ BEGIN {
 	sources()
 	table("Other sources", "Azure ML|Cloud Shell|Service Fabric|Azure Arc|workload identity|DefaultAzureCredential|az|azd")
 	sources()
+	asks_follow = n_tables
+	source_names["app-service"] = "App Service"
+	source_names["imds"] = "IMDS"
 	table("Users", "device code|refresh|user refused|user with the role refused")
 	clients("go", "MSAL Go")
 	clients("node", "@azure/msal-node")
@@ -41,12 +45,17 @@ function sources() {
 function table(title, ways) { titles[++n_tables] = title; ways_of[n_tables] = ways }
 function clients(suite, names) { clients_of[n_tables, suite] = names }
 
-FNR == 1 { file++ }
-file == 1 { status[$1] = $2 }
-file == 2 { version[$1] = $2; result[$1, $3] = $4 }
+file == "statuses" { status[$1] = $2 }
+file == "results" { version[$1] = $2; result[$1, $3] = $4 }
+file == "asks" && FNR == 1 { for (n_faults = 0; n_faults + 5 <= NF; n_faults++) faults[n_faults + 1] = $(n_faults + 5) }
+file == "asks" && FNR > 1 { n_asks++; ask_suite[n_asks] = $1; ask_client[n_asks] = $2; ask_source[n_asks] = $4 }
+file == "asked" { asked[$1, $2, $3] = $4 }
 
 END {
-	for (t = 1; t <= n_tables; t++) print_table(t)
+	for (t = 1; t <= n_tables; t++) {
+		print_table(t)
+		if (t == asks_follow) print_asks()
+	}
 	print passed + 0, failed + 0, skipped + 0 >counts
 }
 
@@ -62,6 +71,23 @@ function print_table(t,    s, c, n, n_ways, names, ways, began) {
 	}
 }
 
+function print_asks(    a, f, row, heads, began) {
+	heads[1] = pad("source", 11)
+	for (f = 1; f <= n_faults; f++) {
+		heads[f + 1] = faults[f]
+		sub(/,retry-after=.*/, " with Retry-After", heads[f + 1])
+	}
+	for (a = 1; a <= n_asks; a++) {
+		if (!(ask_suite[a] in status)) continue
+		if (!began++) print_head("How often they ask", heads, n_faults + 1)
+		row = "| " pad(ask_client[a], 23) " | " pad(version[ask_client[a]], 7) " | " pad(source_names[ask_source[a]], 11) " |"
+		for (f = 1; f <= n_faults; f++) {
+			row = row " " pad(judge(ask_suite[a], asked[ask_client[a], ask_source[a], faults[f]]), length(heads[f + 1])) " |"
+		}
+		print row
+	}
+}
+
 function print_head(title, ways, n_ways,    w, row, rule) {
 	row = "| " pad("client", 23) " | version |"
 	rule = "|---|---|"
@@ -74,16 +100,15 @@ function print_head(title, ways, n_ways,    w, row, rule) {
 
 function print_row(suite, client, ways, n_ways,    w, row) {
 	row = "| " pad(client, 23) " | " pad(version[client], 7) " |"
-	for (w = 1; w <= n_ways; w++) row = row " " pad(cell(suite, client, ways[w]), length(ways[w])) " |"
+	for (w = 1; w <= n_ways; w++) row = row " " pad(judge(suite, result[client, ways[w]]), length(ways[w])) " |"
 	print row
 }
 
-function cell(suite, client, way,    got) {
-	if (status[suite] == "skipped") { skipped++; return "skipped" }
-	got = result[client, way]
-	if (got == "ok") { passed++; return "ok" }
+# judge counts a result and gives it as the tables have it.
+function judge(suite, got) {
+	if (status[suite] == "skipped" || got == "skipped") { skipped++; return "skipped" }
 	if (got == "none") return "-"
-	if (got == "skipped") { skipped++; return "skipped" }
+	if (got == "ok" || got + 0 > 0) { passed++; return got }
 	failed++
 	return got == "" ? "MISSING" : got
 }

@@ -34,7 +34,7 @@ func main() {
 	if len(os.Args) > 3 {
 		id = os.Args[3]
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	token, err := ask(ctx, library, way, id, os.Getenv("COMPAT_V2_RESOURCE"))
 	switch {
@@ -124,7 +124,8 @@ func adalID(way, id string) *adal.ManagedIdentityOptions {
 
 func isOwn(err error) bool {
 	var failed *azidentity.AuthenticationFailedError
+	var unavailable interface{ NonRetriable() } // azidentity does not export the type
 	var call msalerrors.CallErr
 	var refresh adal.TokenRefreshError
-	return errors.As(err, &failed) || errors.As(err, &call) || errors.As(err, &refresh)
+	return errors.As(err, &failed) || errors.As(err, &unavailable) || errors.As(err, &call) || errors.As(err, &refresh)
 }
