@@ -74,8 +74,8 @@ func signInListing(rows []directory.SignIn) listing {
 		rows = []directory.SignIn{}
 	}
 	l := listing{
-		columns: []string{"time", "client", "user", "credential", "api", "roles", "scopes", "result", "correlation id"},
-		name:    8, value: rows,
+		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes"},
+		name:    6, value: rows,
 		empty: "nobody has asked for a token yet, or not so that the filter keeps it",
 	}
 	for _, r := range rows {
@@ -88,7 +88,7 @@ func signInListing(rows []directory.SignIn) listing {
 			result = fmt.Sprintf("AADSTS%d", r.Code)
 		}
 		l.rows = append(l.rows, []string{
-			shortTime(r.Time), name, r.User, r.Credential, r.Resource, strings.Join(r.Roles, " "), strings.Join(r.Scopes, " "), result, r.CorrelationID,
+			shortTime(r.Time), name, r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "),
 		})
 	}
 	return l
