@@ -2,11 +2,13 @@ package managedidentity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/directory"
@@ -230,6 +232,42 @@ func TestNothingListensBeyondLoopback(t *testing.T) {
 		host, _, err := net.SplitHostPort(h.address)
 		if ip := net.ParseIP(host); err != nil || !ip.IsLoopback() {
 			t.Errorf("%s listens on %s", shape, h.address)
+		}
+	}
+}
+
+// A service that ends while hosts are being opened ends those too.
+func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
+	w := newWorld(t)
+	for range 20 {
+		s, err := New(w.cfg)
+		w.must(err)
+		opened := make(chan struct{}, 1)
+		var opening sync.WaitGroup
+		for range 4 {
+			opening.Go(func() {
+				for range 100 {
+					_, err := s.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: Arc, Owner: anyUser})
+					if errors.Is(err, errClosed) {
+						return
+					}
+					if err != nil {
+						t.Error(err)
+					}
+					select {
+					case opened <- struct{}{}:
+					default:
+					}
+				}
+			})
+		}
+		<-opened
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		opening.Wait()
+		if len(s.hosts) != 0 {
+			t.Errorf("%d hosts are left", len(s.hosts))
 		}
 	}
 }

@@ -118,10 +118,10 @@ func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
 		return nil, err
 	}
 	h.close = sync.OnceValue(h.stop)
+	h.run(listener) // before anybody can close it
 	if err := s.add(h); err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, h.Close())
 	}
-	h.run(listener)
 	return h, nil
 }
 
