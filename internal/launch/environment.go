@@ -86,6 +86,7 @@ func withoutProxy(environ []string) []string {
 		switch {
 		case value == "":
 			value = thisMachine
+		case strings.TrimSpace(value) == "*": // every host, as long as nothing else is said
 		case !strings.Contains(value, thisMachine):
 			value += "," + thisMachine
 		}
