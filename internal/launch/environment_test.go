@@ -8,7 +8,7 @@ import (
 func TestEnvironmentDropsWhatContradicts(t *testing.T) {
 	got := Environment([]string{
 		"HOME=/home/dev", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "IDENTITY_ENDPOINT=old", "IMDS_ENDPOINT=old",
-		"AzureServicesAuthConnectionString=old", "AZURE_STORAGE_ACCOUNT=kept", "SSL_CERT_FILE=old", "JAVA_TOOL_OPTIONS=-Xmx1g", "=C:=odd",
+		"AzureServicesAuthConnectionString=old", "MSAL_FORCE_REGION=old", "AZURE_STORAGE_ACCOUNT=kept", "SSL_CERT_FILE=old", "JAVA_TOOL_OPTIONS=-Xmx1g", "=C:=odd",
 	}, []Variable{{"AZURE_TENANT_ID", "t"}, {"SSL_CERT_FILE", "bundle"}, {"JAVA_TOOL_OPTIONS", "-Dtrust"}})
 	want := []string{"HOME=/home/dev", "AZURE_STORAGE_ACCOUNT=kept", "=C:=odd", "AZURE_TENANT_ID=t", "SSL_CERT_FILE=bundle", "JAVA_TOOL_OPTIONS=-Xmx1g -Dtrust"}
 	if !slices.Equal(got, want) {
