@@ -31,11 +31,18 @@ func Trust(folder, bundle string) ([]Variable, error) {
 	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "ROLECALL_CA_BUNDLE"} {
 		variables = append(variables, Variable{name, bundle})
 	}
-	java := "-Djavax.net.ssl.trustStore=" + store + " -Djavax.net.ssl.trustStorePassword=" + trustStorePassword + " -Djavax.net.ssl.trustStoreType=PKCS12"
-	if strings.ContainsAny(store, " \t") { // JAVA_TOOL_OPTIONS splits at blanks
-		java = strings.Replace(java, store, `"`+store+`"`, 1)
-	}
+	java := "-Djavax.net.ssl.trustStore=" + javaQuote(store) + " -Djavax.net.ssl.trustStorePassword=" + trustStorePassword + " -Djavax.net.ssl.trustStoreType=PKCS12"
 	return append(variables, Variable{javaOptions, java}), nil
+}
+
+// javaQuote quotes for JAVA_TOOL_OPTIONS, which splits at blanks and knows quotes of both
+// kinds, in any place of an option, and no other escapes. One that is not closed keeps the
+// program from starting.
+func javaQuote(text string) string {
+	if !strings.ContainsAny(text, " \t'\"") {
+		return text
+	}
+	return `"` + strings.ReplaceAll(text, `"`, `"'"'"`) + `"`
 }
 
 // writeTrustStore writes the bundle as a PKCS #12 trust store, unless that is newer.
@@ -55,11 +62,21 @@ func writeTrustStore(folder, bundle string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	store, err := pkcs12.Modern.EncodeTrustStore(certificates, trustStorePassword)
+	store, err := pkcs12.Modern.EncodeTrustStoreEntries(trustEntries(certificates), trustStorePassword)
 	if err != nil {
 		return "", fmt.Errorf("make a trust store for Java: %w", err)
 	}
 	return path, ReplaceFile(path, store, 0o644)
+}
+
+// trustEntries gives each certificate a name of its own, for Java keeps one of each name.
+// Those of their subjects are not: roots share some.
+func trustEntries(certificates []*x509.Certificate) []pkcs12.TrustStoreEntry {
+	entries := make([]pkcs12.TrustStoreEntry, len(certificates))
+	for i, certificate := range certificates {
+		entries[i] = pkcs12.TrustStoreEntry{Cert: certificate, FriendlyName: fmt.Sprintf("root-%d", i+1)}
+	}
+	return entries
 }
 
 // ReadCertificates returns the certificates of a PEM file, without those that Go cannot read.

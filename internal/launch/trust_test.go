@@ -1,0 +1,123 @@
+package launch
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// writeBundle writes roots of these names to a bundle.
+func writeBundle(t *testing.T, names ...string) (path string) {
+	t.Helper()
+	var content bytes.Buffer
+	for i, name := range names {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pem.Encode(&content, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path = filepath.Join(t.TempDir(), "bundle.pem")
+	if err := os.WriteFile(path, content.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Java keeps one certificate for each name in a trust store, whatever the case of it.
+func TestNoRootTakesThePlaceOfAnotherInJava(t *testing.T) {
+	bundle := writeBundle(t, "Contoso Root", "CONTOSO ROOT", "Contoso Root", "Racine \U0001F511")
+	roots, err := ReadCertificates(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, entry := range trustEntries(roots) {
+		if name := strings.ToLower(entry.FriendlyName); slices.Contains(names, name) {
+			t.Errorf("two roots are called %s", name)
+		} else {
+			names = append(names, name)
+		}
+	}
+	if len(names) != 4 {
+		t.Errorf("%d names for 4 roots", len(names))
+	}
+	store, err := writeTrustStore(t.TempDir(), bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := pkcs12.DecodeTrustStore(content, trustStorePassword); err != nil || len(kept) != 4 {
+		t.Errorf("the store has %d roots, want 4 (%v)", len(kept), err)
+	}
+}
+
+// The Java machine reads its variable with quotes of both kinds and no other escapes.
+func TestJavaOptionsAreQuoted(t *testing.T) {
+	for _, path := range []string{"/plain/x", "/with space/x", "/o'brien/x", `/with "quotes"/x`, `/o'brien "x" y/x`, "/a\tb"} {
+		if got := readJavaOptions(t, javaQuote(path)+" -Dnext"); !slices.Equal(got, []string{path, "-Dnext"}) {
+			t.Errorf("%s: written as %s, read as %q", path, javaQuote(path), got)
+		}
+	}
+	if got := javaQuote("/plain/x"); got != "/plain/x" {
+		t.Errorf("what needs no quotes is written as %s", got)
+	}
+	folder := filepath.Join(t.TempDir(), "o'brien")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	variables, err := Trust(folder, writeBundle(t, "Contoso Root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "-Djavax.net.ssl.trustStore=" + filepath.Join(folder, trustStoreFile)
+	i := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == javaOptions })
+	if got := readJavaOptions(t, variables[i].Value); got[0] != want {
+		t.Errorf("got %q, want %q first", got, want)
+	}
+}
+
+// readJavaOptions splits options as the Java machine does.
+func readJavaOptions(t *testing.T, text string) (options []string) {
+	t.Helper()
+	for text = strings.TrimLeft(text, " \t"); text != ""; text = strings.TrimLeft(text, " \t") {
+		var option strings.Builder
+		for text != "" && text[0] != ' ' && text[0] != '\t' {
+			if quote := text[:1]; quote == `"` || quote == "'" {
+				inner, rest, closed := strings.Cut(text[1:], quote)
+				if !closed {
+					t.Fatalf("unmatched quote before %s", inner)
+				}
+				option.WriteString(inner)
+				text = rest
+				continue
+			}
+			option.WriteByte(text[0])
+			text = text[1:]
+		}
+		options = append(options, option.String())
+	}
+	return options
+}
