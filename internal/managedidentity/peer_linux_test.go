@@ -3,10 +3,14 @@ package managedidentity
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,6 +56,63 @@ func TestAnotherUser(t *testing.T) {
 			t.Errorf("user %d: got %d, want %d: %s", uid, got.status, want, got.raw)
 		}
 	}
+}
+
+// asked is set, for this test's own process as another user, to the address to ask.
+const asked = "MANAGEDIDENTITY_TEST_ASKED"
+
+// And with a process of another user, which has learnt all that there is to know: the secret,
+// the address and the name of an identity.
+func TestAProcessOfAnotherUser(t *testing.T) {
+	if address := os.Getenv(asked); address != "" {
+		askAsAnother(t, address)
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Skip("processes of other users take root")
+	}
+	w := newWorld(t)
+	for uid, want := range map[uint32]string{0: "200", 65534: "400"} {
+		for _, shape := range []Shape{IMDS, AppService} {
+			h := w.hostOwned(shape, 0)
+			endpoints := []string{h.address}
+			if shape == AppService {
+				common := httptest.NewUnstartedServer(w.Handler())
+				common.Config.ConnContext = ConnContext
+				common.Start()
+				defer common.Close()
+				endpoints = append(endpoints, common.Listener.Addr().String())
+			}
+			for _, address := range endpoints {
+				// The folder of the test's own file is closed to others; the file is not.
+				cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestAProcessOfAnotherUser$", "-test.v")
+				cmd.Env = append(os.Environ(), asked+"=http://"+address+good(h).target+"&client_id="+string(systemID), "SECRET="+h.secret)
+				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+				out, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				if !strings.Contains(string(out), "answered "+want) {
+					t.Errorf("%s, user %d: want %s: %s", shape, uid, want, out)
+				}
+			}
+		}
+	}
+}
+
+func askAsAnother(t *testing.T, target string) {
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Metadata", "true")
+	r.Header.Set("X-IDENTITY-HEADER", os.Getenv("SECRET"))
+	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	fmt.Println("answered", response.StatusCode)
 }
 
 // dialAs connects with a socket of another user, which takes root.

@@ -1,0 +1,305 @@
+package managedidentity
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/directory"
+)
+
+// withoutCrossOrigin checks that a browser is not told to hand the answer to a web page.
+func (r reply) withoutCrossOrigin(t testing.TB) {
+	t.Helper()
+	for name := range r.header {
+		if strings.HasPrefix(name, "Access-Control-") || name == "Cross-Origin-Resource-Policy" {
+			t.Errorf("the answer %d has the header %s", r.status, name)
+		}
+	}
+}
+
+// Every name by which a proxy tells of itself, at each shape's own listener and at the
+// common one.
+func TestEveryNameOfAProxy(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	names := []string{
+		"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded", "X_Forwarded_For",
+		"X-Envoy-Forwarded-Client", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP",
+		"X-Original-Host", "X-Original-URL", "X-Rewrite-URL", "X-Original-Forwarded-For",
+	}
+	for shape, h := range everyShape(t, w) {
+		for _, name := range names {
+			for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+				w.ask(h, good(h).set(spelled, "10.0.0.1")).refusedWith(t, http.StatusBadRequest)
+			}
+		}
+		if shape != AppService {
+			continue
+		}
+		for _, name := range names {
+			q := good(h).set(name, "10.0.0.1")
+			answerOf(t, w.Handler(), q.method, q.target, q.body, q.header).refusedWith(t, http.StatusBadRequest)
+		}
+	}
+}
+
+// An application that can be made to send a request of its own choice to a proxy finds
+// none here; the metadata service is the one thing that may be meant, and only where it is.
+func TestAbsoluteTargetsOfEveryShape(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for shape, h := range everyShape(t, w) {
+		for _, root := range []string{"http://127.0.0.1:1234", "http://localhost", "http://169.254.169.254", "http://evil.test", "https://169.254.169.254"} {
+			if shape == IMDS && root == "http://169.254.169.254" {
+				continue
+			}
+			q := good(h)
+			w.call(h, q.method, root+q.target, q.body, q.header).refusedWith(t, http.StatusBadRequest)
+		}
+	}
+}
+
+// What a name resolves to is up to whoever owns it; what a browser writes for an address is
+// not. Nothing but the exact names of this machine will do.
+func TestHostNames(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for _, shape := range directory.HostShapes() {
+		h := w.hostAs(HostConfig{Shape: shape, Names: []string{"identity.corp.test"}})
+		for _, host := range []string{
+			"rebind.test", "localhost.", "localhost.:1234", "localhost.localdomain", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
+			"017700000001", "127.0.0.1.nip.test", "0.0.0.0", "0.0.0.0:1234", "0", "[::]", "[::]:1234", "[::1%25lo]", "[fe80::1]", "[::ffff:10.0.0.1]", "10.0.0.1", "169.254.169.253",
+			"corp.test", "x.identity.corp.test", "identity.corp.test.", "identity.corp.test.evil.test", "user@localhost", "",
+		} {
+			if got := w.ask(h, good(h).set("Host", host)); got.status != http.StatusBadRequest || strings.Contains(got.raw, "eyJ") {
+				t.Errorf("%s: host %q: got %d: %s", shape, host, got.status, got.raw)
+			}
+		}
+		for _, host := range []string{"127.0.0.1", "127.0.0.1:1", "localhost", "LocalHost:1234", "[::1]", "[::1]:1234", "identity.corp.test", "Identity.Corp.Test:1234"} {
+			got := w.ask(h, good(h).set("Host", host))
+			if got.status != http.StatusOK && (shape != Arc || got.status != http.StatusUnauthorized) {
+				t.Errorf("%s: host %q: got %d: %s", shape, host, got.status, got.raw)
+			}
+			got.withoutCrossOrigin(t)
+		}
+		got := w.ask(h, good(h).set("Host", metadataHost))
+		if (got.status == http.StatusOK) != (shape == IMDS) {
+			t.Errorf("%s: the host of the metadata service: got %d", shape, got.status)
+		}
+	}
+}
+
+// What a browser asks before it lets a page send a header of its own.
+func TestPreflight(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	for shape, h := range everyShape(t, w) {
+		for _, q := range []question{
+			{http.MethodOptions, good(h).target, "", headers("Origin", "https://evil.test", "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "metadata")},
+			{http.MethodOptions, good(h).target, "", headers("Access-Control-Request-Private-Network", "true")},
+			{http.MethodOptions, "*", "", headers("Origin", "https://evil.test")},
+		} {
+			got := w.ask(h, q)
+			if got.status < 400 || got.status >= 500 {
+				t.Errorf("%s: got %d: %s", shape, got.status, got.raw)
+			}
+			got.withoutCrossOrigin(t)
+		}
+	}
+}
+
+// Two ids are one too many, whichever they are, whatever their order, and even if both mean
+// the same identity.
+func TestEveryPairOfSelectors(t *testing.T) {
+	w := newWorld(t, withCertificate(t))
+	user, stranger := w.principal(userID), w.principal(strangerID)
+	values := map[string][2]string{} // of the assigned identity, and of one that is not
+	for _, name := range []string{"client_id", "clientid"} {
+		values[name] = [2]string{string(user.AppID), string(stranger.AppID)}
+	}
+	for _, name := range []string{"object_id", "principal_id", "principalId"} {
+		values[name] = [2]string{string(user.ID), string(stranger.ID)}
+	}
+	for _, name := range []string{"mi_res_id", "msi_res_id", "msi-res-id"} {
+		values[name] = [2]string{user.ResourceID, stranger.ResourceID}
+	}
+	shapes := append(shapesOfOneAnswer(), Arc)
+	for _, shape := range shapes {
+		h := w.host(shape)
+		q := func() question {
+			if shape == Arc {
+				return good(h).set("Authorization", "Basic "+w.challengeKey(h))
+			}
+			return good(h)
+		}
+		for one, ours := range values {
+			w.ask(h, q().with(one+"="+ours[1])).refusedWith(t, http.StatusBadRequest)
+			for other, theirs := range values {
+				for _, second := range theirs {
+					w.ask(h, q().with(one+"="+ours[0]+"&"+other+"="+second)).refusedWith(t, http.StatusBadRequest)
+				}
+			}
+		}
+	}
+	// By an id of another kind nobody is found either.
+	h := w.host(IMDS)
+	for _, mixed := range []string{"client_id=" + string(user.ID), "object_id=" + string(user.AppID), "mi_res_id=" + string(user.AppID), "client_id=" + user.Name, "msi_res_id=/", "mi_res_id=" + user.ResourceID + "/x"} {
+		w.ask(h, good(h).with(mixed)).refusedWith(t, http.StatusBadRequest)
+	}
+}
+
+// ailingMinter fails when told to.
+type ailingMinter struct {
+	Minter
+	failure *error
+}
+
+func (m ailingMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+	if *m.failure != nil {
+		return authority.Minted{}, *m.failure
+	}
+	return m.Minter.Mint(ctx, req)
+}
+
+// While nothing can be minted callers are told to ask again, in the words of their shape;
+// what is kept is given out meanwhile, and afterwards the first who asks gets a token.
+func TestAnOutageOfTheMinter(t *testing.T) {
+	for name, failure := range map[string]error{
+		"of its store":    errors.New("the store is away"),
+		"for a while":     &authority.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable"},
+		"of too many":     &authority.Problem{Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable"},
+		"with words when": &authority.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable", RetryAfter: 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var failing error
+			w := newWorld(t, withCertificate(t), func(cfg *Config) { cfg.Minter = ailingMinter{cfg.Minter, &failing} })
+			hosts := everyShape(t, w)
+			w.ask(hosts[AppService], good(hosts[AppService])) // keeps the system-assigned identity's
+			failing = failure
+			for range 7 {
+				w.clock.advance(10 * time.Second)
+				for shape, h := range hosts {
+					q := good(h)
+					if shape == Arc {
+						q = q.set("Authorization", "Basic "+w.challengeKey(h))
+					}
+					if got := w.ask(h, q); got.status != http.StatusOK {
+						t.Errorf("%s: what is kept: got %d: %s", shape, got.status, got.raw)
+					}
+					if shape == CLI {
+						continue
+					}
+					if shape == Arc {
+						q = q.set("Authorization", "Basic "+w.challengeKey(h))
+					}
+					got := w.ask(h, q.with("client_id="+string(userID)))
+					got.refusedWith(t, http.StatusServiceUnavailable)
+					if after := got.header.Get("Retry-After"); after != "1" && (after != "7" || name != "with words when") {
+						t.Errorf("%s: Retry-After is %q", shape, after)
+					}
+				}
+			}
+			failing = nil
+			h := hosts[IMDS]
+			if got := w.ask(h, good(h).with("client_id="+string(userID))); got.status != http.StatusOK {
+				t.Errorf("afterwards: got %d: %s", got.status, got.raw)
+			}
+		})
+	}
+}
+
+// A caller that goes away takes the token from nobody else, and waits for it no longer; a
+// minter that hangs is given up.
+func TestACallerThatGoesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		minter := make(gatedMinter)
+		tokens := newCache(Config{Minter: minter, Now: time.Now})
+		req := authority.MintRequest{Tenant: testTenant, Identity: systemID, Resource: "api://orders"}
+		leaving, leave := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := tokens.token(leaving, req); !errors.Is(err, context.Canceled) {
+				t.Errorf("who left got %v", err)
+			}
+		})
+		synctest.Wait()
+		waiting.Go(func() {
+			if _, err := tokens.token(t.Context(), req); err != nil {
+				t.Errorf("who stayed got %v", err)
+			}
+		})
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		close(minter)
+		waiting.Wait()
+
+		tokens.minter = make(gatedMinter)
+		start := time.Now()
+		req.Resource = "api://others"
+		if _, err := tokens.token(t.Context(), req); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != mintTime {
+			t.Errorf("got %v after %v, want the deadline after %v", err, time.Since(start), mintTime)
+		}
+	})
+}
+
+// gatedMinter makes no token before it is closed.
+type gatedMinter chan struct{}
+
+func (m gatedMinter) Mint(ctx context.Context, _ authority.MintRequest) (authority.Minted, error) {
+	select {
+	case <-m:
+		return authority.Minted{Expires: time.Now().Add(time.Hour)}, nil
+	case <-ctx.Done():
+		return authority.Minted{}, ctx.Err()
+	}
+}
+
+func (gatedMinter) Entitlement(context.Context, authority.MintRequest) (string, error) {
+	return "", nil
+}
+
+// Headers that come twice, on the wire: neither value counts.
+func TestDoubledHeadersOnTheWire(t *testing.T) {
+	w := newWorld(t)
+	site, machine := w.host(AppService), w.host(IMDS)
+	for name, tt := range map[string]struct {
+		h     *Host
+		lines []string
+		want  string
+	}{
+		"the secret twice":           {site, []string{"X-IDENTITY-HEADER: " + site.secret, "X-IDENTITY-HEADER: " + site.secret}, "401"},
+		"the secret in two cases":    {site, []string{"X-IDENTITY-HEADER: " + site.secret, "x-identity-header: x"}, "401"},
+		"a folded name":              {site, []string{"X_IDENTITY_HEADER: " + site.secret}, "401"},
+		"a secret with blanks":       {site, []string{"X-IDENTITY-HEADER:   " + site.secret + "  "}, "200"}, // of no meaning in HTTP
+		"Metadata twice":             {machine, []string{"Metadata: true", "metadata: true"}, "400"},
+		"Metadata and its denial":    {machine, []string{"Metadata: true", "METADATA: false"}, "400"},
+		"Metadata once":              {machine, []string{"metadata: true"}, "200"},
+		"Metadata in another column": {machine, []string{"X-Other: a\r\n Metadata: true"}, "400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lines := slices.Concat([]string{"GET " + good(tt.h).target + " HTTP/1.1", "Host: " + tt.h.address}, tt.lines, []string{"Connection: close", "", ""})
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", tt.h.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, strings.Join(lines, "\r\n"))
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			if got := response.Status[:3]; got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
