@@ -37,6 +37,7 @@ func TestParseRefusals(t *testing.T) {
 		"", "token", "token:", ":429", "portal:429", "token:200", "token:399", "token:600", "token:429,times=0", "token:429,times=-1", "token:429,times=x",
 		"token:retry-after=2", "token:429,retry-after=-1", "token:429,retry-after=soon", "token:delay=2h", "token:delay=-1s", "token:delay=soon",
 		"token:429,drop", "token:drop,expired", "identity:drop-key", "keys:expired", "token:429,nonsense",
+		"token:429,503", "token:429,429", "token:429,times=1,times=2", "token:429,delay=1s,slow=2s", "token:drop=yes", "token:expired=2h", "keys:drop-key=1", "token:429=1",
 	} {
 		if rule, err := Parse(text); err == nil {
 			t.Errorf("%q: got %+v", text, rule)

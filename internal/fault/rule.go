@@ -44,8 +44,9 @@ func Parse(text string) (Rule, error) {
 	if !ok {
 		return Rule{}, fmt.Errorf("fault %q: want %s", text, grammar)
 	}
+	given := map[string]bool{}
 	for word := range strings.SplitSeq(faults, ",") {
-		if err := r.set(strings.TrimSpace(word)); err != nil {
+		if err := r.set(strings.TrimSpace(word), given); err != nil {
 			return Rule{}, fmt.Errorf("fault %q: %w: want %s", text, err, grammar)
 		}
 	}
@@ -55,9 +56,11 @@ func Parse(text string) (Rule, error) {
 	return r, r.check()
 }
 
-// set takes one word of a rule.
-func (r *Rule) set(word string) (err error) {
-	name, value, _ := strings.Cut(word, "=")
+// set takes one word of a rule, and notes which was given: one that comes twice would take
+// back the first.
+func (r *Rule) set(word string, given map[string]bool) (err error) {
+	name, value, valued := strings.Cut(word, "=")
+	kind := name
 	switch name {
 	case "retry-after":
 		r.RetryAfter, err = strconv.Atoi(value)
@@ -66,18 +69,23 @@ func (r *Rule) set(word string) (err error) {
 			err = fmt.Errorf("times is %d", r.Times)
 		}
 	case "delay", "slow":
+		kind = "delay"
 		r.Delay, err = time.ParseDuration(value)
-	case "drop":
-		r.Drop = true
-	case "drop-key":
-		r.DropKey = true
-	case "expired":
-		r.Expired = true
+	case "drop", "drop-key", "expired":
+		if valued {
+			err = fmt.Errorf("%s takes no value", name)
+		}
+		r.Drop, r.DropKey, r.Expired = r.Drop || name == "drop", r.DropKey || name == "drop-key", r.Expired || name == "expired"
 	default:
+		kind = "status"
 		if r.Status, err = strconv.Atoi(word); err != nil {
 			err = fmt.Errorf("there is no fault %q", word)
 		}
 	}
+	if err == nil && given[kind] {
+		err = fmt.Errorf("there is more than one %s, which would need a rule for each", kind)
+	}
+	given[kind] = true
 	return err
 }
 
