@@ -19,13 +19,13 @@ const (
 	diagByFamily = 20 // SOCK_DIAG_BY_FAMILY
 	diagTimeout  = 1  // second; the kernel answers at once
 
-	questionSize  = syscall.SizeofNlMsghdr + 8 + socketIDSize
-	socketIDSize  = 48
-	answerState   = syscall.SizeofNlMsghdr + 1
-	answerID      = syscall.SizeofNlMsghdr + 4
-	answerUID     = answerID + socketIDSize + 12
-	answerSize    = answerUID + 8
-	addressesSize = 36 // of a socket's id: ports and addresses, without interface and cookie
+	questionSize = syscall.SizeofNlMsghdr + 8 + socketIDSize
+	socketIDSize = 48
+	answerFamily = syscall.SizeofNlMsghdr
+	answerState  = syscall.SizeofNlMsghdr + 1
+	answerID     = syscall.SizeofNlMsghdr + 4
+	answerUID    = answerID + socketIDSize + 12
+	answerSize   = answerUID + 8
 
 	stateEstablished = 1
 )
@@ -50,7 +50,7 @@ func diagnose(own, other netip.AddrPort) (int, error) {
 	if err != nil {
 		return 0, errNoDiagnosis
 	}
-	return readDiagnosis(answer[:n], question)
+	return readDiagnosis(answer[:n], own, other)
 }
 
 // diagQuestion asks for one socket by its two addresses.
@@ -76,7 +76,7 @@ func diagQuestion(own, other netip.AddrPort) []byte {
 
 // readDiagnosis reads the kernel's answer. It may tell of a listener instead, for want of
 // the connection.
-func readDiagnosis(answer, question []byte) (int, error) {
+func readDiagnosis(answer []byte, own, other netip.AddrPort) (int, error) {
 	if len(answer) < syscall.SizeofNlMsghdr+4 {
 		return 0, errNoDiagnosis
 	}
@@ -86,12 +86,22 @@ func readDiagnosis(answer, question []byte) (int, error) {
 	case kind != diagByFamily || len(answer) < answerSize:
 		return 0, errNoDiagnosis
 	}
-	asked := question[syscall.SizeofNlMsghdr+8:][:addressesSize]
+	id := answer[answerID:]
 	switch {
-	case string(answer[answerID:][:addressesSize]) != string(asked):
+	case diagAddress(answer[answerFamily], id, id[4:]) != own, diagAddress(answer[answerFamily], id[2:], id[20:]) != other:
 		return 0, errNoSocket
 	case answer[answerState] != stateEstablished:
 		return 0, errLetGo
 	}
 	return int(binary.NativeEndian.Uint32(answer[answerUID:])), nil
+}
+
+// diagAddress reads one of a socket's addresses. A socket of IPv6 that speaks IPv4, such as
+// Java's, has them as that protocol writes them, though it was asked for by the other.
+func diagAddress(family byte, port, address []byte) netip.AddrPort {
+	at := netip.AddrFrom4([4]byte(address))
+	if family == syscall.AF_INET6 {
+		at = netip.AddrFrom16([16]byte(address)).Unmap()
+	}
+	return netip.AddrPortFrom(at, binary.BigEndian.Uint16(port))
 }
