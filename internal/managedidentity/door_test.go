@@ -275,8 +275,10 @@ func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
 // A host's endpoint is of use to its owner alone.
 func TestNoOwnerNoToken(t *testing.T) {
 	w := newWorld(t)
+	root := w.hostOwned(IMDS, 0)
+	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection
 	h := w.hostOwned(IMDS, 4711)
-	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection
+	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, errPeerUnknown }), http.MethodGet, "/", nil)
 	w.must(err)
 	if p := h.checkOwner(r); p != nil {

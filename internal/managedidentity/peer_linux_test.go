@@ -41,6 +41,35 @@ func TestOwnerOfConnections(t *testing.T) {
 	fetch(t, other, &http.Transport{DisableKeepAlives: true}).refusedWith(t, http.StatusBadRequest)
 }
 
+// Java and others connect with sockets of IPv6, to an address of IPv4 as well.
+func TestOwnerOfASocketOfBothProtocols(t *testing.T) {
+	w := newWorld(t)
+	own, other := w.hostOwned(IMDS, os.Getuid()), w.hostOwned(IMDS, os.Getuid()+1)
+	if got := fetch(t, own, &http.Transport{DisableKeepAlives: true, DialContext: dialBoth}); got.status != http.StatusOK {
+		t.Errorf("own: got %d: %s", got.status, got.raw)
+	}
+	fetch(t, other, &http.Transport{DisableKeepAlives: true, DialContext: dialBoth}).refusedWith(t, http.StatusBadRequest)
+}
+
+// dialBoth connects to an address of IPv4 with a socket of IPv6.
+func dialBoth(_ context.Context, _, address string) (net.Conn, error) {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Connect(fd, &syscall.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()})
+	socket := os.NewFile(uintptr(fd), "socket")
+	defer socket.Close() // the connection has a copy
+	if err != nil {
+		return nil, err
+	}
+	return net.FileConn(socket)
+}
+
 // The same with a real user other than the test's.
 func TestAnotherUser(t *testing.T) {
 	if os.Getuid() != 0 {
