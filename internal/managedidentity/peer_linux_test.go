@@ -144,9 +144,44 @@ func askAsAnother(t *testing.T, target string) {
 	fmt.Println("answered", response.StatusCode)
 }
 
+// One port of this machine may be the near end of connections to several others.
+func TestOwnersThatShareAPort(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("sockets of other users take root")
+	}
+	shared := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}} // the first takes a port
+	shared.Control = func(_, _ string, raw syscall.RawConn) (failed error) {
+		return errors.Join(raw.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
+		}), failed)
+	}
+	for uid := range 4 {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		conn, err := dialFrom(t.Context(), shared, listener.Addr().String(), uid*1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		shared.LocalAddr = conn.LocalAddr()
+		defer func() {
+			if got, err := peer(addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())); err != nil || got != uid*1000 {
+				t.Errorf("a connection of user %d is taken for one of %d (%v)", uid*1000, got, err)
+			}
+		}()
+	}
+}
+
 // dialAs connects with a socket of another user, which takes root.
 func dialAs(ctx context.Context, address string, uid int) (*net.TCPConn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	return dialFrom(ctx, net.Dialer{}, address, uid)
+}
+
+func dialFrom(ctx context.Context, dialer net.Dialer, address string, uid int) (*net.TCPConn, error) {
+	conn, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
