@@ -152,7 +152,7 @@ func TestChallengesEnd(t *testing.T) {
 		if got := files(t, folder); got != 1 {
 			t.Errorf("%d files before their time, want 1", got)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(30*time.Second - (challengeLife - time.Second)) // half a minute is as long as any may lie there
 		synctest.Wait()
 		if got := files(t, folder); got != 0 {
 			t.Errorf("%d files after their time, want none", got)

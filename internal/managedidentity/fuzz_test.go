@@ -2,6 +2,7 @@ package managedidentity
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -42,6 +43,19 @@ func FuzzIdentityQuery(f *testing.F) {
 		}
 		isVersionSince(q.apiVersion, firstMetadataVersion)
 	})
+}
+
+func TestQueriesAreBounded(t *testing.T) {
+	for _, name := range []string{"resource", "api-version", "client_id", "msi_res_id"} {
+		for _, value := range []string{strings.Repeat("a", 2049), "a\x7f", "a\x00", "a\n", "\xff\xfe"} {
+			if q, refusal := parseQuery(name + "=" + url.QueryEscape(value)); refusal == nil {
+				t.Errorf("%s of %d bytes is read as %+v", name, len(value), q)
+			}
+		}
+	}
+	if _, refusal := parseQuery(strings.Repeat("a=b&", 2048) + "a"); refusal == nil {
+		t.Error("a query of 8 KiB and a byte is read")
+	}
 }
 
 func TestVersions(t *testing.T) {
