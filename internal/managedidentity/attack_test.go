@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -148,8 +150,13 @@ func TestEveryPairOfSelectors(t *testing.T) {
 			}
 		}
 	}
-	// By an id of another kind nobody is found either.
+	// By an id of another kind, or by a part of one, nobody is found either.
 	h := w.host(IMDS)
+	for name, ours := range values {
+		for _, part := range []string{ours[0][:len(ours[0])-1], ours[0][2:], ours[0] + "0", "*", "%2A", "%25"} {
+			w.ask(h, good(h).with(name+"="+part)).refusedWith(t, http.StatusBadRequest)
+		}
+	}
 	for _, mixed := range []string{"client_id=" + string(user.ID), "object_id=" + string(user.AppID), "mi_res_id=" + string(user.AppID), "client_id=" + user.Name, "msi_res_id=/", "mi_res_id=" + user.ResourceID + "/x"} {
 		w.ask(h, good(h).with(mixed)).refusedWith(t, http.StatusBadRequest)
 	}
@@ -250,13 +257,70 @@ func TestACallerThatGoesAway(t *testing.T) {
 	})
 }
 
+// Who asks for something else at the same moment gets something else.
+func TestFlightsKeepApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		minter := make(gatedMinter)
+		for _, platform := range []bool{false, true} {
+			tokens := newCache(Config{Minter: minter, Now: time.Now, PlatformCache: platform})
+			var waiting sync.WaitGroup
+			ask := func() {
+				for _, req := range []authority.MintRequest{
+					{Tenant: "a", Identity: "b", Resource: "c"}, {Tenant: "x", Identity: "b", Resource: "c"}, {Tenant: "a", Identity: "x", Resource: "c"},
+					{Tenant: "a", Identity: "b", Resource: "x"}, {Tenant: "a", Identity: "b\nc", Resource: ""}, {Tenant: "a\nb", Identity: "", Resource: "c"}, {Tenant: "ab", Identity: "", Resource: "c"},
+				} {
+					waiting.Go(func() {
+						if got, err := tokens.token(t.Context(), req); err != nil || got.Token != fmt.Sprintf("%q", []any{req.Tenant, req.Identity, req.Resource}) {
+							t.Errorf("%v: got %s, %v", req, got.Token, err)
+						}
+					})
+				}
+			}
+			ask() // all are under way at once
+			synctest.Wait()
+			if !platform {
+				close(minter)
+			}
+			waiting.Wait()
+			ask() // and all are kept
+			waiting.Wait()
+		}
+	})
+}
+
+// A change while a token is made must not pass for one that it was made after.
+func TestAChangeWhileATokenIsMade(t *testing.T) {
+	minter := &changingMinter{}
+	tokens := newCache(Config{Minter: minter, Now: time.Now})
+	for want := range 3 {
+		got, err := tokens.token(t.Context(), authority.MintRequest{Resource: "api://orders"})
+		if err != nil || got.Token != fmt.Sprint(want) {
+			t.Errorf("got token %s, %v; want that of change %d", got.Token, err, want)
+		}
+	}
+}
+
+// changingMinter makes a token of the last change, and before it is given out there is
+// another.
+type changingMinter struct{ changes int }
+
+func (m *changingMinter) Entitlement(context.Context, authority.MintRequest) (string, error) {
+	return fmt.Sprint(m.changes), nil
+}
+
+func (m *changingMinter) Mint(context.Context, authority.MintRequest) (authority.Minted, error) {
+	token := fmt.Sprint(m.changes)
+	m.changes++
+	return authority.Minted{Token: token, Expires: time.Now().Add(time.Hour)}, nil
+}
+
 // gatedMinter makes no token before it is closed.
 type gatedMinter chan struct{}
 
-func (m gatedMinter) Mint(ctx context.Context, _ authority.MintRequest) (authority.Minted, error) {
+func (m gatedMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
 	select {
 	case <-m:
-		return authority.Minted{Expires: time.Now().Add(time.Hour)}, nil
+		return authority.Minted{Token: fmt.Sprintf("%q", []any{req.Tenant, req.Identity, req.Resource}), Expires: time.Now().Add(time.Hour)}, nil
 	case <-ctx.Done():
 		return authority.Minted{}, ctx.Err()
 	}
@@ -264,6 +328,86 @@ func (m gatedMinter) Mint(ctx context.Context, _ authority.MintRequest) (authori
 
 func (gatedMinter) Entitlement(context.Context, authority.MintRequest) (string, error) {
 	return "", nil
+}
+
+// A form that a web page could send without asking first is none.
+func TestFormsOfWebPages(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(CloudShell)
+	for name, kinds := range map[string][]string{
+		"plain text": {"text/plain"}, "several parts": {"multipart/form-data; boundary=x"}, "none": nil, "empty": {""}, "no type": {"form"},
+		"a longer name": {"application/x-www-form-urlencodedx"}, "JSON": {"application/json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.ask(h, good(h).set("Content-Type", kinds...)).refusedWith(t, http.StatusBadRequest)
+		})
+	}
+}
+
+// Nothing that opens anything is in the log, and nothing without end.
+func TestLogsHoldNoSecrets(t *testing.T) {
+	var log syncBuffer
+	w := newWorld(t, withCertificate(t), func(cfg *Config) {
+		cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	secrets := []string{"eyJ", "api-version", "resource="}
+	for shape, h := range everyShape(t, w) {
+		q := good(h)
+		if shape == Arc {
+			key := w.challengeKey(h)
+			secrets = append(secrets, key)
+			q = q.set("Authorization", "Basic "+key)
+		}
+		if got := w.ask(h, q); got.status != http.StatusOK {
+			t.Errorf("%s: got %d: %s", shape, got.status, got.raw)
+		}
+		base, query, _ := strings.Cut(q.target, "?")
+		for _, bad := range []question{
+			q.set("X-IDENTITY-HEADER", h.secret+"x"), q.set("Secret", h.secret+"x"), q.set("Authorization", "Bearer "+h.secret+"x"), q.set("Authorization", "Basic "+h.secret),
+			q.with("client_id=" + h.secret), q.with("resource=" + h.secret), q.set("Via", h.secret), q.set("Metadata", h.secret), q.set("Host", h.secret),
+			q.set("X-Ms-Client-Request-Id", h.secret), q.set("User-Agent", h.secret),
+			{strings.Repeat("X", 10_000), q.target, "", q.header}, {q.method, base + "/" + strings.Repeat("x", 10_000) + "?" + query, q.body, q.header},
+		} {
+			r := httptest.NewRequest(http.MethodGet, bad.target, strings.NewReader(bad.body))
+			r.Method = bad.method
+			for name, values := range bad.header {
+				r.Header[http.CanonicalHeaderKey(name)] = values
+			}
+			h.serve(httptest.NewRecorder(), r)
+		}
+		secrets = append(secrets, h.secret)
+	}
+	for line := range strings.Lines(log.String()) {
+		if len(line) > 2000 {
+			t.Errorf("a line has %d bytes", len(line))
+		}
+		for i, secret := range secrets {
+			if strings.Contains(line, secret) {
+				t.Errorf("secret %d is in a line of %d bytes", i, len(line))
+			}
+		}
+	}
+	if !strings.Contains(log.String(), "status=200") {
+		t.Error("nothing was logged")
+	}
+}
+
+// syncBuffer takes what several write at once.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder // guarded by mu
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 // Headers that come twice, on the wire: neither value counts.

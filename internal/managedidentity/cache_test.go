@@ -123,6 +123,10 @@ func TestRenewalAtHalfLife(t *testing.T) {
 	if w.ask(h, good(h)).text("access_token") == first {
 		t.Error("after half of its life the token was given out again")
 	}
+	w.clock.advance(-time.Hour)
+	if made := w.signed.Load(); w.ask(h, good(h)).status != http.StatusOK || w.signed.Load() == made {
+		t.Error("a token from the future was given out, when the clock had been set back")
+	}
 }
 
 func TestKeptTokensAreBounded(t *testing.T) {

@@ -36,6 +36,9 @@ func TestSuccessBody(t *testing.T) {
 			if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" {
 				t.Fatalf("got %d, %s: %s", got.status, got.header.Get("Content-Type"), got.raw)
 			}
+			if !strings.Contains(got.header.Get("Cache-Control"), "no-store") || got.header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("a token may be kept on the way, or taken for something else: %v", got.header)
+			}
 			for name, value := range got.json {
 				if _, ok := value.(string); !ok {
 					t.Errorf("%s is %T, want a string", name, value)
@@ -310,7 +313,12 @@ func TestAzureArcFolders(t *testing.T) {
 	w.must(os.Symlink(t.TempDir(), link))
 	file := filepath.Join(base, "file")
 	w.must(os.WriteFile(file, nil, 0o600))
-	for name, folder := range map[string]string{"absent": filepath.Join(base, "absent"), "open to others": open, "a link": link, "a file": file, "relative": "tokens"} {
+	group := filepath.Join(base, "group")
+	w.must(os.Mkdir(group, 0o700))
+	w.must(os.Chmod(group, 0o770))
+	w.must(os.Mkdir(filepath.Join(base, "tokens"), 0o700))
+	t.Chdir(base)
+	for name, folder := range map[string]string{"absent": filepath.Join(base, "absent"), "open to others": open, "open to a group": group, "a link": link, "a file": file, "relative": "tokens"} {
 		t.Run(name, func(t *testing.T) {
 			_, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: Arc, ArcFolder: folder})
 			if err == nil || !strings.Contains(err.Error(), folder) {

@@ -171,8 +171,10 @@ func (r reply) text(name string) string { s, _ := r.json[name].(string); return 
 // refusedWith checks that there is no token but a refusal with that status.
 func (r reply) refusedWith(t testing.TB, status int) {
 	t.Helper()
-	if r.status != status || strings.Contains(r.raw, "eyJ") {
-		t.Errorf("got %d: %s\nwant %d and no token", r.status, r.raw, status)
+	if strings.Contains(r.raw, "eyJ") {
+		t.Errorf("got %d and a token, want %d", r.status, status)
+	} else if r.status != status {
+		t.Errorf("got %d: %s\nwant %d", r.status, r.raw, status)
 	}
 	if got := r.header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type is %q", got)
