@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 )
@@ -114,7 +115,13 @@ func localAddress(r *http.Request) netip.Addr {
 
 // checkOwner refuses other users of this machine.
 func (h *Host) checkOwner(r *http.Request) *refusal {
-	if h.owner < 0 {
+	owner := h.owner
+	if owner < 0 && len(h.from) > 0 && !h.shape.HasSecret() && fromHere(r) {
+		// A network is let in for what is in it. This machine is a part of it too, but
+		// its other users have nothing to show that they are meant.
+		owner = os.Getuid()
+	}
+	if owner < 0 {
 		return nil
 	}
 	uid, err := callerOf(r.Context())
@@ -123,8 +130,21 @@ func (h *Host) checkOwner(r *http.Request) *refusal {
 		return nil
 	case err != nil:
 		h.service.log.WarnContext(r.Context(), "managed identity: whose the connection is could not be told", "error", err)
-	case uid == h.owner:
+	case uid == owner:
 		return nil
 	}
 	return &refusal{status: http.StatusBadRequest, code: codeAccessDenied, message: "The identity is assigned to processes of another user."}
+}
+
+// fromHere reports whether a request came from an address of this machine.
+func fromHere(r *http.Request) bool {
+	caller, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || caller.Addr().IsLoopback() {
+		return true
+	}
+	own, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(own, func(a net.Addr) bool {
+		network, ok := a.(*net.IPNet)
+		return ok && network.IP.Equal(caller.Addr().AsSlice())
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -83,6 +84,52 @@ func TestAnotherUser(t *testing.T) {
 		}}
 		if got := fetch(t, h, transport); got.status != want {
 			t.Errorf("user %d: got %d, want %d: %s", uid, got.status, want, got.raw)
+		}
+	}
+}
+
+// A network that may ask, say that of containers, has an address of this machine in it, from
+// which its other users could ask too. Those who show a secret may.
+func TestAnotherUserAtAnAddressOfANetwork(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("sockets of other users take root")
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(own, func(a net.Addr) bool {
+		network, ok := a.(*net.IPNet)
+		return ok && network.IP.To4() != nil && !network.IP.IsLoopback()
+	})
+	if i < 0 {
+		t.Skip("this machine is in no network")
+	}
+	network := netip.MustParsePrefix(own[i].String())
+	w := newWorld(t)
+	for shape, want := range map[Shape]map[int]int{
+		IMDS:       {0: http.StatusOK, 65534: http.StatusBadRequest},
+		AppService: {0: http.StatusOK, 65534: http.StatusOK},
+	} {
+		h := w.hostAs(HostConfig{Shape: shape, Listen: netip.AddrPortFrom(network.Addr(), 0).String(), From: []netip.Prefix{network.Masked()}})
+		for uid, status := range want {
+			got := fetch(t, h, &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+				return dialAs(ctx, address, uid)
+			}})
+			if got.status != status {
+				t.Errorf("%s, user %d: got %d, want %d", shape, uid, got.status, status)
+			}
+		}
+	}
+}
+
+func TestRequestsFromHere(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "": true, "@": true, // who cannot be told is not elsewhere
+		"192.0.2.77:1": false, "[2001:db8::77]:1": false, "[::ffff:192.0.2.77]:1": false,
+	} {
+		if got := fromHere(&http.Request{RemoteAddr: address}); got != want {
+			t.Errorf("%q: got %t, want %t", address, got, want)
 		}
 	}
 }
