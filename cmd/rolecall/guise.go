@@ -159,9 +159,14 @@ func (c *cli) dressWithBinding(ctx context.Context, g *guise, s *site, who appli
 	if err != nil {
 		return err
 	}
-	closing := make(chan struct{})
-	g.atEnd(func() error { close(closing); return nil })
+	closing, watched := make(chan struct{}), make(chan struct{})
+	g.atEnd(func() error { // before the binding ends: that is no news then
+		close(closing)
+		<-watched
+		return nil
+	})
 	g.running.Go(func() {
+		defer close(watched)
 		select {
 		case <-closing:
 		case <-binding.Done():
