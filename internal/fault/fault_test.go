@@ -2,6 +2,7 @@ package fault
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -35,7 +36,7 @@ func TestParse(t *testing.T) {
 func TestParseRefusals(t *testing.T) {
 	for _, text := range []string{
 		"", "token", "token:", ":429", "portal:429", "token:200", "token:399", "token:600", "token:429,times=0", "token:429,times=-1", "token:429,times=x",
-		"token:retry-after=2", "token:429,retry-after=-1", "token:429,retry-after=soon", "token:delay=2h", "token:delay=-1s", "token:delay=soon",
+		"token:retry-after=2", "token:429,retry-after=-1", "token:429,retry-after=soon", "token:delay=61s", "token:delay=2h", "token:delay=-1s", "token:delay=soon",
 		"token:429,drop", "token:drop,expired", "identity:drop-key", "keys:expired", "token:429,nonsense",
 		"token:429,503", "token:429,429", "token:429,times=1,times=2", "token:429,delay=1s,slow=2s", "token:drop=yes", "token:expired=2h", "keys:drop-key=1", "token:429=1",
 	} {
@@ -100,6 +101,9 @@ func TestStatusesInTurn(t *testing.T) {
 		if after := got.Header.Get("Retry-After"); (after == "2") != (want == 429) {
 			t.Errorf("answer %d: Retry-After is %q", n, after)
 		}
+	}
+	if got := around(t, mustNew(t, "token:503"), "/t/oauth2/token"); got.StatusCode != 503 {
+		t.Errorf("version 1: got %d, want 503", got.StatusCode)
 	}
 	if got := around(t, i, "/t/discovery/keys"); got.StatusCode != 500 {
 		t.Errorf("keys: got %d, want 500", got.StatusCode)
@@ -187,6 +191,30 @@ func TestDropKey(t *testing.T) {
 	if err := json.NewDecoder(got.Body).Decode(&body); err != nil || len(body.Keys) != 1 || body.Keys[0].KID != "next" {
 		t.Errorf("got %+v, %v", body, err)
 	}
+}
+
+// What is no keys document passes as it is.
+func TestDropKeyLeavesOtherAnswersAlone(t *testing.T) {
+	for body, status := range map[string]int{"no JSON": 200, `{"keys":[]}`: 200, `{"error":"x"}`: 404} {
+		handler := mustNew(t, "keys:drop-key").Authority(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Own", "kept")
+			w.WriteHeader(status)
+			w.Write([]byte(body))
+		}))
+		got := httptest.NewRecorder()
+		handler.ServeHTTP(got, httptest.NewRequest(http.MethodGet, "/t/discovery/v2.0/keys", nil))
+		if got.Code != status || got.Body.String() != body || got.Header().Get("X-Own") != "kept" {
+			t.Errorf("%s: got %d, %s", body, got.Code, got.Body)
+		}
+	}
+}
+
+// Nothing is done for a caller that did not wait.
+func TestACallerDoesNotWait(t *testing.T) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	handler := mustNew(t, "identity:delay=1m").Identity(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was answered") }))
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil).WithContext(gone))
 }
 
 func TestDropAndDelay(t *testing.T) {
