@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -288,6 +289,39 @@ func TestFlightsKeepApart(t *testing.T) {
 	})
 }
 
+// Who looked for a token just before another came in for it takes that.
+func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow atomic.Bool
+		hold := make(chan struct{})
+		minter := &changingMinter{steady: true}
+		tokens := newCache(Config{Minter: minter, Now: func() time.Time {
+			if slow.CompareAndSwap(true, false) {
+				<-hold
+			}
+			return time.Now()
+		}})
+		req := authority.MintRequest{Resource: "api://orders"}
+		ask := func() {
+			if _, err := tokens.token(t.Context(), req); err != nil {
+				t.Error(err)
+			}
+		}
+		ask()
+		time.Sleep(2 * time.Hour) // the token has come to its end
+		slow.Store(true)
+		var late sync.WaitGroup
+		late.Go(ask)
+		synctest.Wait() // it has seen the old token, and not yet the time
+		ask()
+		close(hold)
+		late.Wait()
+		if minter.made != 2 {
+			t.Errorf("%d tokens were made, want 2", minter.made)
+		}
+	})
+}
+
 // A change while a token is made must not pass for one that it was made after.
 func TestAChangeWhileATokenIsMade(t *testing.T) {
 	minter := &changingMinter{}
@@ -302,7 +336,10 @@ func TestAChangeWhileATokenIsMade(t *testing.T) {
 
 // changingMinter makes a token of the last change, and before it is given out there is
 // another.
-type changingMinter struct{ changes int }
+type changingMinter struct {
+	changes, made int
+	steady        bool // there is none
+}
 
 func (m *changingMinter) Entitlement(context.Context, authority.MintRequest) (string, error) {
 	return fmt.Sprint(m.changes), nil
@@ -310,7 +347,10 @@ func (m *changingMinter) Entitlement(context.Context, authority.MintRequest) (st
 
 func (m *changingMinter) Mint(context.Context, authority.MintRequest) (authority.Minted, error) {
 	token := fmt.Sprint(m.changes)
-	m.changes++
+	m.made++
+	if !m.steady {
+		m.changes++
+	}
 	return authority.Minted{Token: token, Expires: time.Now().Add(time.Hour)}, nil
 }
 
