@@ -106,6 +106,9 @@ func TestTokenStaysAtItsOrigin(t *testing.T) {
 		{"there and back", func(here, elsewhere, _ string) []string {
 			return []string{elsewhere, here + "/c"}
 		}, []string{"Bearer token-1", "", ""}},
+		{"there, back and on", func(here, elsewhere, _ string) []string {
+			return []string{elsewhere, here + "/c", here + "/d"}
+		}, []string{"Bearer token-1", "", "", ""}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var hops []string

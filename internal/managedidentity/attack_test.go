@@ -453,7 +453,7 @@ func (b *syncBuffer) String() string {
 // Headers that come twice, on the wire: neither value counts.
 func TestDoubledHeadersOnTheWire(t *testing.T) {
 	w := newWorld(t)
-	site, machine := w.host(AppService), w.host(IMDS)
+	site, machine, tool := w.host(AppService), w.host(IMDS), w.host(CLI)
 	for name, tt := range map[string]struct {
 		h     *Host
 		lines []string
@@ -465,11 +465,13 @@ func TestDoubledHeadersOnTheWire(t *testing.T) {
 		"a secret with blanks":       {site, []string{"X-IDENTITY-HEADER:   " + site.secret + "  "}, "200"}, // of no meaning in HTTP
 		"Metadata twice":             {machine, []string{"Metadata: true", "metadata: true"}, "400"},
 		"Metadata and its denial":    {machine, []string{"Metadata: true", "METADATA: false"}, "400"},
+		"a key of another scheme":    {tool, []string{"Authorization: Basic " + tool.secret}, "401"},
+		"a key without a scheme":     {tool, []string{"Authorization: " + tool.secret}, "401"},
 		"Metadata once":              {machine, []string{"metadata: true"}, "200"},
 		"Metadata in another column": {machine, []string{"X-Other: a\r\n Metadata: true"}, "400"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lines := slices.Concat([]string{"GET " + good(tt.h).target + " HTTP/1.1", "Host: " + tt.h.address}, tt.lines, []string{"Connection: close", "", ""})
+			lines := slices.Concat([]string{good(tt.h).method + " " + good(tt.h).target + " HTTP/1.1", "Host: " + tt.h.address}, tt.lines, []string{"Connection: close", "", ""})
 			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", tt.h.address)
 			if err != nil {
 				t.Fatal(err)

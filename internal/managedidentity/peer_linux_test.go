@@ -274,6 +274,34 @@ func TestOwnerInTheTables(t *testing.T) {
 	}
 }
 
+// A connection that its owner has let go of is nobody's, by the tables as well, though our end
+// is open still.
+func TestTheTablesForgetWhatIsClosed(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	own, server := addressOf(conn.LocalAddr()), addressOf(conn.RemoteAddr())
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func(own, other netip.AddrPort) (int, error){"tables": peerInTables, "answer": diagnose} {
+		if got, err := ask(own, server); err == nil {
+			t.Errorf("%s: a closed connection belongs to user %d", name, got)
+		}
+	}
+}
+
 // Connections come and go and ports are used again: whose one is stays right.
 func TestOwnerInAThrong(t *testing.T) {
 	if os.Getuid() != 0 {
