@@ -37,6 +37,40 @@ func TestCommandExitCodes(t *testing.T) {
 	}
 }
 
+// The program's own environment says where it is searched, by the last of two search paths
+// as for every reader of an environment; the current folder is not searched.
+func TestCommandIsSearched(t *testing.T) {
+	base := t.TempDir()
+	t.Chdir(base)
+	for _, folder := range []string{"first", "last", "here"} {
+		if err := os.Mkdir(filepath.Join(base, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(base, folder, "searched"), []byte("#!/bin/sh\necho "+folder+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(filepath.Join(base, "here", "searched"), filepath.Join(base, "here-only")); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	env := []string{"PATH=" + base + "/first", "PATH=" + base + "/last"}
+	if _, err := (Command{Args: []string{"searched"}, Env: env, Out: &out}).Run(nil); err != nil || out.String() != "last\n" {
+		t.Errorf("got %q, %v", &out, err)
+	}
+	for _, path := range []string{"", ".", ":", "::/nowhere", "first/.."} {
+		if code, err := (Command{Args: []string{"here-only"}, Env: []string{"PATH=" + path}}).Run(nil); code != 127 || err == nil {
+			t.Errorf("with the search path %q: got %d, %v", path, code, err)
+		}
+	}
+	if code, err := (Command{Args: []string{"searched"}, Env: []string{"PATH=first"}}).Run(nil); code != 127 || err == nil {
+		t.Errorf("with a folder of the current one: got %d, %v", code, err)
+	}
+	if code, err := (Command{Args: []string{"./here-only"}, Env: nil}).Run(nil); code != 0 || err != nil {
+		t.Errorf("by a path: got %d, %v", code, err)
+	}
+}
+
 func TestCommandPassesSignals(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	var out bytes.Buffer

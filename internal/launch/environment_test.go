@@ -44,6 +44,9 @@ func TestEnvironmentKeepsThisMachineFromProxies(t *testing.T) {
 	if got := Environment([]string{"NO_PROXY=.corp.test"}, nil); !slices.Equal(got, []string{"NO_PROXY=.corp.test"}) {
 		t.Errorf("without a proxy: got %q", got)
 	}
+	if got := Environment([]string{"HTTP_PROXY=", "NO_PROXY=.corp.test"}, nil); !slices.Equal(got, []string{"HTTP_PROXY=", "NO_PROXY=.corp.test"}) {
+		t.Errorf("with an empty proxy: got %q", got)
+	}
 	// An asterisk means every host only while it stands alone, to curl and Python.
 	all := Environment([]string{"http_proxy=http://proxy.corp.test:3128", "no_proxy=*"}, nil)
 	if want := []string{"http_proxy=http://proxy.corp.test:3128", "NO_PROXY=*", "no_proxy=*"}; !slices.Equal(all, want) {

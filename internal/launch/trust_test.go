@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -71,6 +72,38 @@ func TestNoRootTakesThePlaceOfAnotherInJava(t *testing.T) {
 	}
 	if kept, err := pkcs12.DecodeTrustStore(content, trustStorePassword); err != nil || len(kept) != 4 {
 		t.Errorf("the store has %d roots, want 4 (%v)", len(kept), err)
+	}
+}
+
+// A trust store is made again when the bundle is newer, and only then.
+func TestATrustStoreFollowsItsBundle(t *testing.T) {
+	folder, bundle := t.TempDir(), writeBundle(t, "Contoso Root")
+	made := func() os.FileInfo {
+		t.Helper()
+		store, err := writeTrustStore(folder, bundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	touch := func(at time.Time) {
+		t.Helper()
+		if err := os.Chtimes(bundle, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	touch(time.Now().Add(-time.Hour))
+	first := made()
+	if !os.SameFile(first, made()) {
+		t.Error("it was made again, and the bundle is old")
+	}
+	touch(first.ModTime())
+	if os.SameFile(first, made()) {
+		t.Error("it is as old as the bundle, and was kept")
 	}
 }
 
