@@ -296,6 +296,26 @@ func TestMakingRoomForgetsNothingThatMatters(t *testing.T) {
 	})
 }
 
+// What a caller does with its own list afterwards is nothing to the request under way.
+func TestARequestKeepsItsScopes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cred := &script{gate: make(chan struct{})}
+		cache := Cached(cred)
+		ctx, leave := context.WithCancel(t.Context())
+		opts := policy.TokenRequestOptions{Scopes: []string{"a", "b"}}
+		leave()
+		if _, err := cache.GetToken(ctx, opts); err == nil {
+			t.Error("it did not leave")
+		}
+		opts.Scopes[0] = "another"
+		close(cred.gate)
+		synctest.Wait()
+		if got := cred.calls[0].Scopes[0]; got != "a" {
+			t.Errorf("the request is for %s now", got)
+		}
+	})
+}
+
 func TestKeysOfSeveralScopesDiffer(t *testing.T) {
 	one := cacheKey(policy.TokenRequestOptions{Scopes: []string{"ab", "c"}})
 	if other := cacheKey(policy.TokenRequestOptions{Scopes: []string{"a", "bc"}}); one == other {
