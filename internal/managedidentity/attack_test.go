@@ -81,15 +81,16 @@ func TestHostNames(t *testing.T) {
 			"rebind.test", "localhost.", "localhost.:1234", "localhost.localdomain", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
 			"017700000001", "127.0.0.1.nip.test", "0.0.0.0", "0.0.0.0:1234", "0", "[::]", "[::]:1234", "[::1%25lo]", "[fe80::1]", "[::ffff:10.0.0.1]", "10.0.0.1", "169.254.169.253",
 			"corp.test", "x.identity.corp.test", "identity.corp.test.", "identity.corp.test.evil.test", "user@localhost", "",
+			"[127.0.0.1]", "127.0.0.1]", "[localhost]", "[localhost", "localhost:evil", "localhost:-1", "127.0.0.1:80:80", "::1", "[::1]x", "[::1]:x", "[]", ":1234", "[identity.corp.test]",
 		} {
 			if got := w.ask(h, good(h).set("Host", host)); got.status != http.StatusBadRequest || strings.Contains(got.raw, "eyJ") {
-				t.Errorf("%s: host %q: got %d: %s", shape, host, got.status, got.raw)
+				t.Errorf("%s: host %q: got %d", shape, host, got.status)
 			}
 		}
-		for _, host := range []string{"127.0.0.1", "127.0.0.1:1", "localhost", "LocalHost:1234", "[::1]", "[::1]:1234", "identity.corp.test", "Identity.Corp.Test:1234"} {
+		for _, host := range []string{"127.0.0.1", "127.0.0.1:1", "127.0.0.1:", "localhost", "LocalHost:1234", "[::1]", "[::1]:1234", "identity.corp.test", "Identity.Corp.Test:1234"} {
 			got := w.ask(h, good(h).set("Host", host))
 			if got.status != http.StatusOK && (shape != Arc || got.status != http.StatusUnauthorized) {
-				t.Errorf("%s: host %q: got %d: %s", shape, host, got.status, got.raw)
+				t.Errorf("%s: host %q: got %d", shape, host, got.status)
 			}
 			got.withoutCrossOrigin(t)
 		}

@@ -94,17 +94,32 @@ func isBrowser(name string) bool {
 // knows reports whether the host is meant: a name that resolves to its address is not
 // enough, or a web page could have it.
 func (h *Host) knows(r *http.Request) bool {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	} else {
-		host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	}
-	host = strings.ToLower(host)
+	host := hostName(r.Host)
 	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && (address.IsLoopback() || address.Unmap() == localAddress(r)) {
 		return true
 	}
 	return host == "localhost" || host == metadataHost && h.shape == IMDS || slices.Contains(h.names, host)
+}
+
+// hostName is what a Host header names, in lower case and without the port; nothing if it is
+// written in any way but the right one (RFC 9110 section 7.2).
+func hostName(header string) string {
+	name, port, _ := strings.Cut(header, ":")
+	if inner, bracketed := strings.CutPrefix(header, "["); bracketed {
+		var rest string
+		name, rest, _ = strings.Cut(inner, "]")
+		var isPort bool
+		if port, isPort = strings.CutPrefix(rest, ":"); !isPort && rest != "" {
+			return ""
+		}
+		if address, err := netip.ParseAddr(name); err != nil || !address.Is6() {
+			return ""
+		}
+	}
+	if strings.Trim(port, "0123456789") != "" {
+		return ""
+	}
+	return strings.ToLower(name)
 }
 
 // localAddress is our end of the request's connection.

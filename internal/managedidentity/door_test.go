@@ -158,6 +158,7 @@ func TestCommonSurface(t *testing.T) {
 	ask(good(h).set("X-IDENTITY-HEADER")).refusedWith(t, http.StatusUnauthorized)
 	ask(good(h).set("X-IDENTITY-HEADER", machine.secret)).refusedWith(t, http.StatusUnauthorized)
 	ask(good(machine)).refusedWith(t, http.StatusBadRequest)
+	ask(question{http.MethodGet, metadataInfoPath + "?api-version=2018-02-01", "", headers("Metadata", "true")}).refusedWith(t, http.StatusBadRequest)
 	ask(good(h).set("Origin", "https://evil.test")).refusedWith(t, http.StatusBadRequest)
 	w.must(h.Close())
 	ask(good(h)).refusedWith(t, http.StatusUnauthorized)

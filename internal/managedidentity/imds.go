@@ -45,6 +45,9 @@ func (imds) answer(c *call) (any, *refusal) {
 		body, _, p := c.body(q)
 		return body, p
 	case metadataInfoPath:
+		if c.tenant == "" { // of the common surface: whose the caller is, nobody knows
+			return nil, notFound()
+		}
 		return map[string]string{"tenantId": string(c.tenant)}, nil
 	}
 	return nil, malformed("The metadata service has identities only, at " + metadataTokenPath + ".")
