@@ -136,6 +136,6 @@ func (a *Authority) Entitlement(ctx context.Context, req MintRequest) (string, e
 	c := a.claims(g, time.Time{}, 0)
 	return fmt.Sprintf("%q", []string{
 		signer.KeyID(), c.Issuer, c.Audience, string(g.resource.Principal.ID), c.ObjectID, string(g.client.Principal.AppID),
-		c.Identity, strings.Join(c.Roles, " "), a.now().Sub(a.issueTime(ctx)).String(),
+		c.Identity, strings.Join(c.Roles, " "), a.age(ctx).String(),
 	}), nil
 }

@@ -70,7 +70,7 @@ func (a *Authority) userEntitlement(ctx context.Context, req MintRequest) (strin
 	}
 	c := a.accessClaims(&exchange{}, &g, time.Time{}, 0)
 	c.AIO, c.RH, c.TokenID = "", "", ""
-	text, err := json.Marshal([]any{signer.KeyID(), string(g.resource.Principal.ID), a.now().Sub(a.issueTime(ctx)).String(), c})
+	text, err := json.Marshal([]any{signer.KeyID(), string(g.resource.Principal.ID), a.age(ctx).String(), c})
 	if err != nil {
 		return "", problemUnavailable(err)
 	}

@@ -141,10 +141,15 @@ func (a *Authority) seal(ctx context.Context, x *exchange, g grant, lifetime tim
 
 // issueTime is when tokens of the request are issued: now, unless a test wants them old.
 func (a *Authority) issueTime(ctx context.Context) time.Time {
+	return a.now().Add(-a.age(ctx))
+}
+
+// age is how long before now that is.
+func (a *Authority) age(ctx context.Context) time.Duration {
 	if a.cfg.Age == nil {
-		return a.now()
+		return 0
 	}
-	return a.now().Add(-a.cfg.Age(ctx))
+	return a.cfg.Age(ctx)
 }
 
 // sign makes the token: a compact JWS with the tenant's current key. Tokens of version

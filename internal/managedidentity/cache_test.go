@@ -40,6 +40,19 @@ func TestOneSignatureForAThousandCallers(t *testing.T) {
 	}
 }
 
+// Time goes on between any two looks at the clock, as it does outside of tests.
+func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(AppService)
+	first := w.ask(h, good(h)).text("access_token")
+	for n := range 10 {
+		w.clock.tick(time.Duration(n) * time.Nanosecond)
+		if w.ask(h, good(h)).text("access_token") != first {
+			t.Fatalf("%d tokens were made, want 1", w.signed.Load())
+		}
+	}
+}
+
 func TestHostsShareTokens(t *testing.T) {
 	w := newWorld(t)
 	one, other := w.host(AppService), w.host(IMDS)

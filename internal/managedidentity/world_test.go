@@ -48,11 +48,19 @@ type world struct {
 }
 
 type clock struct {
-	mu  sync.Mutex
-	now time.Time // guarded by mu
+	mu   sync.Mutex
+	now  time.Time     // guarded by mu
+	step time.Duration // guarded by mu; by which each look moves it
 }
 
-func (c *clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(c.step)
+	return c.now
+}
+
+func (c *clock) tick(step time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.step = step }
 
 func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
 
