@@ -20,11 +20,11 @@ func (h *Host) enter(r *http.Request) *refusal {
 	if p := h.checkTarget(r); p != nil {
 		return p
 	}
-	for name := range r.Header {
+	for name, values := range r.Header {
 		switch {
 		case isForwarding(name):
 			return malformed("Requests that were forwarded are not answered: the header " + name + " is present.")
-		case isBrowser(name):
+		case isBrowser(name, values):
 			return malformed("Requests from web pages are not answered: the header " + name + " is present.")
 		}
 	}
@@ -78,15 +78,15 @@ func isForwarding(name string) bool {
 	return strings.Contains(name, "forwarded")
 }
 
-// isBrowser reports whether a header is one that only browsers send. Sec-Fetch-Mode is
-// not: Node's fetch, which MSAL for Node uses, sends that one alone.
-func isBrowser(name string) bool {
+// isBrowser reports whether a header is one that only browsers send. One is not: Node's
+// fetch, which MSAL for Node uses, says of itself that its mode is cors.
+func isBrowser(name string, values []string) bool {
 	name = strings.ToLower(name)
 	switch name {
 	case "origin", "referer":
 		return true
 	case "sec-fetch-mode":
-		return false
+		return !slices.Equal(values, []string{"cors"})
 	}
 	return strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "access-control-")
 }

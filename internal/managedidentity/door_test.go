@@ -51,6 +51,8 @@ func TestWebPages(t *testing.T) {
 			"referer":             good(h).set("Referer", "https://evil.test/"),
 			"fetch site":          good(h).set("Sec-Fetch-Site", "none"),
 			"fetch destination":   good(h).set("Sec-Fetch-Dest", "empty"),
+			"fetch mode":          good(h).set("Sec-Fetch-Mode", "navigate"),
+			"fetch modes":         good(h).set("Sec-Fetch-Mode", "cors", "navigate"),
 			"fetch user":          good(h).set("Sec-Fetch-User", "?1"),
 			"client hint":         good(h).set("Sec-CH-UA", `"Browser"`),
 			"preflight":           good(h).set("Access-Control-Request-Method", "GET"),

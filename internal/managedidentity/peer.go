@@ -17,9 +17,6 @@ type connKey struct{}
 // ConnContext is for [net/http.Server]: it lets requests be traced to the user whose
 // process made the connection.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = secure.NetConn()
-	}
 	remote, local := addressOf(conn.RemoteAddr()), addressOf(conn.LocalAddr())
 	return context.WithValue(ctx, connKey{}, sync.OnceValues(func() (int, error) { return peer(remote, local) }))
 }
