@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -449,6 +450,7 @@ func TestParseEnvironmentDiscovers(t *testing.T) {
 		fmt.Fprintf(w, `{"access_token":"found","token_type":"Bearer","resource":"api://discovered","expires_on":"%d"}`, time.Now().Unix()+3600)
 	}))
 	defer endpoint.Close()
+	api := "api://" + rand.Text() // the library keeps tokens for as long as the process lives
 	t.Setenv(envConnection, "  ")
 	t.Setenv("IDENTITY_ENDPOINT", endpoint.URL+"/msi/token")
 	t.Setenv("IDENTITY_HEADER", "x")
@@ -457,7 +459,7 @@ func TestParseEnvironmentDiscovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		token, err := cred.GetToken(t.Context(), scoped("api://discovered/.default"))
+		token, err := cred.GetToken(t.Context(), scoped(api+"/.default"))
 		if err != nil || token.Token != "found" {
 			t.Errorf("got %q, %v", token.Token, err)
 		}
