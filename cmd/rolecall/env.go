@@ -35,8 +35,8 @@ For that it gives the application a credential of its own, and says so on stderr
 expires by itself, and expired ones are removed the next time; --remove removes all
 that this command has made for the application now, and prints nothing.
 
-With --via cli the search path begins with stand-ins for az and azd that are signed in
-as the application.
+For a shell, what is set now and would contradict is unset. With --via cli the search
+path begins with stand-ins for az and azd that are signed in as the application.
 
 Managed identities have no credential. They are assigned to a process, which is what
 ` + "`rolecall run`" + ` does, or to a host of the directory, such as a container: --on
@@ -126,7 +126,7 @@ func (c *cli) variablesFor(ctx context.Context, s *site, app application, via st
 	if err != nil {
 		return nil, err
 	}
-	variables = append(variables, trust...)
+	variables = append(append(variables, trust...), launch.NoProxy(os.Environ())...)
 	return append(variables, launch.Variable{Name: "ROLECALL_AUTHORITY", Value: s.endpoints.Authority}), nil
 }
 
@@ -292,6 +292,9 @@ func (c *cli) printVariables(format string, variables []launch.Variable) error {
 			fmt.Fprintf(c.out, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 		}
 	default:
+		if names := launch.Contradicting(os.Environ(), variables); len(names) > 0 {
+			fmt.Fprintf(c.out, "unset %s\n", strings.Join(names, " "))
+		}
 		for _, v := range variables {
 			fmt.Fprintf(c.out, "export %s=%s\n", v.Name, shellQuote(v.Value))
 		}

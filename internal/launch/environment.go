@@ -25,9 +25,39 @@ var identityVariables = []string{
 	"AZURE_KUBERNETES_CA_DATA", "AZURE_KUBERNETES_CA_FILE", "AZURE_KUBERNETES_SNI_NAME", "AZURE_KUBERNETES_TOKEN_PROXY",
 	"AZURE_PASSWORD", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "AZURE_REGIONAL_AUTHORITY_NAME", "AZURE_TENANT_ID",
 	OnlyCredential, "AZURE_USERNAME",
+	"ARM_CLIENT_CERTIFICATE", "ARM_CLIENT_CERTIFICATE_PASSWORD", "ARM_CLIENT_CERTIFICATE_PATH", "ARM_CLIENT_ID", "ARM_CLIENT_ID_FILE_PATH",
+	"ARM_CLIENT_SECRET", "ARM_CLIENT_SECRET_FILE_PATH", "ARM_MSI_ENDPOINT", "ARM_OIDC_REQUEST_TOKEN", "ARM_OIDC_REQUEST_URL",
+	"ARM_OIDC_TOKEN", "ARM_OIDC_TOKEN_FILE_PATH", "ARM_TENANT_ID", "ARM_USE_AKS_WORKLOAD_IDENTITY", "ARM_USE_CLI", "ARM_USE_MSI",
+	"ARM_USE_OIDC", // of Terraform
 	"AZD_AUTH_CERT", "AZD_AUTH_ENDPOINT", "AZD_AUTH_KEY", CLIPath, "AzureServicesAuthConnectionString",
 	"DEFAULT_IDENTITY_CLIENT_ID", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT",
 	"MSAL_FORCE_REGION", "MSAL_MANAGED_IDENTITY_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "USE_AZURE_IDENTITY_CLIENT_LIBRARY_LEGACY_MI",
+}
+
+// Contradicting lists what of an environment is to be unset where ours are set.
+func Contradicting(inherited []string, ours []Variable) []string {
+	var names []string
+	for _, entry := range inherited {
+		name, _, _ := strings.Cut(entry, "=")
+		same := func(other string) bool { return sameName(other, name) }
+		if slices.ContainsFunc(identityVariables, same) && !slices.ContainsFunc(ours, func(v Variable) bool { return same(v.Name) }) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// NoProxy returns the variables that keep requests to this machine from the proxies of an
+// environment; none where it names no proxy.
+func NoProxy(inherited []string) []Variable {
+	var variables []Variable
+	for _, entry := range withoutProxy(inherited) {
+		if name, value, _ := strings.Cut(entry, "="); strings.ToUpper(name) == "NO_PROXY" && !slices.Contains(inherited, entry) {
+			variables = append(variables, Variable{name, value})
+		}
+	}
+	return variables
 }
 
 // Environment returns the inherited environment as a process is to find it: without what

@@ -7,7 +7,7 @@ import (
 
 func TestEnvironmentDropsWhatContradicts(t *testing.T) {
 	got := Environment([]string{
-		"HOME=/home/dev", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "IDENTITY_ENDPOINT=old", "IMDS_ENDPOINT=old",
+		"HOME=/home/dev", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "IDENTITY_ENDPOINT=old", "IMDS_ENDPOINT=old", "ARM_CLIENT_ID=old",
 		"AzureServicesAuthConnectionString=old", "MSAL_FORCE_REGION=old", "AZURE_STORAGE_ACCOUNT=kept", "SSL_CERT_FILE=old", "JAVA_TOOL_OPTIONS=-Xmx1g", "=C:=odd",
 	}, []Variable{{"AZURE_TENANT_ID", "t"}, {"SSL_CERT_FILE", "bundle"}, {"JAVA_TOOL_OPTIONS", "-Dtrust"}})
 	want := []string{"HOME=/home/dev", "AZURE_STORAGE_ACCOUNT=kept", "=C:=odd", "AZURE_TENANT_ID=t", "SSL_CERT_FILE=bundle", "JAVA_TOOL_OPTIONS=-Xmx1g -Dtrust"}
@@ -17,6 +17,26 @@ func TestEnvironmentDropsWhatContradicts(t *testing.T) {
 	again := Environment(got, []Variable{{"JAVA_TOOL_OPTIONS", "-Xmx1g -Dtrust"}})
 	if again[len(again)-1] != "JAVA_TOOL_OPTIONS=-Xmx1g -Dtrust" {
 		t.Errorf("a run inside a run repeats Java's options: %q", again)
+	}
+}
+
+func TestContradicting(t *testing.T) {
+	inherited := []string{"HOME=/home/dev", "IDENTITY_ENDPOINT=old", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "ARM_CLIENT_SECRET=old", "AZURE_STORAGE_ACCOUNT=kept"}
+	got := Contradicting(inherited, []Variable{{"AZURE_TENANT_ID", "t"}})
+	if want := []string{"ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestNoProxy(t *testing.T) {
+	got := NoProxy([]string{"HTTPS_PROXY=http://proxy.corp.test:3128", "no_proxy=.corp.test"})
+	if want := []Variable{{"NO_PROXY", ".corp.test,localhost,127.0.0.1,::1"}, {"no_proxy", ".corp.test,localhost,127.0.0.1,::1"}}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for _, inherited := range [][]string{nil, {"NO_PROXY=.corp.test"}, {"HTTP_PROXY=x", "NO_PROXY=localhost,127.0.0.1,::1", "no_proxy=localhost,127.0.0.1,::1"}} {
+		if got := NoProxy(inherited); got != nil {
+			t.Errorf("%q: got %q, want nothing", inherited, got)
+		}
 	}
 }
 
