@@ -110,7 +110,7 @@ func (c *cli) applyAtStart(ctx context.Context, data *server.Data, wanted *manif
 		return err
 	}
 	for _, s := range result.Secrets {
-		file, err := newCredentialFile(c.dir, s.AppID, ".secret", []byte(s.Value+"\n"))
+		file, err := newCredentialFile(c.dir, string(s.AppID), ".secret", []byte(s.Value+"\n"))
 		if err != nil {
 			return err
 		}

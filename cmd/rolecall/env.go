@@ -194,7 +194,7 @@ func (c *cli) withTools(ctx context.Context, s *site, app application, life time
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	folder, err := makeCredentialFolder(c.dir, string(app.Application.AppID)+toolsEnding)
+	folder, err := makeCredentialFolder(c.dir, lentStem(app.Application.AppID, envName)+toolsEnding)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (c *cli) takeBackAll(ctx context.Context, s *site, app application) error {
 	if err != nil {
 		return err
 	}
-	files, err := credentialFiles(c.dir, string(app.Application.AppID))
+	files, err := credentialFiles(c.dir, lentStem(app.Application.AppID, envName))
 	if err != nil {
 		return err
 	}
@@ -265,7 +265,7 @@ func (c *cli) lendCertificate(ctx context.Context, s *site, app application, nam
 	if err != nil {
 		return "", kept, err
 	}
-	file, err = writeCredential(c.dir, app.Application, content, c.now())
+	file, err = writeCredential(c.dir, app.Application, name, content, c.now())
 	if err != nil {
 		return "", kept, err
 	}

@@ -29,9 +29,9 @@ func encodeCertificate(certificate credential.Certificate) ([]byte, error) {
 	return append(both, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Chain[0].Raw})...), nil
 }
 
-// writeCredential keeps a lent certificate's key in the data folder and removes those of
-// certificates that are no longer valid.
-func writeCredential(dir string, app *directory.Application, both []byte, now time.Time) (string, error) {
+// writeCredential keeps the key of a certificate that a command lent in the data folder, and
+// removes those of certificates that are no longer valid.
+func writeCredential(dir string, app *directory.Application, command string, both []byte, now time.Time) (string, error) {
 	old, err := credentialFiles(dir, "")
 	if err != nil {
 		return "", err
@@ -48,7 +48,7 @@ func writeCredential(dir string, app *directory.Application, both []byte, now ti
 			return "", fmt.Errorf("remove the key of an expired certificate: %w", err)
 		}
 	}
-	return newCredentialFile(dir, app.AppID, ".pem", both)
+	return newCredentialFile(dir, lentStem(app.AppID, command), ".pem", both)
 }
 
 // makeCredentialFolder makes the folder, or one in it, that no other user can read.
@@ -63,22 +63,25 @@ func makeCredentialFolder(dir string, below ...string) (string, error) {
 	return folder, nil
 }
 
-// newCredentialFile keeps something secret of an application in the data folder.
-func newCredentialFile(dir string, app directory.AppID, ending string, content []byte) (string, error) {
+// lentStem begins the names of files that hold what a command lent to an application.
+func lentStem(app directory.AppID, command string) string { return string(app) + "-" + command }
+
+// newCredentialFile keeps something secret in the data folder.
+func newCredentialFile(dir, stem, ending string, content []byte) (string, error) {
 	folder, err := makeCredentialFolder(dir)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(folder, fmt.Sprintf("%s-%s%s", app, rand.Text()[:8], ending))
+	path := filepath.Join(folder, fmt.Sprintf("%s-%s%s", stem, rand.Text()[:8], ending))
 	return path, launch.ReplaceFile(path, content, 0o600)
 }
 
 // toolsEnding ends the name of the folder with an application's stand-ins for az and azd.
 const toolsEnding = ".tools"
 
-// credentialFiles lists what is kept of the application with that app id, or of all: keys,
-// and folders of stand-ins.
-func credentialFiles(dir, appID string) ([]string, error) {
+// credentialFiles lists what is kept of credentials under names that begin so: keys, and
+// folders of stand-ins.
+func credentialFiles(dir, stem string) ([]string, error) {
 	folder := filepath.Join(dir, credentialFolder)
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -87,7 +90,7 @@ func credentialFiles(dir, appID string) ([]string, error) {
 	var files []string
 	for _, entry := range entries {
 		ending := filepath.Ext(entry.Name())
-		if strings.HasPrefix(entry.Name(), appID) && (ending == ".pem" || ending == toolsEnding) {
+		if strings.HasPrefix(entry.Name(), stem) && (ending == ".pem" || ending == toolsEnding) {
 			files = append(files, filepath.Join(folder, entry.Name()))
 		}
 	}
