@@ -121,11 +121,17 @@ func (c *cli) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code 
 		defer func() { err = errors.Join(err, os.RemoveAll(c.dir)) }()
 	}
 	s, err := c.runSite(ctx, r)
+	if ctx.Err() != nil && err != nil {
+		return signalBefore(signals), nil
+	}
 	if err != nil {
 		return exitFailed, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	who, err := c.findRunner(ctx, s.data, r.tenant, r.as)
+	if ctx.Err() != nil {
+		return signalBefore(signals), nil
+	}
 	if err != nil {
 		return exitFailed, err
 	}
@@ -138,15 +144,20 @@ func (c *cli) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code 
 		return exitFailed, err
 	}
 	defer func() { err = errors.Join(err, g.undress()) }()
-	if ctx.Err() != nil { // the signal came before there was a program
-		select {
-		case early := <-signals:
-			return launch.SignalCode(early), nil
-		default:
-			return launch.SignalCode(syscall.SIGINT), nil
-		}
+	if ctx.Err() != nil {
+		return signalBefore(signals), nil
 	}
 	return c.launch(g, signals, args)
+}
+
+// signalBefore is the exit code after a signal that came before there was a program.
+func signalBefore(signals <-chan os.Signal) int {
+	select {
+	case early := <-signals:
+		return launch.SignalCode(early)
+	default:
+		return launch.SignalCode(syscall.SIGINT)
+	}
 }
 
 // launch runs the program as it is dressed.

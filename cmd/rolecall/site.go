@@ -31,7 +31,7 @@ func (c *cli) site(ctx context.Context) (*site, error) { return c.siteWith(ctx, 
 func (c *cli) siteWith(ctx context.Context, prepare func(context.Context, *server.Data) error) (*site, error) {
 	ctx, cancel := context.WithTimeout(ctx, turnLimit)
 	defer cancel()
-	for {
+	for waited := false; ; waited = true {
 		s, err := c.findSite(ctx)
 		if s != nil || err != nil {
 			return s, err
@@ -41,9 +41,12 @@ func (c *cli) siteWith(ctx context.Context, prepare func(context.Context, *serve
 		if !errors.As(err, &inUse) {
 			return s, err
 		}
-		select { // another command runs one for itself, or a server is just starting
+		if !waited {
+			c.say("another command runs a server on %s for itself; waiting for it to end", c.dir)
+		}
+		select { // or a server is just starting
 		case <-ctx.Done():
-			return nil, err
+			return nil, failed("`rolecall serve --data "+c.dir+"` in a terminal of its own serves any number of commands at once", "%w", err)
 		case <-time.After(turnLook):
 		}
 	}

@@ -198,7 +198,7 @@ func (b *Binding) read(ctx context.Context, lines *json.Decoder) {
 		var line Line
 		if err := lines.Decode(&line); err != nil {
 			if ctx.Err() == nil {
-				b.err = fmt.Errorf("the server ended the binding: %w", err)
+				b.err = fmt.Errorf("its server has stopped: start the program again when one runs (%w)", err)
 			}
 			return
 		}
