@@ -35,8 +35,9 @@ from here as the named application, managed identity or user, and trust this aut
 Variables left from elsewhere that would contradict are removed.
 
 What the program is given ends with it. A managed identity is assigned to this command's
-process alone and is gone with it, even when that is killed; the secret of an application
-is removed, or expires within the hour.
+process alone and is gone with it, even when that is killed. What an application is lent
+is removed; when this command is killed, a secret expires within the hour, a certificate
+within seven days.
 
 A user is signed in with az and azd alone, as the user of a developer's machine is, for as
 long as the program runs. Nobody asks for the password: whoever may run this has the data
