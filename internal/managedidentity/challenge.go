@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -54,7 +55,31 @@ func newChallenges(folder string, log *slog.Logger) (*challenges, error) {
 	if err != nil {
 		return nil, fmt.Errorf("azure arc: open the folder of challenge files: %w", err)
 	}
-	return &challenges{folder: root, log: log, open: map[[sha256.Size]byte]*challenge{}}, nil
+	c := &challenges{folder: root, log: log, open: map[[sha256.Size]byte]*challenge{}}
+	if err := c.sweep(); err != nil {
+		log.Warn("azure arc: challenge files of a server that was killed", "error", err)
+	}
+	return c, nil
+}
+
+// challengeName is what our files are called; others there are not ours.
+var challengeName = regexp.MustCompile(`^rolecall-[A-Z2-7]{26}\.key$`)
+
+// sweep removes files that a server left which was killed. They open nothing any more.
+func (c *challenges) sweep() error {
+	entries, err := fs.ReadDir(c.folder.FS(), ".")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !challengeName.MatchString(entry.Name()) || time.Since(info.ModTime()) < challengeLife {
+			continue // it may have gone, or belong to another server
+		}
+		errs = append(errs, c.folder.Remove(entry.Name()))
+	}
+	return errors.Join(errs...)
 }
 
 // errTooMany says that callers ask for challenges and do not meet them.
@@ -67,7 +92,7 @@ func (c *challenges) make() (string, error) {
 	if len(c.open) >= maxChallenges {
 		return "", errTooMany
 	}
-	name, content := rand.Text()+".key", newSecret()
+	name, content := "rolecall-"+rand.Text()+".key", newSecret()
 	f, err := c.folder.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("make a challenge file: %w", err)

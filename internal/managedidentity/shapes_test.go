@@ -395,3 +395,25 @@ func TestCLI(t *testing.T) {
 		})
 	}
 }
+
+// A server that was killed leaves challenge files; the next one takes them away, and nothing
+// else that lies there.
+func TestChallengesOfAServerThatWasKilled(t *testing.T) {
+	w := newWorld(t)
+	folder := w.cfg.ArcFolder
+	long := time.Now().Add(-time.Hour)
+	for name, age := range map[string]time.Time{
+		"rolecall-AAAAAAAAAAAAAAAAAAAAAAAAAA.key": long, "rolecall-BBBBBBBBBBBBBBBBBBBBBBBBBB.key": time.Now(), "4711.key": long, "AAAAAAAAAAAAAAAAAAAAAAAAAA.key": long, "rolecall-notes.key": long,
+	} {
+		path := filepath.Join(folder, name)
+		w.must(os.WriteFile(path, []byte("x"), 0o600))
+		w.must(os.Chtimes(path, age, age))
+	}
+	w.host(Arc)
+	if got := files(t, folder); got != 4 {
+		t.Errorf("%d files are left, want those of others and the one that may be in use", got)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "rolecall-AAAAAAAAAAAAAAAAAAAAAAAAAA.key")); !os.IsNotExist(err) {
+		t.Errorf("the old one: got %v", err)
+	}
+}
