@@ -302,11 +302,19 @@ func TestTheTablesForgetWhatIsClosed(t *testing.T) {
 	}
 }
 
-// Connections come and go and ports are used again: whose one is stays right.
+// Ten thousand connections come and go and ports are used again: whose one is stays right.
 func TestOwnerInAThrong(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("sockets of other users take root")
 	}
+	for range 25 {
+		throng(t)
+	}
+}
+
+// throng has four users make a hundred connections each, at the same time.
+func throng(t *testing.T) {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -321,9 +329,9 @@ func TestOwnerInAThrong(t *testing.T) {
 			defer conn.Close() // not before the end: the connections stay half open
 		}
 	})
-	var throng sync.WaitGroup
+	var users sync.WaitGroup
 	for uid := range 4 {
-		throng.Go(func() {
+		users.Go(func() {
 			for range 100 {
 				conn, err := dialAs(t.Context(), listener.Addr().String(), uid*1000)
 				if err != nil {
@@ -341,7 +349,7 @@ func TestOwnerInAThrong(t *testing.T) {
 			}
 		})
 	}
-	throng.Wait()
+	users.Wait()
 	listener.Close()
 	accepted.Wait()
 }
