@@ -23,7 +23,7 @@ type errand struct {
 	Device       string             `json:"d,omitempty"` // id of the device's ticket
 
 	SignedIn  bool `json:"s,omitempty"` // for this errand
-	Confirmed bool `json:"c,omitempty"` // the device is the user's
+	Confirmed bool `json:"c,omitempty"` // the person started it
 	Consented bool `json:"k,omitempty"`
 }
 
@@ -112,6 +112,12 @@ func (a *Authority) pursueAs(ctx context.Context, x *exchange, e errand, who *vi
 	}
 	if m.device != nil {
 		return a.finishDevice(ctx, x, m, who)
+	}
+	if m.mustConfirm() {
+		if m.request.prompts("none") {
+			return a.refuse(x, m.request, problemConfirmNeeded())
+		}
+		return a.confirmPage(x, m, who)
 	}
 	return a.finishRequest(ctx, x, m, who, d)
 }

@@ -116,14 +116,17 @@ func (a *Authority) formPost(_ *exchange, uri string, parameters url.Values) (an
 	return response, err
 }
 
-// hostOf is the part of a redirect URI that says whose it is.
+// hostOf is the part of a redirect URI that says whose it is. Of a program's own scheme
+// that is the scheme.
 func hostOf(uri string) string {
 	u, err := url.Parse(uri)
-	if err != nil {
+	switch {
+	case err != nil:
 		return ""
-	}
-	if u.Host == "" {
+	case u.Host == "":
 		return u.Scheme + ":"
+	case u.Scheme != "http" && u.Scheme != "https":
+		return u.Scheme + "://" + u.Host
 	}
 	return u.Host
 }

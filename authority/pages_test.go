@@ -54,6 +54,7 @@ func TestPagesAreSafe(t *testing.T) {
 	checkPage(t, b.signIn(testUser)) // consent
 	checkPage(t, b.open(authorizeV2Path, w.toolAsks().set("prompt", "select_account")))
 	checkPage(t, b.open(authorizeV2Path, w.toolAsks().set("response_mode", "form_post")))
+	checkPage(t, b.confirm())
 	checkPage(t, b.open(authorizeV2Path, w.toolAsks().set("redirect_uri", "https://evil.test")))
 	checkPage(t, b.open(devicePath, nil))
 	checkPage(t, b.submit(devicePath, values{"form": b.last.form(), "user_code": "WRONG"}))
@@ -103,6 +104,11 @@ func TestForgedForms(t *testing.T) {
 		b.signIn(testUser)
 		return values{"form": b.last.form(), "action": "continue"}
 	}
+	local := func(b *browser) values {
+		b.toolCode()
+		b.open(authorizeV2Path, w.toolAsks())
+		return values{"form": b.last.form(), "action": "continue"}
+	}
 	signOut := func(b *browser) values {
 		b.toolCode()
 		b.open(logoutPath, nil)
@@ -129,7 +135,8 @@ func TestForgedForms(t *testing.T) {
 		path string
 		fill func(*browser) values
 	}{
-		"sign-in": {signInPath, sign}, "consent": {consentPath, consent}, "device": {confirmPath, device}, "sign-out": {signOutPath, signOut},
+		"sign-in": {signInPath, sign}, "consent": {consentPath, consent}, "device": {confirmPath, device},
+		"single sign-on": {confirmPath, local}, "sign-out": {signOutPath, signOut},
 	} {
 		for attack, change := range attacks {
 			t.Run(name+", "+attack, func(t *testing.T) {
@@ -176,7 +183,7 @@ func TestSessions(t *testing.T) {
 	if first == planted || first == "" {
 		t.Fatal("the planted session lives")
 	}
-	if code := b.open(authorizeV2Path, w.toolAsks()).landed("http://localhost:51234/").Get("code"); code == "" {
+	if !b.open(authorizeV2Path, w.toolAsks()).asked() {
 		t.Error("the session is not used")
 	}
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "login"))
@@ -288,11 +295,13 @@ func TestResponseModes(t *testing.T) {
 	w := newUserWorld(t)
 	b := w.browser()
 	b.toolCode()
-	r := b.open(authorizeV2Path, w.toolAsks().set("response_mode", "fragment"))
+	b.open(authorizeV2Path, w.toolAsks().set("response_mode", "fragment"))
+	r := b.confirm()
 	if location := r.Header().Get("Location"); !strings.HasPrefix(location, "http://localhost:51234#") || !strings.Contains(location, "code=") {
 		t.Errorf("got %q", location)
 	}
-	r = b.open(authorizeV2Path, w.toolAsks().set("response_mode", "form_post", "response_type", "code id_token"))
+	b.open(authorizeV2Path, w.toolAsks().set("response_mode", "form_post", "response_type", "code id_token"))
+	r = b.confirm()
 	body := r.Body.String()
 	if !strings.Contains(body, `action="http://localhost:51234"`) || !strings.Contains(body, `name="code"`) || !strings.Contains(body, `name="id_token"`) {
 		t.Errorf("got %d: %s", r.Code, body)
@@ -300,7 +309,8 @@ func TestResponseModes(t *testing.T) {
 	if policy := r.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' http://localhost:51234;") {
 		t.Errorf("the policy is %q", policy)
 	}
-	r = b.open(authorizeV2Path, w.toolAsks().set("response_type", "code id_token"))
+	b.open(authorizeV2Path, w.toolAsks().set("response_type", "code id_token"))
+	r = b.confirm()
 	u, err := url.Parse(r.Header().Get("Location"))
 	w.must(err)
 	parameters, err := url.ParseQuery(u.EscapedFragment())
@@ -327,8 +337,10 @@ func TestPrompts(t *testing.T) {
 			t.Errorf("%s: got %d", name, r.Code)
 		}
 	}
-	b.open(authorizeV2Path, w.toolAsks().set("prompt", "none")).coded("http://localhost:51234/?")
-	b.open(authorizeV2Path, w.toolAsks().set("login_hint", testUser)).coded("http://localhost:51234/?")
+	b.open(authorizeV2Path, w.webAsks())
+	b.allow()
+	b.open(authorizeV2Path, w.webAsks().set("prompt", "none")).coded(webRedirect + "?")
+	b.open(authorizeV2Path, w.webAsks().set("login_hint", testUser)).coded(webRedirect + "?")
 	signInAgain("login", "prompt", "login")
 	signInAgain("somebody else", "login_hint", testAdmin)
 	w.clock.advance(10 * time.Second)
@@ -358,7 +370,8 @@ func TestAuthorizeAtAlias(t *testing.T) {
 		b.open(path, w.toolAsks())
 		code := b.signIn(testUser).landed("http://localhost:51234/?").Get("code")
 		w.post("/organizations/oauth2/v2.0/token", w.toolRedeems().set("code", code)).token()
-		b.open(path, w.toolAsks()).coded("http://localhost:51234/?")
+		b.open(path, w.toolAsks())
+		b.confirm().coded("http://localhost:51234/?")
 		// The application is unknown where this user is at home.
 		other := w.browser()
 		other.open(path, w.toolAsks())
@@ -460,5 +473,7 @@ func TestSignOutByAnothersToken(t *testing.T) {
 	if r := b.open(logoutPath, values{"id_token_hint": hint}); r.Code != http.StatusOK || r.form() == "" {
 		t.Errorf("got %d", r.Code)
 	}
-	b.open(authorizeV2Path, w.toolAsks()).coded("http://localhost:51234/")
+	if !b.open(authorizeV2Path, w.toolAsks()).asked() {
+		t.Error("the session is gone")
+	}
 }

@@ -13,6 +13,7 @@ const (
 	badVerificationCode     = "bad_verification_code"
 	consentRequired         = "consent_required"
 	expiredToken            = "expired_token"
+	interactionRequired     = "interaction_required"
 	invalidToken            = "invalid_token"
 	loginRequired           = "login_required"
 	slowDown                = "slow_down"
@@ -52,6 +53,7 @@ func userProblems() []*Problem {
 		problemScopeUnknown("{scope}", "{resource}"),
 		problemNotRequested("{client_id}", "{resource}"),
 		problemSignInNeeded(),
+		problemConfirmNeeded(),
 		problemResponseType("{response_type}"),
 		problemFrontToken(),
 		problemResponseMode("{response_mode}"),
@@ -309,6 +311,14 @@ func problemSignInNeeded() *Problem {
 		Code: 50058, OAuth: loginRequired, Status: http.StatusBadRequest,
 		What: "Nobody is signed in, and the request does not allow to ask.",
 		Fix:  "Send the request without prompt=none.",
+	}
+}
+
+func problemConfirmNeeded() *Problem {
+	return &Problem{
+		Code: 9002341, OAuth: interactionRequired, Status: http.StatusBadRequest,
+		What: "The answer goes to a program on the user's machine, which any program there can pass for, and the request does not allow to ask the user.",
+		Fix:  "Send the request without prompt=none: the user is asked once and need not type anything.",
 	}
 }
 

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"net/netip"
 	"net/url"
 	"strings"
 )
@@ -54,6 +55,20 @@ func isLoopbackTwin(registered, asked string) bool {
 	}
 	askedHost, askedRest, ok := cutLoopback(asked)
 	return ok && host == askedHost && orRoot(rest) == orRoot(askedRest)
+}
+
+// isLocal reports whether a redirect URI leads to a program on the machine that the browser
+// runs on, by its own network or by a scheme of the program's: whatever runs there may
+// answer. Behind any other address is whoever has its certificate.
+func isLocal(uri string) bool {
+	u, err := url.Parse(uri)
+	if err != nil || !strings.EqualFold(u.Scheme, "https") {
+		return true
+	}
+	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	address, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
+		err == nil && (address.Unmap().IsLoopback() || address.IsUnspecified())
 }
 
 func orRoot(path string) string {

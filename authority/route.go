@@ -62,7 +62,7 @@ func places() map[string]endpoint {
 const (
 	errorPath     = "/error"
 	devicePath    = "/devicelogin"
-	confirmPath   = "/devicelogin/confirm"
+	confirmPath   = "/confirm"
 	signInPath    = "/signin"
 	consentPath   = "/consent"
 	signOutPath   = "/signout"

@@ -12,7 +12,7 @@ const (
 	formSignIn  = "sign-in"
 	formConsent = "consent"
 	formCode    = "device code"
-	formConfirm = "device"
+	formConfirm = "confirm"
 	formSignOut = "sign-out"
 )
 

@@ -221,6 +221,15 @@ func (b *browser) allow(more ...string) *reply {
 	return b.submit(consentPath, values{"form": b.last.form(), "action": "accept"}.set(more...))
 }
 
+// asked reports whether the answer asks the person whether they started this.
+func (r *reply) asked() bool { return strings.Contains(r.Body.String(), `action="`+confirmPath+`"`) }
+
+// confirm answers the confirmation page that is open.
+func (b *browser) confirm() *reply {
+	b.t.Helper()
+	return b.submit(confirmPath, values{"form": b.last.form(), "action": "continue"})
+}
+
 // landed gives the parameters that the last answer takes to a client.
 func (r *reply) landed(at string) url.Values {
 	r.t.Helper()
@@ -247,7 +256,10 @@ func (r *reply) coded(at string) {
 func (b *browser) toolCode(changes ...string) string {
 	b.t.Helper()
 	r := b.open(authorizeV2Path, b.toolAsks().set(changes...))
-	if r.Code == http.StatusOK {
+	switch {
+	case r.asked():
+		r = b.confirm()
+	case r.Code == http.StatusOK:
 		r = b.signIn(testUser)
 	}
 	return r.landed("http://localhost:51234/?").Get("code")
