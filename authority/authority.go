@@ -67,6 +67,7 @@ type Authority struct {
 	keys       *keyring.Ring
 	assertions *assertionVerifier
 	throttle   *throttle
+	devices    *throttle // of device codes
 	turns      turns // of guesses at one password
 	signIns    *signInQueue
 	state      *state
@@ -131,6 +132,7 @@ func New(cfg Config) (*Authority, error) {
 		directory: cfg.Directory, keys: cfg.Keys,
 		assertions: newAssertionVerifier(cfg, base.String()),
 		throttle:   limits,
+		devices:    limits.deviceCodes(),
 		signIns:    newSignInQueue(cfg.Directory, cfg.Log),
 		state:      own,
 		endpoints:  endpoints(),

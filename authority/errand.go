@@ -308,5 +308,8 @@ func (a *Authority) settleDevice(ctx context.Context, m *matter) error {
 	if errors.Is(err, directory.ErrNotFound) || errors.Is(err, directory.ErrConflict) {
 		return problemDeviceExpired().because(err)
 	}
+	if err == nil {
+		a.devices.restore(m.device.Client, m.device.Source)
+	}
 	return err
 }

@@ -32,7 +32,8 @@ type deviceTicket struct {
 	Version int                `json:"version"` // of the endpoint
 	Ends    int64              `json:"ends"`    // Unix seconds
 	State   string             `json:"state,omitempty"`
-	Home    directory.TenantID `json:"home,omitempty"` // of the user who approved
+	Home    directory.TenantID `json:"home,omitempty"`   // of the user who approved
+	Source  string             `json:"source,omitempty"` // who asked for it, as the throttle knows them
 }
 
 // A userCode is what the user types, and leads to the device's ticket.
@@ -199,23 +200,30 @@ func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (d
 		return "", "", problem
 	}
 	x.signIn.Resource = clean(w.Identifier, maxNoted)
-	return a.startDevice(ctx, tenant, proven.client, w, version, isShared(x.tenant))
+	body := deviceTicket{lease: lease{Client: proven.client.Principal.AppID, Ask: w}, Version: version, Source: x.source}
+	if seconds := a.devices.spend(body.Client, body.Source); seconds > 0 {
+		return "", "", problemDeviceThrottled(seconds)
+	}
+	device, user, err = a.startDevice(ctx, tenant, proven.client, body, isShared(x.tenant))
+	if err != nil {
+		a.devices.restore(body.Client, body.Source)
+	}
+	return device, user, err
 }
 
 // startDevice keeps the tickets of a device's request.
-func (a *Authority) startDevice(ctx context.Context, tenant *directory.Tenant, client *directory.Client, w ask, version int, shared bool) (device, user string, err error) {
+func (a *Authority) startDevice(ctx context.Context, tenant *directory.Tenant, client *directory.Client, body deviceTicket, shared bool) (device, user string, err error) {
 	v := newArtifact(ticketDevice, tenant.ID)
 	holder := client.Principal.ID
 	if shared { // the user may be of another tenant than the one that keeps the ticket
 		holder = ""
 	}
-	ends := a.now().Add(deviceLife).Unix()
-	body := deviceTicket{lease: lease{Client: client.Principal.AppID, Ask: w}, Version: version, Ends: ends}
+	body.Ends = a.now().Add(deviceLife).Unix()
 	if err := a.keep(ctx, v, holder, "", 2*deviceLife, body); err != nil {
 		return "", "", err
 	}
 	user = newUserCode()
-	code, err := a.newTicket(v, holder, "", deviceLife, userCode{Device: a.directory.TicketID(v.kind, v.String()), Ends: ends})
+	code, err := a.newTicket(v, holder, "", deviceLife, userCode{Device: a.directory.TicketID(v.kind, v.String()), Ends: body.Ends})
 	if err != nil {
 		return "", "", err
 	}

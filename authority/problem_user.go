@@ -42,6 +42,7 @@ func userProblems() []*Problem {
 		problemDeviceDeclined(),
 		problemDeviceUnknown(),
 		problemDeviceExpired(),
+		problemDeviceThrottled(1),
 		problemWrongPassword(),
 		problemUserUnknown("{user}"),
 		problemUserDisabled("{user}"),
@@ -217,6 +218,14 @@ func problemDeviceExpired() *Problem {
 		Code: 70020, OAuth: expiredToken, Status: http.StatusBadRequest,
 		What: "The device code has expired.",
 		Fix:  "Ask for a new one, and sign in within fifteen minutes.",
+	}
+}
+
+func problemDeviceThrottled(seconds int) *Problem {
+	return &Problem{
+		Code: codeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
+		What: "Too many device codes were asked for from this address, and nobody answered them.",
+		Fix:  "Wait for the time in Retry-After, or let users answer the codes they were shown.",
 	}
 }
 

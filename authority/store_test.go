@@ -14,6 +14,14 @@ type faultyStore struct {
 	broken atomic.Bool // sign-ins are not kept
 	hangs  atomic.Bool // sign-ins are not kept either, and nobody says so
 	down   atomic.Bool // nothing is read
+	full   atomic.Bool // nothing is written
+}
+
+func (s *faultyStore) Update(ctx context.Context, f func(directory.Tx) error) (int64, error) {
+	if s.full.Load() {
+		return 0, errDown
+	}
+	return s.Store.Update(ctx, f)
 }
 
 func (s *faultyStore) AppendSignIns(ctx context.Context, rows []directory.SignIn) error {

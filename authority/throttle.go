@@ -11,9 +11,9 @@ import (
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
-// ThrottleConfig says how many failed attempts to authenticate are let pass. Zero fields
-// mean the defaults. There is no lockout: an application's id is public, and a lock
-// would let anybody turn it off.
+// ThrottleConfig says how many failed attempts to authenticate are let pass, and how much
+// may be asked for that nobody answers. Zero fields mean the defaults. There is no lockout:
+// an application's id is public, and a lock would let anybody turn it off.
 type ThrottleConfig struct {
 	// Failures is how many attempts in a row may fail for one application from one
 	// source before that source has to wait. Zero means 10.
@@ -30,7 +30,15 @@ type ThrottleConfig struct {
 	// Entries bounds the memory: how many pairs of application and source are kept in
 	// mind. Zero means 100,000.
 	Entries int
+	// DeviceCodes is how many device codes one source may ask for at once for one
+	// application; for all of them together four times as many. In the life of a code as
+	// many again may follow, and one that a user answers does not count any more. Zero
+	// means 20.
+	DeviceCodes int
 }
+
+// deviceShare is how much of a device code counts for its source as a whole.
+const deviceShare = 0.25
 
 // A throttle counts failed attempts in buckets that leak with time.
 type throttle struct {
@@ -66,7 +74,7 @@ func (b bucket) leaked(now time.Time, interval time.Duration) float64 {
 }
 
 func newThrottle(cfg ThrottleConfig, now func() time.Time) (*throttle, error) {
-	if cfg.Failures < 0 || cfg.Forgive < 0 || cfg.Total < 0 || cfg.TotalForgive < 0 || cfg.Entries < 0 {
+	if cfg.Failures < 0 || cfg.Forgive < 0 || cfg.Total < 0 || cfg.TotalForgive < 0 || cfg.Entries < 0 || cfg.DeviceCodes < 0 {
 		return nil, fmt.Errorf("authority: Throttle is %+v: none of it may be negative; zero means the default", cfg)
 	}
 	setDefault(&cfg.Failures, 10)
@@ -74,6 +82,7 @@ func newThrottle(cfg ThrottleConfig, now func() time.Time) (*throttle, error) {
 	setDefault(&cfg.Total, 1000)
 	setDefault(&cfg.TotalForgive, 50*time.Millisecond)
 	setDefault(&cfg.Entries, 100_000)
+	setDefault(&cfg.DeviceCodes, 20)
 	return &throttle{cfg: cfg, now: now, entries: map[attemptKey]*list.Element{}, recent: list.New()}, nil
 }
 
@@ -116,6 +125,37 @@ func (t *throttle) failed(app directory.AppID, source string) {
 	if app != "" {
 		t.add(attemptKey{app, source}, 1, now)
 	}
+}
+
+// deviceCodes makes the throttle that counts device codes in the place of failures.
+func (t *throttle) deviceCodes() *throttle {
+	cfg := t.cfg
+	cfg.Failures, cfg.Forgive = cfg.DeviceCodes, deviceLife/time.Duration(cfg.DeviceCodes)
+	return &throttle{cfg: cfg, now: t.now, entries: map[attemptKey]*list.Element{}, recent: list.New()}
+}
+
+// spend counts a device code that the source asks for on behalf of the application. If
+// that is one too many, it is not counted, and spend gives how many seconds to wait.
+func (t *throttle) spend(app directory.AppID, source string) int {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	own, all := attemptKey{app, source}, attemptKey{"", source}
+	if excess := max(t.level(own, now)+1, t.level(all, now)+deviceShare) - float64(t.cfg.Failures); excess > 0 {
+		return seconds(excess, t.cfg.Forgive)
+	}
+	t.add(own, 1, now)
+	t.add(all, deviceShare, now)
+	return 0
+}
+
+// restore takes back what spend counted.
+func (t *throttle) restore(app directory.AppID, source string) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(attemptKey{app, source}, -1, now)
+	t.add(attemptKey{"", source}, -deviceShare, now)
 }
 
 // noteworthy reports whether a refusal that took no credential deserves a sign-in row:

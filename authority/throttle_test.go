@@ -110,3 +110,36 @@ func TestThrottleConfigNegative(t *testing.T) {
 		t.Error("accepted a negative number")
 	}
 }
+
+// However many sources ask for device codes, those that asked of late are kept in mind.
+func TestThrottleDeviceCodesMemory(t *testing.T) {
+	limits, _ := testThrottle(t, ThrottleConfig{Entries: 100, DeviceCodes: 3})
+	devices := limits.deviceCodes()
+	for i := range 10_000 {
+		if wait := devices.spend("a", fmt.Sprint(i)); wait != 0 {
+			t.Fatalf("source %d waits %d s", i, wait)
+		}
+	}
+	if len(devices.entries) != 100 || devices.recent.Len() != 100 || len(limits.entries) != 0 {
+		t.Errorf("%d entries, %d in order; want 100", len(devices.entries), devices.recent.Len())
+	}
+	for range 3 {
+		devices.spend("b", "here")
+	}
+	if wait := devices.spend("b", "here"); wait != 300 {
+		t.Errorf("wait %d s, want a third of a code's life", wait)
+	}
+	devices.restore("b", "here")
+	if wait := devices.spend("b", "here"); wait != 0 {
+		t.Errorf("with one answered: wait %d s", wait)
+	}
+	for range 5 {
+		devices.restore("b", "here") // more than there is
+	}
+	for range 3 {
+		devices.spend("b", "here")
+	}
+	if wait := devices.spend("b", "here"); wait == 0 {
+		t.Error("what was taken back twice is allowed twice")
+	}
+}

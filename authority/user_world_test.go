@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/directory/memory"
 )
 
 // What the tests of users' sign-ins work with beside the usual.
@@ -45,8 +46,13 @@ type userWorld struct {
 
 func newUserWorld(t testing.TB, change ...func(*Config)) *userWorld {
 	t.Helper()
+	return newUserWorldOn(t, memory.New(), change...)
+}
+
+func newUserWorldOn(t testing.TB, store directory.Store, change ...func(*Config)) *userWorld {
+	t.Helper()
 	allow := func(c *Config) { c.AllowPassword = true }
-	w := &userWorld{world: newWorld(t, append([]func(*Config){allow}, change...)...)}
+	w := &userWorld{world: newWorldOn(t, store, append([]func(*Config){allow}, change...)...)}
 	w.edit(w.populateUsers)
 	return w
 }
