@@ -13,6 +13,7 @@ const credentialSecret = "secret"
 // authenticate turns the request's credential into proof of which client asks. Refused
 // credentials are counted by application and source, whichever way they were spelled.
 func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	defer x.endTurn()
 	proven, problem := fresh(ctx, a.directory, func() (proof, *Problem) { return a.prove(ctx, x, tenant, req) })
 	if problem != nil {
 		if isRefusedCredential(req, problem) {
@@ -44,7 +45,7 @@ func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Te
 	}
 	switch {
 	case req.secret != "":
-		return a.proveSecret(ctx, client, req)
+		return a.proveSecret(ctx, x, client, req)
 	case req.forPublic() && client.Application != nil && client.Application.Public:
 		return proof{client: client}, nil
 	}
@@ -79,14 +80,39 @@ func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Te
 	return client, nil
 }
 
+// inTurn waits until no other secret of the application from the same source is looked at
+// slowly: guesses that are sent all at once are counted one by one. The turn ends with
+// endTurn, once its outcome is counted.
+func (a *Authority) inTurn(x *exchange, app directory.AppID) *Problem {
+	if x.turn == nil {
+		x.turn = a.turns.take("application " + string(app) + " " + x.source)
+	}
+	if seconds := a.throttle.wait(app, x.source); seconds > 0 {
+		return problemThrottled(seconds)
+	}
+	return nil
+}
+
+func (x *exchange) endTurn() {
+	if x.turn != nil {
+		x.turn()
+		x.turn = nil
+	}
+}
+
 // proveSecret checks a client secret.
-func (a *Authority) proveSecret(ctx context.Context, client *directory.Client, req *request) (proof, *Problem) {
+func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Client, req *request) (proof, *Problem) {
 	app := client.Application
 	switch {
 	case app == nil: // a managed identity has none
 		return proof{}, problemWrongSecret(req.clientID)
 	case app.Public && !hasCredential(app):
 		return proof{}, problemPublicClient(req.clientID)
+	}
+	if a.directory.IsSlowSecret(app, req.secret) {
+		if problem := a.inTurn(x, client.Principal.AppID); problem != nil {
+			return proof{}, problem
+		}
 	}
 	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
 	switch {

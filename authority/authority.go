@@ -68,7 +68,7 @@ type Authority struct {
 	assertions *assertionVerifier
 	throttle   *throttle
 	devices    *throttle // of device codes
-	turns      turns // of guesses at one password
+	turns      turns     // of guesses at one password or chosen secret
 	signIns    *signInQueue
 	state      *state
 	polls      polls

@@ -46,7 +46,9 @@ func TestDeviceCodesOfOneClient(t *testing.T) {
 	asks := []func() *reply{
 		func() *reply { return w.post(deviceV2Path, v2) },
 		func() *reply { return w.post(deviceV1Path, values{"client_id": publicApp, "resource": "api://orders"}) },
-		func() *reply { return w.post(deviceV2Path, v2.set("client_id", "C11E0005-5A5A-4C4C-8D8D-000000000005")) },
+		func() *reply {
+			return w.post(deviceV2Path, v2.set("client_id", "C11E0005-5A5A-4C4C-8D8D-000000000005"))
+		},
 		func() *reply { return w.post("/CONTOSO.test/oauth2/V2.0/devicecode/", v2) },
 		func() *reply { return w.post("/organizations/oauth2/v2.0/devicecode", v2) },
 		func() *reply { return w.post(deviceV2Path, v2, from("192.0.2.1:9")) },

@@ -237,3 +237,92 @@ func TestPasswordGuessesAtOnce(t *testing.T) {
 	w.clock.advance(time.Hour)
 	w.post(pathV2, form.set("password", testPassword)).token()
 }
+
+// importSecret gives the client a secret that was chosen elsewhere, which is slow to check.
+func (w *world) importSecret(value string) {
+	w.t.Helper()
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Application(testTenant, testClient)
+		if err != nil {
+			return err
+		}
+		_, err = e.ImportSecret(testTenant, app.ID, "chosen", value, time.Time{})
+		return err
+	})
+}
+
+// Guesses of a chosen secret that are sent all at once learn no more than those that come
+// one by one, whichever way they are sent.
+func TestSecretGuessesAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.importSecret("correct horse battery")
+	const guesses, allowed = 60, 10
+	wrong := w.good().set("client_secret", "wrong horse battery")
+	header := wrong.without("client_id", "client_secret")
+	attempts := []func() *reply{
+		func() *reply { return w.post(pathV2, wrong) },
+		func() *reply { return w.post(pathV1, wrong.set("client_id", strings.ToUpper(testClient))) },
+		func() *reply { return w.post("/contoso.test/oauth2/v2.0/token", wrong) },
+		func() *reply {
+			return w.post(pathV2, header, withHeader("Authorization", basic(testClient+":wrong horse battery")))
+		},
+		func() *reply { return w.post(deviceV2Path, wrong.without("grant_type")) },
+	}
+	var told atomic.Int32
+	var all sync.WaitGroup
+	for i := range guesses {
+		all.Go(func() {
+			if attempts[i%len(attempts)]().code() == 7000215 {
+				told.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if told.Load() != allowed {
+		t.Errorf("%d of %d guesses were answered, want %d", told.Load(), guesses, allowed)
+	}
+	right := w.good().set("client_secret", "correct horse battery")
+	if r := w.post(pathV2, right); r.Code != http.StatusTooManyRequests {
+		t.Errorf("the right secret at last: got %d, want 429", r.Code)
+	}
+	w.post(pathV2, right, from("198.51.100.7:1")).token()
+	w.clock.advance(time.Hour)
+	w.post(pathV2, right).token()
+}
+
+// While somebody guesses, who has a generated secret, or a chosen one that was right
+// before, waits for nobody; nor does anybody from elsewhere or at another application.
+func TestSecretsThatAreQuickTakeNoTurn(t *testing.T) {
+	w := newWorld(t)
+	w.importSecret("correct horse battery")
+	chosen := w.good().set("client_secret", "correct horse battery")
+	w.post(pathV2, chosen).token()
+	var x exchange
+	x.source = "192.0.2.1"
+	if problem := w.inTurn(&x, testClient); problem != nil {
+		t.Fatal(problem)
+	}
+	quick := make(chan []*reply, 1)
+	go func() {
+		quick <- []*reply{
+			w.post(pathV2, w.good()), w.post(pathV2, chosen),
+			w.post(pathV2, w.good().set("client_secret", "wrong"), from("198.51.100.7:1")),
+			w.post(pathV2, w.good().set("client_id", testAPI, "client_secret", "wrong")),
+		}
+	}()
+	select {
+	case answers := <-quick:
+		for i, want := range []int{0, 0, 7000215, 7000215} {
+			if answers[i].code() != want {
+				t.Errorf("answer %d: got %d, want %d", i, answers[i].code(), want)
+			}
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("they wait for a turn that is not theirs")
+	}
+	waits := make(chan *reply)
+	go func() { waits <- w.post(pathV2, w.good().set("client_secret", "wrong")) }()
+	fail(w.throttle, 10, testClient, "192.0.2.1") // what the one before it comes to
+	x.endTurn()
+	(<-waits).refused(429, "temporarily_unavailable", 90055)
+}

@@ -106,6 +106,7 @@ type exchange struct {
 	start       time.Time
 	source      string           // network address of the caller
 	attempted   bool             // a credential was tried, and counted as a failure
+	turn        func()           // gives back the turn of a slow check; nil: none was taken
 	signIn      directory.SignIn // token endpoints: what is known so far
 	page        bool             // a person looks at the answer
 	cookies     []*http.Cookie   // to be set

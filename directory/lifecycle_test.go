@@ -263,6 +263,44 @@ func TestSecrets(t *testing.T) {
 	})
 }
 
+// What costs a slow hash is known beforehand: a chosen secret that was not right yet, and
+// whatever is wrong, where there is one.
+func TestSlowSecrets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrders(t, memory.New())
+		const chosen = "correct horse battery"
+		slow := func(name, presented string, want bool) {
+			t.Helper()
+			client, err := o.Client(t.Context(), contoso, ordersApp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := o.IsSlowSecret(client.Application, presented); got != want {
+				t.Errorf("%s: slow is %v, want %v", name, got, want)
+			}
+			_, _ = o.CheckSecret(t.Context(), client.Application, presented)
+		}
+		slow("a generated one", o.secret, false)
+		slow("a wrong one, where all are generated", "wrong", false)
+		change(t, o.Directory, func(e *directory.Editor) error {
+			_, err := e.ImportSecret(contoso, o.app.ID, "chosen", chosen, time.Now().Add(time.Hour))
+			return err
+		})
+		slow("a generated one beside a chosen one", o.secret, false)
+		slow("a wrong one beside a chosen one", "wrong", true)
+		slow("a wrong one again", "wrong", true)
+		slow("none", "", false)
+		slow("one that is too long to be one", strings.Repeat("x", 1<<20), false)
+		slow("the chosen one", chosen, true)
+		slow("the chosen one again", chosen, false)
+		time.Sleep(time.Hour)
+		slow("the chosen one, expired", chosen, true)
+		if o.IsSlowSecret(nil, "wrong") {
+			t.Error("no application is slow")
+		}
+	})
+}
+
 func TestSecretRules(t *testing.T) {
 	o := newOrders(t, memory.New())
 	for name, tt := range map[string]struct {

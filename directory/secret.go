@@ -160,6 +160,22 @@ func (s *secrets) check(ctx context.Context, all []Secret, presented string, now
 	return nil, ErrWrongSecret
 }
 
+// slow reports whether check would hash slowly: when there is a chosen secret, and none
+// that matches without that.
+func (s *secrets) slow(all []Secret, presented string, now time.Time) bool {
+	if !slices.ContainsFunc(all, func(one Secret) bool { return one.Scheme == SchemeArgon2id }) {
+		return false
+	}
+	keyed := s.digest(presented)
+	return !slices.ContainsFunc(all, func(one Secret) bool { return s.known(&one, &keyed) && !one.expired(now) })
+}
+
+// IsSlowSecret reports whether CheckSecret would take long over the presented text, so that
+// callers can let such checks come one at a time.
+func (d *Directory) IsSlowSecret(app *Application, presented string) bool {
+	return app != nil && presented != "" && len(presented) <= maxSecret && d.secrets.slow(app.Secrets, presented, d.cfg.Now())
+}
+
 // CheckSecret returns the application's secret that the presented text matches.
 // ErrWrongSecret means that none does, ErrExpiredSecret that only expired ones do.
 // Generated secrets cost one HMAC; imported ones a slow hash behind a gate, then a
