@@ -172,18 +172,28 @@ func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant,
 // checkPassword finds the user of a name and password. Refused attempts are counted by
 // user and source, so that a guesser waits and nobody else does.
 func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *directory.Tenant, name, password string) (*directory.User, *Problem) {
-	counted := "user " + string(tenant.ID) + " " + strings.ToLower(clean(name, maxNoted))
-	defer a.turns.take(counted + " " + x.source)()
-	if seconds := a.throttle.wait(directory.AppID(counted), x.source); seconds > 0 {
+	counted := a.countedAs(ctx, tenant, name)
+	defer a.turns.take(string(counted) + " " + x.source)()
+	if seconds := a.throttle.wait(counted, x.source); seconds > 0 {
 		return nil, problemThrottled(seconds)
 	}
 	user, problem := fresh(ctx, a.directory, func() (*directory.User, *Problem) {
 		return a.provePassword(ctx, tenant, name, password)
 	})
 	if problem != nil && problem.Status < 500 {
-		a.throttle.failed(directory.AppID(counted), x.source)
+		a.throttle.failed(counted, x.source)
 	}
 	return user, problem
+}
+
+// countedAs names the budget of failures of a user: there is one, whichever of the user's
+// names is tried. Whom nobody knows has one for the name.
+func (a *Authority) countedAs(ctx context.Context, tenant *directory.Tenant, name string) directory.AppID {
+	who := strings.ToLower(clean(name, maxNoted))
+	if user, err := a.directory.User(ctx, tenant.ID, name); err == nil {
+		who = string(user.ID)
+	}
+	return directory.AppID("user " + string(tenant.ID) + " " + who)
 }
 
 // provePassword takes as long for users who do not exist.

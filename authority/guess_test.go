@@ -326,3 +326,84 @@ func TestSecretsThatAreQuickTakeNoTurn(t *testing.T) {
 	x.endTurn()
 	(<-waits).refused(429, "temporarily_unavailable", 90055)
 }
+
+// One user has one budget of failures, by whatever name and on whatever way the guesses come.
+func TestPasswordGuessesByEveryName(t *testing.T) {
+	w := newUserWorld(t)
+	var told, tried int
+	password := func(path, name string) func() int {
+		return func() int {
+			return w.post(path, values{"grant_type": "password", "client_id": publicApp, "username": name, "password": "wrong", "scope": "openid"}).code()
+		}
+	}
+	page := func(path, name string) func() int {
+		return func() int {
+			b := w.browser()
+			b.open(path, w.toolAsks())
+			r := b.submit(signInPath, values{"form": b.last.form(), "username": name, "password": "wrong", "action": "signin"})
+			switch {
+			case r.Code == http.StatusTooManyRequests:
+				return codeThrottled
+			case strings.Contains(r.Body.String(), "not right"):
+				return 50126
+			}
+			return 0
+		}
+	}
+	id := string(w.user.ID)
+	ways := map[string]func() int{
+		"name":                        password(pathV2, testUser),
+		"name in capitals":            password(pathV2, strings.ToUpper(testUser)),
+		"name in mixed case":          password(pathV2, "DeV@Contoso.TEST"),
+		"object id":                   password(pathV2, id),
+		"object id in capitals":       password(pathV2, strings.ToUpper(id)),
+		"at the tenant's domain":      password("/contoso.test/oauth2/v2.0/token", testUser),
+		"at the tenant's name":        password("/CONTOSO/oauth2/v2.0/token", id),
+		"at an alias":                 password("/organizations/oauth2/v2.0/token", testUser),
+		"on the page":                 page(authorizeV2Path, testUser),
+		"on the page by id":           page(authorizeV2Path, id),
+		"on the page, capitals":       page(authorizeV2Path, strings.ToUpper(testUser)),
+		"on the page of an alias":     page("/common/oauth2/v2.0/authorize", testUser),
+		"on the page of the v1 kind":  page(authorizeV1Path, strings.ToUpper(id)),
+		"on a page after another one": page("/contoso.test/oauth2/v2.0/authorize", "DEV@contoso.test"),
+	}
+	for range 3 {
+		for name, try := range ways {
+			tried++
+			switch code := try(); code {
+			case 50126:
+				told++
+			case codeThrottled:
+			default:
+				t.Errorf("%s: got %d", name, code)
+			}
+		}
+	}
+	if told != 10 {
+		t.Errorf("%d of %d guesses were answered, want 10", told, tried)
+	}
+	for _, name := range []string{testUser, id} {
+		right := values{"grant_type": "password", "client_id": publicApp, "username": name, "password": testPassword, "scope": "openid"}
+		if r := w.post(pathV2, right); r.Code != http.StatusTooManyRequests {
+			t.Errorf("the right password of %s at last: got %d, want 429", name, r.Code)
+		}
+		w.post(pathV2, right, from("198.51.100.7:1")).token() // from elsewhere it always works
+	}
+	w.post(pathV2, values{"grant_type": "password", "client_id": publicApp, "username": testAdmin, "password": testPassword, "scope": "openid"}).token()
+}
+
+// Whom nobody knows has a budget as well, so that nobody learns by it who exists.
+func TestPasswordGuessesOfNobody(t *testing.T) {
+	w := newUserWorld(t)
+	form := values{"grant_type": "password", "client_id": publicApp, "password": "wrong", "scope": "openid"}
+	for i := range 15 {
+		name := []string{"nobody@contoso.test", "NOBODY@contoso.test", "Nobody@CONTOSO.test"}[i%3]
+		want := 50034
+		if i >= 10 {
+			want = codeThrottled
+		}
+		if code := w.post(pathV2, form.set("username", name)).code(); code != want {
+			t.Errorf("guess %d: got %d, want %d", i, code, want)
+		}
+	}
+}
