@@ -10,8 +10,8 @@ import (
 )
 
 // onBehalfWorld lets the orders API call the legacy API for users.
-func onBehalfWorld(t *testing.T) (w *userWorld, form values) {
-	w = newUserWorld(t)
+func onBehalfWorld(t *testing.T, change ...func(*Config)) (w *userWorld, form values) {
+	w = newUserWorld(t, change...)
 	var secret string
 	w.edit(func(e *directory.Editor) error {
 		api, err := e.Application(testTenant, testAPI)

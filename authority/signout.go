@@ -64,7 +64,8 @@ func (a *Authority) signOut(ctx context.Context, x *exchange, out signOut) (answ
 	return a.messagePage(x, http.StatusOK, message{Title: "You are signed out", Text: "This browser has no session here any more. You can close this window."})
 }
 
-// readHint reads an id token of this authority, which may have expired.
+// readHint reads an id token of this authority, which may have expired. An access token,
+// which APIs get to see, is none: it has scopes.
 func (a *Authority) readHint(ctx context.Context, raw, ref string) (token.Object, bool) {
 	if raw == "" {
 		return token.Object{}, false
@@ -84,7 +85,8 @@ func (a *Authority) readHint(ctx context.Context, raw, ref string) (token.Object
 		return token.Object{}, false
 	}
 	claims, problem := a.readAccessToken(ctx, raw, tenant)
-	return claims, problem == nil
+	_, scoped := claims.Get("scp")
+	return claims, problem == nil && !scoped
 }
 
 // afterSignOut gives where the browser goes afterwards: to a redirect URI of the client,
