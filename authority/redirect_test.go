@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/directory"
 )
 
 func TestMatchesRedirect(t *testing.T) {
@@ -113,8 +115,19 @@ func openRedirects(t *testing.T) []string {
 func TestNoOpenRedirect(t *testing.T) {
 	w := newUserWorld(t)
 	tried := 0
-	corpus := append(redirectMutations([]string{webRedirect, toolRedirect, "http://localhost:51234"}), openRedirects(t)...)
-	good := map[string]bool{webRedirect: true, "http://localhost:51234": true, toolRedirect: true}
+	kinds := []string{webRedirect, toolRedirect, "http://localhost:51234", "https://tool.contoso.test/cb?x=1", "http://127.0.0.1:8400/cb", "com.contoso.tool://auth"}
+	for _, client := range []directory.AppID{webApp, publicApp} {
+		w.editApplication(client, func(a *directory.Application) { a.RedirectURIs = append(a.RedirectURIs, kinds[3:]...) })
+	}
+	corpus := append(redirectMutations(kinds), openRedirects(t)...)
+	good := map[string]bool{}
+	for _, uri := range kinds {
+		good[uri] = true
+	}
+	signed := w.browser() // whom an answer could be had for without a click
+	signed.open(authorizeV2Path, w.webAsks())
+	signed.signIn(testUser)
+	signed.allow().coded(webRedirect)
 	for _, client := range []string{webApp, publicApp, nobody} {
 		for i, uri := range corpus {
 			if good[uri] || client == nobody && i%50 != 0 { // a look for news of who is unknown takes time
@@ -130,6 +143,9 @@ func TestNoOpenRedirect(t *testing.T) {
 				asks = asks.set("response_mode", "form_post")
 			}
 			b := w.browser()
+			if i%2 == 1 {
+				b = signed
+			}
 			r := b.open(authorizeV2Path, asks)
 			tried++
 			if r.Code < 400 || r.Code >= 500 || r.Header().Get("Location") != "" || strings.Contains(r.Body.String(), "<form") {
