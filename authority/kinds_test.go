@@ -171,3 +171,53 @@ func TestKindsAreNotConfused(t *testing.T) {
 		}
 	}
 }
+
+// The version, the issuer and the tenant that a token names belong together, whoever
+// signed it (A17).
+func TestVersionsAreNotConfused(t *testing.T) {
+	w, api := onBehalfWorld(t)
+	now := w.clock.now().Unix()
+	v1, v2 := testBase+"/"+testTenant+"/", testBase+"/"+testTenant+"/v2.0"
+	good := object{
+		"iss": v2, "ver": "2.0", "tid": testTenant, "aud": testAPI, "oid": string(w.user.ID), "sub": "pairwise", "scp": "user_impersonation",
+		"iat": now, "nbf": now, "exp": now + 3600, "azp": publicApp,
+	}
+	for _, tt := range []struct {
+		name   string
+		signer string
+		change object
+		code   int // 0: accepted
+	}{
+		{"version 2", testTenant, nil, 0},
+		{"version 1", testTenant, object{"iss": v1, "ver": "1.0"}, 0},
+		{"version 1 of the other issuer", testTenant, object{"ver": "1.0"}, 50013},
+		{"version 2 of the other issuer", testTenant, object{"iss": v1}, 50013},
+		{"no version", testTenant, object{"ver": nil}, 50013},
+		{"a version as a number", testTenant, object{"ver": 2.0}, 50013},
+		{"an unknown version", testTenant, object{"ver": "3.0"}, 50013},
+		{"no issuer and no version", testTenant, object{"iss": "", "ver": ""}, 50013},
+		{"issuer of workloads", testTenant, object{"iss": testBase + "/" + testTenant + "/workload"}, 50013},
+		{"issuer of another tenant", testTenant, object{"iss": testBase + "/" + otherOne + "/v2.0"}, 50013},
+		{"another tenant", testTenant, object{"tid": otherOne}, 50013},
+		{"no tenant", testTenant, object{"tid": nil}, 50013},
+		{"key of another tenant", otherOne, nil, 50013},
+		{"all of another tenant", otherOne, object{"iss": testBase + "/" + otherOne + "/v2.0", "tid": otherOne}, 50013},
+		{"an application's", testTenant, object{"scp": nil, "sub": string(w.user.ID)}, 7000114},
+		{"an application's, with a type", testTenant, object{"scp": nil, "idtyp": "app"}, 7000114},
+		{"no scopes", testTenant, object{"scp": nil}, 50013},
+		{"empty scopes", testTenant, object{"scp": ""}, 50013},
+		{"scopes as a list", testTenant, object{"scp": []string{"user_impersonation"}}, 50013},
+		{"another audience", testTenant, object{"aud": legacyAPI}, 500131},
+		{"a list of audiences", testTenant, object{"aud": []string{testAPI}}, 500131},
+		{"expired", testTenant, object{"exp": now}, 500133},
+		{"not begun", testTenant, object{"nbf": now + 1}, 500133},
+		{"no end", testTenant, object{"exp": nil}, 500133},
+		{"nobody's", testTenant, object{"oid": nobody}, 50034},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if r := w.post(pathV2, api.set("assertion", w.ownToken(tt.signer, good.with(tt.change)))); r.code() != tt.code || (r.Code == http.StatusOK) != (tt.code == 0) {
+				t.Errorf("got %d, %d: %v, want %d", r.Code, r.code(), r.json["error_description"], tt.code)
+			}
+		})
+	}
+}
