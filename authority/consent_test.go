@@ -5,8 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
@@ -272,6 +275,52 @@ func TestConsentOfTheGone(t *testing.T) {
 	}
 }
 
+// Decisions rest on a view of the directory that is not too old, although the store still
+// gives out sessions and takes what is written.
+func TestDecisionsNeedAFreshView(t *testing.T) {
+	for name, decide := range map[string]func(b *browser) func() *reply{
+		"consent": func(b *browser) func() *reply {
+			form := b.open(authorizeV2Path, b.webAsks()).form()
+			return func() *reply { return b.submit(consentPath, values{"form": form, "action": "accept"}) }
+		},
+		"confirmation": func(b *browser) func() *reply {
+			form := b.open(authorizeV2Path, b.toolAsks()).form()
+			return func() *reply { return b.submit(confirmPath, values{"form": form, "action": "continue"}) }
+		},
+		"sign-in": func(b *browser) func() *reply {
+			form := b.open(authorizeV2Path, b.toolAsks().set("prompt", "login")).form()
+			return func() *reply {
+				return b.submit(signInPath, values{"form": form, "username": testUser, "password": testPassword, "action": "signin"})
+			}
+		},
+		"single sign-on": func(b *browser) func() *reply {
+			return func() *reply { return b.open(authorizeV2Path, b.toolAsks()) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := &faultyStore{Store: memory.New()}
+				w := newUserWorldOn(t, store)
+				b := w.browser()
+				b.toolCode()
+				act := decide(b)
+				store.deaf.Store(true)
+				time.Sleep(defaultMaxStale + time.Minute)
+				if r := act(); r.Code != http.StatusServiceUnavailable || r.answers() {
+					t.Errorf("got %d", r.Code)
+				}
+				if got := w.grants(); len(got) != 0 {
+					t.Errorf("granted: %v", got)
+				}
+				store.deaf.Store(false)
+				if r := act(); r.Code >= 400 {
+					t.Errorf("afterwards: got %d", r.Code)
+				}
+			})
+		})
+	}
+}
+
 // A user of one tenant is nobody at another one: there is no page, and the page of a user
 // who is at home there is not for them (A16).
 func TestConsentForAnotherTenant(t *testing.T) {
@@ -385,6 +434,41 @@ func TestConsentOfAnother(t *testing.T) {
 	}
 	if got := w.grants(); len(got) != 0 {
 		t.Errorf("granted: %v", got)
+	}
+}
+
+// Users without a role stay out where one is required: of the application as well as of
+// the API, which they do not get a token for in any way.
+func TestUserNotAssignedAtTheAPI(t *testing.T) {
+	w := newUserWorld(t)
+	refresh := func(raw string) *reply {
+		return w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": raw, "scope": "api://legacy/.default"})
+	}
+	raw := refresh(w.toolSigned().text("refresh_token")).text("refresh_token")
+	w.editPrincipal(legacyAPI, func(p *directory.ServicePrincipal) { p.AssignmentRequired = true })
+	refresh(raw).refused(400, "invalid_grant", 50105)
+	w.post(pathV2, values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword, "scope": "api://legacy/.default"}).refused(400, "invalid_grant", 50105)
+	b := w.browser()
+	b.open(authorizeV2Path, w.toolAsks().set("scope", "api://legacy/user_impersonation"))
+	if r := b.signIn(testUser); r.Code != 400 || !strings.Contains(r.Body.String(), "AADSTS50105") || r.answers() {
+		t.Errorf("got %d", r.Code)
+	}
+}
+
+// A user who is disabled is told so by the right password alone, and gets in nowhere.
+func TestDisabledUserSignsIn(t *testing.T) {
+	w := newUserWorld(t)
+	w.editUser(testUser, func(u *directory.User) { u.Enabled = false })
+	form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword, "scope": "openid offline_access"}
+	w.post(pathV2, form).refused(400, "invalid_grant", 50057)
+	w.post(pathV2, form.set("password", "wrong")).refused(400, "invalid_grant", 50126)
+	b := w.browser()
+	b.open(authorizeV2Path, w.toolAsks())
+	if r := b.signIn(testUser); r.answers() || !strings.Contains(r.Body.String(), "is disabled") {
+		t.Errorf("got %d", r.Code)
+	}
+	if _, there := b.cookies[sessionCookie]; there {
+		t.Error("there is a session")
 	}
 }
 

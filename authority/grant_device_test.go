@@ -113,6 +113,16 @@ func TestDeviceEnds(t *testing.T) {
 			t.Errorf("got %d: %s", page.Code, page.Body)
 		}
 	})
+	t.Run("tenant disabled", func(t *testing.T) {
+		started := w.deviceCode()
+		w.enableTenant(testTenant, false)
+		defer w.enableTenant(testTenant, true)
+		b := w.browser()
+		b.open(devicePath, nil)
+		if page := b.submit(devicePath, values{"form": b.last.form(), "user_code": started.text("user_code")}); page.Code != 400 || !strings.Contains(page.Body.String(), "no such code") {
+			t.Errorf("got %d", page.Code)
+		}
+	})
 	t.Run("another client", func(t *testing.T) {
 		started := w.deviceCode()
 		w.browser().approve(started.text("user_code"), testUser, "continue")

@@ -119,6 +119,8 @@ func TestPasswordGrant(t *testing.T) {
 	w.post(pathV2, form.set("username", otherUser)).refused(400, "invalid_grant", 50034)
 	w.post("/organizations/oauth2/v2.0/token", form.set("username", "x@nosuch.test")).refused(400, "invalid_request", 50059)
 	w.post("/organizations/oauth2/v2.0/token", form.set("username", otherUser)).refused(400, "unauthorized_client", 700016)
+	w.post("/organizations/oauth2/v2.0/token", form.set("username", "dev@contoso")).refused(400, "invalid_request", 50059) // a name, and no domain
+	w.post("/organizations/oauth2/v2.0/token", form.set("username", "dev@"+testTenant)).refused(400, "invalid_request", 50059)
 	w.post(pathV2, form.without("password")).refused(400, "invalid_request", 900144)
 	w.post(pathV2, form.set("scope", "api://orders/Orders.ReadMine")).refused(400, "invalid_grant", 65001)
 }

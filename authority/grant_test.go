@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,28 @@ func TestCodeFlow(t *testing.T) {
 	if err != nil || string(info) != `{"uid":"`+string(w.user.ID)+`","utid":"`+testTenant+`"}` {
 		t.Errorf("client_info is %s, %v", info, err)
 	}
+}
+
+// What nobody agreed to at the sign-in is not had by asking for it later: of OpenID
+// Connect no more than what comes with any sign-in.
+func TestScopesAskedForLater(t *testing.T) {
+	w := newUserWorld(t)
+	more := "openid profile offline_access email"
+	r := w.post(pathV2, w.toolRedeems().set("code", w.browser().toolCode("scope", "openid profile offline_access"), "scope", more))
+	_, id := w.judge(r.text("id_token"), keysV2Path)
+	again := w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": r.text("refresh_token"), "scope": more})
+	_, later := w.judge(again.text("id_token"), keysV2Path)
+	if id["email"] != nil || later["email"] != nil {
+		t.Errorf("the e-mail address is told: %v, %v", id["email"], later["email"])
+	}
+	// An API's scope that is turned off is none, by whatever name.
+	w.editApplication(testAPI, func(a *directory.Application) {
+		a.Scopes = slices.Clone(a.Scopes)
+		a.Scopes[0].Enabled = false
+	})
+	form := values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": again.text("refresh_token")}
+	w.post(pathV2, form.set("scope", "api://orders/Orders.ReadMine")).refused(400, "invalid_scope", 650053)
+	w.post(pathV2, form.set("scope", "api://orders/orders.readmine")).refused(400, "invalid_scope", 650053)
 }
 
 func TestUserAnswersGolden(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/directory/memory"
 )
 
 // webCode gets an authorization code for the confidential client; the browser's user has
@@ -87,9 +89,8 @@ func TestChallengesAndVerifiers(t *testing.T) {
 						t.Errorf("got %d, %d: %v", r.Code, r.code(), r.json["error_description"])
 					}
 					again := w.post(pathV2, form.set("code_verifier", verifiers[c.right[0]]))
-					if again.Code != 400 || again.text("access_token") != "" {
-						t.Errorf("then with the right one: got %d", again.Code)
-					}
+					again.t = t
+					again.refused(400, "invalid_grant", 70008) // there is nothing left of it
 				})
 			}
 		}
@@ -125,22 +126,43 @@ func TestCodeOfAnotherClient(t *testing.T) {
 // Of those who redeem a code at the same time one gets something at most, and the others
 // take it back (A14).
 func TestCodeRedeemedAtOnce(t *testing.T) {
-	w := newUserWorld(t)
+	store := &faultyStore{Store: memory.New()}
+	w := newUserWorldOn(t, store)
 	form := w.toolRedeems().set("code", w.browser().toolCode())
-	replies := atOnce(20, func() *reply { return w.post(pathV2, form) })
-	w.atMostOne(replies)
+	w.atMostOne(store.atOnce(func() *reply { return w.post(pathV2, form) }))
 }
 
 // So it is with refresh tokens: who comes second has a copy (A15).
 func TestRefreshedAtOnce(t *testing.T) {
-	w := newUserWorld(t)
+	store := &faultyStore{Store: memory.New()}
+	w := newUserWorldOn(t, store)
 	form := values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": w.toolSigned().text("refresh_token")}
-	replies := atOnce(20, func() *reply { return w.post(pathV2, form) })
-	w.atMostOne(replies)
+	w.atMostOne(store.atOnce(func() *reply { return w.post(pathV2, form) }))
 }
 
-func atOnce(n int, f func() *reply) []*reply {
-	replies := make([]*reply, n)
+// A device code is redeemed once, however many ask for it in the moment of its approval.
+func TestDeviceCodeRedeemedAtOnce(t *testing.T) {
+	store := &faultyStore{Store: memory.New()}
+	w := newUserWorldOn(t, store)
+	started := w.deviceCode()
+	w.browser().approve(started.text("user_code"), testUser, "continue")
+	good := 0
+	for _, r := range store.atOnce(func() *reply { return w.poll(started.text("device_code")) }) {
+		if r.Code == 200 {
+			good++
+		}
+	}
+	if good != 1 {
+		t.Errorf("%d got an answer, want one", good)
+	}
+}
+
+// atOnce sends a request several times, each of which reads its ticket before any of them
+// goes on.
+func (s *faultyStore) atOnce(f func() *reply) []*reply {
+	replies := make([]*reply, 5)
+	s.met.Store(newMeeting(int32(len(replies))))
+	defer s.met.Store(nil)
 	var all sync.WaitGroup
 	for i := range replies {
 		all.Go(func() { replies[i] = f() })
@@ -165,6 +187,11 @@ func (w *userWorld) atMostOne(replies []*reply) {
 	}
 	if good > 1 {
 		w.t.Errorf("%d got an answer, want one at most", good)
+	}
+	for _, r := range replies {
+		if r.Code != 200 && r.Code != 400 {
+			w.t.Errorf("one got %d", r.Code)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func isLocal(uri string) bool {
 	host := strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 	address, err := netip.ParseAddr(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
-		err == nil && (address.Unmap().IsLoopback() || address.IsUnspecified())
+		err == nil && (address.IsLoopback() || address.IsUnspecified())
 }
 
 func orRoot(path string) string {

@@ -15,6 +15,30 @@ type faultyStore struct {
 	hangs  atomic.Bool // sign-ins are not kept either, and nobody says so
 	down   atomic.Bool // nothing is read
 	full   atomic.Bool // nothing is written
+	deaf   atomic.Bool // no changes are told of
+	met    atomic.Pointer[meeting]
+}
+
+// A meeting is of so many who read a ticket: each waits until all have, so that none of
+// them has used it up before the last one read it.
+type meeting struct {
+	missing atomic.Int32
+	all     chan struct{}
+}
+
+func newMeeting(of int32) *meeting {
+	m := &meeting{all: make(chan struct{})}
+	m.missing.Store(of)
+	return m
+}
+
+func (m *meeting) join() {
+	switch missing := m.missing.Add(-1); {
+	case missing > 0:
+		<-m.all
+	case missing == 0:
+		close(m.all)
+	}
 }
 
 func (s *faultyStore) Update(ctx context.Context, f func(directory.Tx) error) (int64, error) {
@@ -40,7 +64,11 @@ func (s *faultyStore) Get(ctx context.Context, tenant, kind, id string) (directo
 	if s.down.Load() {
 		return directory.Object{}, errDown
 	}
-	return s.Store.Get(ctx, tenant, kind, id)
+	object, err := s.Store.Get(ctx, tenant, kind, id)
+	if m := s.met.Load(); m != nil && kind == "ticket" {
+		m.join()
+	}
+	return object, err
 }
 
 func (s *faultyStore) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {
@@ -58,14 +86,14 @@ func (s *faultyStore) List(ctx context.Context, tenant, kind, prefix, after stri
 }
 
 func (s *faultyStore) Changes(ctx context.Context, after int64, limit int) ([]directory.Change, error) {
-	if s.down.Load() {
+	if s.down.Load() || s.deaf.Load() {
 		return nil, errDown
 	}
 	return s.Store.Changes(ctx, after, limit)
 }
 
 func (s *faultyStore) Sequence(ctx context.Context) (int64, error) {
-	if s.down.Load() {
+	if s.down.Load() || s.deaf.Load() {
 		return 0, errDown
 	}
 	return s.Store.Sequence(ctx)
