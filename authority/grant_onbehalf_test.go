@@ -93,6 +93,32 @@ func TestOnBehalfMisuse(t *testing.T) {
 	w.post(pathV2, form.set("assertion", raw)).refused(400, "invalid_grant", 500133)
 }
 
+// An access token that is still good speaks for nobody any more when its user is disabled
+// or gone.
+func TestOnBehalfOfTheGone(t *testing.T) {
+	for name, act := range map[string]func(*userWorld){
+		"disabled": func(w *userWorld) { w.editUser(testUser, func(u *directory.User) { u.Enabled = false }) },
+		"deleted": func(w *userWorld) {
+			w.edit(func(e *directory.Editor) error { return e.DeleteUser(testTenant, w.user.ID) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, form := onBehalfWorld(t)
+			b := w.browser()
+			info := w.post(pathV2, w.toolRedeems().without("scope").set("code", b.toolCode("scope", "openid profile"))).token()
+			form = form.set("assertion", w.post(pathV2, w.toolRedeems().set("code", b.toolCode())).token())
+			w.post(pathV2, form).token()
+			act(w)
+			if r := w.post(pathV2, form); r.Code != 400 || r.code() != 50057 && r.code() != 50034 {
+				t.Errorf("on behalf of: got %d, %d", r.Code, r.code())
+			}
+			if r := w.get("/"+testTenant+"/openid/userinfo", withHeader("Authorization", "Bearer "+info)); r.Code != http.StatusUnauthorized {
+				t.Errorf("userinfo: got %d", r.Code)
+			}
+		})
+	}
+}
+
 func TestPasswordGrant(t *testing.T) {
 	form := values{
 		"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword,

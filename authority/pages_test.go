@@ -479,3 +479,25 @@ func TestSignOutByAnothersToken(t *testing.T) {
 		t.Error("the session is gone")
 	}
 }
+
+// Nor does an id token of one tenant at another one.
+func TestSignOutByAnotherTenantsToken(t *testing.T) {
+	w := newUserWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		return err
+	})
+	b := w.browser()
+	b.open("/"+otherOne+"/oauth2/v2.0/authorize", w.toolAsks().set("scope", "openid"))
+	code := b.signIn(otherUser).landed("http://localhost:51234/").Get("code")
+	hint := w.post("/"+otherOne+"/oauth2/v2.0/token", w.toolRedeems().set("code", code, "scope", "openid")).text("id_token")
+	if r := b.open(logoutPath, values{"id_token_hint": hint}); r.form() == "" {
+		t.Errorf("got %d", r.Code)
+	}
+	if r := b.open("/"+otherOne+"/oauth2/v2.0/logout", values{"id_token_hint": hint}); !strings.Contains(r.Body.String(), "signed out") {
+		t.Errorf("where it is from: got %d", r.Code)
+	}
+}
