@@ -289,7 +289,7 @@ func (a *Authority) finishDevice(ctx context.Context, x *exchange, m *matter, wh
 	if err := a.settleDevice(ctx, m); err != nil {
 		return answer{}, err
 	}
-	return a.messagePage(x, http.StatusOK, message{
+	return a.messagePage(x, message{
 		Title: "You are signed in", Text: m.client.Principal.Name + " on your device goes on by itself now. You can close this window.",
 	})
 }

@@ -57,8 +57,8 @@ type message struct {
 	Label string       // of the link there
 }
 
-func (a *Authority) messagePage(_ *exchange, status int, m message) (answer, error) {
-	return a.page("message", status, m)
+func (a *Authority) messagePage(_ *exchange, m message) (answer, error) {
+	return a.page("message", http.StatusOK, m)
 }
 
 // problemPage tells a person what a client would be told.

@@ -365,7 +365,7 @@ func TestPagesHoldAnyText(t *testing.T) {
 		choice := &matter{tenant: tenant, client: client, request: &authorizeRequest{redirectURI: webRedirect, prompt: []string{"select_account"}, maxAge: -1}}
 		who := &visitor{tenant: tenant, user: user}
 		d := delegation{resource: api, missing: []directory.Scope{{DisplayName: text, Description: text, Value: text, AdminOnly: true}}}
-		p := &Problem{Code: 1, OAuth: text, Status: 400, What: text, Fix: text}
+		p := &Problem{Code: 1, OAuth: text, Status: http.StatusBadRequest, What: text, Fix: text}
 		pages := map[string]*reply{}
 		show := func(name string, page func(x *exchange) (answer, error)) {
 			x := &exchange{http: httptest.NewRequest(http.MethodGet, testBase, nil)}
@@ -382,14 +382,14 @@ func TestPagesHoldAnyText(t *testing.T) {
 		show("confirmation", func(x *exchange) (answer, error) { return w.confirmPage(x, m, who) })
 		show("device", func(x *exchange) (answer, error) { return w.confirmPage(x, handheld, who) })
 		show("message", func(x *exchange) (answer, error) {
-			return w.messagePage(x, 200, message{Title: text, Text: text, Next: "/", Label: text})
+			return w.messagePage(x, message{Title: text, Text: text, Next: "/", Label: text})
 		})
 		show("problem", func(x *exchange) (answer, error) { return w.problemPage(x, p), nil })
 		show("answer in a form", func(x *exchange) (answer, error) {
 			return w.formPost(x, webRedirect, url.Values{"error_description": {text}, "state": {text}})
 		})
 		show("sign-out", func(*exchange) (answer, error) {
-			return w.page("signout", 200, struct{ Title, Form, User string }{text, text, text})
+			return w.page("signout", http.StatusOK, struct{ Title, Form, User string }{text, text, text})
 		})
 		return pages
 	}

@@ -145,7 +145,7 @@ func (a *Authority) giveUp(ctx context.Context, x *exchange, m *matter) (answer,
 	if err := a.settleDevice(ctx, m); err != nil {
 		return answer{}, err
 	}
-	return a.messagePage(x, http.StatusOK, message{
+	return a.messagePage(x, message{
 		Title: "Nothing was allowed", Text: m.client.Principal.Name + " on the device did not get access. You can close this window.",
 	})
 }

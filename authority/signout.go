@@ -61,7 +61,7 @@ func (a *Authority) signOut(ctx context.Context, x *exchange, out signOut) (answ
 	if out.Next != "" {
 		return answer{status: http.StatusFound, location: out.Next}, nil
 	}
-	return a.messagePage(x, http.StatusOK, message{Title: "You are signed out", Text: "This browser has no session here any more. You can close this window."})
+	return a.messagePage(x, message{Title: "You are signed out", Text: "This browser has no session here any more. You can close this window."})
 }
 
 // readHint reads an id token of this authority, which may have expired. An access token,
