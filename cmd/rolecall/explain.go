@@ -194,7 +194,11 @@ func (c *cli) printExplanation(output *format, report *explain.Report) error {
 // showExplanation is the explanation for people.
 func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 	s := c.screen
-	fmt.Fprintf(w, "%s at %s\n\n", s.paint(bold, orElse(report.Client, "an unknown client")), s.paint(bold, orElse(report.API, "the authority")))
+	who := s.paint(bold, orElse(report.Client, "an unknown client"))
+	if report.User != "" {
+		who += " for " + s.paint(bold, report.User)
+	}
+	fmt.Fprintf(w, "%s at %s\n\n", who, s.paint(bold, orElse(report.API, "the authority")))
 	width := 0
 	for _, step := range report.Steps {
 		width = max(width, len(step.Name))

@@ -49,6 +49,14 @@ func TestATokenIsExplained(t *testing.T) {
 		{"tampered", func(a *authoritytest.Authority) string { return a.Bad().Tampered("report", "orders", role) }, "signature_invalid", "rolecall token --as report"},
 		{"unknown key", func(a *authoritytest.Authority) string { return a.Bad().UnknownKey("report", "orders", role) }, "key_unknown", "rolecall keys list"},
 		{"a person", func(a *authoritytest.Authority) string { return a.Bad().UserTokenWithRole("report", "orders", role) }, "caller_kind", "application"},
+		{"an identity without the role", func(a *authoritytest.Authority) string { return a.Identity("batch", "orders").Token("orders") }, "role_missing",
+			"Grant Orders.Read of orders to batch; its next token has it.\nrolecall grant batch orders/Orders.Read"},
+		{"an identity that is older than the grant", func(a *authoritytest.Authority) string {
+			token := a.Identity("batch", "orders").Token("orders")
+			a.Grant("batch", "orders", role)
+			return token
+		}, "role_missing", "Get a new one."},
+		{"an identity with the role", func(a *authoritytest.Authority) string { return a.Identity("batch", "orders", role).Token("orders") }, "", ""},
 		{"another tenant", func(a *authoritytest.Authority) string { return a.Bad().WrongIssuer("report", "orders", role) }, "issuer_unknown", ""},
 		{"not a token", func(*authoritytest.Authority) string { return "nonsense" }, "token_malformed", ""},
 		{"the client is gone", func(a *authoritytest.Authority) string {
@@ -109,6 +117,37 @@ func TestATokenIsExplained(t *testing.T) {
 				t.Errorf("mend %+v, want one with %q", report.Mend, tt.mend)
 			}
 		})
+	}
+}
+
+// What an identity or a user is called is found in the directory, and what the client of a
+// user may do by itself is nobody's concern.
+func TestWhoCallsIsExplained(t *testing.T) {
+	login := authoritytest.Start(t)
+	login.API("orders").Require(role, nil)
+	steps := func(report *explain.Report) string {
+		var names []string
+		for _, step := range report.Steps {
+			names = append(names, step.Name+": "+step.Detail)
+		}
+		return strings.Join(names, "\n")
+	}
+	identity := login.Identity("batch", "orders")
+	report := explained(t, login, identity.Token("orders"), "", role)
+	if report.Client != "batch" || report.User != "" {
+		t.Errorf("the client is %q, the user %q", report.Client, report.User)
+	}
+	for _, want := range []string{"client registered: batch, a managed identity (" + identity.ClientID + ")", "role granted: not granted"} {
+		if !strings.Contains(steps(report), want) {
+			t.Errorf("the steps lack %q:\n%s", want, steps(report))
+		}
+	}
+	report = explained(t, login, login.Bad().UserTokenWithRole("report", "orders", role), "", role)
+	if report.Client != "report" || report.User == "" {
+		t.Errorf("the client is %q, the user %q", report.Client, report.User)
+	}
+	if got := steps(report); strings.Contains(got, "role granted") || !strings.Contains(got, "user enabled") {
+		t.Errorf("of a user's token:\n%s", got)
 	}
 }
 
@@ -200,6 +239,18 @@ func TestASignInIsExplained(t *testing.T) {
 		if tt.code != 0 && (!strings.Contains(report.Mend.What, tt.what) || !strings.Contains(report.Mend.Command, tt.cmd)) {
 			t.Errorf("%d: mend %+v", tt.code, report.Mend)
 		}
+	}
+}
+
+func TestASignInOfAnIdentityIsExplained(t *testing.T) {
+	login := authoritytest.Start(t)
+	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)
+	identity := login.Identity("batch", "payroll")
+	report, err := explain.SignIn(t.Context(), login.Directory(), directory.SignIn{
+		Tenant: authoritytest.TenantID, AppID: directory.AppID(identity.ClientID), Name: "batch", Resource: "api://payroll", Code: 501051,
+	})
+	if err != nil || report.Mend == nil || report.Mend.Command != "rolecall grant batch payroll/Salaries.Read" {
+		t.Errorf("mend %+v, %v", report.Mend, err)
 	}
 }
 

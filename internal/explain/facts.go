@@ -41,11 +41,9 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 			f.granted = append(f.granted, role.Value)
 		}
 	}
-	for _, p := range s.client.Application.Permissions {
-		for _, id := range p.Roles {
-			if role, ok := s.api.Application.Role(string(id)); ok && p.API == s.api.Application.AppID && slices.Contains(s.required, role.Value) {
-				f.requested = append(f.requested, role.Value)
-			}
+	for _, id := range f.asked() {
+		if role, ok := s.api.Application.Role(string(id)); ok && slices.Contains(s.required, role.Value) {
+			f.requested = append(f.requested, role.Value)
 		}
 	}
 	roles, _, err := in.Directory.Roles(ctx, s.client, s.api)
@@ -60,11 +58,26 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 	return f, nil
 }
 
+// asked are the roles of the API that the client's registration asks for. A managed
+// identity has none.
+func (f *facts) asked() (roles []directory.RoleID) {
+	if f.client.Application == nil {
+		return nil
+	}
+	for _, p := range f.client.Application.Permissions {
+		if p.API == f.api.Application.AppID {
+			roles = append(roles, p.Roles...)
+		}
+	}
+	return roles
+}
+
 // The directory's steps.
 const (
 	stepAPI     = "API registered"
 	stepClient  = "client registered"
 	stepEnabled = "client enabled"
+	stepUser    = "user enabled"
 	stepOffered = "role offered"
 	stepUsable  = "role enabled for applications"
 	stepGranted = "role granted"
@@ -80,6 +93,10 @@ func (f *facts) report(r *Report) {
 		return
 	}
 	r.add(stepEnabled, f.client.Principal.Enabled, "")
+	if f.claims.user != "" { // what the client may do by itself does not matter then
+		r.add(stepUser, f.user != nil && f.user.Enabled, f.userName())
+		return
+	}
 	if len(f.required) == 0 {
 		r.add(stepOffered, false, "the API has no role that applications may hold")
 		return
@@ -107,6 +124,8 @@ func (f *facts) grantDetail() string {
 		return "granted: " + list(f.granted)
 	case len(f.requested) > 0:
 		return "asked for and not consented: " + list(f.requested)
+	case f.client.Application == nil:
+		return "not granted"
 	default:
 		return "neither asked for nor granted"
 	}
@@ -117,9 +136,11 @@ func describe(c *directory.Client, id string) string {
 	case c == nil && id == "":
 		return "the token does not say"
 	case c == nil:
-		return fmt.Sprintf("no application has %q", id)
+		return fmt.Sprintf("no application or managed identity has %q", id)
 	case c.Principal == nil:
 		return c.Application.Name + " takes no part in the tenant: it has no service principal"
+	case c.Application == nil:
+		return fmt.Sprintf("%s, a managed identity (%s)", c.Principal.Name, c.Principal.AppID)
 	default:
 		return fmt.Sprintf("%s (%s)", c.Application.Name, c.Application.AppID)
 	}

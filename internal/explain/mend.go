@@ -35,7 +35,13 @@ func (f *facts) mendStep(name string, advice map[string]string) *Mend {
 	case stepClient:
 		return &Mend{What: "Register the client; it gets no new tokens.", Command: f.fragment("my-client", "appId: "+quote(f.claims.client))}
 	case stepEnabled:
-		return &Mend{What: "Enable the client; it gets no new tokens.", Command: f.fragment(f.client.Application.Name, "enabled: true")}
+		m := &Mend{What: "Enable the client; it gets no new tokens."}
+		if f.client.Application != nil {
+			m.Command = f.fragment(f.client.Application.Name, "enabled: true")
+		}
+		return m
+	case stepUser:
+		return &Mend{What: "Enable or create the user, who gets no new tokens."}
 	case stepAPI, stepOffered, stepUsable, stepGranted, stepCarried:
 		return f.mendRole()
 	}
@@ -72,6 +78,12 @@ func (f *facts) mendRole() *Mend {
 		}
 	case len(f.granted) == 0:
 		role := f.offered[0].Value
+		if f.client.Application == nil {
+			return &Mend{
+				What:    fmt.Sprintf("Grant %s of %s to %s; its next token has it.", role, f.api.Application.Name, f.client.Principal.Name),
+				Command: GrantCommand(f.client.Principal.Name, f.api.Application.Name, role),
+			}
+		}
 		return &Mend{
 			What: fmt.Sprintf("Grant %s of %s to %s, then get a new token.", role, f.api.Application.Name, f.client.Application.Name),
 			Command: f.fragment(f.client.Application.Name, fmt.Sprintf("permissions: [{api: %s, roles: [%s], consent: true}]",
@@ -84,7 +96,7 @@ func (f *facts) mendRole() *Mend {
 
 // newToken is the command that gets the client a token for the API.
 func (f *facts) newToken() string {
-	if f.client == nil || f.api == nil {
+	if f.client == nil || f.api == nil || f.client.Application == nil { // a managed identity asks by itself
 		return ""
 	}
 	return fmt.Sprintf("rolecall token --as %s --scope %s/.default", quote(f.client.Application.Name), identifier(f.api.Application))
@@ -96,6 +108,19 @@ func identifier(app *directory.Application) string {
 		return app.IdentifierURIs[0]
 	}
 	return string(app.AppID)
+}
+
+// GrantCommand is the command that grants a role to whoever has that name.
+func GrantCommand(principal, api, role string) string {
+	return fmt.Sprintf("rolecall grant %s %s", shellQuote(principal), shellQuote(api+"/"+role))
+}
+
+// shellQuote writes a word so that shells take it as it is.
+func shellQuote(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // fragment is the command that applies one member of one application.
@@ -117,6 +142,8 @@ func Fragment(tenant, application string, members ...string) string {
 	}
 	return strings.Join(append(lines, "END"), "\n")
 }
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@-]+$`)
 
 var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
 

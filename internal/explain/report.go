@@ -8,6 +8,7 @@ type Report struct {
 	Reason   string `json:"reason,omitempty"` // the guard's code of the first failed check
 	API      string `json:"api,omitempty"`
 	Client   string `json:"client,omitempty"`
+	User     string `json:"user,omitempty"` // whom the client acts for
 	Steps    []Step `json:"steps"`
 	Mend     *Mend  `json:"mend,omitempty"`
 }

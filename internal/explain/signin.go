@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -66,9 +67,18 @@ func mendPermission(ctx context.Context, dir *directory.Directory, row directory
 	if permission == "" {
 		return nil
 	}
-	client, err := found(dir.Client(ctx, row.Tenant, row.AppID))
-	if err != nil || client == nil {
+	client, err := dir.Client(ctx, row.Tenant, row.AppID)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
 		return err
+	}
+	if client.Application == nil { // only roles are a managed identity's to have
+		if len(api.Application.AppRoles) > 0 {
+			report.Mend.Command = GrantCommand(client.Principal.Name, api.Application.Name, api.Application.AppRoles[0].Value)
+		}
+		return nil
 	}
 	report.Mend.Command = Fragment(tenant.Name, client.Application.Name, fmt.Sprintf("permissions: [{api: %s, %s, consent: true}]",
 		quote(api.Application.Name), permission))

@@ -34,7 +34,8 @@ type subject struct {
 	claims   claims
 	tenant   *directory.Tenant
 	api      *directory.Client // nil when it is not registered
-	client   *directory.Client // nil when it is not registered
+	client   *directory.Client // nil when there is none; an application or a managed identity
+	user     *directory.User   // whom it acts for; nil when that is nobody known
 	required []string          // roles, any of which will do
 }
 
@@ -45,7 +46,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{API: nameOf(s.api, s.claims.audience), Client: nameOf(s.client, s.claims.client)}
+	report := &Report{API: nameOf(s.api, s.claims.audience), Client: nameOf(s.client, s.claims.client), User: s.userName()}
 	texts, err := in.guardSteps(ctx, s, report)
 	if err != nil {
 		return nil, err
@@ -61,10 +62,20 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 }
 
 func nameOf(c *directory.Client, otherwise string) string {
-	if c == nil {
+	switch {
+	case c == nil:
 		return otherwise
+	case c.Application != nil:
+		return c.Application.Name
 	}
-	return c.Application.Name
+	return c.Principal.Name
+}
+
+func (s *subject) userName() string {
+	if s.user != nil {
+		return s.user.PrincipalName
+	}
+	return s.claims.user
 }
 
 // subject finds out whom a token is about. It believes every word of it: the guard's
@@ -78,9 +89,15 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 	if s.tenant, s.api, err = in.api(ctx, tenants, s.claims.audience); err != nil {
 		return nil, err
 	}
-	s.client, err = found(in.Directory.Client(ctx, s.tenant.ID, directory.AppID(s.claims.client)))
-	if err != nil {
+	s.client, err = in.Directory.Client(ctx, s.tenant.ID, directory.AppID(s.claims.client))
+	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return nil, err
+	}
+	if s.claims.user != "" {
+		s.user, err = in.Directory.User(ctx, s.tenant.ID, s.claims.user)
+		if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			return nil, err
+		}
 	}
 	s.required = in.Roles
 	if len(s.required) == 0 && s.api != nil {
@@ -173,6 +190,7 @@ func (s *subject) audience() []string {
 // claims are those of a token that say whom it is about.
 type claims struct {
 	audience, client, tenant string
+	user                     string // object id, in a token that speaks for one
 	roles                    []string
 	issued                   time.Time
 }
@@ -193,6 +211,9 @@ func readClaims(raw string) claims {
 		return ""
 	}
 	c := claims{audience: text("aud"), client: text("azp", "appid"), tenant: text("tid")}
+	if text("scp") != "" || text("idtyp") == "user" {
+		c.user = text("oid")
+	}
 	if value, ok := parsed.Claims.Get("roles"); ok {
 		c.roles, _ = value.Strings()
 	}
