@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,21 +18,8 @@ type application struct {
 	user *directory.User // whom it acts for; nil: itself
 }
 
-// findApplication finds one by name or app id: in the given tenant, or in whichever has it.
-func (c *cli) findApplication(ctx context.Context, data *server.Data, tenant, ref string) (application, error) {
-	found, tenants, err := findClients(ctx, data, tenant, ref)
-	if err != nil {
-		return application{}, err
-	}
-	all := len(found)
-	found = slices.DeleteFunc(found, application.isIdentity)
-	if len(found) == 0 && all > 0 {
-		return application{}, notFound("name an application, or run a program as the managed identity with `rolecall run`", "%q is a managed identity, which has no credentials", ref)
-	}
-	return onlyOne(ctx, data, found, tenants, "application", ref)
-}
-
-// findActor finds an application or managed identity, likewise.
+// findActor finds an application or managed identity by name or id: in the given tenant, or
+// in whichever has it.
 func (c *cli) findActor(ctx context.Context, data *server.Data, tenant, ref string) (application, error) {
 	found, tenants, err := findClients(ctx, data, tenant, ref)
 	if err != nil {

@@ -39,7 +39,7 @@ func newSite(t *testing.T) (*site, application) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := new(cli).findApplication(t.Context(), data, "contoso", "orders-client")
+	app, err := new(cli).findActor(t.Context(), data, "contoso", "orders-client")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,9 +27,9 @@ func (c *cli) call() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "call --as NAME URL",
 		Short: "Call an API with a token, like curl",
-		Long: `Calls an API as the named application or user: gets a token for it and sends it along.
-The API's own challenge says what to ask for; --scope says it for APIs that do not tell.
-When the API refuses (401 or 403), every check is explained and the exit code is 4.
+		Long: `Calls an API as the named application, managed identity or user: gets a token and sends
+it along. The API's own challenge says what to ask for; --scope says it for APIs that do
+not tell. When the API refuses (401 or 403), every check is explained and the exit code is 4.
 
 The token goes to URL alone, over https, or over http to this machine.`,
 		Example: `  rolecall call --as orders-client http://localhost:7071/api/GetOrders

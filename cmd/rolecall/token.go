@@ -31,7 +31,7 @@ type request struct {
 
 func (r *request) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&r.as, "as", "", "application or user to act as: its name or id (required)")
+	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
 	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
 	flags.StringVar(&r.way, "way", string(ways.AzureIdentity), "library to ask with, for an application: adal, msal, appauth or azidentity")
 }
@@ -48,12 +48,13 @@ func (c *cli) token() *cobra.Command {
 	var r request
 	cmd := &cobra.Command{
 		Use:   "token --as NAME (--scope SCOPE | --resource RESOURCE)",
-		Short: "Get a token as an application or user would",
+		Short: "Get a token as an application, managed identity or user would",
 		Long: `Gets an access token for an API as the named application, over HTTPS and through
 a real client library. For that it gives the application a secret of its own, which
 is removed again afterwards.
 
-As a user it gets the token that az would get, if the user were signed in with it.`,
+As a managed identity it gets what a program gets that has the identity; as a user, the
+token that az would get, if the user were signed in with it.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims
   rolecall token --as dev@contoso.test --scope api://orders/Orders.List -o claims`,
 		Args: exactly(0, ""),
@@ -79,7 +80,7 @@ As a user it gets the token that az would get, if the user were signed in with i
 func (r *request) check() (ways.Way, error) {
 	switch {
 	case r.as == "":
-		return "", errors.New("--as is missing: which application or user to act as")
+		return "", errors.New("--as is missing: which application, managed identity or user to act as")
 	case r.scope == "" && r.resource == "":
 		return "", errors.New("give --scope or --resource: which API the token is for")
 	case r.scope != "" && r.resource != "":
@@ -88,23 +89,23 @@ func (r *request) check() (ways.Way, error) {
 	return ways.Parse(r.way)
 }
 
-// tokenFor gets one token, as an application with a secret that lives just as long as that
-// takes.
+// tokenFor gets one token: as an application with a secret that lives just as long as that
+// takes, as anybody else by a binding that does.
 func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.AccessToken, err error) {
 	s, err := c.site(ctx)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	app, err := c.findCaller(ctx, s.data, r.tenant, r.as)
+	app, err := c.findRunner(ctx, s.data, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	if app.user != nil {
+	if app.user != nil || app.isIdentity() {
 		if way != ways.AzureIdentity {
-			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is a user, whose token comes by az: leave out --way", app.name()), ""}
+			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is no application, and has no credential for that way: leave out --way", app.name()), ""}
 		}
-		answer, err := c.tokenOfUser(ctx, app, strings.Fields(r.ask())...)
+		answer, err := c.tokenByBinding(ctx, app, strings.Fields(r.ask())...)
 		return answer, refusedToken(err)
 	}
 	secret, value, err := s.lend(ctx, app, "token", lentFor, c.now())

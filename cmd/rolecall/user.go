@@ -28,26 +28,6 @@ func (c *cli) findRunner(ctx context.Context, data *server.Data, tenant, ref str
 	return onlyOne(ctx, data, found, tenants, "application, managed identity or user", ref)
 }
 
-// findCaller finds whom a command can get a token as by itself: an application or a user.
-func (c *cli) findCaller(ctx context.Context, data *server.Data, tenant, ref string) (application, error) {
-	app, problem := c.findApplication(ctx, data, tenant, ref)
-	if exitCode(problem) != exitNotFound {
-		return app, problem
-	}
-	tenants, err := findTenants(ctx, data, tenant)
-	if err != nil {
-		return application{}, err
-	}
-	found, err := findUsers(ctx, data, tenants, ref)
-	switch {
-	case err != nil:
-		return application{}, err
-	case len(found) == 0:
-		return application{}, problem
-	}
-	return onlyOne(ctx, data, found, tenants, "user", ref)
-}
-
 // findUsers returns the Azure CLI, acting for each user that the reference may mean.
 func findUsers(ctx context.Context, data *server.Data, tenants []*directory.Tenant, ref string) (found []application, err error) {
 	for _, t := range tenants {
@@ -113,8 +93,9 @@ func (a application) bindAs() string {
 	return string(a.Principal.AppID)
 }
 
-// tokenOfUser gets a token as az does for a user who is signed in.
-func (c *cli) tokenOfUser(ctx context.Context, who application, scopes ...string) (_ azcore.AccessToken, err error) {
+// tokenByBinding gets a token as az does for a user who is signed in, or for a managed
+// identity.
+func (c *cli) tokenByBinding(ctx context.Context, who application, scopes ...string) (_ azcore.AccessToken, err error) {
 	binding, err := server.Bind(ctx, c.dir, server.BindRequest{Tenant: string(who.tenant.ID), As: who.bindAs(), Via: viaCLI})
 	if err != nil {
 		return azcore.AccessToken{}, err

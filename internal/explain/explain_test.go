@@ -55,7 +55,7 @@ func TestATokenIsExplained(t *testing.T) {
 			token := a.Identity("batch", "orders").Token("orders")
 			a.Grant("batch", "orders", role)
 			return token
-		}, "role_missing", "Get a new one."},
+		}, "role_missing", "Get a new one.\nrolecall token --as batch --scope api://orders/.default"},
 		{"an identity with the role", func(a *authoritytest.Authority) string { return a.Identity("batch", "orders", role).Token("orders") }, "", ""},
 		{"another tenant", func(a *authoritytest.Authority) string { return a.Bad().WrongIssuer("report", "orders", role) }, "issuer_unknown", ""},
 		{"not a token", func(*authoritytest.Authority) string { return "nonsense" }, "token_malformed", ""},

@@ -96,10 +96,10 @@ func (f *facts) mendRole() *Mend {
 
 // newToken is the command that gets the client a token for the API.
 func (f *facts) newToken() string {
-	if f.client == nil || f.api == nil || f.client.Application == nil { // a managed identity asks by itself
+	if f.client == nil || f.api == nil {
 		return ""
 	}
-	return fmt.Sprintf("rolecall token --as %s --scope %s/.default", quote(f.client.Application.Name), identifier(f.api.Application))
+	return fmt.Sprintf("rolecall token --as %s --scope %s/.default", shellQuote(nameOf(f.client, "")), identifier(f.api.Application))
 }
 
 // identifier is how clients call an API.
