@@ -37,7 +37,13 @@ type hosts struct {
 	log       *slog.Logger
 
 	mu     sync.Mutex // one settling at a time
-	placed map[directory.ObjectID]*placed
+	placed map[placeKey]*placed
+}
+
+// A placeKey names a host: its id alone is unique within a tenant only.
+type placeKey struct {
+	tenant directory.TenantID
+	id     directory.ObjectID
 }
 
 // A placed is a host as it was found in the directory when it was last looked at.
@@ -106,31 +112,31 @@ func (h *hosts) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for id, p := range h.placed { // first, so that an address is free for who takes it over
-		if next, ok := wanted[id]; !ok || !p.samePlace(next) {
+	for key, p := range h.placed { // first, so that an address is free for who takes it over
+		if next, ok := wanted[key]; !ok || !p.samePlace(next) {
 			h.remove(ctx, p)
-			delete(h.placed, id)
+			delete(h.placed, key)
 		}
 	}
-	for id, next := range wanted {
-		if p := h.placed[id]; p != nil && p.open != nil {
+	for key, next := range wanted {
+		if p := h.placed[key]; p != nil && p.open != nil {
 			next.open = p.open
 			next.open.Assign(next.appIDs())
 		} else {
 			h.place(ctx, next, p)
 		}
-		h.placed[id] = next
+		h.placed[key] = next
 	}
 	return nil
 }
 
 // wanted lists the directory's hosts.
-func (h *hosts) wanted(ctx context.Context) (map[directory.ObjectID]*placed, error) {
+func (h *hosts) wanted(ctx context.Context) (map[placeKey]*placed, error) {
 	tenants, err := h.directory.Tenants(ctx)
 	if err != nil {
 		return nil, err
 	}
-	wanted := make(map[directory.ObjectID]*placed)
+	wanted := make(map[placeKey]*placed)
 	for _, tenant := range tenants {
 		all, err := h.directory.Hosts(ctx, tenant.ID)
 		if err != nil {
@@ -148,7 +154,7 @@ func (h *hosts) wanted(ctx context.Context) (map[directory.ObjectID]*placed, err
 				}
 				p.clients = append(p.clients, client)
 			}
-			wanted[host.ID] = p
+			wanted[placeKey{tenant.ID, host.ID}] = p
 		}
 	}
 	return wanted, nil

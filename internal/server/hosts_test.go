@@ -197,6 +197,65 @@ func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
 	}
 }
 
+// Ids are unique within a tenant: hosts of two tenants may have the same one.
+func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
+	const id = "0a57e11d-0000-4000-8000-000000000001"
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
+	at, other := freeAddress(t), freeAddress(t)
+	s.putHost(t, directory.Host{ID: id, Name: "agent", Listen: at}, "orders-client-mi")
+	s.edit(t, func(e *directory.Editor, _ directory.TenantID) error {
+		tenant, err := e.CreateTenant(directory.Tenant{Name: "fabrikam", Enabled: true})
+		if err != nil {
+			return err
+		}
+		identity, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+			Tenant: tenant.ID, Name: "their-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = e.CreateHost(directory.Host{Tenant: tenant.ID, ID: id, Name: "agent", Listen: other, Identities: []directory.ObjectID{identity.ID}})
+		return err
+	})
+	secrets := make(map[string]bool)
+	for tenant, want := range map[string]string{"contoso": "orders-client-mi", "fabrikam": "their-mi"} {
+		line, err := Host(t.Context(), s.cfg.Dir, tenant, "agent")
+		if err != nil || line.Name != want {
+			t.Errorf("%s: got %q, %v", tenant, line.Name, err)
+		}
+		secrets[line.Header] = true
+	}
+	if len(secrets) != 2 {
+		t.Error("hosts of two tenants have one secret")
+	}
+
+	// One goes and the other takes its place, between two looks: it is still another host.
+	before, err := Host(t.Context(), s.cfg.Dir, "contoso", "agent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
+		if err := e.DeleteHost(tenant, id); err != nil {
+			return err
+		}
+		fabrikam, err := e.Tenant("fabrikam")
+		if err != nil {
+			return err
+		}
+		host, err := e.Host(fabrikam.ID, id)
+		if err != nil {
+			return err
+		}
+		host.Listen = at
+		_, err = e.UpdateHost(*host)
+		return err
+	})
+	after, err := Host(t.Context(), s.cfg.Dir, "fabrikam", "agent")
+	if err != nil || after.Header == before.Header {
+		t.Errorf("the host of another tenant has the secret of the one before it (%v)", err)
+	}
+}
+
 // The deletion of an identity shows at once, and its host goes on without it.
 func TestHostsLoseIdentitiesThatGo(t *testing.T) {
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/authority"
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
@@ -91,7 +90,7 @@ func (s *Server) serve() error {
 	}
 	s.hosts = &hosts{
 		service: s.identities, directory: s.data.Directory, key: s.data.hostKey, allowed: allowed, faulty: len(s.cfg.Faults) > 0, log: s.log,
-		placed: make(map[directory.ObjectID]*placed),
+		placed: make(map[placeKey]*placed),
 	}
 	s.surfaces[0].http.Handler = faults.Authority(s.authority.Handler())
 	s.surfaces[1].http.DisableGeneralOptionsHandler = true
