@@ -23,8 +23,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
 
-// hostRetry is how often a host is tried again whose address could not be had: that of a
-// container network comes when the network does.
+// hostRetry is how often a host is tried again whose address could not be had (that of a
+// container network comes when the network does), and a change that could not be followed.
 const hostRetry = 5 * time.Second
 
 // hosts keeps a listener for each of the directory's hosts, as the directory has them.
@@ -75,19 +75,22 @@ func parseAddresses(texts []string) ([]netip.Prefix, error) {
 func (h *hosts) run(ctx context.Context, changed <-chan struct{}) error {
 	again := time.NewTicker(hostRetry)
 	defer again.Stop()
+	behind := false // a change could not be followed
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
 		case <-again.C:
-			if !h.lacking() {
+			if !behind && !h.lacking() {
 				continue
 			}
 		}
-		if err := h.settle(ctx); err != nil && ctx.Err() == nil {
-			h.log.WarnContext(ctx, "hosts of the directory", "error", err)
+		err := h.settle(ctx)
+		if err != nil && !behind && ctx.Err() == nil {
+			h.log.WarnContext(ctx, "the hosts stay as they are until the directory can be read", "error", err)
 		}
+		behind = err != nil
 	}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -12,9 +13,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 )
 
@@ -355,6 +360,59 @@ func TestHostsAreOpenedWhenTheirAddressComesFree(t *testing.T) {
 			t.Errorf("got %d, want %d", status, want)
 		}
 	}
+}
+
+// A change that came while the store did not answer is not forgotten: it may have taken
+// something from a host.
+func TestHostsFollowOnceTheStoreAnswersAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &failing{Store: memory.New()}
+		dir, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := &hosts{directory: dir, log: slog.New(slog.DiscardHandler), placed: make(map[placeKey]*placed)}
+		changed := make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer synctest.Wait()
+		defer cancel()
+		go h.run(ctx, changed)
+		_, err = dir.Change(ctx, "test", func(e *directory.Editor) error {
+			tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+			if err != nil {
+				return err
+			}
+			_, err = e.CreateHost(directory.Host{Tenant: tenant.ID, Name: "agent"})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store.down.Store(true)
+		changed <- struct{}{}
+		synctest.Wait()
+		store.down.Store(false)
+		time.Sleep(hostRetry)
+		synctest.Wait()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.placed) != 1 {
+			t.Errorf("%d hosts, want the one that came meanwhile", len(h.placed))
+		}
+	})
+}
+
+// failing is a store that does not list anything while it is down.
+type failing struct {
+	directory.Store
+	down atomic.Bool
+}
+
+func (f *failing) List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
+	if f.down.Load() {
+		return nil, nil, errors.New("the store does not answer")
+	}
+	return f.Store.List(ctx, tenant, kind, prefix, after, limit)
 }
 
 func TestHostsBelongToUsers(t *testing.T) {
