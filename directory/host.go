@@ -271,7 +271,7 @@ func checkHostUser(h *Host) error {
 		return nil
 	case len(h.User) > maxUserName || strings.Trim(h.User, plain) != "":
 		return &RuleError{Field: "user", What: fmt.Sprintf("%q is no user of a machine.", clip(h.User)), Fix: "Write a user's name or number."}
-	case !h.Loopback():
+	case h.Listen != "" && !h.Loopback():
 		return &RuleError{Field: "user", What: fmt.Sprintf("Whose the processes are that reach %s cannot be told.", h.Listen), Fix: "Leave user out and say in from which addresses may ask, or listen on 127.0.0.1."}
 	}
 	return nil

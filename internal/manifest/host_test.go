@@ -65,6 +65,18 @@ func TestHosts(t *testing.T) {
 	}
 }
 
+// A host of a user's may give its address to another: meanwhile it is nowhere.
+func TestHostsOfUsersMove(t *testing.T) {
+	s := newSite(t)
+	boxes := strings.Replace(boxes, "name: box", "name: box, user: nightly", 1)
+	s.mustApply(boxes, manifest.Options{})
+	moved := strings.NewReplacer("127.0.0.1:8451", "127.0.0.1:8452", "172.17.0.1:8450", "127.0.0.1:8451").Replace(boxes)
+	s.want(s.mustApply(moved, manifest.Options{}),
+		"update host box listen: 127.0.0.1:8451 → nowhere", "update host agent listen: 172.17.0.1:8450 → 127.0.0.1:8451",
+		"update host box listen: nowhere → 127.0.0.1:8452",
+	)
+}
+
 func TestHostsReportTheExactPlace(t *testing.T) {
 	for _, tt := range []struct {
 		name string
