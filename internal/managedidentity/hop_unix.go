@@ -11,11 +11,10 @@ import (
 // hold a connection to it.
 func oneHop(network, _ string, conn syscall.RawConn) error {
 	var failed error
-	err := conn.Control(func(fd uintptr) {
-		failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_TTL, 1)
-		if network == "tcp6" { // a socket that may speak both protocols
-			failed = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS, 1)
-		}
-	})
+	level, option := syscall.IPPROTO_IP, syscall.IP_TTL
+	if network == "tcp6" {
+		level, option = syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS
+	}
+	err := conn.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(int(fd), level, option, 1) })
 	return errors.Join(err, failed)
 }

@@ -12,11 +12,10 @@ const ipv6UnicastHops = 4
 // hold a connection to it.
 func oneHop(network, _ string, conn syscall.RawConn) error {
 	var failed error
-	err := conn.Control(func(fd uintptr) {
-		failed = syscall.SetsockoptInt(syscall.Handle(fd), syscall.IPPROTO_IP, syscall.IP_TTL, 1)
-		if network == "tcp6" {
-			failed = syscall.SetsockoptInt(syscall.Handle(fd), syscall.IPPROTO_IPV6, ipv6UnicastHops, 1)
-		}
-	})
+	level, option := syscall.IPPROTO_IP, syscall.IP_TTL
+	if network == "tcp6" {
+		level, option = syscall.IPPROTO_IPV6, ipv6UnicastHops
+	}
+	err := conn.Control(func(fd uintptr) { failed = syscall.SetsockoptInt(syscall.Handle(fd), level, option, 1) })
 	return errors.Join(err, failed)
 }

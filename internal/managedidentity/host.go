@@ -167,7 +167,11 @@ func listen(ctx context.Context, cfg HostConfig) (net.Listener, error) {
 	if !address.Addr().IsLoopback() {
 		config.Control = oneHop
 	}
-	listener, err := config.Listen(ctx, "tcp", at)
+	network := "tcp6"
+	if address.Addr().Is4() { // or else 0.0.0.0 would have IPv6 come in as well
+		network = "tcp4"
+	}
+	listener, err := config.Listen(ctx, network, at)
 	if err != nil {
 		return nil, fmt.Errorf("listen for a host's requests: %w", err)
 	}

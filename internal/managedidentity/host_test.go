@@ -1,6 +1,7 @@
 package managedidentity
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -82,6 +83,30 @@ func TestOwnAddressIsKnown(t *testing.T) {
 	r = r.WithContext(localAt(r.Context(), "172.17.0.1:8450"))
 	if !h.knows(r) {
 		t.Error("a request to the listener's own address is taken for one to another host")
+	}
+}
+
+// All addresses of IPv4 are not those of IPv6: who allowed the ones did not allow the others.
+func TestAllAddressesOfOneProtocol(t *testing.T) {
+	w := newWorld(t)
+	for listen, own := range map[string]string{"0.0.0.0:0": "127.0.0.1", "[::]:0": "::1"} {
+		h, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: AppService, Owner: anyUser, Listen: listen})
+		if err != nil && own == "::1" {
+			t.Log("this machine does not speak IPv6") // nothing to hold then
+			continue
+		}
+		w.must(err)
+		_, port, err := net.SplitHostPort(h.address)
+		w.must(err)
+		for _, address := range []string{"127.0.0.1", "::1"} {
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", net.JoinHostPort(address, port))
+			if err == nil {
+				conn.Close()
+			}
+			if (err == nil) != (address == own) {
+				t.Errorf("a host at %s is reached at %s: %t", listen, address, err == nil)
+			}
+		}
 	}
 }
 
