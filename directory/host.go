@@ -197,6 +197,13 @@ func checkHostNames(h *Host) error {
 		}
 		names = append(names, name)
 	}
+	if at, err := netip.ParseAddrPort(h.Listen); err == nil && at.Addr().IsUnspecified() && len(names) == 0 {
+		return &RuleError{
+			Field: "names",
+			What:  fmt.Sprintf("%s stands for every address of the machine, and its programs could not be told where to ask.", h.Listen),
+			Fix:   "Say in names what they call the machine, or listen at the one address that they reach.",
+		}
+	}
 	h.Names = emptyToNil(names)
 	return nil
 }

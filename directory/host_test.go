@@ -66,6 +66,7 @@ func TestHostRules(t *testing.T) {
 		{"with a port in a name", func(h *directory.Host) { h.Names = []string{"a", "b:80"} }, "names[1]", wrong},
 		{"with a name twice", func(h *directory.Host) { h.Names = []string{"a", "A"} }, "names[1]", duplicate},
 		{"with very many names", func(h *directory.Host) { h.Names = make([]string, 51) }, "names", wrong},
+		{"everywhere, without a name", func(h *directory.Host) { h.Listen = "0.0.0.0:8450" }, "names", wrong},
 		{"with a network that is none", func(h *directory.Host) { h.From = []string{"172.17.0.0/33"} }, "from[0]", wrong},
 		{"with an IPv4 network in the spelling of IPv6", func(h *directory.Host) { h.From = []string{"::ffff:172.17.0.0/112"} }, "from[0]", wrong},
 		{"with a network twice", func(h *directory.Host) { h.From = []string{"172.17.0.1/16", "172.17.0.0/16"} }, "from[1]", duplicate},

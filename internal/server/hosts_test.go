@@ -286,7 +286,7 @@ func TestHostsStayOnTheMachineUnlessAllowed(t *testing.T) {
 	log := &logged{}
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Log: slog.New(slog.NewTextHandler(log, nil))})
 	for _, address := range []string{"192.0.2.1:8450", "0.0.0.0:8450", "[::]:8450", "[2001:db8::1]:8450"} {
-		s.putHost(t, directory.Host{Name: "agent", Listen: address}, "orders-client-mi")
+		s.putHost(t, directory.Host{Name: "agent", Listen: address, Names: []string{"box.test"}}, "orders-client-mi")
 		if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "--allow-host") {
 			t.Errorf("%s: got %v", address, err)
 		}
