@@ -34,10 +34,13 @@ type GeneratedSecret struct {
 // the file gets wrong is returned as Problems. After an error the transaction must be
 // rolled back; a dry run rolls it back after success as well.
 func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
-	a := &applier{editor: e, prune: opts.Prune, report: report{file: f.name}, matched: make(map[string]position), result: &Result{}}
+	a := &applier{editor: e, prune: opts.Prune, report: report{file: f.name}, matched: make(map[string]position), places: make(map[string]bool), result: &Result{}}
 	works := make([]*work, len(f.tenants))
 	for i, t := range f.tenants {
 		works[i] = &work{applier: a, file: t}
+		for _, h := range t.hosts {
+			a.places[h.listen] = true
+		}
 	}
 	before := len(e.Changes())
 	for _, step := range []func(*work) error{
@@ -46,6 +49,7 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 		(*work).pruneObjects,
 		(*work).applyApplications,
 		(*work).applyIdentities,
+		(*work).vacateHosts,
 		(*work).applyHosts,
 		(*work).applyUsers,
 		(*work).resolveAll,
@@ -80,6 +84,7 @@ type applier struct {
 	prune  bool
 	// matched says where the file describes what is in the directory, by kind and ids.
 	matched map[string]position
+	places  map[string]bool // addresses of the file's hosts, which all tenants share
 	result  *Result
 }
 
@@ -93,6 +98,7 @@ type work struct {
 	principals   map[any]*directory.ServicePrincipal // of *application and *identity
 	users        map[*user]*directory.User
 	hosts        map[*host]*directory.Host
+	assigned     map[*host][]directory.ObjectID // identities that the file gives them
 	grants       []*grant
 	asked        map[*application][]*grant // those of grants that an application asks for
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/rolecall-auth/rolecall/directory"
 )
 
-// applyHosts makes and changes hosts. An address, or a system-assigned identity, may move
-// from one to another, so what hosts lose comes before what they get.
-func (w *work) applyHosts() error {
-	wanted := make(map[*host][]directory.ObjectID)
+// vacateHosts takes from hosts what they lose, before any host of the file gets something: an
+// address, or a system-assigned identity, may move from one to another.
+func (w *work) vacateHosts() error {
+	w.assigned = make(map[*host][]directory.ObjectID)
 	for _, h := range w.file.hosts {
 		var err error
-		if wanted[h], err = w.identitiesOf(h); err != nil {
+		if w.assigned[h], err = w.identitiesOf(h); err != nil {
 			return err
 		}
 	}
@@ -27,8 +27,8 @@ func (w *work) applyHosts() error {
 			continue
 		}
 		next := *found
-		next.Identities = slices.DeleteFunc(slices.Clone(found.Identities), func(id directory.ObjectID) bool { return !slices.Contains(wanted[h], id) })
-		if h.listen != found.Listen && slices.ContainsFunc(w.file.hosts, func(other *host) bool { return other.listen == found.Listen }) {
+		next.Identities = slices.DeleteFunc(slices.Clone(found.Identities), func(id directory.ObjectID) bool { return !slices.Contains(w.assigned[h], id) })
+		if h.listen != found.Listen && w.places[found.Listen] {
 			next.Listen = ""
 		}
 		if len(next.Identities) == len(found.Identities) && next.Listen == found.Listen {
@@ -39,8 +39,13 @@ func (w *work) applyHosts() error {
 			return w.ruled(err, h.field)
 		}
 	}
+	return nil
+}
+
+// applyHosts makes and changes hosts.
+func (w *work) applyHosts() error {
 	for _, h := range w.file.hosts {
-		if err := w.applyHost(h, wanted[h]); err != nil {
+		if err := w.applyHost(h); err != nil {
 			return w.ruled(err, h.field)
 		}
 	}
@@ -49,13 +54,13 @@ func (w *work) applyHosts() error {
 
 // applyHost brings one host to the file's state. Its lists are replaced, not added to: they
 // say who is let in.
-func (w *work) applyHost(h *host, identities []directory.ObjectID) (err error) {
+func (w *work) applyHost(h *host) (err error) {
 	next := directory.Host{Tenant: w.tenant.ID, ID: directory.ObjectID(h.id)}
 	found := w.hosts[h]
 	if found != nil {
 		next = *found
 	}
-	next.Name, next.Listen, next.Identities = h.name, h.listen, identities
+	next.Name, next.Listen, next.Identities = h.name, h.listen, w.assigned[h]
 	isNew := found == nil
 	if w.says(h.place, "via", isNew) {
 		next.Shape = directory.HostShape(h.shape)

@@ -77,6 +77,24 @@ func TestHostsOfUsersMove(t *testing.T) {
 	)
 }
 
+// All tenants of a file have one machine: an address goes from one to another at once.
+func TestHostsOfTwoTenantsChangePlaces(t *testing.T) {
+	const two = `tenants:
+  - name: contoso
+    managedIdentities: [{name: one, type: system}]
+    hosts: [{name: agent, listen: "127.0.0.1:8450", identities: [one]}]
+  - name: fabrikam
+    managedIdentities: [{name: one, type: system}]
+    hosts: [{name: box, listen: "127.0.0.1:8451", identities: [one]}]
+`
+	s := newSite(t)
+	s.mustApply(two, manifest.Options{})
+	s.want(s.mustApply(strings.NewReplacer("8450", "8451", "8451", "8450").Replace(two), manifest.Options{}),
+		"update host agent listen: 127.0.0.1:8450 → nowhere", "update host box listen: 127.0.0.1:8451 → nowhere",
+		"update host agent listen: nowhere → 127.0.0.1:8451", "update host box listen: nowhere → 127.0.0.1:8450",
+	)
+}
+
 func TestHostsReportTheExactPlace(t *testing.T) {
 	for _, tt := range []struct {
 		name string
