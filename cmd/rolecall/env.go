@@ -41,7 +41,8 @@ path begins with stand-ins for az and azd that are signed in as the application.
 Managed identities have no credential. They are assigned to a process, which is what
 ` + "`rolecall run`" + ` does, or to a host of the directory, such as a container: --on
 prints the variables by which programs there find their identities. They are good for
-as long as the directory has the host, and whoever knows them can act as the host.`,
+as long as the directory has the host (of the shape service-fabric, as long as the server
+runs), and whoever knows them can act as the host.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env
   rolecall env --on build-agent -o dotenv > agent.env`,
