@@ -171,9 +171,9 @@ func (p *placed) appIDs() []directory.AppID {
 	return ids
 }
 
-// samePlace reports whether a host is reached as it was.
+// samePlace reports whether a host is the one it was, and is reached as it was.
 func (p *placed) samePlace(next *placed) bool {
-	return p.Listen == next.Listen && p.Shape == next.Shape && p.User == next.User &&
+	return p.Created.Equal(next.Created) && p.Listen == next.Listen && p.Shape == next.Shape && p.User == next.User &&
 		slices.Equal(p.Names, next.Names) && slices.Equal(p.From, next.From)
 }
 
@@ -208,7 +208,7 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 	}
 	host, err := h.service.Open(ctx, managedidentity.HostConfig{
 		Tenant: p.Tenant, Identities: p.appIDs(), Shape: p.Shape, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
-		Secret: h.secret(p.Tenant, p.ID),
+		Secret: h.secret(&p.Host),
 	})
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return nil, fmt.Errorf("this machine does not have the address %s, or not yet: the host is opened when it comes: %w", at.Addr(), err)
@@ -248,10 +248,10 @@ func userID(name string) (int, error) {
 }
 
 // secret is what a host's programs show. It is the same after a restart, since they may
-// live longer than the server, and another for a host made anew.
-func (h *hosts) secret(tenant directory.TenantID, host directory.ObjectID) string {
+// live longer than the server, and another for a host made anew, even with the same id.
+func (h *hosts) secret(host *directory.Host) string {
 	mac := hmac.New(sha256.New, h.key)
-	mac.Write([]byte(string(tenant) + "\n" + string(host)))
+	fmt.Fprintf(mac, "%s\n%s\n%d", host.Tenant, host.ID, host.Created.UnixNano())
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

@@ -202,6 +202,36 @@ func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
 	}
 }
 
+// Who knew the variables of a host that is gone does not know those of the next one, though it
+// has the id and the address of the first, and nobody looked in between.
+func TestHostsMadeAnewHaveNewSecrets(t *testing.T) {
+	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
+	host := directory.Host{ID: "0a57e11d-0000-4000-8000-000000000001", Name: "agent", Listen: freeAddress(t)}
+	s.putHost(t, host, "orders-user-mi")
+	before := s.lineOf(t, "agent")
+	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
+		old, err := e.Host(tenant, "agent")
+		if err != nil {
+			return err
+		}
+		if err := e.DeleteHost(tenant, old.ID); err != nil {
+			return err
+		}
+		host.Tenant, host.Identities = tenant, old.Identities
+		_, err = e.CreateHost(host)
+		return err
+	})
+	after := s.lineOf(t, "agent")
+	if after.Header == before.Header {
+		t.Error("a host made anew has the secret of the old one")
+	}
+	for secret, want := range map[string]int{before.Header: http.StatusUnauthorized, after.Header: http.StatusOK} {
+		if status, _ := ask(t, after.Endpoint, secret, ""); status != want {
+			t.Errorf("got %d, want %d", status, want)
+		}
+	}
+}
+
 // Ids are unique within a tenant: hosts of two tenants may have the same one.
 func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
 	const id = "0a57e11d-0000-4000-8000-000000000001"
