@@ -70,14 +70,15 @@ func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.T
 // entrust fills in who the user is and what the client gets for an ask, and refuses what
 // nobody consented to.
 func (a *Authority) entrust(ctx context.Context, x *exchange, g *userGrant, w ask) *Problem {
+	x.signIn.Resource = clean(w.Identifier, maxNoted)
 	var problem *Problem
 	if g.user == nil {
+		x.signIn.User = string(g.session.User) // unless they are found
 		if g.user, problem = a.findUser(ctx, g.tenant, string(g.session.User)); problem != nil {
 			return problem
 		}
 	}
 	x.signIn.User = g.user.PrincipalName
-	x.signIn.Resource = clean(w.Identifier, maxNoted)
 	g.ask = w
 	if g.delegation, problem = a.delegate(ctx, g.tenant, g.client, g.user, w); problem != nil {
 		return problem

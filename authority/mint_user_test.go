@@ -164,3 +164,21 @@ func TestMintForAUserLeavesASignIn(t *testing.T) {
 		}
 	}
 }
+
+// Who was refused is to be found, and at what.
+func TestMintForADisabledUserLeavesASignIn(t *testing.T) {
+	w := newUserWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		off := *w.user
+		off.Enabled = false
+		_, err := e.UpdateUser(off)
+		return err
+	})
+	if _, err := w.Mint(t.Context(), w.mintForTool("api://orders/.default")); err == nil {
+		t.Fatal("minted for a disabled user")
+	}
+	rows := w.signedIn()
+	if len(rows) != 1 || rows[0].Code != 50057 || rows[0].User != string(w.user.ID) || rows[0].Resource != "api://orders" {
+		t.Errorf("got %+v", rows)
+	}
+}

@@ -278,7 +278,7 @@ type SignIn struct {
 	CredentialID  string    `json:"credentialId,omitempty"`
 	Resource      string    `json:"resource,omitempty"` // as asked for
 	Roles         []string  `json:"roles,omitempty"`
-	User          string    `json:"user,omitempty"` // principal name, when one took part
+	User          string    `json:"user,omitempty"` // principal name, when one took part; the id of one who is gone or disabled
 	Scopes        []string  `json:"scopes,omitempty"`
 	Version       string    `json:"version,omitempty"` // of the token: "1.0", "2.0"
 	TokenID       string    `json:"tokenId,omitempty"` // uti
