@@ -102,7 +102,7 @@ func (s *Server) putHost(t *testing.T, h directory.Host, identities ...string) {
 	})
 }
 
-// line asks for a host as `rolecall env --on` does.
+// lineOf asks for a host as `rolecall env --on` does.
 func (s *Server) lineOf(t *testing.T, name string) Line {
 	t.Helper()
 	line, err := Host(t.Context(), s.cfg.Dir, "", name)
