@@ -177,7 +177,7 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*bound
 		}
 		ids[i] = client.Principal.AppID
 	}
-	return s.openHost(ctx, newLine(tenant, clients[0]), managedidentity.HostConfig{
+	return s.openHost(ctx, newLine(tenant.ID, clients[0]), managedidentity.HostConfig{
 		Tenant: tenant.ID, Identities: ids, Shape: managedidentity.Shape(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
 	})
 }
@@ -281,7 +281,7 @@ func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, cl
 		if err != nil {
 			return Line{}, 0, err
 		}
-		line := newLine(tenant, client)
+		line := newLine(tenant.ID, client)
 		line.Assertion, line.Expires = assertion.Token, assertion.Expires
 		return line, assertion.Expires.Sub(assertion.Issued) / 2, nil
 	}
@@ -293,9 +293,9 @@ func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, cl
 	return &bound{line: line, next: next, renew: renew, close: workload.Close}, nil
 }
 
-func newLine(tenant *directory.Tenant, client *directory.Client) Line {
+func newLine(tenant directory.TenantID, client *directory.Client) Line {
 	return Line{
-		Tenant: tenant.ID, Name: client.Principal.Name, ClientID: client.Principal.AppID,
+		Tenant: tenant, Name: client.Principal.Name, ClientID: client.Principal.AppID,
 		ObjectID: client.Principal.ID, ResourceID: client.Principal.ResourceID,
 	}
 }

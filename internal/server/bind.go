@@ -144,7 +144,7 @@ func askAdmin(transport *http.Transport, request *http.Request) (io.ReadCloser, 
 }
 
 // Host asks the server that runs on a data folder what the programs of one of the
-// directory's hosts need to know. Without a tenant, the only one is meant.
+// directory's hosts need to know. Without a tenant, it is looked for in all.
 func Host(ctx context.Context, dir, tenant, name string) (Line, error) {
 	transport, err := adminTransport(dir)
 	if err != nil {

@@ -310,7 +310,7 @@ func (s *Server) hostLine(ctx context.Context, tenantRef, name string) (Line, er
 	if _, err := s.data.Directory.Refresh(ctx); err != nil {
 		s.log.WarnContext(ctx, "follow the change feed", "error", err)
 	}
-	tenant, err := s.tenantOf(ctx, tenantRef)
+	tenants, err := s.tenantsOf(ctx, tenantRef)
 	if err != nil {
 		return Line{}, err
 	}
@@ -319,31 +319,56 @@ func (s *Server) hostLine(ctx context.Context, tenantRef, name string) (Line, er
 	}
 	s.hosts.mu.Lock()
 	defer s.hosts.mu.Unlock()
+	var found []*placed
 	var names []string
 	for _, p := range s.hosts.placed {
-		if p.Tenant != tenant.ID {
+		if !slices.ContainsFunc(tenants, func(t *directory.Tenant) bool { return t.ID == p.Tenant }) {
 			continue
 		}
 		names = append(names, p.Name)
-		switch {
-		case !strings.EqualFold(p.Name, name):
-			continue
-		case p.problem != nil:
-			return Line{}, fmt.Errorf("the host %s is not open: %w", p.Name, p.problem)
-		case len(p.clients) == 0:
-			return Line{}, fmt.Errorf("the host %s has no managed identity: assign it one", p.Name)
+		if strings.EqualFold(p.Name, name) {
+			found = append(found, p)
 		}
-		line := newLine(tenant, p.clients[0])
-		line.setHost(p.open)
-		return line, nil
 	}
-	slices.Sort(names)
-	return Line{}, noHost(tenant.Name, name, names)
+	switch len(found) {
+	case 0:
+		slices.Sort(names)
+		return Line{}, noHost(tenants, name, names)
+	case 1:
+		return found[0].line()
+	}
+	return Line{}, fmt.Errorf("%d tenants have a host %q: say which tenant with --tenant", len(found), name)
 }
 
-func noHost(tenant, name string, there []string) error {
-	if len(there) == 0 {
-		return fmt.Errorf("there is no host %q in the tenant %s, which has none: list it under hosts in rolecall.yaml: %w", name, tenant, directory.ErrNotFound)
+// tenantsOf finds the tenant that is named, or all when none is.
+func (s *Server) tenantsOf(ctx context.Context, ref string) ([]*directory.Tenant, error) {
+	if ref == "" {
+		return s.data.Directory.Tenants(ctx)
 	}
-	return fmt.Errorf("there is no host %q in the tenant %s; it has %q: %w", name, tenant, there, directory.ErrNotFound)
+	tenant, err := s.tenantOf(ctx, ref)
+	return []*directory.Tenant{tenant}, err
+}
+
+// line is what the host's programs need to know.
+func (p *placed) line() (Line, error) {
+	switch {
+	case p.problem != nil:
+		return Line{}, fmt.Errorf("the host %s is not open: %w", p.Name, p.problem)
+	case len(p.clients) == 0:
+		return Line{}, fmt.Errorf("the host %s has no managed identity: assign it one", p.Name)
+	}
+	line := newLine(p.Tenant, p.clients[0])
+	line.setHost(p.open)
+	return line, nil
+}
+
+func noHost(tenants []*directory.Tenant, name string, there []string) error {
+	where := "" // in any tenant
+	if len(tenants) == 1 {
+		where = " in the tenant " + tenants[0].Name
+	}
+	if len(there) == 0 {
+		return fmt.Errorf("there is no host %q%s, nor another one: list it under hosts in rolecall.yaml: %w", name, where, directory.ErrNotFound)
+	}
+	return fmt.Errorf("there is no host %q%s, but %q: %w", name, where, there, directory.ErrNotFound)
 }

@@ -263,6 +263,17 @@ func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
 	if len(secrets) != 2 {
 		t.Error("hosts of two tenants have one secret")
 	}
+	// Without a tenant, one that is alone with its name is found, and the others are not guessed.
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "2 tenants have a host") {
+		t.Errorf("a host of either tenant: got %v", err)
+	}
+	s.putHost(t, directory.Host{Name: "alone", Listen: freeAddress(t)}, "orders-user-mi")
+	if line, err := Host(t.Context(), s.cfg.Dir, "", "alone"); err != nil || line.Name != "orders-user-mi" {
+		t.Errorf("the only host of that name: got %q, %v", line.Name, err)
+	}
+	if _, err := Host(t.Context(), s.cfg.Dir, "", "nobody"); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("a host there is not: got %v", err)
+	}
 
 	// One goes and the other takes its place, between two looks: it is still another host.
 	before, err := Host(t.Context(), s.cfg.Dir, "contoso", "agent")
