@@ -46,18 +46,9 @@ func (a *Authority) confirmForm(ctx context.Context, x *exchange) (answer, error
 	if problem != nil {
 		return answer{}, problem
 	}
-	who, err := a.sameVisitor(ctx, x, sent.Session)
-	if err != nil {
-		return answer{}, err
-	}
-	m, refused, err := a.understand(ctx, sent.Errand, who)
-	switch {
-	case err != nil:
-		return answer{}, err
-	case refused != nil:
-		return a.refuse(x, m.request, refused)
-	case fields["action"] != actionContinue:
-		return a.declineConsent(ctx, x, m, who)
+	m, who, otherwise, err := a.decided(ctx, x, sent.Errand, sent.Session, fields["action"] == actionContinue)
+	if m == nil || err != nil {
+		return otherwise, err
 	}
 	sent.Errand.Confirmed = true
 	return a.pursueAs(ctx, x, sent.Errand, who)

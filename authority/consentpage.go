@@ -119,18 +119,9 @@ func (a *Authority) consentForm(ctx context.Context, x *exchange) (answer, error
 	if problem != nil {
 		return answer{}, problem
 	}
-	who, err := a.sameVisitor(ctx, x, sent.Session)
-	if err != nil {
-		return answer{}, err
-	}
-	m, refused, err := a.understand(ctx, sent.Errand, who)
-	switch {
-	case err != nil:
-		return answer{}, err
-	case refused != nil:
-		return a.refuse(x, m.request, refused)
-	case fields["action"] != actionAccept:
-		return a.declineConsent(ctx, x, m, who)
+	m, who, otherwise, err := a.decided(ctx, x, sent.Errand, sent.Session, fields["action"] == actionAccept)
+	if m == nil || err != nil {
+		return otherwise, err
 	}
 	d, problem := a.delegate(ctx, m.tenant, m.client, who.user, m.ask)
 	if problem != nil {
@@ -152,6 +143,28 @@ func (a *Authority) consentForm(ctx context.Context, x *exchange) (answer, error
 }
 
 const actionAccept = "accept"
+
+// decided returns the matter of a page on which somebody decided, and who it was. If they
+// said no, or the request cannot be answered any more, there is no matter, and the answer
+// is what they get.
+func (a *Authority) decided(ctx context.Context, x *exchange, e errand, session string, yes bool) (*matter, *visitor, answer, error) {
+	who, err := a.sameVisitor(ctx, x, session)
+	if err != nil {
+		return nil, nil, answer{}, err
+	}
+	m, refused, err := a.understand(ctx, e, who)
+	switch {
+	case err != nil:
+		return nil, nil, answer{}, err
+	case refused != nil:
+		otherwise, err := a.refuse(x, m.request, refused)
+		return nil, nil, otherwise, err
+	case !yes:
+		otherwise, err := a.declineConsent(ctx, x, m, who)
+		return nil, nil, otherwise, err
+	}
+	return m, who, answer{}, nil
+}
 
 // sameVisitor returns who is signed in, if that is still the session that saw the page. A
 // decision rests on a view of the directory that is fresh enough.
