@@ -11,6 +11,10 @@ import (
 // errPeerUnknown says that this system does not tell whose a connection is.
 var errPeerUnknown = errors.New("this system does not tell whose a connection is")
 
+// TellsOwners reports whether this system tells whose a connection is. Where it does not,
+// a host's owner is not enforced.
+func TellsOwners() bool { return tellsOwners }
+
 // connKey is the context key of a connection's owner.
 type connKey struct{}
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 )
 
+const tellsOwners = true
+
 // The kernel's tables of connections, of the network that this thread is in: another
 // thread, even the first, may have left for a namespace. A socket that could speak both
 // protocols stands in the second one.

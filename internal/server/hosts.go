@@ -198,10 +198,13 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 		return nil, err
 	}
 	owner := anyone
-	if at.Addr().IsLoopback() {
-		owner, err = userID(p.User)
-	} else {
+	switch {
+	case !at.Addr().IsLoopback():
 		err = h.permit(at.Addr())
+	case p.User != "" && !p.Shape.HasSecret() && !managedidentity.TellsOwners():
+		err = fmt.Errorf("this system does not tell whose a connection is, so it cannot be for %s alone: use the shape app-service, whose programs show a secret", p.User)
+	default:
+		owner, err = userID(p.User)
 	}
 	if err != nil {
 		return nil, err
