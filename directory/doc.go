@@ -1,7 +1,8 @@
 // Package directory is the model of who exists and who may what: tenants, applications
-// with their app roles, scopes and credentials, service principals, managed identities,
-// users, app-role assignments and delegated grants, with all the rules that hold between
-// them. It also keeps, outside the model, what is short-lived (see [Ticket]).
+// with their app roles, scopes and credentials, service principals, managed identities and
+// the hosts they are assigned to, users, app-role assignments and delegated grants, with
+// all the rules that hold between them. It also keeps, outside the model, what is
+// short-lived (see [Ticket]).
 //
 // Every way of changing a directory (YAML, command line, Graph, portal) goes through
 // [Directory.Change], so none can differ from another; each change and its audit row are
