@@ -18,7 +18,8 @@ type Identity struct {
 	ObjectID   string // of its service principal; also called principal id
 	ResourceID string // in the resource manager
 
-	login *Authority
+	assigned managedidentity.Identity // as hosts know it
+	login    *Authority
 }
 
 // Identity returns the system-assigned managed identity with that name, after granting it
@@ -57,6 +58,7 @@ func (a *Authority) registerIdentity(name string, kind directory.IdentityKind) *
 			return err
 		}
 		identity.ClientID, identity.ObjectID, identity.ResourceID = string(p.AppID), string(p.ID), p.ResourceID
+		identity.assigned = managedidentity.IdentityOf(p)
 		return nil
 	})
 	a.identities[name] = identity
@@ -81,12 +83,12 @@ func (i *Identity) Token(api string) string {
 func (i *Identity) Environment(host string, others ...*Identity) map[string]string {
 	a := i.login
 	a.t.Helper()
-	ids := []directory.AppID{directory.AppID(i.ClientID)}
+	identities := []managedidentity.Identity{i.assigned}
 	for _, other := range others {
-		ids = append(ids, directory.AppID(other.ClientID))
+		identities = append(identities, other.assigned)
 	}
 	opened, err := a.platform.Open(context.WithoutCancel(a.t.Context()), managedidentity.HostConfig{
-		Tenant: TenantID, Identities: ids, Shape: managedidentity.Shape(host), Owner: os.Getuid(),
+		Tenant: TenantID, Identities: identities, Shape: managedidentity.Shape(host), Owner: os.Getuid(),
 	})
 	a.check("assign managed identity "+i.Name, err)
 	a.t.Cleanup(func() {

@@ -70,7 +70,7 @@ func (c *call) tokenForScopes() (authority.Minted, *refusal) {
 	if c.user.User != "" {
 		user := c.user
 		user.Scope = strings.Join(scopes, " ")
-		return c.mint(authority.MintRequest{Identity: c.assigned()[0], User: user})
+		return c.mint(authority.MintRequest{Identity: c.assigned()[0].App, User: user})
 	}
 	if len(scopes) != 1 {
 		return authority.Minted{}, malformed("Exactly one scope is supported, such as api://orders/.default.")

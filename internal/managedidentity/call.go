@@ -171,11 +171,11 @@ func (c *call) choose(by selector) (*directory.Client, *refusal) {
 	if by.kind == byDefault && len(identities) > 1 {
 		identities = identities[:1] // when that is gone, nobody else is meant
 	}
-	for _, id := range identities {
-		client, err := c.service.cfg.Directory.Client(c.http.Context(), c.tenant, id)
+	for _, identity := range identities {
+		client, err := c.service.cfg.Directory.Client(c.http.Context(), c.tenant, identity.App)
 		switch {
-		case errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil:
-			continue // deleted since
+		case errors.Is(err, directory.ErrNotFound) || err == nil && (client.Principal == nil || !identity.is(client.Principal)):
+			continue // deleted since, whatever has its ids now
 		case err != nil:
 			return nil, refused(err)
 		case by.names(client.Principal):

@@ -250,7 +250,7 @@ func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
 		for range 4 {
 			opening.Go(func() {
 				for range 100 {
-					_, err := s.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: Arc, Owner: anyUser})
+					_, err := s.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID), Shape: Arc, Owner: anyUser})
 					if errors.Is(err, errClosed) {
 						return
 					}

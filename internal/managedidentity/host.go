@@ -43,13 +43,31 @@ type protocol interface {
 	body(p *refusal, correlation string) any
 }
 
+// An Identity is what is assigned to a host: one service principal. What is made anew under
+// the ids of one that is gone is another.
+type Identity struct {
+	App       directory.AppID
+	Principal directory.ObjectID
+	Created   time.Time
+}
+
+// IdentityOf names a managed identity, or an application in the shape CLI.
+func IdentityOf(p *directory.ServicePrincipal) Identity {
+	return Identity{p.AppID, p.ID, p.Created}
+}
+
+// is reports whether a service principal is the one that was assigned.
+func (i Identity) is(p *directory.ServicePrincipal) bool {
+	return i.Principal == p.ID && i.Created.Equal(p.Created)
+}
+
 // anyUser stands for the owner of a host that whoever reaches it may use.
 const anyUser = -1
 
 // HostConfig says what a host is.
 type HostConfig struct {
 	Tenant     directory.TenantID
-	Identities []directory.AppID // client ids; see Host.Assign
+	Identities []Identity // see Host.Assign
 	// User is whom the one identity, a public client, acts for, in the shape CLI. Empty
 	// means that it acts for itself.
 	User  directory.ObjectID
@@ -76,7 +94,7 @@ type HostConfig struct {
 type Host struct {
 	service    *Service
 	tenant     directory.TenantID
-	identities atomic.Pointer[[]directory.AppID]
+	identities atomic.Pointer[[]Identity]
 	user       authority.UserSignIn // without a scope; zero: the identities act for themselves
 	shape      Shape
 	names      []string
@@ -247,9 +265,9 @@ func (h *Host) run(listener net.Listener) {
 
 // Assign replaces the host's identities. The first is the one that a caller gets who
 // names none.
-func (h *Host) Assign(identities []directory.AppID) { h.identities.Store(&identities) }
+func (h *Host) Assign(identities []Identity) { h.identities.Store(&identities) }
 
-func (h *Host) assigned() []directory.AppID {
+func (h *Host) assigned() []Identity {
 	if identities := h.identities.Load(); identities != nil {
 		return *identities
 	}
@@ -304,7 +322,7 @@ func (h *Host) Thumbprint() string { return h.thumbprint }
 func (h *Host) Environment() map[string]string {
 	endpoint, client := h.Endpoint(), ""
 	if identities := h.assigned(); len(identities) > 0 {
-		client = string(identities[0])
+		client = string(identities[0].App)
 	}
 	const only = "AZURE_TOKEN_CREDENTIALS" // spares DefaultAzureCredential what it would try first
 	switch h.shape {

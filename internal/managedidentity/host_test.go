@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/directory"
 )
@@ -16,7 +17,7 @@ func (w *world) hostAs(cfg HostConfig) *Host {
 	w.t.Helper()
 	cfg.Tenant, cfg.Owner = testTenant, anyUser
 	if cfg.Identities == nil {
-		cfg.Identities = []directory.AppID{systemID, userID}
+		cfg.Identities = w.identities(systemID, userID)
 	}
 	h, err := w.Open(w.t.Context(), cfg)
 	w.must(err)
@@ -90,7 +91,7 @@ func TestOwnAddressIsKnown(t *testing.T) {
 func TestAllAddressesOfOneProtocol(t *testing.T) {
 	w := newWorld(t)
 	for listen, own := range map[string]string{"0.0.0.0:0": "127.0.0.1", "[::]:0": "::1"} {
-		h, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: AppService, Owner: anyUser, Listen: listen})
+		h, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID), Shape: AppService, Owner: anyUser, Listen: listen})
 		if err != nil && own == "::1" {
 			t.Log("this machine does not speak IPv6") // nothing to hold then
 			continue
@@ -124,7 +125,7 @@ func TestListeningRefused(t *testing.T) {
 		{"everywhere, open to everybody", HostConfig{Shape: CloudShell, Listen: "0.0.0.0:8450"}, "show no secret"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.cfg.Tenant, tt.cfg.Identities = testTenant, []directory.AppID{systemID}
+			tt.cfg.Tenant, tt.cfg.Identities = testTenant, w.identities(systemID)
 			h, err := w.Open(t.Context(), tt.cfg)
 			if err == nil {
 				t.Fatalf("it listens at %s", h.address)
@@ -138,7 +139,7 @@ func TestListeningRefused(t *testing.T) {
 
 func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 	w := newWorld(t)
-	h := w.hostAs(HostConfig{Shape: AppService, Identities: []directory.AppID{userID}})
+	h := w.hostAs(HostConfig{Shape: AppService, Identities: w.identities(userID)})
 	subject := func() string {
 		t.Helper()
 		got := w.ask(h, good(h))
@@ -150,7 +151,7 @@ func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 	if got := subject(); got != string(userID) {
 		t.Errorf("got a token of %s", got)
 	}
-	h.Assign([]directory.AppID{systemID})
+	h.Assign(w.identities(systemID))
 	if got := subject(); got != string(systemID) {
 		t.Errorf("after another was assigned: got a token of %s", got)
 	}
@@ -173,5 +174,34 @@ func TestSecretsMayBeGiven(t *testing.T) {
 	}
 	if second.Secret() != secret || second.Endpoint() != first.Endpoint() {
 		t.Error("the second host is another to its programs")
+	}
+}
+
+// What is made anew under the ids of an identity that is gone is not assigned to its hosts.
+func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
+	w := newWorld(t)
+	for _, shape := range []Shape{AppService, IMDS, CLI} {
+		h := w.hostAs(HostConfig{Shape: shape})
+		if got := w.ask(h, good(h)); got.status != http.StatusOK {
+			t.Fatalf("%s: got %d: %s", shape, got.status, got.raw)
+		}
+		old := *w.principal(systemID)
+		w.clock.advance(time.Second)
+		w.edit(func(e *directory.Editor) error {
+			if err := e.DeleteServicePrincipal(testTenant, old.ID); err != nil {
+				return err
+			}
+			_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+				Tenant: testTenant, ID: old.ID, AppID: old.AppID, Name: old.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
+			})
+			return err
+		})
+		if got := w.ask(h, good(h)); got.text("access_token") != "" || got.text("token") != "" {
+			t.Errorf("%s: the new identity's token was given to the host of the old one", shape)
+		}
+		other := w.hostAs(HostConfig{Shape: shape})
+		if got := w.ask(other, good(other)); got.status != http.StatusOK {
+			t.Errorf("%s: the new one's own host: got %d: %s", shape, got.status, got.raw)
+		}
 	}
 }

@@ -320,7 +320,7 @@ func TestAzureArcFolders(t *testing.T) {
 	t.Chdir(base)
 	for name, folder := range map[string]string{"absent": filepath.Join(base, "absent"), "open to others": open, "open to a group": group, "a link": link, "a file": file, "relative": "tokens"} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID}, Shape: Arc, ArcFolder: folder})
+			_, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID), Shape: Arc, ArcFolder: folder})
 			if err == nil || !strings.Contains(err.Error(), folder) {
 				t.Errorf("got %v, want one that names the folder", err)
 			}

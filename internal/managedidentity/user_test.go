@@ -55,7 +55,7 @@ func populateUser(e *directory.Editor) error {
 
 func (w *world) userHost() *Host {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{toolID}, User: devID, Shape: CLI, Owner: anyUser})
+	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(toolID), User: devID, Shape: CLI, Owner: anyUser})
 	w.must(err)
 	return h
 }
@@ -127,8 +127,8 @@ func TestUsersTokensAreKept(t *testing.T) {
 func TestUsersHaveTheDeveloperToolsAlone(t *testing.T) {
 	w := newWorld(t)
 	for _, cfg := range []HostConfig{
-		{Identities: []directory.AppID{toolID}, Shape: AppService},
-		{Identities: []directory.AppID{toolID, systemID}, Shape: CLI},
+		{Identities: []Identity{{App: toolID}}, Shape: AppService},
+		{Identities: append(w.identities(systemID), Identity{App: toolID}), Shape: CLI},
 	} {
 		cfg.Tenant, cfg.User = testTenant, devID
 		if h, err := w.Open(t.Context(), cfg); err == nil {

@@ -153,6 +153,15 @@ func (w *world) principal(id directory.AppID) *directory.ServicePrincipal {
 	return client.Principal
 }
 
+// identities are what may be assigned to a host.
+func (w *world) identities(ids ...directory.AppID) (all []Identity) {
+	w.t.Helper()
+	for _, id := range ids {
+		all = append(all, IdentityOf(w.principal(id)))
+	}
+	return all
+}
+
 // host opens a host of a shape that anybody may use, with both identities.
 func (w *world) host(shape Shape) *Host {
 	w.t.Helper()
@@ -161,7 +170,7 @@ func (w *world) host(shape Shape) *Host {
 
 func (w *world) hostOwned(shape Shape, owner int) *Host {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: []directory.AppID{systemID, userID}, Shape: shape, Owner: owner})
+	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID, userID), Shape: shape, Owner: owner})
 	w.must(err)
 	return h
 }

@@ -170,15 +170,15 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*bound
 	if req.Via == ViaWorkload {
 		return s.startWorkload(ctx, tenant, clients[0])
 	}
-	ids := make([]directory.AppID, len(clients))
+	identities := make([]managedidentity.Identity, len(clients))
 	for i, client := range clients {
 		if client.Application != nil && managedidentity.Shape(req.Via) != managedidentity.CLI {
 			return nil, fmt.Errorf("%q is an application, and %s is for managed identities: use --via secret, certificate, workload or cli, or create a managed identity", client.Principal.Name, req.Via)
 		}
-		ids[i] = client.Principal.AppID
+		identities[i] = managedidentity.IdentityOf(client.Principal)
 	}
 	return s.openHost(ctx, newLine(tenant.ID, clients[0]), managedidentity.HostConfig{
-		Tenant: tenant.ID, Identities: ids, Shape: managedidentity.Shape(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
+		Tenant: tenant.ID, Identities: identities, Shape: managedidentity.Shape(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
 	})
 }
 
@@ -193,7 +193,7 @@ func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *d
 		return nil, fmt.Errorf("the user %q is disabled: enable the account first", user.PrincipalName)
 	}
 	return s.openHost(ctx, Line{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: AzureCLI, ObjectID: user.ID}, managedidentity.HostConfig{
-		Tenant: tenant.ID, Identities: []directory.AppID{AzureCLI}, User: user.ID, Shape: managedidentity.CLI, Owner: owner,
+		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: AzureCLI}}, User: user.ID, Shape: managedidentity.CLI, Owner: owner,
 	})
 }
 

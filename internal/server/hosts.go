@@ -124,7 +124,7 @@ func (h *hosts) settle(ctx context.Context) error {
 	for key, next := range wanted {
 		if p := h.placed[key]; p != nil && p.open != nil {
 			next.open = p.open
-			next.open.Assign(next.appIDs())
+			next.open.Assign(next.identities())
 		} else {
 			h.place(ctx, next, p)
 		}
@@ -163,12 +163,12 @@ func (h *hosts) wanted(ctx context.Context) (map[placeKey]*placed, error) {
 	return wanted, nil
 }
 
-func (p *placed) appIDs() []directory.AppID {
-	ids := make([]directory.AppID, len(p.clients))
+func (p *placed) identities() []managedidentity.Identity {
+	identities := make([]managedidentity.Identity, len(p.clients))
 	for i, client := range p.clients {
-		ids[i] = client.Principal.AppID
+		identities[i] = managedidentity.IdentityOf(client.Principal)
 	}
-	return ids
+	return identities
 }
 
 // samePlace reports whether a host is the one it was, and is reached as it was.
@@ -210,7 +210,7 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 		return nil, err
 	}
 	host, err := h.service.Open(ctx, managedidentity.HostConfig{
-		Tenant: p.Tenant, Identities: p.appIDs(), Shape: p.Shape, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
+		Tenant: p.Tenant, Identities: p.identities(), Shape: p.Shape, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
 		Secret: h.secret(&p.Host),
 	})
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
