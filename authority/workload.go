@@ -45,9 +45,21 @@ type Workload struct {
 // A workloadKey says who a workload is.
 type workloadKey struct {
 	tenant   directory.TenantID
-	client   directory.AppID
+	client   workloadClient
 	subject  string
 	instance string
+}
+
+// A workloadClient is whom a workload acts as. What is made anew under the ids of one that
+// is gone is another.
+type workloadClient struct {
+	app       directory.AppID
+	principal directory.ObjectID
+	created   int64 // Unix nanoseconds
+}
+
+func workloadClientOf(p *directory.ServicePrincipal) workloadClient {
+	return workloadClient{p.AppID, p.ID, p.Created.UnixNano()}
 }
 
 // An Assertion is a signed statement of who a workload is.
@@ -70,7 +82,7 @@ func (a *Authority) StartWorkload(ctx context.Context, tenant directory.TenantID
 	if problem != nil {
 		return nil, problem
 	}
-	w := &Workload{a, workloadKey{found.ID, who.Principal.AppID, WorkloadSubject(who.Principal.Name), newGUID()}}
+	w := &Workload{a, workloadKey{found.ID, workloadClientOf(who.Principal), WorkloadSubject(who.Principal.Name), newGUID()}}
 	a.assertions.workloads.add(w.workloadKey)
 	return w, nil
 }
@@ -134,7 +146,7 @@ func (w *workloads) run(client *directory.Client, tenant directory.TenantID, a a
 	}
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	_, running := w.running[workloadKey{tenant, client.Principal.AppID, a.subject, instance}]
+	_, running := w.running[workloadKey{tenant, workloadClientOf(client.Principal), a.subject, instance}]
 	return running
 }
 
@@ -150,7 +162,7 @@ func (w *workloads) any(client *directory.Client) bool {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	for k := range w.running {
-		if k.tenant == client.Principal.Tenant && k.client == client.Principal.AppID {
+		if k.tenant == client.Principal.Tenant && k.client == workloadClientOf(client.Principal) {
 			return true
 		}
 	}

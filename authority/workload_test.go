@@ -64,6 +64,32 @@ func TestWorkloadAssertionsAreNobodyElses(t *testing.T) {
 	w.post(pathV2, w.workloadForm(testClient, client.Token)).refused(401, "invalid_client", 700024)
 }
 
+// What is made anew under the ids of an identity that is gone is not the workload's.
+func TestWorkloadOfARecycledIdentity(t *testing.T) {
+	w := newWorld(t)
+	w.addIdentity(directory.IdentityUser)
+	_, assertion := w.startWorkload(testIdentity)
+	form := w.workloadForm(testIdentity, assertion.Token)
+	w.post(pathV2, form).token()
+	old, err := w.dir.Client(t.Context(), testTenant, testIdentity)
+	w.must(err)
+	w.clock.advance(time.Second)
+	w.edit(func(e *directory.Editor) error {
+		if err := e.DeleteServicePrincipal(testTenant, old.Principal.ID); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+			Tenant: testTenant, ID: old.Principal.ID, AppID: testIdentity, Name: old.Principal.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
+		})
+		return err
+	})
+	if reply := w.post(pathV2, form); reply.Code == 200 {
+		t.Error("the workload of the old identity is the new one")
+	}
+	_, assertion = w.startWorkload(testIdentity)
+	w.post(pathV2, w.workloadForm(testIdentity, assertion.Token)).token()
+}
+
 // An access token, which the tenant's other keys sign, is no assertion of a workload.
 func TestAccessTokensAreNoWorkloads(t *testing.T) {
 	w := newWorld(t)
