@@ -99,11 +99,13 @@ func lookPath(name string, environ []string) (string, error) {
 		if !filepath.IsAbs(folder) {
 			continue // a program of the current folder is named with a path
 		}
-		found, problem := exec.LookPath(filepath.Join(folder, name))
+		program := filepath.Join(folder, name)
+		found, problem := exec.LookPath(program)
 		if problem == nil {
 			return found, nil
 		}
-		if errors.Is(problem, fs.ErrPermission) {
+		// It is there and may not be run; a folder that cannot be searched says nothing.
+		if _, missing := os.Stat(program); missing == nil && errors.Is(problem, fs.ErrPermission) {
 			err = problem
 		}
 	}
