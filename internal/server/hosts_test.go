@@ -181,18 +181,26 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 	}
 }
 
-// A container outlives the server: after a restart its variables are as good as before.
-func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
-	dir, at := t.TempDir(), freeAddress(t)
-	first, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
+// stoppedWithHost returns the folder of a server that has stopped, and what the programs of
+// its host know.
+func stoppedWithHost(t *testing.T) (dir string, line Line) {
+	t.Helper()
+	dir = t.TempDir()
+	s, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
 	if err != nil {
 		t.Fatal(err)
 	}
-	first.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-client-mi")
-	line := first.lineOf(t, "agent")
-	if err := first.Close(); err != nil {
+	s.putHost(t, directory.Host{Name: "agent", Listen: freeAddress(t)}, "orders-client-mi")
+	line = s.lineOf(t, "agent")
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return dir, line
+}
+
+// A container outlives the server: after a restart its variables are as good as before.
+func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
+	dir, line := stoppedWithHost(t)
 	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != 0 {
 		t.Errorf("after the server's end: got %d", status)
 	}
@@ -486,16 +494,7 @@ func TestHostsBelongToUsers(t *testing.T) {
 
 // A server for one command's own use leaves the hosts to the one that serves.
 func TestHostsAreLeftToTheServerThatServes(t *testing.T) {
-	dir, at := t.TempDir(), freeAddress(t)
-	first, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-client-mi")
-	line := first.lineOf(t, "agent")
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	dir, line := stoppedWithHost(t)
 	if _, err := Host(t.Context(), dir, "", "agent"); !errors.Is(err, ErrNoServer) {
 		t.Errorf("without a server: got %v", err)
 	}
