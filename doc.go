@@ -7,9 +7,7 @@
 //     refuses the others;
 //   - [github.com/rolecall-auth/rolecall/credential] gets tokens through Microsoft's own
 //     libraries, and keeps them;
-//   - [github.com/rolecall-auth/rolecall/authoritytest] replaces a cloud tenant inside go test;
-//   - [github.com/rolecall-auth/rolecall/authority] and
-//     [github.com/rolecall-auth/rolecall/directory] are the server's two halves.
+//   - [github.com/rolecall-auth/rolecall/authoritytest] replaces a cloud tenant inside go test.
 //
 // The command is cmd/rolecall. ARCHITECTURE.md shows how the parts meet.
 package rolecall

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // An API is a registration that clients get tokens for.

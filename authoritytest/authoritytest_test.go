@@ -15,8 +15,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/credential"
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/credential"
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 

@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // change edits the authority's directory where authoritytest has no words for it.

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 

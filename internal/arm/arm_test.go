@@ -10,8 +10,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/internal/arm"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 const ownURL = "https://arm.contoso.test:8445"

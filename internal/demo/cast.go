@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/credential"
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 

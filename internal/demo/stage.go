@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/ways"
 )

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
 )
 

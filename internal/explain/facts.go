@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // facts are what the directory says about a client and an API's roles.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rolecall-auth/rolecall/authority"
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // SignIn explains what the authority answered to a token request.

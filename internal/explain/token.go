@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 

@@ -17,8 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/authority"
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // withoutCrossOrigin checks that a browser is not told to hand the answer to a web page.

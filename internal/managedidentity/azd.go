@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority"
 )
 
 // azd's external authentication: a key in the Authorization header, scopes in JSON.

@@ -16,8 +16,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/authority"
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // The headers that clients send.

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // everyShape opens a host of each shape.

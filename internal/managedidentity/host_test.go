@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // hostAs opens a host with both identities that anybody may use.

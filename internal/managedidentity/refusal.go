@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority"
 )
 
 // A refusal is an answer other than a token. What will not get better by asking again has

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // withCertificate gives the service a server certificate.

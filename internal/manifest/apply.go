@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // Options say how far Apply goes.

@@ -16,8 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
-	"github.com/rolecall-auth/rolecall/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 

@@ -3,7 +3,7 @@ package manifest
 import (
 	"slices"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // applyAssignments grants the roles that the file grants and, when pruning, takes away

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // applyCredentials brings the credentials of each application to the file's state.

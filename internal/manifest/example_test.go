@@ -6,8 +6,8 @@ import (
 	"log"
 	"os"
 
-	"github.com/rolecall-auth/rolecall/directory"
-	"github.com/rolecall-auth/rolecall/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 

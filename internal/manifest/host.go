@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // vacateHosts takes from hosts what they lose, before any host of the file gets something: an

@@ -1,6 +1,6 @@
 package manifest
 
-import "github.com/rolecall-auth/rolecall/directory"
+import "github.com/rolecall-auth/rolecall/internal/directory"
 
 // applyIdentities makes and changes managed identities.
 func (w *work) applyIdentities() error {

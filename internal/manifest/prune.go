@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // pruneObjects removes what the file does not mention in its tenant. It comes before

@@ -1,6 +1,6 @@
 package manifest
 
-import "github.com/rolecall-auth/rolecall/directory"
+import "github.com/rolecall-auth/rolecall/internal/directory"
 
 // applyUsers makes and changes users.
 func (w *work) applyUsers() error {

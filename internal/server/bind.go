@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // ViaWorkload asks for a binding by workload identity. The other ways are the shapes of

@@ -13,9 +13,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
-	"github.com/rolecall-auth/rolecall/authority"
-	"github.com/rolecall-auth/rolecall/directory"
-	"github.com/rolecall-auth/rolecall/directory/sqlite"
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory/sqlite"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 

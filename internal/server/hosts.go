@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
 

@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/authority"
 	"github.com/rolecall-auth/rolecall/internal/arm"
+	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 

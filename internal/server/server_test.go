@@ -16,8 +16,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/authority"
-	"github.com/rolecall-auth/rolecall/directory"
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )

@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority"
 )
 
 // drainTime is how long a surface that stops waits for requests under way.

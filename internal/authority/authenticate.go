@@ -1,0 +1,156 @@
+package authority
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// How a client proved itself by a secret. The kinds of assertions name themselves.
+const credentialSecret = "secret"
+
+// authenticate turns the request's credential into proof of which client asks. Refused
+// credentials are counted by application and source, whichever way they were spelled.
+func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	defer x.endTurn()
+	proven, problem := fresh(ctx, a.directory, func() (proof, *Problem) { return a.prove(ctx, x, tenant, req) })
+	if problem != nil {
+		if isRefusedCredential(req, problem) {
+			a.throttle.failed(x.signIn.AppID, x.source)
+			x.attempted = true
+		}
+		return proof{}, problem
+	}
+	x.signIn.Credential, x.signIn.CredentialID = proven.credential, proven.credentialID
+	if proven.replayed {
+		x.signIn.Reason = "the client assertion had been presented before"
+	}
+	return proven, nil
+}
+
+// isRefusedCredential reports whether a problem says that a credential proves nothing.
+func isRefusedCredential(req *request, p *Problem) bool {
+	return p.OAuth == invalidClient && (req.secret != "" || req.assertion != "")
+}
+
+// prove checks the credential once.
+func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	if req.assertion != "" {
+		return a.proveAssertion(ctx, x, tenant, req)
+	}
+	client, problem := a.admit(ctx, x, tenant, req.clientID)
+	if problem != nil {
+		return proof{}, problem
+	}
+	switch {
+	case req.secret != "":
+		return a.proveSecret(ctx, x, client, req)
+	case req.forPublic() && client.Application != nil && client.Application.Public:
+		return proof{client: client}, nil
+	}
+	return proof{}, problemNoCredential(req.clientID)
+}
+
+// forPublic reports whether a client without a credential may ask: one that a user stands
+// behind, who proves what is to be proven.
+func (req *request) forPublic() bool {
+	switch req.grant {
+	case grantCode, grantRefresh, grantDevice, grantPassword:
+		return true
+	}
+	return false
+}
+
+// admit finds the client and lets it try, unless too many tries failed lately. No
+// credential is looked at before.
+func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Client, *Problem) {
+	client, problem := a.findClient(ctx, tenant, id)
+	if problem == nil && !a.assertions.speaks(client) {
+		problem = problemClientUnknown(id, tenant.Name)
+	}
+	if problem != nil {
+		x.signIn.AppID = directory.AppID(clean(id, maxNoted))
+		return nil, problem
+	}
+	x.signIn.AppID, x.signIn.Name = client.Principal.AppID, client.Principal.Name
+	if seconds := a.throttle.wait(client.Principal.AppID, x.source); seconds > 0 {
+		return nil, problemThrottled(seconds)
+	}
+	return client, nil
+}
+
+// inTurn waits until no other secret of the application from the same source is looked at
+// slowly: guesses that are sent all at once are counted one by one. The turn ends with
+// endTurn, once its outcome is counted.
+func (a *Authority) inTurn(x *exchange, app directory.AppID) *Problem {
+	if x.turn == nil {
+		x.turn = a.turns.take("application " + string(app) + " " + x.source)
+	}
+	if seconds := a.throttle.wait(app, x.source); seconds > 0 {
+		return problemThrottled(seconds)
+	}
+	return nil
+}
+
+func (x *exchange) endTurn() {
+	if x.turn != nil {
+		x.turn()
+		x.turn = nil
+	}
+}
+
+// proveSecret checks a client secret.
+func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Client, req *request) (proof, *Problem) {
+	app := client.Application
+	switch {
+	case app == nil: // a managed identity has none
+		return proof{}, problemWrongSecret(req.clientID)
+	case app.Public && !hasCredential(app):
+		return proof{}, problemPublicClient(req.clientID)
+	}
+	if a.directory.IsSlowSecret(app, req.secret) {
+		if problem := a.inTurn(x, client.Principal.AppID); problem != nil {
+			return proof{}, problem
+		}
+	}
+	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
+	switch {
+	case errors.Is(err, directory.ErrWrongSecret):
+		return proof{}, problemWrongSecret(req.clientID)
+	case errors.Is(err, directory.ErrExpiredSecret):
+		return proof{}, problemExpiredSecret(req.clientID)
+	case err != nil:
+		return proof{}, problemUnavailable(err)
+	}
+	return proof{client: client, credential: credentialSecret, credentialID: secret.ID}, nil
+}
+
+// proveAssertion checks a client assertion: signed by a certificate's key of the
+// application, or by an issuer that it trusts.
+func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+	if req.clientID != "" {
+		// The order of checks: who the client is comes before what it presents.
+		if _, problem := a.admit(ctx, x, tenant, req.clientID); problem != nil {
+			return proof{}, problem
+		}
+	}
+	return a.assertions.verify(ctx, assertionInput{
+		Assertion: req.assertion,
+		ClientID:  req.clientID,
+		Tenant:    tenant,
+		TokenURLs: a.tokenURLs(x, tenant),
+		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Client, *Problem) {
+			client, problem := a.admit(ctx, x, tenant, string(id))
+			if problem == nil && client.Application != nil && client.Application.Public && !hasCredential(client.Application) {
+				return nil, problemPublicClient(string(id))
+			}
+			return client, problem
+		},
+	})
+}
+
+// hasCredential reports whether an application has any credential at all.
+func hasCredential(app *directory.Application) bool {
+	return len(app.Secrets)+len(app.Certificates)+len(app.Federated) > 0
+}

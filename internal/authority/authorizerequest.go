@@ -1,0 +1,180 @@
+package authority
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// An authorizeRequest is what a client sends a browser with (RFC 6749 section 4.1.1,
+// OpenID Connect Core section 3.1.2.1), once it is known where answers may go.
+type authorizeRequest struct {
+	redirectURI  string
+	mode         string
+	code         bool // of response_type
+	idToken      bool
+	state        string
+	nonce        string
+	challenge    string
+	method       string
+	prompt       []string
+	hint         string // login_hint
+	maxAge       int64  // seconds; negative: any
+	ask          ask
+	clientInfo   bool
+	publicClient bool
+}
+
+// destination reads where the answer to a request goes. A problem with that is for the
+// person at the browser alone: nothing is sent to an address that is not registered.
+func destination(f form, client *directory.Client) (*authorizeRequest, *Problem) {
+	uri := f["redirect_uri"]
+	app := client.Application
+	switch {
+	case app == nil:
+		return nil, problemClientUnknown(f["client_id"], string(client.Principal.Tenant))
+	case uri == "":
+		return nil, problemMissing("redirect_uri")
+	case !matchesRedirect(app.RedirectURIs, uri, app.Public):
+		return nil, problemRedirect(uri, f["client_id"])
+	}
+	r := &authorizeRequest{redirectURI: uri, mode: modeQuery, state: f["state"], publicClient: app.Public && !hasCredential(app)}
+	if strings.Contains(" "+f["response_type"]+" ", " id_token ") || strings.Contains(" "+f["response_type"]+" ", " token ") {
+		r.mode = modeFragment
+	}
+	if mode := f["response_mode"]; mode == modeFragment || mode == modeFormPost || mode == modeQuery && r.mode == modeQuery {
+		r.mode = mode
+	}
+	return r, nil
+}
+
+// read reads the rest of a request. Problems from here on are for the client to be told.
+func (r *authorizeRequest) read(f form, version int) *Problem {
+	if f["request"] != "" || f["request_uri"] != "" {
+		return problemRequestObject()
+	}
+	for _, step := range []func(form) *Problem{r.readResponse, r.readPrompt, r.readChallenge} {
+		if problem := step(f); problem != nil {
+			return problem
+		}
+	}
+	var problem *Problem
+	r.ask, problem = parseAsk(version, f["scope"], f["resource"])
+	r.nonce, r.hint, r.clientInfo = f["nonce"], clean(f["login_hint"], maxQuoted), f["client_info"] == "1"
+	switch {
+	case problem != nil:
+		return problem
+	case r.idToken && r.nonce == "":
+		return problemMissing("nonce")
+	case r.idToken && !r.ask.has("openid"):
+		return problemScopeSyntax(f["scope"])
+	case len(r.nonce) > maxIdentifier || len(r.state) > maxState:
+		return problemMalformed("The parameter 'nonce' or 'state' is too long.")
+	}
+	return nil
+}
+
+// maxState is how much of their own clients may have carried along, in bytes.
+const maxState = 8 << 10
+
+func (r *authorizeRequest) readResponse(f form) *Problem {
+	kinds := strings.Fields(f["response_type"])
+	if len(kinds) == 0 {
+		return problemMissing("response_type")
+	}
+	for _, kind := range kinds {
+		switch {
+		case kind == "code" && !r.code:
+			r.code = true
+		case kind == "id_token" && !r.idToken:
+			r.idToken = true
+		case kind == "token":
+			return problemFrontToken()
+		default:
+			return problemResponseType(f["response_type"])
+		}
+	}
+	if mode := f["response_mode"]; mode != "" && mode != r.mode {
+		return problemResponseMode(mode)
+	}
+	return nil
+}
+
+func (r *authorizeRequest) readPrompt(f form) *Problem {
+	r.prompt = strings.Fields(f["prompt"])
+	for _, prompt := range r.prompt {
+		switch prompt {
+		case "login", "consent", "select_account":
+		case "none":
+			if len(r.prompt) > 1 {
+				return problemPrompt(f["prompt"])
+			}
+		default:
+			return problemPrompt(f["prompt"])
+		}
+	}
+	r.maxAge = -1
+	if age := f["max_age"]; age != "" {
+		seconds, err := strconv.ParseInt(age, 10, 64)
+		if err != nil || seconds < 0 {
+			return problemMalformed("The parameter 'max_age' is not a number of seconds.")
+		}
+		r.maxAge = seconds
+	}
+	return nil
+}
+
+func (r *authorizeRequest) prompts(prompt string) bool { return slices.Contains(r.prompt, prompt) }
+
+// readChallenge reads what protects the code (RFC 7636 section 4.3). Left out, the method
+// is plain.
+func (r *authorizeRequest) readChallenge(f form) *Problem {
+	r.challenge, r.method = f["code_challenge"], f["code_challenge_method"]
+	switch {
+	case r.challenge == "" && r.method != "":
+		return problemChallenge()
+	case r.challenge == "" && r.code && r.publicClient:
+		return problemChallengeMissing(f["client_id"])
+	case r.challenge == "":
+		return nil
+	}
+	if r.method == "" {
+		r.method = methodPlain
+	}
+	if !isVerifier(r.challenge) || r.method != methodS256 && r.method != methodPlain || r.method == methodS256 && len(r.challenge) != 43 {
+		return problemChallenge()
+	}
+	return nil
+}
+
+// reply is the answer that takes parameters to the client.
+func (a *Authority) reply(x *exchange, r *authorizeRequest, parameters url.Values) (answer, error) {
+	if r.state != "" {
+		parameters.Set("state", r.state)
+	}
+	if r.mode == modeFormPost {
+		return a.formPost(x, r.redirectURI, parameters)
+	}
+	return answer{status: 302, location: redirectTo(r.redirectURI, r.mode, parameters)}, nil
+}
+
+// refuse tells the client why it gets nothing (RFC 6749 section 4.1.2.1).
+func (a *Authority) refuse(x *exchange, r *authorizeRequest, p *Problem) (answer, error) {
+	a.noteRefusal(x, p)
+	parameters := url.Values{"error": {p.OAuth}, "error_description": {a.describe(x, p)}}
+	if p.SubError != "" && p.OAuth == invalidGrant {
+		parameters.Set("error", p.SubError)
+	}
+	if p.Code != 0 {
+		parameters.Set("error_uri", a.errorURI(p))
+	}
+	return a.reply(x, r, parameters)
+}
+
+// noteRefusal lets the sign-in row say what the answer says, which is none by its status.
+func (a *Authority) noteRefusal(x *exchange, p *Problem) {
+	x.signIn.Code, x.signIn.Reason = p.Code, clean(p.What, maxQuoted)
+}

@@ -1,0 +1,123 @@
+package authority
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// ownToken signs claims as a tenant of the authority would.
+func (w *world) ownToken(tenant string, claims object) string {
+	w.t.Helper()
+	signer, err := w.keys.Signer(w.t.Context(), tenant)
+	w.must(err)
+	body, err := json.Marshal(claims)
+	w.must(err)
+	raw, err := signer.Sign(body, false)
+	w.must(err)
+	return raw
+}
+
+// A token of the authority itself, such as a managed identity's, stands in for a secret;
+// a user's does not.
+func TestOwnTokensAsCredentials(t *testing.T) {
+	const identity = "0b1ec7ff-5a5a-4c4c-8d8d-0000000000aa"
+	issuers := map[string]string{"v2": testBase + "/" + otherOne + "/v2.0", "v1": testBase + "/" + otherOne + "/"}
+	for _, tt := range []struct {
+		name   string
+		tenant string // whose key signs
+		issuer string
+		change object
+		code   int // 0: accepted
+	}{
+		{"application, version 2", otherOne, issuers["v2"], object{"idtyp": "app"}, 0},
+		{"application, version 1", otherOne, issuers["v1"], object{"idtyp": "app"}, 0},
+		{"application without idtyp", otherOne, issuers["v2"], nil, 0},
+		{"user", otherOne, issuers["v2"], object{"idtyp": "user"}, 700229},
+		{"user without idtyp", otherOne, issuers["v2"], object{"oid": testClient}, 700229},
+		{"user without oid", otherOne, issuers["v2"], object{"oid": nil}, 700229},
+		{"scopes", otherOne, issuers["v2"], object{"idtyp": "app", "scp": "Orders.Read"}, 700229},
+		{"idtyp is a number", otherOne, issuers["v2"], object{"idtyp": 1}, 700229},
+		{"signed by another tenant", testTenant, issuers["v2"], object{"idtyp": "app"}, 700027},
+		{"issued by another tenant", testTenant, testBase + "/" + testTenant + "/v2.0", object{"idtyp": "app"}, 700211},
+		{"audience of an API", otherOne, issuers["v2"], object{"idtyp": "app", "aud": testAPI}, 700212},
+		{"other subject", otherOne, issuers["v2"], object{"idtyp": "app", "sub": testClient, "oid": testClient}, 700213},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.edit(func(e *directory.Editor) error {
+				app, err := e.Application(testTenant, testClient)
+				for id, issuer := range issuers {
+					if err == nil {
+						_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{
+							Name: id, Issuer: issuer, Subject: identity, Audience: exchangeAudience,
+						})
+					}
+				}
+				return err
+			})
+			now := w.clock.now().Unix()
+			claims := object{"iss": tt.issuer, "sub": identity, "oid": identity, "aud": exchangeAudience, "iat": now, "exp": now + 3600}
+			form := w.good().without("client_secret").set("client_assertion_type", assertionTypeJWT, "client_assertion", w.ownToken(tt.tenant, claims.with(tt.change)))
+			got := w.post("/"+testTenant+"/oauth2/v2.0/token", form)
+			if tt.code == 0 {
+				if got.Code != 200 {
+					t.Fatalf("refused: %s", got.Body)
+				}
+				return
+			}
+			var body struct {
+				Codes []int `json:"error_codes"`
+			}
+			w.must(json.Unmarshal(got.Body.Bytes(), &body))
+			if !slices.Equal(body.Codes, []int{tt.code}) {
+				t.Errorf("got %d %s, want %d", got.Code, got.Body, tt.code)
+			}
+		})
+	}
+}
+
+// The tokens that a tenant issued end with it, as far as they stand in for a credential.
+func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
+	w := newWorld(t)
+	issuer := testBase + "/" + otherOne + "/v2.0"
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Application(testTenant, testClient)
+		if err != nil {
+			return err
+		}
+		_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{Name: "fabrikam", Issuer: issuer, Subject: testAPI})
+		return err
+	})
+	now := w.clock.now().Unix()
+	assertion := w.ownToken(otherOne, object{
+		"iss": issuer, "sub": testAPI, "oid": testAPI, "aud": exchangeAudience, "idtyp": "app", "iat": now, "exp": now + 3600,
+	})
+	form := w.good().without("client_secret").set("client_assertion_type", assertionTypeJWT, "client_assertion", assertion)
+	w.post(pathV2, form).token()
+	w.enableTenant(otherOne, false)
+	w.post(pathV2, form).refused(503, "temporarily_unavailable", 50166)
+	w.enableTenant(otherOne, true)
+	w.post(pathV2, form).token()
+}
+
+func TestOwnIssuersAreRecognised(t *testing.T) {
+	own := ownIssuers{base: testBase, v1: "https://sts.windows.net/" + tenantPlaceholder + "/"}
+	for issuer, want := range map[string]directory.TenantID{
+		testBase + "/" + testTenant + "/v2.0":                   testTenant,
+		"https://sts.windows.net/" + testTenant + "/":           testTenant,
+		testBase + "/" + testTenant + "/":                       "",
+		testBase + "/" + testTenant + "/v2.0/":                  "",
+		testBase + "/contoso.test/v2.0":                         "",
+		testBase + "/" + testTenant + "/x/v2.0":                 "",
+		"https://evil.test/" + testTenant + "/v2.0":             "",
+		testBase + "/7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11/v2.0": "",
+		"": "",
+	} {
+		if got := own.tenant(issuer); got != want {
+			t.Errorf("%q is of tenant %q, want %q", issuer, got, want)
+		}
+	}
+}

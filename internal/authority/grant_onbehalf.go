@@ -1,0 +1,112 @@
+package authority
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// onBehalfUse is the only use of a bearer assertion there is.
+const onBehalfUse = "on_behalf_of"
+
+// redeemOnBehalf lets an API that a user's client called call another API for that user.
+// What it presents is the access token it was called with.
+func (a *Authority) redeemOnBehalf(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *Problem) {
+	switch {
+	case req.onBehalfOf == "":
+		return g, problemMissing("assertion")
+	case req.use == "":
+		return g, problemMissing("requested_token_use")
+	case req.use != onBehalfUse:
+		return g, problemMalformed("The requested_token_use " + quoted(req.use) + " is not supported; send on_behalf_of.")
+	}
+	claims, problem := a.readAccessToken(ctx, req.onBehalfOf, g.tenant)
+	if problem != nil {
+		return g, problem
+	}
+	if problem := checkOnBehalf(claims, g.client, a.now()); problem != nil {
+		return g, problem
+	}
+	w, problem := parseAsk(req.version, req.scope, req.resource)
+	if problem != nil {
+		return g, problem
+	}
+	issued, _ := integerClaim(claims, "iat")
+	g.session = session{ID: newGUID(), User: directory.ObjectID(textClaim(claims, "oid")), At: issued}
+	if problem := a.entrust(ctx, x, &g, w); problem != nil {
+		return g, problem
+	}
+	return g, a.found(ctx, &g)
+}
+
+// readAccessToken verifies that a token was made by this authority for a tenant, and
+// gives its claims. Whom it is for and how long, the caller looks at.
+func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *directory.Tenant) (token.Object, *Problem) {
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		return token.Object{}, problemOnBehalfSignature().because(err)
+	}
+	issuer, version := textClaim(parsed.Claims, "iss"), textClaim(parsed.Claims, "ver")
+	wanted := map[string]string{"1.0": a.issuerV1(tenant.ID), "2.0": a.issuerV2(tenant.ID)}[version]
+	if issuer == "" || issuer != wanted || textClaim(parsed.Claims, "tid") != string(tenant.ID) {
+		return token.Object{}, problemOnBehalfSignature()
+	}
+	key, err := a.assertions.own.key(ctx, issuer, textClaim(parsed.Header, "kid"))
+	if err != nil {
+		return token.Object{}, problemOnBehalfSignature().because(err)
+	}
+	if alg := textClaim(parsed.Header, "alg"); alg != "RS256" || parsed.Verify(alg, key.Public) != nil {
+		return token.Object{}, problemOnBehalfSignature()
+	}
+	return parsed.Claims, nil
+}
+
+// checkOnBehalf wants a user's access token for the client that presents it. An id token
+// is for its client as well, but it has no scopes.
+func checkOnBehalf(claims token.Object, client *directory.Client, now time.Time) *Problem {
+	expires, ok := integerClaim(claims, "exp")
+	from, valid := integerClaim(claims, "nbf")
+	audience := textClaim(claims, "aud")
+	switch {
+	case !ok || !valid || now.Unix() >= expires || now.Unix() < from:
+		return problemOnBehalfExpired()
+	case isAppOnly(claims):
+		return problemOnBehalfApp()
+	case textClaim(claims, "scp") == "":
+		return problemOnBehalfSignature()
+	case !isAudience(client.Application, audience):
+		return problemOnBehalfAudience(audience, string(client.Principal.AppID))
+	}
+	return nil
+}
+
+// isAudience reports whether an audience names an application.
+func isAudience(app *directory.Application, audience string) bool {
+	if audience == string(app.AppID) {
+		return true
+	}
+	for _, uri := range app.IdentifierURIs {
+		if strings.TrimSuffix(uri, "/") == strings.TrimSuffix(audience, "/") {
+			return true
+		}
+	}
+	return false
+}
+
+// textClaim is the value of a claim that is a string; empty when it is not there.
+func textClaim(claims token.Object, name string) string {
+	value, _ := claims.Get(name)
+	text, _ := value.String()
+	return text
+}
+
+func integerClaim(claims token.Object, name string) (int64, bool) {
+	value, present := claims.Get(name)
+	if !present {
+		return 0, false
+	}
+	return value.Integer()
+}

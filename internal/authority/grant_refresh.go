@@ -1,0 +1,88 @@
+package authority
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// redeemRefresh redeems a refresh token, for the resource it was made for or another one.
+//
+// A public client gets a new one each time, because anybody who has a copy could use it:
+// when one comes back that was replaced, somebody has a copy, and the family ends (RFC
+// 9700 section 4.14). A confidential client proves itself and keeps the one it has.
+func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *Problem) {
+	v, problem := req.artifact(ticketRefresh, "refresh_token", g.tenant)
+	if problem != nil {
+		return g, problem
+	}
+	var l lease
+	ticket, err := a.ticket(ctx, v, &l)
+	switch {
+	case err != nil:
+		return g, problemUnavailable(err)
+	case ticket == nil:
+		return g, a.refreshGone(ctx, g, v)
+	case l.Client != g.client.Principal.AppID:
+		return g, problemGrantClient("refresh_token")
+	case l.Proven && g.credential == "": // of a client that is public as well
+		return g, problemNoCredential(req.clientID)
+	}
+	w, problem := req.again(l.Ask)
+	if problem != nil {
+		return g, problem
+	}
+	g.session = l.Session
+	if problem := a.entrust(ctx, x, &g, w); problem != nil {
+		return g, problem
+	}
+	if g.credential != "" {
+		return g, a.prolong(ctx, &g, v, ticket)
+	}
+	mine, err := a.take(ctx, ticket)
+	switch {
+	case err != nil:
+		return g, problemUnavailable(err)
+	case !mine:
+		return g, a.refreshGone(ctx, g, v)
+	}
+	return g, a.renew(ctx, &g, v)
+}
+
+// prolong lets a confidential client's refresh token live on.
+func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.Ticket) *Problem {
+	ticket.Expires = a.now().Add(refreshLife)
+	err := a.updateTicket(ctx, ticket)
+	if err == nil {
+		err = a.extendFamily(ctx, v, refreshLife)
+	}
+	if err != nil {
+		return goneOr(err, problemRefreshGone())
+	}
+	g.refresh = v.String()
+	return nil
+}
+
+// refreshGone says why there is no such refresh token, and ends the family of one that
+// was replaced.
+func (a *Authority) refreshGone(ctx context.Context, g userGrant, v artifact) *Problem {
+	l, err := a.familyOf(ctx, v)
+	switch {
+	case err != nil:
+		return problemUnavailable(err)
+	case l == nil:
+		return problemRefreshGone()
+	case l.Client != g.client.Principal.AppID:
+		return problemGrantClient("refresh_token")
+	}
+	return a.revoke(ctx, v, problemRefreshUsed())
+}
+
+// goneOr tells a ticket that is gone from a store that does not answer.
+func goneOr(err error, gone *Problem) *Problem {
+	if errors.Is(err, directory.ErrNotFound) {
+		return gone.because(err)
+	}
+	return problemUnavailable(err)
+}

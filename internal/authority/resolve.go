@@ -1,0 +1,106 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// fresh runs a check that rests on the directory and, when it refuses, once more if the
+// directory had fallen behind: no refusal rests on a stale view.
+func fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, *Problem)) (T, *Problem) {
+	value, problem := check()
+	if problem == nil || problem.Code == codeThrottled {
+		return value, problem
+	}
+	if changed, err := d.Refresh(ctx); err != nil || !changed {
+		return value, problem
+	}
+	return check()
+}
+
+// tenantOf gives the tenant that a path names by id, domain or name.
+func (a *Authority) tenantOf(ctx context.Context, ref string) (*directory.Tenant, error) {
+	tenant, problem := fresh(ctx, a.directory, func() (*directory.Tenant, *Problem) { return a.findTenant(ctx, ref) })
+	if problem != nil {
+		return nil, problem
+	}
+	return tenant, nil
+}
+
+func (a *Authority) findTenant(ctx context.Context, ref string) (*directory.Tenant, *Problem) {
+	switch strings.ToLower(ref) {
+	case aliasCommon, aliasConsumers, consumersTenant:
+		return nil, problemTenantless(ref)
+	case aliasOrganizations:
+		return nil, problemSingleTenant(ref)
+	}
+	if !isTenantName(ref) {
+		return nil, problemTenantName(ref)
+	}
+	tenant, err := a.directory.Tenant(ctx, ref)
+	switch {
+	case err == nil && tenant.Enabled:
+		return tenant, nil
+	case err == nil:
+		return nil, problemTenantDisabled(ref)
+	case !errors.Is(err, directory.ErrNotFound):
+		return nil, problemUnavailable(err)
+	case isGUID(ref) || strings.Contains(ref, "."):
+		return nil, problemTenantUnknown(ref)
+	}
+	return nil, problemTenantName(ref)
+}
+
+// isTenantName reports whether a path segment can name a tenant at all: letters, digits,
+// dots and hyphens, as client libraries allow.
+func isTenantName(s string) bool {
+	if s == "" || len(s) > 253 || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// findClient gives the application that asks, if it may ask at all.
+func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Client, *Problem) {
+	if !isGUID(id) {
+		return nil, problemClientUnknown(id, tenant.Name)
+	}
+	client, err := a.directory.Client(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return nil, problemClientUnknown(id, tenant.Name)
+	case err != nil:
+		return nil, problemUnavailable(err)
+	case client.Principal == nil:
+		return nil, problemClientAbsent(id, tenant.Name)
+	case !client.Principal.Enabled:
+		return nil, problemClientDisabled(id)
+	}
+	return client, nil
+}
+
+// findResource gives the API that an identifier names, if tokens for it may be issued.
+func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Client, *Problem) {
+	resource, err := a.directory.Resource(ctx, tenant.ID, identifier)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return nil, problemResourceUnknown(identifier, tenant.Name)
+	case err != nil:
+		return nil, problemUnavailable(err)
+	case resource.Principal == nil:
+		return nil, problemResourceUnknown(identifier, tenant.Name)
+	case !resource.Principal.Enabled:
+		return nil, problemResourceDisabled(identifier)
+	}
+	return resource, nil
+}

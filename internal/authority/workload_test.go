@@ -1,0 +1,177 @@
+package authority
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// workloadForm is a token request by an assertion.
+func (w *world) workloadForm(client directory.AppID, assertion string) values {
+	return w.good().without("client_secret").set("client_id", string(client), "client_assertion", assertion, "client_assertion_type", assertionTypeJWT)
+}
+
+func (w *world) startWorkload(client directory.AppID) (*Workload, Assertion) {
+	w.t.Helper()
+	started, err := w.StartWorkload(w.t.Context(), testTenant, client)
+	w.must(err)
+	w.t.Cleanup(started.Close)
+	assertion, err := started.Assertion(w.t.Context())
+	w.must(err)
+	return started, assertion
+}
+
+func TestWorkloadActsWhileItRuns(t *testing.T) {
+	w := newWorld(t)
+	w.addIdentity(directory.IdentityUser)
+	for _, client := range []directory.AppID{testClient, testIdentity} {
+		started, assertion := w.startWorkload(client)
+		if assertion.Expires.Sub(assertion.Issued) != time.Hour || assertion.Audience != "api://AzureADTokenExchange" {
+			t.Errorf("the assertion lives %v, for %s", assertion.Expires.Sub(assertion.Issued), assertion.Audience)
+		}
+		form := w.workloadForm(client, assertion.Token)
+		got, err := token.Parse(w.post(pathV2, form).token(), token.Limits{})
+		w.must(err)
+		for name, want := range map[string]string{"azp": string(client), "azpacr": "2"} {
+			value, _ := got.Claims.Get(name)
+			if text, _ := value.String(); text != want {
+				t.Errorf("%s is %q, want %q", name, text, want)
+			}
+		}
+		if _, is := got.Claims.Get("xms_mirid"); is != (client == testIdentity) {
+			t.Errorf("client %s: xms_mirid is there: %t", client, is)
+		}
+		started.Close()
+		if reply := w.post(pathV2, form); reply.Code == 200 {
+			t.Errorf("client %s: the workload is over, and yet its assertion is worth a token", client)
+		}
+	}
+}
+
+func TestWorkloadAssertionsAreNobodyElses(t *testing.T) {
+	w := newWorld(t)
+	w.addIdentity(directory.IdentityUser)
+	_, client := w.startWorkload(testClient)
+	_, identity := w.startWorkload(testIdentity)
+	w.post(pathV2, w.workloadForm(testIdentity, client.Token)).refused(401, "invalid_client", 700211)
+	w.post(pathV2, w.workloadForm(testClient, identity.Token)).refused(401, "invalid_client", 700211)
+	over, old := w.startWorkload(testClient)
+	over.Close()
+	w.post(pathV2, w.workloadForm(testClient, old.Token)).refused(401, "invalid_client", 700211)
+	w.clock.advance(time.Hour + 10*time.Minute)
+	w.post(pathV2, w.workloadForm(testClient, client.Token)).refused(401, "invalid_client", 700024)
+}
+
+// What is made anew under the ids of an identity that is gone is not the workload's.
+func TestWorkloadOfARecycledIdentity(t *testing.T) {
+	w := newWorld(t)
+	w.addIdentity(directory.IdentityUser)
+	_, assertion := w.startWorkload(testIdentity)
+	form := w.workloadForm(testIdentity, assertion.Token)
+	w.post(pathV2, form).token()
+	old, err := w.dir.Client(t.Context(), testTenant, testIdentity)
+	w.must(err)
+	w.clock.advance(time.Second)
+	w.edit(func(e *directory.Editor) error {
+		if err := e.DeleteServicePrincipal(testTenant, old.Principal.ID); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+			Tenant: testTenant, ID: old.Principal.ID, AppID: testIdentity, Name: old.Principal.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
+		})
+		return err
+	})
+	if reply := w.post(pathV2, form); reply.Code == 200 {
+		t.Error("the workload of the old identity is the new one")
+	}
+	_, assertion = w.startWorkload(testIdentity)
+	w.post(pathV2, w.workloadForm(testIdentity, assertion.Token)).token()
+}
+
+// An access token, which the tenant's other keys sign, is no assertion of a workload.
+func TestAccessTokensAreNoWorkloads(t *testing.T) {
+	w := newWorld(t)
+	w.startWorkload(testClient)
+	raw := w.post(pathV2, w.good()).token()
+	if reply := w.post(pathV2, w.workloadForm(testClient, raw)); reply.Code == 200 {
+		t.Error("an access token stands in for an assertion")
+	}
+}
+
+func TestWorkloadIssuer(t *testing.T) {
+	w := newWorld(t)
+	_, assertion := w.startWorkload(testClient)
+	issuer := testBase + "/" + testTenant + "/workload"
+	document := w.get("/" + testTenant + "/workload/.well-known/openid-configuration")
+	if document.Code != 200 || document.json["issuer"] != issuer || document.json["jwks_uri"] != issuer+"/keys" || assertion.Issuer != issuer {
+		t.Fatalf("got %d: issuer %v, keys %v", document.Code, document.json["issuer"], document.json["jwks_uri"])
+	}
+	published := w.get("/contoso.test/workload/keys")
+	keys, ignored, err := token.ParseKeys(published.Body.Bytes())
+	if err != nil || len(ignored) > 0 || len(keys) == 0 {
+		t.Fatalf("keys: %v, %v", err, ignored)
+	}
+	parsed, err := token.Parse(assertion.Token, token.Limits{})
+	w.must(err)
+	kid, _ := parsed.Header.Get("kid")
+	name, _ := kid.String()
+	key, err := pick(keys, name)
+	w.must(err)
+	w.must(parsed.Verify("RS256", key.Public))
+	others, _, err := token.ParseKeys(w.get("/" + testTenant + "/discovery/v2.0/keys").Body.Bytes())
+	w.must(err)
+	if _, err := pick(others, name); err == nil {
+		t.Error("the key of the workload issuer is among those of access tokens")
+	}
+	w.get("/nobody.test/workload/keys").refused(400, "invalid_tenant", 90002)
+}
+
+// The issuer may also be trusted like any other, by a federated credential.
+func TestWorkloadByFederatedCredential(t *testing.T) {
+	w := newWorld(t)
+	started, assertion := w.startWorkload(testClient)
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Application(testTenant, testClient)
+		if err != nil {
+			return err
+		}
+		_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{
+			Name: "cluster", Issuer: assertion.Issuer, Subject: assertion.Subject, Audience: assertion.Audience,
+		})
+		return err
+	})
+	started.Close()
+	w.post(pathV2, w.workloadForm(testClient, assertion.Token)).token()
+}
+
+func TestWorkloadRefusals(t *testing.T) {
+	w := newWorld(t)
+	for name, client := range map[string]directory.AppID{"nobody": nobody, "no GUID": "orders-client"} {
+		if _, err := w.StartWorkload(t.Context(), testTenant, client); err == nil {
+			t.Errorf("%s: started", name)
+		}
+	}
+	if _, err := w.StartWorkload(t.Context(), "fabrikam.invalid", testClient); err == nil {
+		t.Error("a tenant that is not there: started")
+	}
+}
+
+// The same application in two tenants is two: what runs as the one is not the other.
+func TestWorkloadOfAnotherTenant(t *testing.T) {
+	w := newWorld(t)
+	w.edit(func(e *directory.Editor) error {
+		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: testClient, Name: "orders-client"}); err != nil {
+			return err
+		}
+		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: testClient, Enabled: true})
+		return err
+	})
+	started, err := w.StartWorkload(t.Context(), otherOne, testClient)
+	w.must(err)
+	t.Cleanup(started.Close)
+	assertion, err := started.Assertion(t.Context())
+	w.must(err)
+	w.post(pathV2, w.workloadForm(testClient, assertion.Token)).refused(401, "invalid_client", 700211)
+}

@@ -1,0 +1,332 @@
+package authority
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
+)
+
+const (
+	testBase   = "https://login.contoso.test:8443"
+	testTenant = "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11"
+	otherOne   = "8a2e4d63-1b5f-4c9f-8d72-3e6f901b2c22" // a second tenant
+	testClient = "c11e0001-5a5a-4c4c-8d8d-000000000001"
+	testAPI    = "a9100002-5a5a-4c4c-8d8d-000000000002" // api://orders, version 2
+	legacyAPI  = "a9100003-5a5a-4c4c-8d8d-000000000003" // api://legacy, version 1
+	closedAPI  = "a9100004-5a5a-4c4c-8d8d-000000000004" // api://closed, wants an assignment
+	publicApp  = "c11e0005-5a5a-4c4c-8d8d-000000000005"
+	foreignAPI = "a9100006-5a5a-4c4c-8d8d-000000000006" // api://fabrikam, of the second tenant
+	nobody     = "c11e00ff-5a5a-4c4c-8d8d-0000000000ff"
+)
+
+// testKeys makes the private keys of a test binary once: they take long to make.
+var testKeys = sync.OnceValues(func() ([]*rsa.PrivateKey, error) {
+	keys := make([]*rsa.PrivateKey, 2)
+	for i := range keys {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			return nil, err
+		}
+		keys[i] = key
+	}
+	return keys, nil
+})
+
+// A world is an authority with the tenants, applications and grants of the tests.
+type world struct {
+	t testing.TB
+	*Authority
+	handler http.Handler
+	clock   *clock
+	dir     *directory.Directory
+	secret  string // of the client
+	logged  *bytes.Buffer
+}
+
+func newWorld(t testing.TB, change ...func(*Config)) *world {
+	t.Helper()
+	return newWorldOn(t, memory.New(), change...)
+}
+
+func newWorldOn(t testing.TB, store directory.Store, change ...func(*Config)) *world {
+	t.Helper()
+	w := &world{t: t, clock: &clock{time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC)}, logged: new(bytes.Buffer)}
+	var err error
+	w.dir, err = directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), Now: w.clock.now})
+	w.must(err)
+	kek, err := keyring.KEKFromBytes(make([]byte, 32))
+	w.must(err)
+	keys, err := testKeys()
+	w.must(err)
+	var made atomic.Int64 // keys are made at once
+	ring, err := keyring.New(keyring.Config{
+		Store: w.dir, KEK: kek, Now: w.clock.now,
+		NewKey: func() (*rsa.PrivateKey, error) { return keys[made.Add(1)%int64(len(keys))], nil },
+	})
+	w.must(err)
+	cfg := Config{
+		BaseURL: testBase, Directory: w.dir, Keys: ring, Now: w.clock.now,
+		Log: slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	w.Authority, err = New(cfg)
+	w.must(err)
+	w.handler = w.Handler()
+	w.edit(w.populate)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// edit changes the directory in one transaction.
+func (w *world) edit(f func(*directory.Editor) error) {
+	w.t.Helper()
+	_, err := w.dir.Change(w.t.Context(), "test", f)
+	w.must(err)
+}
+
+func (w *world) populate(e *directory.Editor) error {
+	for _, tenant := range []directory.Tenant{
+		{ID: testTenant, Name: "contoso", Domains: []string{"contoso.test"}, Enabled: true},
+		{ID: otherOne, Name: "fabrikam", Domains: []string{"fabrikam.test"}, Enabled: true},
+	} {
+		if _, err := e.CreateTenant(tenant); err != nil {
+			return err
+		}
+	}
+	role := func(id, value string, enabled bool) directory.AppRole {
+		return directory.AppRole{
+			ID: directory.RoleID(id), Value: value, DisplayName: value, Description: value, Enabled: enabled,
+			Members: []directory.MemberType{directory.MemberApplication},
+		}
+	}
+	read := role("40000001-5a5a-4c4c-8d8d-000000000001", "Orders.Read", true)
+	off := role("40000002-5a5a-4c4c-8d8d-000000000002", "Orders.Off", true)
+	legacy := role("40000003-5a5a-4c4c-8d8d-000000000003", "Legacy.Read", true)
+	closed := role("40000004-5a5a-4c4c-8d8d-000000000004", "Closed.Read", true)
+	for _, app := range []directory.Application{
+		{AppID: testClient, Name: "orders-client"},
+		{AppID: testAPI, Name: "orders-server", IdentifierURIs: []string{"api://orders", "https://orders.contoso.test"}, TokenVersion: 2, AppRoles: []directory.AppRole{read, off}},
+		{AppID: legacyAPI, Name: "legacy-server", IdentifierURIs: []string{"api://legacy"}, TokenVersion: 1, AppRoles: []directory.AppRole{legacy}},
+		{AppID: closedAPI, Name: "closed-server", IdentifierURIs: []string{"api://closed"}, TokenVersion: 2, AppRoles: []directory.AppRole{closed}},
+		{AppID: publicApp, Name: "orders-tool", Public: true},
+	} {
+		app.Tenant = testTenant
+		if _, err := e.CreateApplication(app); err != nil {
+			return err
+		}
+		if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+			ID: directory.ObjectID("0b1ec7" + string(app.AppID)[6:]), Tenant: testTenant, AppID: app.AppID,
+			Enabled: true, AssignmentRequired: app.AppID == closedAPI,
+		}); err != nil {
+			return err
+		}
+	}
+	for api, role := range map[directory.AppID]directory.RoleID{testAPI: read.ID, legacyAPI: legacy.ID} {
+		if _, err := e.Assign(testTenant, principalID(testClient), principalID(api), role); err != nil {
+			return err
+		}
+	}
+	if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: foreignAPI, Name: "fabrikam-server", IdentifierURIs: []string{"api://fabrikam"}, TokenVersion: 2}); err != nil {
+		return err
+	}
+	if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: foreignAPI, Enabled: true}); err != nil {
+		return err
+	}
+	client, err := e.Application(testTenant, testClient)
+	if err != nil {
+		return err
+	}
+	_, w.secret, err = e.AddSecret(testTenant, client.ID, "ci", time.Time{})
+	return err
+}
+
+// principalID is the object id of an application's service principal in the tests.
+func principalID(app directory.AppID) directory.ObjectID {
+	return directory.ObjectID("0b1ec7" + string(app)[6:])
+}
+
+// editApplication changes one application.
+func (w *world) editApplication(app directory.AppID, f func(*directory.Application)) {
+	w.t.Helper()
+	w.edit(func(e *directory.Editor) error {
+		a, err := e.Application(testTenant, string(app))
+		if err != nil {
+			return err
+		}
+		f(a)
+		_, err = e.UpdateApplication(*a)
+		return err
+	})
+}
+
+// editPrincipal changes one service principal.
+func (w *world) editPrincipal(app directory.AppID, f func(*directory.ServicePrincipal)) {
+	w.t.Helper()
+	w.edit(func(e *directory.Editor) error {
+		p, err := e.ServicePrincipal(testTenant, string(app))
+		if err != nil {
+			return err
+		}
+		f(p)
+		_, err = e.UpdateServicePrincipal(*p)
+		return err
+	})
+}
+
+// enableTenant enables or disables a tenant.
+func (w *world) enableTenant(id string, on bool) {
+	w.t.Helper()
+	w.edit(func(e *directory.Editor) error {
+		tenant, err := e.Tenant(id)
+		if err != nil {
+			return err
+		}
+		tenant.Enabled = on
+		_, err = e.UpdateTenant(*tenant)
+		return err
+	})
+}
+
+// values are a request's parameters; set and without make another one of it.
+type values map[string]string
+
+func (v values) set(pairs ...string) values {
+	out := values{}
+	for name, value := range v {
+		out[name] = value
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		out[pairs[i]] = pairs[i+1]
+	}
+	return out
+}
+
+func (v values) without(names ...string) values {
+	out := v.set()
+	for _, name := range names {
+		delete(out, name)
+	}
+	return out
+}
+
+func (v values) encode() string {
+	form := url.Values{}
+	for name, value := range v {
+		form.Set(name, value)
+	}
+	return form.Encode()
+}
+
+// good is a request that gets a token at the v2.0 endpoint.
+func (w *world) good() values {
+	return values{
+		"grant_type": "client_credentials", "client_id": testClient,
+		"client_secret": w.secret, "scope": "api://orders/.default",
+	}
+}
+
+// goodV1 is a request that gets a token at the v1 endpoint.
+func (w *world) goodV1() values {
+	return w.good().without("scope").set("resource", "api://orders")
+}
+
+const (
+	pathV1 = "/" + testTenant + "/oauth2/token"
+	pathV2 = "/" + testTenant + "/oauth2/v2.0/token"
+)
+
+// A reply is an answer as a client sees it.
+type reply struct {
+	*httptest.ResponseRecorder
+	t    testing.TB
+	json map[string]any
+}
+
+// post sends a form.
+func (w *world) post(path string, v values, options ...func(*http.Request)) *reply {
+	w.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, testBase+path, strings.NewReader(v.encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return w.send(r, options...)
+}
+
+// get asks for a document.
+func (w *world) get(path string, options ...func(*http.Request)) *reply {
+	w.t.Helper()
+	return w.send(httptest.NewRequest(http.MethodGet, testBase+path, nil), options...)
+}
+
+func (w *world) send(r *http.Request, options ...func(*http.Request)) *reply {
+	w.t.Helper()
+	for _, option := range options {
+		option(r)
+	}
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, r)
+	out := &reply{ResponseRecorder: recorder, t: w.t}
+	if strings.HasPrefix(recorder.Header().Get("Content-Type"), "application/json") {
+		if err := json.Unmarshal(recorder.Body.Bytes(), &out.json); err != nil {
+			w.t.Fatalf("%s %s: %v", r.Method, r.URL.Path, err)
+		}
+	}
+	return out
+}
+
+// withHeader sets a request header.
+func withHeader(name, value string) func(*http.Request) {
+	return func(r *http.Request) { r.Header.Set(name, value) }
+}
+
+// from sets the address of the caller.
+func from(address string) func(*http.Request) {
+	return func(r *http.Request) { r.RemoteAddr = address }
+}
+
+// code is the first of error_codes, 0 for none.
+func (r *reply) code() int {
+	codes, _ := r.json["error_codes"].([]any)
+	if len(codes) == 0 {
+		return 0
+	}
+	return int(codes[0].(float64))
+}
+
+// refused checks status, error and code of a refusal.
+func (r *reply) refused(status int, oauth string, code int) {
+	r.t.Helper()
+	if r.Code != status || r.json["error"] != oauth || r.code() != code {
+		r.t.Errorf("got %d, %v, %v: %v\nwant %d, %s, %d", r.Code, r.json["error"], r.json["error_codes"], r.json["error_description"], status, oauth, code)
+	}
+}
+
+// token gives the access token of a good answer.
+func (r *reply) token() string {
+	r.t.Helper()
+	raw, _ := r.json["access_token"].(string)
+	if r.Code != http.StatusOK || raw == "" {
+		r.t.Fatalf("got %d: %s", r.Code, r.json["error_description"])
+	}
+	return raw
+}

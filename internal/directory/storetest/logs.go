@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/audit"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+func testAudit(t *testing.T, s directory.Store) {
+	at := time.Date(2026, 11, 23, 8, 0, 0, 123456789, time.FixedZone("", 3600))
+	for i := range 5 {
+		update(t, s, func(tx directory.Tx) error {
+			for j := range i {
+				event := audit.Event{Time: at, Tenant: "t", Actor: "test", Action: "app.create", Kind: "app", Target: fmt.Sprint(i, j), Name: "<&é☃>", Detail: "x\ny"}
+				if err := tx.Audit(t.Context(), event); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	rows, err := s.AuditRows(t.Context(), 0, 0)
+	if err != nil || len(rows) != 10 {
+		t.Fatalf("got %d rows, %v, want 10", len(rows), err)
+	}
+	if err := audit.Verify(0, nil, rows); err != nil {
+		t.Error(err)
+	}
+	rest, err := s.AuditRows(t.Context(), 4, 3)
+	if err != nil || len(rest) != 3 {
+		t.Fatalf("three after the fourth: got %v, %v", rest, err)
+	}
+	if err := audit.Verify(4, rows[3].Hash, rest); err != nil {
+		t.Error(err)
+	}
+	rows[2].Detail = "edited"
+	if audit.Verify(0, nil, rows) == nil {
+		t.Error("an edited row went unnoticed")
+	}
+}
+
+func testSignIns(t *testing.T, s directory.Store) {
+	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	rows := []directory.SignIn{
+		{Time: at, Tenant: "t", AppID: "a", CorrelationID: "1", Roles: []string{"R"}},
+		{Time: at, Tenant: "t", AppID: "b", CorrelationID: "2", Code: 7000215},
+		{Time: at, Tenant: "u", AppID: "a", CorrelationID: "3", Code: 700016},
+		{Time: at, Tenant: "t", AppID: "a", CorrelationID: "4", Code: 7000215},
+	}
+	if err := s.AppendSignIns(t.Context(), rows[:2]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AppendSignIns(t.Context(), rows[2:]); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		filter directory.SignInFilter
+		want   []string
+	}{
+		{"all", directory.SignInFilter{}, []string{"4", "3", "2", "1"}},
+		{"a limit", directory.SignInFilter{Limit: 2}, []string{"4", "3"}},
+		{"a tenant", directory.SignInFilter{Tenant: "t"}, []string{"4", "2", "1"}},
+		{"an app", directory.SignInFilter{AppID: "a"}, []string{"4", "3", "1"}},
+		{"failures", directory.SignInFilter{Tenant: "t", FailuresOnly: true}, []string{"4", "2"}},
+		{"a correlation id", directory.SignInFilter{CorrelationID: "3"}, []string{"3"}},
+		{"a correlation id in another tenant", directory.SignInFilter{CorrelationID: "3", Tenant: "t"}, nil},
+	} {
+		got, err := s.SignIns(t.Context(), tt.filter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, row := range got {
+			ids = append(ids, row.CorrelationID)
+		}
+		if !slices.Equal(ids, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, ids, tt.want)
+		}
+	}
+	got, err := s.SignIns(t.Context(), directory.SignInFilter{CorrelationID: "1"})
+	if err != nil || len(got) != 1 || !got[0].Time.Equal(at) || !slices.Equal(got[0].Roles, []string{"R"}) {
+		t.Errorf("a row in full: got %+v, %v", got, err)
+	}
+}
+
+func testSignInsBounded(t *testing.T, s directory.Store) {
+	const kept, batch = 100_000, 35_000
+	for i := range 3 {
+		rows := make([]directory.SignIn, batch)
+		for j := range rows {
+			rows[j].Code = i*batch + j + 1
+		}
+		if err := s.AppendSignIns(t.Context(), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := s.SignIns(t.Context(), directory.SignInFilter{Limit: 3 * batch})
+	if err != nil || len(rows) != kept || rows[0].Code != 3*batch || rows[kept-1].Code != 3*batch-kept+1 {
+		t.Errorf("got %d rows, %v, want the newest %d", len(rows), err, kept)
+	}
+}
