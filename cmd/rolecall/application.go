@@ -14,7 +14,7 @@ import (
 // An application is a registration, or managed identity, that a command acts as, in its tenant.
 type application struct {
 	tenant *directory.Tenant
-	*directory.Client
+	*directory.Instance
 	user *directory.User // whom it acts for; nil: itself
 }
 
@@ -49,7 +49,7 @@ func findClients(ctx context.Context, data *server.Data, tenant, ref string) (fo
 		case client.Principal == nil:
 			return nil, nil, failed("`rolecall apply` with the application in its file makes one", "the application %q has no service principal in tenant %s, so it gets no tokens there", ref, t.Name)
 		default:
-			found = append(found, application{tenant: t, Client: client})
+			found = append(found, application{tenant: t, Instance: client})
 		}
 	}
 	return found, tenants, nil

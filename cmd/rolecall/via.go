@@ -27,7 +27,7 @@ var lentVias = []string{viaSecret, viaCertificate, viaCLI}
 // allVias are all ways there are.
 func allVias() []string {
 	all := []string{viaSecret, viaCertificate}
-	for _, shape := range directory.HostShapes() {
+	for _, shape := range directory.Platforms() {
 		all = append(all, string(shape))
 	}
 	return append(all, viaWorkload)

@@ -51,12 +51,12 @@ type assertionInput struct {
 	Tenant    *directory.Tenant // that was asked
 	TokenURLs []string          // what a certificate assertion may name as its audience
 	// Lookup finds the client in the tenant, if it may ask for tokens at all.
-	Lookup func(context.Context, directory.AppID) (*directory.Client, *Problem)
+	Lookup func(context.Context, directory.AppID) (*directory.Instance, *Problem)
 }
 
 // A proof says which client asks and how it proved that.
 type proof struct {
-	client       *directory.Client
+	client       *directory.Instance
 	credential   string // its kind
 	credentialID string
 	jti          string // of a certificate assertion

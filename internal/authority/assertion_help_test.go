@@ -78,10 +78,10 @@ func (b *bench) certificate(name string, key *rsa.PrivateKey, lasts time.Duratio
 }
 
 // lookup knows the bench's client and the other application.
-func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Client, *Problem) {
+func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Instance, *Problem) {
 	for _, app := range []*directory.Application{b.app, b.other} {
 		if app.AppID == id {
-			return &directory.Client{Application: app, Principal: &directory.ServicePrincipal{AppID: id, Enabled: true}}, nil
+			return &directory.Instance{Application: app, Principal: &directory.ServicePrincipal{AppID: id, Enabled: true}}, nil
 		}
 	}
 	return nil, problemClientUnknown(string(id), "contoso")

@@ -64,7 +64,7 @@ func (req *request) forPublic() bool {
 
 // admit finds the client and lets it try, unless too many tries failed lately. No
 // credential is looked at before.
-func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Client, *Problem) {
+func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Instance, *Problem) {
 	client, problem := a.findClient(ctx, tenant, id)
 	if problem == nil && !a.assertions.speaks(client) {
 		problem = problemClientUnknown(id, tenant.Name)
@@ -101,7 +101,7 @@ func (x *exchange) endTurn() {
 }
 
 // proveSecret checks a client secret.
-func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Client, req *request) (proof, *Problem) {
+func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Instance, req *request) (proof, *Problem) {
 	app := client.Application
 	switch {
 	case app == nil: // a managed identity has none
@@ -140,7 +140,7 @@ func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *dir
 		ClientID:  req.clientID,
 		Tenant:    tenant,
 		TokenURLs: a.tokenURLs(x, tenant),
-		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Client, *Problem) {
+		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Instance, *Problem) {
 			client, problem := a.admit(ctx, x, tenant, string(id))
 			if problem == nil && client.Application != nil && client.Application.Public && !hasCredential(client.Application) {
 				return nil, problemPublicClient(string(id))

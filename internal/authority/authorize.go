@@ -37,7 +37,7 @@ func (a *Authority) authorize(ctx context.Context, x *exchange, tenant *director
 // rolesFor gives the roles of the client at the resource. None is an answer too, unless
 // the resource demands an assignment: what a token without roles is worth, the resource
 // server decides.
-func (a *Authority) rolesFor(ctx context.Context, client, resource *directory.Client, identifier string) ([]string, *Problem) {
+func (a *Authority) rolesFor(ctx context.Context, client, resource *directory.Instance, identifier string) ([]string, *Problem) {
 	if client.Principal.AppID == resource.Application.AppID && !isGUID(identifier) {
 		return nil, problemSelfByName(identifier, string(client.Principal.AppID))
 	}

@@ -30,7 +30,7 @@ type authorizeRequest struct {
 
 // destination reads where the answer to a request goes. A problem with that is for the
 // person at the browser alone: nothing is sent to an address that is not registered.
-func destination(f form, client *directory.Client) (*authorizeRequest, *Problem) {
+func destination(f form, client *directory.Instance) (*authorizeRequest, *Problem) {
 	uri := f["redirect_uri"]
 	app := client.Application
 	switch {

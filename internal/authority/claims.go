@@ -43,7 +43,7 @@ type claims struct {
 type grant struct {
 	proof
 	tenant     *directory.Tenant
-	resource   *directory.Client
+	resource   *directory.Instance
 	identifier string // of the resource, as asked
 	roles      []string
 	wishes     wishes

@@ -69,14 +69,14 @@ func TestWishedNotBefore(t *testing.T) {
 func grantFor(version int, optional ...directory.OptionalClaim) grant {
 	return grant{
 		proof: proof{
-			client: &directory.Client{
+			client: &directory.Instance{
 				Application: &directory.Application{AppID: testClient},
 				Principal:   &directory.ServicePrincipal{ID: "0b1ec701-1111-4222-8333-000000000001", AppID: testClient},
 			},
 			credential: credentialSecret,
 		},
 		tenant: &directory.Tenant{ID: testTenant},
-		resource: &directory.Client{Application: &directory.Application{
+		resource: &directory.Instance{Application: &directory.Application{
 			AppID: testAPI, TokenVersion: version, OptionalClaims: optional, IdentifierURIs: []string{"api://orders"},
 		}},
 		identifier: "api://orders",

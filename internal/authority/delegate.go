@@ -12,14 +12,14 @@ import (
 // A delegation is what a client may do on behalf of a user, and what it may not do until
 // somebody consents.
 type delegation struct {
-	resource *directory.Client
+	resource *directory.Instance
 	scopes   []string          // granted, of what was asked
 	missing  []directory.Scope // asked, and not granted
 	roles    []string          // of the user at the resource
 }
 
 // delegate finds out what an ask comes to, for a user and a client of one tenant.
-func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Client, user *directory.User, w ask) (delegation, *Problem) {
+func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, user *directory.User, w ask) (delegation, *Problem) {
 	return fresh(ctx, a.directory, func() (delegation, *Problem) {
 		if problem := a.checkAssigned(ctx, user, client, client.Principal.Name); problem != nil {
 			return delegation{}, problem
@@ -48,7 +48,7 @@ func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, clie
 
 // measure holds what was asked against what was granted. "/.default" asks for all that
 // was granted, and at the first time for what the registration requests.
-func (d *delegation) measure(client *directory.Client, w ask, granted []string) *Problem {
+func (d *delegation) measure(client *directory.Instance, w ask, granted []string) *Problem {
 	if w.All {
 		d.scopes = granted
 		if len(granted) > 0 {
@@ -101,7 +101,7 @@ func requested(app, api *directory.Application) []directory.Scope {
 }
 
 // checkAssigned refuses users without any role at an application that demands one.
-func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, application *directory.Client, name string) *Problem {
+func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, application *directory.Instance, name string) *Problem {
 	if !application.Principal.AssignmentRequired {
 		return nil
 	}
@@ -116,7 +116,7 @@ func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, app
 }
 
 // consentProblem is what a client is told that cannot ask the user.
-func consentProblem(client *directory.Client, missing []directory.Scope) *Problem {
+func consentProblem(client *directory.Instance, missing []directory.Scope) *Problem {
 	return problemConsent(string(client.Principal.AppID), client.Principal.Name, scopeValues(missing))
 }
 
@@ -130,8 +130,8 @@ func scopeValues(scopes []directory.Scope) string {
 
 // userInfoResource is what a token is for when only the user was asked for: the userinfo
 // endpoint. Its app id is that of Microsoft Graph, where Microsoft has that endpoint.
-func userInfoResource() *directory.Client {
-	return &directory.Client{Application: &directory.Application{AppID: graphAppID, TokenVersion: 1}, Principal: &directory.ServicePrincipal{}}
+func userInfoResource() *directory.Instance {
+	return &directory.Instance{Application: &directory.Application{AppID: graphAppID, TokenVersion: 1}, Principal: &directory.ServicePrincipal{}}
 }
 
 // findUser gives a user who may sign in.

@@ -31,7 +31,7 @@ type errand struct {
 type matter struct {
 	errand
 	tenant  *directory.Tenant
-	client  *directory.Client
+	client  *directory.Instance
 	ask     ask
 	request *authorizeRequest // nil for a device
 	device  *deviceTicket     // nil for an authorization request
@@ -140,7 +140,7 @@ func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *
 	if m.tenant, err = a.errandTenant(ctx, e, fields, who); err != nil {
 		return nil, nil, err
 	}
-	m.client, problem = fresh(ctx, a.directory, func() (*directory.Client, *Problem) { return a.findClient(ctx, m.tenant, id) })
+	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *Problem) { return a.findClient(ctx, m.tenant, id) })
 	if problem != nil {
 		return nil, nil, problem
 	}
@@ -273,7 +273,7 @@ func (a *Authority) understandDevice(ctx context.Context, m *matter, who *visito
 		return err
 	}
 	var problem *Problem
-	m.client, problem = fresh(ctx, a.directory, func() (*directory.Client, *Problem) {
+	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *Problem) {
 		return a.findClient(ctx, m.tenant, string(m.device.Client))
 	})
 	m.ask, m.Version = m.device.Ask, m.device.Version

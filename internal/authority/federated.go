@@ -54,7 +54,7 @@ const credentialWorkload = "workload"
 // trusted finds the credential that names exactly this issuer, audience and subject, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
-func trusted(client *directory.Client, a assertionClaims) (*directory.FederatedCredential, *Problem) {
+func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, *Problem) {
 	known := false
 	var audiences []*directory.FederatedCredential
 	federated := client.Federated()

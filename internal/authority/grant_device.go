@@ -187,7 +187,7 @@ func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (d
 	if problem != nil {
 		return "", "", problem
 	}
-	x.signIn.Client = req.library
+	x.signIn.Library = req.library
 	proven, problem := a.authenticate(ctx, x, tenant, req)
 	if problem != nil {
 		return "", "", problem
@@ -212,7 +212,7 @@ func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (d
 }
 
 // startDevice keeps the tickets of a device's request.
-func (a *Authority) startDevice(ctx context.Context, tenant *directory.Tenant, client *directory.Client, body deviceTicket, shared bool) (device, user string, err error) {
+func (a *Authority) startDevice(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, body deviceTicket, shared bool) (device, user string, err error) {
 	v := newArtifact(ticketDevice, tenant.ID)
 	holder := client.Principal.ID
 	if shared { // the user may be of another tenant than the one that keeps the ticket

@@ -66,7 +66,7 @@ func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *dir
 
 // checkOnBehalf wants a user's access token for the client that presents it. An id token
 // is for its client as well, but it has no scopes.
-func checkOnBehalf(claims token.Object, client *directory.Client, now time.Time) *Problem {
+func checkOnBehalf(claims token.Object, client *directory.Instance, now time.Time) *Problem {
 	expires, ok := integerClaim(claims, "exp")
 	from, valid := integerClaim(claims, "nbf")
 	audience := textClaim(claims, "aud")

@@ -86,7 +86,7 @@ func (a *Authority) entitle(ctx context.Context, x *exchange, req MintRequest) (
 	if err != nil {
 		return grant{}, err
 	}
-	client, problem := fresh(ctx, a.directory, func() (*directory.Client, *Problem) {
+	client, problem := fresh(ctx, a.directory, func() (*directory.Instance, *Problem) {
 		return a.findClient(ctx, tenant, string(req.Identity))
 	})
 	if problem != nil {
@@ -114,7 +114,7 @@ func (a *Authority) mintTenant(ctx context.Context, x *exchange, req MintRequest
 	if err != nil {
 		return nil, err
 	}
-	x.signIn.Tenant, x.signIn.Client = tenant.ID, clean(req.Library, maxNoted)
+	x.signIn.Tenant, x.signIn.Library = tenant.ID, clean(req.Library, maxNoted)
 	return tenant, nil
 }
 

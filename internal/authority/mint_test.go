@@ -149,7 +149,7 @@ func TestMintLeavesASignIn(t *testing.T) {
 		t.Fatalf("%d sign-ins, want 2", len(rows))
 	}
 	for _, row := range rows {
-		if row.Credential != "managed-identity" || row.AppID != testIdentity || row.Name != "orders-client-mi" || row.Client != "azsdk" || row.Source != "127.0.0.1" {
+		if row.Credential != "managed-identity" || row.AppID != testIdentity || row.Name != "orders-client-mi" || row.Library != "azsdk" || row.Source != "127.0.0.1" {
 			t.Errorf("got %+v", row)
 		}
 		if row.Code == 0 && row.TraceID != minted.TraceID {

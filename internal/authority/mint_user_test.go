@@ -150,7 +150,7 @@ func TestMintForAUserLeavesASignIn(t *testing.T) {
 		t.Fatalf("%d sign-ins, want 2", len(rows))
 	}
 	for _, row := range rows {
-		if row.Credential != "local" || row.AppID != publicApp || row.User != testUser || row.Client != "az" || row.Resource != "api://orders" {
+		if row.Credential != "local" || row.AppID != publicApp || row.User != testUser || row.Library != "az" || row.Resource != "api://orders" {
 			t.Errorf("got %+v", row)
 		}
 		switch row.Code {

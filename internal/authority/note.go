@@ -74,7 +74,7 @@ func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, ca
 	for _, text := range []struct{ name, value string }{
 		{"tenant", string(row.Tenant)}, {"app", string(row.AppID)}, {"credential", row.Credential},
 		{"resource", row.Resource}, {"version", row.Version}, {"tokenId", row.TokenID},
-		{"library", row.Client}, {"reason", row.Reason},
+		{"library", row.Library}, {"reason", row.Reason},
 	} {
 		if text.value != "" {
 			attributes = append(attributes, slog.String(text.name, text.value))

@@ -355,11 +355,11 @@ func TestPagesHoldAnyText(t *testing.T) {
 	w := newUserWorld(t)
 	render := func(text string) map[string]*reply {
 		tenant, user := &directory.Tenant{ID: testTenant, Name: text}, &directory.User{PrincipalName: text, DisplayName: text, DirectoryRoles: consentRoles()}
-		client := &directory.Client{
+		client := &directory.Instance{
 			Application: &directory.Application{AppID: directory.AppID(text), Name: text, Public: true},
 			Principal:   &directory.ServicePrincipal{ID: "1", AppID: directory.AppID(text), Name: text},
 		}
-		api := &directory.Client{Application: &directory.Application{Name: text}, Principal: &directory.ServicePrincipal{ID: "2", Name: text}}
+		api := &directory.Instance{Application: &directory.Application{Name: text}, Principal: &directory.ServicePrincipal{ID: "2", Name: text}}
 		m := &matter{tenant: tenant, client: client, request: &authorizeRequest{redirectURI: webRedirect, hint: text}, ask: ask{Identifier: text}}
 		handheld := &matter{tenant: tenant, client: client, device: &deviceTicket{}}
 		choice := &matter{tenant: tenant, client: client, request: &authorizeRequest{redirectURI: webRedirect, prompt: []string{"select_account"}, maxAge: -1}}

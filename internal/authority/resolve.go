@@ -71,7 +71,7 @@ func isTenantName(s string) bool {
 }
 
 // findClient gives the application that asks, if it may ask at all.
-func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Client, *Problem) {
+func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, *Problem) {
 	if !isGUID(id) {
 		return nil, problemClientUnknown(id, tenant.Name)
 	}
@@ -90,7 +90,7 @@ func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id
 }
 
 // findResource gives the API that an identifier names, if tokens for it may be issued.
-func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Client, *Problem) {
+func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, *Problem) {
 	resource, err := a.directory.Resource(ctx, tenant.ID, identifier)
 	switch {
 	case errors.Is(err, directory.ErrNotFound):

@@ -42,7 +42,7 @@ func TestSignIns(t *testing.T) {
 		Time: w.clock.now(), Tenant: testTenant, CorrelationID: correlation, TraceID: good.Header().Get("x-ms-request-id"),
 		AppID: testClient, Name: "orders-client", Credential: "secret", CredentialID: client.Application.Secrets[0].ID,
 		Resource: "api://orders", Roles: []string{"Orders.Read"}, Version: "2.0", TokenID: claims["uti"].(string),
-		Source: "192.0.2.1", Client: "MSAL.Go 1.10.1",
+		Source: "192.0.2.1", Library: "MSAL.Go 1.10.1",
 	}
 	if !reflect.DeepEqual(rows[0], want) {
 		t.Errorf("got\n%+v\nwant\n%+v", rows[0], want)

@@ -130,7 +130,7 @@ func (a *Authority) noteSignIn(x *exchange, m *matter, name string) {
 	x.signIn.Tenant, x.signIn.AppID, x.signIn.Name = m.tenant.ID, m.client.Principal.AppID, m.client.Principal.Name
 	x.signIn.Credential, x.signIn.User = credentialPassword, clean(name, maxNoted)
 	x.signIn.Resource = clean(m.ask.Identifier, maxNoted)
-	x.signIn.Client = library(nil, x.http.Header)
+	x.signIn.Library = library(nil, x.http.Header)
 }
 
 // credentialPassword is how people prove themselves.

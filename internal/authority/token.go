@@ -39,7 +39,7 @@ func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer
 	if problem != nil {
 		return answer{}, problem
 	}
-	x.signIn.Client = req.library
+	x.signIn.Library = req.library
 	proven, problem := a.authenticate(ctx, x, tenant, req)
 	if problem != nil {
 		return answer{}, problem

@@ -78,7 +78,7 @@ func (a *Authority) StartWorkload(ctx context.Context, tenant directory.TenantID
 	if err != nil {
 		return nil, err
 	}
-	who, problem := fresh(ctx, a.directory, func() (*directory.Client, *Problem) { return a.findClient(ctx, found, string(client)) })
+	who, problem := fresh(ctx, a.directory, func() (*directory.Instance, *Problem) { return a.findClient(ctx, found, string(client)) })
 	if problem != nil {
 		return nil, problem
 	}
@@ -138,7 +138,7 @@ func (w *workloads) remove(k workloadKey) {
 
 // run reports whether an assertion, if its signature holds, is that of a workload which
 // runs as the client.
-func (w *workloads) run(client *directory.Client, tenant directory.TenantID, a assertionClaims, claims token.Object) bool {
+func (w *workloads) run(client *directory.Instance, tenant directory.TenantID, a assertionClaims, claims token.Object) bool {
 	value, _ := claims.Get(workloadClaim)
 	instance, ok := value.String()
 	if !ok || tenant == "" || tenant != client.Principal.Tenant || !slices.Contains(a.audience, ExchangeAudience) {
@@ -153,12 +153,12 @@ func (w *workloads) run(client *directory.Client, tenant directory.TenantID, a a
 // speaks reports whether anything may speak for the client here. A managed identity has no
 // credential of its own: it is nobody's client unless tokens of somebody else are trusted
 // for it.
-func (v *assertionVerifier) speaks(client *directory.Client) bool {
+func (v *assertionVerifier) speaks(client *directory.Instance) bool {
 	return client.Application != nil || len(client.Federated()) > 0 || v.workloads.any(client)
 }
 
 // any reports whether a workload runs as the client.
-func (w *workloads) any(client *directory.Client) bool {
+func (w *workloads) any(client *directory.Instance) bool {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	for k := range w.running {

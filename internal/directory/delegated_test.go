@@ -53,7 +53,7 @@ func (d *delegation) wantScopes(t testing.TB, user directory.ObjectID, want ...s
 	}
 }
 
-func (o *orders) client(t testing.TB) *directory.Client {
+func (o *orders) client(t testing.TB) *directory.Instance {
 	t.Helper()
 	client, err := o.Client(t.Context(), contoso, ordersApp)
 	if err != nil {
@@ -62,7 +62,7 @@ func (o *orders) client(t testing.TB) *directory.Client {
 	return client
 }
 
-func (o *orders) resource(t testing.TB) *directory.Client {
+func (o *orders) resource(t testing.TB) *directory.Instance {
 	t.Helper()
 	resource, err := o.Resource(t.Context(), contoso, "api://orders")
 	if err != nil {

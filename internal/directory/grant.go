@@ -11,7 +11,7 @@ import (
 // GrantedScopes returns the values of the enabled scopes of the resource that the client
 // may use on behalf of the user: those granted to the user, and those granted to everyone.
 // They are sorted.
-func (d *Directory) GrantedScopes(ctx context.Context, client, resource *Client, user ObjectID) (values []string, err error) {
+func (d *Directory) GrantedScopes(ctx context.Context, client, resource *Instance, user ObjectID) (values []string, err error) {
 	if client.Principal == nil || resource.Principal == nil || resource.Application == nil || client.Principal.Tenant != resource.Principal.Tenant {
 		return nil, nil
 	}

@@ -110,7 +110,7 @@ func (e *Editor) hostRow(tenant TenantID, ref string) (row[Host], error) {
 // checkHostOf holds for a host that has its ids. It brings what was given into the form
 // that is kept.
 func (e *Editor) checkHostOf(h *Host) error {
-	for _, check := range []func(*Host) error{e.checkHostName, checkHostShape, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
+	for _, check := range []func(*Host) error{e.checkHostName, checkHostPlatform, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
 		if err := check(h); err != nil {
 			return err
 		}
@@ -131,10 +131,10 @@ func (e *Editor) checkHostName(h *Host) error {
 	return nil
 }
 
-func checkHostShape(h *Host) error {
-	h.Shape = cmp.Or(h.Shape, ShapeAppService)
-	if !slices.Contains(HostShapes(), h.Shape) {
-		return &RuleError{Field: "shape", What: fmt.Sprintf("There is no shape %q of a host.", clip(string(h.Shape))), Fix: "Use one of " + join(HostShapes()) + "."}
+func checkHostPlatform(h *Host) error {
+	h.Platform = cmp.Or(h.Platform, PlatformAppService)
+	if !slices.Contains(Platforms(), h.Platform) {
+		return &RuleError{Field: "platform", What: fmt.Sprintf("There is no platform %q of hosts.", clip(string(h.Platform))), Fix: "Use one of " + join(Platforms()) + "."}
 	}
 	return nil
 }
@@ -237,11 +237,11 @@ func checkFrom(h *Host) error {
 		}
 		networks = append(networks, network.String())
 	}
-	if len(networks) == 0 && h.Listen != "" && !h.Loopback() && !h.Shape.HasSecret() {
+	if len(networks) == 0 && h.Listen != "" && !h.Loopback() && !h.Platform.HasSecret() {
 		return &RuleError{
 			Field: "from",
-			What:  fmt.Sprintf("Programs of a host of the shape %s show no secret, so everybody who reaches %s would get its tokens.", h.Shape, h.Listen),
-			Fix:   "Say in from which addresses may ask, or use the shape app-service.",
+			What:  fmt.Sprintf("Programs of a host of platform %s show no secret, so everybody who reaches %s would get its tokens.", h.Platform, h.Listen),
+			Fix:   "Say in from which addresses may ask, or use the platform app-service.",
 		}
 	}
 	h.From = emptyToNil(networks)
@@ -354,7 +354,7 @@ func emptyToNil[T any](list []T) []T {
 func (e *Editor) hostDetail(old, next *Host) string {
 	var d detail
 	d.changed("name", old.Name, next.Name)
-	d.changed("shape", old.Shape, next.Shape)
+	d.changed("platform", old.Platform, next.Platform)
 	d.changed("listen", cmp.Or(old.Listen, "nowhere"), cmp.Or(next.Listen, "nowhere"))
 	d.changed("user", old.User, next.User)
 	d.lists("identities", e.identityNames(old), e.identityNames(next))

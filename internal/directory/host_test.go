@@ -51,7 +51,7 @@ func TestHostRules(t *testing.T) {
 		{"with the name of another", func(h *directory.Host) { h.Name = "FIRST" }, "name", duplicate},
 		{"with a GUID for a name", func(h *directory.Host) { h.Name = string(contoso) }, "name", wrong},
 		{"with an id that is none", func(h *directory.Host) { h.ID = "x" }, "id", wrong},
-		{"of an unknown shape", func(h *directory.Host) { h.Shape = "App-Service" }, "shape", wrong},
+		{"of an unknown platform", func(h *directory.Host) { h.Platform = "App-Service" }, "platform", wrong},
 		{"with an address without a port", func(h *directory.Host) { h.Listen = "127.0.0.1" }, "listen", wrong},
 		{"with any port", func(h *directory.Host) { h.Listen = "127.0.0.1:0" }, "listen", wrong},
 		{"with a name for an address", func(h *directory.Host) { h.Listen = "localhost:8450" }, "listen", wrong},
@@ -70,7 +70,7 @@ func TestHostRules(t *testing.T) {
 		{"with a network that is none", func(h *directory.Host) { h.From = []string{"172.17.0.0/33"} }, "from[0]", wrong},
 		{"with an IPv4 network in the spelling of IPv6", func(h *directory.Host) { h.From = []string{"::ffff:172.17.0.0/112"} }, "from[0]", wrong},
 		{"with a network twice", func(h *directory.Host) { h.From = []string{"172.17.0.1/16", "172.17.0.0/16"} }, "from[1]", duplicate},
-		{"without a secret, open to everybody", func(h *directory.Host) { h.Shape, h.Listen = directory.ShapeIMDS, "172.17.0.1:80" }, "from", wrong},
+		{"without a secret, open to everybody", func(h *directory.Host) { h.Platform, h.Listen = directory.PlatformIMDS, "172.17.0.1:80" }, "from", wrong},
 		{"with a user nobody can have", func(h *directory.Host) { h.User = "a b" }, "user", wrong},
 		{"with a user where none can be told", func(h *directory.Host) { h.User, h.Listen = "orders", "172.17.0.1:8450" }, "user", wrong},
 		{"with an identity that is not there", func(h *directory.Host) { h.Identities = []directory.ObjectID{"x"} }, "identities[0]", directory.ErrNotFound},
@@ -104,7 +104,7 @@ func TestHostsAreKeptInOneSpelling(t *testing.T) {
 		Identities: []directory.ObjectID{directory.ObjectID(strings.ToUpper(string(shared.ID)))},
 	})
 	want := directory.Host{
-		ID: made.ID, Tenant: contoso, Name: "box", Shape: directory.ShapeAppService, Listen: "[::1]:8450",
+		ID: made.ID, Tenant: contoso, Name: "box", Platform: directory.PlatformAppService, Listen: "[::1]:8450",
 		Names: []string{"host.docker.internal"}, From: []string{"172.17.0.0/16", "10.0.0.1/32"}, Identities: []directory.ObjectID{shared.ID}, Created: made.Created,
 	}
 	if got := o.hosts(t); len(got) != 1 || fmt.Sprint(*got[0]) != fmt.Sprint(want) {

@@ -11,7 +11,7 @@ import (
 
 // Identity returns the managed identity that a name, a client id, an object id or an ARM
 // resource id (case does not matter) names, or ErrNotFound.
-func (d *Directory) Identity(ctx context.Context, tenant TenantID, ref string) (*Client, error) {
+func (d *Directory) Identity(ctx context.Context, tenant TenantID, ref string) (*Instance, error) {
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
@@ -38,7 +38,7 @@ func (d *Directory) Identity(ctx context.Context, tenant TenantID, ref string) (
 }
 
 // identity returns the managed identity with that client id, or ErrNotFound.
-func (d *Directory) identity(ctx context.Context, tenant TenantID, app AppID) (*Client, error) {
+func (d *Directory) identity(ctx context.Context, tenant TenantID, app AppID) (*Instance, error) {
 	client, err := d.Client(ctx, tenant, app)
 	if err == nil && client.Application != nil {
 		return nil, ErrNotFound
@@ -47,12 +47,12 @@ func (d *Directory) identity(ctx context.Context, tenant TenantID, app AppID) (*
 }
 
 // ManagedIdentities lists the tenant's managed identities by name. It always asks the store.
-func (d *Directory) ManagedIdentities(ctx context.Context, tenant TenantID) ([]*Client, error) {
+func (d *Directory) ManagedIdentities(ctx context.Context, tenant TenantID) ([]*Instance, error) {
 	principals, _, err := listAll[ServicePrincipal](ctx, d.cfg.Store, fold(string(tenant)), kindPrincipal, "name/")
 	if err != nil {
 		return nil, err
 	}
-	var clients []*Client
+	var clients []*Instance
 	for _, p := range principals {
 		if p.Type == PrincipalManagedIdentity {
 			clients = append(clients, newClient(nil, p))
@@ -63,7 +63,7 @@ func (d *Directory) ManagedIdentities(ctx context.Context, tenant TenantID) ([]*
 
 // Federated returns whose tokens are trusted in place of a secret: those of the
 // application, or of the managed identity.
-func (c *Client) Federated() []FederatedCredential {
+func (c *Instance) Federated() []FederatedCredential {
 	switch {
 	case c.Application != nil:
 		return c.Application.Federated

@@ -190,7 +190,7 @@ type Host struct {
 	ID         ObjectID   `json:"id"`
 	Tenant     TenantID   `json:"tenant"`
 	Name       string     `json:"name"`                 // unique within the tenant
-	Shape      HostShape  `json:"shape"`                // how its programs ask
+	Platform   Platform   `json:"platform"`             // how its programs ask
 	Identities []ObjectID `json:"identities,omitempty"` // of service principals; programs that choose none get the first
 	Listen     string     `json:"listen"`               // "172.17.0.1:8450": an address of the server's machine, unique; empty: nowhere
 	// Names are what programs may call the address besides itself, "host.docker.internal";
@@ -205,29 +205,29 @@ type Host struct {
 	Created time.Time `json:"created"`
 }
 
-// A HostShape is one of the ways in which Azure's hosts offer tokens to their programs.
-type HostShape string
+// A Platform is one of the ways in which Azure's hosts offer tokens to their programs.
+type Platform string
 
-// The shapes.
+// The platforms.
 const (
-	ShapeAppService    HostShape = "app-service" // App Service, Functions, Container Apps
-	ShapeIMDS          HostShape = "imds"        // virtual machines
-	ShapeArc           HostShape = "arc"
-	ShapeServiceFabric HostShape = "service-fabric"
-	ShapeCloudShell    HostShape = "cloud-shell"
-	ShapeAzureML       HostShape = "azure-ml"
-	ShapeCLI           HostShape = "cli" // the external authentication of azd
+	PlatformAppService    Platform = "app-service" // App Service, Functions, Container Apps
+	PlatformIMDS          Platform = "imds"        // virtual machines
+	PlatformArc           Platform = "arc"
+	PlatformServiceFabric Platform = "service-fabric"
+	PlatformCloudShell    Platform = "cloud-shell"
+	PlatformAzureML       Platform = "azure-ml"
+	PlatformCLI           Platform = "cli" // the external authentication of azd
 )
 
-// HostShapes lists all shapes.
-func HostShapes() []HostShape {
-	return []HostShape{ShapeAppService, ShapeIMDS, ShapeArc, ShapeServiceFabric, ShapeCloudShell, ShapeAzureML, ShapeCLI}
+// Platforms lists all platforms.
+func Platforms() []Platform {
+	return []Platform{PlatformAppService, PlatformIMDS, PlatformArc, PlatformServiceFabric, PlatformCloudShell, PlatformAzureML, PlatformCLI}
 }
 
 // HasSecret reports whether programs show a secret. Without one, whoever reaches the
 // listener is let in.
-func (s HostShape) HasSecret() bool {
-	return s != ShapeIMDS && s != ShapeArc && s != ShapeCloudShell
+func (s Platform) HasSecret() bool {
+	return s != PlatformIMDS && s != PlatformArc && s != PlatformCloudShell
 }
 
 // An Assignment grants one app role of a resource to one principal, both in one tenant.
@@ -283,7 +283,7 @@ type SignIn struct {
 	Version       string    `json:"version,omitempty"` // of the token: "1.0", "2.0"
 	TokenID       string    `json:"tokenId,omitempty"` // uti
 	Source        string    `json:"source,omitempty"`  // network address of the caller
-	Client        string    `json:"client,omitempty"`  // library, as it names itself
+	Library       string    `json:"library,omitempty"` // client library, as it names itself
 	Code          int       `json:"code"`              // 0 or the AADSTS number
 	Reason        string    `json:"reason,omitempty"`  // of a failure, in words
 }

@@ -273,7 +273,7 @@ func (m *model) forget(id directory.AppID) {
 
 // compare asks a directory everything that the model knows.
 func (m *model) compare(rt *rapid.T, t *testing.T, d *directory.Directory) {
-	clients := map[directory.AppID]*directory.Client{}
+	clients := map[directory.AppID]*directory.Instance{}
 	for _, id := range modelIDs {
 		client, err := d.Client(t.Context(), contoso, id)
 		app := m.apps[id]

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// A Client is an application together with its service principal in one tenant. A
+// A Instance is an application together with its service principal in one tenant. A
 // managed identity has a principal only: its Application is nil.
-type Client struct {
+type Instance struct {
 	Application *Application
 	Principal   *ServicePrincipal
 
@@ -46,23 +46,23 @@ func (d *Directory) Tenants(ctx context.Context) ([]*Tenant, error) {
 // Client returns the application with that app id (any case) in the tenant, or
 // ErrNotFound. Principal is nil when the application has no service principal there;
 // Application is nil when the app id is that of a managed identity.
-func (d *Directory) Client(ctx context.Context, tenant TenantID, app AppID) (*Client, error) {
+func (d *Directory) Client(ctx context.Context, tenant TenantID, app AppID) (*Instance, error) {
 	id, ok := parseGUID(string(app))
 	if !ok {
 		return nil, ErrNotFound
 	}
 	key := cacheKey{fold(string(tenant)), kindApplication, "appid/" + id}
 	if hit := d.cache.get(key); hit != nil {
-		return answer[*Client](hit)
+		return answer[*Instance](hit)
 	}
-	return load(ctx, d, key, func(ctx context.Context) (*Client, int64, error) {
+	return load(ctx, d, key, func(ctx context.Context) (*Instance, int64, error) {
 		return d.readClient(ctx, key.tenant, key.key)
 	})
 }
 
 // Resource returns the application that an identifier names as an API: its app id, or
 // one of its identifier URIs. Case and one trailing slash do not matter.
-func (d *Directory) Resource(ctx context.Context, tenant TenantID, identifier string) (*Client, error) {
+func (d *Directory) Resource(ctx context.Context, tenant TenantID, identifier string) (*Instance, error) {
 	if len(identifier) > maxKeyPart {
 		return nil, ErrNotFound
 	}
@@ -81,7 +81,7 @@ func (d *Directory) Resource(ctx context.Context, tenant TenantID, identifier st
 }
 
 // Named returns the application or managed identity with that name or app id, or ErrNotFound.
-func (d *Directory) Named(ctx context.Context, tenant TenantID, ref string) (*Client, error) {
+func (d *Directory) Named(ctx context.Context, tenant TenantID, ref string) (*Instance, error) {
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
@@ -96,7 +96,7 @@ func (d *Directory) Named(ctx context.Context, tenant TenantID, ref string) (*Cl
 }
 
 // Applications lists the tenant's applications by name. It always asks the store.
-func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Client, error) {
+func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Instance, error) {
 	space := fold(string(tenant))
 	applications, _, err := listAll[Application](ctx, d.cfg.Store, space, kindApplication, "name/")
 	if err != nil {
@@ -110,7 +110,7 @@ func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Clien
 	for _, p := range principals {
 		byApplication[p.Application] = p
 	}
-	clients := make([]*Client, len(applications))
+	clients := make([]*Instance, len(applications))
 	for i, a := range applications {
 		clients[i] = newClient(a, byApplication[a.ID])
 	}
@@ -120,7 +120,7 @@ func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Clien
 // Roles returns the values of the enabled app roles of the resource that are assigned to
 // the client and that applications may hold, sorted. Assigned reports whether the
 // client has any assignment to the resource at all.
-func (d *Directory) Roles(ctx context.Context, client, resource *Client) (roles []string, assigned bool, err error) {
+func (d *Directory) Roles(ctx context.Context, client, resource *Instance) (roles []string, assigned bool, err error) {
 	if client.Principal == nil || resource.Principal == nil || client.Principal.Tenant != resource.Principal.Tenant {
 		return nil, false, nil
 	}
@@ -143,7 +143,7 @@ func (d *Directory) Roles(ctx context.Context, client, resource *Client) (roles 
 
 // UserRoles is Roles for a user: the enabled app roles of the resource that are assigned
 // to the user and that users may hold.
-func (d *Directory) UserRoles(ctx context.Context, user *User, resource *Client) (roles []string, assigned bool, err error) {
+func (d *Directory) UserRoles(ctx context.Context, user *User, resource *Instance) (roles []string, assigned bool, err error) {
 	if resource.Principal == nil || resource.Application == nil || user.Tenant != resource.Principal.Tenant {
 		return nil, false, nil
 	}
@@ -229,7 +229,7 @@ func (d *Directory) appID(ctx context.Context, tenant TenantID, name string) (Ap
 // readClient puts together what the store has under an app id. The two halves are read
 // one after the other; a principal of another registration than the one read (it was
 // deleted and made anew meanwhile) is none of its business.
-func (d *Directory) readClient(ctx context.Context, tenant, key string) (*Client, int64, error) {
+func (d *Directory) readClient(ctx context.Context, tenant, key string) (*Instance, int64, error) {
 	app, appBytes, err := lookupOne[Application](ctx, d.cfg.Store, tenant, kindApplication, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, 0, err
@@ -247,8 +247,8 @@ func (d *Directory) readClient(ctx context.Context, tenant, key string) (*Client
 	return newClient(app, principal), appBytes + principalBytes, nil
 }
 
-func newClient(app *Application, principal *ServicePrincipal) *Client {
-	return &Client{Application: app, Principal: principal, roles: offeredRoles(app)}
+func newClient(app *Application, principal *ServicePrincipal) *Instance {
+	return &Instance{Application: app, Principal: principal, roles: offeredRoles(app)}
 }
 
 // offeredRoles are the app roles that applications may hold now, by id.

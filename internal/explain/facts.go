@@ -131,7 +131,7 @@ func (f *facts) grantDetail() string {
 	}
 }
 
-func describe(c *directory.Client, id string) string {
+func describe(c *directory.Instance, id string) string {
 	switch {
 	case c == nil && id == "":
 		return "the token does not say"

@@ -33,8 +33,8 @@ type Input struct {
 type subject struct {
 	claims   claims
 	tenant   *directory.Tenant
-	api      *directory.Client // nil when it is not registered
-	client   *directory.Client // nil when there is none; an application or a managed identity
+	api      *directory.Instance // nil when it is not registered
+	client   *directory.Instance // nil when there is none; an application or a managed identity
 	user     *directory.User   // whom it acts for; nil when that is nobody known
 	required []string          // roles, any of which will do
 }
@@ -61,7 +61,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	return report, nil
 }
 
-func nameOf(c *directory.Client, otherwise string) string {
+func nameOf(c *directory.Instance, otherwise string) string {
 	switch {
 	case c == nil:
 		return otherwise
@@ -128,7 +128,7 @@ func (in *Input) tenants(ctx context.Context, id string) ([]*directory.Tenant, e
 
 // api returns the API that was called, with its tenant: the one that was named, which must
 // be there, or the one that the token is for, nil when that is not registered.
-func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience string) (*directory.Tenant, *directory.Client, error) {
+func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience string) (*directory.Tenant, *directory.Instance, error) {
 	if in.API == "" {
 		api, err := found(in.Directory.Resource(ctx, tenants[0].ID, audience))
 		return tenants[0], api, err
@@ -146,7 +146,7 @@ func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience 
 }
 
 // found turns ErrNotFound into nil, and a managed identity too: it is no application.
-func found(c *directory.Client, err error) (*directory.Client, error) {
+func found(c *directory.Instance, err error) (*directory.Instance, error) {
 	if errors.Is(err, directory.ErrNotFound) || err == nil && c.Application == nil {
 		return nil, nil
 	}

@@ -75,7 +75,7 @@ func TestAbsoluteTargetsOfEveryShape(t *testing.T) {
 // not. Nothing but the exact names of this machine will do.
 func TestHostNames(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range directory.HostShapes() {
+	for _, shape := range directory.Platforms() {
 		h := w.hostAs(HostConfig{Shape: shape, Names: []string{"identity.corp.test"}})
 		for _, host := range []string{
 			"rebind.test", "localhost.", "localhost.:1234", "localhost.localdomain", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",

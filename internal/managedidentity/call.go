@@ -166,7 +166,7 @@ func (c *call) mint(req authority.MintRequest) (authority.Minted, *refusal) {
 
 // choose finds the identity that is meant among those assigned to the host: the first of
 // them when none is named.
-func (c *call) choose(by selector) (*directory.Client, *refusal) {
+func (c *call) choose(by selector) (*directory.Instance, *refusal) {
 	identities := c.assigned()
 	if by.kind == byDefault && len(identities) > 1 {
 		identities = identities[:1] // when that is gone, nobody else is meant

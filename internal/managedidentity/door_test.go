@@ -18,7 +18,7 @@ import (
 func everyShape(t *testing.T, w *world) map[Shape]*Host {
 	t.Helper()
 	hosts := map[Shape]*Host{}
-	for _, shape := range directory.HostShapes() {
+	for _, shape := range directory.Platforms() {
 		hosts[shape] = w.host(shape)
 	}
 	return hosts

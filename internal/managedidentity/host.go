@@ -22,17 +22,17 @@ import (
 )
 
 // A Shape is one of the ways in which Azure's hosts offer tokens.
-type Shape = directory.HostShape
+type Shape = directory.Platform
 
 // The shapes.
 const (
-	AppService    = directory.ShapeAppService
-	IMDS          = directory.ShapeIMDS
-	Arc           = directory.ShapeArc
-	ServiceFabric = directory.ShapeServiceFabric
-	CloudShell    = directory.ShapeCloudShell
-	AzureML       = directory.ShapeAzureML
-	CLI           = directory.ShapeCLI
+	AppService    = directory.PlatformAppService
+	IMDS          = directory.PlatformIMDS
+	Arc           = directory.PlatformArc
+	ServiceFabric = directory.PlatformServiceFabric
+	CloudShell    = directory.PlatformCloudShell
+	AzureML       = directory.PlatformAzureML
+	CLI           = directory.PlatformCLI
 )
 
 // A protocol is how a shape is spoken.
@@ -166,7 +166,7 @@ func (h *Host) speak(cfg HostConfig) error {
 	case CLI:
 		h.protocol = azd{}
 	default:
-		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Shape, directory.HostShapes())
+		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Shape, directory.Platforms())
 	}
 	return nil
 }

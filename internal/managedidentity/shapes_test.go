@@ -163,7 +163,7 @@ func TestPathsWithSlashes(t *testing.T) {
 
 func TestErrorShapes(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range directory.HostShapes() {
+	for _, shape := range directory.Platforms() {
 		h := w.host(shape)
 		q := good(h).with("client_id=" + string(strangerID))
 		if shape == CLI {

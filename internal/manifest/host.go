@@ -63,7 +63,7 @@ func (w *work) applyHost(h *host) (err error) {
 	next.Name, next.Listen, next.Identities = h.name, h.listen, w.assigned[h]
 	isNew := found == nil
 	if w.says(h.place, "via", isNew) {
-		next.Shape = directory.HostShape(h.shape)
+		next.Platform = directory.Platform(h.platform)
 	}
 	if w.says(h.place, "names", isNew) {
 		next.Names = texts(h.names)
@@ -103,7 +103,7 @@ func (w *work) identitiesOf(h *host) (ids []directory.ObjectID, err error) {
 func (h *host) field(field string) position {
 	name, index, _ := splitField(field)
 	switch items := map[string][]item{"identities": h.identities, "names": h.names, "from": h.from}[name]; {
-	case name == "shape":
+	case name == "platform":
 		return h.of("via")
 	case index >= 0 && index < len(items):
 		return items[index].at

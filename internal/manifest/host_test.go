@@ -43,7 +43,7 @@ func TestHosts(t *testing.T) {
 		{
 			name: "what is left out goes when pruning", prune: true,
 			edit: []string{", from: [172.17.0.0/16]", "", "via: imds, ", "", ", names: [host.docker.internal]", ""},
-			want: []string{"update host agent shape: imds → app-service, names: -host.docker.internal, from: -172.17.0.0/16"},
+			want: []string{"update host agent platform: imds → app-service, names: -host.docker.internal, from: -172.17.0.0/16"},
 		},
 		{name: "a host that is left out stays", edit: []string{"      - {name: box, listen: \"127.0.0.1:8451\", identities: [two]}\n", ""}},
 		{
@@ -105,8 +105,8 @@ func TestHostsReportTheExactPlace(t *testing.T) {
 			`5:102: there is no managed identity "three" in the tenant contoso.`, `6:60: there is no managed identity "four" in the tenant contoso.`,
 		}},
 		{"a system identity of two hosts", []string{"[two]", "[one]"}, []string{"6:60: one is system-assigned, and the host agent has it."}},
-		{"an unknown shape", []string{"via: imds", "via: vm"}, []string{`5:28: "vm" is none of app-service, imds`}},
-		{"a shape without a secret, open to everybody", []string{", from: [172.17.0.0/16]", ""}, []string{"5:9: Programs of a host of the shape imds show no secret"}},
+		{"an unknown platform", []string{"via: imds", "via: vm"}, []string{`5:28: "vm" is none of app-service, imds`}},
+		{"a platform without a secret, open to everybody", []string{", from: [172.17.0.0/16]", ""}, []string{"5:9: Programs of a host of platform imds show no secret"}},
 		{"an address that is none", []string{"127.0.0.1:8451", "localhost"}, []string{`6:29: A host cannot listen at "localhost".`}},
 		{"an address twice", []string{"127.0.0.1:8451", "172.17.0.1:8450"}, []string{`6:29: the address "172.17.0.1:8450" is used twice, first in line 5.`}},
 		{"a network that is none", []string{"172.17.0.0/16", "everywhere"}, []string{`5:68: "everywhere" is no address or network.`}},

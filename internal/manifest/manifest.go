@@ -102,8 +102,8 @@ type (
 	}
 	host struct {
 		place
-		name, id, shape, listen, user string
-		identities, names, from       []item
+		name, id, platform, listen, user string
+		identities, names, from          []item
 	}
 	user struct {
 		place

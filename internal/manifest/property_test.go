@@ -173,7 +173,7 @@ func (s *site) state() string {
 			return err
 		}
 		for _, h := range hosts {
-			fmt.Fprintln(&b, h.Name, h.Shape, h.Listen, h.Names, h.From, h.User)
+			fmt.Fprintln(&b, h.Name, h.Platform, h.Listen, h.Names, h.From, h.User)
 			for _, id := range h.Identities {
 				identity, err := e.ServicePrincipal(tenant.ID, string(id))
 				if err != nil {

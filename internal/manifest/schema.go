@@ -127,14 +127,14 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 
 func (d *decoder) host(n *yaml.Node) *host {
 	h := &host{}
-	var shapes []string
-	for _, shape := range directory.HostShapes() {
-		shapes = append(shapes, string(shape))
+	var platforms []string
+	for _, platform := range directory.Platforms() {
+		platforms = append(platforms, string(platform))
 	}
 	h.place, _ = d.object(n, schema{what: "a host", members: map[string]reader{
 		"name":       d.text(&h.name),
 		"id":         d.guid(&h.id),
-		"via":        d.choice(&h.shape, shapes...),
+		"via":        d.choice(&h.platform, platforms...),
 		"listen":     d.text(&h.listen),
 		"identities": d.values(&h.identities, "identity"),
 		"names":      d.texts(&h.names),

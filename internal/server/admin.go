@@ -212,8 +212,8 @@ func (s *Server) openHost(ctx context.Context, line Line, cfg managedidentity.Ho
 }
 
 // find looks up which identities are to be bound.
-func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindRequest) ([]*directory.Client, error) {
-	clients := make([]*directory.Client, 0, 1+len(req.Also))
+func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindRequest) ([]*directory.Instance, error) {
+	clients := make([]*directory.Instance, 0, 1+len(req.Also))
 	for _, name := range append([]string{req.As}, req.Also...) {
 		client, err := s.clientNamed(ctx, tenant, name)
 		if errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil {
@@ -230,7 +230,7 @@ func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindReq
 	return clients, nil
 }
 
-func (s *Server) clientNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.Client, error) {
+func (s *Server) clientNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.Instance, error) {
 	client, err := s.data.Directory.Identity(ctx, tenant.ID, name)
 	if errors.Is(err, directory.ErrNotFound) {
 		client, err = s.data.Directory.Named(ctx, tenant.ID, name)
@@ -271,7 +271,7 @@ func (s *Server) tenantOf(ctx context.Context, ref string) (*directory.Tenant, e
 }
 
 // startWorkload lets a process present assertions of the tenant's workload issuer.
-func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, client *directory.Client) (*bound, error) {
+func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, client *directory.Instance) (*bound, error) {
 	workload, err := s.authority.StartWorkload(ctx, tenant.ID, client.Principal.AppID)
 	if err != nil {
 		return nil, err
@@ -293,7 +293,7 @@ func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, cl
 	return &bound{line: line, next: next, renew: renew, close: workload.Close}, nil
 }
 
-func newLine(tenant directory.TenantID, client *directory.Client) Line {
+func newLine(tenant directory.TenantID, client *directory.Instance) Line {
 	return Line{
 		Tenant: tenant, Name: client.Principal.Name, ClientID: client.Principal.AppID,
 		ObjectID: client.Principal.ID, ResourceID: client.Principal.ResourceID,

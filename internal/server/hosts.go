@@ -49,7 +49,7 @@ type placeKey struct {
 // A placed is a host as it was found in the directory when it was last looked at.
 type placed struct {
 	directory.Host
-	clients []*directory.Client
+	clients []*directory.Instance
 	open    *managedidentity.Host // nil when it is not to be had
 	problem error                 // why
 }
@@ -173,14 +173,14 @@ func (p *placed) identities() []managedidentity.Identity {
 
 // samePlace reports whether a host is the one it was, and is reached as it was.
 func (p *placed) samePlace(next *placed) bool {
-	return p.Created.Equal(next.Created) && p.Listen == next.Listen && p.Shape == next.Shape && p.User == next.User &&
+	return p.Created.Equal(next.Created) && p.Listen == next.Listen && p.Platform == next.Platform && p.User == next.User &&
 		slices.Equal(p.Names, next.Names) && slices.Equal(p.From, next.From)
 }
 
 // place opens a host. A problem is told once.
 func (h *hosts) place(ctx context.Context, p, before *placed) {
 	p.open, p.problem = h.open(ctx, p)
-	attributes := []slog.Attr{slog.String("host", p.Name), slog.String("listen", p.Listen), slog.String("via", string(p.Shape))}
+	attributes := []slog.Attr{slog.String("host", p.Name), slog.String("listen", p.Listen), slog.String("via", string(p.Platform))}
 	switch {
 	case p.problem == nil:
 		h.log.LogAttrs(ctx, slog.LevelInfo, "host opened", attributes...)
@@ -201,7 +201,7 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 	switch {
 	case !at.Addr().IsLoopback():
 		err = h.permit(at.Addr())
-	case p.User != "" && !p.Shape.HasSecret() && !managedidentity.TellsOwners():
+	case p.User != "" && !p.Platform.HasSecret() && !managedidentity.TellsOwners():
 		err = fmt.Errorf("this system does not tell whose a connection is, so it cannot be for %s alone: use the shape app-service, whose programs show a secret", p.User)
 	default:
 		owner, err = userID(p.User)
@@ -210,7 +210,7 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 		return nil, err
 	}
 	host, err := h.service.Open(ctx, managedidentity.HostConfig{
-		Tenant: p.Tenant, Identities: p.identities(), Shape: p.Shape, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
+		Tenant: p.Tenant, Identities: p.identities(), Shape: p.Platform, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
 		Secret: h.secret(&p.Host),
 	})
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {
