@@ -35,8 +35,8 @@ type subject struct {
 	tenant   *directory.Tenant
 	api      *directory.Instance // nil when it is not registered
 	client   *directory.Instance // nil when there is none; an application or a managed identity
-	user     *directory.User   // whom it acts for; nil when that is nobody known
-	required []string          // roles, any of which will do
+	user     *directory.User     // whom it acts for; nil when that is nobody known
+	required []string            // roles, any of which will do
 }
 
 // Token explains what becomes of a token at an API.
