@@ -93,7 +93,7 @@ func Start(t testing.TB, opts ...Option) *Authority {
 	kek, err := keyring.KEKFromBytes(random(32))
 	a.check("make a key-encryption key", err)
 	a.directory, err = directory.Open(t.Context(), directory.Config{
-		Store: memory.New(), SecretKey: kek.Derive("client-secrets"), Now: a.clock.Now, Log: o.log,
+		Store: memory.New(), SecretKey: kek.Derive("client-secrets"), SlowHash: directory.CheapHash(), Now: a.clock.Now, Log: o.log,
 	})
 	a.check("open the directory", err)
 	a.keys, err = keyring.New(keyring.Config{Store: a.directory, KEK: kek, NewKey: keys.next, Now: a.clock.Now, Log: o.log})

@@ -66,7 +66,7 @@ func newWorldOn(t testing.TB, store directory.Store, change ...func(*Config)) *w
 	t.Helper()
 	w := &world{t: t, clock: &clock{time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC)}, logged: new(bytes.Buffer)}
 	var err error
-	w.dir, err = directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), Now: w.clock.now})
+	w.dir, err = directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.now})
 	w.must(err)
 	kek, err := keyring.KEKFromBytes(make([]byte, 32))
 	w.must(err)

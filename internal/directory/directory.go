@@ -16,6 +16,9 @@ type Config struct {
 	// SecretKey keys the digests of client secrets: 32 bytes, derived from the
 	// key-encryption key and never kept in the store. Required.
 	SecretKey []byte
+	// SlowHash is what a digest of a chosen secret or password costs. Zero is what an
+	// installation needs; tests in which the hash is not the subject take CheapHash.
+	SlowHash HashCost
 	// CacheBytes bounds the in-memory view. Zero means 64 MiB.
 	CacheBytes int64
 	// Poll is how often Run looks at the change feed. Zero means 100 ms.
@@ -62,6 +65,9 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	if cfg.CacheBytes < 0 || cfg.Poll < 0 {
 		return nil, errors.New("directory: Config.CacheBytes and Config.Poll cannot be negative; leave them zero for the defaults")
 	}
+	if err := cfg.SlowHash.check(); err != nil {
+		return nil, err
+	}
 	if cfg.CacheBytes == 0 {
 		cfg.CacheBytes = defaultCacheBytes
 	}
@@ -74,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Directory{cfg: cfg, cache: newCache(cfg.CacheBytes), secrets: newSecrets(cfg.SecretKey)}
+	d := &Directory{cfg: cfg, cache: newCache(cfg.CacheBytes), secrets: newSecrets(cfg.SecretKey, cfg.SlowHash)}
 	d.pending.wanted, d.pending.wake = cfg.OnChange != nil, make(chan struct{}, 1)
 	sequence, err := cfg.Store.Sequence(ctx)
 	if err != nil {

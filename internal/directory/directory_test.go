@@ -18,7 +18,7 @@ const (
 
 func open(t testing.TB, store directory.Store) *directory.Directory {
 	t.Helper()
-	d, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32)})
+	d, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash()})
 	if err != nil {
 		t.Fatal(err)
 	}

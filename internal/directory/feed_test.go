@@ -476,6 +476,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no key":           {Store: memory.New()},
 		"a short key":      {Store: memory.New(), SecretKey: make([]byte, 16)},
 		"a negative bound": {Store: memory.New(), SecretKey: make([]byte, 32), CacheBytes: -1},
+		"half a hash":      {Store: memory.New(), SecretKey: make([]byte, 32), SlowHash: directory.HashCost{Passes: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := directory.Open(t.Context(), cfg); err == nil {

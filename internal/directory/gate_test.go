@@ -8,13 +8,13 @@ import (
 // Each slow hash takes 19 MiB and a core, and anybody can ask for one.
 func TestSlowHashesWaitForTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSecrets(make([]byte, secretKeySize))
+		s := newSecrets(make([]byte, secretKeySize), CheapHash())
 		for range cap(s.gate) {
 			s.gate <- struct{}{}
 		}
 		done := make(chan error)
 		go func() {
-			_, err := s.slowDigest(t.Context(), "secret", make([]byte, saltSize))
+			_, err := s.slowDigest(t.Context(), s.nobodys, "secret")
 			done <- err
 		}()
 		synctest.Wait()

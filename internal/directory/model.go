@@ -104,6 +104,7 @@ type Secret struct {
 	Hint    string       `json:"hint"` // three characters that tell it from the others
 	Scheme  SecretScheme `json:"scheme"`
 	Salt    []byte       `json:"salt,omitempty"` // of SchemeArgon2id
+	Cost    *HashCost    `json:"cost,omitempty"` // of SchemeArgon2id, where it is not the usual one
 	Digest  []byte       `json:"digest"`
 	Created time.Time    `json:"created"`
 	Expires time.Time    `json:"expires,omitzero"` // zero: never

@@ -37,11 +37,11 @@ func (d *Directory) CheckPassword(ctx context.Context, user *User, presented str
 }
 
 // noPassword is one that no text matches: its digest is that of nothing.
-func noPassword() *Secret {
-	salt, digest := make([]byte, saltSize), make([]byte, digestSize)
-	rand.Read(salt)   // never fails
-	rand.Read(digest) // never fails
-	return &Secret{Scheme: SchemeArgon2id, Salt: salt, Digest: digest}
+func (s *secrets) noPassword() *Secret {
+	secret := &Secret{Digest: make([]byte, digestSize)}
+	s.prepare(secret)
+	rand.Read(secret.Digest) // never fails
+	return secret
 }
 
 // SetPassword replaces a user's password and ends the sessions that began with another.
@@ -76,7 +76,7 @@ func (e *Editor) sealPassword(password string) (*Secret, error) {
 		return nil, &RuleError{Field: "password", What: "The password is too short or too long.", Fix: fmt.Sprintf("Give it %d to %d bytes.", minPassword, maxPassword)}
 	}
 	secret := &Secret{ID: newGUID(), Name: "password", Created: e.now}
-	if err := e.d.secrets.seal(e.ctx, secret, password); err != nil {
+	if err := e.d.secrets.hash(e.ctx, secret, password); err != nil {
 		return nil, err
 	}
 	return secret, nil

@@ -30,9 +30,6 @@ const (
 	maxSecrets   = 50    // in one application
 	maxImported  = 10    // among them: each costs a slow hash on a cold or wrong check
 
-	// OWASP's minimum for argon2id, with one thread: 19 MiB, two passes.
-	argonTime    = 2
-	argonMemory  = 19 * 1024
 	argonThreads = 1
 	digestSize   = 32
 	saltSize     = 16
@@ -40,8 +37,31 @@ const (
 	proofCacheBytes = 1 << 20 // positive answers about imported secrets
 )
 
+// A HashCost is what one argon2id digest takes. Every digest remembers its own, so that
+// those made at another cost can still be checked.
+type HashCost struct {
+	Passes    uint32 `json:"passes"`
+	MemoryKiB uint32 `json:"memoryKiB"`
+}
+
+// CheapHash costs next to nothing, and protects nothing: it is for tests.
+func CheapHash() HashCost { return HashCost{Passes: 1, MemoryKiB: 8} }
+
+// usualCost is OWASP's minimum for argon2id with one thread: 19 MiB, two passes.
+func usualCost() HashCost { return HashCost{Passes: 2, MemoryKiB: 19 * 1024} }
+
+// check refuses a cost that says one half only, or more than a server should spend.
+func (c HashCost) check() error {
+	const most = 1 << 20 // KiB
+	if c == (HashCost{}) || (c.Passes >= 1 && c.Passes <= 100 && c.MemoryKiB >= 8*argonThreads && c.MemoryKiB <= most) {
+		return nil
+	}
+	return fmt.Errorf("directory: Config.SlowHash has %d passes over %d KiB; leave both zero for the default, or use 1 to 100 passes over 8 to %d KiB", c.Passes, c.MemoryKiB, most)
+}
+
 // secrets makes and checks the digests of client secrets.
 type secrets struct {
+	cost   HashCost      // of new digests
 	macs   sync.Pool     // of hash.Hash keyed with Config.SecretKey
 	gate   chan struct{} // slow hashes that may run at a time: each takes 19 MiB and a core
 	proofs *cache        // slow hashes that matched, by keyed digests only
@@ -49,9 +69,13 @@ type secrets struct {
 	nobodys *Secret
 }
 
-func newSecrets(key []byte) *secrets {
+func newSecrets(key []byte, cost HashCost) *secrets {
 	key = bytes.Clone(key)
-	s := &secrets{gate: make(chan struct{}, 2), proofs: newCache(proofCacheBytes), nobodys: noPassword()}
+	if cost == (HashCost{}) {
+		cost = usualCost()
+	}
+	s := &secrets{cost: cost, gate: make(chan struct{}, 2), proofs: newCache(proofCacheBytes)}
+	s.nobodys = s.noPassword()
 	s.macs.New = func() any { return hmac.New(sha256.New, key) }
 	return s
 }
@@ -66,8 +90,9 @@ func (s *secrets) digest(secret string) (sum [digestSize]byte) {
 	return sum
 }
 
-// slowDigest is the argon2id digest of a chosen secret. It waits for its turn.
-func (s *secrets) slowDigest(ctx context.Context, secret string, salt []byte) ([]byte, error) {
+// slowDigest is the argon2id digest of a presented text, made as that of the secret was.
+// It waits for its turn.
+func (s *secrets) slowDigest(ctx context.Context, secret *Secret, text string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -77,16 +102,27 @@ func (s *secrets) slowDigest(ctx context.Context, secret string, salt []byte) ([
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return argon2.IDKey([]byte(secret), salt, argonTime, argonMemory, argonThreads, digestSize), nil
+	cost := usualCost()
+	if secret.Cost != nil {
+		cost = *secret.Cost
+	}
+	return argon2.IDKey([]byte(text), secret.Salt, cost.Passes, cost.MemoryKiB, argonThreads, digestSize), nil
 }
 
-// seal fills in the digest of a chosen secret.
-func (s *secrets) seal(ctx context.Context, secret *Secret, value string) (err error) {
-	secret.Scheme = SchemeArgon2id
-	secret.Salt = make([]byte, saltSize)
-	rand.Read(secret.Salt) // never fails
-	secret.Digest, err = s.slowDigest(ctx, value, secret.Salt)
+// hash fills in the digest of a chosen secret.
+func (s *secrets) hash(ctx context.Context, secret *Secret, value string) (err error) {
+	s.prepare(secret)
+	secret.Digest, err = s.slowDigest(ctx, secret, value)
 	return err
+}
+
+// prepare says how the digest of a chosen secret is to be made.
+func (s *secrets) prepare(secret *Secret) {
+	secret.Scheme, secret.Salt = SchemeArgon2id, make([]byte, saltSize)
+	rand.Read(secret.Salt) // never fails
+	if s.cost != usualCost() {
+		secret.Cost = &s.cost
+	}
 }
 
 // known reports whether the presented text is the secret, as far as a keyed digest
@@ -110,7 +146,7 @@ func (s *secrets) proves(ctx context.Context, secret *Secret, presented string, 
 	if secret.Scheme != SchemeArgon2id {
 		return false, nil
 	}
-	digest, err := s.slowDigest(ctx, presented, secret.Salt)
+	digest, err := s.slowDigest(ctx, secret, presented)
 	if err != nil || !hmac.Equal(secret.Digest, digest) {
 		return false, err
 	}
@@ -269,7 +305,7 @@ func (e *Editor) admitImported(a *Application, secret *Secret, value string) err
 	if err := e.admitSecret(a, secret); err != nil {
 		return err
 	}
-	return e.d.secrets.seal(e.ctx, secret, value)
+	return e.d.secrets.hash(e.ctx, secret, value)
 }
 
 // admitSecret holds for every new secret and gives it its id and time.

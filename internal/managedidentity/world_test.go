@@ -79,7 +79,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{now: time.Now()}, signed: new(atomic.Int64)}
 	var err error
-	w.dir, err = directory.Open(t.Context(), directory.Config{Store: memory.New(), SecretKey: make([]byte, 32), Now: w.clock.Now})
+	w.dir, err = directory.Open(t.Context(), directory.Config{Store: memory.New(), SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.Now})
 	w.must(err)
 	kek, err := keyring.KEKFromBytes(make([]byte, 32))
 	w.must(err)

@@ -61,7 +61,7 @@ type site struct {
 func newSite(t testing.TB) *site {
 	t.Helper()
 	dir, err := directory.Open(context.Background(), directory.Config{
-		Store: memory.New(), SecretKey: make([]byte, 32), Now: func() time.Time { return start },
+		Store: memory.New(), SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: func() time.Time { return start },
 	})
 	if err != nil {
 		t.Fatal(err)
