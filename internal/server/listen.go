@@ -32,84 +32,81 @@ func (s *Server) listen(ctx context.Context) error {
 	if err := s.openCA(host); err != nil {
 		return err
 	}
-	front, err := s.bind(ctx, s.cfg.Listen, authoritySurface)
-	if err != nil {
-		return err
+	plans := surfacePlans()
+	for _, plan := range plans {
+		if err := s.bind(ctx, plan, host); err != nil {
+			return err
+		}
 	}
-	s.surfaces = append(s.surfaces, newSurface("authority", front, s.ca.TLSConfig(), s.log))
-	identity, err := s.bind(ctx, "", identitySurface)
-	if err != nil {
-		return err
-	}
-	s.surfaces = append(s.surfaces, newSurface("managed identity", identity, nil, s.log))
-	manager, err := s.bind(ctx, s.cfg.Listen, managerSurface)
-	if err != nil {
-		return err
-	}
-	s.surfaces = append(s.surfaces, newSurface("resource manager", manager, s.ca.TLSConfig(), s.log))
-	ops, err := s.bind(ctx, "", opsSurface)
-	if err != nil {
-		return err
-	}
-	s.surfaces = append(s.surfaces, newSurface("ops", ops, nil, s.log))
 	admin, err := s.listenAdmin(ctx)
 	if err != nil {
 		return err
 	}
 	s.surfaces = append(s.surfaces, s.newAdmin(admin))
-	s.endpoints.Authority = "https://" + net.JoinHostPort(host, port(front))
-	s.endpoints.ManagedIdentity = "http://" + net.JoinHostPort("127.0.0.1", port(identity))
-	s.endpoints.ResourceManager = "https://" + net.JoinHostPort(host, port(manager))
-	s.endpoints.Ops = "http://" + net.JoinHostPort("127.0.0.1", port(ops))
-	return s.serve()
+	if err := s.wrapFaults(); err != nil {
+		return err
+	}
+	for i, plan := range plans {
+		on := s.surfaces[i].http
+		answering, err := plan.build(s, on)
+		if err != nil {
+			return err
+		}
+		on.Handler = answering.handler()
+	}
+	return nil
 }
 
-// serve builds what answers on the surfaces.
-func (s *Server) serve() error {
-	if len(s.cfg.Faults) > 0 && !isLoopback(s.surfaces[0].listener.Addr()) {
-		return fmt.Errorf("faults are for this machine only, and the server listens on %s: leave out the faults or the address", s.surfaces[0].listener.Addr())
+// bind takes the socket of a surface and tells where it is.
+func (s *Server) bind(ctx context.Context, plan surfacePlan, host string) error {
+	address, scheme, name := "127.0.0.1", "http", "127.0.0.1"
+	if plan.public && s.cfg.Listen != "" {
+		address = s.cfg.Listen
 	}
-	faults, err := fault.New(s.cfg.Faults...)
+	var secure *tls.Config
+	if plan.tls {
+		secure, scheme, name = s.ca.TLSConfig(), "https", host
+	}
+	number := 0
+	if s.cfg.Port != 0 {
+		number = s.cfg.Port + plan.offset
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(number)))
 	if err != nil {
+		return fmt.Errorf("%w: %w: choose another base port, or 0 for free ones", ErrListen, err)
+	}
+	s.surfaces = append(s.surfaces, newSurface(plan.name, listener, secure, s.log))
+	*plan.endpoint(&s.endpoints) = scheme + "://" + net.JoinHostPort(name, port(listener))
+	return nil
+}
+
+// address is where a surface listens.
+func (s *Server) address(name string) net.Addr {
+	for _, surface := range s.surfaces {
+		if surface.name == name {
+			return surface.listener.Addr()
+		}
+	}
+	return nil
+}
+
+// wrapFaults makes the faults that were asked for, which the surfaces' handlers are wrapped in.
+func (s *Server) wrapFaults() error {
+	front := s.address(authoritySurface)
+	if len(s.cfg.Faults) > 0 && !isLoopback(front) {
+		return fmt.Errorf("faults are for this machine only, and the server listens on %s: leave out the faults or the address", front)
+	}
+	var err error
+	if s.faults, err = fault.New(s.cfg.Faults...); err != nil {
 		return err
 	}
-	faults.Log = s.log
-	if err := s.buildAuthority(); err != nil {
-		return err
-	}
-	s.identities, err = managedidentity.New(managedidentity.Config{
-		Directory: s.data.Directory, Minter: s.authority, TLS: s.ca.TLSConfig(), ArcFolder: s.cfg.ArcFolder,
-		PlatformCache: s.cfg.PlatformCache, Wrap: faults.Identity, Now: s.cfg.Now, Log: s.log,
-	})
-	if err != nil {
-		return err
-	}
-	allowed, err := parseAddresses(s.cfg.AllowHosts)
-	if err != nil {
-		return err
-	}
-	s.hosts = &hosts{
-		service: s.identities, directory: s.data.Directory, key: s.data.hostKey, allowed: allowed, faulty: len(s.cfg.Faults) > 0, log: s.log,
-		placed: make(map[placeKey]*placed),
-	}
-	s.surfaces[0].http.Handler = faults.Authority(s.authority.Handler())
-	s.surfaces[1].http.DisableGeneralOptionsHandler = true
-	s.surfaces[1].http.Handler, s.surfaces[1].http.ConnContext = s.identities.Handler(), managedidentity.ConnContext
-	s.manager, err = arm.New(arm.Config{
-		Authority: s.endpoints.Authority, URL: s.endpoints.ResourceManager, Directory: s.data.Directory,
-		HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
-	})
-	if err != nil {
-		return err
-	}
-	s.surfaces[2].http.Handler = s.manager.Handler()
-	s.surfaces[3].http.Handler = s.ops()
+	s.faults.Log = s.log
 	return nil
 }
 
 // ownClient reaches the server's own authority, whatever its name resolves to here.
 func (s *Server) ownClient() *http.Client {
-	front := s.surfaces[0].listener.Addr().String()
+	front := s.address(authoritySurface).String()
 	roots := x509.NewCertPool()
 	roots.AddCert(s.ca.Certificate())
 	return &http.Client{Transport: &http.Transport{
@@ -140,36 +137,63 @@ func (s *Server) openCA(host string) error {
 	return s.ca.Bundle(s.endpoints.CABundle)
 }
 
-func (s *Server) bind(ctx context.Context, address string, place int) (net.Listener, error) {
-	if address == "" {
-		address = "127.0.0.1"
-	}
-	number := 0
-	if s.cfg.Port != 0 {
-		number = s.cfg.Port + place
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(number)))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w: choose another base port, or 0 for free ones", ErrListen, err)
-	}
-	return listener, nil
-}
-
 func port(l net.Listener) string {
 	_, port, _ := net.SplitHostPort(l.Addr().String()) // an address that net made
 	return port
 }
 
-func (s *Server) buildAuthority() error {
+func (s *Server) buildAuthority(*http.Server) (answering, error) {
 	fetcher, err := s.fetcher()
 	if err != nil {
-		return err
+		return answering{}, err
 	}
 	s.authority, err = authority.New(authority.Config{
 		BaseURL: s.endpoints.Authority, Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
 		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, Now: s.cfg.Now, Log: s.log,
 	})
-	return err
+	if err != nil {
+		return answering{}, err
+	}
+	return answering{byDefault: s.faults.Authority(s.authority.Handler())}, nil
+}
+
+// buildIdentities makes the surface that managed identities have in common, and what opens
+// the directory's hosts.
+func (s *Server) buildIdentities(on *http.Server) (answering, error) {
+	var err error
+	s.identities, err = managedidentity.New(managedidentity.Config{
+		Directory: s.data.Directory, Minter: s.authority, TLS: s.ca.TLSConfig(), ArcFolder: s.cfg.ArcFolder,
+		PlatformCache: s.cfg.PlatformCache, Wrap: s.faults.Identity, Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return answering{}, err
+	}
+	allowed, err := parseAddresses(s.cfg.AllowHosts)
+	if err != nil {
+		return answering{}, err
+	}
+	s.hosts = &hosts{
+		service: s.identities, directory: s.data.Directory, key: s.data.hostKey, allowed: allowed, faulty: len(s.cfg.Faults) > 0, log: s.log,
+		placed: make(map[placeKey]*placed),
+	}
+	on.DisableGeneralOptionsHandler, on.ConnContext = true, managedidentity.ConnContext
+	return answering{byDefault: s.identities.Handler()}, nil
+}
+
+func (s *Server) buildManager(*http.Server) (answering, error) {
+	var err error
+	s.manager, err = arm.New(arm.Config{
+		Authority: s.endpoints.Authority, URL: s.endpoints.ResourceManager, Directory: s.data.Directory,
+		HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return answering{}, err
+	}
+	return answering{byDefault: s.manager.Handler()}, nil
+}
+
+func (s *Server) buildOps(*http.Server) (answering, error) {
+	return answering{byDefault: s.ops()}, nil
 }
 
 // fetcher is the one client that goes out, for the keys of federated issuers. It trusts the

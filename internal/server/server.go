@@ -24,14 +24,6 @@ import (
 // DefaultPort is the port of the first surface unless another is given.
 const DefaultPort = 8443
 
-// The surfaces' places behind the base port.
-const (
-	authoritySurface = 0
-	managerSurface   = 2
-	identitySurface  = 4
-	opsSurface       = 5
-)
-
 // Config says what to run and where.
 type Config struct {
 	Dir string // required: the data folder
@@ -81,6 +73,7 @@ type Server struct {
 	identities  *managedidentity.Service
 	hosts       *hosts
 	manager     *arm.Manager
+	faults      *fault.Injector
 	adminFolder string // where the admin socket is if not in the data folder
 	endpoints   Endpoints
 	instance    string
