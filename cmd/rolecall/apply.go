@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 func (c *cli) apply() *cobra.Command {
@@ -159,14 +160,14 @@ func (c *cli) printDifference(all applied) {
 		if !ok {
 			sign = "~"
 		}
-		line := fmt.Sprintf("%s %s %s", sign, note.Kind, printable(note.Name))
+		line := fmt.Sprintf("%s %s %s", sign, note.Kind, text.Clean(note.Name))
 		if note.Detail != "" {
-			line += "  " + c.screen.paint(dim, printable(note.Detail))
+			line += "  " + c.screen.paint(dim, text.Clean(note.Detail))
 		}
 		fmt.Fprintln(c.out, line)
 	}
 	for _, s := range all.Secrets {
-		fmt.Fprintf(c.out, "\nsecret %q of %s, shown this once:\n  %s\n", s.Name, printable(s.Application), s.Value)
+		fmt.Fprintf(c.out, "\nsecret %q of %s, shown this once:\n  %s\n", s.Name, text.Clean(s.Application), s.Value)
 	}
 	if all.DryRun && len(all.Changes) > 0 {
 		c.say("dry run: nothing was changed")

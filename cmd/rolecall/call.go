@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -79,7 +79,7 @@ func (c *cli) newCall(method, address, body string, headers []string) (target, e
 	if err != nil || u.Host == "" {
 		return target{}, fmt.Errorf("%q is not a URL such as http://localhost:7071/api/GetOrders", address)
 	}
-	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())) {
 		return target{}, fmt.Errorf("a token must not go over %s to %s: use https, or http to this machine", u.Scheme, u.Host)
 	}
 	t := target{method: method, url: u, headers: http.Header{}}
@@ -108,11 +108,6 @@ func (c *cli) newCall(method, address, body string, headers []string) (target, e
 		t.headers.Set("Content-Type", "application/json")
 	}
 	return t, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // scopeOf returns the scope for the API at a URL, as the API itself tells it.

@@ -15,7 +15,9 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/text"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -125,7 +127,7 @@ func (c *cli) authorityOf(ctx context.Context, raw string) (string, error) {
 	if parsed, err := token.Parse(strings.TrimSpace(raw), token.Limits{}); err == nil {
 		value, _ := parsed.Claims.Get("iss")
 		text, _ := value.String()
-		if u, err := url.Parse(text); err == nil && u.Scheme == "https" && loopback(u.Hostname()) {
+		if u, err := url.Parse(text); err == nil && u.Scheme == "https" && loopback.Is(u.Hostname()) {
 			return "https://" + u.Host, nil
 		}
 	}
@@ -208,7 +210,7 @@ func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 		if step.Outcome == explain.Skipped {
 			mark = s.paint(dim, "-")
 		}
-		text := printable(step.Detail)
+		text := text.Clean(step.Detail)
 		if step.Reason != "" {
 			text = strings.TrimSpace(s.paint(red, step.Reason) + "  " + text)
 		}
@@ -223,7 +225,7 @@ func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 		return
 	}
 	if report.Mend.What != "" {
-		fmt.Fprintf(w, "\n%s\n", printable(report.Mend.What))
+		fmt.Fprintf(w, "\n%s\n", text.Clean(report.Mend.What))
 	}
 	if report.Mend.Command != "" {
 		fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(report.Mend.Command, "\n", "\n  "))
@@ -234,5 +236,5 @@ func orElse(name, otherwise string) string {
 	if name == "" {
 		return otherwise
 	}
-	return printable(name)
+	return text.Clean(name)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // explainConnection explains a connection string, given or read from standard input.
@@ -36,7 +37,7 @@ func (c *cli) explainConnection(output *format, text string) error {
 // showConnection is the explanation for people.
 func (c *cli) showConnection(report *explain.ConnectionReport) {
 	s := c.screen
-	fmt.Fprintf(c.out, "%s\n", s.paint(bold, printable(report.Means)))
+	fmt.Fprintf(c.out, "%s\n", s.paint(bold, text.Clean(report.Means)))
 	if len(report.Parts) > 0 {
 		fmt.Fprintln(c.out)
 	}
@@ -45,14 +46,14 @@ func (c *cli) showConnection(report *explain.ConnectionReport) {
 		width = max(width, len(part.Key))
 	}
 	for _, part := range report.Parts {
-		text := s.paint(dim, part.For)
+		shown := s.paint(dim, part.For)
 		if part.Value != "" {
-			text = printable(part.Value) + "  " + text
+			shown = text.Clean(part.Value) + "  " + shown
 		}
-		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), text)
+		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), shown)
 	}
 	if report.Problem != "" {
-		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(red, "refused:"), printable(report.Problem))
+		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(red, "refused:"), text.Clean(report.Problem))
 	}
 	if len(report.Missing) > 0 {
 		fmt.Fprintf(c.out, "%s %s\n", s.paint(red, "missing:"), strings.Join(report.Missing, ", "))
@@ -63,15 +64,6 @@ func (c *cli) showConnection(report *explain.ConnectionReport) {
 	fmt.Fprintf(c.out, "\nThe same with Azure.Identity:\n")
 	for _, language := range explain.Languages() {
 		fmt.Fprintf(c.out, "\n  %s\n", s.paint(bold, language))
-		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(printableLines(report.Migrate[language]), "\n", "\n    "))
+		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(text.CleanLines(report.Migrate[language]), "\n", "\n    "))
 	}
-}
-
-// printableLines is printable for text of several lines.
-func printableLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = printable(line)
-	}
-	return strings.Join(lines, "\n")
 }

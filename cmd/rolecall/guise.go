@@ -15,6 +15,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -241,7 +242,7 @@ func (c *cli) dressWithMetadata(g *guise, s *site, binding *server.Binding, r ru
 		return fmt.Errorf("read the address of the binding: %w", err)
 	}
 	relays := [][2]string{{net.JoinHostPort(launch.MetadataAddress, "80"), endpoint.Host}}
-	if authority, err := url.Parse(s.endpoints.Authority); err == nil && loopback(authority.Hostname()) {
+	if authority, err := url.Parse(s.endpoints.Authority); err == nil && loopback.Is(authority.Hostname()) {
 		relays = append(relays, [2]string{"127.0.0.1:" + authority.Port(), "127.0.0.1:" + authority.Port()})
 	}
 	for _, port := range r.forward {

@@ -88,8 +88,8 @@ func TestTablesFitTheScreen(t *testing.T) {
 		width int
 		want  string
 	}{
-		{80, "NAME              STATE\norders\uFFFD[2Jclient  current\nx\n"},
-		{10, "name   orders\uFFFD[2Jclient\nstate  current\n\nname   x\n"},
+		{80, "NAME              STATE\norders?[2Jclient  current\nx\n"},
+		{10, "name   orders?[2Jclient\nstate  current\n\nname   x\n"},
 	} {
 		var b bytes.Buffer
 		screen{width: tt.width}.table(&b, columns, rows)

@@ -7,10 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A screen is what the data is shown on: a terminal of some width, or a file or pipe.
@@ -123,19 +124,9 @@ func line(values []string, widths []int) string {
 		if i > 0 {
 			b.WriteString("  ")
 		}
-		b.WriteString(pad(printable(value), widths[i]))
+		b.WriteString(pad(text.Clean(value), widths[i]))
 	}
 	return strings.TrimRight(b.String(), " ")
-}
-
-// printable shows control characters as U+FFFD, so that a name cannot move the cursor.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
 }
 
 func pad(text string, width int) string {
@@ -153,7 +144,7 @@ func (s screen) records(w io.Writer, columns []string, rows [][]string) {
 		}
 		for j, value := range row {
 			if value != "" {
-				fmt.Fprintf(w, "%s  %s\n", s.paint(bold, pad(columns[j], width)), printable(value))
+				fmt.Fprintf(w, "%s  %s\n", s.paint(bold, pad(columns[j], width)), text.Clean(value))
 			}
 		}
 	}

@@ -19,7 +19,7 @@ import (
 const (
 	workloadPath = "/workload"
 	// ExchangeAudience is what federated assertions are for.
-	ExchangeAudience = "api://AzureADTokenExchange"
+	ExchangeAudience = directory.ExchangeAudience
 	assertionLife    = time.Hour
 	workloadClaim    = "workload_instance" // names one Workload
 )

@@ -36,7 +36,7 @@ const (
 // The federated credential's other half.
 const (
 	federatedSubject  = "repo:contoso/orders:ref:refs/heads/main"
-	federatedAudience = "api://AzureADTokenExchange"
+	federatedAudience = directory.ExchangeAudience
 )
 
 // cast is who plays in the demo.

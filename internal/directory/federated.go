@@ -10,8 +10,8 @@ import (
 const (
 	maxFederated     = 20
 	maxFederatedText = 600
-	// exchangeAudience is what platforms put into tokens meant for this exchange.
-	exchangeAudience = "api://AzureADTokenExchange"
+	// ExchangeAudience is the audience that platforms put into tokens meant for this exchange.
+	ExchangeAudience = "api://AzureADTokenExchange"
 )
 
 // AddFederated lets tokens of another issuer prove an application, or a managed identity,
@@ -19,7 +19,7 @@ const (
 // usual one, api://AzureADTokenExchange.
 func (e *Editor) AddFederated(tenant TenantID, owner ObjectID, c FederatedCredential) (FederatedCredential, error) {
 	if c.Audience == "" {
-		c.Audience = exchangeAudience
+		c.Audience = ExchangeAudience
 	}
 	if err := checkFederated(&c); err != nil {
 		return FederatedCredential{}, err

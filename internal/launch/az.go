@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // azVersion is the version that the stand-in says it has: a recent one, for tools that ask
@@ -47,7 +49,7 @@ func (s *Shim) az(ctx context.Context, args []string) int {
 	case "version":
 		answer = map[string]any{"azure-cli": azVersion, "azure-cli-core": azVersion, "azure-cli-telemetry": "1.1.0", "extensions": map[string]any{}}
 	default:
-		return s.azFail(shimUsage, fmt.Errorf("'%s' is not a command of this az: rolecall stands in for it, and knows account get-access-token, account show, account list and version", printable(strings.Join(words, " "))))
+		return s.azFail(shimUsage, fmt.Errorf("'%s' is not a command of this az: rolecall stands in for it, and knows account get-access-token, account show, account list and version", text.Clean(strings.Join(words, " "))))
 	}
 	if err != nil {
 		return s.azFail(shimFailed, err)
@@ -128,7 +130,7 @@ func (s *Shim) foreignSubscription(ref string) error {
 	if ref == "" || strings.EqualFold(ref, s.account.Tenant) || strings.EqualFold(ref, azAccountName) {
 		return nil
 	}
-	return fmt.Errorf("the subscription of '%s' doesn't exist: there is only the tenant's own account %s", printable(ref), s.account.Tenant)
+	return fmt.Errorf("the subscription of '%s' doesn't exist: there is only the tenant's own account %s", text.Clean(ref), s.account.Tenant)
 }
 
 // pick follows a --query, of which members and members of members are known.
@@ -139,7 +141,7 @@ func pick(answer any, query string) (any, error) {
 	for name := range strings.SplitSeq(query, ".") {
 		members, ok := answer.(map[string]any)
 		if !ok || strings.ContainsAny(name, "[]{}|@*() ") {
-			return nil, fmt.Errorf("this az knows queries such as accessToken and user.name, not '%s'", printable(query))
+			return nil, fmt.Errorf("this az knows queries such as accessToken and user.name, not '%s'", text.Clean(query))
 		}
 		answer = members[name]
 	}
@@ -164,7 +166,7 @@ func (s *Shim) azPrint(format string, answer any) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(answer)
 	}
-	return fmt.Errorf("this az knows the formats json, tsv and none, not '%s'", printable(format))
+	return fmt.Errorf("this az knows the formats json, tsv and none, not '%s'", text.Clean(format))
 }
 
 // azd answers what Azure's libraries ask the Azure Developer CLI.
@@ -185,7 +187,7 @@ func (s *Shim) azd(ctx context.Context, args []string) int {
 		fmt.Fprintln(s.Out, "azd version 1.23.7 (commit 0000000000000000000000000000000000000000)")
 		return 0
 	case command != "auth token":
-		return s.azdFail(fmt.Errorf("unknown command %q: rolecall stands in for azd, and knows auth token and version", printable(command)))
+		return s.azdFail(fmt.Errorf("unknown command %q: rolecall stands in for azd, and knows auth token and version", text.Clean(command)))
 	case len(values["scope"]) != 1 && (s.account.User == "" || len(values["scope"]) == 0):
 		return s.azdFail(errors.New("give exactly one --scope, such as api://orders/.default"))
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // toolFlags are the flags of a tool's command, each by its long name.
@@ -30,7 +32,7 @@ func (f toolFlags) parse(args []string) (words []string, values map[string][]str
 			words = append(words, args[i])
 		case slices.Contains(f.ignored, args[i]):
 		case !takes:
-			return nil, nil, fmt.Errorf("unrecognized arguments: %s", printable(name))
+			return nil, nil, fmt.Errorf("unrecognized arguments: %s", text.Clean(name))
 		case joined:
 			values[long] = append(values[long], value)
 		case i+1 == len(args):

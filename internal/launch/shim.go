@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The files of a folder of stand-ins, besides those named like the tools.
@@ -154,21 +156,11 @@ func (s *Shim) foreignTenant(tenant string) error {
 	if slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, tenant) }) {
 		return nil
 	}
-	return fmt.Errorf("the account belongs to the tenant %s, not to %s", s.account.Tenant, printable(tenant))
+	return fmt.Errorf("the account belongs to the tenant %s, not to %s", s.account.Tenant, text.Clean(tenant))
 }
 
 // answerLimit bounds an answer of the endpoint.
 const answerLimit = 1 << 20
-
-// printable keeps control characters of an argument out of a message.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, text)
-}
 
 // direct is a client that goes through no proxy, since the endpoint is on this machine, and
 // follows no redirect.

@@ -2,12 +2,9 @@ package managedidentity
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +15,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The headers that clients send.
@@ -40,8 +39,8 @@ type call struct {
 // serve is the one way in and out.
 func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	c := &call{Host: h, http: r, writer: w, path: normalPath(r.URL.Path), correlation: r.Header.Get(requestID)}
-	if !isGUID(c.correlation) {
-		c.correlation = newGUID()
+	if !guid.Is(c.correlation) {
+		c.correlation = guid.New()
 	}
 	var body any
 	p := h.enter(r)
@@ -251,31 +250,5 @@ func normalPath(requested string) string { return strings.ToLower(path.Clean("/"
 // maxLogged is the longest text from outside in a log line or a message.
 const maxLogged = 200
 
-// clean makes a text from outside fit for a log line.
-func clean(text string) string {
-	if len(text) > maxLogged {
-		text = text[:maxLogged]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
-func isGUID(s string) bool {
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return false
-	}
-	_, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
-	return err == nil && strings.Count(s, "-") == 4
-}
-
-// newGUID returns a random GUID (RFC 9562, version 4).
-func newGUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
+// clean makes a text from outside fit for a log line or a message.
+func clean(s string) string { return text.Line(s, maxLogged) }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 )
 
 // metadataHost is the address of the metadata service of Azure's virtual machines. It is
@@ -95,10 +97,13 @@ func isBrowser(name string, values []string) bool {
 // enough, or a web page could have it.
 func (h *Host) knows(r *http.Request) bool {
 	host := hostName(r.Host)
-	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && (address.IsLoopback() || address.Unmap() == localAddress(r)) {
+	if loopback.Is(host) {
 		return true
 	}
-	return host == "localhost" || host == metadataHost && h.shape == IMDS || slices.Contains(h.names, host)
+	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && address.Unmap() == localAddress(r) {
+		return true
+	}
+	return host == metadataHost && h.shape == IMDS || slices.Contains(h.names, host)
 }
 
 // hostName is what a Host header names, in lower case and without the port; nothing if it is

@@ -19,6 +19,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // A Shape is one of the ways in which Azure's hosts offer tokens.
@@ -122,7 +123,7 @@ func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
 		if cfg.Shape != CLI || len(cfg.Identities) != 1 {
 			return nil, fmt.Errorf("managed identities: a user needs one client and the shape %s", CLI)
 		}
-		h.user = authority.UserSignIn{User: cfg.User, Session: newGUID()}
+		h.user = authority.UserSignIn{User: cfg.User, Session: guid.New()}
 	}
 	if err := h.speak(cfg); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // withCertificate gives the service a server certificate.
@@ -183,7 +184,7 @@ func TestErrorShapes(t *testing.T) {
 		var fits bool
 		switch shape {
 		case AppService, AzureML:
-			fits = got.json["statusCode"] == 400.0 && got.text("message") == "Identity not found" && isGUID(got.text("correlationId"))
+			fits = got.json["statusCode"] == 400.0 && got.text("message") == "Identity not found" && guid.Is(got.text("correlationId"))
 		case IMDS:
 			fits = got.raw == `{"error":"invalid_request","error_description":"Identity not found"}`
 		case Arc:

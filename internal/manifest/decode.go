@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // maxNodes bounds the work that one file can cause; with aliases, a short file can stand
@@ -148,7 +151,7 @@ func (d *decoder) object(n *yaml.Node, s schema) (place, bool) {
 // member returns the reader of a member, nil when there is no use in reading it.
 func (d *decoder) member(p place, key *yaml.Node, s schema) reader {
 	at := positionOf(key)
-	name := strconv.Quote(clip(key.Value))
+	name := strconv.Quote(text.Shown(key.Value))
 	if s.secret || key.Kind != yaml.ScalarNode {
 		name = "this"
 	}
@@ -231,29 +234,17 @@ func (d *decoder) scalar(n *yaml.Node) (string, bool) {
 // guid reads a GUID and writes it in lower case.
 func (d *decoder) guid(into *string) reader {
 	return func(n *yaml.Node) {
-		text, ok := d.scalar(n)
+		value, ok := d.scalar(n)
 		if !ok {
 			return
 		}
-		if !isGUID(text) {
-			d.add(positionOf(n), fmt.Sprintf("%q is not a GUID.", clip(text)), "Write it as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11, or remove the member to have one made.")
+		id, is := guid.Parse(value)
+		if !is {
+			d.add(positionOf(n), fmt.Sprintf("%q is not a GUID.", text.Shown(value)), "Write it as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11, or remove the member to have one made.")
 			return
 		}
-		*into = strings.ToLower(text)
+		*into = id
 	}
-}
-
-func isGUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i, c := range []byte(strings.ToLower(s)) {
-		hyphen := i == 8 || i == 13 || i == 18 || i == 23
-		if hyphen != (c == '-') || (!hyphen && !strings.ContainsRune("0123456789abcdef", rune(c))) {
-			return false
-		}
-	}
-	return true
 }
 
 // boolean reads true or false.
@@ -288,15 +279,15 @@ func (d *decoder) integer(into *int, allowed ...int) reader {
 // choice reads one of a few words.
 func (d *decoder) choice(into *string, allowed ...string) reader {
 	return func(n *yaml.Node) {
-		text, ok := d.scalar(n)
+		value, ok := d.scalar(n)
 		if !ok {
 			return
 		}
-		if !slices.Contains(allowed, text) {
-			d.add(positionOf(n), fmt.Sprintf("%q is none of %s.", clip(text), strings.Join(allowed, ", ")), "Write one of them, as spelled here.")
+		if !slices.Contains(allowed, value) {
+			d.add(positionOf(n), fmt.Sprintf("%q is none of %s.", text.Shown(value), strings.Join(allowed, ", ")), "Write one of them, as spelled here.")
 			return
 		}
-		*into = text
+		*into = value
 	}
 }
 
@@ -326,13 +317,4 @@ func (d *decoder) moment(into *time.Time) reader {
 		}
 		d.mismatch(n, "a time", "Write a date such as 2027-12-31, or a time such as 2027-12-31T12:00:00Z.")
 	}
-}
-
-// clip shortens a value for a message.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }

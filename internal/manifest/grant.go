@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A grant is one role or one scope that the file lists for somebody, resolved.
@@ -73,7 +74,7 @@ func (w *work) resolveRoles(mentioned *application, api *directory.Application, 
 	for _, value := range p.roles {
 		found, ok := api.Role(value.text)
 		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offers(found)) {
-			w.add(value.at, fmt.Sprintf("%s has no app role %q.", api.Name, clip(value.text)), roleHint(api))
+			w.add(value.at, fmt.Sprintf("%s has no app role %q.", api.Name, text.Shown(value.text)), roleHint(api))
 			continue
 		}
 		w.grants = append(w.grants, &grant{holder: holder, api: api, role: found.ID, value: found.Value, consent: p.consent, at: value.at})
@@ -85,7 +86,7 @@ func (w *work) resolveScopes(mentioned *application, api *directory.Application,
 	for _, value := range p.scopes {
 		found, ok := api.Scope(value.text)
 		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offersScope(found)) {
-			w.add(value.at, fmt.Sprintf("%s has no scope %q.", api.Name, clip(value.text)), scopeHint(api))
+			w.add(value.at, fmt.Sprintf("%s has no scope %q.", api.Name, text.Shown(value.text)), scopeHint(api))
 			continue
 		}
 		w.grants = append(w.grants, &grant{holder: holder, api: api, scope: found.ID, value: found.Value, consent: p.consent, at: value.at})
@@ -100,7 +101,7 @@ func (w *work) resolveAPI(mentioned *application, p *permission) (*directory.App
 	app, err := w.editor.Application(w.tenant.ID, p.api)
 	isObjectID := err == nil && !strings.EqualFold(app.Name, p.api) && !strings.EqualFold(string(app.AppID), p.api)
 	if errors.Is(err, directory.ErrNotFound) || isObjectID {
-		w.add(p.of("api"), fmt.Sprintf("there is no application %q in the tenant %s.", clip(p.api), w.tenant.Name), "Give the name or the app id of one in this file or in the directory.")
+		w.add(p.of("api"), fmt.Sprintf("there is no application %q in the tenant %s.", text.Shown(p.api), w.tenant.Name), "Give the name or the app id of one in this file or in the directory.")
 		return nil, nil
 	}
 	return app, err

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // vacateHosts takes from hosts what they lose, before any host of the file gets something: an
@@ -91,7 +92,7 @@ func (w *work) identitiesOf(h *host) (ids []directory.ObjectID, err error) {
 		case err == nil && found.Type == directory.PrincipalManagedIdentity:
 			ids = append(ids, found.ID)
 		case err == nil || errors.Is(err, directory.ErrNotFound):
-			w.add(ref.at, fmt.Sprintf("there is no managed identity %q in the tenant %s.", clip(ref.text), w.tenant.Name), "Give the name or the id of one in this file or in the directory.")
+			w.add(ref.at, fmt.Sprintf("there is no managed identity %q in the tenant %s.", text.Shown(ref.text), w.tenant.Name), "Give the name or the id of one in this file or in the directory.")
 		default:
 			return nil, err
 		}

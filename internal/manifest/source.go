@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // A source is where a secret text comes from: exactly one of the members value, env and
@@ -144,7 +146,7 @@ func firstCertificate(content []byte) ([]byte, error) {
 }
 
 func (d *decoder) federated(n *yaml.Node) *federated {
-	f := &federated{audience: "api://AzureADTokenExchange"} // what platforms put into tokens for this purpose
+	f := &federated{audience: directory.ExchangeAudience}
 	f.place, _ = d.object(n, schema{what: "a federated credential", members: map[string]reader{
 		"name":        d.text(&f.name),
 		"issuer":      d.text(&f.issuer),

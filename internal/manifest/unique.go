@@ -3,6 +3,8 @@ package manifest
 import (
 	"fmt"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A registry remembers where names of one sort were first used.
@@ -27,7 +29,7 @@ func (r *registry) claimAs(key, name string, at position) {
 		return
 	}
 	if first, taken := r.seen[key]; taken {
-		r.d.add(at, fmt.Sprintf("%s %q is used twice, first in line %d.", r.what, clip(name), first.line), "Give each its own.")
+		r.d.add(at, fmt.Sprintf("%s %q is used twice, first in line %d.", r.what, text.Shown(name), first.line), "Give each its own.")
 		return
 	}
 	r.seen[key] = at

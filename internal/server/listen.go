@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/pki"
 )
@@ -93,7 +94,7 @@ func (s *Server) address(name string) net.Addr {
 // wrapFaults makes the faults that were asked for, which the surfaces' handlers are wrapped in.
 func (s *Server) wrapFaults() error {
 	front := s.address(authoritySurface)
-	if len(s.cfg.Faults) > 0 && !isLoopback(front) {
+	if len(s.cfg.Faults) > 0 && !loopback.IsAddr(front) {
 		return fmt.Errorf("faults are for this machine only, and the server listens on %s: leave out the faults or the address", front)
 	}
 	var err error
@@ -116,11 +117,6 @@ func (s *Server) ownClient() *http.Client {
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		IdleConnTimeout: time.Minute,
 	}}
-}
-
-func isLoopback(address net.Addr) bool {
-	tcp, ok := address.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }
 
 // openCA opens the certificate authority and writes the bundle that clients trust.

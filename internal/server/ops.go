@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 )
 
 const (
@@ -111,7 +113,7 @@ func loopbackOnly(next http.Handler) http.Handler {
 		if err != nil {
 			host = r.Host
 		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		if !loopback.Is(host) {
 			answer(w, http.StatusMisdirectedRequest, map[string]string{"status": "refused", "reason": "this surface answers to localhost only"})
 			return
 		}
