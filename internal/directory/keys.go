@@ -19,6 +19,13 @@ const (
 	kindTicket      = "ticket"
 )
 
+// Kinds that followers of the change feed look for in Change.Kind.
+const (
+	KindTenant  = kindTenant
+	KindHost    = kindHost
+	KindKeyring = kindKeyring
+)
+
 // maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.
 const maxKeyPart = 1024
 

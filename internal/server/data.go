@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,13 +16,12 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/directory/sqlite"
+	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
 // The files of a data folder, besides those of the certificate authority.
 const (
-	storeFile = "rolecall.db"
 	kekFile   = "kek"
 	lockFile  = "server.lock"
 	openFile  = "open.lock"
@@ -34,9 +34,12 @@ var errNoFolder = errors.New("open the data folder: no folder given")
 
 // DataConfig says which folder to open.
 type DataConfig struct {
-	Dir string           // required; made if missing, mode 0700
-	Now func() time.Time // nil means time.Now
-	Log *slog.Logger     // nil means discard
+	Dir string // required; made if missing, mode 0700
+	// Database is the URL of the directory's store (package storeurl). Empty means a file in
+	// the folder.
+	Database string
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil means discard
 }
 
 // Data is an open data folder: the directory kept in it, and its signing keys.
@@ -73,11 +76,15 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
 	defer unlock()
-	kek, err := openKEK(filepath.Join(cfg.Dir, kekFile), filepath.Join(cfg.Dir, storeFile))
+	location, err := storeurl.Parse(cmp.Or(cfg.Database, storeurl.InFolder(cfg.Dir)))
 	if err != nil {
 		return nil, err
 	}
-	store, err := sqlite.Open(ctx, filepath.Join(cfg.Dir, storeFile))
+	kek, err := openKEK(filepath.Join(cfg.Dir, kekFile), location)
+	if err != nil {
+		return nil, err
+	}
+	store, err := location.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -104,23 +111,16 @@ func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store direct
 	return data, nil
 }
 
-// What the change feed calls a tenant's signing keys, its hosts, and the tenant itself.
-const (
-	keyringKind = "keyring"
-	hostKind    = "host"
-	tenantKind  = "tenant"
-)
-
 // onChange lets the signing keys and the hosts follow the change feed.
 func (d *Data) onChange(change directory.Change) {
 	missed := change.Sequence == 0
 	switch {
 	case missed:
 		d.forgetKeys(context.Background())
-	case change.Kind == keyringKind:
+	case change.Kind == directory.KindKeyring:
 		d.forgetTenant(change.Tenant)
 	}
-	if missed || change.Kind == hostKind || change.Kind == tenantKind {
+	if missed || change.Kind == directory.KindHost || change.Kind == directory.KindTenant {
 		select {
 		case d.hosts <- struct{}{}:
 		default: // somebody is about to look already
@@ -178,13 +178,17 @@ func makeFolder(dir string) error {
 
 // openKEK loads the key-encryption key, or makes one for a folder that has no store yet: a
 // store without its key cannot be read by a new one, so none is made for it.
-func openKEK(path, store string) (*keyring.KEK, error) {
+func openKEK(path string, store storeurl.Location) (*keyring.KEK, error) {
 	kek, err := keyring.LoadKEK(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return kek, err
 	}
-	if _, err := os.Stat(store); err == nil {
-		return nil, fmt.Errorf("%s is there but its key %s is missing: restore the key from a backup", store, path)
+	exists, err := store.Exists()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("look for the store: %w", err)
+	case exists:
+		return nil, fmt.Errorf("the store %s exists but its key %s is missing: restore the key from a backup", store, path)
 	}
 	return keyring.CreateKEK(path)
 }

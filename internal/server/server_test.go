@@ -161,6 +161,26 @@ func TestCommandsOpenANewFolderAtOnce(t *testing.T) {
 	}
 }
 
+func TestTheStoreIsWhereItsURLSays(t *testing.T) {
+	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
+	data, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir, Database: "sqlite:" + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := data.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "rolecall.db")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder has a store too: %v", err)
+	}
+	if _, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir, Database: "oracle://db/rolecall"}); err == nil || !strings.Contains(err.Error(), "only sqlite: is supported") {
+		t.Errorf("another kind of store: %v", err)
+	}
+}
+
 func TestAnUnannouncedServerIsNotFound(t *testing.T) {
 	dir := t.TempDir()
 	start(t, server.Config{Dir: dir, Unannounced: true})
