@@ -221,14 +221,14 @@ func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
 	} else {
 		fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
 	}
-	if report.Mend == nil {
+	if report.Fix == nil {
 		return
 	}
-	if report.Mend.What != "" {
-		fmt.Fprintf(w, "\n%s\n", text.Clean(report.Mend.What))
+	if report.Fix.What != "" {
+		fmt.Fprintf(w, "\n%s\n", text.Clean(report.Fix.What))
 	}
-	if report.Mend.Command != "" {
-		fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(report.Mend.Command, "\n", "\n  "))
+	if report.Fix.Command != "" {
+		fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(report.Fix.Command, "\n", "\n  "))
 	}
 }
 

@@ -9,27 +9,27 @@ import (
 )
 
 // A ConnectionReport explains a connection string of the App Authentication library. It
-// never holds a secret.
+// never contains a secret.
 type ConnectionReport struct {
-	Accepted bool                      `json:"accepted"` // credential.Parse takes it
+	Accepted bool                      `json:"accepted"` // credential.Parse accepts it
 	Kind     string                    `json:"kind"`
 	Means    string                    `json:"means"`
 	Parts    []ConnectionPart          `json:"parts"`
 	Missing  []string                  `json:"missing,omitempty"`
 	Problem  string                    `json:"problem,omitempty"`
 	Migrate  map[string]string         `json:"migrate,omitempty"` // to Azure.Identity, by language
-	kind     credential.ConnectionKind // decides on the migration
+	kind     credential.ConnectionKind // selects the migration
 	values   map[string]string         // by key, without secrets
 }
 
-// A ConnectionPart is one part and what it is for.
+// A ConnectionPart is one part of the string, and its purpose.
 type ConnectionPart struct {
 	Key   string `json:"key"`
-	Value string `json:"value,omitempty"` // not of secrets
+	Value string `json:"value,omitempty"` // left out for secrets
 	For   string `json:"for"`
 }
 
-// Languages lists those that a migration is written in.
+// Languages lists the programming languages of a migration.
 func Languages() []string { return []string{"Go", "C#", "Python", "JavaScript"} }
 
 // Connection explains a connection string.
@@ -44,7 +44,7 @@ func Connection(text string) *ConnectionReport {
 	for _, p := range c.Parts {
 		part := ConnectionPart{Key: p.Key, Value: p.Value, For: partPurpose(p.Key)}
 		if part.Value != "" && !isPlainValue(part.Value) {
-			part.Value = "" // more than such a value holds: a secret may have slipped in
+			part.Value = "" // it contains more than it should, perhaps a secret
 		}
 		r.values[p.Key] = part.Value
 		r.Parts = append(r.Parts, part)
@@ -54,8 +54,8 @@ func Connection(text string) *ConnectionReport {
 	return r
 }
 
-// isPlainValue reports whether a value is nothing but what it should be: a forgotten
-// semicolon makes a secret part of whichever value comes before it.
+// isPlainValue reports whether a value contains no other part: a forgotten semicolon makes a
+// secret part of the value before it.
 func isPlainValue(value string) bool {
 	folded := strings.ToLower(value)
 	return !slices.ContainsFunc([]string{"appkey", "certificatepassword"}, func(key string) bool { return strings.Contains(folded, key) })
@@ -64,27 +64,27 @@ func isPlainValue(value string) bool {
 func partPurpose(key string) string {
 	switch key {
 	case "RunAs":
-		return "who asks for tokens: an application, a developer, or the Windows account"
+		return "who requests tokens: an application, a developer, or the Windows account"
 	case "DeveloperTool":
 		return "where the developer is signed in"
 	case "AppId":
 		return "the application, or the managed identity, by its client id"
 	case "TenantId":
-		return "the directory that the application is in"
+		return "the tenant of the application"
 	case "AppKey":
 		return "the application's secret (not shown)"
 	case "CertificateThumbprint":
-		return "the application's certificate, by its SHA-1"
+		return "the application's certificate, by its SHA-1 thumbprint"
 	case "CertificateSubjectName":
-		return "the application's certificate, by its name; the newest that is valid"
+		return "the application's certificate, by its subject name; the newest valid one is used"
 	case "CertificateStoreLocation":
-		return "where the certificate is; away from Windows, a folder of PEM files"
+		return "where the certificate is; on systems other than Windows, a folder of PEM files"
 	case "KeyVaultCertificateSecretIdentifier":
 		return "the key vault that the certificate is downloaded from"
 	case "KeyVaultUserAssignedManagedIdentityId":
-		return "the managed identity that may read the key vault"
+		return "the managed identity that reads the key vault"
 	case "MsiRetryTimeout":
-		return "how many seconds a managed identity's endpoint is asked again"
+		return "for how many seconds requests to a managed identity's endpoint are retried"
 	case "CertificateFile":
 		return "the file of the application's certificate and key"
 	case "CertificatePassword":
@@ -93,7 +93,7 @@ func partPurpose(key string) string {
 	return ""
 }
 
-// means says in a sentence who the string stands for.
+// means says in a sentence whom the string identifies.
 func (r *ConnectionReport) means() string {
 	app := fmt.Sprintf("The application %s of the tenant %s", orUnknown(r.values["AppId"]), orUnknown(r.values["TenantId"]))
 	switch r.kind {
@@ -111,13 +111,13 @@ func (r *ConnectionReport) means() string {
 		}
 		return "The system-assigned managed identity of the host that the program runs on."
 	case credential.ConnectionAzureCLI:
-		return "Whoever is signed in with az on this machine."
+		return "The account that is signed in to az on this machine."
 	case credential.ConnectionVisualStudio:
-		return "Whoever is signed in to Visual Studio, on Windows."
+		return "The account that is signed in to Visual Studio, on Windows."
 	case credential.ConnectionCurrentUser:
-		return "The Windows account that the program runs under, with .NET Framework only."
+		return "The Windows account that the program runs under; this works with .NET Framework only."
 	default:
-		return "Nobody: the string says too little, or too much."
+		return "Nobody: parts are missing, or contradict each other."
 	}
 }
 

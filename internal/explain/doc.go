@@ -1,14 +1,17 @@
-// Package explain says why a call is let in or refused, and what mends it.
+// Package explain says why a call is accepted or refused, and how to fix a refusal.
 //
-// It puts two views together. The API's view is that of package guard: every check on the
-// token, in the guard's own order. The directory's view is why the token is as it is:
-// whether the API offers the role, whether applications may hold it, whether the client
-// asked for it, and whether somebody granted it. Each check has its outcome, the first that
-// failed gives the reason, and the reason gives one command that mends it.
+// It owns the explanation, which combines two views. The API's view is that of package guard:
+// every check on the token, in the guard's own order. The directory's view is why the token is
+// as it is: whether the API offers the role, whether applications may hold it, whether the
+// client requested it, and whether somebody granted it. Each check has its outcome; the first
+// that failed gives the reason, and the reason gives one command that fixes it. The package also
+// explains connection strings of the App Authentication library, and writes the equivalent
+// credential for Azure.Identity.
 //
-// It also explains connection strings of the App Authentication library, and writes the
-// credential that one means with Azure.Identity.
+// It refuses to own checks and changes: the guard decides, the directory knows, and the user
+// runs the command. A report quotes claims; it never contains the token or a secret of a
+// connection string.
 //
-// The package checks nothing by itself and changes nothing. A report quotes claims; it
-// never holds the token, nor a connection string's secrets.
+// Start at [Token]; [SignIn] explains an answer of the authority, [Connection] a connection
+// string.
 package explain

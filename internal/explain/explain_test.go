@@ -34,12 +34,12 @@ func TestATokenIsExplained(t *testing.T) {
 		name   string
 		token  func(*authoritytest.Authority) string
 		reason string
-		mend   string // part of what mends it
+		fix    string // part of it
 	}{
 		{"good", func(a *authoritytest.Authority) string { return a.Token("report", "orders", role) }, "", ""},
 		{"good, with the scheme before it", func(a *authoritytest.Authority) string { return "Bearer " + a.Token("report", "orders", role) + "\n" }, "", ""},
 		{"no role", func(a *authoritytest.Authority) string { return a.Token("report", "orders") }, "role_missing",
-			"      - name: report\n        permissions: [{api: orders, roles: [Orders.Read], consent: true}]"},
+			"Grant Orders.Read of orders to report; its next token has it.\nrolecall grant report orders/Orders.Read"},
 		{"older than the grant", func(a *authoritytest.Authority) string {
 			token := a.Token("report", "orders")
 			a.Grant("report", "orders", role)
@@ -110,11 +110,11 @@ func TestATokenIsExplained(t *testing.T) {
 			if report.Accepted != (tt.reason == "") {
 				t.Errorf("accepted: %v, reason %q: %+v", report.Accepted, report.Reason, report.Steps)
 			}
-			if tt.mend == "" {
+			if tt.fix == "" {
 				return
 			}
-			if report.Mend == nil || !strings.Contains(report.Mend.What+"\n"+report.Mend.Command, tt.mend) {
-				t.Errorf("mend %+v, want one with %q", report.Mend, tt.mend)
+			if report.Fix == nil || !strings.Contains(report.Fix.What+"\n"+report.Fix.Command, tt.fix) {
+				t.Errorf("fix %+v, want one with %q", report.Fix, tt.fix)
 			}
 		})
 	}
@@ -204,7 +204,7 @@ func TestAManagedIdentityIsNoApplication(t *testing.T) {
 		})
 		return err
 	})
-	if report := explained(t, login, token, "orders", role); !report.Accepted || report.Mend == nil {
+	if report := explained(t, login, token, "orders", role); !report.Accepted || report.Fix == nil {
 		t.Errorf("a token of a client that is no application: %+v", report)
 	}
 	_, err := explain.Token(t.Context(), explain.Input{
@@ -226,7 +226,7 @@ func TestASignInIsExplained(t *testing.T) {
 	}{
 		{0, "", "", ""},
 		{7000215, "AADSTS7000215", "secret", ""},
-		{501051, "AADSTS501051", "", "permissions: [{api: payroll, roles: [Salaries.Read], consent: true}]"},
+		{501051, "AADSTS501051", "", "rolecall grant report payroll/Salaries.Read"},
 	} {
 		row.Code = tt.code
 		report, err := explain.SignIn(t.Context(), login.Directory(), row)
@@ -236,8 +236,8 @@ func TestASignInIsExplained(t *testing.T) {
 		if report.Accepted != (tt.code == 0) || report.Reason != tt.reason {
 			t.Errorf("%d: %+v", tt.code, report)
 		}
-		if tt.code != 0 && (!strings.Contains(report.Mend.What, tt.what) || !strings.Contains(report.Mend.Command, tt.cmd)) {
-			t.Errorf("%d: mend %+v", tt.code, report.Mend)
+		if tt.code != 0 && (!strings.Contains(report.Fix.What, tt.what) || !strings.Contains(report.Fix.Command, tt.cmd)) {
+			t.Errorf("%d: fix %+v", tt.code, report.Fix)
 		}
 	}
 }
@@ -249,8 +249,8 @@ func TestASignInOfAnIdentityIsExplained(t *testing.T) {
 	report, err := explain.SignIn(t.Context(), login.Directory(), directory.SignIn{
 		Tenant: authoritytest.TenantID, AppID: directory.AppID(identity.ClientID), Name: "batch", Resource: "api://payroll", Code: 501051,
 	})
-	if err != nil || report.Mend == nil || report.Mend.Command != "rolecall grant batch payroll/Salaries.Read" {
-		t.Errorf("mend %+v, %v", report.Mend, err)
+	if err != nil || report.Fix == nil || report.Fix.Command != "rolecall grant batch payroll/Salaries.Read" {
+		t.Errorf("fix %+v, %v", report.Fix, err)
 	}
 }
 
@@ -286,8 +286,8 @@ func TestASignInOfAUserIsExplained(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(report.Steps[0].Detail, tt.text) || tt.cmd != "" && !strings.Contains(report.Mend.Command, tt.cmd) {
-			t.Errorf("%d: %+v, mend %+v", tt.row.Code, report.Steps[0], report.Mend)
+		if !strings.Contains(report.Steps[0].Detail, tt.text) || tt.cmd != "" && !strings.Contains(report.Fix.Command, tt.cmd) {
+			t.Errorf("%d: %+v, fix %+v", tt.row.Code, report.Steps[0], report.Fix)
 		}
 	}
 }

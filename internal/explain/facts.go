@@ -9,10 +9,10 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// facts are what the directory says about a client and an API's roles.
+// facts are what the directory knows about a client and the roles of an API.
 type facts struct {
 	*subject
-	known     bool // both the client and the API are registered and take part in the tenant
+	known     bool // both the client and the API are registered and have a principal in the tenant
 	offered   []directory.AppRole
 	requested []string // of the required roles
 	granted   []string // of the required roles
@@ -41,7 +41,7 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 			f.granted = append(f.granted, role.Value)
 		}
 	}
-	for _, id := range f.asked() {
+	for _, id := range f.requestedRoles() {
 		if role, ok := s.api.Application.Role(string(id)); ok && slices.Contains(s.required, role.Value) {
 			f.requested = append(f.requested, role.Value)
 		}
@@ -58,9 +58,9 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 	return f, nil
 }
 
-// asked are the roles of the API that the client's registration asks for. A managed
+// requestedRoles are the roles of the API that the client's registration requests. A managed
 // identity has none.
-func (f *facts) asked() (roles []directory.RoleID) {
+func (f *facts) requestedRoles() (roles []directory.RoleID) {
 	if f.client.Application == nil {
 		return nil
 	}
@@ -84,8 +84,8 @@ const (
 	stepCarried = "role in the token"
 )
 
-// report adds the directory's steps. They explain and do not decide: what an API lets in
-// is in the token, so a step here gives no reason.
+// report adds the directory's steps. They explain and do not decide: an API judges the token
+// alone, so a step here gives no reason.
 func (f *facts) report(r *Report) {
 	r.add(stepAPI, f.api != nil && f.api.Principal != nil, describe(f.api, f.claims.audience))
 	r.add(stepClient, f.client != nil && f.client.Principal != nil, describe(f.client, f.claims.client))
@@ -93,7 +93,7 @@ func (f *facts) report(r *Report) {
 		return
 	}
 	r.add(stepEnabled, f.client.Principal.Enabled, "")
-	if f.claims.user != "" { // what the client may do by itself does not matter then
+	if f.claims.user != "" { // then the client's own roles do not matter
 		r.add(stepUser, f.user != nil && f.user.Enabled, f.userName())
 		return
 	}
@@ -101,7 +101,7 @@ func (f *facts) report(r *Report) {
 		r.add(stepOffered, false, "the API has no role that applications may hold")
 		return
 	}
-	r.add(stepOffered, len(f.offered) > 0, "wanted: "+strings.Join(f.required, " or "))
+	r.add(stepOffered, len(f.offered) > 0, "required: "+strings.Join(f.required, " or "))
 	if len(f.offered) == 0 {
 		return
 	}
@@ -113,7 +113,7 @@ func (f *facts) report(r *Report) {
 	r.add(stepCarried, f.carries(), "the token has: "+list(f.claims.roles))
 }
 
-// carries reports whether the token has one of the roles that are wanted.
+// carries reports whether the token has one of the required roles.
 func (f *facts) carries() bool {
 	return slices.ContainsFunc(f.claims.roles, func(role string) bool { return slices.Contains(f.required, role) })
 }
@@ -136,9 +136,9 @@ func describe(c *directory.Instance, id string) string {
 	case c == nil && id == "":
 		return "the token does not say"
 	case c == nil:
-		return fmt.Sprintf("no application or managed identity has %q", id)
+		return fmt.Sprintf("no application or managed identity has the id %q", id)
 	case c.Principal == nil:
-		return c.Application.Name + " takes no part in the tenant: it has no service principal"
+		return c.Application.Name + " has no service principal in the tenant"
 	case c.Application == nil:
 		return fmt.Sprintf("%s, a managed identity (%s)", c.Principal.Name, c.Principal.AppID)
 	default:

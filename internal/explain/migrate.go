@@ -7,8 +7,8 @@ import (
 	"github.com/rolecall-auth/rolecall/credential"
 )
 
-// migration writes the credential with Azure.Identity, in each language. Secrets come from
-// the environment, where they belong.
+// migration writes the credential for Azure.Identity, in each language. Secrets come from the
+// environment.
 func (r *ConnectionReport) migration() map[string]string {
 	tenant, client := quoted(r.values["TenantId"], "TENANT-ID"), quoted(r.values["AppId"], "CLIENT-ID")
 	switch r.kind {
@@ -38,8 +38,8 @@ func (r *ConnectionReport) migration() map[string]string {
 	}
 }
 
-// withCertificate is for a certificate in a file, to which one of a store or vault has to
-// be exported. The original always sent the chain of one from a store.
+// withCertificate is for a certificate in a file. One in a store or vault has to be exported
+// first; the App Authentication library always sent the chain of such a certificate.
 func (r *ConnectionReport) withCertificate(tenant, client, file string, chain bool) map[string]string {
 	path := quoted(file, "client.pem")
 	options := [4]string{"nil", "", "", ""}
@@ -94,10 +94,10 @@ func (r *ConnectionReport) withManagedIdentity(client string) map[string]string 
 	)
 }
 
-// inLanguages pairs code with the languages; each gets how a token is asked for, which is
-// by scope now and was by resource.
+// inLanguages pairs code with the languages, and adds the request for a token, which is by
+// scope now and was by resource.
 func inLanguages(code ...string) map[string]string {
-	asks := []string{
+	requests := []string{
 		`token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"api://orders/.default"}})`,
 		`var token = await credential.GetTokenAsync(new TokenRequestContext(["api://orders/.default"]));`,
 		`token = credential.get_token("api://orders/.default")`,
@@ -105,12 +105,12 @@ func inLanguages(code ...string) map[string]string {
 	}
 	snippets := map[string]string{}
 	for i, language := range Languages() {
-		snippets[language] = code[i] + "\n" + asks[i]
+		snippets[language] = code[i] + "\n" + requests[i]
 	}
 	return snippets
 }
 
-// quoted is a string literal of all four languages.
+// quoted is a string literal that all four languages read alike.
 func quoted(value, otherwise string) string {
 	if value == "" {
 		value = otherwise

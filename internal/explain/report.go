@@ -8,9 +8,9 @@ type Report struct {
 	Reason   string `json:"reason,omitempty"` // the guard's code of the first failed check
 	API      string `json:"api,omitempty"`
 	Client   string `json:"client,omitempty"`
-	User     string `json:"user,omitempty"` // whom the client acts for
+	User     string `json:"user,omitempty"` // on whose behalf the client acts
 	Steps    []Step `json:"steps"`
-	Mend     *Mend  `json:"mend,omitempty"`
+	Fix      *Fix   `json:"fix,omitempty"`
 }
 
 // A Step is one check.
@@ -18,23 +18,23 @@ type Step struct {
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
 	Reason  string  `json:"reason,omitempty"` // why it failed, as a code
-	Detail  string  `json:"detail,omitempty"` // what was found
+	Detail  string  `json:"detail,omitempty"` // what the check saw
 }
 
 // An Outcome says how a check went.
 type Outcome string
 
-// The outcomes. A check is skipped when it needs what a failed one should have found.
+// The outcomes. A check is skipped when it depends on the result of a check that failed.
 const (
 	Passed  Outcome = "passed"
 	Failed  Outcome = "failed"
 	Skipped Outcome = "skipped"
 )
 
-// A Mend is the next step after a refusal.
-type Mend struct {
+// A Fix is the next step after a refusal.
+type Fix struct {
 	What    string `json:"what"`              // in words
-	Command string `json:"command,omitempty"` // to type; may have several lines
+	Command string `json:"command,omitempty"` // to run; may have several lines
 }
 
 func (r *Report) add(name string, ok bool, detail string) {
@@ -45,8 +45,8 @@ func (r *Report) add(name string, ok bool, detail string) {
 	r.Steps = append(r.Steps, Step{Name: name, Outcome: outcome, Detail: detail})
 }
 
-// conclude sets the verdict from the guard's steps. Those of the directory come after it:
-// a token that was good when it was issued stays so until it expires.
+// conclude sets the verdict from the guard's steps, before the directory's are added: a token
+// that was valid when it was issued remains valid until it expires.
 func (r *Report) conclude() {
 	first := slices.IndexFunc(r.Steps, func(s Step) bool { return s.Outcome == Failed })
 	r.Accepted = first < 0

@@ -11,7 +11,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// SignIn explains what the authority answered to a token request.
+// SignIn explains the authority's answer to a token request.
 func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn) (*Report, error) {
 	report := &Report{API: row.Resource, Client: row.Name}
 	if report.Client == "" {
@@ -29,23 +29,23 @@ func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn)
 	report.Reason = fmt.Sprintf("AADSTS%d", row.Code)
 	report.add("token request", false, row.Reason)
 	report.Steps[0].Reason = report.Reason
-	report.Mend = &Mend{What: fixOf(row.Code)}
+	report.Fix = &Fix{What: adviceOn(row.Code)}
 	switch row.Code {
 	case noAssignment, noConsent, notRequested:
-		return report, mendPermission(ctx, dir, row, report)
+		return report, fixPermission(ctx, dir, row, report)
 	}
 	return report, nil
 }
 
-// The refusals that a permission mends.
+// The refusals that a permission fixes.
 const (
-	noAssignment = 501051 // of a client without any role of an API that demands one
-	noConsent    = 65001  // of scopes that nobody consented to
-	notRequested = 650057 // of all scopes of an API, none of which was asked for
+	noAssignment = 501051 // the client has no role of an API that requires one
+	noConsent    = 65001  // nobody consented to the scopes
+	notRequested = 650057 // the client requested no scope of the API
 )
 
-// fixOf is what the table of refusals advises.
-func fixOf(code int) string {
+// adviceOn returns the advice of the table of refusals.
+func adviceOn(code int) string {
 	for _, row := range authority.Problems() {
 		if row.Code == code {
 			return row.Fix
@@ -54,7 +54,8 @@ func fixOf(code int) string {
 	return ""
 }
 
-func mendPermission(ctx context.Context, dir *directory.Directory, row directory.SignIn, report *Report) error {
+// fixPermission adds the command that gives the client what it lacked.
+func fixPermission(ctx context.Context, dir *directory.Directory, row directory.SignIn, report *Report) error {
 	tenant, err := dir.Tenant(ctx, string(row.Tenant))
 	if err != nil {
 		return err
@@ -63,10 +64,6 @@ func mendPermission(ctx context.Context, dir *directory.Directory, row directory
 	if err != nil || api == nil {
 		return err
 	}
-	permission := lacking(api.Application, row)
-	if permission == "" {
-		return nil
-	}
 	client, err := dir.Client(ctx, row.Tenant, row.AppID)
 	if errors.Is(err, directory.ErrNotFound) {
 		return nil
@@ -74,38 +71,30 @@ func mendPermission(ctx context.Context, dir *directory.Directory, row directory
 	if err != nil {
 		return err
 	}
-	if client.Application == nil { // only roles are a managed identity's to have
-		if len(api.Application.AppRoles) > 0 {
-			report.Mend.Command = GrantCommand(client.Principal.Name, api.Application.Name, api.Application.AppRoles[0].Value)
+	switch {
+	case row.Code == noAssignment:
+		if roles := api.Application.AppRoles; len(roles) > 0 {
+			report.Fix.Command = grantCommand(nameOf(client, ""), api.Application.Name, roles[0].Value)
 		}
-		return nil
+	case client.Application != nil: // a managed identity has no scopes
+		if scopes := missingScopes(api.Application, row); len(scopes) > 0 {
+			report.Fix.Command = Fragment(tenant.Name, client.Application.Name, fmt.Sprintf("permissions: [{api: %s, scopes: [%s], consent: true}]",
+				quote(api.Application.Name), strings.Join(scopes, ", ")))
+		}
 	}
-	report.Mend.Command = Fragment(tenant.Name, client.Application.Name, fmt.Sprintf("permissions: [{api: %s, %s, consent: true}]",
-		quote(api.Application.Name), permission))
 	return nil
 }
 
-// lacking is the part of a permission that the client lacks: the API's first role, or the
-// scopes that the refusal names, or else the first.
-func lacking(api *directory.Application, row directory.SignIn) string {
-	if row.Code == noAssignment {
-		if len(api.AppRoles) == 0 {
-			return ""
-		}
-		return "roles: [" + quote(api.AppRoles[0].Value) + "]"
-	}
-	if len(api.Scopes) == 0 {
-		return ""
-	}
+// missingScopes are the scopes that the refusal names, or else the first of the API's.
+func missingScopes(api *directory.Application, row directory.SignIn) (scopes []string) {
 	named := strings.FieldsFunc(row.Reason, func(r rune) bool { return r == ' ' || r == '\'' })
-	var scopes []string
 	for _, scope := range api.Scopes {
 		if slices.Contains(named, scope.Value) {
 			scopes = append(scopes, quote(scope.Value))
 		}
 	}
-	if len(scopes) == 0 {
+	if len(scopes) == 0 && len(api.Scopes) > 0 {
 		scopes = []string{quote(api.Scopes[0].Value)}
 	}
-	return "scopes: [" + strings.Join(scopes, ", ") + "]"
+	return scopes
 }

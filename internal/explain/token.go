@@ -14,14 +14,14 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// Input is a token, and what it is held against.
+// Input is a token, and what it is checked against.
 type Input struct {
 	Token string
 	// API is the name, app id or identifier URI of the API that was called. Empty means
 	// the one that the token is for.
 	API string
-	// Roles are those the API wants, any of them. Empty means any role of the API that
-	// applications may hold.
+	// Roles are those that the API requires, any of them. Empty means any role of the API
+	// that applications may hold.
 	Roles     []string
 	Directory *directory.Directory // required
 	Authority string               // required: the authority host
@@ -29,17 +29,17 @@ type Input struct {
 	Now       func() time.Time     // nil means time.Now
 }
 
-// subject is what a token is about, as the directory knows it. Nothing in it is proven.
+// subject is who and what a token names, as the directory knows them. Nothing in it is proven.
 type subject struct {
 	claims   claims
 	tenant   *directory.Tenant
 	api      *directory.Instance // nil when it is not registered
 	client   *directory.Instance // nil when there is none; an application or a managed identity
-	user     *directory.User     // whom it acts for; nil when that is nobody known
-	required []string            // roles, any of which will do
+	user     *directory.User     // on whose behalf the client acts; nil when nobody, or unknown
+	required []string            // roles, any of them
 }
 
-// Token explains what becomes of a token at an API.
+// Token explains whether an API accepts a token, and why.
 func Token(ctx context.Context, in Input) (*Report, error) {
 	in.Token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(in.Token), "Bearer "))
 	s, err := in.subject(ctx)
@@ -57,7 +57,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	}
 	report.conclude()
 	f.report(report)
-	report.Mend = mend(report, f, texts)
+	report.Fix = fix(report, f, texts)
 	return report, nil
 }
 
@@ -78,8 +78,8 @@ func (s *subject) userName() string {
 	return s.claims.user
 }
 
-// subject finds out whom a token is about. It believes every word of it: the guard's
-// checks say how much of that was right to believe.
+// subject finds what a token names. It trusts every claim: the guard's checks say which of
+// them deserve it.
 func (in *Input) subject(ctx context.Context) (*subject, error) {
 	s := &subject{claims: readClaims(in.Token)}
 	tenants, err := in.tenants(ctx, s.claims.tenant)
@@ -126,8 +126,8 @@ func (in *Input) tenants(ctx context.Context, id string) ([]*directory.Tenant, e
 	return tenants, nil
 }
 
-// api returns the API that was called, with its tenant: the one that was named, which must
-// be there, or the one that the token is for, nil when that is not registered.
+// api returns the API that was called, with its tenant: the one named in the input, which must
+// exist, or else the token's audience, which is nil when it is not registered.
 func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience string) (*directory.Tenant, *directory.Instance, error) {
 	if in.API == "" {
 		api, err := found(in.Directory.Resource(ctx, tenants[0].ID, audience))
@@ -145,7 +145,7 @@ func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience 
 	return nil, nil, fmt.Errorf("there is no API %q: %w", in.API, directory.ErrNotFound)
 }
 
-// found turns ErrNotFound into nil, and a managed identity too: it is no application.
+// found returns nil for ErrNotFound and for a managed identity, which is not an application.
 func found(c *directory.Instance, err error) (*directory.Instance, error) {
 	if errors.Is(err, directory.ErrNotFound) || err == nil && c.Application == nil {
 		return nil, nil
@@ -153,8 +153,8 @@ func found(c *directory.Instance, err error) (*directory.Instance, error) {
 	return c, err
 }
 
-// guardSteps adds the checks of a guard that is set up as the API's should be, and returns
-// what the guard advises, by step.
+// guardSteps adds the checks of a guard that is configured as the API's should be, and returns
+// the guard's advice by step.
 func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (advice map[string]string, err error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the guard
 	defer cancel()
@@ -174,8 +174,8 @@ func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (ad
 	return advice, nil
 }
 
-// audience is what the API accepts: its app id and identifier URIs. Of an API that is not
-// registered nothing is known but what the token says.
+// audience is what the API accepts: its app id and identifier URIs. For an API that is not
+// registered, only the token says.
 func (s *subject) audience() []string {
 	if s.api == nil {
 		if s.claims.audience == "" || strings.ContainsFunc(s.claims.audience, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
@@ -187,15 +187,15 @@ func (s *subject) audience() []string {
 	return append([]string{string(app.AppID), "api://" + string(app.AppID)}, app.IdentifierURIs...)
 }
 
-// claims are those of a token that say whom it is about.
+// claims are those claims of a token that name someone.
 type claims struct {
 	audience, client, tenant string
-	user                     string // object id, in a token that speaks for one
+	user                     string // object id, in a token issued on behalf of a user
 	roles                    []string
 	issued                   time.Time
 }
 
-// readClaims reads what it can, believing all of it.
+// readClaims reads what it can, and verifies nothing.
 func readClaims(raw string) claims {
 	parsed, err := token.Parse(raw, token.Limits{})
 	if err != nil {

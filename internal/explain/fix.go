@@ -11,41 +11,41 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// mend returns the next step for the first check that failed, nil when none did.
-func mend(r *Report, f *facts, advice map[string]string) *Mend {
+// fix returns the next step for the first check that failed, nil when none did.
+func fix(r *Report, f *facts, advice map[string]string) *Fix {
 	first := slices.IndexFunc(r.Steps, func(step Step) bool { return step.Outcome == Failed })
 	if first < 0 {
 		return nil
 	}
 	switch guard.Reason(r.Steps[first].Reason) {
 	case guard.RoleMissing, guard.NoPermissions:
-		return f.mendRole()
+		return f.fixRole()
 	case guard.TokenExpired, guard.SignatureInvalid, guard.TokenMalformed, guard.HeaderInvalid, guard.ClaimsInvalid, guard.AudienceMismatch:
-		return &Mend{What: or(advice[r.Steps[first].Name], "Get a new token."), Command: f.newToken()}
+		return &Fix{What: or(advice[r.Steps[first].Name], "Get a new token."), Command: f.newToken()}
 	case guard.KeyUnknown:
-		return &Mend{What: or(advice[r.Steps[first].Name], "Get a token that a present key has signed."), Command: "rolecall keys list"}
+		return &Fix{What: or(advice[r.Steps[first].Name], "Get a token that a present key has signed."), Command: "rolecall keys list"}
 	default:
-		return f.mendStep(r.Steps[first].Name, advice)
+		return f.fixStep(r.Steps[first].Name, advice)
 	}
 }
 
-// mendStep is mend for the steps whose name tells more than a reason.
-func (f *facts) mendStep(name string, advice map[string]string) *Mend {
+// fixStep is fix for the steps whose name says more than a reason.
+func (f *facts) fixStep(name string, advice map[string]string) *Fix {
 	switch name {
 	case stepClient:
-		return &Mend{What: "Register the client; it gets no new tokens.", Command: f.fragment("my-client", "appId: "+quote(f.claims.client))}
+		return &Fix{What: "Register the client; it gets no new tokens.", Command: f.fragment("my-client", "appId: "+quote(f.claims.client))}
 	case stepEnabled:
-		m := &Mend{What: "Enable the client; it gets no new tokens."}
+		m := &Fix{What: "Enable the client; it gets no new tokens."}
 		if f.client.Application != nil {
 			m.Command = f.fragment(f.client.Application.Name, "enabled: true")
 		}
 		return m
 	case stepUser:
-		return &Mend{What: "Enable or create the user, who gets no new tokens."}
+		return &Fix{What: "Enable or create the user; until then, there are no new tokens for the user."}
 	case stepAPI, stepOffered, stepUsable, stepGranted, stepCarried:
-		return f.mendRole()
+		return f.fixRole()
 	}
-	return &Mend{What: advice[name]}
+	return &Fix{What: advice[name]}
 }
 
 func or(a, b string) string {
@@ -55,42 +55,35 @@ func or(a, b string) string {
 	return b
 }
 
-// mendRole finds the first thing that keeps a role out of the token: the API does not
-// offer it, it is switched off, nobody granted it, or the token is older than the grant.
-func (f *facts) mendRole() *Mend {
+// fixRole finds the first thing that keeps a role out of the token: the API does not
+// offer it, it is disabled, nobody granted it, or the token is older than the grant.
+func (f *facts) fixRole() *Fix {
 	switch {
 	case !f.known:
-		return &Mend{What: "Register both the API and the client in the tenant."}
+		return &Fix{What: "Register both the API and the client in the tenant."}
 	case len(f.offered) == 0:
 		role := "Tasks.Read"
 		if len(f.required) > 0 {
 			role = f.required[0]
 		}
-		return &Mend{
+		return &Fix{
 			What:    fmt.Sprintf("Let %s offer the role %s.", f.api.Application.Name, role),
 			Command: f.fragment(f.api.Application.Name, "appRoles: [{value: "+quote(role)+", members: [Application]}]"),
 		}
 	case len(f.usable) == 0 && len(f.granted) > 0:
 		role := f.granted[0]
-		return &Mend{
+		return &Fix{
 			What:    fmt.Sprintf("Enable the role %s of %s, for applications.", role, f.api.Application.Name),
 			Command: f.fragment(f.api.Application.Name, "appRoles: [{value: "+quote(role)+", enabled: true, members: [Application]}]"),
 		}
 	case len(f.granted) == 0:
-		role := f.offered[0].Value
-		if f.client.Application == nil {
-			return &Mend{
-				What:    fmt.Sprintf("Grant %s of %s to %s; its next token has it.", role, f.api.Application.Name, f.client.Principal.Name),
-				Command: GrantCommand(f.client.Principal.Name, f.api.Application.Name, role),
-			}
-		}
-		return &Mend{
-			What: fmt.Sprintf("Grant %s of %s to %s, then get a new token.", role, f.api.Application.Name, f.client.Application.Name),
-			Command: f.fragment(f.client.Application.Name, fmt.Sprintf("permissions: [{api: %s, roles: [%s], consent: true}]",
-				quote(f.api.Application.Name), quote(role))),
+		client, api, role := nameOf(f.client, ""), f.api.Application.Name, f.offered[0].Value
+		return &Fix{
+			What:    fmt.Sprintf("Grant %s of %s to %s; its next token has it.", role, api, client),
+			Command: grantCommand(client, api, role),
 		}
 	default:
-		return &Mend{What: "The role is granted; the token is older than that. Get a new one.", Command: f.newToken()}
+		return &Fix{What: "The role is granted, but the token is older than the grant. Get a new one.", Command: f.newToken()}
 	}
 }
 
@@ -110,12 +103,12 @@ func identifier(app *directory.Application) string {
 	return string(app.AppID)
 }
 
-// GrantCommand is the command that grants a role to whoever has that name.
-func GrantCommand(principal, api, role string) string {
+// grantCommand is the command that grants a role to an application or a managed identity.
+func grantCommand(principal, api, role string) string {
 	return fmt.Sprintf("rolecall grant %s %s", shellQuote(principal), shellQuote(api+"/"+role))
 }
 
-// shellQuote writes a word so that shells take it as it is.
+// shellQuote writes a word so that a shell reads it literally.
 func shellQuote(s string) string {
 	if plainWord.MatchString(s) {
 		return s
@@ -147,7 +140,7 @@ var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@-]+$`)
 
 var plain = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*$`)
 
-// quote writes a value so that YAML and the shell's here-document take it as it is.
+// quote writes a value so that YAML and the shell's here-document read it literally.
 func quote(s string) string {
 	if plain.MatchString(s) {
 		return s
