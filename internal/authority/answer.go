@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
 // serverName is what answers say of who made them.
@@ -118,17 +120,17 @@ type problemBody struct {
 func (a *Authority) timestamp() string { return a.now().UTC().Format("2006-01-02 15:04:05Z") }
 
 // describe is the text of a refusal with what leads to it in the log.
-func (a *Authority) describe(x *exchange, p *Problem) string {
+func (a *Authority) describe(x *exchange, p *aadsts.Problem) string {
 	return fmt.Sprintf("%s Trace ID: %s Correlation ID: %s Timestamp: %s", p.Error(), x.trace, x.correlation, a.timestamp())
 }
 
 // errorURI is the page that explains a refusal.
-func (a *Authority) errorURI(p *Problem) string {
+func (a *Authority) errorURI(p *aadsts.Problem) string {
 	return a.base + errorPath + "?code=" + strconv.Itoa(p.Code)
 }
 
 // writeProblem writes a refusal.
-func (a *Authority) writeProblem(w http.ResponseWriter, x *exchange, p *Problem) {
+func (a *Authority) writeProblem(w http.ResponseWriter, x *exchange, p *aadsts.Problem) {
 	timestamp := a.timestamp()
 	body := problemBody{
 		Error:       p.OAuth,

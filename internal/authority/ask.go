@@ -3,6 +3,8 @@ package authority
 import (
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
 // An ask is what a client wants of a user: scopes of one resource, and of OpenID Connect.
@@ -25,12 +27,12 @@ func (w ask) empty() bool { return w.Identifier == "" && len(w.OIDC) == 0 }
 
 // parseAsk reads the scope, or at the v1 endpoints the resource, of a user's sign-in. At
 // v1 a resource stands for all that was granted there, and for an id token as well.
-func parseAsk(version int, scope, resource string) (ask, *Problem) {
+func parseAsk(version int, scope, resource string) (ask, *aadsts.Problem) {
 	if version == 1 {
 		return askV1(scope, resource)
 	}
 	if resource != "" {
-		return ask{}, problemResourceOnV2()
+		return ask{}, aadsts.ResourceOnV2()
 	}
 	var w ask
 	for value := range strings.FieldsFuncSeq(scope, func(r rune) bool { return r == ' ' }) {
@@ -44,17 +46,17 @@ func parseAsk(version int, scope, resource string) (ask, *Problem) {
 	}
 	switch {
 	case w.empty():
-		return ask{}, problemNoScope()
+		return ask{}, aadsts.NoScope()
 	case w.All && len(w.Values) > 0:
-		return ask{}, problemScopeSyntax(scope)
+		return ask{}, aadsts.ScopeSyntax(scope)
 	}
 	return w, nil
 }
 
-func askV1(scope, resource string) (ask, *Problem) {
+func askV1(scope, resource string) (ask, *aadsts.Problem) {
 	w := ask{All: resource != "", Identifier: resource, OIDC: []string{"openid", "profile", "offline_access"}}
 	if resource != "" && !isIdentifier(resource) {
-		return ask{}, problemResourceMalformed(resource)
+		return ask{}, aadsts.ResourceMalformed(resource)
 	}
 	if slices.Contains(strings.Fields(strings.ToLower(scope)), "email") {
 		w.OIDC = append(w.OIDC, "email")
@@ -64,16 +66,16 @@ func askV1(scope, resource string) (ask, *Problem) {
 
 // add takes one scope of a resource: its identifier, a slash, and the scope's value. A
 // value alone is Microsoft Graph's.
-func (w *ask) add(value, scope string) *Problem {
+func (w *ask) add(value, scope string) *aadsts.Problem {
 	identifier, name := graphAppID, value
 	if cut := strings.LastIndexByte(value, '/'); cut >= 0 {
 		identifier, name = value[:cut], value[cut+1:]
 	}
 	switch {
 	case !isIdentifier(identifier) || !isIdentifier(name):
-		return problemScopeSyntax(scope)
+		return aadsts.ScopeSyntax(scope)
 	case w.Identifier != "" && w.Identifier != identifier:
-		return problemManyResources(scope)
+		return aadsts.ManyResources(scope)
 	}
 	w.Identifier = identifier
 	if name == defaultSuffix[1:] {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -51,7 +52,7 @@ type assertionInput struct {
 	Tenant    *directory.Tenant // that was asked
 	TokenURLs []string          // what a certificate assertion may name as its audience
 	// Lookup finds the client in the tenant, if it may ask for tokens at all.
-	Lookup func(context.Context, directory.AppID) (*directory.Instance, *Problem)
+	Lookup func(context.Context, directory.AppID) (*directory.Instance, *aadsts.Problem)
 }
 
 // A proof says which client asks and how it proved that.
@@ -69,10 +70,10 @@ var assertionLimits = token.Limits{Header: 12 << 10}
 
 // verify reads an assertion once and judges it as the kind that its issuer makes it: an
 // application that speaks for itself, or someone who speaks for an application.
-func (v *assertionVerifier) verify(ctx context.Context, in assertionInput) (proof, *Problem) {
+func (v *assertionVerifier) verify(ctx context.Context, in assertionInput) (proof, *aadsts.Problem) {
 	parsed, err := token.Parse(in.Assertion, assertionLimits)
 	if err != nil {
-		return proof{}, problemAssertionUnreadable(detailOf(err)).because(err)
+		return proof{}, aadsts.AssertionUnreadable(detailOf(err)).Because(err)
 	}
 	if p := checkHeader(parsed.Header); p != nil {
 		return proof{}, p
@@ -85,7 +86,7 @@ func (v *assertionVerifier) verify(ctx context.Context, in assertionInput) (proo
 		return v.verifyCertificate(ctx, in, parsed, a)
 	}
 	if in.ClientID == "" {
-		return proof{}, problemMissing("client_id")
+		return proof{}, aadsts.Missing("client_id")
 	}
 	return v.verifyFederated(ctx, in, parsed, a)
 }
@@ -102,26 +103,26 @@ func detailOf(err error) string {
 // is the registration's business alone.
 var forbiddenHeaders = []string{"jwk", "jku", "x5u", "crit", "b64", "zip", "enc"}
 
-func checkHeader(header token.Object) *Problem {
+func checkHeader(header token.Object) *aadsts.Problem {
 	for _, name := range forbiddenHeaders {
 		if _, present := header.Get(name); present {
-			return problemAssertionUnreadable("its header holds '" + name + "', which no assertion may")
+			return aadsts.AssertionUnreadable("its header holds '" + name + "', which no assertion may")
 		}
 	}
 	if typ, present := header.Get("typ"); present {
 		if _, ok := typ.String(); !ok {
-			return problemAssertionUnreadable("its header's 'typ' is not a string")
+			return aadsts.AssertionUnreadable("its header's 'typ' is not a string")
 		}
 	}
 	return nil
 }
 
 // algorithm gives the header's alg if it is one of those allowed.
-func algorithm(header token.Object, allowed ...string) (string, *Problem) {
+func algorithm(header token.Object, allowed ...string) (string, *aadsts.Problem) {
 	value, _ := header.Get("alg")
 	alg, _ := value.String()
 	if !slices.Contains(allowed, alg) {
-		return "", problemAssertionUnreadable("its 'alg' is " + quoted(alg) + ", want " + strings.Join(allowed, " or "))
+		return "", aadsts.AssertionUnreadable("its 'alg' is " + aadsts.Quoted(alg) + ", want " + strings.Join(allowed, " or "))
 	}
 	return alg, nil
 }

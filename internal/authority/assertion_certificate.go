@@ -9,24 +9,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // verifyCertificate checks an assertion that an application signed for itself. The order
 // of the checks is the order in which their problems are reported.
-func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, *Problem) {
+func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, *aadsts.Problem) {
 	alg, p := algorithm(parsed.Header, "PS256", "RS256")
 	if p != nil {
 		return proof{}, p
 	}
 	switch {
 	case !strings.EqualFold(a.subject, a.issuer):
-		return proof{}, problemAssertionSubject(a.subject, a.issuer)
+		return proof{}, aadsts.AssertionSubject(a.subject, a.issuer)
 	case in.ClientID != "" && !strings.EqualFold(a.issuer, in.ClientID):
-		return proof{}, problemAssertionIssuer(a.issuer, in.ClientID)
+		return proof{}, aadsts.AssertionIssuer(a.issuer, in.ClientID)
 	case a.jti == "":
-		return proof{}, problemAssertionUnreadable("it has no claim 'jti'")
+		return proof{}, aadsts.AssertionUnreadable("it has no claim 'jti'")
 	}
 	prints, p := readThumbprints(parsed.Header)
 	if p != nil {
@@ -37,7 +38,7 @@ func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionI
 		return proof{}, p
 	}
 	if client.Application == nil { // a managed identity has no certificate of its own
-		return proof{}, problemAssertionKeyUnknown(prints.String(), string(client.Principal.AppID))
+		return proof{}, aadsts.AssertionKeyUnknown(prints.String(), string(client.Principal.AppID))
 	}
 	now := v.now()
 	certificate, p := verifySignature(parsed, alg, client.Application, prints, now)
@@ -45,7 +46,7 @@ func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionI
 		return proof{}, p
 	}
 	if len(a.audience) != 1 || !slices.Contains(in.TokenURLs, a.audience[0]) {
-		return proof{}, problemAssertionAudience(strings.Join(a.audience, " "), in.TokenURLs)
+		return proof{}, aadsts.AssertionAudience(strings.Join(a.audience, " "), in.TokenURLs)
 	}
 	if p := a.checkTimes(now, true); p != nil {
 		return proof{}, p
@@ -58,16 +59,16 @@ func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionI
 // checkReplay reports whether the assertion was presented before. Client libraries use
 // one assertion for its whole life, so that is a refusal only where the application asks
 // for it.
-func (v *assertionVerifier) checkReplay(in assertionInput, app *directory.Application, a assertionClaims, now time.Time) (replayed bool, p *Problem) {
+func (v *assertionVerifier) checkReplay(in assertionInput, app *directory.Application, a assertionClaims, now time.Time) (replayed bool, p *aadsts.Problem) {
 	use := newUse(in.Tenant.ID, app.AppID, a.jti, in.Assertion, a.expires.Add(assertionSkew))
 	if !app.StrictAssertions {
 		return v.tolerant.noteAnyway(use, now), nil
 	}
 	switch v.strict.note(use, now) {
 	case again:
-		return true, problemAssertionReplayed(a.jti)
+		return true, aadsts.AssertionReplayed(a.jti)
 	case full:
-		return false, problemUnavailable(errReplaysFull)
+		return false, aadsts.Unavailable(errReplaysFull)
 	case retried:
 		return true, nil
 	default:
@@ -86,7 +87,7 @@ func (t thumbprints) String() string {
 	return t.sha1
 }
 
-func readThumbprints(header token.Object) (thumbprints, *Problem) {
+func readThumbprints(header token.Object) (thumbprints, *aadsts.Problem) {
 	var t thumbprints
 	for _, field := range []struct {
 		name string
@@ -100,12 +101,12 @@ func readThumbprints(header token.Object) (thumbprints, *Problem) {
 		text, _ := value.String()
 		normal, ok := normalThumbprint(text, field.size)
 		if !ok {
-			return thumbprints{}, problemAssertionUnreadable("its header's '" + field.name + "' is not a thumbprint in base64url")
+			return thumbprints{}, aadsts.AssertionUnreadable("its header's '" + field.name + "' is not a thumbprint in base64url")
 		}
 		*field.to = normal
 	}
 	if t == (thumbprints{}) {
-		return thumbprints{}, problemAssertionUnreadable("its header names no certificate by 'x5t' or 'x5t#S256'")
+		return thumbprints{}, aadsts.AssertionUnreadable("its header names no certificate by 'x5t' or 'x5t#S256'")
 	}
 	return t, nil
 }
@@ -131,29 +132,29 @@ func (t thumbprints) names(c *directory.Certificate) bool {
 
 // verifySignature finds the application's certificate that the thumbprints name and
 // verifies the signature with its key.
-func verifySignature(parsed *token.Token, alg string, app *directory.Application, prints thumbprints, now time.Time) (*directory.Certificate, *Problem) {
+func verifySignature(parsed *token.Token, alg string, app *directory.Application, prints thumbprints, now time.Time) (*directory.Certificate, *aadsts.Problem) {
 	index := slices.IndexFunc(app.Certificates, func(c directory.Certificate) bool { return prints.names(&c) })
 	if index < 0 {
-		return nil, problemAssertionKeyUnknown(prints.String(), string(app.AppID))
+		return nil, aadsts.AssertionKeyUnknown(prints.String(), string(app.AppID))
 	}
 	certificate := &app.Certificates[index]
 	parsedCert, err := x509.ParseCertificate(certificate.DER)
 	if err != nil {
-		return nil, problemAssertionSignature(prints.String()).because(err)
+		return nil, aadsts.AssertionSignature(prints.String()).Because(err)
 	}
 	key, ok := parsedCert.PublicKey.(*rsa.PublicKey)
 	if !ok || key.E < 3 || key.E%2 == 0 {
-		return nil, problemAssertionKeyUnfit(prints.String())
+		return nil, aadsts.AssertionKeyUnfit(prints.String())
 	}
 	if err := parsed.Verify(alg, key); err != nil {
-		return nil, problemAssertionSignature(prints.String()).because(err)
+		return nil, aadsts.AssertionSignature(prints.String()).Because(err)
 	}
 	from, until := parsedCert.NotBefore, parsedCert.NotAfter
 	if !certificate.ValidUntil.IsZero() && certificate.ValidUntil.Before(until) {
 		until = certificate.ValidUntil
 	}
 	if now.After(until) || now.Add(assertionSkew).Before(from) {
-		return nil, problemAssertionCertificateTime(prints.String(), from, until)
+		return nil, aadsts.AssertionCertificateTime(prints.String(), from, until)
 	}
 	return certificate, nil
 }

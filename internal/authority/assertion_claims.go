@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -29,14 +30,14 @@ type assertionClaims struct {
 
 // readAssertionClaims reads the claims in every form that clients send them: MSAL for
 // Python writes dates with a fraction, MSAL for .NET writes them as strings.
-func readAssertionClaims(o token.Object) (assertionClaims, *Problem) {
+func readAssertionClaims(o token.Object) (assertionClaims, *aadsts.Problem) {
 	var a assertionClaims
-	var p *Problem
+	var p *aadsts.Problem
 	text := func(name string, required bool) string {
 		value, present := o.Get(name)
 		s, ok := value.String()
 		if (present && !ok || required && s == "") && p == nil {
-			p = problemAssertionUnreadable("its claim '" + name + "' is missing or not a string")
+			p = aadsts.AssertionUnreadable("its claim '" + name + "' is missing or not a string")
 		}
 		return s
 	}
@@ -47,7 +48,7 @@ func readAssertionClaims(o token.Object) (assertionClaims, *Problem) {
 		}
 		at, ok := numericDate(value)
 		if !ok && p == nil {
-			p = problemAssertionUnreadable("its claim '" + name + "' is missing or not a number of seconds")
+			p = aadsts.AssertionUnreadable("its claim '" + name + "' is missing or not a number of seconds")
 		}
 		return at
 	}
@@ -57,7 +58,7 @@ func readAssertionClaims(o token.Object) (assertionClaims, *Problem) {
 	if single, ok := audience.String(); ok {
 		a.audience = []string{single}
 	} else if a.audience, ok = audience.Strings(); (!ok || len(a.audience) == 0) && p == nil {
-		p = problemAssertionUnreadable("its claim 'aud' is missing or neither a string nor an array of strings")
+		p = aadsts.AssertionUnreadable("its claim 'aud' is missing or neither a string nor an array of strings")
 	}
 	return a, p
 }
@@ -83,18 +84,18 @@ func isDigits(s string, most int) bool {
 
 // checkTimes judges when the assertion is good. A certificate assertion is also refused
 // when it was made to live too long: whoever copied it could use it that long.
-func (a assertionClaims) checkTimes(now time.Time, capped bool) *Problem {
+func (a assertionClaims) checkTimes(now time.Time, capped bool) *aadsts.Problem {
 	late := !now.Before(a.expires.Add(assertionSkew))
 	early := a.notBefore.After(now.Add(assertionSkew)) || a.issuedAt.After(now.Add(assertionSkew))
 	if late || early {
-		return problemAssertionTime(now, a.start(), a.expires)
+		return aadsts.AssertionTime(now, a.start(), a.expires)
 	}
 	if a.expires.Before(a.notBefore) {
-		return problemAssertionUnreadable("it expires before it begins")
+		return aadsts.AssertionUnreadable("it expires before it begins")
 	}
 	const most = maxAssertionLife + assertionSkew
 	if capped && (a.expires.After(now.Add(most)) || !a.start().IsZero() && a.expires.After(a.start().Add(most))) {
-		return problemAssertionLife(a.expires)
+		return aadsts.AssertionLife(a.expires)
 	}
 	return nil
 }

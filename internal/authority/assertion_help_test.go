@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -78,17 +79,17 @@ func (b *bench) certificate(name string, key *rsa.PrivateKey, lasts time.Duratio
 }
 
 // lookup knows the bench's client and the other application.
-func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Instance, *Problem) {
+func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Instance, *aadsts.Problem) {
 	for _, app := range []*directory.Application{b.app, b.other} {
 		if app.AppID == id {
 			return &directory.Instance{Application: app, Principal: &directory.ServicePrincipal{AppID: id, Enabled: true}}, nil
 		}
 	}
-	return nil, problemClientUnknown(string(id), "contoso")
+	return nil, aadsts.ClientUnknown(string(id), "contoso")
 }
 
 // verify judges an assertion that came with the client id.
-func (b *bench) verify(raw, clientID string) (proof, *Problem) {
+func (b *bench) verify(raw, clientID string) (proof, *aadsts.Problem) {
 	return b.v.verify(context.Background(), assertionInput{
 		Assertion: raw, ClientID: clientID, Tenant: b.tenant, TokenURLs: b.urls, Lookup: b.lookup,
 	})

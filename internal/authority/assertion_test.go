@@ -338,7 +338,7 @@ func FuzzAssertion(f *testing.F) {
 		_, p := b.verify(raw, clientID)
 		if p == nil {
 			plainReading(t, b, header, claims, clientID)
-		} else if p.Code == 0 || p.Status < 400 || p.What == "" || p.Fix == "" {
+		} else if p.Code == 0 || p.Status < 400 || p.What == "" || p.Fix() == "" {
 			t.Fatalf("incomplete problem %+v", p)
 		}
 	})

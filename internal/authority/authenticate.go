@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -12,9 +13,9 @@ const credentialSecret = "secret"
 
 // authenticate turns the request's credential into proof of which client asks. Refused
 // credentials are counted by application and source, whichever way they were spelled.
-func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *aadsts.Problem) {
 	defer x.endTurn()
-	proven, problem := fresh(ctx, a.directory, func() (proof, *Problem) { return a.prove(ctx, x, tenant, req) })
+	proven, problem := fresh(ctx, a.directory, func() (proof, *aadsts.Problem) { return a.prove(ctx, x, tenant, req) })
 	if problem != nil {
 		if isRefusedCredential(req, problem) {
 			a.throttle.failed(x.signIn.AppID, x.source)
@@ -30,12 +31,12 @@ func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *direc
 }
 
 // isRefusedCredential reports whether a problem says that a credential proves nothing.
-func isRefusedCredential(req *request, p *Problem) bool {
-	return p.OAuth == invalidClient && (req.secret != "" || req.assertion != "")
+func isRefusedCredential(req *request, p *aadsts.Problem) bool {
+	return p.OAuth == aadsts.InvalidClient && (req.secret != "" || req.assertion != "")
 }
 
 // prove checks the credential once.
-func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *aadsts.Problem) {
 	if req.assertion != "" {
 		return a.proveAssertion(ctx, x, tenant, req)
 	}
@@ -49,7 +50,7 @@ func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Te
 	case req.forPublic() && client.Application != nil && client.Application.Public:
 		return proof{client: client}, nil
 	}
-	return proof{}, problemNoCredential(req.clientID)
+	return proof{}, aadsts.NoCredential(req.clientID)
 }
 
 // forPublic reports whether a client without a credential may ask: one that a user stands
@@ -64,18 +65,18 @@ func (req *request) forPublic() bool {
 
 // admit finds the client and lets it try, unless too many tries failed lately. No
 // credential is looked at before.
-func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Instance, *Problem) {
+func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Instance, *aadsts.Problem) {
 	client, problem := a.findClient(ctx, tenant, id)
 	if problem == nil && !a.assertions.speaks(client) {
-		problem = problemClientUnknown(id, tenant.Name)
+		problem = aadsts.ClientUnknown(id, tenant.Name)
 	}
 	if problem != nil {
-		x.signIn.AppID = directory.AppID(clean(id, maxNoted))
+		x.signIn.AppID = directory.AppID(aadsts.Clean(id, aadsts.MaxNoted))
 		return nil, problem
 	}
 	x.signIn.AppID, x.signIn.Name = client.Principal.AppID, client.Principal.Name
 	if seconds := a.throttle.wait(client.Principal.AppID, x.source); seconds > 0 {
-		return nil, problemThrottled(seconds)
+		return nil, aadsts.Throttled(seconds)
 	}
 	return client, nil
 }
@@ -83,12 +84,12 @@ func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Te
 // inTurn waits until no other secret of the application from the same source is looked at
 // slowly: guesses that are sent all at once are counted one by one. The turn ends with
 // endTurn, once its outcome is counted.
-func (a *Authority) inTurn(x *exchange, app directory.AppID) *Problem {
+func (a *Authority) inTurn(x *exchange, app directory.AppID) *aadsts.Problem {
 	if x.turn == nil {
 		x.turn = a.turns.take("application " + string(app) + " " + x.source)
 	}
 	if seconds := a.throttle.wait(app, x.source); seconds > 0 {
-		return problemThrottled(seconds)
+		return aadsts.Throttled(seconds)
 	}
 	return nil
 }
@@ -101,13 +102,13 @@ func (x *exchange) endTurn() {
 }
 
 // proveSecret checks a client secret.
-func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Instance, req *request) (proof, *Problem) {
+func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Instance, req *request) (proof, *aadsts.Problem) {
 	app := client.Application
 	switch {
 	case app == nil: // a managed identity has none
-		return proof{}, problemWrongSecret(req.clientID)
+		return proof{}, aadsts.WrongSecret(req.clientID)
 	case app.Public && !hasCredential(app):
-		return proof{}, problemPublicClient(req.clientID)
+		return proof{}, aadsts.PublicClient(req.clientID)
 	}
 	if a.directory.IsSlowSecret(app, req.secret) {
 		if problem := a.inTurn(x, client.Principal.AppID); problem != nil {
@@ -117,18 +118,18 @@ func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *direct
 	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
 	switch {
 	case errors.Is(err, directory.ErrWrongSecret):
-		return proof{}, problemWrongSecret(req.clientID)
+		return proof{}, aadsts.WrongSecret(req.clientID)
 	case errors.Is(err, directory.ErrExpiredSecret):
-		return proof{}, problemExpiredSecret(req.clientID)
+		return proof{}, aadsts.ExpiredSecret(req.clientID)
 	case err != nil:
-		return proof{}, problemUnavailable(err)
+		return proof{}, aadsts.Unavailable(err)
 	}
 	return proof{client: client, credential: credentialSecret, credentialID: secret.ID}, nil
 }
 
 // proveAssertion checks a client assertion: signed by a certificate's key of the
 // application, or by an issuer that it trusts.
-func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *Problem) {
+func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *aadsts.Problem) {
 	if req.clientID != "" {
 		// The order of checks: who the client is comes before what it presents.
 		if _, problem := a.admit(ctx, x, tenant, req.clientID); problem != nil {
@@ -140,10 +141,10 @@ func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *dir
 		ClientID:  req.clientID,
 		Tenant:    tenant,
 		TokenURLs: a.tokenURLs(x, tenant),
-		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Instance, *Problem) {
+		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Instance, *aadsts.Problem) {
 			client, problem := a.admit(ctx, x, tenant, string(id))
 			if problem == nil && client.Application != nil && client.Application.Public && !hasCredential(client.Application) {
-				return nil, problemPublicClient(string(id))
+				return nil, aadsts.PublicClient(string(id))
 			}
 			return client, problem
 		},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -200,7 +201,7 @@ func (a *Authority) lifetime() time.Duration {
 func remoteAddress(r *http.Request) string {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return clean(r.RemoteAddr, maxNoted)
+		return aadsts.Clean(r.RemoteAddr, aadsts.MaxNoted)
 	}
 	address := remote.Addr().Unmap().WithZone("")
 	if address.Is4() {

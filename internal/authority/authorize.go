@@ -3,22 +3,23 @@ package authority
 import (
 	"context"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // authorize decides what a proven client gets: a token for the resource it names, with
 // the roles it was granted there.
-func (a *Authority) authorize(ctx context.Context, x *exchange, tenant *directory.Tenant, proven proof, req *request) (grant, *Problem) {
+func (a *Authority) authorize(ctx context.Context, x *exchange, tenant *directory.Tenant, proven proof, req *request) (grant, *aadsts.Problem) {
 	identifier, problem := req.target()
 	if problem != nil {
 		return grant{}, problem
 	}
-	x.signIn.Resource = clean(identifier, maxNoted)
+	x.signIn.Resource = aadsts.Clean(identifier, aadsts.MaxNoted)
 	asked, problem := parseWishes(req.claims)
 	if problem != nil {
 		return grant{}, problem
 	}
-	return fresh(ctx, a.directory, func() (grant, *Problem) {
+	return fresh(ctx, a.directory, func() (grant, *aadsts.Problem) {
 		resource, problem := a.findResource(ctx, tenant, identifier)
 		if problem != nil {
 			return grant{}, problem
@@ -37,16 +38,16 @@ func (a *Authority) authorize(ctx context.Context, x *exchange, tenant *director
 // rolesFor gives the roles of the client at the resource. None is an answer too, unless
 // the resource demands an assignment: what a token without roles is worth, the resource
 // server decides.
-func (a *Authority) rolesFor(ctx context.Context, client, resource *directory.Instance, identifier string) ([]string, *Problem) {
+func (a *Authority) rolesFor(ctx context.Context, client, resource *directory.Instance, identifier string) ([]string, *aadsts.Problem) {
 	if client.Principal.AppID == resource.Application.AppID && !isGUID(identifier) {
-		return nil, problemSelfByName(identifier, string(client.Principal.AppID))
+		return nil, aadsts.SelfByName(identifier, string(client.Principal.AppID))
 	}
 	roles, assigned, err := a.directory.Roles(ctx, client, resource)
 	if err != nil {
-		return nil, problemUnavailable(err)
+		return nil, aadsts.Unavailable(err)
 	}
 	if resource.Principal.AssignmentRequired && !assigned {
-		return nil, problemNotAssigned(string(client.Principal.AppID), client.Principal.Name, identifier, resource.Application.Name)
+		return nil, aadsts.NotAssigned(string(client.Principal.AppID), client.Principal.Name, identifier, resource.Application.Name)
 	}
 	return roles, nil
 }

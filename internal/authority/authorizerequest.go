@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -30,16 +31,16 @@ type authorizeRequest struct {
 
 // destination reads where the answer to a request goes. A problem with that is for the
 // person at the browser alone: nothing is sent to an address that is not registered.
-func destination(f form, client *directory.Instance) (*authorizeRequest, *Problem) {
+func destination(f form, client *directory.Instance) (*authorizeRequest, *aadsts.Problem) {
 	uri := f["redirect_uri"]
 	app := client.Application
 	switch {
 	case app == nil:
-		return nil, problemClientUnknown(f["client_id"], string(client.Principal.Tenant))
+		return nil, aadsts.ClientUnknown(f["client_id"], string(client.Principal.Tenant))
 	case uri == "":
-		return nil, problemMissing("redirect_uri")
+		return nil, aadsts.Missing("redirect_uri")
 	case !matchesRedirect(app.RedirectURIs, uri, app.Public):
-		return nil, problemRedirect(uri, f["client_id"])
+		return nil, aadsts.Redirect(uri, f["client_id"])
 	}
 	r := &authorizeRequest{redirectURI: uri, mode: modeQuery, state: f["state"], publicClient: app.Public && !hasCredential(app)}
 	if strings.Contains(" "+f["response_type"]+" ", " id_token ") || strings.Contains(" "+f["response_type"]+" ", " token ") {
@@ -52,27 +53,27 @@ func destination(f form, client *directory.Instance) (*authorizeRequest, *Proble
 }
 
 // read reads the rest of a request. Problems from here on are for the client to be told.
-func (r *authorizeRequest) read(f form, version int) *Problem {
+func (r *authorizeRequest) read(f form, version int) *aadsts.Problem {
 	if f["request"] != "" || f["request_uri"] != "" {
-		return problemRequestObject()
+		return aadsts.RequestObject()
 	}
-	for _, step := range []func(form) *Problem{r.readResponse, r.readPrompt, r.readChallenge} {
+	for _, step := range []func(form) *aadsts.Problem{r.readResponse, r.readPrompt, r.readChallenge} {
 		if problem := step(f); problem != nil {
 			return problem
 		}
 	}
-	var problem *Problem
+	var problem *aadsts.Problem
 	r.ask, problem = parseAsk(version, f["scope"], f["resource"])
-	r.nonce, r.hint, r.clientInfo = f["nonce"], clean(f["login_hint"], maxQuoted), f["client_info"] == "1"
+	r.nonce, r.hint, r.clientInfo = f["nonce"], aadsts.Clean(f["login_hint"], aadsts.MaxQuoted), f["client_info"] == "1"
 	switch {
 	case problem != nil:
 		return problem
 	case r.idToken && r.nonce == "":
-		return problemMissing("nonce")
+		return aadsts.Missing("nonce")
 	case r.idToken && !r.ask.has("openid"):
-		return problemScopeSyntax(f["scope"])
+		return aadsts.ScopeSyntax(f["scope"])
 	case len(r.nonce) > maxIdentifier || len(r.state) > maxState:
-		return problemMalformed("The parameter 'nonce' or 'state' is too long.")
+		return aadsts.Malformed("The parameter 'nonce' or 'state' is too long.")
 	}
 	return nil
 }
@@ -80,10 +81,10 @@ func (r *authorizeRequest) read(f form, version int) *Problem {
 // maxState is how much of their own clients may have carried along, in bytes.
 const maxState = 8 << 10
 
-func (r *authorizeRequest) readResponse(f form) *Problem {
+func (r *authorizeRequest) readResponse(f form) *aadsts.Problem {
 	kinds := strings.Fields(f["response_type"])
 	if len(kinds) == 0 {
-		return problemMissing("response_type")
+		return aadsts.Missing("response_type")
 	}
 	for _, kind := range kinds {
 		switch {
@@ -92,35 +93,35 @@ func (r *authorizeRequest) readResponse(f form) *Problem {
 		case kind == "id_token" && !r.idToken:
 			r.idToken = true
 		case kind == "token":
-			return problemFrontToken()
+			return aadsts.FrontToken()
 		default:
-			return problemResponseType(f["response_type"])
+			return aadsts.ResponseType(f["response_type"])
 		}
 	}
 	if mode := f["response_mode"]; mode != "" && mode != r.mode {
-		return problemResponseMode(mode)
+		return aadsts.ResponseMode(mode)
 	}
 	return nil
 }
 
-func (r *authorizeRequest) readPrompt(f form) *Problem {
+func (r *authorizeRequest) readPrompt(f form) *aadsts.Problem {
 	r.prompt = strings.Fields(f["prompt"])
 	for _, prompt := range r.prompt {
 		switch prompt {
 		case "login", "consent", "select_account":
 		case "none":
 			if len(r.prompt) > 1 {
-				return problemPrompt(f["prompt"])
+				return aadsts.Prompt(f["prompt"])
 			}
 		default:
-			return problemPrompt(f["prompt"])
+			return aadsts.Prompt(f["prompt"])
 		}
 	}
 	r.maxAge = -1
 	if age := f["max_age"]; age != "" {
 		seconds, err := strconv.ParseInt(age, 10, 64)
 		if err != nil || seconds < 0 {
-			return problemMalformed("The parameter 'max_age' is not a number of seconds.")
+			return aadsts.Malformed("The parameter 'max_age' is not a number of seconds.")
 		}
 		r.maxAge = seconds
 	}
@@ -131,13 +132,13 @@ func (r *authorizeRequest) prompts(prompt string) bool { return slices.Contains(
 
 // readChallenge reads what protects the code (RFC 7636 section 4.3). Left out, the method
 // is plain.
-func (r *authorizeRequest) readChallenge(f form) *Problem {
+func (r *authorizeRequest) readChallenge(f form) *aadsts.Problem {
 	r.challenge, r.method = f["code_challenge"], f["code_challenge_method"]
 	switch {
 	case r.challenge == "" && r.method != "":
-		return problemChallenge()
+		return aadsts.Challenge()
 	case r.challenge == "" && r.code && r.publicClient:
-		return problemChallengeMissing(f["client_id"])
+		return aadsts.ChallengeMissing(f["client_id"])
 	case r.challenge == "":
 		return nil
 	}
@@ -145,7 +146,7 @@ func (r *authorizeRequest) readChallenge(f form) *Problem {
 		r.method = methodPlain
 	}
 	if !isVerifier(r.challenge) || r.method != methodS256 && r.method != methodPlain || r.method == methodS256 && len(r.challenge) != 43 {
-		return problemChallenge()
+		return aadsts.Challenge()
 	}
 	return nil
 }
@@ -162,10 +163,10 @@ func (a *Authority) reply(x *exchange, r *authorizeRequest, parameters url.Value
 }
 
 // refuse tells the client why it gets nothing (RFC 6749 section 4.1.2.1).
-func (a *Authority) refuse(x *exchange, r *authorizeRequest, p *Problem) (answer, error) {
+func (a *Authority) refuse(x *exchange, r *authorizeRequest, p *aadsts.Problem) (answer, error) {
 	a.noteRefusal(x, p)
 	parameters := url.Values{"error": {p.OAuth}, "error_description": {a.describe(x, p)}}
-	if p.SubError != "" && p.OAuth == invalidGrant {
+	if p.SubError != "" && p.OAuth == aadsts.InvalidGrant {
 		parameters.Set("error", p.SubError)
 	}
 	if p.Code != 0 {
@@ -175,6 +176,6 @@ func (a *Authority) refuse(x *exchange, r *authorizeRequest, p *Problem) (answer
 }
 
 // noteRefusal lets the sign-in row say what the answer says, which is none by its status.
-func (a *Authority) noteRefusal(x *exchange, p *Problem) {
-	x.signIn.Code, x.signIn.Reason = p.Code, clean(p.What, maxQuoted)
+func (a *Authority) noteRefusal(x *exchange, p *aadsts.Problem) {
+	x.signIn.Code, x.signIn.Reason = p.Code, aadsts.Clean(p.What, aadsts.MaxQuoted)
 }

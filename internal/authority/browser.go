@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -43,7 +44,7 @@ func (a *Authority) visitor(ctx context.Context, x *exchange) (*visitor, error) 
 	if v.tenant, err = a.tenantOf(ctx, string(v.artifact.tenant)); err != nil {
 		return nil, unavailableOnly(err)
 	}
-	var problem *Problem
+	var problem *aadsts.Problem
 	if v.user, problem = a.findUser(ctx, v.tenant, string(v.User)); problem != nil {
 		return nil, unavailableOnly(problem)
 	}
@@ -52,7 +53,7 @@ func (a *Authority) visitor(ctx context.Context, x *exchange) (*visitor, error) 
 
 // unavailableOnly drops a refusal, and keeps that there is no telling.
 func unavailableOnly(err error) error {
-	if problem := problemOf(err); problem.Status >= http.StatusInternalServerError {
+	if problem := aadsts.Of(err); problem.IsOutage() {
 		return problem
 	}
 	return nil
@@ -138,7 +139,7 @@ func (a *Authority) sealForm(x *exchange, form string, value any) (string, error
 
 // openForm reads a form that one of our pages sent. It is refused when another site sent
 // it, or when it was made for another browser or another form.
-func (a *Authority) openForm(x *exchange, name string, value any) (form, *Problem) {
+func (a *Authority) openForm(x *exchange, name string, value any) (form, *aadsts.Problem) {
 	if problem := checkSameOrigin(x.http); problem != nil {
 		return nil, problem
 	}
@@ -148,22 +149,22 @@ func (a *Authority) openForm(x *exchange, name string, value any) (form, *Proble
 	}
 	binding := x.formBinding()
 	if binding == "" {
-		return nil, problemForm()
+		return nil, aadsts.Form()
 	}
 	if err := a.state.open(fields["form"], "form "+name+" "+binding, value); err != nil {
-		return nil, problemForm().because(err)
+		return nil, aadsts.Form().Because(err)
 	}
 	return fields, nil
 }
 
 // checkSameOrigin refuses a form that a browser says another site sent. What is no
 // browser says nothing, and then the seal decides alone.
-func checkSameOrigin(r *http.Request) *Problem {
+func checkSameOrigin(r *http.Request) *aadsts.Problem {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
-		return problemForm().because(err)
+		return aadsts.Form().Because(err)
 	}
 	if len(r.Header.Values("Origin")) > 1 {
-		return problemForm()
+		return aadsts.Form()
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -107,7 +108,7 @@ func (w wishes) from(now time.Time) int64 {
 
 // parseWishes reads the "claims" parameter (OpenID Connect Core section 5.5). Members it
 // does not know are ignored.
-func parseWishes(text string) (wishes, *Problem) {
+func parseWishes(text string) (wishes, *aadsts.Problem) {
 	if text == "" {
 		return wishes{}, nil
 	}
@@ -121,7 +122,7 @@ func parseWishes(text string) (wishes, *Problem) {
 			} `json:"xms_cc"`
 		} `json:"access_token"`
 	}
-	malformed := problemMalformed("The parameter 'claims' is not a claims request in JSON.")
+	malformed := aadsts.Malformed("The parameter 'claims' is not a claims request in JSON.")
 	if err := json.Unmarshal([]byte(text), &asked); err != nil {
 		return wishes{}, malformed
 	}

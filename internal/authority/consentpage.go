@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -177,7 +178,7 @@ func (a *Authority) sameVisitor(ctx context.Context, x *exchange, session string
 	case err != nil:
 		return nil, err
 	case who == nil || who.ID != session:
-		return nil, problemForm()
+		return nil, aadsts.Form()
 	}
 	return who, nil
 }
@@ -185,18 +186,18 @@ func (a *Authority) sameVisitor(ctx context.Context, x *exchange, session string
 // declineConsent notes that the person does not agree, and goes back.
 func (a *Authority) declineConsent(ctx context.Context, x *exchange, m *matter, who *visitor) (answer, error) {
 	a.noteSignIn(x, m, who.user.PrincipalName)
-	a.noteRefusal(x, problemDeclined())
+	a.noteRefusal(x, aadsts.Declined())
 	return a.giveUp(ctx, x, m)
 }
 
 // grantScopes writes what was agreed to into the directory, in the name of the user.
-func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d delegation, scopes []directory.Scope, everyone bool) *Problem {
+func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d delegation, scopes []directory.Scope, everyone bool) *aadsts.Problem {
 	if len(scopes) == 0 {
 		return nil
 	}
 	admin := isConsentAdmin(who.user)
 	if reserved := adminOnly(scopes); !admin && (everyone || len(reserved) > 0) {
-		return problemAdminConsent(string(m.client.Principal.AppID), scopeValues(scopes))
+		return aadsts.AdminConsent(string(m.client.Principal.AppID), scopeValues(scopes))
 	}
 	holder := who.user.ID
 	if everyone {
@@ -214,7 +215,7 @@ func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d 
 	case err == nil:
 		return nil
 	case errors.As(err, new(*directory.RuleError)), errors.Is(err, directory.ErrNotFound):
-		return problemScopeUnknown(scopeValues(scopes), m.ask.Identifier).because(err)
+		return aadsts.ScopeUnknown(scopeValues(scopes), m.ask.Identifier).Because(err)
 	}
-	return problemUnavailable(err)
+	return aadsts.Unavailable(err)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -19,8 +20,8 @@ type delegation struct {
 }
 
 // delegate finds out what an ask comes to, for a user and a client of one tenant.
-func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, user *directory.User, w ask) (delegation, *Problem) {
-	return fresh(ctx, a.directory, func() (delegation, *Problem) {
+func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, user *directory.User, w ask) (delegation, *aadsts.Problem) {
+	return fresh(ctx, a.directory, func() (delegation, *aadsts.Problem) {
 		if problem := a.checkAssigned(ctx, user, client, client.Principal.Name); problem != nil {
 			return delegation{}, problem
 		}
@@ -37,10 +38,10 @@ func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, clie
 		d := delegation{resource: resource}
 		granted, err := a.directory.GrantedScopes(ctx, client, resource, user.ID)
 		if err != nil {
-			return delegation{}, problemUnavailable(err)
+			return delegation{}, aadsts.Unavailable(err)
 		}
 		if d.roles, _, err = a.directory.UserRoles(ctx, user, resource); err != nil {
-			return delegation{}, problemUnavailable(err)
+			return delegation{}, aadsts.Unavailable(err)
 		}
 		return d, d.measure(client, w, granted)
 	})
@@ -48,7 +49,7 @@ func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, clie
 
 // measure holds what was asked against what was granted. "/.default" asks for all that
 // was granted, and at the first time for what the registration requests.
-func (d *delegation) measure(client *directory.Instance, w ask, granted []string) *Problem {
+func (d *delegation) measure(client *directory.Instance, w ask, granted []string) *aadsts.Problem {
 	if w.All {
 		d.scopes = granted
 		if len(granted) > 0 {
@@ -56,7 +57,7 @@ func (d *delegation) measure(client *directory.Instance, w ask, granted []string
 		}
 		d.missing = requested(client.Application, d.resource.Application)
 		if len(d.missing) == 0 {
-			return problemNotRequested(string(client.Principal.AppID), w.Identifier)
+			return aadsts.NotRequested(string(client.Principal.AppID), w.Identifier)
 		}
 		return nil
 	}
@@ -64,7 +65,7 @@ func (d *delegation) measure(client *directory.Instance, w ask, granted []string
 		scope, ok := scopeNamed(d.resource.Application, value)
 		switch {
 		case !ok:
-			return problemScopeUnknown(value, w.Identifier)
+			return aadsts.ScopeUnknown(value, w.Identifier)
 		case slices.Contains(granted, scope.Value):
 			d.scopes = appendNew(d.scopes, scope.Value)
 		case !slices.ContainsFunc(d.missing, func(s directory.Scope) bool { return s.ID == scope.ID }):
@@ -101,23 +102,23 @@ func requested(app, api *directory.Application) []directory.Scope {
 }
 
 // checkAssigned refuses users without any role at an application that demands one.
-func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, application *directory.Instance, name string) *Problem {
+func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, application *directory.Instance, name string) *aadsts.Problem {
 	if !application.Principal.AssignmentRequired {
 		return nil
 	}
 	_, assigned, err := a.directory.UserRoles(ctx, user, application)
 	switch {
 	case err != nil:
-		return problemUnavailable(err)
+		return aadsts.Unavailable(err)
 	case !assigned:
-		return problemUserNotAssigned(user.PrincipalName, name)
+		return aadsts.UserNotAssigned(user.PrincipalName, name)
 	}
 	return nil
 }
 
 // consentProblem is what a client is told that cannot ask the user.
-func consentProblem(client *directory.Instance, missing []directory.Scope) *Problem {
-	return problemConsent(string(client.Principal.AppID), client.Principal.Name, scopeValues(missing))
+func consentProblem(client *directory.Instance, missing []directory.Scope) *aadsts.Problem {
+	return aadsts.Consent(string(client.Principal.AppID), client.Principal.Name, scopeValues(missing))
 }
 
 func scopeValues(scopes []directory.Scope) string {
@@ -135,49 +136,49 @@ func userInfoResource() *directory.Instance {
 }
 
 // findUser gives a user who may sign in.
-func (a *Authority) findUser(ctx context.Context, tenant *directory.Tenant, ref string) (*directory.User, *Problem) {
-	return fresh(ctx, a.directory, func() (*directory.User, *Problem) {
+func (a *Authority) findUser(ctx context.Context, tenant *directory.Tenant, ref string) (*directory.User, *aadsts.Problem) {
+	return fresh(ctx, a.directory, func() (*directory.User, *aadsts.Problem) {
 		user, err := a.directory.User(ctx, tenant.ID, ref)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
-			return nil, problemUserUnknown(ref)
+			return nil, aadsts.UserUnknown(ref)
 		case err != nil:
-			return nil, problemUnavailable(err)
+			return nil, aadsts.Unavailable(err)
 		case !user.Enabled:
-			return nil, problemUserDisabled(user.PrincipalName)
+			return nil, aadsts.UserDisabled(user.PrincipalName)
 		}
 		return user, nil
 	})
 }
 
 // homeOf gives the tenant that has the domain of a user's name.
-func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant, *Problem) {
+func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant, *aadsts.Problem) {
 	_, domain, _ := strings.Cut(name, "@")
 	if domain == "" {
-		return nil, problemUserHome(name)
+		return nil, aadsts.UserHome(name)
 	}
 	tenant, err := a.tenantOf(ctx, domain)
 	if err != nil {
-		if problem := problemOf(err); problem.Status >= 500 {
+		if problem := aadsts.Of(err); problem.IsOutage() {
 			return nil, problem
 		}
-		return nil, problemUserHome(name)
+		return nil, aadsts.UserHome(name)
 	}
 	if !owns(tenant, domain) {
-		return nil, problemUserHome(name)
+		return nil, aadsts.UserHome(name)
 	}
 	return tenant, nil
 }
 
 // checkPassword finds the user of a name and password. Refused attempts are counted by
 // user and source, so that a guesser waits and nobody else does.
-func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *directory.Tenant, name, password string) (*directory.User, *Problem) {
+func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *directory.Tenant, name, password string) (*directory.User, *aadsts.Problem) {
 	counted := a.countedAs(ctx, tenant, name)
 	defer a.turns.take(string(counted) + " " + x.source)()
 	if seconds := a.throttle.wait(counted, x.source); seconds > 0 {
-		return nil, problemThrottled(seconds)
+		return nil, aadsts.Throttled(seconds)
 	}
-	user, problem := fresh(ctx, a.directory, func() (*directory.User, *Problem) {
+	user, problem := fresh(ctx, a.directory, func() (*directory.User, *aadsts.Problem) {
 		return a.provePassword(ctx, tenant, name, password)
 	})
 	if problem != nil && problem.Status < 500 {
@@ -189,7 +190,7 @@ func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *dire
 // countedAs names the budget of failures of a user: there is one, whichever of the user's
 // names is tried. Whom nobody knows has one for the name.
 func (a *Authority) countedAs(ctx context.Context, tenant *directory.Tenant, name string) directory.AppID {
-	who := strings.ToLower(clean(name, maxNoted))
+	who := strings.ToLower(aadsts.Clean(name, aadsts.MaxNoted))
 	if user, err := a.directory.User(ctx, tenant.ID, name); err == nil {
 		who = string(user.ID)
 	}
@@ -197,20 +198,20 @@ func (a *Authority) countedAs(ctx context.Context, tenant *directory.Tenant, nam
 }
 
 // provePassword takes as long for users who do not exist.
-func (a *Authority) provePassword(ctx context.Context, tenant *directory.Tenant, name, password string) (*directory.User, *Problem) {
+func (a *Authority) provePassword(ctx context.Context, tenant *directory.Tenant, name, password string) (*directory.User, *aadsts.Problem) {
 	user, err := a.directory.User(ctx, tenant.ID, name)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
-		return nil, problemUnavailable(err)
+		return nil, aadsts.Unavailable(err)
 	}
 	switch wrong := a.directory.CheckPassword(ctx, user, password); {
 	case errors.Is(wrong, directory.ErrWrongPassword) && user == nil:
-		return nil, problemUserUnknown(name)
+		return nil, aadsts.UserUnknown(name)
 	case errors.Is(wrong, directory.ErrWrongPassword):
-		return nil, problemWrongPassword()
+		return nil, aadsts.WrongPassword()
 	case wrong != nil:
-		return nil, problemUnavailable(wrong)
+		return nil, aadsts.Unavailable(wrong)
 	case !user.Enabled:
-		return nil, problemUserDisabled(user.PrincipalName)
+		return nil, aadsts.UserDisabled(user.PrincipalName)
 	}
 	return user, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -20,7 +21,7 @@ func (a *Authority) device(ctx context.Context, x *exchange) (answer, error) {
 }
 
 // codePage asks for the code.
-func (a *Authority) codePage(x *exchange, p *Problem) (answer, error) {
+func (a *Authority) codePage(x *exchange, p *aadsts.Problem) (answer, error) {
 	seal, err := a.sealForm(x, formCode, struct{}{})
 	if err != nil {
 		return answer{}, err
@@ -30,7 +31,7 @@ func (a *Authority) codePage(x *exchange, p *Problem) (answer, error) {
 	if p != nil {
 		status, wait = p.Status, p.RetryAfter
 		page.Wrong = "There is no such code, or it has expired. Look at the device again, or let it show a new one."
-		if p.Code == codeThrottled {
+		if p.Code == aadsts.CodeThrottled {
 			page.Wrong = "Too many codes were wrong. Wait a minute, then try again."
 		}
 	}
@@ -44,7 +45,7 @@ func (a *Authority) codePage(x *exchange, p *Problem) (answer, error) {
 func (a *Authority) takeUserCode(ctx context.Context, x *exchange, typed string) (answer, error) {
 	const counted = directory.AppID("device codes")
 	if seconds := a.throttle.wait(counted, x.source); seconds > 0 {
-		return a.codePage(x, problemThrottled(seconds))
+		return a.codePage(x, aadsts.Throttled(seconds))
 	}
 	e, err := a.findUserCode(ctx, tidyUserCode(typed))
 	switch {
@@ -52,7 +53,7 @@ func (a *Authority) takeUserCode(ctx context.Context, x *exchange, typed string)
 		return answer{}, err
 	case e.Device == "":
 		a.throttle.failed(counted, x.source)
-		return a.codePage(x, problemDeviceUnknown())
+		return a.codePage(x, aadsts.DeviceUnknown())
 	}
 	return a.pursue(ctx, x, e)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -55,7 +56,7 @@ func (a *Authority) authorizeEndpoint(ctx context.Context, x *exchange, version 
 			return answer{}, problem
 		}
 		if !isTenantName(x.tenant) { // which must not become the host of an address
-			return answer{}, problemTenantName(x.tenant)
+			return answer{}, aadsts.TenantName(x.tenant)
 		}
 		query := url.Values{}
 		for name, value := range fields {
@@ -90,7 +91,7 @@ func (a *Authority) pursueAs(ctx context.Context, x *exchange, e errand, who *vi
 	}
 	if a.mustSignIn(m, who) {
 		if m.request != nil && m.request.prompts("none") {
-			return a.refuse(x, m.request, problemSignInNeeded())
+			return a.refuse(x, m.request, aadsts.SignInNeeded())
 		}
 		return a.signInPage(x, m, who, nil, "")
 	}
@@ -115,7 +116,7 @@ func (a *Authority) pursueAs(ctx context.Context, x *exchange, e errand, who *vi
 	}
 	if m.mustConfirm() {
 		if m.request.prompts("none") {
-			return a.refuse(x, m.request, problemConfirmNeeded())
+			return a.refuse(x, m.request, aadsts.ConfirmNeeded())
 		}
 		return a.confirmPage(x, m, who)
 	}
@@ -124,7 +125,7 @@ func (a *Authority) pursueAs(ctx context.Context, x *exchange, e errand, who *vi
 
 // understand finds out what an errand is about. What is wrong with it is an error as long
 // as only the person can be told, and a refusal once it is known where the client is.
-func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *matter, refused *Problem, err error) {
+func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *matter, refused *aadsts.Problem, err error) {
 	m = &matter{errand: e}
 	if e.Device != "" {
 		return m, nil, a.understandDevice(ctx, m, who)
@@ -135,12 +136,12 @@ func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *
 	}
 	id := fields["client_id"]
 	if id == "" {
-		return nil, nil, problemMissing("client_id")
+		return nil, nil, aadsts.Missing("client_id")
 	}
 	if m.tenant, err = a.errandTenant(ctx, e, fields, who); err != nil {
 		return nil, nil, err
 	}
-	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *Problem) { return a.findClient(ctx, m.tenant, id) })
+	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) { return a.findClient(ctx, m.tenant, id) })
 	if problem != nil {
 		return nil, nil, problem
 	}
@@ -262,7 +263,7 @@ func (a *Authority) understandDevice(ctx context.Context, m *matter, who *visito
 	case err != nil:
 		return err
 	case m.ticket == nil || m.device.State != devicePending || a.now().Unix() >= m.device.Ends:
-		return problemDeviceExpired()
+		return aadsts.DeviceExpired()
 	}
 	shared := m.ticket.Client == ""
 	home := string(m.DeviceTenant)
@@ -272,8 +273,8 @@ func (a *Authority) understandDevice(ctx context.Context, m *matter, who *visito
 	if m.tenant, err = a.tenantOf(ctx, home); err != nil {
 		return err
 	}
-	var problem *Problem
-	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *Problem) {
+	var problem *aadsts.Problem
+	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) {
 		return a.findClient(ctx, m.tenant, string(m.device.Client))
 	})
 	m.ask, m.Version = m.device.Ask, m.device.Version
@@ -306,7 +307,7 @@ func (a *Authority) settleDevice(ctx context.Context, m *matter) error {
 	}
 	err = a.directory.UpdateTicket(ctx, m.ticket)
 	if errors.Is(err, directory.ErrNotFound) || errors.Is(err, directory.ErrConflict) {
-		return problemDeviceExpired().because(err)
+		return aadsts.DeviceExpired().Because(err)
 	}
 	if err == nil {
 		a.devices.restore(m.device.Client, m.device.Source)

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/token"
@@ -14,7 +16,7 @@ import (
 
 // verifyFederated checks a token that an issuer made for something that may act as the
 // application. The platform presents one token many times, so there is no replay here.
-func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, *Problem) {
+func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, *aadsts.Problem) {
 	client, p := in.Lookup(ctx, directory.AppID(strings.ToLower(in.ClientID)))
 	if p != nil {
 		return proof{}, p
@@ -40,10 +42,10 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 		return proof{}, p
 	}
 	if err := parsed.Verify(alg, key.Public); err != nil {
-		return proof{}, problemFederatedSignature(a.issuer, key.ID).because(err)
+		return proof{}, aadsts.FederatedSignature(a.issuer, key.ID).Because(err)
 	}
 	if v.own.made(a.issuer) && workload == "" && !isAppOnly(parsed.Claims) {
-		return proof{}, problemFederatedUser()
+		return proof{}, aadsts.FederatedUser()
 	}
 	return proof{client: client, credential: credentialFederated, credentialID: credentialID}, nil
 }
@@ -54,7 +56,7 @@ const credentialWorkload = "workload"
 // trusted finds the credential that names exactly this issuer, audience and subject, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
-func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, *Problem) {
+func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, *aadsts.Problem) {
 	known := false
 	var audiences []*directory.FederatedCredential
 	federated := client.Federated()
@@ -70,9 +72,9 @@ func trusted(client *directory.Instance, a assertionClaims) (*directory.Federate
 	}
 	switch {
 	case !known:
-		return nil, problemFederatedIssuer(a.issuer, string(client.Principal.AppID))
+		return nil, aadsts.FederatedIssuer(a.issuer, string(client.Principal.AppID))
 	case len(audiences) == 0:
-		return nil, problemFederatedAudience(strings.Join(a.audience, " "))
+		return nil, aadsts.FederatedAudience(strings.Join(a.audience, " "))
 	}
 	for _, c := range audiences {
 		if c.Subject == a.subject {
@@ -81,18 +83,18 @@ func trusted(client *directory.Instance, a assertionClaims) (*directory.Federate
 	}
 	for _, c := range audiences {
 		if strings.EqualFold(c.Subject, a.subject) {
-			return nil, problemFederatedCase(a.subject)
+			return nil, aadsts.FederatedCase(a.subject)
 		}
 	}
-	return nil, problemFederatedSubject(a.subject, a.issuer)
+	return nil, aadsts.FederatedSubject(a.subject, a.issuer)
 }
 
 // issuerKey finds the key of the issuer that the token's header names.
-func (v *assertionVerifier) issuerKey(ctx context.Context, parsed *token.Token, issuer string) (token.Key, *Problem) {
+func (v *assertionVerifier) issuerKey(ctx context.Context, parsed *token.Token, issuer string) (token.Key, *aadsts.Problem) {
 	value, present := parsed.Header.Get("kid")
 	kid, ok := value.String()
 	if present && !ok {
-		return token.Key{}, problemAssertionUnreadable("its header's 'kid' is not a string")
+		return token.Key{}, aadsts.AssertionUnreadable("its header's 'kid' is not a string")
 	}
 	find := v.foreign.key
 	switch {
@@ -104,9 +106,9 @@ func (v *assertionVerifier) issuerKey(ctx context.Context, parsed *token.Token, 
 	key, err := find(ctx, issuer, kid)
 	switch {
 	case errors.Is(err, errNoSuchKey):
-		return token.Key{}, problemFederatedSignature(issuer, kid).because(err)
+		return token.Key{}, aadsts.FederatedSignature(issuer, kid).Because(err)
 	case err != nil:
-		return token.Key{}, problemFederatedUnreachable(issuer).because(err)
+		return token.Key{}, aadsts.FederatedUnreachable(issuer, int(failedEvery/time.Second)).Because(err)
 	}
 	return key, nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
 // A form holds the parameters of a request body: each name once, none without a value.
@@ -14,19 +16,19 @@ type form map[string]string
 
 // readForm reads the body of a POST. The query is never part of it. Next to a problem it
 // returns the parameters read until then.
-func readForm(w http.ResponseWriter, r *http.Request) (form, *Problem) {
+func readForm(w http.ResponseWriter, r *http.Request) (form, *aadsts.Problem) {
 	if !isFormType(r.Header.Get("Content-Type")) || r.Header.Get("Content-Encoding") != "" {
-		return nil, problemNoForm()
+		return nil, aadsts.NoForm()
 	}
 	if r.ContentLength > MaxBody {
-		return nil, problemTooLarge()
+		return nil, aadsts.TooLarge()
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, problemTooLarge()
+		return nil, aadsts.TooLarge()
 	}
 	if err != nil {
-		return nil, problemMalformed("The body ended early.").because(err)
+		return nil, aadsts.Malformed("The body ended early.").Because(err)
 	}
 	return parseForm(string(body))
 }
@@ -39,9 +41,9 @@ func isFormType(contentType string) bool {
 
 // parseForm splits a form-encoded body. RFC 6749 section 3.2: a parameter sent without a
 // value counts as left out, and none may be sent twice.
-func parseForm(body string) (form, *Problem) {
+func parseForm(body string) (form, *aadsts.Problem) {
 	if strings.Count(body, "&") >= MaxFields {
-		return nil, problemMalformed("It has more than 64 parameters.")
+		return nil, aadsts.Malformed("It has more than 64 parameters.")
 	}
 	seen := make(form, 8)
 	for pair := range strings.SplitSeq(body, "&") {
@@ -50,10 +52,10 @@ func parseForm(body string) (form, *Problem) {
 		}
 		name, value, err := unescapePair(pair)
 		if err != nil {
-			return seen, problemMalformed("A parameter is not form-encoded text.").because(err)
+			return seen, aadsts.Malformed("A parameter is not form-encoded text.").Because(err)
 		}
 		if _, twice := seen[name]; twice {
-			return seen, problemMalformed("The parameter " + quoted(name) + " occurs more than once.")
+			return seen, aadsts.Malformed("The parameter " + aadsts.Quoted(name) + " occurs more than once.")
 		}
 		seen[name] = value
 	}

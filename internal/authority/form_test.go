@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
 func TestParseForm(t *testing.T) {
@@ -98,7 +100,7 @@ func TestReadForm(t *testing.T) {
 			}
 			got, problem := readForm(httptest.NewRecorder(), r)
 			if problem == nil {
-				problem = &Problem{}
+				problem = &aadsts.Problem{}
 			}
 			if problem.Code != tt.code || problem.Status != tt.status {
 				t.Errorf("got %v, status %d; want code %d, status %d", problem, problem.Status, tt.code, tt.status)

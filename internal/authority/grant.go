@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -45,12 +46,12 @@ type userGrant struct {
 
 // redeem turns what a client presents into a grant. What can be used once is used up by
 // it, at the end, when nothing can be refused any more.
-func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.Tenant, proven proof, req *request) (userGrant, *Problem) {
+func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.Tenant, proven proof, req *request) (userGrant, *aadsts.Problem) {
 	g := userGrant{proof: proven, tenant: tenant}
 	if proven.client.Application == nil { // a managed identity acts for itself alone
-		return g, problemGrantType(req.grant)
+		return g, aadsts.GrantType(req.grant)
 	}
-	var problem *Problem
+	var problem *aadsts.Problem
 	if g.wishes, problem = parseWishes(req.claims); problem != nil {
 		return g, problem
 	}
@@ -69,9 +70,9 @@ func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.T
 
 // entrust fills in who the user is and what the client gets for an ask, and refuses what
 // nobody consented to.
-func (a *Authority) entrust(ctx context.Context, x *exchange, g *userGrant, w ask) *Problem {
-	x.signIn.Resource = clean(w.Identifier, maxNoted)
-	var problem *Problem
+func (a *Authority) entrust(ctx context.Context, x *exchange, g *userGrant, w ask) *aadsts.Problem {
+	x.signIn.Resource = aadsts.Clean(w.Identifier, aadsts.MaxNoted)
+	var problem *aadsts.Problem
 	if g.user == nil {
 		x.signIn.User = string(g.session.User) // unless they are found
 		if g.user, problem = a.findUser(ctx, g.tenant, string(g.session.User)); problem != nil {
@@ -100,7 +101,7 @@ type codeTicket struct {
 
 // redeemCode redeems an authorization code (RFC 6749 section 4.1.3 and RFC 7636). A code
 // that came back with something wrong is used up: whoever has it gets one attempt.
-func (a *Authority) redeemCode(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *Problem) {
+func (a *Authority) redeemCode(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
 	v, problem := req.artifact(ticketCode, "code", g.tenant)
 	if problem != nil {
 		return g, problem
@@ -109,14 +110,14 @@ func (a *Authority) redeemCode(ctx context.Context, x *exchange, g userGrant, re
 	ticket, err := a.ticket(ctx, v, &code)
 	switch {
 	case err != nil:
-		return g, problemUnavailable(err)
+		return g, aadsts.Unavailable(err)
 	case ticket == nil:
 		return g, a.codeGone(ctx, g, v)
 	case code.Client != g.client.Principal.AppID:
-		return g, problemGrantClient("code")
+		return g, aadsts.GrantClient("code")
 	}
 	if mine, err := a.take(ctx, ticket); err != nil {
-		return g, problemUnavailable(err)
+		return g, aadsts.Unavailable(err)
 	} else if !mine {
 		return g, a.codeGone(ctx, g, v)
 	}
@@ -136,14 +137,14 @@ func (a *Authority) redeemCode(ctx context.Context, x *exchange, g userGrant, re
 }
 
 // check holds the request against what the code was made for.
-func (c *codeTicket) check(req *request, public bool) *Problem {
+func (c *codeTicket) check(req *request, public bool) *aadsts.Problem {
 	switch {
 	case req.redirectURI != c.RedirectURI:
-		return problemRedirectDiffers()
+		return aadsts.RedirectDiffers()
 	case c.Challenge == "" && (req.verifier != "" || public):
-		return problemVerifier()
+		return aadsts.Verifier()
 	case c.Challenge != "" && !verifies(c.Challenge, c.Method, req.verifier):
-		return problemVerifier()
+		return aadsts.Verifier()
 	}
 	return nil
 }
@@ -173,23 +174,23 @@ func isVerifier(s string) bool {
 
 // codeGone says why there is no such code. One that was redeemed before may have been
 // stolen, by whoever redeemed it or whoever comes now: what came of it is revoked.
-func (a *Authority) codeGone(ctx context.Context, g userGrant, v artifact) *Problem {
+func (a *Authority) codeGone(ctx context.Context, g userGrant, v artifact) *aadsts.Problem {
 	l, err := a.familyOf(ctx, v)
 	switch {
 	case err != nil:
-		return problemUnavailable(err)
+		return aadsts.Unavailable(err)
 	case l == nil:
-		return problemCodeExpired()
+		return aadsts.CodeExpired()
 	case l.Client != g.client.Principal.AppID:
-		return problemGrantClient("code")
+		return aadsts.GrantClient("code")
 	}
-	return a.revoke(ctx, v, problemCodeUsed())
+	return a.revoke(ctx, v, aadsts.CodeUsed())
 }
 
 // revoke ends a family and gives the reason, or what kept it from ending.
-func (a *Authority) revoke(ctx context.Context, v artifact, why *Problem) *Problem {
+func (a *Authority) revoke(ctx context.Context, v artifact, why *aadsts.Problem) *aadsts.Problem {
 	if err := a.directory.DropFamily(ctx, v.tenant, v.familyID()); err != nil {
-		return problemUnavailable(err)
+		return aadsts.Unavailable(err)
 	}
 	return why
 }
@@ -200,7 +201,7 @@ func (g *userGrant) lease() lease {
 }
 
 // renew hands out the next refresh token of a family, if the user agreed to one.
-func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) *Problem {
+func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) *aadsts.Problem {
 	if !g.ask.has("offline_access") {
 		return nil
 	}
@@ -211,21 +212,21 @@ func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) *Proble
 		err = a.keep(ctx, next, g.client.Principal.ID, g.user.ID, refreshLife, l)
 	}
 	if err != nil {
-		return goneOr(err, problemRefreshGone())
+		return goneOr(err, aadsts.RefreshGone())
 	}
 	g.refresh = next.String()
 	return nil
 }
 
 // found starts a family for a sign-in that has none yet.
-func (a *Authority) found(ctx context.Context, g *userGrant) *Problem {
+func (a *Authority) found(ctx context.Context, g *userGrant) *aadsts.Problem {
 	if !g.ask.has("offline_access") {
 		return nil
 	}
 	v := newArtifact(ticketRefresh, g.tenant.ID)
 	l := g.lease()
 	if err := a.keepFamily(ctx, v, g.client.Principal.ID, g.user.ID, refreshLife, l); err != nil {
-		return goneOr(err, problemRevoked())
+		return goneOr(err, aadsts.Revoked())
 	}
 	return a.renew(ctx, g, v)
 }

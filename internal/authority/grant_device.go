@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -43,15 +44,15 @@ type userCode struct {
 }
 
 // redeemDevice answers a client that asks whether the user is done (RFC 8628 section 3.4).
-func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *Problem) {
+func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
 	device, ticket, problem := a.deviceOf(ctx, req)
 	switch {
 	case problem != nil:
 		return g, problem
 	case device.Client != g.client.Principal.AppID:
-		return g, problemGrantClient("device_code")
+		return g, aadsts.GrantClient("device_code")
 	case device.Home != "" && device.Home != g.tenant.ID, device.Home == "" && ticket.Tenant != g.tenant.ID:
-		return g, problemGrantTenant()
+		return g, aadsts.GrantTenant()
 	}
 	if problem := a.settled(device, ticket); problem != nil {
 		return g, problem
@@ -63,19 +64,19 @@ func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, 
 	mine, err := a.take(ctx, ticket)
 	switch {
 	case err != nil:
-		return g, problemUnavailable(err)
+		return g, aadsts.Unavailable(err)
 	case !mine:
-		return g, problemDeviceUnknown()
+		return g, aadsts.DeviceUnknown()
 	}
 	return g, a.found(ctx, &g)
 }
 
 // deviceOf finds the ticket of a request's device code.
-func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, *directory.Ticket, *Problem) {
+func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, *directory.Ticket, *aadsts.Problem) {
 	v, problem := req.artifact(ticketDevice, "device_code", nil)
 	switch {
 	case problem != nil && req.deviceCode != "":
-		return nil, nil, problemDeviceUnknown()
+		return nil, nil, aadsts.DeviceUnknown()
 	case problem != nil:
 		return nil, nil, problem
 	}
@@ -83,25 +84,25 @@ func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, 
 	ticket, err := a.ticket(ctx, v, device)
 	switch {
 	case err != nil:
-		return nil, nil, problemUnavailable(err)
+		return nil, nil, aadsts.Unavailable(err)
 	case ticket == nil:
-		return nil, nil, problemDeviceUnknown()
+		return nil, nil, aadsts.DeviceUnknown()
 	}
 	return device, ticket, nil
 }
 
 // settled refuses as long as, and if, the user has not approved.
-func (a *Authority) settled(device *deviceTicket, ticket *directory.Ticket) *Problem {
+func (a *Authority) settled(device *deviceTicket, ticket *directory.Ticket) *aadsts.Problem {
 	now := a.now()
 	switch {
 	case now.Unix() >= device.Ends:
-		return problemDeviceExpired()
+		return aadsts.DeviceExpired()
 	case device.State == deviceDeclined:
-		return problemDeviceDeclined()
+		return aadsts.DeviceDeclined()
 	case device.State == devicePending && a.polls.tooFast(ticket.ID, now):
-		return problemDeviceTooFast()
+		return aadsts.DeviceTooFast()
 	case device.State == devicePending:
-		return problemDevicePending()
+		return aadsts.DevicePending()
 	}
 	return nil
 }
@@ -193,16 +194,16 @@ func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (d
 		return "", "", problem
 	}
 	if proven.client.Application == nil { // a managed identity acts for itself alone
-		return "", "", problemGrantType(req.grant)
+		return "", "", aadsts.GrantType(req.grant)
 	}
 	w, problem := parseAsk(version, req.scope, req.resource)
 	if problem != nil {
 		return "", "", problem
 	}
-	x.signIn.Resource = clean(w.Identifier, maxNoted)
+	x.signIn.Resource = aadsts.Clean(w.Identifier, aadsts.MaxNoted)
 	body := deviceTicket{lease: lease{Client: proven.client.Principal.AppID, Ask: w}, Version: version, Source: x.source}
 	if seconds := a.devices.spend(body.Client, body.Source); seconds > 0 {
-		return "", "", problemDeviceThrottled(seconds)
+		return "", "", aadsts.DeviceThrottled(seconds)
 	}
 	device, user, err = a.startDevice(ctx, tenant, proven.client, body, isShared(x.tenant))
 	if err != nil {
@@ -251,9 +252,9 @@ func (a *Authority) deviceTenant(ctx context.Context, ref string, parameters for
 		}
 	}
 	if id == "" {
-		return nil, problemMissing("client_id")
+		return nil, aadsts.Missing("client_id")
 	}
-	return nil, problemClientUnknown(id, ref)
+	return nil, aadsts.ClientUnknown(id, ref)
 }
 
 // userCodeAlphabet leaves out vowels, which make words, and what looks like something else.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -14,14 +15,14 @@ const onBehalfUse = "on_behalf_of"
 
 // redeemOnBehalf lets an API that a user's client called call another API for that user.
 // What it presents is the access token it was called with.
-func (a *Authority) redeemOnBehalf(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *Problem) {
+func (a *Authority) redeemOnBehalf(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
 	switch {
 	case req.onBehalfOf == "":
-		return g, problemMissing("assertion")
+		return g, aadsts.Missing("assertion")
 	case req.use == "":
-		return g, problemMissing("requested_token_use")
+		return g, aadsts.Missing("requested_token_use")
 	case req.use != onBehalfUse:
-		return g, problemMalformed("The requested_token_use " + quoted(req.use) + " is not supported; send on_behalf_of.")
+		return g, aadsts.Malformed("The requested_token_use " + aadsts.Quoted(req.use) + " is not supported; send on_behalf_of.")
 	}
 	claims, problem := a.readAccessToken(ctx, req.onBehalfOf, g.tenant)
 	if problem != nil {
@@ -44,41 +45,41 @@ func (a *Authority) redeemOnBehalf(ctx context.Context, x *exchange, g userGrant
 
 // readAccessToken verifies that a token was made by this authority for a tenant, and
 // gives its claims. Whom it is for and how long, the caller looks at.
-func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *directory.Tenant) (token.Object, *Problem) {
+func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *directory.Tenant) (token.Object, *aadsts.Problem) {
 	parsed, err := token.Parse(raw, token.Limits{})
 	if err != nil {
-		return token.Object{}, problemOnBehalfSignature().because(err)
+		return token.Object{}, aadsts.OnBehalfSignature().Because(err)
 	}
 	issuer, version := textClaim(parsed.Claims, "iss"), textClaim(parsed.Claims, "ver")
 	wanted := map[string]string{"1.0": a.issuerV1(tenant.ID), "2.0": a.issuerV2(tenant.ID)}[version]
 	if issuer == "" || issuer != wanted || textClaim(parsed.Claims, "tid") != string(tenant.ID) {
-		return token.Object{}, problemOnBehalfSignature()
+		return token.Object{}, aadsts.OnBehalfSignature()
 	}
 	key, err := a.assertions.own.key(ctx, issuer, textClaim(parsed.Header, "kid"))
 	if err != nil {
-		return token.Object{}, problemOnBehalfSignature().because(err)
+		return token.Object{}, aadsts.OnBehalfSignature().Because(err)
 	}
 	if alg := textClaim(parsed.Header, "alg"); alg != "RS256" || parsed.Verify(alg, key.Public) != nil {
-		return token.Object{}, problemOnBehalfSignature()
+		return token.Object{}, aadsts.OnBehalfSignature()
 	}
 	return parsed.Claims, nil
 }
 
 // checkOnBehalf wants a user's access token for the client that presents it. An id token
 // is for its client as well, but it has no scopes.
-func checkOnBehalf(claims token.Object, client *directory.Instance, now time.Time) *Problem {
+func checkOnBehalf(claims token.Object, client *directory.Instance, now time.Time) *aadsts.Problem {
 	expires, ok := integerClaim(claims, "exp")
 	from, valid := integerClaim(claims, "nbf")
 	audience := textClaim(claims, "aud")
 	switch {
 	case !ok || !valid || now.Unix() >= expires || now.Unix() < from:
-		return problemOnBehalfExpired()
+		return aadsts.OnBehalfExpired()
 	case isAppOnly(claims):
-		return problemOnBehalfApp()
+		return aadsts.OnBehalfApp()
 	case textClaim(claims, "scp") == "":
-		return problemOnBehalfSignature()
+		return aadsts.OnBehalfSignature()
 	case !isAudience(client.Application, audience):
-		return problemOnBehalfAudience(audience, string(client.Principal.AppID))
+		return aadsts.OnBehalfAudience(audience, string(client.Principal.AppID))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -12,7 +13,7 @@ import (
 // A public client gets a new one each time, because anybody who has a copy could use it:
 // when one comes back that was replaced, somebody has a copy, and the family ends (RFC
 // 9700 section 4.14). A confidential client proves itself and keeps the one it has.
-func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *Problem) {
+func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
 	v, problem := req.artifact(ticketRefresh, "refresh_token", g.tenant)
 	if problem != nil {
 		return g, problem
@@ -21,13 +22,13 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 	ticket, err := a.ticket(ctx, v, &l)
 	switch {
 	case err != nil:
-		return g, problemUnavailable(err)
+		return g, aadsts.Unavailable(err)
 	case ticket == nil:
 		return g, a.refreshGone(ctx, g, v)
 	case l.Client != g.client.Principal.AppID:
-		return g, problemGrantClient("refresh_token")
+		return g, aadsts.GrantClient("refresh_token")
 	case l.Proven && g.credential == "": // of a client that is public as well
-		return g, problemNoCredential(req.clientID)
+		return g, aadsts.NoCredential(req.clientID)
 	}
 	w, problem := req.again(l.Ask)
 	if problem != nil {
@@ -43,7 +44,7 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 	mine, err := a.take(ctx, ticket)
 	switch {
 	case err != nil:
-		return g, problemUnavailable(err)
+		return g, aadsts.Unavailable(err)
 	case !mine:
 		return g, a.refreshGone(ctx, g, v)
 	}
@@ -51,14 +52,14 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 }
 
 // prolong lets a confidential client's refresh token live on.
-func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.Ticket) *Problem {
+func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.Ticket) *aadsts.Problem {
 	ticket.Expires = a.now().Add(refreshLife)
 	err := a.updateTicket(ctx, ticket)
 	if err == nil {
 		err = a.extendFamily(ctx, v, refreshLife)
 	}
 	if err != nil {
-		return goneOr(err, problemRefreshGone())
+		return goneOr(err, aadsts.RefreshGone())
 	}
 	g.refresh = v.String()
 	return nil
@@ -66,23 +67,23 @@ func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticke
 
 // refreshGone says why there is no such refresh token, and ends the family of one that
 // was replaced.
-func (a *Authority) refreshGone(ctx context.Context, g userGrant, v artifact) *Problem {
+func (a *Authority) refreshGone(ctx context.Context, g userGrant, v artifact) *aadsts.Problem {
 	l, err := a.familyOf(ctx, v)
 	switch {
 	case err != nil:
-		return problemUnavailable(err)
+		return aadsts.Unavailable(err)
 	case l == nil:
-		return problemRefreshGone()
+		return aadsts.RefreshGone()
 	case l.Client != g.client.Principal.AppID:
-		return problemGrantClient("refresh_token")
+		return aadsts.GrantClient("refresh_token")
 	}
-	return a.revoke(ctx, v, problemRefreshUsed())
+	return a.revoke(ctx, v, aadsts.RefreshUsed())
 }
 
 // goneOr tells a ticket that is gone from a store that does not answer.
-func goneOr(err error, gone *Problem) *Problem {
+func goneOr(err error, gone *aadsts.Problem) *aadsts.Problem {
 	if errors.Is(err, directory.ErrNotFound) {
-		return gone.because(err)
+		return gone.Because(err)
 	}
-	return problemUnavailable(err)
+	return aadsts.Unavailable(err)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -343,7 +344,7 @@ func TestPasswordGuessesByEveryName(t *testing.T) {
 			r := b.submit(signInPath, values{"form": b.last.form(), "username": name, "password": "wrong", "action": "signin"})
 			switch {
 			case r.Code == http.StatusTooManyRequests:
-				return codeThrottled
+				return aadsts.CodeThrottled
 			case strings.Contains(r.Body.String(), "not right"):
 				return 50126
 			}
@@ -373,7 +374,7 @@ func TestPasswordGuessesByEveryName(t *testing.T) {
 			switch code := try(); code {
 			case 50126:
 				told++
-			case codeThrottled:
+			case aadsts.CodeThrottled:
 			default:
 				t.Errorf("%s: got %d", name, code)
 			}
@@ -400,7 +401,7 @@ func TestPasswordGuessesOfNobody(t *testing.T) {
 		name := []string{"nobody@contoso.test", "NOBODY@contoso.test", "Nobody@CONTOSO.test"}[i%3]
 		want := 50034
 		if i >= 10 {
-			want = codeThrottled
+			want = aadsts.CodeThrottled
 		}
 		if code := w.post(pathV2, form.set("username", name)).code(); code != want {
 			t.Errorf("guess %d: got %d, want %d", i, code, want)

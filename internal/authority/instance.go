@@ -2,10 +2,10 @@ package authority
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -34,19 +34,19 @@ func (a *Authority) instance(_ context.Context, x *exchange) (answer, error) {
 	case "1.1":
 		document.Metadata = []instanceHost{{PreferredNetwork: a.host, PreferredCache: a.host, Aliases: []string{a.host}}}
 	default:
-		return answer{}, problemInstanceRequest()
+		return answer{}, aadsts.InstanceRequest()
 	}
 	authorize, err := url.Parse(query.Get("authorization_endpoint"))
 	if err != nil || authorize.Scheme != "https" || authorize.Host == "" {
-		return answer{}, problemInstanceRequest()
+		return answer{}, aadsts.InstanceRequest()
 	}
 	tenant, rest, _ := strings.Cut(strings.TrimPrefix(authorize.Path, "/"), "/")
 	if !isTenantName(tenant) {
-		return answer{}, problemInstanceRequest()
+		return answer{}, aadsts.InstanceRequest()
 	}
 	// MSAL for Python leaves the port out.
 	if !strings.EqualFold(authorize.Host, a.host) && !strings.EqualFold(authorize.Host, hostname(a.host)) {
-		return answer{}, problemInstanceUnknown(authorize.Host)
+		return answer{}, aadsts.InstanceUnknown(authorize.Host)
 	}
 	document.DiscoveryEndpoint = a.base + "/" + tenant
 	if strings.HasPrefix(strings.ToLower(rest), "oauth2/v2.0") {
@@ -66,12 +66,12 @@ func (a *Authority) userRealm(ctx context.Context, x *exchange) (answer, error) 
 		Domain      string `json:"domain_name"`
 		Cloud       string `json:"cloud_instance_name"`
 		Audience    string `json:"cloud_audience_urn"`
-	}{"1.0", "Unknown", strings.ToLower(clean(domain, maxNoted)), hostname(a.host), "urn:federation:MicrosoftOnline"}
+	}{"1.0", "Unknown", strings.ToLower(aadsts.Clean(domain, aadsts.MaxNoted)), hostname(a.host), "urn:federation:MicrosoftOnline"}
 	tenant, err := a.tenantOf(ctx, domain)
 	switch {
 	case err == nil && owns(tenant, domain):
 		realm.AccountType = "Managed"
-	case err != nil && problemOf(err).Status >= http.StatusInternalServerError: // nobody knows
+	case err != nil && aadsts.Of(err).IsOutage(): // nobody knows
 		return answer{}, err
 	}
 	return jsonAnswer(realm, neverCached)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -124,9 +125,9 @@ func issuerName(name string) directory.TenantID {
 
 // discoveryProblem words a refused tenant as the discovery endpoints do.
 func discoveryProblem(err error) error {
-	problem := *problemOf(err)
-	if problem.OAuth == invalidRequest {
-		problem.OAuth = invalidTenant
+	problem := *aadsts.Of(err)
+	if problem.OAuth == aadsts.InvalidRequest {
+		problem.OAuth = aadsts.InvalidTenant
 	}
 	return &problem
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -42,16 +43,16 @@ type Minted struct {
 }
 
 // Mint makes a token for an identity, by the same steps as the token endpoint. What it
-// refuses is a [*Problem]. Each call leaves a sign-in row.
+// refuses is a [*aadsts.Problem]. Each call leaves a sign-in row.
 func (a *Authority) Mint(ctx context.Context, req MintRequest) (Minted, error) {
-	x := &exchange{trace: newGUID(), correlation: newGUID(), start: a.now(), source: clean(req.Source, maxNoted)}
+	x := &exchange{trace: newGUID(), correlation: newGUID(), start: a.now(), source: aadsts.Clean(req.Source, aadsts.MaxNoted)}
 	if isGUID(req.CorrelationID) {
 		x.correlation = req.CorrelationID
 	}
 	minted, err := a.mint(ctx, x, req)
 	a.finish(ctx, x, err)
 	if err != nil {
-		return Minted{}, problemOf(err)
+		return Minted{}, aadsts.Of(err)
 	}
 	return minted, nil
 }
@@ -86,11 +87,11 @@ func (a *Authority) entitle(ctx context.Context, x *exchange, req MintRequest) (
 	if err != nil {
 		return grant{}, err
 	}
-	client, problem := fresh(ctx, a.directory, func() (*directory.Instance, *Problem) {
+	client, problem := fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) {
 		return a.findClient(ctx, tenant, string(req.Identity))
 	})
 	if problem != nil {
-		x.signIn.AppID = directory.AppID(clean(string(req.Identity), maxNoted))
+		x.signIn.AppID = directory.AppID(aadsts.Clean(string(req.Identity), aadsts.MaxNoted))
 		return grant{}, problem
 	}
 	proven := proof{client: client, credential: credentialManagedIdentity}
@@ -114,7 +115,7 @@ func (a *Authority) mintTenant(ctx context.Context, x *exchange, req MintRequest
 	if err != nil {
 		return nil, err
 	}
-	x.signIn.Tenant, x.signIn.Library = tenant.ID, clean(req.Library, maxNoted)
+	x.signIn.Tenant, x.signIn.Library = tenant.ID, aadsts.Clean(req.Library, aadsts.MaxNoted)
 	return tenant, nil
 }
 
@@ -127,11 +128,11 @@ func (a *Authority) Entitlement(ctx context.Context, req MintRequest) (string, e
 	}
 	g, err := a.entitle(ctx, &exchange{}, req)
 	if err != nil {
-		return "", problemOf(err)
+		return "", aadsts.Of(err)
 	}
 	signer, err := a.keys.Signer(ctx, string(g.tenant.ID))
 	if err != nil {
-		return "", problemUnavailable(err)
+		return "", aadsts.Unavailable(err)
 	}
 	c := a.claims(g, time.Time{}, 0)
 	return fmt.Sprintf("%q", []string{

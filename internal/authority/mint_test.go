@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -93,7 +94,7 @@ func TestMintRefusals(t *testing.T) {
 			req := mintRequest("api://orders")
 			tt.change(&req)
 			_, err := w.Mint(t.Context(), req)
-			problem, ok := errors.AsType[*Problem](err)
+			problem, ok := errors.AsType[*aadsts.Problem](err)
 			if !ok || problem.Code != tt.code {
 				t.Errorf("got %v, want AADSTS%d", err, tt.code)
 			}
@@ -104,7 +105,7 @@ func TestMintRefusals(t *testing.T) {
 	}
 	w.editPrincipal(testIdentity, func(p *directory.ServicePrincipal) { p.Enabled = false })
 	_, err := w.Mint(t.Context(), mintRequest("api://orders"))
-	if problem, ok := errors.AsType[*Problem](err); !ok || problem.Code != 7000112 {
+	if problem, ok := errors.AsType[*aadsts.Problem](err); !ok || problem.Code != 7000112 {
 		t.Errorf("disabled: got %v, want AADSTS7000112", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -62,17 +63,17 @@ func (a *Authority) entitleUser(ctx context.Context, x *exchange, req MintReques
 func (a *Authority) userEntitlement(ctx context.Context, req MintRequest) (string, error) {
 	g, err := a.entitleUser(ctx, &exchange{}, req)
 	if err != nil {
-		return "", problemOf(err)
+		return "", aadsts.Of(err)
 	}
 	signer, err := a.keys.Signer(ctx, string(g.tenant.ID))
 	if err != nil {
-		return "", problemUnavailable(err)
+		return "", aadsts.Unavailable(err)
 	}
 	c := a.accessClaims(&exchange{}, &g, time.Time{}, 0)
 	c.AIO, c.RH, c.TokenID = "", "", ""
 	text, err := json.Marshal([]any{signer.KeyID(), string(g.resource.Principal.ID), a.age(ctx).String(), c})
 	if err != nil {
-		return "", problemUnavailable(err)
+		return "", aadsts.Unavailable(err)
 	}
 	return string(text), nil
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -91,7 +92,7 @@ func TestMintForAUserRefusals(t *testing.T) {
 			req := w.mintForTool("api://orders/.default")
 			tt.change(w, &req)
 			_, err := w.Mint(t.Context(), req)
-			if problem, ok := errors.AsType[*Problem](err); !ok || problem.Code != tt.code {
+			if problem, ok := errors.AsType[*aadsts.Problem](err); !ok || problem.Code != tt.code {
 				t.Errorf("got %v, want AADSTS%d", err, tt.code)
 			}
 			if text, err := w.Entitlement(t.Context(), req); err == nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -18,10 +19,10 @@ func (a *Authority) finish(ctx context.Context, x *exchange, err error) {
 	level, status := slog.LevelDebug, http.StatusOK
 	var cause error
 	if err != nil {
-		problem := problemOf(err)
+		problem := aadsts.Of(err)
 		status, cause = problem.Status, problem.Cause
 		row.Code = problem.Code
-		row.Reason = clean(problem.What, maxQuoted)
+		row.Reason = aadsts.Clean(problem.What, aadsts.MaxQuoted)
 		switch {
 		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
@@ -44,7 +45,7 @@ func (a *Authority) finish(ctx context.Context, x *exchange, err error) {
 // those that made them wait did, and who presents no credential makes few.
 func (a *Authority) keepsRow(x *exchange, row directory.SignIn) bool {
 	switch {
-	case row.Code == codeThrottled:
+	case row.Code == aadsts.CodeThrottled:
 		return false
 	case row.Code == 0 || row.Credential != "" || x.attempted:
 		return true
@@ -59,8 +60,8 @@ func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, ca
 	var attributes []slog.Attr
 	if x.http != nil { // a token that was minted has no request here
 		attributes = append(attributes,
-			slog.String("method", clean(x.http.Method, maxNoted)),
-			slog.String("path", clean(x.http.URL.Path, maxNoted)))
+			slog.String("method", aadsts.Clean(x.http.Method, aadsts.MaxNoted)),
+			slog.String("path", aadsts.Clean(x.http.URL.Path, aadsts.MaxNoted)))
 	}
 	attributes = append(attributes,
 		slog.Int("status", status),
@@ -81,7 +82,7 @@ func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, ca
 		}
 	}
 	if cause != nil {
-		attributes = append(attributes, slog.String("cause", clean(cause.Error(), maxCause)))
+		attributes = append(attributes, slog.String("cause", aadsts.Clean(cause.Error(), maxCause)))
 	}
 	return attributes
 }

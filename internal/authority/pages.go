@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -62,10 +63,10 @@ func (a *Authority) messagePage(_ *exchange, m message) (answer, error) {
 }
 
 // problemPage tells a person what a client would be told.
-func (a *Authority) problemPage(x *exchange, p *Problem) answer {
+func (a *Authority) problemPage(x *exchange, p *aadsts.Problem) answer {
 	response, err := a.page("problem", p.Status, struct {
 		Title                               string
-		Problem                             *Problem
+		Problem                             *aadsts.Problem
 		Trace, Correlation, Timestamp, More string
 	}{"That did not work", p, x.trace, x.correlation, a.timestamp(), errorPath + "?code=" + strconv.Itoa(p.Code)})
 	if err != nil {
@@ -79,10 +80,10 @@ func (a *Authority) problemPage(x *exchange, p *Problem) answer {
 func (a *Authority) errorPage(_ context.Context, x *exchange) (answer, error) {
 	page := struct {
 		Title string
-		Rows  []ProblemRow
+		Rows  []aadsts.Row
 	}{Title: "Unknown code"}
 	code, _ := strconv.Atoi(x.http.URL.Query().Get("code"))
-	for _, row := range Problems() {
+	for _, row := range aadsts.Table() {
 		if code != 0 && row.Code == code {
 			page.Title = "AADSTS" + strconv.Itoa(code)
 			page.Rows = append(page.Rows, row)

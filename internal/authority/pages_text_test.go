@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -365,7 +366,7 @@ func TestPagesHoldAnyText(t *testing.T) {
 		choice := &matter{tenant: tenant, client: client, request: &authorizeRequest{redirectURI: webRedirect, prompt: []string{"select_account"}, maxAge: -1}}
 		who := &visitor{tenant: tenant, user: user}
 		d := delegation{resource: api, missing: []directory.Scope{{DisplayName: text, Description: text, Value: text, AdminOnly: true}}}
-		p := &Problem{Code: 1, OAuth: text, Status: http.StatusBadRequest, What: text, Fix: text}
+		p := &aadsts.Problem{Code: 1, OAuth: text, Status: http.StatusBadRequest, What: text, Advice: text}
 		pages := map[string]*reply{}
 		show := func(name string, page func(x *exchange) (answer, error)) {
 			x := &exchange{http: httptest.NewRequest(http.MethodGet, testBase, nil)}
@@ -508,7 +509,7 @@ func TestPagesHoldWhatIsSent(t *testing.T) {
 }
 
 func asItIs(text string) string  { return text }
-func cleaned(text string) string { return clean(text, maxQuoted) }
+func cleaned(text string) string { return aadsts.Clean(text, aadsts.MaxQuoted) }
 
 // isSendable reports whether a text arrives as it is sent.
 func isSendable(text string) bool {

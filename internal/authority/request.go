@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -37,13 +38,13 @@ type request struct {
 }
 
 // parse makes a request of a form and the headers that belong to it.
-func parse(f form, header http.Header, version int) (*request, *Problem) {
+func parse(f form, header http.Header, version int) (*request, *aadsts.Problem) {
 	grant := f["grant_type"]
 	switch {
 	case grant == "":
-		return nil, problemMissing("grant_type")
+		return nil, aadsts.Missing("grant_type")
 	case grant != grantClientCredentials && !isUserGrant(grant):
-		return nil, problemGrantType(grant)
+		return nil, aadsts.GrantType(grant)
 	case grant == grantDeviceShort:
 		grant = grantDevice
 	}
@@ -69,29 +70,29 @@ func parse(f form, header http.Header, version int) (*request, *Problem) {
 	}
 	switch {
 	case req.secret != "" && req.assertion != "":
-		return nil, problemTwoCredentials()
+		return nil, aadsts.TwoCredentials()
 	case header.Get("Origin") != "" && (req.secret != "" || req.assertion != ""):
-		return nil, problemBrowser()
+		return nil, aadsts.Browser()
 	case req.clientID == "" && req.assertion == "":
-		return nil, problemMissing("client_id")
+		return nil, aadsts.Missing("client_id")
 	}
 	return req, nil
 }
 
 // artifact reads what the client brings back, which must be of a kind and tenant.
-func (req *request) artifact(kind directory.TicketKind, parameter string, tenant *directory.Tenant) (artifact, *Problem) {
+func (req *request) artifact(kind directory.TicketKind, parameter string, tenant *directory.Tenant) (artifact, *aadsts.Problem) {
 	text := map[directory.TicketKind]string{
 		ticketCode: req.code, ticketRefresh: req.refreshToken, ticketDevice: req.deviceCode,
 	}[kind]
 	if text == "" {
-		return artifact{}, problemMissing(parameter)
+		return artifact{}, aadsts.Missing(parameter)
 	}
 	v, ok := parseArtifact(kind, text)
 	switch {
 	case !ok:
-		return artifact{}, problemGrantText(parameter)
+		return artifact{}, aadsts.GrantText(parameter)
 	case tenant != nil && v.tenant != tenant.ID:
-		return artifact{}, problemGrantTenant()
+		return artifact{}, aadsts.GrantTenant()
 	}
 	return v, nil
 }
@@ -99,7 +100,7 @@ func (req *request) artifact(kind directory.TicketKind, parameter string, tenant
 // again gives what is asked for when something is redeemed: what it was made for, or
 // another resource. What comes with any sign-in may be asked for now only, as MSAL for Go
 // does; of OpenID Connect more was not agreed to.
-func (req *request) again(first ask) (ask, *Problem) {
+func (req *request) again(first ask) (ask, *aadsts.Problem) {
 	if req.resource == "" && (req.scope == "" || req.version == 1) {
 		return first, nil
 	}
@@ -119,17 +120,17 @@ func (req *request) again(first ask) (ask, *Problem) {
 
 // readAssertion takes the client assertion, which must come with its type (RFC 7521
 // section 4.2).
-func (req *request) readAssertion(f form) *Problem {
+func (req *request) readAssertion(f form) *aadsts.Problem {
 	assertion, kind := f["client_assertion"], f["client_assertion_type"]
 	switch {
 	case assertion == "" && kind == "":
 		return nil
 	case assertion == "":
-		return problemMissing("client_assertion")
+		return aadsts.Missing("client_assertion")
 	case kind == "":
-		return problemMissing("client_assertion_type")
+		return aadsts.Missing("client_assertion_type")
 	case kind != assertionTypeJWT:
-		return problemMalformed("The client_assertion_type " + quoted(kind) + " is not supported.")
+		return aadsts.Malformed("The client_assertion_type " + aadsts.Quoted(kind) + " is not supported.")
 	}
 	req.assertion = assertion
 	return nil
@@ -137,20 +138,20 @@ func (req *request) readAssertion(f form) *Problem {
 
 // readAuthorization takes id and secret from an Authorization header (RFC 6749 section
 // 2.3.1: Basic, both halves form-encoded).
-func (req *request) readAuthorization(header http.Header) *Problem {
+func (req *request) readAuthorization(header http.Header) *aadsts.Problem {
 	values := header.Values("Authorization")
 	if len(values) == 0 {
 		return nil
 	}
 	if len(values) > 1 || req.secret != "" || req.assertion != "" {
-		return problemTwoCredentials()
+		return aadsts.TwoCredentials()
 	}
 	id, secret, ok := basicCredentials(values[0])
 	if !ok {
-		return problemMalformed("The Authorization header is not HTTP Basic with a form-encoded client id and secret.")
+		return aadsts.Malformed("The Authorization header is not HTTP Basic with a form-encoded client id and secret.")
 	}
 	if req.clientID != "" && !strings.EqualFold(req.clientID, id) {
-		return problemMalformed("The client_id differs from that of the Authorization header.")
+		return aadsts.Malformed("The client_id differs from that of the Authorization header.")
 	}
 	req.clientID, req.secret = id, secret
 	return nil
@@ -189,5 +190,5 @@ func library(f form, header http.Header) string {
 	if name == "" {
 		name, version = header.Get("User-Agent"), ""
 	}
-	return clean(strings.TrimSpace(name+" "+version), maxNoted)
+	return aadsts.Clean(strings.TrimSpace(name+" "+version), aadsts.MaxNoted)
 }

@@ -5,14 +5,15 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // fresh runs a check that rests on the directory and, when it refuses, once more if the
 // directory had fallen behind: no refusal rests on a stale view.
-func fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, *Problem)) (T, *Problem) {
+func fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, *aadsts.Problem)) (T, *aadsts.Problem) {
 	value, problem := check()
-	if problem == nil || problem.Code == codeThrottled {
+	if problem == nil || problem.Code == aadsts.CodeThrottled {
 		return value, problem
 	}
 	if changed, err := d.Refresh(ctx); err != nil || !changed {
@@ -23,35 +24,35 @@ func fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, 
 
 // tenantOf gives the tenant that a path names by id, domain or name.
 func (a *Authority) tenantOf(ctx context.Context, ref string) (*directory.Tenant, error) {
-	tenant, problem := fresh(ctx, a.directory, func() (*directory.Tenant, *Problem) { return a.findTenant(ctx, ref) })
+	tenant, problem := fresh(ctx, a.directory, func() (*directory.Tenant, *aadsts.Problem) { return a.findTenant(ctx, ref) })
 	if problem != nil {
 		return nil, problem
 	}
 	return tenant, nil
 }
 
-func (a *Authority) findTenant(ctx context.Context, ref string) (*directory.Tenant, *Problem) {
+func (a *Authority) findTenant(ctx context.Context, ref string) (*directory.Tenant, *aadsts.Problem) {
 	switch strings.ToLower(ref) {
 	case aliasCommon, aliasConsumers, consumersTenant:
-		return nil, problemTenantless(ref)
+		return nil, aadsts.Tenantless(ref)
 	case aliasOrganizations:
-		return nil, problemSingleTenant(ref)
+		return nil, aadsts.SingleTenant(ref)
 	}
 	if !isTenantName(ref) {
-		return nil, problemTenantName(ref)
+		return nil, aadsts.TenantName(ref)
 	}
 	tenant, err := a.directory.Tenant(ctx, ref)
 	switch {
 	case err == nil && tenant.Enabled:
 		return tenant, nil
 	case err == nil:
-		return nil, problemTenantDisabled(ref)
+		return nil, aadsts.TenantDisabled(ref)
 	case !errors.Is(err, directory.ErrNotFound):
-		return nil, problemUnavailable(err)
+		return nil, aadsts.Unavailable(err)
 	case isGUID(ref) || strings.Contains(ref, "."):
-		return nil, problemTenantUnknown(ref)
+		return nil, aadsts.TenantUnknown(ref)
 	}
-	return nil, problemTenantName(ref)
+	return nil, aadsts.TenantName(ref)
 }
 
 // isTenantName reports whether a path segment can name a tenant at all: letters, digits,
@@ -71,36 +72,36 @@ func isTenantName(s string) bool {
 }
 
 // findClient gives the application that asks, if it may ask at all.
-func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, *Problem) {
+func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, *aadsts.Problem) {
 	if !isGUID(id) {
-		return nil, problemClientUnknown(id, tenant.Name)
+		return nil, aadsts.ClientUnknown(id, tenant.Name)
 	}
 	client, err := a.directory.Client(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
-		return nil, problemClientUnknown(id, tenant.Name)
+		return nil, aadsts.ClientUnknown(id, tenant.Name)
 	case err != nil:
-		return nil, problemUnavailable(err)
+		return nil, aadsts.Unavailable(err)
 	case client.Principal == nil:
-		return nil, problemClientAbsent(id, tenant.Name)
+		return nil, aadsts.ClientAbsent(id, tenant.Name)
 	case !client.Principal.Enabled:
-		return nil, problemClientDisabled(id)
+		return nil, aadsts.ClientDisabled(id)
 	}
 	return client, nil
 }
 
 // findResource gives the API that an identifier names, if tokens for it may be issued.
-func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, *Problem) {
+func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, *aadsts.Problem) {
 	resource, err := a.directory.Resource(ctx, tenant.ID, identifier)
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
-		return nil, problemResourceUnknown(identifier, tenant.Name)
+		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)
 	case err != nil:
-		return nil, problemUnavailable(err)
+		return nil, aadsts.Unavailable(err)
 	case resource.Principal == nil:
-		return nil, problemResourceUnknown(identifier, tenant.Name)
+		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)
 	case !resource.Principal.Enabled:
-		return nil, problemResourceDisabled(identifier)
+		return nil, aadsts.ResourceDisabled(identifier)
 	}
 	return resource, nil
 }

@@ -2,7 +2,6 @@ package authority
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -73,7 +73,7 @@ const (
 
 // route finds the endpoint of a path and the tenant it begins with. Case, doubled
 // slashes and a slash at the end do not matter.
-func (a *Authority) route(requested string) (endpoint, string, *Problem) {
+func (a *Authority) route(requested string) (endpoint, string, *aadsts.Problem) {
 	cleaned := cleanPath(requested)
 	lower := strings.ToLower(cleaned)
 	if found, ok := a.places[lower]; ok {
@@ -87,9 +87,9 @@ func (a *Authority) route(requested string) (endpoint, string, *Problem) {
 		return found, tenant, nil
 	}
 	if _, ok := a.endpoints[lower]; ok {
-		return endpoint{}, "", problemNoTenant()
+		return endpoint{}, "", aadsts.NoTenant()
 	}
-	return endpoint{}, "", problemNoEndpoint(cleaned)
+	return endpoint{}, "", aadsts.NoEndpoint(cleaned)
 }
 
 // cleanPath takes doubled slashes, dots and a slash at the end out of a path.
@@ -122,9 +122,9 @@ func (a *Authority) serve(w http.ResponseWriter, r *http.Request) {
 	a.finish(r.Context(), x, err)
 	switch {
 	case err != nil && x.page:
-		response = a.problemPage(x, problemOf(err))
+		response = a.problemPage(x, aadsts.Of(err))
 	case err != nil:
-		a.writeProblem(w, x, problemOf(err))
+		a.writeProblem(w, x, aadsts.Of(err))
 		return
 	}
 	writeAnswer(w, x, response)
@@ -134,7 +134,7 @@ func (a *Authority) serve(w http.ResponseWriter, r *http.Request) {
 func (a *Authority) answer(ctx context.Context, x *exchange) (response answer, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = problemInternal(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
+			err = aadsts.Internal(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}
 	}()
 	target, tenant, problem := a.route(x.http.URL.Path)
@@ -144,7 +144,7 @@ func (a *Authority) answer(ctx context.Context, x *exchange) (response answer, e
 	x.tenant = tenant
 	if method := x.http.Method; !target.takes(method) {
 		x.allow = allowed(target.method)
-		return answer{}, problemMethod(method, target.method)
+		return answer{}, aadsts.Method(method, target.method)
 	}
 	x.page = target.page
 	return target.serve(a, ctx, x)
@@ -170,14 +170,6 @@ func allowed(method string) string {
 		return "GET, HEAD, POST"
 	}
 	return method
-}
-
-// problemOf gives the problem that an error is, or hides what it is.
-func problemOf(err error) *Problem {
-	if problem, ok := errors.AsType[*Problem](err); ok {
-		return problem
-	}
-	return problemUnavailable(err)
 }
 
 // correlationOf gives the caller's name for its request: from the header, else from the

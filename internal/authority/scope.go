@@ -3,6 +3,7 @@ package authority
 import (
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -14,32 +15,32 @@ const graphAppID = "00000003-0000-0000-c000-000000000000"
 const defaultSuffix = "/.default"
 
 // target gives the identifier of the resource that a request asks a token for, as asked.
-func (req *request) target() (string, *Problem) {
+func (req *request) target() (string, *aadsts.Problem) {
 	if req.version == 1 {
 		return resourceParameter(req.resource)
 	}
 	if req.resource != "" {
-		return "", problemResourceOnV2()
+		return "", aadsts.ResourceOnV2()
 	}
 	return scopeResource(req.scope)
 }
 
 // resourceParameter checks the v1 parameter.
-func resourceParameter(resource string) (string, *Problem) {
+func resourceParameter(resource string) (string, *aadsts.Problem) {
 	switch {
 	case resource == "":
-		return "", problemMissing("resource")
+		return "", aadsts.Missing("resource")
 	case !isIdentifier(resource):
-		return "", problemResourceMalformed(resource)
+		return "", aadsts.ResourceMalformed(resource)
 	}
 	return resource, nil
 }
 
 // scopeResource gives the one resource that a scope names.
-func scopeResource(scope string) (string, *Problem) {
+func scopeResource(scope string) (string, *aadsts.Problem) {
 	values := strings.FieldsFunc(scope, func(r rune) bool { return r == ' ' })
 	if len(values) == 0 {
-		return "", problemNoScope()
+		return "", aadsts.NoScope()
 	}
 	var identifiers []string
 	var others int
@@ -47,7 +48,7 @@ func scopeResource(scope string) (string, *Problem) {
 		identifier, ok := defaultOf(value)
 		switch {
 		case ok && !isIdentifier(identifier):
-			return "", problemScopeSyntax(scope)
+			return "", aadsts.ScopeSyntax(scope)
 		case ok:
 			identifiers = appendNew(identifiers, identifier)
 		case !isOIDC(value):
@@ -56,11 +57,11 @@ func scopeResource(scope string) (string, *Problem) {
 	}
 	switch {
 	case len(identifiers) == 0:
-		return "", problemScopeSuffix(scope)
+		return "", aadsts.ScopeSuffix(scope)
 	case others > 0:
-		return "", problemScopeSyntax(scope)
+		return "", aadsts.ScopeSyntax(scope)
 	case len(identifiers) > 1:
-		return "", problemManyResources(scope)
+		return "", aadsts.ManyResources(scope)
 	}
 	return identifiers[0], nil
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -146,7 +147,7 @@ func FuzzScope(f *testing.F) {
 }
 
 // codeOf gives a problem's number, 0 for none.
-func codeOf(p *Problem) int {
+func codeOf(p *aadsts.Problem) int {
 	if p == nil {
 		return 0
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -24,7 +25,7 @@ const (
 
 // signInPage asks for name and password. A visitor who is signed in already may go on as
 // that, unless the client wants a new sign-in.
-func (a *Authority) signInPage(x *exchange, m *matter, who *visitor, p *Problem, name string) (answer, error) {
+func (a *Authority) signInPage(x *exchange, m *matter, who *visitor, p *aadsts.Problem, name string) (answer, error) {
 	seal, err := a.sealForm(x, formSignIn, m.errand)
 	if err != nil {
 		return answer{}, err
@@ -57,12 +58,12 @@ func (a *Authority) mayContinue(m *matter, who *visitor) bool {
 
 // wrongSignIn words a refusal for a person. Who does not exist gets the same words as who
 // mistyped a password.
-func wrongSignIn(p *Problem) string {
+func wrongSignIn(p *aadsts.Problem) string {
 	switch p.Code {
-	case codeThrottled:
+	case aadsts.CodeThrottled:
 		return "Too many attempts failed. Wait a minute, then try again."
-	case codeUserUnknown, codeUserHome:
-		p = problemWrongPassword()
+	case aadsts.CodeUserUnknown, aadsts.CodeUserHome:
+		p = aadsts.WrongPassword()
 	}
 	return p.What
 }
@@ -95,7 +96,7 @@ func (a *Authority) signInForm(ctx context.Context, x *exchange) (answer, error)
 		e.SignedIn = true
 		return a.pursueAs(ctx, x, e, before)
 	}
-	name := clean(fields["username"], maxQuoted)
+	name := aadsts.Clean(fields["username"], aadsts.MaxQuoted)
 	tenant, user, problem := a.admitUser(ctx, x, m, name, fields["password"])
 	if problem != nil {
 		a.noteRefusal(x, problem)
@@ -110,7 +111,7 @@ func (a *Authority) signInForm(ctx context.Context, x *exchange) (answer, error)
 }
 
 // admitUser finds the user's tenant and checks the password. It leaves a sign-in row.
-func (a *Authority) admitUser(ctx context.Context, x *exchange, m *matter, name, password string) (*directory.Tenant, *directory.User, *Problem) {
+func (a *Authority) admitUser(ctx context.Context, x *exchange, m *matter, name, password string) (*directory.Tenant, *directory.User, *aadsts.Problem) {
 	tenant := m.tenant
 	a.noteSignIn(x, m, name)
 	if isShared(m.Tenant) {
@@ -128,8 +129,8 @@ func (a *Authority) admitUser(ctx context.Context, x *exchange, m *matter, name,
 // noteSignIn begins the sign-in row of a person's attempt.
 func (a *Authority) noteSignIn(x *exchange, m *matter, name string) {
 	x.signIn.Tenant, x.signIn.AppID, x.signIn.Name = m.tenant.ID, m.client.Principal.AppID, m.client.Principal.Name
-	x.signIn.Credential, x.signIn.User = credentialPassword, clean(name, maxNoted)
-	x.signIn.Resource = clean(m.ask.Identifier, maxNoted)
+	x.signIn.Credential, x.signIn.User = credentialPassword, aadsts.Clean(name, aadsts.MaxNoted)
+	x.signIn.Resource = aadsts.Clean(m.ask.Identifier, aadsts.MaxNoted)
 	x.signIn.Library = library(nil, x.http.Header)
 }
 
@@ -139,7 +140,7 @@ const credentialPassword = "password"
 // giveUp ends an errand that the person does not want.
 func (a *Authority) giveUp(ctx context.Context, x *exchange, m *matter) (answer, error) {
 	if m.request != nil {
-		return a.refuse(x, m.request, problemDeclined())
+		return a.refuse(x, m.request, aadsts.Declined())
 	}
 	m.device.State = deviceDeclined
 	if err := a.settleDevice(ctx, m); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
 // While the directory's store does not answer, tokens go on from memory, for a bounded
@@ -21,7 +23,7 @@ const (
 func (a *Authority) viewAge() time.Duration { return time.Since(a.directory.Fresh()) }
 
 // checkFresh refuses to go by a view that is too old.
-func (a *Authority) checkFresh(ctx context.Context) *Problem {
+func (a *Authority) checkFresh(ctx context.Context) *aadsts.Problem {
 	if a.viewAge() <= a.cfg.MaxStale {
 		return nil
 	}
@@ -30,7 +32,7 @@ func (a *Authority) checkFresh(ctx context.Context) *Problem {
 	if age <= a.cfg.MaxStale {
 		return nil
 	}
-	problem := problemUnavailable(fmt.Errorf("the directory's store was last reached %v ago, more than %v: %w", age.Round(time.Second), a.cfg.MaxStale, err))
+	problem := aadsts.Unavailable(fmt.Errorf("the directory's store was last reached %v ago, more than %v: %w", age.Round(time.Second), a.cfg.MaxStale, err))
 	problem.RetryAfter = staleRetry
 	return problem
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -108,7 +109,7 @@ func (a *Authority) artifactTenant(ctx context.Context, req *request, kind direc
 }
 
 // orNil keeps a problem that is none from becoming an error that is one.
-func orNil(problem *Problem) error {
+func orNil(problem *aadsts.Problem) error {
 	if problem == nil {
 		return nil
 	}

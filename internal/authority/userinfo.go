@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -18,18 +19,18 @@ func (a *Authority) userInfo(ctx context.Context, x *exchange) (answer, error) {
 	}
 	scheme, raw, _ := strings.Cut(x.http.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
-		return answer{}, problemBearer()
+		return answer{}, aadsts.Bearer()
 	}
 	claims, problem := a.readAccessToken(ctx, strings.TrimSpace(raw), tenant)
 	if problem != nil {
-		return answer{}, problemBearer().because(problem)
+		return answer{}, aadsts.Bearer().Because(problem)
 	}
 	if problem := checkOnBehalf(claims, userInfoResource(), a.now()); problem != nil {
-		return answer{}, problemBearer().because(problem)
+		return answer{}, aadsts.Bearer().Because(problem)
 	}
 	user, problem := a.findUser(ctx, tenant, textClaim(claims, "oid"))
 	if problem != nil {
-		return answer{}, problemBearer().because(problem)
+		return answer{}, aadsts.Bearer().Because(problem)
 	}
 	return jsonAnswer(a.describeUser(claims, tenant.ID, user), neverCached)
 }

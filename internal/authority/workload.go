@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -78,7 +79,7 @@ func (a *Authority) StartWorkload(ctx context.Context, tenant directory.TenantID
 	if err != nil {
 		return nil, err
 	}
-	who, problem := fresh(ctx, a.directory, func() (*directory.Instance, *Problem) { return a.findClient(ctx, found, string(client)) })
+	who, problem := fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) { return a.findClient(ctx, found, string(client)) })
 	if problem != nil {
 		return nil, problem
 	}

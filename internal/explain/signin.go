@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -44,9 +44,9 @@ const (
 	notRequested = 650057 // the client requested no scope of the API
 )
 
-// adviceOn returns the advice of the table of refusals.
+// adviceOn returns the advice of the table of errors.
 func adviceOn(code int) string {
-	for _, row := range authority.Problems() {
+	for _, row := range aadsts.Table() {
 		if row.Code == code {
 			return row.Fix
 		}

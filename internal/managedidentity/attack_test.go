@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -182,9 +183,9 @@ func (m ailingMinter) Mint(ctx context.Context, req authority.MintRequest) (auth
 func TestAnOutageOfTheMinter(t *testing.T) {
 	for name, failure := range map[string]error{
 		"of its store":    errors.New("the store is away"),
-		"for a while":     &authority.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable"},
-		"of too many":     &authority.Problem{Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable"},
-		"with words when": &authority.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable", RetryAfter: 7},
+		"for a while":     &aadsts.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable"},
+		"of too many":     &aadsts.Problem{Status: http.StatusTooManyRequests, OAuth: "temporarily_unavailable"},
+		"with words when": &aadsts.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable", RetryAfter: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var failing error

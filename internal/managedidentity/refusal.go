@@ -4,7 +4,7 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
 // A refusal is an answer other than a token. What will not get better by asking again has
@@ -54,7 +54,7 @@ func wrongSecret(header string) *refusal {
 // refused gives what a minter's refusal is here. Only what passes by itself may be asked
 // again.
 func refused(err error) *refusal {
-	problem, ok := errors.AsType[*authority.Problem](err)
+	problem, ok := errors.AsType[*aadsts.Problem](err)
 	if !ok {
 		return &refusal{status: http.StatusServiceUnavailable, code: codeUnavailable, retryAfter: 1, message: "No token can be made at the moment.", cause: err}
 	}

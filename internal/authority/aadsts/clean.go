@@ -1,4 +1,4 @@
-package authority
+package aadsts
 
 import (
 	"strings"
@@ -8,13 +8,13 @@ import (
 // Longest values, in bytes, that go from a request into a log line or a sign-in row and
 // into the text of a problem.
 const (
-	maxNoted  = 128
-	maxQuoted = 256
+	MaxNoted  = 128
+	MaxQuoted = 256
 )
 
 // clean makes a value from outside fit for a log line: no control, format or separator
 // characters (which forge lines or reorder what a terminal shows), and not too long.
-func clean(s string, limit int) string {
+func Clean(s string, limit int) string {
 	cut := len(s) > limit
 	if cut {
 		s = s[:limit]
@@ -33,4 +33,4 @@ func clean(s string, limit int) string {
 }
 
 // quoted puts a value from outside between quotes for the text of a problem.
-func quoted(s string) string { return "'" + clean(s, maxQuoted) + "'" }
+func Quoted(s string) string { return "'" + Clean(s, MaxQuoted) + "'" }

@@ -1,4 +1,4 @@
-package authority
+package aadsts
 
 import (
 	"bytes"
@@ -24,10 +24,10 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 	want, err := os.ReadFile(name)
 	if err != nil {
-		t.Fatalf("%v; UPDATE=1 go test ./authority writes it", err)
+		t.Fatalf("%v; UPDATE=1 go test ./internal/authority/aadsts writes it", err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; if the change is meant, UPDATE=1 go test ./authority rewrites it\ngot:\n%s", name, got)
+		t.Errorf("%s differs; if the change is meant, UPDATE=1 go test ./internal/authority/aadsts rewrites it\ngot:\n%s", name, got)
 	}
 }
 
@@ -35,21 +35,21 @@ func golden(t *testing.T, name string, got []byte) {
 func TestProblemsDocumented(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("# Refusals of the token authority\n\n" +
-		"<!-- Generated: UPDATE=1 go test ./authority -->\n\n" +
+		"<!-- Generated: UPDATE=1 go test ./internal/authority/aadsts -->\n\n" +
 		"What an answer with `error_codes` means, and what to do. `{…}` stands for what the request said.\n\n" +
 		"| AADSTS | HTTP | error | What | What to do |\n|---|---|---|---|---|\n")
-	for _, row := range Problems() {
+	for _, row := range Table() {
 		code := "–"
 		if row.Code != 0 {
 			code = fmt.Sprint(row.Code)
 		}
 		fmt.Fprintf(&text, "| %s | %d | `%s` | %s | %s |\n", code, row.Status, row.OAuth, row.What, row.Fix)
 	}
-	golden(t, filepath.Join("..", "docs", "errors.md"), []byte(text.String()))
+	golden(t, filepath.Join("..", "..", "..", "docs", "errors.md"), []byte(text.String()))
 }
 
 func TestProblemsAreComplete(t *testing.T) {
-	for _, row := range Problems() {
+	for _, row := range Table() {
 		if row.Status < 400 || row.OAuth == "" || row.What == "" || row.Fix == "" {
 			t.Errorf("%d lacks something: %+v", row.Code, row)
 		}
@@ -64,14 +64,14 @@ func TestProblemsAreComplete(t *testing.T) {
 
 func TestProblemError(t *testing.T) {
 	cause := fmt.Errorf("disk on fire")
-	p := problemUnavailable(cause)
+	p := Unavailable(cause)
 	if text := p.Error(); !strings.HasPrefix(text, "AADSTS90033: ") || strings.Contains(text, "fire") {
 		t.Errorf("it says %q: want the number first and not the cause", text)
 	}
 	if !errors.Is(p, cause) {
 		t.Error("the cause is gone")
 	}
-	if text := problemNoEndpoint("/x").Error(); strings.Contains(text, "AADSTS") {
+	if text := NoEndpoint("/x").Error(); strings.Contains(text, "AADSTS") {
 		t.Errorf("it says %q: want no number", text)
 	}
 }
@@ -85,11 +85,11 @@ func TestClean(t *testing.T) {
 		{"separators", "a\u2028b\u2029c\u0085d", "a?b?c?d"},
 		{"direction", "a\u202eb\u2066c\u200fd", "a?b?c?d"},
 		{"invalid UTF-8", "a\xffb", "a?b"},
-		{"long", strings.Repeat("x", maxNoted+1), strings.Repeat("x", maxNoted) + "…"},
-		{"as long as it may be", strings.Repeat("x", maxNoted), strings.Repeat("x", maxNoted)},
+		{"long", strings.Repeat("x", MaxNoted+1), strings.Repeat("x", MaxNoted) + "…"},
+		{"as long as it may be", strings.Repeat("x", MaxNoted), strings.Repeat("x", MaxNoted)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := clean(tt.in, maxNoted); got != tt.want {
+			if got := Clean(tt.in, MaxNoted); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -1,0 +1,306 @@
+package aadsts
+
+import "net/http"
+
+// This file holds the problems of a request as such: its form, tenant, scope and
+// resource. Each row has one constructor.
+
+// requestProblems gives each problem of this file once, with placeholders.
+func requestProblems() []*Problem {
+	return []*Problem{
+		Missing("{parameter}"),
+		NoForm(),
+		NoScope(),
+		Malformed("{What is malformed}."),
+		TooLarge(),
+		TwoCredentials(),
+		ResourceOnV2(),
+		Method("{method}", "{allowed}"),
+		GrantType("{grant_type}"),
+		Tenantless("{tenant}"),
+		SingleTenant("{tenant}"),
+		TenantUnknown("{tenant}"),
+		TenantName("{tenant}"),
+		TenantDisabled("{tenant}"),
+		NoTenant(),
+		NoEndpoint("{path}"),
+		ScopeSuffix("{scope}"),
+		ScopeSyntax("{scope}"),
+		ManyResources("{scope}"),
+		ResourceUnknown("{resource}", "{tenant}"),
+		ResourceMalformed("{resource}"),
+		ResourceDisabled("{resource}"),
+		SelfByName("{resource}", "{client_id}"),
+		InstanceUnknown("{host}"),
+		InstanceRequest(),
+		Browser(),
+		Throttled(1),
+		Unavailable(nil),
+		Internal(nil),
+	}
+}
+
+// Missing refuses a request that lacks a parameter.
+func Missing(parameter string) *Problem {
+	return &Problem{
+		Code: 900144, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request body must contain the parameter '" + parameter + "'.",
+		Advice: "Send it once, with a value, in the form body of the POST.",
+	}
+}
+
+// NoForm refuses a POST whose body is not a form.
+func NoForm() *Problem {
+	return &Problem{
+		Code: 900144, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request body must contain the parameter 'grant_type', but there is no form to read it from.",
+		Advice: "Send the parameters with Content-Type application/x-www-form-urlencoded; JSON and query parameters are not read.",
+	}
+}
+
+// NoScope refuses a request that names no scope.
+func NoScope() *Problem {
+	return &Problem{
+		Code: 90014, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The required field 'scope' is missing.",
+		Advice: "Name the API, followed by /.default: scope=api://orders/.default.",
+	}
+}
+
+// Malformed refuses a request that breaks a rule of its form; what says which.
+func Malformed(what string) *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request is malformed. " + what,
+		Advice: "Send each parameter once, form-encoded, as UTF-8.",
+	}
+}
+
+// TooLarge refuses a body that is longer than the limit.
+func TooLarge() *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusRequestEntityTooLarge,
+		What:   "The request body is larger than 64 KB.",
+		Advice: "Send only the parameters of the grant.",
+	}
+}
+
+// TwoCredentials refuses a client that authenticates in more than one way.
+func TwoCredentials() *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request is malformed. It authenticates the client in more than one way.",
+		Advice: "Send one of client_secret, client_assertion and the Authorization header.",
+	}
+}
+
+// ResourceOnV2 refuses the parameter resource at a v2.0 endpoint.
+func ResourceOnV2() *Problem {
+	return &Problem{
+		Code: 901002, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The parameter 'resource' is not supported by the v2.0 endpoint.",
+		Advice: "Send scope={resource}/.default instead, or use the endpoint /oauth2/token.",
+	}
+}
+
+// Method refuses an HTTP method that the endpoint does not answer.
+func Method(method, allowed string) *Problem {
+	return &Problem{
+		Code: 900561, OAuth: InvalidRequest, Status: http.StatusMethodNotAllowed,
+		What:   "This endpoint does not answer " + Clean(method, MaxNoted) + ".",
+		Advice: "Use " + allowed + ".",
+	}
+}
+
+// GrantType refuses a grant type that is not supported.
+func GrantType(grant string) *Problem {
+	return &Problem{
+		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
+		What:   "The grant type " + Quoted(grant) + " is not supported.",
+		Advice: "Use client_credentials; for users authorization_code, refresh_token, device_code or, on behalf of them, jwt-bearer.",
+	}
+}
+
+// Tenantless refuses an alias such as /common where a tenant is required.
+func Tenantless(tenant string) *Problem {
+	return &Problem{
+		Code: 9001023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "An application cannot get a token for itself at " + Quoted("/"+tenant) + ", which names no tenant.",
+		Advice: "Put the tenant's id or domain in place of it.",
+	}
+}
+
+// SingleTenant refuses /organizations where a tenant is required.
+func SingleTenant(tenant string) *Problem {
+	return &Problem{
+		Code: 50194, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The application is not a multi-tenant application and cannot use " + Quoted("/"+tenant) + ".",
+		Advice: "Put the tenant's id or domain in place of it.",
+	}
+}
+
+// TenantUnknown refuses a tenant that does not exist.
+func TenantUnknown(tenant string) *Problem {
+	return &Problem{
+		Code: 90002, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The tenant " + Quoted(tenant) + " was not found.",
+		Advice: "Check the tenant id or domain in the authority URL, and that this is the right authority.",
+	}
+}
+
+// TenantName refuses a tenant that is neither a GUID nor a domain.
+func TenantName(tenant string) *Problem {
+	return &Problem{
+		Code: 900023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The tenant " + Quoted(tenant) + " is neither a GUID nor a valid domain name.",
+		Advice: "Use the tenant's id, or one of its domains.",
+	}
+}
+
+// TenantDisabled refuses a tenant that is disabled.
+func TenantDisabled(tenant string) *Problem {
+	return &Problem{
+		Code: 5000225, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The tenant " + Quoted(tenant) + " is disabled.",
+		Advice: "An administrator of this authority can enable it.",
+	}
+}
+
+// NoTenant refuses a URL that names no tenant.
+func NoTenant() *Problem {
+	return &Problem{
+		Code: 90019, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The URL names no tenant.",
+		Advice: "Put the tenant's id or domain first in the path: /contoso.test/oauth2/v2.0/token.",
+	}
+}
+
+// NoEndpoint answers a path at which nothing is served.
+func NoEndpoint(path string) *Problem {
+	return &Problem{
+		OAuth: notFound, Status: http.StatusNotFound,
+		What:   "There is no endpoint " + Quoted(path) + ".",
+		Advice: "The endpoints of a tenant are listed at /{tenant}/v2.0/.well-known/openid-configuration.",
+	}
+}
+
+// ScopeSuffix refuses a scope of client credentials without /.default.
+func ScopeSuffix(scope string) *Problem {
+	return &Problem{
+		Code: 1002012, OAuth: invalidScope, Status: http.StatusBadRequest,
+		What:   "The scope " + Quoted(scope) + " is not valid for client credentials: it must end in /.default.",
+		Advice: "Ask for all roles the application was granted: scope=api://orders/.default.",
+	}
+}
+
+// ScopeSyntax refuses a scope that cannot be read.
+func ScopeSyntax(scope string) *Problem {
+	return &Problem{
+		Code: 70011, OAuth: invalidScope, Status: http.StatusBadRequest,
+		What:   "The scope " + Quoted(scope) + " is not valid.",
+		Advice: "Send one scope that ends in /.default; it cannot be combined with others of the same request.",
+	}
+}
+
+// ManyResources refuses a scope that names several APIs.
+func ManyResources(scope string) *Problem {
+	return &Problem{
+		Code: 700022, OAuth: invalidScope, Status: http.StatusBadRequest,
+		What:   "The scope " + Quoted(scope) + " names more than one resource.",
+		Advice: "Ask for one token per API.",
+	}
+}
+
+// ResourceUnknown refuses an API that does not exist in the tenant.
+func ResourceUnknown(resource, tenant string) *Problem {
+	return &Problem{
+		Code: 500011, OAuth: invalidResource, Status: http.StatusBadRequest,
+		What:   "The resource principal named " + Quoted(resource) + " was not found in the tenant " + Quoted(tenant) + ".",
+		Advice: "Check the API's identifier URI or app id, and that the API has a service principal in this tenant.",
+	}
+}
+
+// ResourceMalformed refuses a resource that cannot be an identifier.
+func ResourceMalformed(resource string) *Problem {
+	return &Problem{
+		Code: 50001, OAuth: invalidResource, Status: http.StatusBadRequest,
+		What:   "The resource " + Quoted(resource) + " is not a valid identifier.",
+		Advice: "Use the API's identifier URI or its app id.",
+	}
+}
+
+// ResourceDisabled refuses an API whose service principal is disabled.
+func ResourceDisabled(resource string) *Problem {
+	return &Problem{
+		Code: 500014, OAuth: invalidResource, Status: http.StatusBadRequest,
+		What:   "The service principal of the resource " + Quoted(resource) + " is disabled.",
+		Advice: "An administrator of the tenant can enable it.",
+	}
+}
+
+// SelfByName refuses an application that asks for itself by another name than its app id.
+func SelfByName(resource, client string) *Problem {
+	return &Problem{
+		Code: 90009, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The application " + Quoted(client) + " asks for a token for itself as " + Quoted(resource) + ".",
+		Advice: "For a token to itself an application names its app id: " + Clean(client, MaxQuoted) + "/.default.",
+	}
+}
+
+// InstanceUnknown refuses to vouch for the host of another authority.
+func InstanceUnknown(host string) *Problem {
+	return &Problem{
+		Code: 50049, OAuth: invalidInstance, Status: http.StatusBadRequest,
+		What:   "The authority host " + Quoted(host) + " is not known here.",
+		Advice: "Give the client the URL of this authority, or turn its instance discovery off.",
+	}
+}
+
+// InstanceRequest refuses an instance discovery request that cannot be read.
+func InstanceRequest() *Problem {
+	return &Problem{
+		Code: 50050, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The instance discovery request is malformed.",
+		Advice: "Send api-version 1.0 or 1.1 and, as authorization_endpoint, the https URL of the authorize endpoint of a tenant.",
+	}
+}
+
+// Browser refuses a web page that carries an application's credential.
+func Browser() *Problem {
+	return &Problem{
+		Code: 9002326, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request came from a web page and carries an application's credential.",
+		Advice: "A credential does not belong in a browser: get the token on the server.",
+	}
+}
+
+// CodeThrottled is the number of the one problem that a second look cannot mend and that
+// leaves no sign-in row.
+const CodeThrottled = 90055
+
+// Throttled makes a client wait after too many failures.
+func Throttled(seconds int) *Problem {
+	return &Problem{
+		Code: CodeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
+		What:   "Too many failed requests for this application, or for this user, came from this address.",
+		Advice: "Wait for the time in Retry-After, and check the credential.",
+	}
+}
+
+// Unavailable hides an error from the caller, who may try again.
+func Unavailable(cause error) *Problem {
+	return &Problem{
+		Code: 90033, OAuth: temporarilyUnavailable, Status: http.StatusServiceUnavailable, RetryAfter: 1, Cause: cause,
+		What:   "The authority cannot answer at the moment.",
+		Advice: "Try again; the trace id leads to the cause in the authority's log.",
+	}
+}
+
+// Internal hides a fault of the authority from the caller.
+func Internal(cause error) *Problem {
+	return &Problem{
+		Code: 50000, OAuth: serverError, Status: http.StatusInternalServerError, Cause: cause,
+		What:   "The authority failed on this request.",
+		Advice: "The trace id leads to the cause in the authority's log.",
+	}
+}

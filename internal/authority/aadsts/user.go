@@ -1,0 +1,463 @@
+package aadsts
+
+import "net/http"
+
+// This file holds the problems of users' sign-ins: the grants that speak for a user, who
+// the user is, and what the user agreed to. Each row has one constructor.
+
+// The values of the "error" member that only these have.
+const (
+	accessDenied            = "access_denied"
+	authorizationDeclined   = "authorization_declined"
+	authorizationPending    = "authorization_pending"
+	badVerificationCode     = "bad_verification_code"
+	consentRequired         = "consent_required"
+	expiredToken            = "expired_token"
+	interactionRequired     = "interaction_required"
+	invalidToken            = "invalid_token"
+	loginRequired           = "login_required"
+	slowDown                = "slow_down"
+	unsupportedResponseType = "unsupported_response_type"
+)
+
+// userProblems gives each problem of this file once, with placeholders.
+func userProblems() []*Problem {
+	return []*Problem{
+		PasswordGrantOff(),
+		GrantText("{parameter}"),
+		GrantClient("{parameter}"),
+		GrantTenant(),
+		CodeUsed(),
+		CodeExpired(),
+		Verifier(),
+		Challenge(),
+		ChallengeMissing("{client_id}"),
+		Redirect("{redirect_uri}", "{client_id}"),
+		RedirectDiffers(),
+		RefreshUsed(),
+		RefreshGone(),
+		Revoked(),
+		DevicePending(),
+		DeviceTooFast(),
+		DeviceDeclined(),
+		DeviceUnknown(),
+		DeviceExpired(),
+		DeviceThrottled(1),
+		WrongPassword(),
+		UserUnknown("{user}"),
+		UserDisabled("{user}"),
+		UserHome("{user}"),
+		UserNotAssigned("{user}", "{application}"),
+		Consent("{client_id}", "{client}", "{scopes}"),
+		AdminConsent("{client_id}", "{scopes}"),
+		Declined(),
+		ScopeUnknown("{scope}", "{resource}"),
+		NotRequested("{client_id}", "{resource}"),
+		SignInNeeded(),
+		ConfirmNeeded(),
+		ResponseType("{response_type}"),
+		FrontToken(),
+		ResponseMode("{response_mode}"),
+		Prompt("{prompt}"),
+		RequestObject(),
+		OnBehalfSignature(),
+		OnBehalfExpired(),
+		OnBehalfAudience("{aud}", "{client_id}"),
+		OnBehalfApp(),
+		Bearer(),
+		Form(),
+	}
+}
+
+// PasswordGrantOff refuses the grant type password where it is turned off.
+func PasswordGrantOff() *Problem {
+	return &Problem{
+		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
+		What:   "The grant type 'password' is turned off at this authority.",
+		Advice: "Sign in with a browser or a device code; an operator can allow passwords for public clients.",
+	}
+}
+
+// GrantText refuses a code or token that this authority did not make.
+func GrantText(parameter string) *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The value of '" + Clean(parameter, MaxNoted) + "' is not one that this authority made.",
+		Advice: "Send it as it was received, form-encoded.",
+	}
+}
+
+// GrantClient refuses a code or token that was issued to another application.
+func GrantClient(parameter string) *Problem {
+	return &Problem{
+		Code: 70000, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The value of '" + Clean(parameter, MaxNoted) + "' was issued to another application.",
+		Advice: "Redeem it with the client_id that asked for it.",
+	}
+}
+
+// GrantTenant refuses a code or token of another tenant.
+func GrantTenant() *Problem {
+	return &Problem{
+		Code: 700005, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The authorization code or token was issued by another tenant.",
+		Advice: "Redeem it at the tenant where the user signed in.",
+	}
+}
+
+// CodeUsed refuses an authorization code that was redeemed before.
+func CodeUsed() *Problem {
+	return &Problem{
+		Code: 54005, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The authorization code was already redeemed, so every token issued from it has been revoked.",
+		Advice: "Sign in again; a code can be used once.",
+	}
+}
+
+// CodeExpired refuses an authorization code that has expired.
+func CodeExpired() *Problem {
+	return &Problem{
+		Code: 70008, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The authorization code has expired.",
+		Advice: "Sign in again, and redeem the code within ten minutes.",
+	}
+}
+
+// Verifier refuses a code_verifier that does not match its challenge.
+func Verifier() *Problem {
+	return &Problem{
+		Code: 501481, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The code_verifier does not match the code_challenge of the authorization request.",
+		Advice: "Send the verifier that the challenge was made of, and none if there was no challenge; sign in again, the code is used up.",
+	}
+}
+
+// Challenge refuses a code_challenge that cannot be read.
+func Challenge() *Problem {
+	return &Problem{
+		Code: 50147, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The code_challenge or its method is not valid.",
+		Advice: "Send 43 to 128 of the characters A-Z a-z 0-9 - . _ ~, and S256 or plain as code_challenge_method.",
+	}
+}
+
+// ChallengeMissing refuses a public client without a code_challenge.
+func ChallengeMissing(client string) *Problem {
+	return &Problem{
+		Code: 9002325, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The public client " + Quoted(client) + " must protect its authorization code with PKCE, and sent no code_challenge.",
+		Advice: "Send code_challenge and code_challenge_method=S256; client libraries do.",
+	}
+}
+
+// Redirect refuses a redirect URI that is not registered.
+func Redirect(uri, client string) *Problem {
+	return &Problem{
+		Code: 50011, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The redirect URI " + Quoted(uri) + " is not one of the application " + Quoted(client) + ".",
+		Advice: "Register it with the application, letter by letter; only the port of http://localhost and http://127.0.0.1 may differ, for public clients.",
+	}
+}
+
+// RedirectDiffers refuses a redirect URI that is not the one of the code.
+func RedirectDiffers() *Problem {
+	return &Problem{
+		Code: 500112, OAuth: InvalidClient, Status: http.StatusBadRequest,
+		What:   "The redirect_uri is not that of the authorization request.",
+		Advice: "Send the same redirect_uri to both endpoints, and sign in again: the code is used up.",
+	}
+}
+
+// RefreshUsed refuses a refresh token that was replaced.
+func RefreshUsed() *Problem {
+	return &Problem{
+		Code: 70000, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
+		What:   "The refresh token was replaced by a newer one before, so that all tokens of this sign-in are revoked now.",
+		Advice: "Sign in again, and keep only the newest refresh token: public clients get a new one with each use.",
+	}
+}
+
+// RefreshGone refuses a refresh token that has expired or was revoked.
+func RefreshGone() *Problem {
+	return &Problem{
+		Code: 700082, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
+		What:   "The refresh token has expired or was revoked.",
+		Advice: "Sign in again.",
+	}
+}
+
+// Revoked refuses a user's sign-in that was revoked meanwhile.
+func Revoked() *Problem {
+	return &Problem{
+		Code: 50173, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
+		What:   "The sign-in ended since: the user's password was changed.",
+		Advice: "Sign in again.",
+	}
+}
+
+// DevicePending tells a device that the user is not done.
+func DevicePending() *Problem {
+	return &Problem{
+		Code: 70016, OAuth: authorizationPending, Status: http.StatusBadRequest,
+		What:   "The user has not finished signing in yet.",
+		Advice: "Ask again after the interval.",
+	}
+}
+
+// DeviceTooFast tells a device that it asks too often.
+func DeviceTooFast() *Problem {
+	return &Problem{
+		Code: 70016, OAuth: slowDown, Status: http.StatusBadRequest,
+		What:   "The user has not finished signing in yet, and the client asks too often.",
+		Advice: "Wait five seconds longer between requests.",
+	}
+}
+
+// DeviceDeclined tells a device that the user said no.
+func DeviceDeclined() *Problem {
+	return &Problem{
+		Code: 70017, OAuth: authorizationDeclined, Status: http.StatusBadRequest,
+		What:   "The user declined to sign in.",
+		Advice: "Ask for a new device code if this was a mistake.",
+	}
+}
+
+// DeviceUnknown refuses a device code that does not exist.
+func DeviceUnknown() *Problem {
+	return &Problem{
+		Code: 70018, OAuth: badVerificationCode, Status: http.StatusBadRequest,
+		What:   "The device code is not valid: it was not issued here, or has been redeemed.",
+		Advice: "Ask for a new device code.",
+	}
+}
+
+// DeviceExpired refuses a device code that has expired.
+func DeviceExpired() *Problem {
+	return &Problem{
+		Code: 70020, OAuth: expiredToken, Status: http.StatusBadRequest,
+		What:   "The device code has expired.",
+		Advice: "Ask for a new one, and sign in within fifteen minutes.",
+	}
+}
+
+// DeviceThrottled makes a client wait that asked for too many device codes.
+func DeviceThrottled(seconds int) *Problem {
+	return &Problem{
+		Code: CodeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
+		What:   "Too many device codes were asked for from this address, and nobody answered them.",
+		Advice: "Wait for the time in Retry-After, or let users answer the codes they were shown.",
+	}
+}
+
+// WrongPassword refuses a wrong password.
+func WrongPassword() *Problem {
+	return &Problem{
+		Code: 50126, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The user name or the password is not right.",
+		Advice: "Try again; an administrator can set a new password.",
+	}
+}
+
+// The numbers of the problems that tell who exists: pages word them alike.
+const (
+	CodeUserUnknown = 50034
+	CodeUserHome    = 50059
+)
+
+// UserUnknown refuses a user who does not exist.
+func UserUnknown(user string) *Problem {
+	return &Problem{
+		Code: CodeUserUnknown, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "There is no user account " + Quoted(user) + " in this directory.",
+		Advice: "Check the name and the tenant.",
+	}
+}
+
+// UserDisabled refuses a user who is disabled.
+func UserDisabled(user string) *Problem {
+	return &Problem{
+		Code: 50057, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The user account " + Quoted(user) + " is disabled.",
+		Advice: "An administrator of the tenant can enable it.",
+	}
+}
+
+// UserHome refuses a user name whose domain no tenant has.
+func UserHome(user string) *Problem {
+	return &Problem{
+		Code: CodeUserHome, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "No tenant of this authority has the domain of the user name " + Quoted(user) + ".",
+		Advice: "Sign in with a full user name such as dev@contoso.test, or put the tenant into the authority URL.",
+	}
+}
+
+// UserNotAssigned refuses a user who has no role at an application that requires one.
+func UserNotAssigned(user, application string) *Problem {
+	return &Problem{
+		Code: 50105, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The user " + Quoted(user) + " is not assigned to a role for the application " + Quoted(application) + ", which requires it.",
+		Advice: "An administrator can assign one of its app roles that users may hold.",
+	}
+}
+
+// Consent refuses scopes that nobody consented to.
+func Consent(client, name, scopes string) *Problem {
+	return &Problem{
+		Code: 65001, OAuth: InvalidGrant, SubError: consentRequired, Status: http.StatusBadRequest,
+		What:   "Nobody has consented to the permissions " + Quoted(scopes) + " for the application " + Quoted(client) + " (" + Clean(name, MaxQuoted) + ").",
+		Advice: "Let the user sign in interactively and agree, or let an administrator consent for everyone.",
+	}
+}
+
+// AdminConsent refuses scopes that an administrator must consent to.
+func AdminConsent(client, scopes string) *Problem {
+	return &Problem{
+		Code: 90094, OAuth: accessDenied, Status: http.StatusForbidden,
+		What:   "The application " + Quoted(client) + " asks for the permissions " + Quoted(scopes) + ", to which only an administrator can consent.",
+		Advice: "Ask an administrator of the tenant to consent.",
+	}
+}
+
+// Declined tells a client that the user said no.
+func Declined() *Problem {
+	return &Problem{
+		Code: 65004, OAuth: accessDenied, Status: http.StatusBadRequest,
+		What:   "The user declined.",
+		Advice: "Sign in again if this was a mistake.",
+	}
+}
+
+// ScopeUnknown refuses a scope that the API does not publish.
+func ScopeUnknown(scope, resource string) *Problem {
+	return &Problem{
+		Code: 650053, OAuth: invalidScope, Status: http.StatusBadRequest,
+		What:   "The resource " + Quoted(resource) + " has no scope " + Quoted(scope) + ", or it is turned off.",
+		Advice: "Ask for scopes that the API exposes, or for /.default.",
+	}
+}
+
+// NotRequested refuses /.default where the registration requests nothing.
+func NotRequested(client, resource string) *Problem {
+	return &Problem{
+		Code: 650057, OAuth: invalidResource, Status: http.StatusBadRequest,
+		What:   "The application " + Quoted(client) + " has no delegated permission for the resource " + Quoted(resource) + ", neither granted nor requested in its registration.",
+		Advice: "Add the API's scope to the application's permissions, or ask for the scope by name.",
+	}
+}
+
+// SignInNeeded refuses prompt=none where the user must sign in.
+func SignInNeeded() *Problem {
+	return &Problem{
+		Code: 50058, OAuth: loginRequired, Status: http.StatusBadRequest,
+		What:   "Nobody is signed in, and the request does not allow to ask.",
+		Advice: "Send the request without prompt=none.",
+	}
+}
+
+// ConfirmNeeded refuses prompt=none where the user must confirm the request.
+func ConfirmNeeded() *Problem {
+	return &Problem{
+		Code: 9002341, OAuth: interactionRequired, Status: http.StatusBadRequest,
+		What:   "The answer goes to a program on the user's machine, which any program there can pass for, and the request does not allow to ask the user.",
+		Advice: "Send the request without prompt=none: the user is asked once and need not type anything.",
+	}
+}
+
+// ResponseType refuses a response_type that is not supported.
+func ResponseType(kind string) *Problem {
+	return &Problem{
+		Code: 70005, OAuth: unsupportedResponseType, Status: http.StatusBadRequest,
+		What:   "The response type " + Quoted(kind) + " is not supported.",
+		Advice: "Use response_type=code; 'id_token' and 'code id_token' need a nonce and response_mode fragment or form_post.",
+	}
+}
+
+// FrontToken refuses to send access tokens through the browser.
+func FrontToken() *Problem {
+	return &Problem{
+		Code: 700051, OAuth: unsupportedResponseType, Status: http.StatusBadRequest,
+		What:   "The response type 'token' is not enabled: access tokens do not travel through the address line.",
+		Advice: "Use response_type=code with PKCE.",
+	}
+}
+
+// ResponseMode refuses a response_mode that is not supported.
+func ResponseMode(mode string) *Problem {
+	return &Problem{
+		Code: 70007, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The response mode " + Quoted(mode) + " is not supported for this response type.",
+		Advice: "Use query, fragment or form_post; a response with an id_token cannot use query.",
+	}
+}
+
+// Prompt refuses a prompt that is not supported.
+func Prompt(prompt string) *Problem {
+	return &Problem{
+		Code: 90023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The value " + Quoted(prompt) + " of 'prompt' is not supported.",
+		Advice: "Use login, none, consent or select_account.",
+	}
+}
+
+// RequestObject refuses request objects.
+func RequestObject() *Problem {
+	return &Problem{
+		Code: 900140, OAuth: "request_not_supported", Status: http.StatusBadRequest,
+		What:   "The parameters 'request' and 'request_uri' are not supported.",
+		Advice: "Send the parameters themselves.",
+	}
+}
+
+// OnBehalfSignature refuses an assertion that is not an access token of this authority.
+func OnBehalfSignature() *Problem {
+	return &Problem{
+		Code: 50013, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The assertion is not an access token of this tenant: it is malformed, of another kind or issuer, or its signature is wrong.",
+		Advice: "Send the access token that the user's client presented to this application.",
+	}
+}
+
+// OnBehalfExpired refuses an access token that has expired or is not valid yet.
+func OnBehalfExpired() *Problem {
+	return &Problem{
+		Code: 500133, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The assertion is not within its valid time range.",
+		Advice: "Let the caller get a new token and call again.",
+	}
+}
+
+// OnBehalfAudience refuses an access token that is for another API.
+func OnBehalfAudience(audience, client string) *Problem {
+	return &Problem{
+		Code: 500131, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The assertion's audience " + Quoted(audience) + " is not the application " + Quoted(client) + ", which presents it.",
+		Advice: "Only the API that a token was issued for can act on behalf of its user.",
+	}
+}
+
+// OnBehalfApp refuses an application's access token where a user's is required.
+func OnBehalfApp() *Problem {
+	return &Problem{
+		Code: 7000114, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
+		What:   "The assertion is a token of an application, which nobody can act on behalf of.",
+		Advice: "Use client_credentials for calls that no user stands behind.",
+	}
+}
+
+// Bearer refuses a userinfo request without a good access token.
+func Bearer() *Problem {
+	return &Problem{
+		Code: 50013, OAuth: invalidToken, Status: http.StatusUnauthorized,
+		What:   "The request has no access token for this endpoint.",
+		Advice: "Send Authorization: Bearer with the access token of a sign-in for openid alone.",
+	}
+}
+
+// Form refuses a form that one of our pages did not send.
+func Form() *Problem {
+	return &Problem{
+		OAuth: InvalidRequest, Status: http.StatusForbidden,
+		What:   "The form was not sent from a page that this authority showed in this browser, or too long ago.",
+		Advice: "Go back to the application and sign in again, with cookies allowed.",
+	}
+}
