@@ -23,7 +23,7 @@ func newSite(t *testing.T) (*site, application) {
 			t.Error(err)
 		}
 	})
-	s := &site{data: data, found: &server.Found{Endpoints: server.Endpoints{Ops: "http://127.0.0.1:1"}}}
+	s := &site{data: data, found: &server.Found{Dir: t.TempDir()}}
 	_, err = data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
 		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso"})
 		if err != nil {

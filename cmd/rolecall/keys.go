@@ -203,5 +203,5 @@ func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
 	if err != nil {
 		return err
 	}
-	return found.Await(ctx, sequence)
+	return found.Sync(ctx, sequence)
 }

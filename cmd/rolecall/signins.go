@@ -63,7 +63,11 @@ refusal, and the user for whom it was, if it was for one.`,
 
 // newestSignIns reads sign-ins, those included that a running server has not written yet.
 func (c *cli) newestSignIns(ctx context.Context, data *server.Data, filter directory.SignInFilter) ([]directory.SignIn, error) {
-	if _, err := server.Find(ctx, c.dir); err != nil { // a server that is found has kept its sign-ins
+	found, err := server.Find(ctx, c.dir)
+	if err == nil && found != nil {
+		err = found.Sync(ctx, 0)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return data.Directory.SignIns(ctx, filter)

@@ -96,5 +96,5 @@ func (s *site) change(ctx context.Context, actor string, f func(*directory.Edito
 	if err != nil || s.found == nil {
 		return err
 	}
-	return s.found.Await(ctx, sequence)
+	return s.found.Sync(ctx, sequence)
 }

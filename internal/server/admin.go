@@ -80,8 +80,9 @@ func (s *Server) newAdmin(listener net.Listener) *surface {
 	}
 	admin.http.RegisterOnShutdown(stop)
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /bindings", s.bindings)
-	mux.HandleFunc("GET /host", s.host)
+	mux.Handle("POST /bindings", serve(readBody[BindRequest], s.openBinding, s.hold))
+	mux.Handle("POST /sync", serve(sequenceOf, s.sync, writeJSON))
+	mux.Handle("GET /host", serve(hostOf, s.hostLine, writeJSON))
 	admin.http.Handler = ownerOnly(mux)
 	return admin
 }
@@ -96,45 +97,30 @@ const (
 func ownerOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if uid, _ := r.Context().Value(peerKey{}).(int); uid != anyone && uid != os.Getuid() && uid != 0 {
-			answer(w, http.StatusForbidden, bindProblem{Error: "the server belongs to another user"})
+			refuse(w, errOtherUser)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// bindProblem is what a refused binding is told.
-type bindProblem struct {
-	Error string `json:"error"`
-}
-
-// maxBindRequest is the longest request for a binding.
-const maxBindRequest = 64 << 10
-
-// bindings makes a binding and keeps it until its connection or the server ends. The
-// answer is a line when it is ready, and another whenever something of it changes.
-func (s *Server) bindings(w http.ResponseWriter, r *http.Request) {
-	var req BindRequest
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBindRequest))
-	body.DisallowUnknownFields()
-	if err := body.Decode(&req); err != nil {
-		answer(w, http.StatusBadRequest, bindProblem{"the request for a binding cannot be read: " + err.Error()})
-		return
-	}
-	ctx := r.Context()
+// openBinding makes a binding for the user at the other end.
+func (s *Server) openBinding(ctx context.Context, req BindRequest) (*bound, error) {
 	owner, _ := ctx.Value(peerKey{}).(int)
 	bound, err := s.bindTo(ctx, req, owner)
 	if err != nil {
-		status := http.StatusBadRequest
-		if errors.Is(err, directory.ErrNotFound) {
-			status = http.StatusNotFound
-		}
-		answer(w, status, bindProblem{err.Error()})
-		return
+		return nil, err
 	}
+	bound.via = req.Via
+	return bound, nil
+}
+
+// hold keeps a binding until its connection or the server ends. The answer is a line now,
+// and another whenever something of the binding changes.
+func (s *Server) hold(ctx context.Context, w http.ResponseWriter, bound *bound) {
 	defer bound.close()
-	s.log.LogAttrs(ctx, slog.LevelInfo, "bound", slog.String("as", bound.line.Name), slog.String("via", req.Via), slog.String("endpoint", bound.line.Endpoint))
-	defer s.log.LogAttrs(ctx, slog.LevelInfo, "unbound", slog.String("as", bound.line.Name), slog.String("via", req.Via))
+	s.log.LogAttrs(ctx, slog.LevelInfo, "bound", slog.String("as", bound.line.Name), slog.String("via", bound.via), slog.String("endpoint", bound.line.Endpoint))
+	defer s.log.LogAttrs(ctx, slog.LevelInfo, "unbound", slog.String("as", bound.line.Name), slog.String("via", bound.via))
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	bound.stream(ctx, w)
 }
@@ -142,6 +128,7 @@ func (s *Server) bindings(w http.ResponseWriter, r *http.Request) {
 // A bound is a binding as the server has it.
 type bound struct {
 	line  Line
+	via   string
 	next  func(context.Context) (Line, time.Duration, error) // nil: the line stays as it is
 	renew time.Duration                                      // until next
 	close func()

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -96,12 +95,8 @@ var ErrNoServer = errors.New("no server runs on the data folder")
 // Bind asks the server that runs on a data folder, of this process or another, for a
 // binding.
 func Bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
-	transport, err := adminTransport(dir)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancel(ctx)
-	b, err := bind(ctx, transport, req)
+	b, err := bind(ctx, dir, req)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -111,11 +106,11 @@ func Bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
 }
 
 // adminTransport reaches the admin socket of the server that runs on a data folder,
-// whatever the host in a URL: that is a matter of form.
+// whatever the host in a URL.
 func adminTransport(dir string) (*http.Transport, error) {
 	path, err := filepath.EvalSymlinks(filepath.Join(dir, adminFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w %s: start one with `rolecall serve`", ErrNoServer, dir)
+		return nil, &refusedError{what: fmt.Sprintf("%v %s", ErrNoServer, dir), fix: "start one with `rolecall serve`", cause: ErrNoServer}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("find the server's admin socket: %w", err)
@@ -128,56 +123,20 @@ func adminTransport(dir string) (*http.Transport, error) {
 	}, nil
 }
 
-// askAdmin sends a request and returns the body of a good answer.
-func askAdmin(transport *http.Transport, request *http.Request) (io.ReadCloser, error) {
-	response, err := transport.RoundTrip(request)
-	if _, ok := errors.AsType[*net.OpError](err); ok {
-		return nil, fmt.Errorf("%w: its admin socket does not answer: %w", ErrNoServer, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("ask the server: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, errors.Join(readProblem(response), response.Body.Close())
-	}
-	return response.Body, nil
-}
-
 // Host asks the server that runs on a data folder what the programs of one of the
 // directory's hosts need to know. Without a tenant, it is looked for in all.
 func Host(ctx context.Context, dir, tenant, name string) (Line, error) {
-	transport, err := adminTransport(dir)
-	if err != nil {
-		return Line{}, err
-	}
 	query := url.Values{"tenant": {tenant}, "name": {name}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/host?"+query.Encode(), nil)
-	if err != nil {
-		return Line{}, err
-	}
-	answer, err := askAdmin(transport, request)
-	if err != nil {
-		return Line{}, err
-	}
-	defer answer.Close()
-	var line Line
-	if err := json.NewDecoder(io.LimitReader(answer, maxBindRequest)).Decode(&line); err != nil {
-		return Line{}, fmt.Errorf("read the server's answer about a host: %w", err)
-	}
-	return line, nil
+	return askAdmin[Line](ctx, dir, http.MethodGet, "/host?"+query.Encode(), nil)
 }
 
 // bind sends the request and waits for the first line.
-func bind(ctx context.Context, transport *http.Transport, req BindRequest) (*Binding, error) {
+func bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
 	encoded, err := json.Marshal(req)
 	if err != nil {
 		return nil, fmt.Errorf("encode the request for a binding: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://localhost/bindings", bytes.NewReader(encoded))
-	if err != nil {
-		return nil, err
-	}
-	answer, err := askAdmin(transport, request)
+	answer, err := openAdmin(ctx, dir, http.MethodPost, "/bindings", bytes.NewReader(encoded))
 	if err != nil {
 		return nil, err
 	}
@@ -209,21 +168,3 @@ func (b *Binding) read(ctx context.Context, lines *json.Decoder) {
 		b.lines <- line
 	}
 }
-
-// readProblem gives the server's refusal. One for want of somebody is directory.ErrNotFound.
-func readProblem(response *http.Response) error {
-	var problem bindProblem
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxBindRequest)).Decode(&problem); err != nil || problem.Error == "" {
-		return fmt.Errorf("ask the server: it answered %s", response.Status)
-	}
-	if response.StatusCode == http.StatusNotFound {
-		return notFoundError(problem.Error)
-	}
-	return errors.New(problem.Error)
-}
-
-// notFoundError is the server's text, and directory.ErrNotFound.
-type notFoundError string
-
-func (e notFoundError) Error() string        { return string(e) }
-func (e notFoundError) Is(target error) bool { return target == directory.ErrNotFound }

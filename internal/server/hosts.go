@@ -292,28 +292,23 @@ func (s *Server) Hosts() []HostState {
 	return all
 }
 
-// host answers what the programs of a host need to know.
-func (s *Server) host(w http.ResponseWriter, r *http.Request) {
-	ctx := r.Context()
-	line, err := s.hostLine(ctx, r.URL.Query().Get("tenant"), r.URL.Query().Get("name"))
-	switch {
-	case errors.Is(err, directory.ErrNotFound):
-		answer(w, http.StatusNotFound, bindProblem{err.Error()})
-	case err != nil:
-		answer(w, http.StatusBadRequest, bindProblem{err.Error()})
-	default:
-		answer(w, http.StatusOK, line)
-	}
+// A hostRequest names one of the directory's hosts.
+type hostRequest struct{ tenant, name string }
+
+func hostOf(r *http.Request) (hostRequest, error) {
+	query := r.URL.Query()
+	return hostRequest{query.Get("tenant"), query.Get("name")}, nil
 }
 
-func (s *Server) hostLine(ctx context.Context, tenantRef, name string) (Line, error) {
+// hostLine answers what the programs of a host need to know.
+func (s *Server) hostLine(ctx context.Context, req hostRequest) (Line, error) {
 	if s.cfg.Unannounced {
 		return Line{}, errors.New("hosts are opened by `rolecall serve`, and this server is another command's own")
 	}
 	if _, err := s.data.Directory.Refresh(ctx); err != nil {
 		s.log.WarnContext(ctx, "follow the change feed", "error", err)
 	}
-	tenants, err := s.tenantsOf(ctx, tenantRef)
+	tenants, err := s.tenantsOf(ctx, req.tenant)
 	if err != nil {
 		return Line{}, err
 	}
@@ -329,18 +324,18 @@ func (s *Server) hostLine(ctx context.Context, tenantRef, name string) (Line, er
 			continue
 		}
 		names = append(names, p.Name)
-		if strings.EqualFold(p.Name, name) {
+		if strings.EqualFold(p.Name, req.name) {
 			found = append(found, p)
 		}
 	}
 	switch len(found) {
 	case 0:
 		slices.Sort(names)
-		return Line{}, noHost(tenants, name, names)
+		return Line{}, noHost(tenants, req.name, names)
 	case 1:
 		return found[0].line()
 	}
-	return Line{}, fmt.Errorf("%d tenants have a host %q: say which tenant with --tenant", len(found), name)
+	return Line{}, fmt.Errorf("%d tenants have a host %q: say which tenant with --tenant", len(found), req.name)
 }
 
 // tenantsOf finds the tenant that is named, or all when none is.

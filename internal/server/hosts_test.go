@@ -71,7 +71,7 @@ func (s *Server) edit(t *testing.T, f func(e *directory.Editor, tenant directory
 	if err != nil || found == nil {
 		t.Fatalf("find the server: %v", err)
 	}
-	if err := found.Await(t.Context(), sequence); err != nil {
+	if err := found.Sync(t.Context(), sequence); err != nil {
 		t.Fatal(err)
 	}
 }

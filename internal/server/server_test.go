@@ -252,7 +252,7 @@ func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
 	if found == nil || err != nil {
 		t.Fatalf("find: %v, %v", found, err)
 	}
-	if err := found.Await(t.Context(), sequence); err != nil {
+	if err := found.Sync(t.Context(), sequence); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Data().Directory.Named(t.Context(), directory.TenantID(tenant.ID), "orders-client"); err != nil {
@@ -265,7 +265,7 @@ func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
 	if sequence, err = other.Sequence(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := found.Await(t.Context(), sequence); err != nil {
+	if err := found.Sync(t.Context(), sequence); err != nil {
 		t.Fatal(err)
 	}
 	after, err := s.Data().Keys.Signer(t.Context(), tenant.ID)

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -72,6 +71,7 @@ const findLimit = 2 * time.Second
 // A Found is a running server that another process found.
 type Found struct {
 	Endpoints
+	Dir string // the data folder
 	PID int
 }
 
@@ -90,31 +90,19 @@ func Find(ctx context.Context, dir string) (*Found, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, nil //nolint:nilerr // a file that is not ours, or torn: no server answers for it
 	}
-	found := &Found{Endpoints: s.Endpoints, PID: s.PID}
-	status, err := found.status(ctx, 0, findLimit)
+	found := &Found{Endpoints: s.Endpoints, Dir: dir, PID: s.PID}
+	status, err := found.status(ctx)
 	if err != nil || status.Instance != s.Instance {
 		return nil, ctx.Err()
 	}
 	return found, nil
 }
 
-// Await returns once the server has taken in the change with that sequence.
-func (f *Found) Await(ctx context.Context, sequence int64) error {
-	status, err := f.status(ctx, sequence, awaitLimit+findLimit)
-	if err != nil {
-		return fmt.Errorf("ask the server at %s whether it has taken in the change: %w", f.Ops, err)
-	}
-	if status.Applied < sequence {
-		return fmt.Errorf("the server at %s has not taken in the change yet (it is at %d of %d): see its log", f.Ops, status.Applied, sequence)
-	}
-	return nil
-}
-
-// status asks /status, which waits a while for the sequence to be applied.
-func (f *Found) status(ctx context.Context, sequence int64, limit time.Duration) (Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// status asks /status.
+func (f *Found) status(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, findLimit)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Ops+"/status?applied="+strconv.FormatInt(sequence, 10), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.Ops+"/status", nil)
 	if err != nil {
 		return Status{}, err
 	}
