@@ -12,19 +12,19 @@ import (
 // The kinds of tickets. The first four are found by an artifact of that kind; the first
 // letter tells artifacts apart.
 const (
-	ticketCode    directory.TicketKind = "code"
-	ticketDevice  directory.TicketKind = "device"
-	ticketRefresh directory.TicketKind = "refresh"
-	ticketSession directory.TicketKind = "session"
-	ticketFamily  directory.TicketKind = "family"   // that a sign-in's tokens are good
-	ticketUser    directory.TicketKind = "userCode" // what the user types for a device
+	ticketCode    directory.TokenRecordKind = "code"
+	ticketDevice  directory.TokenRecordKind = "device"
+	ticketRefresh directory.TokenRecordKind = "refresh"
+	ticketSession directory.TokenRecordKind = "session"
+	ticketFamily  directory.TokenRecordKind = "family"   // that a sign-in's tokens are good
+	ticketUser    directory.TokenRecordKind = "userCode" // what the user types for a device
 )
 
 // An artifact is what this authority hands out and wants back: an authorization code, a
 // device code, a refresh token, a browser's session. To its holder it is opaque. Its 256
 // secret bits are kept nowhere; the store knows it by a keyed digest of the whole.
 type artifact struct {
-	kind   directory.TicketKind
+	kind   directory.TokenRecordKind
 	tenant directory.TenantID // where its ticket is
 	family [16]byte           // what was handed out for one sign-in has this in common
 	secret [32]byte
@@ -33,7 +33,7 @@ type artifact struct {
 const artifactSize = 1 + 16 + 16 + 32
 
 // newArtifact makes one of a new family.
-func newArtifact(kind directory.TicketKind, tenant directory.TenantID) artifact {
+func newArtifact(kind directory.TokenRecordKind, tenant directory.TenantID) artifact {
 	v := artifact{kind: kind, tenant: tenant}
 	rand.Read(v.family[:])
 	rand.Read(v.secret[:])
@@ -41,7 +41,7 @@ func newArtifact(kind directory.TicketKind, tenant directory.TenantID) artifact 
 }
 
 // sibling makes an artifact of the same family.
-func (v artifact) sibling(kind directory.TicketKind) artifact {
+func (v artifact) sibling(kind directory.TokenRecordKind) artifact {
 	next := newArtifact(kind, v.tenant)
 	next.family = v.family
 	return next
@@ -67,7 +67,7 @@ func (v artifact) familyID() string { return hex.EncodeToString(v.family[:]) }
 
 // parseArtifact reads one of a kind. What it says is only worth something when a ticket
 // is found by its digest.
-func parseArtifact(kind directory.TicketKind, text string) (artifact, bool) {
+func parseArtifact(kind directory.TokenRecordKind, text string) (artifact, bool) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != artifactSize || raw[0] != kind[0] {
 		return artifact{}, false

@@ -120,7 +120,7 @@ func New(cfg Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := newState([]byte(cfg.Directory.TicketID("state", "authority")), cfg.Now)
+	own, err := newState([]byte(cfg.Directory.TokenRecordID("state", "authority")), cfg.Now)
 	if err != nil {
 		return nil, err
 	}

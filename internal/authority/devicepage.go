@@ -67,7 +67,7 @@ func (a *Authority) findUserCode(ctx context.Context, code string) (errand, erro
 	if err != nil {
 		return errand{}, err
 	}
-	id := a.directory.TicketID(ticketUser, code)
+	id := a.directory.TokenRecordID(ticketUser, code)
 	for _, tenant := range tenants {
 		if !tenant.Enabled {
 			continue

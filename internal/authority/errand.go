@@ -34,9 +34,9 @@ type matter struct {
 	tenant  *directory.Tenant
 	client  *directory.Instance
 	ask     ask
-	request *authorizeRequest // nil for a device
-	device  *deviceTicket     // nil for an authorization request
-	ticket  *directory.Ticket // of the device
+	request *authorizeRequest      // nil for a device
+	device  *deviceTicket          // nil for an authorization request
+	ticket  *directory.TokenRecord // of the device
 }
 
 func (a *Authority) authorizeV1(ctx context.Context, x *exchange) (answer, error) {
@@ -305,7 +305,7 @@ func (a *Authority) settleDevice(ctx context.Context, m *matter) error {
 	if m.device.Home == m.ticket.Tenant {
 		m.ticket.User = m.device.Session.User
 	}
-	err = a.directory.UpdateTicket(ctx, m.ticket)
+	err = a.directory.UpdateTokenRecord(ctx, m.ticket)
 	if errors.Is(err, directory.ErrNotFound) || errors.Is(err, directory.ErrConflict) {
 		return aadsts.DeviceExpired().Because(err)
 	}

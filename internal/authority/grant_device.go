@@ -72,7 +72,7 @@ func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, 
 }
 
 // deviceOf finds the ticket of a request's device code.
-func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, *directory.Ticket, *aadsts.Problem) {
+func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, *directory.TokenRecord, *aadsts.Problem) {
 	v, problem := req.artifact(ticketDevice, "device_code", nil)
 	switch {
 	case problem != nil && req.deviceCode != "":
@@ -92,7 +92,7 @@ func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, 
 }
 
 // settled refuses as long as, and if, the user has not approved.
-func (a *Authority) settled(device *deviceTicket, ticket *directory.Ticket) *aadsts.Problem {
+func (a *Authority) settled(device *deviceTicket, ticket *directory.TokenRecord) *aadsts.Problem {
 	now := a.now()
 	switch {
 	case now.Unix() >= device.Ends:
@@ -224,12 +224,12 @@ func (a *Authority) startDevice(ctx context.Context, tenant *directory.Tenant, c
 		return "", "", err
 	}
 	user = newUserCode()
-	code, err := a.newTicket(v, holder, "", deviceLife, userCode{Device: a.directory.TicketID(v.kind, v.String()), Ends: body.Ends})
+	code, err := a.newTicket(v, holder, "", deviceLife, userCode{Device: a.directory.TokenRecordID(v.kind, v.String()), Ends: body.Ends})
 	if err != nil {
 		return "", "", err
 	}
-	code.Kind, code.ID = ticketUser, a.directory.TicketID(ticketUser, user)
-	return v.String(), user, a.directory.PutTicket(ctx, code)
+	code.Kind, code.ID = ticketUser, a.directory.TokenRecordID(ticketUser, user)
+	return v.String(), user, a.directory.PutTokenRecord(ctx, code)
 }
 
 // deviceTenant gives the tenant that a device's request is kept in: that of the path, or

@@ -52,7 +52,7 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 }
 
 // prolong lets a confidential client's refresh token live on.
-func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.Ticket) *aadsts.Problem {
+func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.TokenRecord) *aadsts.Problem {
 	ticket.Expires = a.now().Add(refreshLife)
 	err := a.updateTicket(ctx, ticket)
 	if err == nil {

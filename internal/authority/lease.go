@@ -35,13 +35,13 @@ type lease struct {
 }
 
 // newTicket makes the ticket of an artifact for a client and user of its tenant.
-func (a *Authority) newTicket(v artifact, client directory.ObjectID, user directory.ObjectID, life time.Duration, body any) (directory.Ticket, error) {
+func (a *Authority) newTicket(v artifact, client directory.ObjectID, user directory.ObjectID, life time.Duration, body any) (directory.TokenRecord, error) {
 	encoded, err := encodeBody(body)
 	if err != nil {
-		return directory.Ticket{}, err
+		return directory.TokenRecord{}, err
 	}
-	return directory.Ticket{
-		Tenant: v.tenant, Kind: v.kind, ID: a.directory.TicketID(v.kind, v.String()), Family: v.familyID(),
+	return directory.TokenRecord{
+		Tenant: v.tenant, Kind: v.kind, ID: a.directory.TokenRecordID(v.kind, v.String()), Family: v.familyID(),
 		Client: client, User: user, Expires: a.now().Add(life), Body: encoded,
 	}, nil
 }
@@ -60,7 +60,7 @@ func (a *Authority) keep(ctx context.Context, v artifact, client, user directory
 	if err != nil {
 		return err
 	}
-	return a.directory.PutTicket(ctx, ticket)
+	return a.directory.PutTokenRecord(ctx, ticket)
 }
 
 // keepFamily notes that a family is good. It lives as long as what may come of it.
@@ -70,12 +70,12 @@ func (a *Authority) keepFamily(ctx context.Context, v artifact, client, user dir
 		return err
 	}
 	ticket.Kind, ticket.ID = ticketFamily, v.familyID()
-	return a.directory.PutTicket(ctx, ticket)
+	return a.directory.PutTokenRecord(ctx, ticket)
 }
 
 // extendFamily lets a family live on. It fails when the family was revoked meanwhile.
 func (a *Authority) extendFamily(ctx context.Context, v artifact, life time.Duration) error {
-	ticket, err := a.directory.Ticket(ctx, v.tenant, ticketFamily, v.familyID())
+	ticket, err := a.directory.TokenRecord(ctx, v.tenant, ticketFamily, v.familyID())
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,8 @@ func (a *Authority) extendFamily(ctx context.Context, v artifact, life time.Dura
 }
 
 // updateTicket lets a ticket live on. Who else does so at the same time does as well.
-func (a *Authority) updateTicket(ctx context.Context, ticket *directory.Ticket) error {
-	err := a.directory.UpdateTicket(ctx, ticket)
+func (a *Authority) updateTicket(ctx context.Context, ticket *directory.TokenRecord) error {
+	err := a.directory.UpdateTokenRecord(ctx, ticket)
 	if errors.Is(err, directory.ErrConflict) {
 		return nil
 	}
@@ -94,12 +94,12 @@ func (a *Authority) updateTicket(ctx context.Context, ticket *directory.Ticket) 
 
 // ticket finds the ticket of an artifact and reads its body. It returns nil when there
 // is none: it never was, was taken, or has expired.
-func (a *Authority) ticket(ctx context.Context, v artifact, body any) (*directory.Ticket, error) {
-	return a.ticketNamed(ctx, v.tenant, v.kind, a.directory.TicketID(v.kind, v.String()), body)
+func (a *Authority) ticket(ctx context.Context, v artifact, body any) (*directory.TokenRecord, error) {
+	return a.ticketNamed(ctx, v.tenant, v.kind, a.directory.TokenRecordID(v.kind, v.String()), body)
 }
 
-func (a *Authority) ticketNamed(ctx context.Context, tenant directory.TenantID, kind directory.TicketKind, id string, body any) (*directory.Ticket, error) {
-	ticket, err := a.directory.Ticket(ctx, tenant, kind, id)
+func (a *Authority) ticketNamed(ctx context.Context, tenant directory.TenantID, kind directory.TokenRecordKind, id string, body any) (*directory.TokenRecord, error) {
+	ticket, err := a.directory.TokenRecord(ctx, tenant, kind, id)
 	if errors.Is(err, directory.ErrNotFound) {
 		return nil, nil
 	}
@@ -113,8 +113,8 @@ func (a *Authority) ticketNamed(ctx context.Context, tenant directory.TenantID, 
 }
 
 // take consumes a ticket; false means that somebody else did.
-func (a *Authority) take(ctx context.Context, ticket *directory.Ticket) (bool, error) {
-	_, err := a.directory.TakeTicket(ctx, ticket.Tenant, ticket.Kind, ticket.ID)
+func (a *Authority) take(ctx context.Context, ticket *directory.TokenRecord) (bool, error) {
+	_, err := a.directory.TakeTokenRecord(ctx, ticket.Tenant, ticket.Kind, ticket.ID)
 	if errors.Is(err, directory.ErrNotFound) {
 		return false, nil
 	}

@@ -80,8 +80,8 @@ func parse(f form, header http.Header, version int) (*request, *aadsts.Problem) 
 }
 
 // artifact reads what the client brings back, which must be of a kind and tenant.
-func (req *request) artifact(kind directory.TicketKind, parameter string, tenant *directory.Tenant) (artifact, *aadsts.Problem) {
-	text := map[directory.TicketKind]string{
+func (req *request) artifact(kind directory.TokenRecordKind, parameter string, tenant *directory.Tenant) (artifact, *aadsts.Problem) {
+	text := map[directory.TokenRecordKind]string{
 		ticketCode: req.code, ticketRefresh: req.refreshToken, ticketDevice: req.deviceCode,
 	}[kind]
 	if text == "" {

@@ -19,7 +19,7 @@ type faultyStore struct {
 	met    atomic.Pointer[meeting]
 }
 
-// A meeting is of so many who read a ticket: each waits until all have, so that none of
+// A meeting is of so many who read a token record: each waits until all have, so that none of
 // them has used it up before the last one read it.
 type meeting struct {
 	missing atomic.Int32
@@ -64,11 +64,18 @@ func (s *faultyStore) Get(ctx context.Context, tenant, kind, id string) (directo
 	if s.down.Load() {
 		return directory.Object{}, errDown
 	}
-	object, err := s.Store.Get(ctx, tenant, kind, id)
-	if m := s.met.Load(); m != nil && kind == "ticket" {
+	return s.Store.Get(ctx, tenant, kind, id)
+}
+
+func (s *faultyStore) TokenRecord(ctx context.Context, tenant directory.TenantID, kind directory.TokenRecordKind, id string) (directory.TokenRecord, error) {
+	if s.down.Load() {
+		return directory.TokenRecord{}, errDown
+	}
+	record, err := s.Store.TokenRecord(ctx, tenant, kind, id)
+	if m := s.met.Load(); m != nil {
 		m.join()
 	}
-	return object, err
+	return record, err
 }
 
 func (s *faultyStore) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {

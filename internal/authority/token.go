@@ -100,7 +100,7 @@ func (a *Authority) tokenTenant(ctx context.Context, ref string, parameters form
 }
 
 // artifactTenant gives the tenant where something was handed out.
-func (a *Authority) artifactTenant(ctx context.Context, req *request, kind directory.TicketKind, parameter string) (*directory.Tenant, error) {
+func (a *Authority) artifactTenant(ctx context.Context, req *request, kind directory.TokenRecordKind, parameter string) (*directory.Tenant, error) {
 	v, problem := req.artifact(kind, parameter, nil)
 	if problem != nil {
 		return nil, problem

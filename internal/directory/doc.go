@@ -2,7 +2,7 @@
 // with their app roles, scopes and credentials, service principals, managed identities and
 // the hosts they are assigned to, users, app-role assignments and delegated grants, with
 // all the rules that hold between them. It also keeps, outside the model, what is
-// short-lived (see [Ticket]).
+// short-lived (see [TokenRecord]).
 //
 // Every way of changing a directory (YAML, command line, Graph, portal) goes through
 // [Directory.Change], so none can differ from another; each change and its audit row are

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,8 +21,7 @@ const (
 
 // Run follows the store's change feed until the context ends, so that changes made
 // through other processes or nodes show here, tells Config.OnChange, and every minute
-// removes expired tickets. A store that
-// cannot be reached is logged and asked again; the view stays as it was meanwhile.
+// removes expired token records. A store that cannot be reached is logged and asked again; the view stays as it was meanwhile.
 // It returns nil when the context ends.
 func (d *Directory) Run(ctx context.Context) error {
 	tick := time.NewTicker(d.cfg.Poll)
@@ -56,7 +54,7 @@ func (d *Directory) Run(ctx context.Context) error {
 
 func (d *Directory) runSweep(ctx context.Context) {
 	if err := d.sweep(ctx); err != nil && ctx.Err() == nil {
-		d.cfg.Log.WarnContext(ctx, "expired tickets could not be removed", "error", err)
+		d.cfg.Log.WarnContext(ctx, "expired token records could not be removed", "error", err)
 	}
 }
 
@@ -158,11 +156,7 @@ func (d *Directory) look(ctx context.Context) error {
 		return err
 	}
 	if newest != d.applied.Load() {
-		news, err := d.follow(ctx, newest)
-		if news {
-			d.changed.Store(time.Now().UnixNano())
-		}
-		if err != nil {
+		if err := d.follow(ctx, newest); err != nil {
 			return err
 		}
 	}
@@ -171,37 +165,36 @@ func (d *Directory) look(ctx context.Context) error {
 }
 
 // follow applies the feed up to newest, or forgets everything when the feed does not
-// lead there: it was trimmed, or the store was replaced by an older one. It reports
-// whether anything changed that this directory answers from memory; tickets are not.
-func (d *Directory) follow(ctx context.Context, newest int64) (news bool, err error) {
+// lead there: it was trimmed, or the store was replaced by an older one.
+func (d *Directory) follow(ctx context.Context, newest int64) error {
 	applied := d.applied.Load()
 	if newest < applied || newest-applied > maxFeedBehind {
 		d.startAfresh(newest)
-		return true, nil
+		return nil
 	}
 	for applied < newest {
 		changes, err := d.cfg.Store.Changes(ctx, applied, feedPage)
 		if err != nil {
-			return news, err
+			return err
 		}
 		if len(changes) == 0 || changes[0].Sequence != applied+1 {
 			d.startAfresh(newest)
-			return true, nil
+			return nil
 		}
 		applied = changes[len(changes)-1].Sequence
-		changes = slices.DeleteFunc(changes, func(c Change) bool { return c.Kind == kindTicket })
-		news = news || len(changes) > 0
 		d.forget(changes)
 		d.pending.add(changes)
 		d.applied.Store(applied)
+		d.changed.Store(time.Now().UnixNano())
 	}
-	return news, nil
+	return nil
 }
 
 func (d *Directory) startAfresh(newest int64) {
 	d.cache.clear()
 	d.pending.add([]Change{{}})
 	d.applied.Store(newest)
+	d.changed.Store(time.Now().UnixNano())
 }
 
 // followOwn brings Applied up to a change of our own, whose keys are forgotten already.

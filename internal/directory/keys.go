@@ -16,7 +16,6 @@ const (
 	kindUser        = "user"
 	kindHost        = "host"
 	kindKeyring     = "keyring"
-	kindTicket      = "ticket"
 )
 
 // Kinds that followers of the change feed look for in Change.Kind.

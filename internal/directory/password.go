@@ -65,7 +65,7 @@ func (e *Editor) SetPassword(tenant TenantID, id ObjectID, password string) erro
 	if next.Password, err = e.sealPassword(password); err != nil {
 		return err
 	}
-	if err := e.dropTickets(next.Tenant, next.ID); err != nil {
+	if err := e.dropRecords(next.Tenant, next.ID); err != nil {
 		return err
 	}
 	return update(e, old, &next, "password set")

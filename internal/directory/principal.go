@@ -87,7 +87,7 @@ func (e *Editor) deletePrincipal(p row[ServicePrincipal]) error {
 			return err
 		}
 	}
-	if err := e.dropTickets(p.value.Tenant, p.value.ID); err != nil {
+	if err := e.dropRecords(p.value.Tenant, p.value.ID); err != nil {
 		return err
 	}
 	if err := e.dropFromHosts(p.value); err != nil {

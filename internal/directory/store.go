@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 )
@@ -50,9 +51,45 @@ type Reader interface {
 	List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]Object, []string, error)
 }
 
+// A TokenRecordReader reads token records, which stand beside the objects: the feed and
+// its sequence know nothing of them.
+type TokenRecordReader interface {
+	// TokenRecord returns a record, expired or not, or ErrNotFound.
+	TokenRecord(ctx context.Context, tenant TenantID, kind TokenRecordKind, id string) (TokenRecord, error)
+	// HasExpiredTokenRecords reports whether a record of any tenant had ended by a time.
+	HasExpiredTokenRecords(ctx context.Context, by time.Time) (bool, error)
+}
+
+// A TokenRecordTx changes token records within a transaction.
+type TokenRecordTx interface {
+	TokenRecordReader
+	// PutTokenRecord creates (Version 0) or replaces (Version as read) a record and
+	// returns its new version, or ErrConflict when the version is no longer the stored one.
+	PutTokenRecord(ctx context.Context, record TokenRecord) (int64, error)
+	// DeleteTokenRecord removes a record, or returns ErrNotFound.
+	DeleteTokenRecord(ctx context.Context, tenant TenantID, kind TokenRecordKind, id string) error
+	// DropTokenRecords removes the records of a tenant that belong together and says how
+	// many there were.
+	DropTokenRecords(ctx context.Context, tenant TenantID, by RecordSet, value string) (dropped int, err error)
+	// SweepTokenRecords removes at most limit records that had ended by a time.
+	SweepTokenRecords(ctx context.Context, by time.Time, limit int) error
+}
+
+// A RecordSet says which token records of a tenant fall together.
+type RecordSet int
+
+// The sets: the records of a family, those whose client or user has an object id, and all
+// of a tenant, for which there is no value.
+const (
+	RecordsOfFamily RecordSet = iota + 1
+	RecordsOfOwner
+	RecordsOfTenant
+)
+
 // A Tx reads and writes within one serialisable transaction.
 type Tx interface {
 	Reader
+	TokenRecordTx
 	// Put creates (Version 0) or replaces (Version as read) an object and its keys, and
 	// notes the change in the feed. It returns the new version, ErrConflict when the
 	// version is no longer the stored one, or ErrDuplicate (wrapped, naming the key) when
@@ -64,10 +101,11 @@ type Tx interface {
 	Audit(ctx context.Context, event audit.Event) error
 }
 
-// A Store keeps objects, keys, the change feed, the audit chain and sign-ins. Every
-// engine is held to the contract of package storetest.
+// A Store keeps objects, keys, the change feed, token records, the audit chain and
+// sign-ins. Every engine is held to the contract of package storetest.
 type Store interface {
 	Reader
+	TokenRecordReader
 	// Update runs f in a transaction: all of it is durable when Update returns nil,
 	// nothing of it happened otherwise, and then f's error is returned as it is.
 	// Transactions run one after another; readers outside are not held up and see the

@@ -50,11 +50,14 @@ func (e *Editor) DeleteTenant(id TenantID) error {
 	}
 	for kind, space := range map[string]string{
 		kindAssignment: "principal", kindPrincipal: "id", kindApplication: "id", kindUser: "id", kindKeyring: "id",
-		kindGrant: "id", kindTicket: "id", kindHost: "id",
+		kindGrant: "id", kindHost: "id",
 	} {
 		if err := e.clear(tenant.value.ID, kind, space); err != nil {
 			return err
 		}
+	}
+	if _, err := e.tx.DropTokenRecords(e.ctx, tenant.value.ID, RecordsOfTenant, ""); err != nil {
+		return err
 	}
 	return e.remove(tenant.value, tenant.version)
 }

@@ -65,14 +65,14 @@ func (e *Editor) UpdateUser(u User) (*User, error) {
 		return nil, err
 	}
 	if old.value.Enabled && !next.Enabled {
-		if err := e.dropTickets(next.Tenant, next.ID); err != nil {
+		if err := e.dropRecords(next.Tenant, next.ID); err != nil {
 			return nil, err
 		}
 	}
 	return &next, update(e, old, &next, userDetail(old.value, &next))
 }
 
-// DeleteUser removes a user, with all assignments, grants and tickets.
+// DeleteUser removes a user, with all assignments, grants and token records.
 func (e *Editor) DeleteUser(tenant TenantID, id ObjectID) error {
 	found, err := e.userRow(tenant, string(id))
 	if err != nil {
@@ -85,7 +85,7 @@ func (e *Editor) DeleteUser(tenant TenantID, id ObjectID) error {
 	if err := e.dropGrants(user.Tenant, "principal", user.ID); err != nil {
 		return err
 	}
-	if err := e.dropTickets(user.Tenant, user.ID); err != nil {
+	if err := e.dropRecords(user.Tenant, user.ID); err != nil {
 		return err
 	}
 	if err := e.remove(user, found.version); err != nil {

@@ -32,11 +32,13 @@ type Store struct {
 
 // A state is everything as of one moment; it is never changed once published.
 type state struct {
-	objects  tree[directory.Object] // by objectKey
-	keys     tree[string]           // by lookupKey: the object's id
-	sequence int64
-	changes  []directory.Change
-	audit    []audit.Row
+	objects    tree[directory.Object]      // by objectKey
+	keys       tree[string]                // by lookupKey: the object's id
+	records    tree[directory.TokenRecord] // by recordKey
+	recordSets tree[string]                // by setKeys: the record's key
+	sequence   int64
+	changes    []directory.Change
+	audit      []audit.Row
 }
 
 var _ directory.Store = (*Store)(nil)

@@ -46,6 +46,26 @@ CREATE TABLE signins (
 	body        BLOB    NOT NULL
 );
 CREATE INDEX signins_correlation ON signins (correlation, sequence);
+`, `
+CREATE TABLE token_records (
+	tenant  TEXT   NOT NULL,
+	kind    TEXT   NOT NULL,
+	id      TEXT   NOT NULL,
+	version BIGINT NOT NULL,
+	family  TEXT   NOT NULL,
+	client  TEXT   NOT NULL, -- object id of a service principal, or empty
+	member  TEXT   NOT NULL, -- object id of a user, or empty
+	expires BIGINT NOT NULL, -- microseconds since 1970
+	body    BLOB,
+	PRIMARY KEY (tenant, kind, id)
+) WITHOUT ROWID;
+CREATE INDEX token_records_family ON token_records (tenant, family);
+CREATE INDEX token_records_client ON token_records (tenant, client);
+CREATE INDEX token_records_member ON token_records (tenant, member);
+CREATE INDEX token_records_expires ON token_records (expires);
+-- They were objects before. Their owners sign in again.
+DELETE FROM keys WHERE kind = 'ticket';
+DELETE FROM objects WHERE kind = 'ticket';
 `}
 
 // migrate brings the schema up to what this program knows, whichever process comes

@@ -163,6 +163,48 @@ func TestRefusedFiles(t *testing.T) {
 	}
 }
 
+// TestOlderSchema opens a database of the first version, in which what is short-lived was
+// kept among the objects.
+func TestOlderSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rolecall.db")
+	first := open(t, path)
+	err := errors.Join(update(t, first, func(tx directory.Tx) error {
+		_, app := tx.Put(t.Context(), storetest.Object("t", "app", "1", "name/a"))
+		_, old := tx.Put(t.Context(), storetest.Object("t", "ticket", "1", "id/1"))
+		return errors.Join(app, old)
+	}), first.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(`DROP TABLE token_records; DELETE FROM schema_version WHERE version > 1`)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	second := open(t, path)
+	defer closeStore(t, second)
+	if _, err := second.Lookup(t.Context(), "t", "app", "name/a"); err != nil {
+		t.Errorf("an object: %v", err)
+	}
+	if _, err := second.Lookup(t.Context(), "t", "ticket", "id/1"); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("an old record: got %v", err)
+	}
+	if n, err := second.Sequence(t.Context()); n != 2 || err != nil {
+		t.Errorf("sequence: got %d, %v", n, err)
+	}
+	err = update(t, second, func(tx directory.Tx) error {
+		_, err := tx.PutTokenRecord(t.Context(), directory.TokenRecord{Tenant: "t", Kind: "code", ID: "1"})
+		return err
+	})
+	if err != nil {
+		t.Errorf("a new record: %v", err)
+	}
+}
+
 // newerSchema leaves a database as a later version of this program would.
 func newerSchema(path string) error {
 	s, err := sqlite.Open(context.Background(), path)

@@ -55,6 +55,10 @@ type statements struct {
 	lastAudit, addAudit, auditRows     query
 	signInSequence, signIns            query
 	correlated, addSignIn, trimSignIns query
+	getRecord, expiredRecord           query
+	addRecord, updateRecord            query
+	dropRecord, dropFamily, dropOwned  query
+	dropTenantRecords, sweepRecords    query
 }
 
 // prepare readies every query on a pool. Closing the pool closes them.
@@ -93,6 +97,19 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 		{&s.correlated, `SELECT body FROM signins WHERE correlation = ? AND ` + chosen},
 		{&s.addSignIn, `INSERT INTO signins (sequence, tenant, app_id, correlation, code, body) VALUES (?, ?, ?, ?, ?, ?)`},
 		{&s.trimSignIns, `DELETE FROM signins WHERE sequence <= ?`},
+
+		{&s.getRecord, `SELECT tenant, kind, id, version, family, client, member, expires, body FROM token_records WHERE tenant = ? AND kind = ? AND id = ?`},
+		{&s.expiredRecord, `SELECT 1 FROM token_records WHERE expires <= ? LIMIT 1`},
+		{&s.addRecord, `INSERT INTO token_records (version, family, client, member, expires, body, tenant, kind, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`},
+		{&s.updateRecord, `UPDATE token_records SET version = ?, family = ?, client = ?, member = ?, expires = ?, body = ?
+			WHERE tenant = ? AND kind = ? AND id = ? AND version = ?`},
+		{&s.dropRecord, `DELETE FROM token_records WHERE tenant = ? AND kind = ? AND id = ?`},
+		{&s.dropFamily, `DELETE FROM token_records WHERE tenant = ? AND family = ?`},
+		{&s.dropOwned, `DELETE FROM token_records WHERE tenant = ? AND (client = ? OR member = ?)`},
+		{&s.dropTenantRecords, `DELETE FROM token_records WHERE tenant = ?`},
+		{&s.sweepRecords, `DELETE FROM token_records WHERE (tenant, kind, id) IN
+			(SELECT tenant, kind, id FROM token_records WHERE expires <= ? LIMIT ?)`},
 	} {
 		stmt, err := db.PrepareContext(ctx, q.text)
 		if err != nil {

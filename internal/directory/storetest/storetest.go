@@ -18,34 +18,42 @@ import (
 // Run holds the stores that open returns to the contract. Each call of open returns a
 // fresh, empty store; Run closes it.
 func Run(t *testing.T, open func(t *testing.T) directory.Store) {
-	for _, tt := range []struct {
-		name string
-		test func(t *testing.T, s directory.Store)
-	}{
-		{"an empty store has nothing", testEmpty},
-		{"what was put is found by id and by each key", testPutGet},
-		{"bodies and keys are not shared with the caller", testNotShared},
-		{"tenants and kinds are apart", testSpaces},
-		{"a version that is not the stored one conflicts", testVersions},
-		{"a key belongs to one object", testUniqueness},
-		{"a refused put leaves the transaction as it was", testRefusedPut},
-		{"a key that was given up is free", testKeyMoves},
-		{"lists are in the order of keys, by prefix and page", testList},
-		{"deleting removes the object and its keys", testDelete},
-		{"the feed has every change with all keys", testFeed},
-		{"a transaction that fails leaves nothing", testRollback},
-		{"a transaction that panics leaves nothing", testPanic},
-		{"a transaction sees its own changes, others do not", testIsolation},
-		{"readers are not held up by a transaction", testReadersGoOn},
-		{"the audit chain is whole", testAudit},
-		{"concurrent transactions lose no update", testConcurrent},
-		{"what many take at a time, one gets", testTakenOnce},
-		{"a context that has ended stops everything", testCancelled},
-		{"a context that ends in a transaction undoes it", testCancelledInside},
-		{"sign-ins come newest first and filtered", testSignIns},
-		{"sign-ins are bounded", testSignInsBounded},
-		{"a closed store answers with errors", testClosed},
-	} {
+	t.Run("objects", func(t *testing.T) { run(t, open, objectTests) })
+	t.Run("token records", func(t *testing.T) { run(t, open, recordTests) })
+}
+
+type test struct {
+	name string
+	test func(t *testing.T, s directory.Store)
+}
+
+var objectTests = []test{
+	{"an empty store has nothing", testEmpty},
+	{"what was put is found by id and by each key", testPutGet},
+	{"bodies and keys are not shared with the caller", testNotShared},
+	{"tenants and kinds are apart", testSpaces},
+	{"a version that is not the stored one conflicts", testVersions},
+	{"a key belongs to one object", testUniqueness},
+	{"a refused put leaves the transaction as it was", testRefusedPut},
+	{"a key that was given up is free", testKeyMoves},
+	{"lists are in the order of keys, by prefix and page", testList},
+	{"deleting removes the object and its keys", testDelete},
+	{"the feed has every change with all keys", testFeed},
+	{"a transaction that fails leaves nothing", testRollback},
+	{"a transaction that panics leaves nothing", testPanic},
+	{"a transaction sees its own changes, others do not", testIsolation},
+	{"readers are not held up by a transaction", testReadersGoOn},
+	{"the audit chain is whole", testAudit},
+	{"concurrent transactions lose no update", testConcurrent},
+	{"a context that has ended stops everything", testCancelled},
+	{"a context that ends in a transaction undoes it", testCancelledInside},
+	{"sign-ins come newest first and filtered", testSignIns},
+	{"sign-ins are bounded", testSignInsBounded},
+	{"a closed store answers with errors", testClosed},
+}
+
+func run(t *testing.T, open func(t *testing.T) directory.Store, tests []test) {
+	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := open(t)
 			defer func() {

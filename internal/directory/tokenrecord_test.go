@@ -3,8 +3,8 @@ package directory_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,61 +17,61 @@ import (
 )
 
 const (
-	code    = directory.TicketKind("code")
-	refresh = directory.TicketKind("refresh")
+	code    = directory.TokenRecordKind("code")
+	refresh = directory.TokenRecordKind("refresh")
 )
 
-// ticket returns one that is good for an hour.
-func (o *orders) ticket(kind directory.TicketKind, secret string) directory.Ticket {
-	return directory.Ticket{Tenant: contoso, Kind: kind, ID: o.TicketID(kind, secret), Expires: time.Now().Add(time.Hour), Body: []byte("of " + secret)}
+// record returns one that is good for an hour.
+func (o *orders) record(kind directory.TokenRecordKind, secret string) directory.TokenRecord {
+	return directory.TokenRecord{Tenant: contoso, Kind: kind, ID: o.TokenRecordID(kind, secret), Expires: time.Now().Add(time.Hour), Body: []byte("of " + secret)}
 }
 
-func (o *orders) putTicket(t testing.TB, ticket directory.Ticket) {
+func (o *orders) putRecord(t testing.TB, record directory.TokenRecord) {
 	t.Helper()
-	if err := o.PutTicket(t.Context(), ticket); err != nil {
+	if err := o.PutTokenRecord(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// hasTicket reports whether there is such a ticket.
-func (o *orders) hasTicket(t testing.TB, kind directory.TicketKind, secret string) bool {
+// hasRecord reports whether there is such a record.
+func (o *orders) hasRecord(t testing.TB, kind directory.TokenRecordKind, secret string) bool {
 	t.Helper()
-	_, err := o.Ticket(t.Context(), contoso, kind, o.TicketID(kind, secret))
+	_, err := o.TokenRecord(t.Context(), contoso, kind, o.TokenRecordID(kind, secret))
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		t.Fatal(err)
 	}
 	return err == nil
 }
 
-func TestTicketsAreTakenOnce(t *testing.T) {
+func TestTokenRecordsAreTakenOnce(t *testing.T) {
 	o := newOrders(t, memory.New())
-	o.putTicket(t, o.ticket(code, "secret"))
-	if err := o.PutTicket(t.Context(), o.ticket(code, "secret")); !errors.Is(err, directory.ErrDuplicate) {
+	o.putRecord(t, o.record(code, "secret"))
+	if err := o.PutTokenRecord(t.Context(), o.record(code, "secret")); !errors.Is(err, directory.ErrDuplicate) {
 		t.Errorf("a second one: got %v", err)
 	}
 	for range 2 {
-		found, err := o.Ticket(t.Context(), "7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11", code, o.TicketID(code, "secret"))
+		found, err := o.TokenRecord(t.Context(), "7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11", code, o.TokenRecordID(code, "secret"))
 		if err != nil || string(found.Body) != "of secret" {
 			t.Errorf("got %+v, %v", found, err)
 		}
 	}
-	for kind, secret := range map[directory.TicketKind]string{code: "other", refresh: "secret"} {
-		if o.hasTicket(t, kind, secret) {
+	for kind, secret := range map[directory.TokenRecordKind]string{code: "other", refresh: "secret"} {
+		if o.hasRecord(t, kind, secret) {
 			t.Errorf("there is a %s for %q", kind, secret)
 		}
 	}
-	if _, err := o.Ticket(t.Context(), contoso, refresh, o.TicketID(code, "secret")); !errors.Is(err, directory.ErrNotFound) {
+	if _, err := o.TokenRecord(t.Context(), contoso, refresh, o.TokenRecordID(code, "secret")); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("an id of another kind: got %v", err)
 	}
-	if taken, err := o.TakeTicket(t.Context(), contoso, code, o.TicketID(code, "secret")); err != nil || string(taken.Body) != "of secret" {
+	if taken, err := o.TakeTokenRecord(t.Context(), contoso, code, o.TokenRecordID(code, "secret")); err != nil || string(taken.Body) != "of secret" {
 		t.Errorf("take: got %+v, %v", taken, err)
 	}
-	if _, err := o.TakeTicket(t.Context(), contoso, code, o.TicketID(code, "secret")); !errors.Is(err, directory.ErrNotFound) {
+	if _, err := o.TakeTokenRecord(t.Context(), contoso, code, o.TokenRecordID(code, "secret")); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("take again: got %v", err)
 	}
 }
 
-func TestTicketIsTakenByOneOfMany(t *testing.T) {
+func TestTokenRecordIsTakenByOneOfMany(t *testing.T) {
 	for name, open := range map[string]func(t *testing.T) directory.Store{
 		"memory": func(*testing.T) directory.Store { return memory.New() },
 		"sqlite": func(t *testing.T) directory.Store {
@@ -88,11 +88,11 @@ func TestTicketIsTakenByOneOfMany(t *testing.T) {
 }
 
 func takeAtOnce(t *testing.T, o *orders) {
-	o.putTicket(t, o.ticket(code, "secret"))
+	o.putRecord(t, o.record(code, "secret"))
 	results := make([]error, 16)
 	var group sync.WaitGroup
 	for i := range results {
-		group.Go(func() { _, results[i] = o.TakeTicket(t.Context(), contoso, code, o.TicketID(code, "secret")) })
+		group.Go(func() { _, results[i] = o.TakeTokenRecord(t.Context(), contoso, code, o.TokenRecordID(code, "secret")) })
 	}
 	group.Wait()
 	got := 0
@@ -104,15 +104,15 @@ func takeAtOnce(t *testing.T, o *orders) {
 		}
 	}
 	if got != 1 {
-		t.Errorf("%d callers got the ticket", got)
+		t.Errorf("%d callers got the record", got)
 	}
 }
 
-func TestTicketsChangeUnderAnOptimisticLock(t *testing.T) {
+func TestTokenRecordsChangeUnderAnOptimisticLock(t *testing.T) {
 	o := newOrders(t, memory.New())
-	o.putTicket(t, o.ticket(code, "secret"))
-	read := func() *directory.Ticket {
-		found, err := o.Ticket(t.Context(), contoso, code, o.TicketID(code, "secret"))
+	o.putRecord(t, o.record(code, "secret"))
+	read := func() *directory.TokenRecord {
+		found, err := o.TokenRecord(t.Context(), contoso, code, o.TokenRecordID(code, "secret"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,50 +120,50 @@ func TestTicketsChangeUnderAnOptimisticLock(t *testing.T) {
 	}
 	first, second := read(), read()
 	first.Body = []byte("approved")
-	if err := o.UpdateTicket(t.Context(), first); err != nil {
+	if err := o.UpdateTokenRecord(t.Context(), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.UpdateTicket(t.Context(), second); !errors.Is(err, directory.ErrConflict) {
+	if err := o.UpdateTokenRecord(t.Context(), second); !errors.Is(err, directory.ErrConflict) {
 		t.Errorf("a stale one: got %v", err)
 	}
 	first.Body = []byte("used")
-	if err := o.UpdateTicket(t.Context(), first); err != nil {
+	if err := o.UpdateTokenRecord(t.Context(), first); err != nil {
 		t.Errorf("again: got %v", err)
 	}
 	if found := read(); string(found.Body) != "used" {
 		t.Errorf("got %q", found.Body)
 	}
-	unread := o.ticket(code, "other")
-	if err := o.UpdateTicket(t.Context(), &unread); !errors.Is(err, directory.ErrConflict) {
+	unread := o.record(code, "other")
+	if err := o.UpdateTokenRecord(t.Context(), &unread); !errors.Is(err, directory.ErrConflict) {
 		t.Errorf("one that was never read: got %v", err)
 	}
-	if _, err := o.TakeTicket(t.Context(), contoso, code, first.ID); err != nil {
+	if _, err := o.TakeTokenRecord(t.Context(), contoso, code, first.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.UpdateTicket(t.Context(), first); !errors.Is(err, directory.ErrNotFound) {
+	if err := o.UpdateTokenRecord(t.Context(), first); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("one that was taken: got %v", err)
 	}
 }
 
-func TestTicketFamiliesFallTogether(t *testing.T) {
+func TestTokenRecordFamiliesFallTogether(t *testing.T) {
 	o := newOrders(t, memory.New())
 	for _, secret := range []string{"one", "two"} {
-		member := o.ticket(refresh, secret)
+		member := o.record(refresh, secret)
 		member.Family = "family"
-		o.putTicket(t, member)
+		o.putRecord(t, member)
 	}
-	outsider := o.ticket(refresh, "three")
+	outsider := o.record(refresh, "three")
 	outsider.Family = "family/other"
-	o.putTicket(t, outsider)
+	o.putRecord(t, outsider)
 	for range 2 {
 		if err := o.DropFamily(t.Context(), contoso, "family"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if o.hasTicket(t, refresh, "one") || o.hasTicket(t, refresh, "two") || !o.hasTicket(t, refresh, "three") {
+	if o.hasRecord(t, refresh, "one") || o.hasRecord(t, refresh, "two") || !o.hasRecord(t, refresh, "three") {
 		t.Error("not exactly the family fell")
 	}
-	if got := auditActions(t, o.Directory, "ticketFamily.delete"); got != 1 {
+	if got := auditActions(t, o.Directory, "tokenFamily.delete"); got != 1 {
 		t.Errorf("%d audit rows tell of it", got)
 	}
 }
@@ -183,42 +183,42 @@ func auditActions(t *testing.T, d *directory.Directory, action string) (n int) {
 	return n
 }
 
-func TestTicketRules(t *testing.T) {
+func TestTokenRecordRules(t *testing.T) {
 	o := newOrders(t, memory.New())
 	for _, tt := range []struct {
 		name  string
-		spoil func(ticket *directory.Ticket)
+		spoil func(record *directory.TokenRecord)
 		field string
 	}{
-		{"no kind", func(ticket *directory.Ticket) { ticket.Kind = "" }, "id"},
-		{"no id", func(ticket *directory.Ticket) { ticket.ID = "" }, "id"},
-		{"a long family", func(ticket *directory.Ticket) { ticket.Family = strings.Repeat("x", 1025) }, "id"},
-		{"no end", func(ticket *directory.Ticket) { ticket.Expires = time.Time{} }, "expires"},
-		{"a large body", func(ticket *directory.Ticket) { ticket.Body = make([]byte, 64<<10+1) }, "body"},
+		{"no kind", func(record *directory.TokenRecord) { record.Kind = "" }, "id"},
+		{"no id", func(record *directory.TokenRecord) { record.ID = "" }, "id"},
+		{"a long family", func(record *directory.TokenRecord) { record.Family = strings.Repeat("x", 1025) }, "id"},
+		{"no end", func(record *directory.TokenRecord) { record.Expires = time.Time{} }, "expires"},
+		{"a large body", func(record *directory.TokenRecord) { record.Body = make([]byte, 64<<10+1) }, "body"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ticket := o.ticket(code, "secret")
-			tt.spoil(&ticket)
-			checkRule(t, o.PutTicket(t.Context(), ticket), tt.field, wrong)
+			record := o.record(code, "secret")
+			tt.spoil(&record)
+			checkRule(t, o.PutTokenRecord(t.Context(), record), tt.field, wrong)
 		})
 	}
 	nobody := directory.ObjectID("00000000-0000-4000-8000-000000000000")
-	for name, ticket := range map[string]directory.Ticket{
+	for name, record := range map[string]directory.TokenRecord{
 		"of no tenant": {Tenant: directory.TenantID(nobody)}, "of no client": {Tenant: contoso, Client: nobody}, "of no user": {Tenant: contoso, User: nobody},
 	} {
-		ticket.Kind, ticket.ID, ticket.Expires = code, "id", time.Now().Add(time.Hour)
-		if err := o.PutTicket(t.Context(), ticket); !errors.Is(err, directory.ErrNotFound) {
+		record.Kind, record.ID, record.Expires = code, "id", time.Now().Add(time.Hour)
+		if err := o.PutTokenRecord(t.Context(), record); !errors.Is(err, directory.ErrNotFound) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
-// TestTicketsEndWithTheirOwners holds for whom a session is of, and for whom not.
-func TestTicketsEndWithTheirOwners(t *testing.T) {
+// TestTokenRecordsEndWithTheirOwners holds for whom a session is of, and for whom not.
+func TestTokenRecordsEndWithTheirOwners(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		act        func(o *orders, dev *directory.User, e *directory.Editor) error
-		user, left bool // whether the user's and the client's tickets are left
+		user, left bool // whether the user's and the client's token records are left
 	}{
 		{"the user is deleted", func(_ *orders, dev *directory.User, e *directory.Editor) error { return e.DeleteUser(contoso, dev.ID) }, false, true},
 		{"the user is disabled", func(_ *orders, dev *directory.User, e *directory.Editor) error {
@@ -247,16 +247,16 @@ func TestTicketsEndWithTheirOwners(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := newOrders(t, memory.New())
 			dev := o.user(t, "dev@contoso.test")
-			ofUser, ofClient := o.ticket(refresh, "user's"), o.ticket(refresh, "client's")
+			ofUser, ofClient := o.record(refresh, "user's"), o.record(refresh, "client's")
 			ofUser.User, ofClient.Client = dev.ID, o.appPrincipal.ID
-			o.putTicket(t, ofUser)
-			o.putTicket(t, ofClient)
+			o.putRecord(t, ofUser)
+			o.putRecord(t, ofClient)
 			change(t, o.Directory, func(e *directory.Editor) error { return tt.act(o, dev, e) })
-			if got := o.hasTicket(t, refresh, "user's"); got != tt.user {
-				t.Errorf("the user's ticket is left: %v", got)
+			if got := o.hasRecord(t, refresh, "user's"); got != tt.user {
+				t.Errorf("the user's record is left: %v", got)
 			}
-			if got := o.hasTicket(t, refresh, "client's"); got != tt.left {
-				t.Errorf("the client's ticket is left: %v", got)
+			if got := o.hasRecord(t, refresh, "client's"); got != tt.left {
+				t.Errorf("the client's record is left: %v", got)
 			}
 		})
 	}
@@ -272,38 +272,38 @@ func (o *orders) user(t testing.TB, name string) (u *directory.User) {
 	return u
 }
 
-func TestTicketsExpireAndAreSwept(t *testing.T) {
+func TestTokenRecordsExpireAndAreSwept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		o := newOrders(t, store)
 		const many = 450 // more than two batches
 		for i := range many {
-			short := o.ticket(code, strings.Repeat("x", i+1))
+			short := o.record(code, strings.Repeat("x", i+1))
 			short.Expires = time.Now().Add(time.Minute)
-			o.putTicket(t, short)
+			o.putRecord(t, short)
 		}
-		o.putTicket(t, o.ticket(refresh, "long"))
+		o.putRecord(t, o.record(refresh, "long"))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- o.Run(ctx) }()
 
 		time.Sleep(time.Minute - time.Second)
 		synctest.Wait()
-		if !o.hasTicket(t, code, "x") || len(keptTickets(t, store)) != many+1 {
-			t.Error("tickets went too early")
+		if !o.hasRecord(t, code, "x") || keptRecords(t, store) != many+1 {
+			t.Error("token records went too early")
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if o.hasTicket(t, code, "x") {
-			t.Error("an expired ticket is found")
+		if o.hasRecord(t, code, "x") {
+			t.Error("an expired record is found")
 		}
-		if _, err := o.TakeTicket(t.Context(), contoso, code, o.TicketID(code, "x")); !errors.Is(err, directory.ErrNotFound) {
+		if _, err := o.TakeTokenRecord(t.Context(), contoso, code, o.TokenRecordID(code, "x")); !errors.Is(err, directory.ErrNotFound) {
 			t.Errorf("take an expired one: got %v", err)
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if left := keptTickets(t, store); len(left) != 1 || !o.hasTicket(t, refresh, "long") {
-			t.Errorf("%d tickets are kept", len(left))
+		if left := keptRecords(t, store); left != 1 || !o.hasRecord(t, refresh, "long") {
+			t.Errorf("%d token records are kept", left)
 		}
 		cancel()
 		if err := <-ended; err != nil {
@@ -312,30 +312,36 @@ func TestTicketsExpireAndAreSwept(t *testing.T) {
 	})
 }
 
-func keptTickets(t *testing.T, store directory.Store) []string {
+// keptRecords counts the records of the tenant in a store, expired or not, by dropping
+// them in a transaction that is undone.
+func keptRecords(t *testing.T, store directory.Store) (n int) {
 	t.Helper()
-	_, keys, err := store.List(t.Context(), string(contoso), "ticket", "id/", "", 0)
-	if err != nil {
+	undo := errors.New("undo")
+	_, err := store.Update(t.Context(), func(tx directory.Tx) (err error) {
+		n, err = tx.DropTokenRecords(t.Context(), contoso, directory.RecordsOfTenant, "")
+		return errors.Join(err, undo)
+	})
+	if !errors.Is(err, undo) {
 		t.Fatal(err)
 	}
-	return keys
+	return n
 }
 
-func TestAnExpiredTicketGivesWay(t *testing.T) {
+func TestAnExpiredTokenRecordGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrders(t, memory.New())
-		o.putTicket(t, o.ticket(code, "secret"))
+		o.putRecord(t, o.record(code, "secret"))
 		time.Sleep(time.Hour)
-		o.putTicket(t, o.ticket(code, "secret"))
-		if !o.hasTicket(t, code, "secret") {
+		o.putRecord(t, o.record(code, "secret"))
+		if !o.hasRecord(t, code, "secret") {
 			t.Error("the new one is not there")
 		}
 	})
 }
 
-// TestTicketsAreNoNews: whoever follows the directory hears nothing of tickets, and
+// TestTokenRecordsAreNoNews: followers of the directory hear nothing of token records, and
 // nothing is read anew because of them.
-func TestTicketsAreNoNews(t *testing.T) {
+func TestTokenRecordsAreNoNews(t *testing.T) {
 	store := memory.New()
 	o := newOrders(t, store)
 	heard := make(chan directory.Change, 100)
@@ -343,7 +349,7 @@ func TestTicketsAreNoNews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.putTicket(t, o.ticket(code, "secret"))
+	o.putRecord(t, o.record(code, "secret"))
 	if changed, err := other.Refresh(t.Context()); changed || err != nil {
 		t.Errorf("refresh: got %v, %v", changed, err)
 	}
@@ -367,28 +373,26 @@ func TestTicketsAreNoNews(t *testing.T) {
 	}
 }
 
-// TestTicketsKeepNoSecret looks for the secret in everything that is stored.
-func TestTicketsKeepNoSecret(t *testing.T) {
+// TestTokenRecordsKeepNoSecret looks for the secret in everything that is stored.
+func TestTokenRecordsKeepNoSecret(t *testing.T) {
 	store := memory.New()
 	o := newOrders(t, store)
-	const secret = "the-secret-of-a-ticket"
-	ticket := o.ticket(code, secret)
-	ticket.Body, ticket.Family = nil, o.TicketID("family", secret)
-	o.putTicket(t, ticket)
-	objects, keys, err := store.List(t.Context(), string(contoso), "ticket", "id/", "", 0)
-	if err != nil || len(objects) != 1 {
-		t.Fatal(objects, err)
+	const secret = "the-secret-of-a-record"
+	record := o.record(code, secret)
+	record.Body, record.Family = nil, o.TokenRecordID("family", secret)
+	o.putRecord(t, record)
+	kept, err := store.TokenRecord(t.Context(), contoso, code, record.ID)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, text := range slices.Concat(keys, objects[0].Keys, []string{string(objects[0].Body), objects[0].ID}) {
-		if strings.Contains(text, secret) {
-			t.Errorf("the secret stands in %q", text)
-		}
+	if text := fmt.Sprintf("%+v %s", kept, kept.Body); strings.Contains(text, secret) {
+		t.Errorf("the secret stands in %s", text)
 	}
 	elsewhere, err := directory.Open(t.Context(), directory.Config{Store: memory.New(), SecretKey: []byte(strings.Repeat("k", 32))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if elsewhere.TicketID(code, secret) == ticket.ID {
+	if elsewhere.TokenRecordID(code, secret) == record.ID {
 		t.Error("the id does not depend on the key")
 	}
 }
