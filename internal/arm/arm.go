@@ -1,23 +1,20 @@
 package arm
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/token"
+	"github.com/rolecall-auth/rolecall/internal/selfguard"
 )
 
-// Resource is what tools name when they ask for a token to come here with. A tenant whose
-// people use them needs an application with this identifier URI.
+// Resource is the resource for which tools request a token before they call. A tenant whose
+// users run them needs an application with this identifier URI.
 const Resource = "https://management.core.windows.net/"
 
 // Config says what a Manager works with.
@@ -30,42 +27,33 @@ type Config struct {
 	Log        *slog.Logger         // nil means discard
 }
 
-// A Manager stands in for Azure Resource Manager. It is safe for concurrent use.
+// A Manager answers in place of Azure Resource Manager. It is safe for concurrent use.
 type Manager struct {
-	cfg    Config
-	life   context.Context // of the guards
-	cancel context.CancelFunc
-
-	mu     sync.Mutex
-	guards map[directory.TenantID]*guard.Guard // guarded by mu; of tenants that exist
+	cfg   Config
+	guard *selfguard.Guard
 }
 
-// New checks the configuration and returns a manager. It reaches out for keys only when
-// somebody shows a token.
+// New checks the configuration and returns a manager. It fetches keys only when a token is
+// presented.
 func New(cfg Config) (*Manager, error) {
-	switch {
-	case cfg.Authority == "":
-		return nil, errors.New("arm: Authority is missing")
-	case cfg.URL == "":
+	if cfg.URL == "" {
 		return nil, errors.New("arm: URL is missing")
-	case cfg.Directory == nil:
-		return nil, errors.New("arm: Directory is missing")
-	case cfg.HTTPClient == nil:
-		return nil, errors.New("arm: HTTPClient is missing")
+	}
+	admission, err := selfguard.New(selfguard.Config{
+		Authority: cfg.Authority, Audience: []string{Resource}, Directory: cfg.Directory, HTTPClient: cfg.HTTPClient, Now: cfg.Now,
+		WithoutPermissions: true, // everybody may list what they may see, which may be nothing
+	})
+	if err != nil {
+		return nil, fmt.Errorf("arm: %w", err)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{cfg: cfg, guards: map[directory.TenantID]*guard.Guard{}}
-	m.life, m.cancel = context.WithCancel(context.Background())
-	return m, nil
+	return &Manager{cfg: cfg, guard: admission}, nil
 }
 
-// Close lets the guards go, and their connections to the authority.
-func (m *Manager) Close() {
-	m.cancel()
-	m.cfg.HTTPClient.CloseIdleConnections()
-}
+// Close ends the guards and their connections to the authority.
+func (m *Manager) Close() { m.guard.Close() }
 
 // Handler serves the API.
 func (m *Manager) Handler() http.Handler {
@@ -79,7 +67,7 @@ func (m *Manager) Handler() http.Handler {
 	return mux
 }
 
-// endpoints tells tools about this cloud. It is asked before anybody has a token.
+// endpoints describes this cloud. Tools ask for it before they have a token.
 func (m *Manager) endpoints(w http.ResponseWriter, _ *http.Request) {
 	type authentication struct {
 		Login     string   `json:"loginEndpoint"`
@@ -95,7 +83,7 @@ func (m *Manager) endpoints(w http.ResponseWriter, _ *http.Request) {
 	}{"Rolecall", authentication{m.cfg.Authority, []string{Resource}, "organizations", "AAD"}, m.cfg.URL, map[string]string{}})
 }
 
-// A tenant is how one is listed.
+// A tenant is an entry of the list of tenants.
 type tenant struct {
 	ID          string             `json:"id"`
 	TenantID    directory.TenantID `json:"tenantId"`
@@ -104,9 +92,9 @@ type tenant struct {
 	Category    string             `json:"tenantCategory"`
 }
 
-// tenants lists the caller's own.
+// tenants lists the caller's own tenant.
 func (m *Manager) tenants(w http.ResponseWriter, r *http.Request) {
-	from := m.enter(w, r)
+	from := m.admit(w, r)
 	if from == nil {
 		return
 	}
@@ -119,77 +107,22 @@ func (m *Manager) tenants(w http.ResponseWriter, r *http.Request) {
 
 // subscriptions lists none.
 func (m *Manager) subscriptions(w http.ResponseWriter, r *http.Request) {
-	if m.enter(w, r) != nil {
+	if m.admit(w, r) != nil {
 		answer(w, http.StatusOK, list{[]any{}})
 	}
 }
 
-// enter returns the tenant of a caller who is let in. Everybody else has had an answer.
-func (m *Manager) enter(w http.ResponseWriter, r *http.Request) *directory.Tenant {
-	scheme, raw, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
-		m.refuse(w, "There is no bearer token in the request.")
-		return nil
-	}
-	from, err := m.home(r.Context(), raw)
-	if errors.Is(err, directory.ErrNotFound) {
-		m.refuse(w, "The token is not one of a tenant known here.")
-		return nil
-	}
-	if err != nil {
-		m.unavailable(w, err)
-		return nil
-	}
-	door, err := m.guardOf(from.ID)
-	if err != nil {
-		m.unavailable(w, err)
-		return nil
-	}
-	decision := door.Check(r.Context(), raw, guard.Rule{Caller: guard.CallerAny})
+// admit returns the tenant of a caller who is admitted. Everybody else gets an answer.
+func (m *Manager) admit(w http.ResponseWriter, r *http.Request) *directory.Tenant {
+	caller, err := m.guard.Admit(r.Context(), r.Header, guard.Rule{Caller: guard.CallerAny})
+	var refusal *selfguard.Refusal
 	switch {
-	case decision.Allowed(), decision.Reason == guard.NoPermissions:
-		// Everybody may list what they may see, be that nothing: no role is needed.
-		return from
-	case decision.Outcome == guard.Unavailable:
-		m.unavailable(w, fmt.Errorf("check a token: %s", decision.Reason))
-	default:
-		m.refuse(w, "The token is not good here: "+string(decision.Reason)+".")
+	case errors.As(err, &refusal):
+		m.refuse(w, refusal.What)
+	case err != nil:
+		m.unavailable(w, err)
 	}
-	return nil
-}
-
-// home finds the tenant that a token says it is from. The guard of that tenant then sees
-// whether it is.
-func (m *Manager) home(ctx context.Context, raw string) (*directory.Tenant, error) {
-	parsed, err := token.Parse(raw, token.Limits{})
-	if err != nil {
-		return nil, directory.ErrNotFound
-	}
-	value, _ := parsed.Claims.Get("tid")
-	id, _ := value.String()
-	from, err := m.cfg.Directory.Tenant(ctx, id)
-	if err == nil && !from.Enabled {
-		return nil, directory.ErrNotFound
-	}
-	return from, err
-}
-
-// guardOf returns the guard for callers from one tenant.
-func (m *Manager) guardOf(id directory.TenantID) (*guard.Guard, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if g, ok := m.guards[id]; ok {
-		return g, nil
-	}
-	g, err := guard.New(m.life, guard.Config{
-		Authority: m.cfg.Authority + "/" + string(id), Audience: []string{Resource}, Caller: guard.CallerAny,
-		HTTPClient: m.cfg.HTTPClient, Now: m.cfg.Now, // and no log: what is refused is said here
-	})
-	if err != nil {
-		return nil, err
-	}
-	m.guards[id] = g
-	return g, nil
+	return caller.Tenant
 }
 
 // list is the envelope of every list.

@@ -1,9 +1,12 @@
-// Package arm answers for Azure Resource Manager what tools ask before they let anybody
-// work: where everything is in this cloud, who their tenant is, and which subscriptions
-// there are. There are none.
+// Package arm answers the questions that tools ask Azure Resource Manager before they start:
+// the endpoints of this cloud, the caller's tenant, and the subscriptions, of which there are
+// none.
 //
-// The Azure CLI asks these questions when it is told of a cloud and when somebody signs in;
-// nothing else here needs resources. So the package holds no state, and its API is guarded by package guard like
-// everybody else's: a caller needs a token for [Resource] from one of the directory's
-// tenants, but for the first question. Whoever has one may ask; the answers tell no more than the token does.
+// The Azure CLI asks these when a cloud is registered and when somebody signs in; nothing else
+// here needs resources. So the package owns no state. It refuses to own who may call: package
+// selfguard admits callers who have a token for [Resource] from a tenant of the directory. The
+// endpoints are public. Any such caller may ask, because the answers say no more than the token
+// does.
+//
+// Start at [Manager.Handler].
 package arm
