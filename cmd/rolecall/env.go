@@ -14,8 +14,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/server"
-	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
 // The actor and credential name of `rolecall env`.
@@ -258,7 +258,7 @@ func (c *cli) takeBackAll(ctx context.Context, s *site, app application) error {
 
 // lendCertificate gives the application a certificate whose key lies in the data folder.
 func (c *cli) lendCertificate(ctx context.Context, s *site, app application, name string, life time.Duration) (file string, kept directory.Certificate, err error) {
-	certificate, err := ways.NewCertificate(app.Application.Name, c.now(), life)
+	certificate, err := library.NewCertificate(app.Application.Name, c.now(), life)
 	if err != nil {
 		return "", kept, err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/token"
-	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
 // lentFor is how long the secret lives that a command makes for one token.
@@ -33,7 +33,7 @@ func (r *request) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
 	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
-	flags.StringVar(&r.way, "way", string(ways.AzureIdentity), "library to ask with, for an application: adal, msal, appauth or azidentity")
+	flags.StringVar(&r.way, "way", string(library.AzureIdentity), "library to ask with, for an application: adal, msal, appauth or azidentity")
 }
 
 // ask returns the scope that the flags name; the v1 way makes a resource of it again.
@@ -77,7 +77,7 @@ token that az would get, if the user were signed in with it.`,
 	return cmd
 }
 
-func (r *request) check() (ways.Way, error) {
+func (r *request) check() (library.Name, error) {
 	switch {
 	case r.as == "":
 		return "", errors.New("--as is missing: which application, managed identity or user to act as")
@@ -86,12 +86,12 @@ func (r *request) check() (ways.Way, error) {
 	case r.scope != "" && r.resource != "":
 		return "", errors.New("give --scope or --resource, not both")
 	}
-	return ways.Parse(r.way)
+	return library.Parse(r.way)
 }
 
 // tokenFor gets one token: as an application with a secret that lives just as long as that
 // takes, as anybody else by a binding that does.
-func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.AccessToken, err error) {
+func (c *cli) tokenFor(ctx context.Context, r request, way library.Name) (_ azcore.AccessToken, err error) {
 	s, err := c.site(ctx)
 	if err != nil {
 		return azcore.AccessToken{}, err
@@ -102,7 +102,7 @@ func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.A
 		return azcore.AccessToken{}, err
 	}
 	if app.user != nil || app.isIdentity() {
-		if way != ways.AzureIdentity {
+		if way != library.AzureIdentity {
 			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is no application, and has no credential for that way: leave out --way", app.name()), ""}
 		}
 		answer, err := c.tokenByBinding(ctx, app, strings.Fields(r.ask())...)
@@ -119,7 +119,7 @@ func (c *cli) tokenFor(ctx context.Context, r request, way ways.Way) (_ azcore.A
 		return azcore.AccessToken{}, err
 	}
 	defer client.CloseIdleConnections() // else a server of our own would wait for them
-	cred, err := ways.Client{
+	cred, err := library.Client{
 		Authority: s.endpoints.Authority, HTTP: client,
 		TenantID: string(app.tenant.ID), ClientID: string(app.Application.AppID), Secret: value,
 	}.Credential(way)

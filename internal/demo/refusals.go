@@ -12,9 +12,9 @@ import (
 
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/token"
-	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
 // A misuse is a call that must be refused, and the refusal that is right.
@@ -82,21 +82,21 @@ func (s *Stage) noToken(context.Context) (string, error) { return "", nil }
 func (s *Stage) goodToken(ctx context.Context) (string, error) {
 	client := s.client(s.http)
 	client.Secret = s.cast.secret
-	return tokenBy(ctx, client, ways.AzureIdentity, ordersURI)
+	return tokenBy(ctx, client, library.AzureIdentity, ordersURI)
 }
 
 // strangersToken is genuine, and nobody gave its bearer a role.
 func (s *Stage) strangersToken(ctx context.Context) (string, error) {
 	client := s.client(s.http)
 	client.ClientID, client.Secret = string(s.cast.stranger.AppID), s.cast.strangerKey
-	return tokenBy(ctx, client, ways.AzureIdentity, ordersURI)
+	return tokenBy(ctx, client, library.AzureIdentity, ordersURI)
 }
 
 // billingToken is genuine and for another API.
 func (s *Stage) billingToken(ctx context.Context) (string, error) {
 	client := s.client(s.http)
 	client.Secret = s.cast.secret
-	return tokenBy(ctx, client, ways.AzureIdentity, billingURI)
+	return tokenBy(ctx, client, library.AzureIdentity, billingURI)
 }
 
 // expiredToken is genuine and comes from the authority whose clock is behind. The v1
@@ -105,7 +105,7 @@ func (s *Stage) billingToken(ctx context.Context) (string, error) {
 func (s *Stage) expiredToken(ctx context.Context) (string, error) {
 	client := s.client(s.http)
 	client.Authority, client.Secret = s.late.url("https"), s.cast.secret
-	return tokenBy(ctx, client, ways.ADAL, ordersURI)
+	return tokenBy(ctx, client, library.ADAL, ordersURI)
 }
 
 // strangeIdentitysToken is genuine, and nobody gave the managed identity a role.

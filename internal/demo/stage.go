@@ -17,8 +17,8 @@ import (
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/server"
-	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
 const (
@@ -92,7 +92,7 @@ func (s *Stage) start(ctx context.Context, cfg Config) error {
 	}
 	var making errgroup.Group
 	making.Go(func() (err error) {
-		certificate, err = ways.NewCertificate("orders-client", time.Now(), keyLife)
+		certificate, err = library.NewCertificate("orders-client", time.Now(), keyLife)
 		return err
 	})
 	making.Go(func() (err error) {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/token"
-	"github.com/rolecall-auth/rolecall/internal/ways"
 )
 
 // A trial is one way to try, and how it should turn out.
@@ -38,17 +38,17 @@ const (
 // were registered for tokens of version 1.0, so they ask for the classic API. It is the API
 // that decides on the version, not the endpoint.
 func (s *Stage) trials() []trial {
-	secret := func(c *ways.Client) { c.Secret = s.cast.secret }
-	certificate := func(c *ways.Client) { c.Certificate = s.cast.certificate }
-	federated := func(c *ways.Client) { c.Assertion = s.issuer.assertion }
+	secret := func(c *library.Client) { c.Secret = s.cast.secret }
+	certificate := func(c *library.Client) { c.Certificate = s.cast.certificate }
+	federated := func(c *library.Client) { c.Assertion = s.issuer.assertion }
 	app := string(s.cast.orders.AppID)
 	return []trial{
-		s.here("ADAL secret", ways.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}),
-		s.here("MSAL secret", ways.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
-		s.here("MSAL certificate", ways.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}),
-		s.here("connection string", ways.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}),
-		s.here("Azure.Identity secret", ways.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
-		s.here("federated assertion", ways.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}),
+		s.here("ADAL secret", library.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}),
+		s.here("MSAL secret", library.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
+		s.here("MSAL certificate", library.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}),
+		s.here("connection string", library.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}),
+		s.here("Azure.Identity secret", library.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
+		s.here("federated assertion", library.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}),
 		s.process("managed identity", probeManagedIdentity, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
 		s.process("user-assigned identity", probeManagedIdentity, userIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
 		s.process("metadata service", probeMetadata, systemIdentity, "imds", expectation{endpointMetadata, "managed-identity", "2.0", app}),
@@ -60,8 +60,8 @@ func (s *Stage) trials() []trial {
 }
 
 // here is a trial in this process.
-func (s *Stage) here(name string, way ways.Way, proof func(*ways.Client), api string, want expectation) trial {
-	return trial{name: name, library: way.Library(), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
+func (s *Stage) here(name string, way library.Name, proof func(*library.Client), api string, want expectation) trial {
+	return trial{name: name, library: way.Implementation(), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
 		noted := &notingTransport{next: s.http.Transport}
 		client := s.client(&http.Client{Timeout: requestLimit, Transport: noted})
 		proof(&client)
@@ -118,14 +118,14 @@ func (s *Stage) try(ctx context.Context, t trial, row *Way) (id string, err erro
 }
 
 // client is the orders client before it is given a proof.
-func (s *Stage) client(h *http.Client) ways.Client {
-	return ways.Client{
+func (s *Stage) client(h *http.Client) library.Client {
+	return library.Client{
 		Authority: s.server.Endpoints().Authority, HTTP: h,
 		TenantID: string(s.cast.tenant), ClientID: string(s.cast.client.AppID),
 	}
 }
 
-func tokenBy(ctx context.Context, client ways.Client, way ways.Way, api string) (string, error) {
+func tokenBy(ctx context.Context, client library.Client, way library.Name, api string) (string, error) {
 	cred, err := client.Credential(way)
 	if err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-package ways_test
+package library_test
 
 import (
 	"context"
@@ -14,21 +14,21 @@ import (
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/ways"
+	"github.com/rolecall-auth/rolecall/internal/library"
 )
 
 const role = "Orders.Read"
 
 // client returns a client of the authority that has no proof yet.
-func client(login *authoritytest.Authority) ways.Client {
+func client(login *authoritytest.Authority) library.Client {
 	app := login.App("report")
-	return ways.Client{Authority: login.URL, HTTP: login.HTTPClient(), TenantID: app.TenantID, ClientID: app.ClientID}
+	return library.Client{Authority: login.URL, HTTP: login.HTTPClient(), TenantID: app.TenantID, ClientID: app.ClientID}
 }
 
-// accepted reports how the API's guard likes the token that a way gets.
-func accepted(t *testing.T, login *authoritytest.Authority, c ways.Client, way ways.Way) guard.Decision {
+// accepted returns what the API's guard says about the token that a library gets.
+func accepted(t *testing.T, login *authoritytest.Authority, c library.Client, name library.Name) guard.Decision {
 	t.Helper()
-	cred, err := c.Credential(way)
+	cred, err := c.Credential(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,24 +43,24 @@ func accepted(t *testing.T, login *authoritytest.Authority, c ways.Client, way w
 	return api.Guard().Check(t.Context(), token.Token, guard.Rule{Roles: []string{role}})
 }
 
-func TestEveryWayIsLetIn(t *testing.T) {
+func TestEveryLibraryIsAccepted(t *testing.T) {
 	login := authoritytest.Start(t)
 	login.Grant("report", "orders", role)
-	for _, way := range ways.All() {
-		t.Run(string(way), func(t *testing.T) {
+	for _, name := range library.All() {
+		t.Run(string(name), func(t *testing.T) {
 			c := client(login)
 			c.Secret = login.App("report").Secret
-			if d := accepted(t, login, c, way); !d.Allowed() {
+			if d := accepted(t, login, c, name); !d.Allowed() {
 				t.Errorf("refused: %s", d.Reason)
 			}
 		})
 	}
 }
 
-func TestACertificateIsProofInMostWays(t *testing.T) {
+func TestACertificateIsProofInMostLibraries(t *testing.T) {
 	login := authoritytest.Start(t)
 	login.Grant("report", "orders", role)
-	certificate, err := ways.NewCertificate("report", time.Now(), time.Hour)
+	certificate, err := library.NewCertificate("report", time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,11 @@ func TestACertificateIsProofInMostWays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, way := range []ways.Way{ways.ADAL, ways.MSAL, ways.AzureIdentity} {
-		t.Run(string(way), func(t *testing.T) {
+	for _, name := range []library.Name{library.ADAL, library.MSAL, library.AzureIdentity} {
+		t.Run(string(name), func(t *testing.T) {
 			c := client(login)
 			c.Certificate = certificate
-			if d := accepted(t, login, c, way); !d.Allowed() {
+			if d := accepted(t, login, c, name); !d.Allowed() {
 				t.Errorf("refused: %s", d.Reason)
 			}
 		})
@@ -91,7 +91,7 @@ func TestAnAssertionIsAskedFor(t *testing.T) {
 	c := client(login)
 	asked := false
 	c.Assertion = func(context.Context) (string, error) { asked = true; return "not.an.assertion", nil }
-	cred, err := c.Credential(ways.AzureIdentity)
+	cred, err := c.Credential(library.AzureIdentity)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,26 +101,26 @@ func TestAnAssertionIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestWaysHaveNames(t *testing.T) {
-	for _, way := range ways.All() {
-		if got, err := ways.Parse(string(way)); got != way || err != nil {
-			t.Errorf("Parse(%q) is %q, %v", way, got, err)
+func TestLibrariesHaveNames(t *testing.T) {
+	for _, name := range library.All() {
+		if got, err := library.Parse(string(name)); got != name || err != nil {
+			t.Errorf("Parse(%q) is %q, %v", name, got, err)
 		}
-		if way.Library() == "" {
-			t.Errorf("%q has no library", way)
+		if name.Implementation() == "" {
+			t.Errorf("%q has no implementation", name)
 		}
 	}
-	if _, err := ways.Parse("curl"); err == nil || !strings.Contains(err.Error(), "adal, msal, appauth, azidentity") {
+	if _, err := library.Parse("curl"); err == nil || !strings.Contains(err.Error(), "adal, msal, appauth, azidentity") {
 		t.Errorf("Parse of another name: %v", err)
 	}
-	if _, err := (ways.Client{}).Credential("curl"); err == nil {
-		t.Error("a credential by no way")
+	if _, err := (library.Client{}).Credential("curl"); err == nil {
+		t.Error("a credential of no library")
 	}
 }
 
 func TestACertificateIsItsKeys(t *testing.T) {
 	now := time.Now()
-	certificate, err := ways.NewCertificate("orders-client", now, time.Hour)
+	certificate, err := library.NewCertificate("orders-client", now, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,13 @@
-// Package ways is the ways in which an application gets a token, each through the library
-// that people use for it: the retired ADAL, MSAL, the connection strings of the App
-// Authentication library, and Azure.Identity.
+// Package library gets tokens for an application through the client libraries that people
+// use: the retired ADAL, MSAL, the connection strings of the App Authentication library, and
+// Azure.Identity.
 //
-// Commands that act as an application (`rolecall token`, `call`, `demo`) share it, so they
-// ask exactly as the user's own program would. It owns no protocol: every way hands over to
-// a library and gives back an azcore.TokenCredential.
-package ways
+// It owns the choice of a library (`--way` of `rolecall token`), so that commands which act as
+// an application request tokens exactly as the user's own program would. It refuses to own any
+// protocol: each library does its own work and gives back an azcore.TokenCredential.
+//
+// Start at [Client.Credential].
+package library
 
 import (
 	"context"
@@ -23,36 +25,36 @@ import (
 	"github.com/rolecall-auth/rolecall/credential"
 )
 
-// A Way names a library.
-type Way string
+// A Name names a library on the command line.
+type Name string
 
-// The ways.
+// The libraries.
 const (
-	ADAL          Way = "adal"       // the v1 endpoint with resource=, as the retired library asked
-	MSAL          Way = "msal"       // MSAL for Go
-	AppAuth       Way = "appauth"    // a connection string: RunAs=App;AppId=…;AppKey=…
-	AzureIdentity Way = "azidentity" // Azure.Identity for Go, on MSAL
+	ADAL          Name = "adal"       // the v1 endpoint with resource=, as the retired library asked
+	MSAL          Name = "msal"       // MSAL for Go
+	AppAuth       Name = "appauth"    // a connection string: RunAs=App;AppId=…;AppKey=…
+	AzureIdentity Name = "azidentity" // Azure.Identity for Go, on MSAL
 )
 
-// All lists the ways in the order they came into the world.
-func All() []Way { return []Way{ADAL, MSAL, AppAuth, AzureIdentity} }
+// All lists the libraries, oldest first.
+func All() []Name { return []Name{ADAL, MSAL, AppAuth, AzureIdentity} }
 
-// Parse returns the way with that name.
-func Parse(name string) (Way, error) {
-	if way := Way(name); slices.Contains(All(), way) {
-		return way, nil
+// Parse reads the name of a library.
+func Parse(text string) (Name, error) {
+	if name := Name(text); slices.Contains(All(), name) {
+		return name, nil
 	}
 	names := make([]string, 0, len(All()))
-	for _, way := range All() {
-		names = append(names, string(way))
+	for _, name := range All() {
+		names = append(names, string(name))
 	}
-	return "", fmt.Errorf("unknown way %q; there are %s", name, strings.Join(names, ", "))
+	return "", fmt.Errorf("unknown library %q: choose one of %s", text, strings.Join(names, ", "))
 }
 
-// Library names the Go code that a way goes through. The first and the third are ours:
-// there was no such library for Go, or is no longer.
-func (w Way) Library() string {
-	switch w {
+// Implementation names the Go code behind the library. For ADAL and connection strings it is
+// ours: there never was such a library for Go, or there is none any longer.
+func (n Name) Implementation() string {
+	switch n {
 	case ADAL:
 		return "credential.NewADAL"
 	case MSAL:
@@ -64,23 +66,23 @@ func (w Way) Library() string {
 	}
 }
 
-// A Client is an application that asks for tokens, and where it asks.
+// A Client is an application that requests tokens, and where it requests them.
 type Client struct {
 	Authority string // "https://localhost:8443"
 	HTTP      *http.Client
 	TenantID  string
 	ClientID  string
-	// One of these proves who it is.
+	// One of these proves its identity.
 	Secret      string
 	Certificate credential.Certificate
-	Assertion   func(context.Context) (string, error) // a token of another issuer
+	Assertion   func(context.Context) (string, error) // returns a token of another issuer
 }
 
-// Credential returns the client's credential by one of the ways.
-func (c Client) Credential(way Way) (azcore.TokenCredential, error) {
-	switch way {
+// Credential returns the client's credential through one of the libraries.
+func (c Client) Credential(name Name) (azcore.TokenCredential, error) {
+	switch name {
 	case ADAL:
-		//nolint:staticcheck // deprecated for programs; showing the old way is the point here
+		//nolint:staticcheck // deprecated for programs; showing the old library is the point here
 		return credential.NewADAL(credential.ADALConfig{
 			TenantID: c.TenantID, ClientID: c.ClientID, Secret: c.Secret, Certificate: c.Certificate, Options: c.options(),
 		})
@@ -91,7 +93,7 @@ func (c Client) Credential(way Way) (azcore.TokenCredential, error) {
 	case AzureIdentity:
 		return c.azureIdentity()
 	default:
-		_, err := Parse(string(way))
+		_, err := Parse(string(name))
 		return nil, err
 	}
 }
@@ -100,7 +102,7 @@ func (c Client) options() *credential.Options {
 	return &credential.Options{AuthorityHost: c.Authority, HTTPClient: c.HTTP}
 }
 
-// azureIdentity uses Microsoft's package as it is, without ours around it.
+// azureIdentity uses Microsoft's package unmodified and directly.
 func (c Client) azureIdentity() (azcore.TokenCredential, error) {
 	options := azcore.ClientOptions{
 		Cloud:     cloud.Configuration{ActiveDirectoryAuthorityHost: c.Authority},
@@ -141,7 +143,7 @@ func (c Client) msalProof() (confidential.Credential, error) {
 	return confidential.NewCredFromCert(c.Certificate.Chain, c.Certificate.Key)
 }
 
-// msalCredential makes an azcore.TokenCredential of an MSAL client.
+// msalCredential adapts an MSAL client to azcore.TokenCredential.
 type msalCredential struct{ client confidential.Client }
 
 // GetToken implements azcore.TokenCredential.

@@ -1,4 +1,4 @@
-package ways
+package library
 
 import (
 	"crypto/rand"
@@ -12,11 +12,11 @@ import (
 	"github.com/rolecall-auth/rolecall/credential"
 )
 
-// clockAllowance is how far in the past a new certificate begins, for clocks that differ.
+// clockAllowance is how far in the past a new certificate becomes valid, because clocks differ.
 const clockAllowance = 5 * time.Minute
 
-// NewCertificate makes a self-signed certificate with its key, by which an application can
-// prove who it is.
+// NewCertificate makes a self-signed certificate and its key, with which an application can
+// prove its identity.
 func NewCertificate(name string, now time.Time, life time.Duration) (credential.Certificate, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
