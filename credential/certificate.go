@@ -15,8 +15,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
 // maxCertificateFile bounds what is read as a certificate.
@@ -29,7 +27,8 @@ type Certificate struct {
 }
 
 // LoadCertificate reads a certificate and its private key from a PEM or PKCS#12 file.
-// The password is for PKCS#12; PEM keys must not be encrypted.
+// The password is that of the PKCS#12 file, or of the encrypted key in the PEM file; a file
+// without one is read whatever the password.
 func LoadCertificate(path, password string) (Certificate, error) {
 	content, err := readLimited(path, maxCertificateFile)
 	if err != nil {
@@ -44,15 +43,11 @@ func LoadCertificate(path, password string) (Certificate, error) {
 
 // ParseCertificate is LoadCertificate for the content of such a file.
 func ParseCertificate(content []byte, password string) (Certificate, error) {
-	chain, key, err := azidentity.ParseCertificates(content, []byte(password))
+	certificate, err := readCertificate(content, password)
 	if err != nil {
-		hint := "it needs a certificate and its private key, as PEM blocks or PKCS#12"
-		if !bytes.Contains(content, []byte("-----BEGIN")) {
-			hint = "check the password; PKCS#12 with newer algorithms must be written with openssl pkcs12 -export -legacy, or converted to PEM"
-		}
-		return Certificate{}, fmt.Errorf("%w; %s", err, hint)
+		return Certificate{}, err
 	}
-	certificate := Certificate{Chain: leafFirst(chain, key), Key: key}
+	certificate.Chain = leafFirst(certificate.Chain, certificate.Key)
 	return certificate, certificate.check()
 }
 
