@@ -103,6 +103,9 @@ type connection map[string]string
 
 // readConnection reads the parts and refuses unknown, repeated and empty ones.
 func readConnection(text string) (connection, error) {
+	if err := wrapped(text); err != nil {
+		return nil, err
+	}
 	pairs, err := lexConnection(text)
 	if err != nil {
 		return nil, err
@@ -134,6 +137,30 @@ func knownKey(text string) string {
 		}
 	}
 	return ""
+}
+
+// wrapped recognises what files, shells and editors put around a whole string. The original
+// refuses such a string as well, and does not say why.
+func wrapped(text string) error {
+	if strings.HasPrefix(text, byteOrderMark) {
+		return errors.New("it begins with a byte order mark, which some editors put before a text: save it without")
+	}
+	text = strings.TrimSpace(strings.TrimRight(text, "\x00"))
+	for _, quotes := range []string{`""`, "''", "``", "“”", "‘’"} {
+		opening, closing := string([]rune(quotes)[:1]), string([]rune(quotes)[1:])
+		rest, opened := strings.CutPrefix(text, opening)
+		switch {
+		case !opened:
+		case strings.HasSuffix(rest, closing):
+			return errors.New("the quotes stand around the whole string: leave them out")
+		default:
+			return errors.New("a quote stands before the whole string: leave it out; quotes stand around single values only")
+		}
+	}
+	if name, _, _ := strings.Cut(text, "="); strings.EqualFold(strings.TrimSpace(strings.TrimPrefix(name, "export ")), envConnection) {
+		return fmt.Errorf("the name %s stands before the string: give what follows its equals sign", envConnection)
+	}
+	return nil
 }
 
 // unknownPart names a key that is not known, but not one that could be the rest of a secret
@@ -183,22 +210,35 @@ func (c connection) application(form string, keys ...string) error {
 	if c[keyTenantID] == "" {
 		return missing(keyTenantID, "the id or a domain of the directory")
 	}
+	if strings.ContainsFunc(c[keyTenantID], notTenant) {
+		return fmt.Errorf("%s has characters that no tenant has; give the GUID, without braces, or a domain of the directory", keyTenantID)
+	}
 	return c.only(form, append(keys, keyRunAs, keyAppID, keyTenantID)...)
 }
 
 func (c connection) fileCertificate(opts *Options) (azcore.TokenCredential, error) {
-	content, err := readLimited(c[keyFile], maxCertificateFile)
+	certificate, err := c.certificate()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", keyFile, err)
-	}
-	certificate, err := ParseCertificate(content, c[keyFilePassword])
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", keyFile, err)
+		return nil, err
 	}
 	return NewCertificate(c[keyTenantID], c[keyAppID], certificate, opts)
 }
 
-func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, error) {
+// certificate reads the file that the string names.
+func (c connection) certificate() (Certificate, error) {
+	content, err := readLimited(c[keyFile], maxCertificateFile)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	certificate, err := ParseCertificate(content, c[keyFilePassword])
+	if err != nil {
+		return Certificate{}, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	return certificate, nil
+}
+
+// storeCertificates finds the certificates that the string names, the newest first.
+func (c connection) storeCertificates(opts *Options) ([]Certificate, error) {
 	key, match, err := c.certificateMatch()
 	if err != nil {
 		return nil, err
@@ -210,6 +250,14 @@ func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, err
 	certificates, err := findCertificates(dir, match)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	return certificates, nil
+}
+
+func (c connection) storeCertificate(opts *Options) (azcore.TokenCredential, error) {
+	certificates, err := c.storeCertificates(opts)
+	if err != nil {
+		return nil, err
 	}
 	// The original library always sent the chain, so registrations may rely on it.
 	withChain := Options{}
@@ -250,10 +298,12 @@ func azureCLI(opts *Options) (azcore.TokenCredential, error) {
 	return diagnosed("Azure CLI", "", cred, err)
 }
 
+var errNoManagedIdentity = errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service does")
+
 // managedIdentity needs no proof: the environment's endpoint knows who asks.
 func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, error) {
 	if !managedIdentityNamed(os.Getenv) {
-		return nil, errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service does")
+		return nil, errNoManagedIdentity
 	}
 	options := &azidentity.ManagedIdentityCredentialOptions{}
 	if opts != nil && opts.HTTPClient != nil {

@@ -3,6 +3,8 @@ package credential
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 )
@@ -29,9 +31,14 @@ type Connection struct {
 	Parts []ConnectionPart // that are known, in the order of the string
 	// Missing are keys that the kind needs besides.
 	Missing []string
-	// Err is why [Parse] refuses the string; nil when only this machine can be in the way,
-	// for lack of a certificate or managed identity.
+	// Err is why [Parse] refuses the string, or the certificate file that it names.
 	Err error
+	// Here is why Parse would refuse on this machine a string that is in order: it finds no
+	// such certificate in the store, or no managed identity in the environment.
+	Here error
+	// DotNet is why the App Authentication library itself would refuse the string on this
+	// system; nil when it takes it, or when only what it finds here can tell.
+	DotNet error
 }
 
 // A ConnectionPart is one part of a connection string.
@@ -51,13 +58,14 @@ func (c *Connection) Value(key string) string {
 	return ""
 }
 
-// Describe reads a connection string as [Parse] does, and makes nothing of it. A string
-// that Parse refuses is described as far as it can be read.
+// Describe reads a connection string as [Parse] does, and makes no credential of it. A
+// string that Parse refuses is described as far as it can be read. Certificates are looked
+// for where Parse would look with the zero [Options].
 func Describe(connectionString string) *Connection {
 	parts, err := readConnection(connectionString)
-	c := &Connection{Kind: ConnectionUnknown, Err: err}
+	c := &Connection{Kind: ConnectionUnknown, Err: err, DotNet: err}
 	pairs, problem := lexConnection(connectionString)
-	if problem != nil {
+	if problem != nil || wrapped(connectionString) != nil {
 		return c
 	}
 	known := connection{}
@@ -83,7 +91,29 @@ func Describe(connectionString string) *Connection {
 	if c.Err == nil {
 		c.Err = parts.check(c.Kind)
 	}
+	if c.Err == nil {
+		c.Err, c.Here = parts.look(c.Kind)
+	}
+	if c.DotNet = known.dotNet(c.Kind, runtime.GOOS); c.Kind == ConnectionUnknown {
+		c.DotNet = c.Err
+	}
 	return c
+}
+
+// look finds out whether what a string in order relies on is there: the file that it names,
+// and what it expects of this machine.
+func (c connection) look(kind ConnectionKind) (named, here error) {
+	switch kind {
+	case ConnectionFileCertificate:
+		_, named = c.certificate()
+	case ConnectionStoreCertificate:
+		_, here = c.storeCertificates(nil)
+	case ConnectionManagedIdentity:
+		if !managedIdentityNamed(os.Getenv) {
+			here = errNoManagedIdentity
+		}
+	}
+	return named, here
 }
 
 // kind tells which credential is meant: who it runs as, and for an application what proves
@@ -189,6 +219,9 @@ func (c connection) checkStore() error {
 		return missing(keyStoreLocation, "CurrentUser or LocalMachine")
 	case !strings.EqualFold(location, "CurrentUser") && !strings.EqualFold(location, "LocalMachine"):
 		return fmt.Errorf("the value of %s is not known; it is CurrentUser or LocalMachine", keyStoreLocation)
+	}
+	if _, _, err := c.certificateMatch(); err != nil {
+		return err
 	}
 	return c.application(keyStoreLocation, keyStoreLocation, keyThumbprint, keySubjectName)
 }

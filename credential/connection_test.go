@@ -162,6 +162,18 @@ func TestParseErrorsNameThePart(t *testing.T) {
 		{"subject without location before a key vault", connectionApp + "KeyVaultCertificateSecretIdentifier=canary;CertificateSubjectName=CN=x", "CertificateStoreLocation is missing"},
 		{"blank location", connectionApp + "CertificateThumbprint=" + thumb + ";CertificateStoreLocation=' '", "CertificateStoreLocation is empty"},
 		{"current user with other keys", "RunAs=CurrentUser;AppId=a", ".NET Framework only"},
+		{"in double quotes", `"RunAs=App;AppKey=canary"`, "the quotes stand around the whole string: leave them out"},
+		{"in single quotes", `'RunAs=App;AppKey="canary"' ` + "\x00", "the quotes stand around the whole string: leave them out"},
+		{"in typographic quotes", "“RunAs=App;AppKey=canary”", "the quotes stand around the whole string: leave them out"},
+		{"in quotes of which one is lost", `"RunAs=App;AppKey=canary`, "a quote stands before the whole string"},
+		{"in quotes that end with a quoted value", `"RunAs=App;AppKey="canary""`, "the quotes stand around the whole string: leave them out"},
+		{"quote at the end alone", `RunAs=App;AppKey=canary"`, "ends with a quote"},
+		{"byte order mark", byteOrderMark + "RunAs=App;AppKey=canary", "byte order mark"},
+		{"byte order mark in quotes", byteOrderMark + `"RunAs=App;AppKey=canary"`, "byte order mark"},
+		{"with the variable's name", "AzureServicesAuthConnectionString=RunAs=App;AppKey=canary", "give what follows its equals sign"},
+		{"as a shell's export", "export AzureServicesAuthConnectionString='RunAs=App;AppKey=canary'", "give what follows its equals sign"},
+		{"tenant in braces", "RunAs=App;AppId=a;TenantId={11111111-1111-4111-8111-111111111111};AppKey=canary", "TenantId has characters that no tenant has"},
+		{"tenant as a URL", "RunAs=App;AppId=a;TenantId=https://login.microsoftonline.com/t;AppKey=canary", "TenantId has characters that no tenant has"},
 		{"no managed identity", "RunAs=App", "IDENTITY_ENDPOINT"},
 		{"no user-assigned identity", "RunAs=App;AppId=a", "IDENTITY_ENDPOINT"},
 		{"bad time-out", "RunAs=App;MsiRetryTimeout=-1", "whole number of seconds"},
@@ -175,6 +187,9 @@ func TestParseErrorsNameThePart(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse(tt.text, nil)
+			if c := Describe(tt.text); err != nil && (c.Err == nil || !strings.HasSuffix(err.Error(), c.Err.Error())) && (c.Here == nil || !strings.HasSuffix(err.Error(), c.Here.Error())) {
+				t.Errorf("Describe says %v and %v where Parse says %v", c.Err, c.Here, err)
+			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
@@ -529,5 +544,79 @@ func TestDescribeKeepsNoSecret(t *testing.T) {
 	}
 	if c := Describe("RunAs=App;KeyVaultCertificateSecretIdentifier=x;KeyVaultUserAssignedManagedIdentityId=y"); c.Kind != ConnectionKeyVault || c.Err == nil {
 		t.Errorf("got %+v", c)
+	}
+}
+
+// The verdict of Describe is that of Parse, down to the file that a string names.
+func TestDescribeLooksIntoTheFile(t *testing.T) {
+	a := startAuthority(t)
+	good := writeFile(t, "good.pem", pemOf(t, newCertificate(t, "orders-client", time.Now())))
+	for text, accepted := range map[string]bool{
+		"CertificateFile=" + good:                           true,
+		"CertificateFile=" + writeFile(t, "empty.pem", nil): false,
+		"CertificateFile=" + t.TempDir():                    false,
+		"CertificateFile=testdata/certificates/openssl3.p12;CertificatePassword=" + filePassword:  true,
+		"CertificateFile=testdata/certificates/openssl3.p12;CertificatePassword=canary":           false,
+		"CertificateFile=testdata/certificates/openssl3.p12":                                      false,
+		"CertificateFile=testdata/certificates/client.cer":                                        false,
+		"CertificateFile=testdata/certificates/aes256.pem;CertificatePassword=" + filePassword:    true,
+		"CertificateFile=testdata/certificates/traditional.pem;CertificatePassword=" + "canary":   false,
+		"CertificateFile=testdata/certificates/none.pem;CertificatePassword=" + filePassword:      false,
+		"CertificateThumbprint=canary;CertificateStoreLocation=CurrentUser":                       false,
+		"CertificateThumbprint=" + strings.Repeat("ab", 20) + ";CertificateStoreLocation=Nowhere": false,
+	} {
+		_, err := Parse(connectionApp+text, a.options(t))
+		c := Describe(connectionApp + text)
+		if (err == nil) != accepted || (c.Err == nil) != accepted {
+			t.Errorf("%s: Parse says %v, Describe %v; want accepted %t", text, err, c.Err, accepted)
+		}
+		if strings.Contains(fmt.Sprint(err, c.Err), "canary") {
+			t.Errorf("%s: the password is in %v, %v", text, err, c.Err)
+		}
+	}
+	t.Setenv(envCertificates, "")
+	if c := Describe(connectionApp + "CertificateSubjectName=CN=x;CertificateStoreLocation=CurrentUser"); c.Err != nil || c.Here == nil {
+		t.Errorf("no store: got %v, %v; want that this machine is in the way", c.Err, c.Here)
+	}
+	t.Setenv(envCertificates, filepath.Dir(good))
+	if c := Describe(connectionApp + "CertificateSubjectName=orders-client;CertificateStoreLocation=CurrentUser"); c.Err != nil || c.Here != nil {
+		t.Errorf("in the store: got %v, %v", c.Err, c.Here)
+	}
+	t.Setenv("IDENTITY_ENDPOINT", "")
+	t.Setenv("MSI_ENDPOINT", "")
+	if c := Describe("RunAs=App"); c.Err != nil || c.Here == nil {
+		t.Errorf("no managed identity: got %v, %v", c.Err, c.Here)
+	}
+}
+
+// Strings for .NET alone are none of Parse's, and the other way round.
+func TestDescribeTellsWhatDotNetWouldDo(t *testing.T) {
+	store := connectionApp + "CertificateThumbprint=" + strings.Repeat("ab", 20) + ";CertificateStoreLocation="
+	for _, tt := range []struct {
+		text  string
+		takes map[string]bool // by system; all others: no
+	}{
+		{connectionApp + "AppKey=x", map[string]bool{"linux": true, "darwin": true, "windows": true}},
+		{"RunAs=App", map[string]bool{"linux": true, "darwin": true, "windows": true}},
+		{"RunAs=Developer;DeveloperTool=AzureCli", map[string]bool{"linux": true, "darwin": true, "windows": true}},
+		{"RunAs=App;AppId=a;KeyVaultCertificateSecretIdentifier=https://v/secrets/s", map[string]bool{"linux": true, "darwin": true, "windows": true}},
+		{store + "CurrentUser", map[string]bool{"linux": true, "darwin": true, "windows": true}},
+		{store + "LocalMachine", map[string]bool{"darwin": true, "windows": true}},
+		{"RunAs=Developer;DeveloperTool=VisualStudio", map[string]bool{"windows": true}},
+		{"RunAs=CurrentUser", map[string]bool{"windows": true}},
+		{connectionApp + "CertificateFile=x", nil},
+	} {
+		parts, err := readConnection(tt.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, system := range []string{"linux", "darwin", "windows"} {
+			if err := parts.dotNet(parts.kind(), system); (err == nil) != tt.takes[system] {
+				t.Errorf("%s on %s: %v", tt.text, system, err)
+			}
+		}
+	}
+	if c := Describe("RunAs=Canary"); c.DotNet == nil {
+		t.Error("an unknown kind is taken")
 	}
 }
