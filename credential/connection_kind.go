@@ -88,13 +88,13 @@ func Describe(connectionString string) *Connection {
 			c.Missing = append(c.Missing, key)
 		}
 	}
-	if c.Err == nil {
-		c.Err = parts.check(c.Kind)
+	if err != nil {
+		return c
 	}
-	if c.Err == nil {
+	if c.Err = parts.check(c.Kind); c.Err == nil {
 		c.Err, c.Here = parts.look(c.Kind)
 	}
-	if c.DotNet = known.dotNet(c.Kind, runtime.GOOS); c.Kind == ConnectionUnknown {
+	if c.DotNet = parts.dotNet(c.Kind, runtime.GOOS); c.Kind == ConnectionUnknown {
 		c.DotNet = c.Err
 	}
 	return c

@@ -53,7 +53,11 @@ func (c *cli) showConnection(report *explain.ConnectionReport) {
 		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), shown)
 	}
 	if report.Problem != "" {
-		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(red, "refused:"), text.Clean(report.Problem))
+		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(red, "refused in credential.Parse:"), text.Clean(report.Problem))
+		c.showInDotNet(report)
+	}
+	if report.Here != "" {
+		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(bold, "on this machine:"), text.Clean(report.Here))
 	}
 	if len(report.Missing) > 0 {
 		fmt.Fprintf(c.out, "%s %s\n", s.paint(red, "missing:"), strings.Join(report.Missing, ", "))
@@ -65,5 +69,16 @@ func (c *cli) showConnection(report *explain.ConnectionReport) {
 	for _, language := range explain.Languages() {
 		fmt.Fprintf(c.out, "\n  %s\n", s.paint(bold, language))
 		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(text.CleanLines(report.Migrate[language]), "\n", "\n    "))
+	}
+}
+
+// showInDotNet says what the library for which the string was made does with it here, when
+// Parse refuses it.
+func (c *cli) showInDotNet(report *explain.ConnectionReport) {
+	switch {
+	case report.DotNet == "" && len(report.Missing) == 0:
+		fmt.Fprintln(c.out, "In .NET on this system, the App Authentication library takes it.")
+	case report.DotNet != "" && report.DotNet != report.Problem:
+		fmt.Fprintf(c.out, "%s %s\n", c.screen.paint(red, "refused in .NET on this system:"), text.Clean(report.DotNet))
 	}
 }

@@ -16,7 +16,9 @@ type ConnectionReport struct {
 	Means    string                    `json:"means"`
 	Parts    []ConnectionPart          `json:"parts"`
 	Missing  []string                  `json:"missing,omitempty"`
-	Problem  string                    `json:"problem,omitempty"`
+	Problem  string                    `json:"problem,omitempty"` // why credential.Parse refuses it
+	Here     string                    `json:"here,omitempty"`    // what this machine lacks for it
+	DotNet   string                    `json:"dotNet,omitempty"`  // why the App Authentication library would refuse it on this system
 	Migrate  map[string]string         `json:"migrate,omitempty"` // to Azure.Identity, by language
 	kind     credential.ConnectionKind // selects the migration
 	values   map[string]string         // by key, without secrets
@@ -40,6 +42,12 @@ func Connection(text string) *ConnectionReport {
 	}
 	if c.Err != nil {
 		r.Problem = c.Err.Error()
+	}
+	if c.Here != nil {
+		r.Here = c.Here.Error()
+	}
+	if c.DotNet != nil {
+		r.DotNet = c.DotNet.Error()
 	}
 	for _, p := range c.Parts {
 		part := ConnectionPart{Key: p.Key, Value: p.Value, For: partPurpose(p.Key)}

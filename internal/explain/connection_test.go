@@ -18,7 +18,9 @@ func TestConnection(t *testing.T) {
 		missing    []string
 	}{
 		{"secret", app + "AppKey=canary", true, "proves itself by a secret", "NewClientSecretCredential", nil},
-		{"file", app + "CertificateFile=a.pem;CertificatePassword=canary", true, "certificate in a file", `os.ReadFile("a.pem")`, nil},
+		{"file that is not there", app + "CertificateFile=a.pem;CertificatePassword=canary", false, "certificate in a file", `os.ReadFile("a.pem")`, nil},
+		{"file", app + "CertificateFile=../../credential/testdata/certificates/openssl3.p12;CertificatePassword=geheim", true, "certificate in a file", `os.ReadFile("../../credential/testdata/certificates/openssl3.p12")`, nil},
+		{"whole string in quotes", `"` + app + `AppKey=canary"`, false, "Nobody", "", nil},
 		{"store", app + "CertificateThumbprint=" + strings.Repeat("ab", 20) + ";CertificateStoreLocation=CurrentUser", true, "certificate store", "SendCertificateChain", nil},
 		{"subject", app + "CertificateSubjectName=CN=x", false, "certificate store", "client.pem", []string{"CertificateStoreLocation"}},
 		{"system-assigned", "RunAs=App", true, "system-assigned", "NewManagedIdentityCredential(nil)", nil},
