@@ -23,11 +23,30 @@ const (
 type failure struct {
 	code int
 	err  error
-	hint string
+	fix  string // empty: what the error itself says
 }
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
+
+// Fix says what to do next.
+func (f *failure) Fix() string {
+	if f.fix == "" {
+		return fixOf(f.err)
+	}
+	return f.fix
+}
+
+// fixOf returns the next step that an error of any package knows. It is printed as the hint.
+func fixOf(err error) string {
+	if fixable, ok := errors.AsType[interface {
+		error
+		Fix() string
+	}](err); ok {
+		return fixable.Fix()
+	}
+	return ""
+}
 
 var (
 	errNoCommand = &failure{exitUsage, errors.New("no command"), "start with `rolecall serve`, or see everything at work with `rolecall demo`; `rolecall --help` lists the rest"}
@@ -42,12 +61,12 @@ func usageError(cmd *cobra.Command, err error) error {
 	return &failure{exitUsage, err, fmt.Sprintf("`%s --help` shows the flags and an example", cmd.CommandPath())}
 }
 
-func notFound(hint, format string, args ...any) error {
-	return &failure{exitNotFound, fmt.Errorf(format, args...), hint}
+func notFound(fix, format string, args ...any) error {
+	return &failure{exitNotFound, fmt.Errorf(format, args...), fix}
 }
 
-func failed(hint, format string, args ...any) error {
-	return &failure{exitFailed, fmt.Errorf(format, args...), hint}
+func failed(fix, format string, args ...any) error {
+	return &failure{exitFailed, fmt.Errorf(format, args...), fix}
 }
 
 func exitCode(err error) int {
@@ -64,12 +83,12 @@ func exitCode(err error) int {
 	}
 }
 
-func hintOf(err error) string {
-	var f *failure
-	if errors.As(err, &f) {
-		return f.hint
+// inOneLine is an error and its next step.
+func inOneLine(err error) string {
+	if fix := fixOf(err); fix != "" {
+		return err.Error() + ": " + fix
 	}
-	return ""
+	return err.Error()
 }
 
 // unknownCommand refuses words that name no command and offers those that nearly do.
@@ -77,15 +96,15 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	hint := fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
+	fix := fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		for i, name := range near {
 			near[i] = "`" + cmd.CommandPath() + " " + name + "`"
 		}
-		hint = "did you mean " + strings.Join(near, " or ") + "?"
+		fix = "did you mean " + strings.Join(near, " or ") + "?"
 	}
-	return &failure{exitUsage, fmt.Errorf("unknown command %q", args[0]), hint}
+	return &failure{exitUsage, fmt.Errorf("unknown command %q", args[0]), fix}
 }
 
 // exactly is cobra.ExactArgs with our exit code; what names the arguments.

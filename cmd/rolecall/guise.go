@@ -171,7 +171,7 @@ func (c *cli) dressWithBinding(ctx context.Context, g *guise, s *site, who appli
 		select {
 		case <-closing:
 		case <-binding.Done():
-			c.say("the program is no longer %s: %v", who.name(), binding.Err())
+			c.say("the program is no longer %s: %s", who.name(), inOneLine(binding.Err()))
 		}
 	})
 	return nil
@@ -191,7 +191,7 @@ func (c *cli) dressWithAssertion(g *guise, binding *server.Binding) error {
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
-		for line := range binding.Lines() {
+		for line := range binding.Updates() {
 			if err := launch.ReplaceFile(file, []byte(line.Assertion), 0o600); err != nil {
 				c.say("the program's assertion could not be renewed: %v", err)
 			}

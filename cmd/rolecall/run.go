@@ -40,8 +40,8 @@ func run(ctx context.Context, args []string, lookup func(string) (string, bool),
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errSilent) {
 		fmt.Fprintf(errOut, "rolecall: %v\n", err)
-		if hint := hintOf(err); hint != "" {
-			fmt.Fprintf(errOut, "hint: %s\n", hint)
+		if fix := fixOf(err); fix != "" {
+			fmt.Fprintf(errOut, "hint: %s\n", fix)
 		}
 	}
 	return exitCode(err)

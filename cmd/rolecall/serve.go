@@ -80,7 +80,7 @@ Each such answer has a line in the log.`,
 		tuneCollector(c.lookup)
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
-			return startError(err)
+			return err
 		}
 		for _, text := range faults {
 			c.say("answers go wrong on purpose: %s", text)
@@ -111,14 +111,6 @@ func tuneCollector(lookup func(string) (string, bool)) {
 	}
 }
 
-func startError(err error) error {
-	var inUse *server.InUseError
-	if errors.As(err, &inUse) {
-		return failed("use that one, stop it first, or serve another folder with --data", "%w", err)
-	}
-	return err
-}
-
 // announce says where everything is: one line of JSON for programs, more for people.
 func (c *cli) announce(output *format, running *server.Server) error {
 	at := running.Endpoints()
@@ -135,7 +127,7 @@ func (c *cli) announce(output *format, running *server.Server) error {
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
 	for _, host := range running.Hosts() {
 		if host.Problem != nil {
-			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+host.Problem.Error()))
+			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+inOneLine(host.Problem)))
 			continue
 		}
 		fmt.Fprintf(c.out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))

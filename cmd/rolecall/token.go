@@ -151,7 +151,7 @@ func refusedToken(err error) error {
 	}
 	refusal := &failure{code: exitRefused, err: errors.New("the authority refused: " + text[1])}
 	if id := correlationID.FindStringSubmatch(err.Error()); id != nil {
-		refusal.hint = "`rolecall explain --correlation-id " + id[1] + "` says what mends it"
+		refusal.fix = "`rolecall explain --correlation-id " + id[1] + "` says what mends it"
 	}
 	return refusal
 }

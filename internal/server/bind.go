@@ -17,7 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// ViaWorkload asks for a binding by workload identity. The other ways are the shapes of
+// ViaWorkload asks for a binding by workload identity. The others are the platforms of
 // package managedidentity.
 const ViaWorkload = "workload"
 
@@ -36,9 +36,9 @@ type BindRequest struct {
 	ArcFolder string `json:"arcFolder,omitempty"`
 }
 
-// A Line is what a bound process, or the programs of a host, need to know. Header and
+// A BindingState is what a bound process, or the programs of a host, need to know. Header and
 // Assertion are secrets.
-type Line struct {
+type BindingState struct {
 	Tenant     directory.TenantID `json:"tenant"`
 	Name       string             `json:"name"` // of the identity, the first of them, or the user
 	ClientID   directory.AppID    `json:"clientId"`
@@ -55,27 +55,27 @@ type Line struct {
 	Expires   time.Time `json:"expires,omitzero"`    // the assertion; a new one comes at half of its life
 }
 
-// String names the type. A line holds secrets, so it does not print itself.
-func (Line) String() string { return "server.Line" }
+// String names the type. It has secrets, so it does not print itself.
+func (BindingState) String() string { return "server.BindingState" }
 
 // GoString does the same for %#v.
-func (Line) GoString() string { return "server.Line{…}" }
+func (BindingState) GoString() string { return "server.BindingState{…}" }
 
 // A Binding lets a process act as an identity for as long as it is held: until it is
 // closed, its context ends, or the process does.
 type Binding struct {
-	Line // as it was at first
+	BindingState // as it was at first
 
-	lines  chan Line
-	cancel context.CancelFunc
-	done   chan struct{}
-	close  func() error
-	err    error // read after done
+	updates chan BindingState
+	cancel  context.CancelFunc
+	done    chan struct{}
+	close   func() error
+	err     error // read after done
 }
 
-// Lines returns a channel with each further line: of a workload, the renewed assertion. It
-// is closed when the binding has ended.
-func (b *Binding) Lines() <-chan Line { return b.lines }
+// Updates returns a channel with each further state: for a workload, the renewed assertion.
+// It is closed when the binding has ended.
+func (b *Binding) Updates() <-chan BindingState { return b.updates }
 
 // Done returns a channel that is closed when the binding has ended, by whichever side.
 func (b *Binding) Done() <-chan struct{} { return b.done }
@@ -125,12 +125,12 @@ func adminTransport(dir string) (*http.Transport, error) {
 
 // Host asks the server that runs on a data folder what the programs of one of the
 // directory's hosts need to know. Without a tenant, it is looked for in all.
-func Host(ctx context.Context, dir, tenant, name string) (Line, error) {
+func Host(ctx context.Context, dir, tenant, name string) (BindingState, error) {
 	query := url.Values{"tenant": {tenant}, "name": {name}}
-	return askAdmin[Line](ctx, dir, http.MethodGet, "/host?"+query.Encode(), nil)
+	return askAdmin[BindingState](ctx, dir, http.MethodGet, "/host?"+query.Encode(), nil)
 }
 
-// bind sends the request and waits for the first line.
+// bind sends the request and waits for the first state.
 func bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
 	encoded, err := json.Marshal(req)
 	if err != nil {
@@ -140,31 +140,33 @@ func bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Binding{lines: make(chan Line, 1), done: make(chan struct{}), close: sync.OnceValue(answer.Close)}
+	b := &Binding{updates: make(chan BindingState, 1), done: make(chan struct{}), close: sync.OnceValue(answer.Close)}
 	lines := json.NewDecoder(answer)
-	if err := lines.Decode(&b.Line); err != nil {
+	if err := lines.Decode(&b.BindingState); err != nil {
 		return nil, errors.Join(fmt.Errorf("read the server's answer to a binding: %w", err), b.close())
 	}
 	go b.read(ctx, lines)
 	return b, nil
 }
 
-// read passes lines on. Only the newest matters: one that nobody took is replaced.
+// read passes states on. Only the newest matters: one that nobody took is replaced.
 func (b *Binding) read(ctx context.Context, lines *json.Decoder) {
 	defer close(b.done)
-	defer close(b.lines)
+	defer close(b.updates)
 	for {
-		var line Line
-		if err := lines.Decode(&line); err != nil {
+		var state BindingState
+		if err := lines.Decode(&state); err != nil {
 			if ctx.Err() == nil {
-				b.err = fmt.Errorf("its server has stopped: start the program again when one runs (%w)", err)
+				b.err = &refusedError{
+					what: fmt.Sprintf("its server has stopped (%v)", err), fix: "start the program again when a server runs", cause: err,
+				}
 			}
 			return
 		}
 		select {
-		case <-b.lines:
+		case <-b.updates:
 		default:
 		}
-		b.lines <- line
+		b.updates <- state
 	}
 }

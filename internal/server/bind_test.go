@@ -376,11 +376,11 @@ func TestLinesAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0
-		b := &bound{line: Line{Assertion: "first"}, renew: 30 * time.Minute, next: func(context.Context) (Line, time.Duration, error) {
+		b := &openBinding{state: BindingState{Assertion: "first"}, renew: 30 * time.Minute, next: func(context.Context) (BindingState, time.Duration, error) {
 			if calls++; calls == 1 {
-				return Line{}, 0, errors.New("the store is away")
+				return BindingState{}, 0, errors.New("the store is away")
 			}
-			return Line{Assertion: "second"}, 30 * time.Minute, nil
+			return BindingState{Assertion: "second"}, 30 * time.Minute, nil
 		}}
 		w := &lineWriter{lines: make(chan string, 10)}
 		start := time.Now()

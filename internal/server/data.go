@@ -168,7 +168,7 @@ func makeFolder(dir string) error {
 		return fmt.Errorf("open the data folder: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("the data folder %s is open to other users (mode %04o): run `chmod 700 %s`, or name another folder", dir, mode, dir)
+		return refused(fmt.Sprintf("run `chmod 700 %s`, or name another folder with --data", dir), "the data folder %s is open to other users (mode %04o)", dir, mode)
 	}
 	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder needs the x bit
 		return fmt.Errorf("close the data folder to other users: %w", err)
@@ -188,7 +188,7 @@ func openKEK(path string, store storeurl.Location) (*keyring.KEK, error) {
 	case err != nil:
 		return nil, fmt.Errorf("look for the store: %w", err)
 	case exists:
-		return nil, fmt.Errorf("the store %s exists but its key %s is missing: restore the key from a backup", store, path)
+		return nil, refused("restore the key from a backup", "the store %s exists but its key %s is missing", store, path)
 	}
 	return keyring.CreateKEK(path)
 }

@@ -36,18 +36,18 @@ type hosts struct {
 	faulty    bool           // faults are for this machine only
 	log       *slog.Logger
 
-	mu     sync.Mutex // one settling at a time
-	placed map[placeKey]*placed
+	mu      sync.Mutex // one reconciliation at a time
+	entries map[entryKey]*hostEntry
 }
 
-// A placeKey names a host: its id alone is unique within a tenant only.
-type placeKey struct {
+// A entryKey names a host: its id alone is unique within a tenant only.
+type entryKey struct {
 	tenant directory.TenantID
 	id     directory.ObjectID
 }
 
-// A placed is a host as it was found in the directory when it was last looked at.
-type placed struct {
+// A hostEntry is a host as it was found in the directory when it was last looked at.
+type hostEntry struct {
 	directory.Host
 	clients []*directory.Instance
 	open    *managedidentity.Host // nil when it is not to be had
@@ -64,7 +64,7 @@ func parseAddresses(texts []string) ([]netip.Prefix, error) {
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("hosts may listen at %q: that is no address or network: write it as 172.17.0.1 or 172.16.0.0/12", text)
+			return nil, refused("write it as 172.17.0.1 or 172.16.0.0/12", "hosts may listen at %q: that is no address or network", text)
 		}
 		all = append(all, network)
 	}
@@ -86,7 +86,7 @@ func (h *hosts) run(ctx context.Context, changed <-chan struct{}) error {
 				continue
 			}
 		}
-		err := h.settle(ctx)
+		err := h.reconcile(ctx)
 		if err != nil && !behind && ctx.Err() == nil {
 			h.log.WarnContext(ctx, "the hosts stay as they are until the directory can be read", "error", err)
 		}
@@ -98,7 +98,7 @@ func (h *hosts) run(ctx context.Context, changed <-chan struct{}) error {
 func (h *hosts) lacking() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, p := range h.placed {
+	for _, p := range h.entries {
 		if p.problem != nil {
 			return true
 		}
@@ -106,47 +106,47 @@ func (h *hosts) lacking() bool {
 	return false
 }
 
-// settle brings the listeners to the directory's state. When the store does not answer,
+// reconcile brings the listeners to the directory's state. When the store does not answer,
 // everything stays as it is.
-func (h *hosts) settle(ctx context.Context) error {
+func (h *hosts) reconcile(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	wanted, err := h.wanted(ctx)
 	if err != nil {
 		return err
 	}
-	for key, p := range h.placed { // first, so that an address is free for who takes it over
-		if next, ok := wanted[key]; !ok || !p.samePlace(next) {
+	for key, p := range h.entries { // first, so that an address is free for the next host that takes it over
+		if next, ok := wanted[key]; !ok || !p.unchanged(next) {
 			h.remove(ctx, p)
-			delete(h.placed, key)
+			delete(h.entries, key)
 		}
 	}
 	for key, next := range wanted {
-		if p := h.placed[key]; p != nil && p.open != nil {
+		if p := h.entries[key]; p != nil && p.open != nil {
 			next.open = p.open
 			next.open.Assign(next.identities())
 		} else {
-			h.place(ctx, next, p)
+			h.add(ctx, next, p)
 		}
-		h.placed[key] = next
+		h.entries[key] = next
 	}
 	return nil
 }
 
 // wanted lists the directory's hosts.
-func (h *hosts) wanted(ctx context.Context) (map[placeKey]*placed, error) {
+func (h *hosts) wanted(ctx context.Context) (map[entryKey]*hostEntry, error) {
 	tenants, err := h.directory.Tenants(ctx)
 	if err != nil {
 		return nil, err
 	}
-	wanted := make(map[placeKey]*placed)
+	wanted := make(map[entryKey]*hostEntry)
 	for _, tenant := range tenants {
 		all, err := h.directory.Hosts(ctx, tenant.ID)
 		if err != nil {
 			return nil, err
 		}
 		for _, host := range all {
-			p := &placed{Host: *host}
+			p := &hostEntry{Host: *host}
 			for _, id := range host.Identities {
 				client, err := h.directory.Identity(ctx, tenant.ID, string(id))
 				if errors.Is(err, directory.ErrNotFound) {
@@ -157,13 +157,13 @@ func (h *hosts) wanted(ctx context.Context) (map[placeKey]*placed, error) {
 				}
 				p.clients = append(p.clients, client)
 			}
-			wanted[placeKey{tenant.ID, host.ID}] = p
+			wanted[entryKey{tenant.ID, host.ID}] = p
 		}
 	}
 	return wanted, nil
 }
 
-func (p *placed) identities() []managedidentity.Identity {
+func (p *hostEntry) identities() []managedidentity.Identity {
 	identities := make([]managedidentity.Identity, len(p.clients))
 	for i, client := range p.clients {
 		identities[i] = managedidentity.IdentityOf(client.Principal)
@@ -171,27 +171,27 @@ func (p *placed) identities() []managedidentity.Identity {
 	return identities
 }
 
-// samePlace reports whether a host is the one it was, and is reached as it was.
-func (p *placed) samePlace(next *placed) bool {
+// unchanged reports whether a host is the one it was, and is reached as it was.
+func (p *hostEntry) unchanged(next *hostEntry) bool {
 	return p.Created.Equal(next.Created) && p.Listen == next.Listen && p.Platform == next.Platform && p.User == next.User &&
 		slices.Equal(p.Names, next.Names) && slices.Equal(p.From, next.From)
 }
 
-// place opens a host. A problem is told once.
-func (h *hosts) place(ctx context.Context, p, before *placed) {
+// add opens a host. A problem is told once.
+func (h *hosts) add(ctx context.Context, p, before *hostEntry) {
 	p.open, p.problem = h.open(ctx, p)
 	attributes := []slog.Attr{slog.String("host", p.Name), slog.String("listen", p.Listen), slog.String("via", string(p.Platform))}
 	switch {
 	case p.problem == nil:
 		h.log.LogAttrs(ctx, slog.LevelInfo, "host opened", attributes...)
 	case before == nil || before.problem.Error() != p.problem.Error():
-		h.log.LogAttrs(ctx, slog.LevelError, "host not opened", append(attributes, slog.Any("error", p.problem))...)
+		h.log.LogAttrs(ctx, slog.LevelError, "host not opened", append(attributes, slog.Any("error", p.problem), slog.String("fix", fixOf(p.problem)))...)
 	}
 }
 
-func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, error) {
+func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Host, error) {
 	if p.Listen == "" {
-		return nil, errors.New("it listens nowhere: give it an address")
+		return nil, refused("give it an address: the member listen", "it listens nowhere")
 	}
 	at, err := netip.ParseAddrPort(p.Listen)
 	if err != nil {
@@ -202,7 +202,7 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 	case !at.Addr().IsLoopback():
 		err = h.permit(at.Addr())
 	case p.User != "" && !p.Platform.HasSecret() && !managedidentity.TellsOwners():
-		err = fmt.Errorf("this system does not tell whose a connection is, so it cannot be for %s alone: use the shape app-service, whose programs show a secret", p.User)
+		err = refused("use the platform app-service, whose programs show a secret", "this system does not tell whose a connection is, so it cannot be for %s alone", p.User)
 	default:
 		owner, err = userID(p.User)
 	}
@@ -219,14 +219,14 @@ func (h *hosts) open(ctx context.Context, p *placed) (*managedidentity.Host, err
 	return host, err
 }
 
-// permit refuses addresses that the operator did not allow: who may change the directory
-// may not for that reason open the machine to a network.
+// permit refuses addresses that the operator did not allow: permission to change the
+// directory is no permission to open the machine to a network.
 func (h *hosts) permit(address netip.Addr) error {
 	switch {
 	case !slices.ContainsFunc(h.allowed, func(network netip.Prefix) bool { return network.Contains(address) }):
-		return fmt.Errorf("%s is not on the loopback interface: to allow it, start the server with --allow-host %[1]s", address)
+		return refused(fmt.Sprintf("to allow it, start the server with --allow-host %s", address), "%s is not on the loopback interface", address)
 	case h.faulty:
-		return fmt.Errorf("faults are for this machine only, and %s is not on the loopback interface: leave out the faults", address)
+		return refused("leave out the faults", "faults are for this machine only, and %s is not on the loopback interface", address)
 	}
 	return nil
 }
@@ -241,7 +241,7 @@ func userID(name string) (int, error) {
 	}
 	found, err := user.Lookup(name)
 	if err != nil {
-		return 0, fmt.Errorf("this machine has no user %q: name one in the host's member user", name)
+		return 0, refused("name one in the host's member user", "this machine has no user %q", name)
 	}
 	id, err := strconv.Atoi(found.Uid)
 	if err != nil { // where users have no numbers, connections do not tell theirs either
@@ -258,7 +258,7 @@ func (h *hosts) secret(host *directory.Host) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-func (h *hosts) remove(ctx context.Context, p *placed) {
+func (h *hosts) remove(ctx context.Context, p *hostEntry) {
 	if p.open == nil {
 		return
 	}
@@ -281,7 +281,7 @@ func (s *Server) Hosts() []HostState {
 	s.hosts.mu.Lock()
 	defer s.hosts.mu.Unlock()
 	var all []HostState
-	for _, p := range s.hosts.placed {
+	for _, p := range s.hosts.entries {
 		state := HostState{Name: p.Name, Listen: p.Listen, Problem: p.problem}
 		for _, client := range p.clients {
 			state.Identities = append(state.Identities, client.Principal.Name)
@@ -300,26 +300,26 @@ func hostOf(r *http.Request) (hostRequest, error) {
 	return hostRequest{query.Get("tenant"), query.Get("name")}, nil
 }
 
-// hostLine answers what the programs of a host need to know.
-func (s *Server) hostLine(ctx context.Context, req hostRequest) (Line, error) {
+// hostState answers what the programs of a host need to know.
+func (s *Server) hostState(ctx context.Context, req hostRequest) (BindingState, error) {
 	if s.cfg.Unannounced {
-		return Line{}, errors.New("hosts are opened by `rolecall serve`, and this server is another command's own")
+		return BindingState{}, refused("start one with `rolecall serve`", "hosts are opened by `rolecall serve`, and this server is another command's own")
 	}
 	if _, err := s.data.Directory.Refresh(ctx); err != nil {
 		s.log.WarnContext(ctx, "follow the change feed", "error", err)
 	}
 	tenants, err := s.tenantsOf(ctx, req.tenant)
 	if err != nil {
-		return Line{}, err
+		return BindingState{}, err
 	}
-	if err := s.hosts.settle(ctx); err != nil {
-		return Line{}, err
+	if err := s.hosts.reconcile(ctx); err != nil {
+		return BindingState{}, err
 	}
 	s.hosts.mu.Lock()
 	defer s.hosts.mu.Unlock()
-	var found []*placed
+	var found []*hostEntry
 	var names []string
-	for _, p := range s.hosts.placed {
+	for _, p := range s.hosts.entries {
 		if !slices.ContainsFunc(tenants, func(t *directory.Tenant) bool { return t.ID == p.Tenant }) {
 			continue
 		}
@@ -331,11 +331,11 @@ func (s *Server) hostLine(ctx context.Context, req hostRequest) (Line, error) {
 	switch len(found) {
 	case 0:
 		slices.Sort(names)
-		return Line{}, noHost(tenants, req.name, names)
+		return BindingState{}, noHost(tenants, req.name, names)
 	case 1:
-		return found[0].line()
+		return found[0].state()
 	}
-	return Line{}, fmt.Errorf("%d tenants have a host %q: say which tenant with --tenant", len(found), req.name)
+	return BindingState{}, refused("say which tenant with --tenant", "%d tenants have a host %q", len(found), req.name)
 }
 
 // tenantsOf finds the tenant that is named, or all when none is.
@@ -347,17 +347,17 @@ func (s *Server) tenantsOf(ctx context.Context, ref string) ([]*directory.Tenant
 	return []*directory.Tenant{tenant}, err
 }
 
-// line is what the host's programs need to know.
-func (p *placed) line() (Line, error) {
+// state is what the host's programs need to know.
+func (p *hostEntry) state() (BindingState, error) {
 	switch {
 	case p.problem != nil:
-		return Line{}, fmt.Errorf("the host %s is not open: %w", p.Name, p.problem)
+		return BindingState{}, fmt.Errorf("the host %s is not open: %w", p.Name, p.problem)
 	case len(p.clients) == 0:
-		return Line{}, fmt.Errorf("the host %s has no managed identity: assign it one", p.Name)
+		return BindingState{}, refused("assign it one: the member identities of the host", "the host %s has no managed identity", p.Name)
 	}
-	line := newLine(p.Tenant, p.clients[0])
-	line.setHost(p.open)
-	return line, nil
+	state := newState(p.Tenant, p.clients[0])
+	state.setHost(p.open)
+	return state, nil
 }
 
 func noHost(tenants []*directory.Tenant, name string, there []string) error {
@@ -366,7 +366,7 @@ func noHost(tenants []*directory.Tenant, name string, there []string) error {
 		where = " in the tenant " + tenants[0].Name
 	}
 	if len(there) == 0 {
-		return fmt.Errorf("there is no host %q%s, nor another one: list it under hosts in rolecall.yaml: %w", name, where, directory.ErrNotFound)
+		return &refusedError{fmt.Sprintf("there is no host %q%s, nor another one", name, where), "list it under hosts in rolecall.yaml", directory.ErrNotFound}
 	}
-	return fmt.Errorf("there is no host %q%s, but %q: %w", name, where, there, directory.ErrNotFound)
+	return &refusedError{fmt.Sprintf("there is no host %q%s, but %q", name, where, there), "name one of these, or list it under hosts in rolecall.yaml", directory.ErrNotFound}
 }

@@ -103,7 +103,7 @@ func (s *Server) putHost(t *testing.T, h directory.Host, identities ...string) {
 }
 
 // lineOf asks for a host as `rolecall env --on` does.
-func (s *Server) lineOf(t *testing.T, name string) Line {
+func (s *Server) lineOf(t *testing.T, name string) BindingState {
 	t.Helper()
 	line, err := Host(t.Context(), s.cfg.Dir, "", name)
 	if err != nil {
@@ -183,7 +183,7 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 
 // stoppedWithHost returns the folder of a server that has stopped, and what the programs of
 // its host know.
-func stoppedWithHost(t *testing.T) (dir string, line Line) {
+func stoppedWithHost(t *testing.T) (dir string, line BindingState) {
 	t.Helper()
 	dir = t.TempDir()
 	s, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
@@ -336,14 +336,14 @@ func TestHostsStayOnTheMachineUnlessAllowed(t *testing.T) {
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Log: slog.New(slog.NewTextHandler(log, nil))})
 	for _, address := range []string{"192.0.2.1:8450", "0.0.0.0:8450", "[::]:8450", "[2001:db8::1]:8450"} {
 		s.putHost(t, directory.Host{Name: "agent", Listen: address, Names: []string{"box.test"}}, "orders-client-mi")
-		if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "--allow-host") {
+		if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(fixOf(err), "--allow-host") {
 			t.Errorf("%s: got %v", address, err)
 		}
 		if state := s.Hosts(); len(state) != 1 || state[0].Problem == nil || state[0].Listen != address {
 			t.Errorf("%s: got %+v", address, state)
 		}
 	}
-	if err := s.hosts.settle(t.Context()); err != nil { // tried again
+	if err := s.hosts.reconcile(t.Context()); err != nil { // tried again
 		t.Fatal(err)
 	}
 	if got := strings.Count(log.String(), "host not opened"); got != 4 {
@@ -420,7 +420,7 @@ func TestHostsFollowOnceTheStoreAnswersAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := &hosts{directory: dir, log: slog.New(slog.DiscardHandler), placed: make(map[placeKey]*placed)}
+		h := &hosts{directory: dir, log: slog.New(slog.DiscardHandler), entries: make(map[entryKey]*hostEntry)}
 		changed := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer synctest.Wait()
@@ -445,8 +445,8 @@ func TestHostsFollowOnceTheStoreAnswersAgain(t *testing.T) {
 		synctest.Wait()
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if len(h.placed) != 1 {
-			t.Errorf("%d hosts, want the one that came meanwhile", len(h.placed))
+		if len(h.entries) != 1 {
+			t.Errorf("%d hosts, want the one that came meanwhile", len(h.entries))
 		}
 	})
 }

@@ -74,7 +74,9 @@ func (s *Server) bind(ctx context.Context, plan surfacePlan, host string) error 
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(number)))
 	if err != nil {
-		return fmt.Errorf("%w: %w: choose another base port, or 0 for free ones", ErrListen, err)
+		return &refusedError{
+			what: fmt.Sprintf("%v for the surface %s: %v", ErrListen, plan.name, err), fix: "choose another base port with --port, or 0 for free ones", cause: errors.Join(ErrListen, err),
+		}
 	}
 	s.surfaces = append(s.surfaces, newSurface(plan.name, listener, secure, s.log))
 	*plan.endpoint(&s.endpoints) = scheme + "://" + net.JoinHostPort(name, port(listener))
@@ -95,7 +97,7 @@ func (s *Server) address(name string) net.Addr {
 func (s *Server) wrapFaults() error {
 	front := s.address(authoritySurface)
 	if len(s.cfg.Faults) > 0 && !loopback.IsAddr(front) {
-		return fmt.Errorf("faults are for this machine only, and the server listens on %s: leave out the faults or the address", front)
+		return refused("leave out --fault or --listen", "faults are for this machine only, and the server listens on %s", front)
 	}
 	var err error
 	if s.faults, err = fault.New(s.cfg.Faults...); err != nil {
@@ -170,7 +172,7 @@ func (s *Server) buildIdentities(on *http.Server) (answering, error) {
 	}
 	s.hosts = &hosts{
 		service: s.identities, directory: s.data.Directory, key: s.data.hostKey, allowed: allowed, faulty: len(s.cfg.Faults) > 0, log: s.log,
-		placed: make(map[placeKey]*placed),
+		entries: make(map[entryKey]*hostEntry),
 	}
 	on.DisableGeneralOptionsHandler, on.ConnContext = true, managedidentity.ConnContext
 	return answering{byDefault: s.identities.Handler()}, nil

@@ -99,6 +99,11 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("a server already runs on %s: process %d, authority %s", e.Dir, e.Other.PID, e.Other.Authority)
 }
 
+// Fix says what to do in place of starting another server.
+func (e *InUseError) Fix() string {
+	return "use that one, stop it first, or serve another folder with --data"
+}
+
 // Start opens the data folder, makes what a first start needs, and serves until the context
 // ends or Close is called. When it returns, the surfaces answer.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
@@ -167,7 +172,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.cfg.Unannounced {
 		return nil
 	}
-	if err := s.hosts.settle(ctx); err != nil {
+	if err := s.hosts.reconcile(ctx); err != nil {
 		return err
 	}
 	return writeState(s.cfg.Dir, state{Endpoints: s.endpoints, PID: os.Getpid(), Instance: s.instance})

@@ -366,11 +366,20 @@ func TestWhatCannotBeServedIsRefusedAtStart(t *testing.T) {
 				_ = s.Close()
 				t.Fatal("it started")
 			}
-			if !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %q, want one with %q", err, tt.want)
+			if text := withFix(err); !strings.Contains(text, tt.want) {
+				t.Errorf("error %q, want one with %q", text, tt.want)
 			}
 		})
 	}
+}
+
+// withFix is what people read of an error: what happened, and the next step.
+func withFix(err error) string {
+	var fixable interface{ Fix() string }
+	if errors.As(err, &fixable) {
+		return err.Error() + ": " + fixable.Fix()
+	}
+	return fmt.Sprint(err)
 }
 
 func write(t *testing.T, path, content string) {
@@ -388,7 +397,7 @@ func TestATakenPortIsSaidPlainly(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Port: port})
-	if !errors.Is(err, server.ErrListen) || !strings.Contains(err.Error(), "choose another base port") {
+	if !errors.Is(err, server.ErrListen) || !strings.Contains(withFix(err), "choose another base port") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -45,7 +45,7 @@ func (s *Server) takeIn(ctx context.Context, sequence int64) error {
 	if s.cfg.Unannounced { // it opens no hosts
 		return nil
 	}
-	if err := s.hosts.settle(ctx); err != nil {
+	if err := s.hosts.reconcile(ctx); err != nil {
 		return &refusedError{what: "the server could not open and close the directory's hosts", fix: readLog, cause: err}
 	}
 	return nil

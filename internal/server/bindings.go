@@ -1,0 +1,235 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/managedidentity"
+)
+
+// makeBinding makes a binding for the user at the other end.
+func (s *Server) makeBinding(ctx context.Context, req BindRequest) (*openBinding, error) {
+	owner, _ := ctx.Value(peerKey{}).(int)
+	b, err := s.bindTo(ctx, req, owner)
+	if err != nil {
+		return nil, err
+	}
+	b.via = req.Via
+	return b, nil
+}
+
+// hold keeps a binding until its connection or the server ends. The answer is a
+// line with its state, and another line whenever that changes.
+func (s *Server) hold(ctx context.Context, w http.ResponseWriter, b *openBinding) {
+	defer b.close()
+	s.log.LogAttrs(ctx, slog.LevelInfo, "bound", slog.String("as", b.state.Name), slog.String("via", b.via), slog.String("endpoint", b.state.Endpoint))
+	defer s.log.LogAttrs(ctx, slog.LevelInfo, "unbound", slog.String("as", b.state.Name), slog.String("via", b.via))
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	b.stream(ctx, w)
+}
+
+// An openBinding is a binding as the server has it.
+type openBinding struct {
+	state BindingState
+	via   string
+	next  func(context.Context) (BindingState, time.Duration, error) // nil: the state does not change
+	renew time.Duration                                              // until next
+	close func()
+}
+
+// bindTo assigns identities to the process of a user.
+func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openBinding, error) {
+	if _, err := s.data.Directory.Refresh(ctx); err != nil {
+		s.log.WarnContext(ctx, "follow the change feed", "error", err)
+	}
+	tenant, err := s.tenantOf(ctx, req.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	user, err := s.userNamed(ctx, tenant, req.As)
+	if err != nil {
+		return nil, err
+	}
+	if user != nil {
+		return s.bindUser(ctx, tenant, user, req, owner)
+	}
+	clients, err := s.find(ctx, tenant, req)
+	if err != nil {
+		return nil, err
+	}
+	if req.Via == ViaWorkload {
+		return s.startWorkload(ctx, tenant, clients[0])
+	}
+	identities := make([]managedidentity.Identity, len(clients))
+	for i, client := range clients {
+		if client.Application != nil && managedidentity.Shape(req.Via) != managedidentity.CLI {
+			return nil, refused("use --via secret, certificate, workload or cli, or create a managed identity", "%q is an application, and %s is for managed identities", client.Principal.Name, req.Via)
+		}
+		identities[i] = managedidentity.IdentityOf(client.Principal)
+	}
+	return s.openHost(ctx, newState(tenant.ID, clients[0]), managedidentity.HostConfig{
+		Tenant: tenant.ID, Identities: identities, Shape: managedidentity.Shape(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
+	})
+}
+
+// bindUser lets the process of a user have az and azd signed in as a user of the tenant.
+func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *directory.User, req BindRequest, owner int) (*openBinding, error) {
+	switch {
+	case managedidentity.Shape(req.Via) != managedidentity.CLI:
+		return nil, refused("use --via cli", "%q is a user, and %s is for applications or managed identities", user.PrincipalName, req.Via)
+	case len(req.Also) > 0:
+		return nil, refused("leave out --also", "%q is a user, who can have no further identities", user.PrincipalName)
+	case !user.Enabled:
+		return nil, refused("enable the account first", "the user %q is disabled", user.PrincipalName)
+	}
+	return s.openHost(ctx, BindingState{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: AzureCLI, ObjectID: user.ID}, managedidentity.HostConfig{
+		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: AzureCLI}}, User: user.ID, Shape: managedidentity.CLI, Owner: owner,
+	})
+}
+
+// openHost opens a host for a binding and adds to its state where that is.
+func (s *Server) openHost(ctx context.Context, state BindingState, cfg managedidentity.HostConfig) (*openBinding, error) {
+	host, err := s.identities.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	state.setHost(host)
+	return &openBinding{state: state, close: func() {
+		if err := host.Close(); err != nil {
+			s.log.Error("end a binding", "error", err)
+		}
+	}}, nil
+}
+
+// find looks up which identities are to be bound.
+func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindRequest) ([]*directory.Instance, error) {
+	clients := make([]*directory.Instance, 0, 1+len(req.Also))
+	for _, name := range append([]string{req.As}, req.Also...) {
+		client, err := s.clientNamed(ctx, tenant, name)
+		if errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil {
+			return nil, &refusedError{
+				what:  fmt.Sprintf("there is no managed identity, application or user %q in the tenant %s", name, tenant.Name),
+				fix:   "check the name, or create one with `rolecall apply -f rolecall.yaml`",
+				cause: directory.ErrNotFound,
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !client.Principal.Enabled {
+			return nil, refused("enable its service principal first", "%q is disabled", client.Principal.Name)
+		}
+		clients = append(clients, client)
+	}
+	return clients, nil
+}
+
+func (s *Server) clientNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.Instance, error) {
+	client, err := s.data.Directory.Identity(ctx, tenant.ID, name)
+	if errors.Is(err, directory.ErrNotFound) {
+		client, err = s.data.Directory.Named(ctx, tenant.ID, name)
+	}
+	return client, err
+}
+
+// userNamed finds a user, or nobody when the name is none, or that of an application or
+// managed identity.
+func (s *Server) userNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.User, error) {
+	if _, err := s.clientNamed(ctx, tenant, name); !errors.Is(err, directory.ErrNotFound) {
+		return nil, err
+	}
+	user, err := s.data.Directory.User(ctx, tenant.ID, name)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, nil
+	}
+	return user, err
+}
+
+// tenantOf finds a tenant, or the only one when none is named.
+func (s *Server) tenantOf(ctx context.Context, ref string) (*directory.Tenant, error) {
+	if ref != "" {
+		tenant, err := s.data.Directory.Tenant(ctx, ref)
+		if err != nil {
+			return nil, fmt.Errorf("tenant %q: %w", ref, err)
+		}
+		return tenant, nil
+	}
+	tenants, err := s.data.Directory.Tenants(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(tenants) != 1:
+		return nil, refused("name one of them", "there are %d tenants", len(tenants))
+	}
+	return tenants[0], nil
+}
+
+// startWorkload lets a process present assertions of the tenant's workload issuer.
+func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, client *directory.Instance) (*openBinding, error) {
+	workload, err := s.authority.StartWorkload(ctx, tenant.ID, client.Principal.AppID)
+	if err != nil {
+		return nil, err
+	}
+	next := func(ctx context.Context) (BindingState, time.Duration, error) {
+		assertion, err := workload.Assertion(ctx)
+		if err != nil {
+			return BindingState{}, 0, err
+		}
+		state := newState(tenant.ID, client)
+		state.Assertion, state.Expires = assertion.Token, assertion.Expires
+		return state, assertion.Expires.Sub(assertion.Issued) / 2, nil
+	}
+	state, renew, err := next(ctx)
+	if err != nil {
+		workload.Close()
+		return nil, err
+	}
+	return &openBinding{state: state, next: next, renew: renew, close: workload.Close}, nil
+}
+
+func newState(tenant directory.TenantID, client *directory.Instance) BindingState {
+	return BindingState{
+		Tenant: tenant, Name: client.Principal.Name, ClientID: client.Principal.AppID,
+		ObjectID: client.Principal.ID, ResourceID: client.Principal.ResourceID,
+	}
+}
+
+// setHost says where a host is.
+func (s *BindingState) setHost(host *managedidentity.Host) {
+	s.Endpoint, s.Header, s.Thumbprint, s.Environment = host.Endpoint(), host.Secret(), host.Thumbprint(), host.Environment()
+}
+
+// renewRetry is how long after a failure renewing is tried again.
+const renewRetry = 10 * time.Second
+
+// stream writes the states of a binding, one a line, until its context ends.
+func (b *openBinding) stream(ctx context.Context, w http.ResponseWriter) {
+	flush := http.NewResponseController(w)
+	lines := json.NewEncoder(w)
+	state, renew := b.state, b.renew
+	for {
+		if lines.Encode(state) != nil || flush.Flush() != nil {
+			return // the process is gone
+		}
+		if b.next == nil {
+			<-ctx.Done()
+			return
+		}
+		for err := error(nil); ; renew = renewRetry {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(renew):
+			}
+			if state, renew, err = b.next(ctx); err == nil {
+				break
+			}
+		}
+	}
+}
