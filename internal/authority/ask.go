@@ -27,7 +27,7 @@ func (w ask) empty() bool { return w.Identifier == "" && len(w.OIDC) == 0 }
 
 // parseAsk reads the scope, or at the v1 endpoints the resource, of a user's sign-in. At
 // v1 a resource stands for all that was granted there, and for an id token as well.
-func parseAsk(version int, scope, resource string) (ask, *aadsts.Problem) {
+func parseAsk(version int, scope, resource string) (ask, error) {
 	if version == 1 {
 		return askV1(scope, resource)
 	}
@@ -40,8 +40,8 @@ func parseAsk(version int, scope, resource string) (ask, *aadsts.Problem) {
 			w.OIDC = appendNew(w.OIDC, strings.ToLower(value))
 			continue
 		}
-		if problem := w.add(value, scope); problem != nil {
-			return ask{}, problem
+		if err := w.add(value, scope); err != nil {
+			return ask{}, err
 		}
 	}
 	switch {
@@ -53,7 +53,7 @@ func parseAsk(version int, scope, resource string) (ask, *aadsts.Problem) {
 	return w, nil
 }
 
-func askV1(scope, resource string) (ask, *aadsts.Problem) {
+func askV1(scope, resource string) (ask, error) {
 	w := ask{All: resource != "", Identifier: resource, OIDC: []string{"openid", "profile", "offline_access"}}
 	if resource != "" && !isIdentifier(resource) {
 		return ask{}, aadsts.ResourceMalformed(resource)
@@ -66,7 +66,7 @@ func askV1(scope, resource string) (ask, *aadsts.Problem) {
 
 // add takes one scope of a resource: its identifier, a slash, and the scope's value. A
 // value alone is Microsoft Graph's.
-func (w *ask) add(value, scope string) *aadsts.Problem {
+func (w *ask) add(value, scope string) error {
 	identifier, name := graphAppID, value
 	if cut := strings.LastIndexByte(value, '/'); cut >= 0 {
 		identifier, name = value[:cut], value[cut+1:]

@@ -9,6 +9,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -52,7 +54,7 @@ type assertionInput struct {
 	Tenant    *directory.Tenant // that was asked
 	TokenURLs []string          // what a certificate assertion may name as its audience
 	// Lookup finds the client in the tenant, if it may ask for tokens at all.
-	Lookup func(context.Context, directory.AppID) (*directory.Instance, *aadsts.Problem)
+	Lookup func(context.Context, directory.AppID) (*directory.Instance, error)
 }
 
 // A proof says which client asks and how it proved that.
@@ -70,7 +72,7 @@ var assertionLimits = token.Limits{Header: 12 << 10}
 
 // verify reads an assertion once and judges it as the kind that its issuer makes it: an
 // application that speaks for itself, or someone who speaks for an application.
-func (v *assertionVerifier) verify(ctx context.Context, in assertionInput) (proof, *aadsts.Problem) {
+func (v *assertionVerifier) verify(ctx context.Context, in assertionInput) (proof, error) {
 	parsed, err := token.Parse(in.Assertion, assertionLimits)
 	if err != nil {
 		return proof{}, aadsts.AssertionUnreadable(detailOf(err)).Because(err)
@@ -82,7 +84,7 @@ func (v *assertionVerifier) verify(ctx context.Context, in assertionInput) (proo
 	if p != nil {
 		return proof{}, p
 	}
-	if isGUID(a.issuer) {
+	if guid.Is(a.issuer) {
 		return v.verifyCertificate(ctx, in, parsed, a)
 	}
 	if in.ClientID == "" {
@@ -103,7 +105,7 @@ func detailOf(err error) string {
 // is the registration's business alone.
 var forbiddenHeaders = []string{"jwk", "jku", "x5u", "crit", "b64", "zip", "enc"}
 
-func checkHeader(header token.Object) *aadsts.Problem {
+func checkHeader(header token.Object) error {
 	for _, name := range forbiddenHeaders {
 		if _, present := header.Get(name); present {
 			return aadsts.AssertionUnreadable("its header holds '" + name + "', which no assertion may")
@@ -118,11 +120,11 @@ func checkHeader(header token.Object) *aadsts.Problem {
 }
 
 // algorithm gives the header's alg if it is one of those allowed.
-func algorithm(header token.Object, allowed ...string) (string, *aadsts.Problem) {
+func algorithm(header token.Object, allowed ...string) (string, error) {
 	value, _ := header.Get("alg")
 	alg, _ := value.String()
 	if !slices.Contains(allowed, alg) {
-		return "", aadsts.AssertionUnreadable("its 'alg' is " + aadsts.Quoted(alg) + ", want " + strings.Join(allowed, " or "))
+		return "", aadsts.AssertionUnreadable("its 'alg' is " + text.Quote(alg) + ", want " + strings.Join(allowed, " or "))
 	}
 	return alg, nil
 }

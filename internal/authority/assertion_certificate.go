@@ -16,7 +16,7 @@ import (
 
 // verifyCertificate checks an assertion that an application signed for itself. The order
 // of the checks is the order in which their problems are reported.
-func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, *aadsts.Problem) {
+func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, error) {
 	alg, p := algorithm(parsed.Header, "PS256", "RS256")
 	if p != nil {
 		return proof{}, p
@@ -59,7 +59,7 @@ func (v *assertionVerifier) verifyCertificate(ctx context.Context, in assertionI
 // checkReplay reports whether the assertion was presented before. Client libraries use
 // one assertion for its whole life, so that is a refusal only where the application asks
 // for it.
-func (v *assertionVerifier) checkReplay(in assertionInput, app *directory.Application, a assertionClaims, now time.Time) (replayed bool, p *aadsts.Problem) {
+func (v *assertionVerifier) checkReplay(in assertionInput, app *directory.Application, a assertionClaims, now time.Time) (replayed bool, p error) {
 	use := newUse(in.Tenant.ID, app.AppID, a.jti, in.Assertion, a.expires.Add(assertionSkew))
 	if !app.StrictAssertions {
 		return v.tolerant.noteAnyway(use, now), nil
@@ -87,7 +87,7 @@ func (t thumbprints) String() string {
 	return t.sha1
 }
 
-func readThumbprints(header token.Object) (thumbprints, *aadsts.Problem) {
+func readThumbprints(header token.Object) (thumbprints, error) {
 	var t thumbprints
 	for _, field := range []struct {
 		name string
@@ -132,7 +132,7 @@ func (t thumbprints) names(c *directory.Certificate) bool {
 
 // verifySignature finds the application's certificate that the thumbprints name and
 // verifies the signature with its key.
-func verifySignature(parsed *token.Token, alg string, app *directory.Application, prints thumbprints, now time.Time) (*directory.Certificate, *aadsts.Problem) {
+func verifySignature(parsed *token.Token, alg string, app *directory.Application, prints thumbprints, now time.Time) (*directory.Certificate, error) {
 	index := slices.IndexFunc(app.Certificates, func(c directory.Certificate) bool { return prints.names(&c) })
 	if index < 0 {
 		return nil, aadsts.AssertionKeyUnknown(prints.String(), string(app.AppID))

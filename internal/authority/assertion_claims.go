@@ -30,9 +30,9 @@ type assertionClaims struct {
 
 // readAssertionClaims reads the claims in every form that clients send them: MSAL for
 // Python writes dates with a fraction, MSAL for .NET writes them as strings.
-func readAssertionClaims(o token.Object) (assertionClaims, *aadsts.Problem) {
+func readAssertionClaims(o token.Object) (assertionClaims, error) {
 	var a assertionClaims
-	var p *aadsts.Problem
+	var p error
 	text := func(name string, required bool) string {
 		value, present := o.Get(name)
 		s, ok := value.String()
@@ -84,7 +84,7 @@ func isDigits(s string, most int) bool {
 
 // checkTimes judges when the assertion is good. A certificate assertion is also refused
 // when it was made to live too long: whoever copied it could use it that long.
-func (a assertionClaims) checkTimes(now time.Time, capped bool) *aadsts.Problem {
+func (a assertionClaims) checkTimes(now time.Time, capped bool) error {
 	late := !now.Before(a.expires.Add(assertionSkew))
 	early := a.notBefore.After(now.Add(assertionSkew)) || a.issuedAt.After(now.Add(assertionSkew))
 	if late || early {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // A bench is an assertion verifier with a client that has two certificates, and another
@@ -79,7 +80,7 @@ func (b *bench) certificate(name string, key *rsa.PrivateKey, lasts time.Duratio
 }
 
 // lookup knows the bench's client and the other application.
-func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Instance, *aadsts.Problem) {
+func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Instance, error) {
 	for _, app := range []*directory.Application{b.app, b.other} {
 		if app.AppID == id {
 			return &directory.Instance{Application: app, Principal: &directory.ServicePrincipal{AppID: id, Enabled: true}}, nil
@@ -90,9 +91,13 @@ func (b *bench) lookup(_ context.Context, id directory.AppID) (*directory.Instan
 
 // verify judges an assertion that came with the client id.
 func (b *bench) verify(raw, clientID string) (proof, *aadsts.Problem) {
-	return b.v.verify(context.Background(), assertionInput{
+	proven, err := b.v.verify(context.Background(), assertionInput{
 		Assertion: raw, ClientID: clientID, Tenant: b.tenant, TokenURLs: b.urls, Lookup: b.lookup,
 	})
+	if err != nil {
+		return proven, aadsts.Of(err)
+	}
+	return proven, nil
 }
 
 // object is a JSON object of a test. Setting a member to nil removes it.
@@ -123,7 +128,7 @@ func (b *bench) header() object {
 func (b *bench) claims() object {
 	now := b.clock.now()
 	return object{
-		"aud": assertionAudience, "iss": testClient, "sub": testClient, "jti": newGUID(),
+		"aud": assertionAudience, "iss": testClient, "sub": testClient, "jti": guid.New(),
 		"nbf": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // How a client proved itself by a secret. The kinds of assertions name themselves.
@@ -13,15 +14,15 @@ const credentialSecret = "secret"
 
 // authenticate turns the request's credential into proof of which client asks. Refused
 // credentials are counted by application and source, whichever way they were spelled.
-func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *aadsts.Problem) {
+func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, error) {
 	defer x.endTurn()
-	proven, problem := fresh(ctx, a.directory, func() (proof, *aadsts.Problem) { return a.prove(ctx, x, tenant, req) })
-	if problem != nil {
-		if isRefusedCredential(req, problem) {
+	proven, err := fresh(ctx, a.directory, func() (proof, error) { return a.prove(ctx, x, tenant, req) })
+	if err != nil {
+		if isRefusedCredential(req, err) {
 			a.throttle.failed(x.signIn.AppID, x.source)
 			x.attempted = true
 		}
-		return proof{}, problem
+		return proof{}, err
 	}
 	x.signIn.Credential, x.signIn.CredentialID = proven.credential, proven.credentialID
 	if proven.replayed {
@@ -31,18 +32,18 @@ func (a *Authority) authenticate(ctx context.Context, x *exchange, tenant *direc
 }
 
 // isRefusedCredential reports whether a problem says that a credential proves nothing.
-func isRefusedCredential(req *request, p *aadsts.Problem) bool {
-	return p.OAuth == aadsts.InvalidClient && (req.secret != "" || req.assertion != "")
+func isRefusedCredential(req *request, err error) bool {
+	return aadsts.Of(err).OAuth == aadsts.InvalidClient && (req.secret != "" || req.assertion != "")
 }
 
 // prove checks the credential once.
-func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *aadsts.Problem) {
+func (a *Authority) prove(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, error) {
 	if req.assertion != "" {
 		return a.proveAssertion(ctx, x, tenant, req)
 	}
-	client, problem := a.admit(ctx, x, tenant, req.clientID)
-	if problem != nil {
-		return proof{}, problem
+	client, err := a.admit(ctx, x, tenant, req.clientID)
+	if err != nil {
+		return proof{}, err
 	}
 	switch {
 	case req.secret != "":
@@ -65,14 +66,14 @@ func (req *request) forPublic() bool {
 
 // admit finds the client and lets it try, unless too many tries failed lately. No
 // credential is looked at before.
-func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Instance, *aadsts.Problem) {
-	client, problem := a.findClient(ctx, tenant, id)
-	if problem == nil && !a.assertions.speaks(client) {
-		problem = aadsts.ClientUnknown(id, tenant.Name)
+func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Tenant, id string) (*directory.Instance, error) {
+	client, err := a.findClient(ctx, tenant, id)
+	if err == nil && !a.assertions.speaks(client) {
+		err = aadsts.ClientUnknown(id, tenant.Name)
 	}
-	if problem != nil {
-		x.signIn.AppID = directory.AppID(aadsts.Clean(id, aadsts.MaxNoted))
-		return nil, problem
+	if err != nil {
+		x.signIn.AppID = directory.AppID(text.Line(id, aadsts.MaxNoted))
+		return nil, err
 	}
 	x.signIn.AppID, x.signIn.Name = client.Principal.AppID, client.Principal.Name
 	if seconds := a.throttle.wait(client.Principal.AppID, x.source); seconds > 0 {
@@ -84,7 +85,7 @@ func (a *Authority) admit(ctx context.Context, x *exchange, tenant *directory.Te
 // inTurn waits until no other secret of the application from the same source is looked at
 // slowly: guesses that are sent all at once are counted one by one. The turn ends with
 // endTurn, once its outcome is counted.
-func (a *Authority) inTurn(x *exchange, app directory.AppID) *aadsts.Problem {
+func (a *Authority) inTurn(x *exchange, app directory.AppID) error {
 	if x.turn == nil {
 		x.turn = a.turns.take("application " + string(app) + " " + x.source)
 	}
@@ -102,7 +103,7 @@ func (x *exchange) endTurn() {
 }
 
 // proveSecret checks a client secret.
-func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Instance, req *request) (proof, *aadsts.Problem) {
+func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *directory.Instance, req *request) (proof, error) {
 	app := client.Application
 	switch {
 	case app == nil: // a managed identity has none
@@ -111,8 +112,8 @@ func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *direct
 		return proof{}, aadsts.PublicClient(req.clientID)
 	}
 	if a.directory.IsSlowSecret(app, req.secret) {
-		if problem := a.inTurn(x, client.Principal.AppID); problem != nil {
-			return proof{}, problem
+		if err := a.inTurn(x, client.Principal.AppID); err != nil {
+			return proof{}, err
 		}
 	}
 	secret, err := a.directory.CheckSecret(ctx, app, req.secret)
@@ -122,18 +123,18 @@ func (a *Authority) proveSecret(ctx context.Context, x *exchange, client *direct
 	case errors.Is(err, directory.ErrExpiredSecret):
 		return proof{}, aadsts.ExpiredSecret(req.clientID)
 	case err != nil:
-		return proof{}, aadsts.Unavailable(err)
+		return proof{}, err
 	}
 	return proof{client: client, credential: credentialSecret, credentialID: secret.ID}, nil
 }
 
 // proveAssertion checks a client assertion: signed by a certificate's key of the
 // application, or by an issuer that it trusts.
-func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, *aadsts.Problem) {
+func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *directory.Tenant, req *request) (proof, error) {
 	if req.clientID != "" {
 		// The order of checks: who the client is comes before what it presents.
-		if _, problem := a.admit(ctx, x, tenant, req.clientID); problem != nil {
-			return proof{}, problem
+		if _, err := a.admit(ctx, x, tenant, req.clientID); err != nil {
+			return proof{}, err
 		}
 	}
 	return a.assertions.verify(ctx, assertionInput{
@@ -141,12 +142,12 @@ func (a *Authority) proveAssertion(ctx context.Context, x *exchange, tenant *dir
 		ClientID:  req.clientID,
 		Tenant:    tenant,
 		TokenURLs: a.tokenURLs(x, tenant),
-		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Instance, *aadsts.Problem) {
-			client, problem := a.admit(ctx, x, tenant, string(id))
-			if problem == nil && client.Application != nil && client.Application.Public && !hasCredential(client.Application) {
+		Lookup: func(ctx context.Context, id directory.AppID) (*directory.Instance, error) {
+			client, err := a.admit(ctx, x, tenant, string(id))
+			if err == nil && client.Application != nil && client.Application.Public && !hasCredential(client.Application) {
 				return nil, aadsts.PublicClient(string(id))
 			}
-			return client, problem
+			return client, err
 		},
 	})
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/loopback"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // Config says what an Authority works with.
@@ -157,7 +159,7 @@ func checkBaseURL(raw string) (*url.URL, error) {
 	switch {
 	case u.Host == "" || u.Hostname() == "":
 		return nil, bad("it has no host")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
 		return nil, bad("it must be https, because client libraries refuse anything else")
 	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return nil, bad("it must be the root of a host, because client libraries take the first path segment for the tenant")
@@ -171,11 +173,6 @@ func CheckHost(name string) error {
 		return fmt.Errorf(`authority: the name %q contains "token": MSAL for Go makes the device code URL by replacing that word in the URL of the token endpoint; choose another name`, name)
 	}
 	return nil
-}
-
-func isLoopback(host string) bool {
-	address, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && address.IsLoopback()
 }
 
 // Handler serves the authority's URL space. It expects to be at the root of its host.
@@ -201,7 +198,7 @@ func (a *Authority) lifetime() time.Duration {
 func remoteAddress(r *http.Request) string {
 	remote, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return aadsts.Clean(r.RemoteAddr, aadsts.MaxNoted)
+		return text.Line(r.RemoteAddr, aadsts.MaxNoted)
 	}
 	address := remote.Addr().Unmap().WithZone("")
 	if address.Is4() {

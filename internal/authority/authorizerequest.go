@@ -8,6 +8,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // An authorizeRequest is what a client sends a browser with (RFC 6749 section 4.1.1,
@@ -31,7 +32,7 @@ type authorizeRequest struct {
 
 // destination reads where the answer to a request goes. A problem with that is for the
 // person at the browser alone: nothing is sent to an address that is not registered.
-func destination(f form, client *directory.Instance) (*authorizeRequest, *aadsts.Problem) {
+func destination(f form, client *directory.Instance) (*authorizeRequest, error) {
 	uri := f["redirect_uri"]
 	app := client.Application
 	switch {
@@ -53,21 +54,21 @@ func destination(f form, client *directory.Instance) (*authorizeRequest, *aadsts
 }
 
 // read reads the rest of a request. Problems from here on are for the client to be told.
-func (r *authorizeRequest) read(f form, version int) *aadsts.Problem {
+func (r *authorizeRequest) read(f form, version int) error {
 	if f["request"] != "" || f["request_uri"] != "" {
 		return aadsts.RequestObject()
 	}
-	for _, step := range []func(form) *aadsts.Problem{r.readResponse, r.readPrompt, r.readChallenge} {
-		if problem := step(f); problem != nil {
-			return problem
+	for _, step := range []func(form) error{r.readResponse, r.readPrompt, r.readChallenge} {
+		if err := step(f); err != nil {
+			return err
 		}
 	}
-	var problem *aadsts.Problem
-	r.ask, problem = parseAsk(version, f["scope"], f["resource"])
-	r.nonce, r.hint, r.clientInfo = f["nonce"], aadsts.Clean(f["login_hint"], aadsts.MaxQuoted), f["client_info"] == "1"
+	var err error
+	r.ask, err = parseAsk(version, f["scope"], f["resource"])
+	r.nonce, r.hint, r.clientInfo = f["nonce"], text.Line(f["login_hint"], text.MaxQuoted), f["client_info"] == "1"
 	switch {
-	case problem != nil:
-		return problem
+	case err != nil:
+		return err
 	case r.idToken && r.nonce == "":
 		return aadsts.Missing("nonce")
 	case r.idToken && !r.ask.has("openid"):
@@ -81,7 +82,7 @@ func (r *authorizeRequest) read(f form, version int) *aadsts.Problem {
 // maxState is how much of their own clients may have carried along, in bytes.
 const maxState = 8 << 10
 
-func (r *authorizeRequest) readResponse(f form) *aadsts.Problem {
+func (r *authorizeRequest) readResponse(f form) error {
 	kinds := strings.Fields(f["response_type"])
 	if len(kinds) == 0 {
 		return aadsts.Missing("response_type")
@@ -104,7 +105,7 @@ func (r *authorizeRequest) readResponse(f form) *aadsts.Problem {
 	return nil
 }
 
-func (r *authorizeRequest) readPrompt(f form) *aadsts.Problem {
+func (r *authorizeRequest) readPrompt(f form) error {
 	r.prompt = strings.Fields(f["prompt"])
 	for _, prompt := range r.prompt {
 		switch prompt {
@@ -132,7 +133,7 @@ func (r *authorizeRequest) prompts(prompt string) bool { return slices.Contains(
 
 // readChallenge reads what protects the code (RFC 7636 section 4.3). Left out, the method
 // is plain.
-func (r *authorizeRequest) readChallenge(f form) *aadsts.Problem {
+func (r *authorizeRequest) readChallenge(f form) error {
 	r.challenge, r.method = f["code_challenge"], f["code_challenge_method"]
 	switch {
 	case r.challenge == "" && r.method != "":
@@ -163,7 +164,8 @@ func (a *Authority) reply(x *exchange, r *authorizeRequest, parameters url.Value
 }
 
 // refuse tells the client why it gets nothing (RFC 6749 section 4.1.2.1).
-func (a *Authority) refuse(x *exchange, r *authorizeRequest, p *aadsts.Problem) (answer, error) {
+func (a *Authority) refuse(x *exchange, r *authorizeRequest, why error) (answer, error) {
+	p := aadsts.Of(why)
 	a.noteRefusal(x, p)
 	parameters := url.Values{"error": {p.OAuth}, "error_description": {a.describe(x, p)}}
 	if p.SubError != "" && p.OAuth == aadsts.InvalidGrant {
@@ -177,5 +179,5 @@ func (a *Authority) refuse(x *exchange, r *authorizeRequest, p *aadsts.Problem) 
 
 // noteRefusal lets the sign-in row say what the answer says, which is none by its status.
 func (a *Authority) noteRefusal(x *exchange, p *aadsts.Problem) {
-	x.signIn.Code, x.signIn.Reason = p.Code, aadsts.Clean(p.What, aadsts.MaxQuoted)
+	x.signIn.Code, x.signIn.Reason = p.Code, text.Line(p.What, text.MaxQuoted)
 }

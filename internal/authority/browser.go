@@ -9,6 +9,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // The cookies. Their prefix lets no other host and no plain connection set them.
@@ -44,17 +45,16 @@ func (a *Authority) visitor(ctx context.Context, x *exchange) (*visitor, error) 
 	if v.tenant, err = a.tenantOf(ctx, string(v.artifact.tenant)); err != nil {
 		return nil, unavailableOnly(err)
 	}
-	var problem *aadsts.Problem
-	if v.user, problem = a.findUser(ctx, v.tenant, string(v.User)); problem != nil {
-		return nil, unavailableOnly(problem)
+	if v.user, err = a.findUser(ctx, v.tenant, string(v.User)); err != nil {
+		return nil, unavailableOnly(err)
 	}
 	return v, nil
 }
 
 // unavailableOnly drops a refusal, and keeps that there is no telling.
 func unavailableOnly(err error) error {
-	if problem := aadsts.Of(err); problem.IsOutage() {
-		return problem
+	if err := aadsts.Of(err); err.IsOutage() {
+		return err
 	}
 	return nil
 }
@@ -65,7 +65,7 @@ func (a *Authority) welcome(ctx context.Context, x *exchange, tenant *directory.
 		return nil, err
 	}
 	v := &visitor{
-		session: session{ID: newGUID(), User: user.ID, At: a.now().Unix()},
+		session: session{ID: guid.New(), User: user.ID, At: a.now().Unix()},
 		tenant:  tenant, user: user, artifact: newArtifact(ticketSession, tenant.ID),
 	}
 	if err := a.keep(ctx, v.artifact, "", user.ID, sessionLife, v.session); err != nil {
@@ -139,13 +139,13 @@ func (a *Authority) sealForm(x *exchange, form string, value any) (string, error
 
 // openForm reads a form that one of our pages sent. It is refused when another site sent
 // it, or when it was made for another browser or another form.
-func (a *Authority) openForm(x *exchange, name string, value any) (form, *aadsts.Problem) {
-	if problem := checkSameOrigin(x.http); problem != nil {
-		return nil, problem
+func (a *Authority) openForm(x *exchange, name string, value any) (form, error) {
+	if err := checkSameOrigin(x.http); err != nil {
+		return nil, err
 	}
-	fields, problem := readForm(x.writer, x.http)
-	if problem != nil {
-		return nil, problem
+	fields, err := readForm(x.writer, x.http)
+	if err != nil {
+		return nil, err
 	}
 	binding := x.formBinding()
 	if binding == "" {
@@ -159,7 +159,7 @@ func (a *Authority) openForm(x *exchange, name string, value any) (form, *aadsts
 
 // checkSameOrigin refuses a form that a browser says another site sent. What is no
 // browser says nothing, and then the seal decides alone.
-func checkSameOrigin(r *http.Request) *aadsts.Problem {
+func checkSameOrigin(r *http.Request) error {
 	if err := http.NewCrossOriginProtection().Check(r); err != nil {
 		return aadsts.Form().Because(err)
 	}

@@ -108,7 +108,7 @@ func (w wishes) from(now time.Time) int64 {
 
 // parseWishes reads the "claims" parameter (OpenID Connect Core section 5.5). Members it
 // does not know are ignored.
-func parseWishes(text string) (wishes, *aadsts.Problem) {
+func parseWishes(text string) (wishes, error) {
 	if text == "" {
 		return wishes{}, nil
 	}

@@ -42,9 +42,9 @@ func (a *Authority) confirmPage(x *exchange, m *matter, who *visitor) (answer, e
 // confirmForm takes the answer.
 func (a *Authority) confirmForm(ctx context.Context, x *exchange) (answer, error) {
 	var sent confirmForm
-	fields, problem := a.openForm(x, formConfirm, &sent)
-	if problem != nil {
-		return answer{}, problem
+	fields, err := a.openForm(x, formConfirm, &sent)
+	if err != nil {
+		return answer{}, err
 	}
 	m, who, otherwise, err := a.decided(ctx, x, sent.Errand, sent.Session, fields["action"] == actionContinue)
 	if m == nil || err != nil {

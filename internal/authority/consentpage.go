@@ -116,17 +116,17 @@ func (a *Authority) digestShown(s shown) (string, error) {
 // page, and if the page would still say the same.
 func (a *Authority) consentForm(ctx context.Context, x *exchange) (answer, error) {
 	var sent consentForm
-	fields, problem := a.openForm(x, formConsent, &sent)
-	if problem != nil {
-		return answer{}, problem
+	fields, err := a.openForm(x, formConsent, &sent)
+	if err != nil {
+		return answer{}, err
 	}
 	m, who, otherwise, err := a.decided(ctx, x, sent.Errand, sent.Session, fields["action"] == actionAccept)
 	if m == nil || err != nil {
 		return otherwise, err
 	}
-	d, problem := a.delegate(ctx, m.tenant, m.client, who.user, m.ask)
-	if problem != nil {
-		return answer{}, problem
+	d, err := a.delegate(ctx, m.tenant, m.client, who.user, m.ask)
+	if err != nil {
+		return answer{}, err
 	}
 	scopes := m.toConsent(d)
 	digest, err := a.digestShown(showConsent(m, who, d, scopes))
@@ -136,8 +136,8 @@ func (a *Authority) consentForm(ctx context.Context, x *exchange) (answer, error
 	case len(scopes) > 0 && digest != sent.Shown:
 		return a.consentPage(x, m, who, d, "What the application asks for has changed while you looked. Nothing was allowed yet; look again.")
 	}
-	if problem := a.grantScopes(ctx, m, who, d, scopes, fields["everyone"] == "yes"); problem != nil {
-		return answer{}, problem
+	if err := a.grantScopes(ctx, m, who, d, scopes, fields["everyone"] == "yes"); err != nil {
+		return answer{}, err
 	}
 	sent.Errand.Consented, sent.Errand.SignedIn = true, true
 	return a.pursueAs(ctx, x, sent.Errand, who)
@@ -170,8 +170,8 @@ func (a *Authority) decided(ctx context.Context, x *exchange, e errand, session 
 // sameVisitor returns who is signed in, if that is still the session that saw the page. A
 // decision rests on a view of the directory that is fresh enough.
 func (a *Authority) sameVisitor(ctx context.Context, x *exchange, session string) (*visitor, error) {
-	if problem := a.checkFresh(ctx); problem != nil {
-		return nil, problem
+	if err := a.checkFresh(ctx); err != nil {
+		return nil, err
 	}
 	who, err := a.visitor(ctx, x)
 	switch {
@@ -191,7 +191,7 @@ func (a *Authority) declineConsent(ctx context.Context, x *exchange, m *matter, 
 }
 
 // grantScopes writes what was agreed to into the directory, in the name of the user.
-func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d delegation, scopes []directory.Scope, everyone bool) *aadsts.Problem {
+func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d delegation, scopes []directory.Scope, everyone bool) error {
 	if len(scopes) == 0 {
 		return nil
 	}
@@ -217,5 +217,5 @@ func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d 
 	case errors.As(err, new(*directory.RuleError)), errors.Is(err, directory.ErrNotFound):
 		return aadsts.ScopeUnknown(scopeValues(scopes), m.ask.Identifier).Because(err)
 	}
-	return aadsts.Unavailable(err)
+	return err
 }

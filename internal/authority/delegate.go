@@ -8,6 +8,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A delegation is what a client may do on behalf of a user, and what it may not do until
@@ -20,28 +21,28 @@ type delegation struct {
 }
 
 // delegate finds out what an ask comes to, for a user and a client of one tenant.
-func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, user *directory.User, w ask) (delegation, *aadsts.Problem) {
-	return fresh(ctx, a.directory, func() (delegation, *aadsts.Problem) {
-		if problem := a.checkAssigned(ctx, user, client, client.Principal.Name); problem != nil {
-			return delegation{}, problem
+func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, user *directory.User, w ask) (delegation, error) {
+	return fresh(ctx, a.directory, func() (delegation, error) {
+		if err := a.checkAssigned(ctx, user, client, client.Principal.Name); err != nil {
+			return delegation{}, err
 		}
 		if w.Identifier == "" {
 			return delegation{resource: userInfoResource(), scopes: w.OIDC}, nil
 		}
-		resource, problem := a.findResource(ctx, tenant, w.Identifier)
-		if problem != nil {
-			return delegation{}, problem
+		resource, err := a.findResource(ctx, tenant, w.Identifier)
+		if err != nil {
+			return delegation{}, err
 		}
-		if problem := a.checkAssigned(ctx, user, resource, w.Identifier); problem != nil {
-			return delegation{}, problem
+		if err := a.checkAssigned(ctx, user, resource, w.Identifier); err != nil {
+			return delegation{}, err
 		}
 		d := delegation{resource: resource}
 		granted, err := a.directory.GrantedScopes(ctx, client, resource, user.ID)
 		if err != nil {
-			return delegation{}, aadsts.Unavailable(err)
+			return delegation{}, err
 		}
 		if d.roles, _, err = a.directory.UserRoles(ctx, user, resource); err != nil {
-			return delegation{}, aadsts.Unavailable(err)
+			return delegation{}, err
 		}
 		return d, d.measure(client, w, granted)
 	})
@@ -49,7 +50,7 @@ func (a *Authority) delegate(ctx context.Context, tenant *directory.Tenant, clie
 
 // measure holds what was asked against what was granted. "/.default" asks for all that
 // was granted, and at the first time for what the registration requests.
-func (d *delegation) measure(client *directory.Instance, w ask, granted []string) *aadsts.Problem {
+func (d *delegation) measure(client *directory.Instance, w ask, granted []string) error {
 	if w.All {
 		d.scopes = granted
 		if len(granted) > 0 {
@@ -102,14 +103,14 @@ func requested(app, api *directory.Application) []directory.Scope {
 }
 
 // checkAssigned refuses users without any role at an application that demands one.
-func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, application *directory.Instance, name string) *aadsts.Problem {
+func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, application *directory.Instance, name string) error {
 	if !application.Principal.AssignmentRequired {
 		return nil
 	}
 	_, assigned, err := a.directory.UserRoles(ctx, user, application)
 	switch {
 	case err != nil:
-		return aadsts.Unavailable(err)
+		return err
 	case !assigned:
 		return aadsts.UserNotAssigned(user.PrincipalName, name)
 	}
@@ -117,7 +118,7 @@ func (a *Authority) checkAssigned(ctx context.Context, user *directory.User, app
 }
 
 // consentProblem is what a client is told that cannot ask the user.
-func consentProblem(client *directory.Instance, missing []directory.Scope) *aadsts.Problem {
+func consentProblem(client *directory.Instance, missing []directory.Scope) error {
 	return aadsts.Consent(string(client.Principal.AppID), client.Principal.Name, scopeValues(missing))
 }
 
@@ -136,14 +137,14 @@ func userInfoResource() *directory.Instance {
 }
 
 // findUser gives a user who may sign in.
-func (a *Authority) findUser(ctx context.Context, tenant *directory.Tenant, ref string) (*directory.User, *aadsts.Problem) {
-	return fresh(ctx, a.directory, func() (*directory.User, *aadsts.Problem) {
+func (a *Authority) findUser(ctx context.Context, tenant *directory.Tenant, ref string) (*directory.User, error) {
+	return fresh(ctx, a.directory, func() (*directory.User, error) {
 		user, err := a.directory.User(ctx, tenant.ID, ref)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
 			return nil, aadsts.UserUnknown(ref)
 		case err != nil:
-			return nil, aadsts.Unavailable(err)
+			return nil, err
 		case !user.Enabled:
 			return nil, aadsts.UserDisabled(user.PrincipalName)
 		}
@@ -152,15 +153,15 @@ func (a *Authority) findUser(ctx context.Context, tenant *directory.Tenant, ref 
 }
 
 // homeOf gives the tenant that has the domain of a user's name.
-func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant, *aadsts.Problem) {
+func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant, error) {
 	_, domain, _ := strings.Cut(name, "@")
 	if domain == "" {
 		return nil, aadsts.UserHome(name)
 	}
 	tenant, err := a.tenantOf(ctx, domain)
 	if err != nil {
-		if problem := aadsts.Of(err); problem.IsOutage() {
-			return nil, problem
+		if err := aadsts.Of(err); err.IsOutage() {
+			return nil, err
 		}
 		return nil, aadsts.UserHome(name)
 	}
@@ -172,25 +173,25 @@ func (a *Authority) homeOf(ctx context.Context, name string) (*directory.Tenant,
 
 // checkPassword finds the user of a name and password. Refused attempts are counted by
 // user and source, so that a guesser waits and nobody else does.
-func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *directory.Tenant, name, password string) (*directory.User, *aadsts.Problem) {
+func (a *Authority) checkPassword(ctx context.Context, x *exchange, tenant *directory.Tenant, name, password string) (*directory.User, error) {
 	counted := a.countedAs(ctx, tenant, name)
 	defer a.turns.take(string(counted) + " " + x.source)()
 	if seconds := a.throttle.wait(counted, x.source); seconds > 0 {
 		return nil, aadsts.Throttled(seconds)
 	}
-	user, problem := fresh(ctx, a.directory, func() (*directory.User, *aadsts.Problem) {
+	user, err := fresh(ctx, a.directory, func() (*directory.User, error) {
 		return a.provePassword(ctx, tenant, name, password)
 	})
-	if problem != nil && problem.Status < 500 {
+	if err != nil && !aadsts.Of(err).IsOutage() {
 		a.throttle.failed(counted, x.source)
 	}
-	return user, problem
+	return user, err
 }
 
 // countedAs names the budget of failures of a user: there is one, whichever of the user's
 // names is tried. Whom nobody knows has one for the name.
 func (a *Authority) countedAs(ctx context.Context, tenant *directory.Tenant, name string) directory.AppID {
-	who := strings.ToLower(aadsts.Clean(name, aadsts.MaxNoted))
+	who := strings.ToLower(text.Line(name, aadsts.MaxNoted))
 	if user, err := a.directory.User(ctx, tenant.ID, name); err == nil {
 		who = string(user.ID)
 	}
@@ -198,10 +199,10 @@ func (a *Authority) countedAs(ctx context.Context, tenant *directory.Tenant, nam
 }
 
 // provePassword takes as long for users who do not exist.
-func (a *Authority) provePassword(ctx context.Context, tenant *directory.Tenant, name, password string) (*directory.User, *aadsts.Problem) {
+func (a *Authority) provePassword(ctx context.Context, tenant *directory.Tenant, name, password string) (*directory.User, error) {
 	user, err := a.directory.User(ctx, tenant.ID, name)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
-		return nil, aadsts.Unavailable(err)
+		return nil, err
 	}
 	switch wrong := a.directory.CheckPassword(ctx, user, password); {
 	case errors.Is(wrong, directory.ErrWrongPassword) && user == nil:

@@ -13,9 +13,9 @@ func (a *Authority) device(ctx context.Context, x *exchange) (answer, error) {
 	if x.http.Method != http.MethodPost {
 		return a.codePage(x, nil)
 	}
-	fields, problem := a.openForm(x, formCode, new(struct{}))
-	if problem != nil {
-		return answer{}, problem
+	fields, err := a.openForm(x, formCode, new(struct{}))
+	if err != nil {
+		return answer{}, err
 	}
 	return a.takeUserCode(ctx, x, fields["user_code"])
 }

@@ -51,9 +51,9 @@ func (a *Authority) authorizeV2(ctx context.Context, x *exchange) (answer, error
 // the address line: cookies come along then, which a foreign form does not bring.
 func (a *Authority) authorizeEndpoint(ctx context.Context, x *exchange, version int) (answer, error) {
 	if x.http.Method == http.MethodPost {
-		fields, problem := readForm(x.writer, x.http)
-		if problem != nil {
-			return answer{}, problem
+		fields, err := readForm(x.writer, x.http)
+		if err != nil {
+			return answer{}, err
 		}
 		if !isTenantName(x.tenant) { // which must not become the host of an address
 			return answer{}, aadsts.TenantName(x.tenant)
@@ -70,8 +70,8 @@ func (a *Authority) authorizeEndpoint(ctx context.Context, x *exchange, version 
 
 // pursue takes an errand as far as it goes: to a page that asks something, or to its end.
 func (a *Authority) pursue(ctx context.Context, x *exchange, e errand) (answer, error) {
-	if problem := a.checkFresh(ctx); problem != nil {
-		return answer{}, problem
+	if err := a.checkFresh(ctx); err != nil {
+		return answer{}, err
 	}
 	who, err := a.visitor(ctx, x)
 	if err != nil {
@@ -98,12 +98,12 @@ func (a *Authority) pursueAs(ctx context.Context, x *exchange, e errand, who *vi
 	if m.device != nil && !m.Confirmed {
 		return a.confirmPage(x, m, who)
 	}
-	d, problem := a.delegate(ctx, m.tenant, m.client, who.user, m.ask)
+	d, err := a.delegate(ctx, m.tenant, m.client, who.user, m.ask)
 	switch {
-	case problem != nil && m.request != nil && problem.Code != 50105 && problem.Status < 500:
-		return a.refuse(x, m.request, problem)
-	case problem != nil:
-		return answer{}, problem
+	case err != nil && m.request != nil && mayTellClient(err):
+		return a.refuse(x, m.request, err)
+	case err != nil:
+		return answer{}, err
 	}
 	if scopes := m.toConsent(d); len(scopes) > 0 {
 		if m.request != nil && m.request.prompts("none") {
@@ -123,16 +123,23 @@ func (a *Authority) pursueAs(ctx context.Context, x *exchange, e errand, who *vi
 	return a.finishRequest(ctx, x, m, who, d)
 }
 
+// mayTellClient reports whether a refusal is the client's business. An outage is not, and
+// that the user has no role at the application the user alone is told.
+func mayTellClient(err error) bool {
+	p := aadsts.Of(err)
+	return !p.IsOutage() && p.Code != aadsts.CodeUserNotAssigned
+}
+
 // understand finds out what an errand is about. What is wrong with it is an error as long
 // as only the person can be told, and a refusal once it is known where the client is.
-func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *matter, refused *aadsts.Problem, err error) {
+func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *matter, refused, err error) {
 	m = &matter{errand: e}
 	if e.Device != "" {
 		return m, nil, a.understandDevice(ctx, m, who)
 	}
-	fields, problem := parseForm(e.Query)
-	if problem != nil {
-		return nil, nil, problem
+	fields, err := parseForm(e.Query)
+	if err != nil {
+		return nil, nil, err
 	}
 	id := fields["client_id"]
 	if id == "" {
@@ -141,15 +148,15 @@ func (a *Authority) understand(ctx context.Context, e errand, who *visitor) (m *
 	if m.tenant, err = a.errandTenant(ctx, e, fields, who); err != nil {
 		return nil, nil, err
 	}
-	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) { return a.findClient(ctx, m.tenant, id) })
-	if problem != nil {
-		return nil, nil, problem
+	m.client, err = fresh(ctx, a.directory, func() (*directory.Instance, error) { return a.findClient(ctx, m.tenant, id) })
+	if err != nil {
+		return nil, nil, err
 	}
-	if m.request, problem = destination(fields, m.client); problem != nil {
-		return nil, nil, problem
+	if m.request, err = destination(fields, m.client); err != nil {
+		return nil, nil, err
 	}
-	if problem := m.request.read(fields, e.Version); problem != nil {
-		return m, problem, nil
+	if err := m.request.read(fields, e.Version); err != nil {
+		return m, err, nil
 	}
 	m.ask = m.request.ask
 	return m, nil, nil
@@ -162,12 +169,12 @@ func (a *Authority) errandTenant(ctx context.Context, e errand, fields form, who
 		return a.tenantOf(ctx, e.Tenant)
 	}
 	if hint := fields["login_hint"]; strings.Contains(hint, "@") && !e.SignedIn {
-		if tenant, problem := a.homeOf(ctx, hint); problem == nil {
+		if tenant, err := a.homeOf(ctx, hint); err == nil {
 			return tenant, nil
 		}
 	}
 	if who != nil {
-		if _, problem := a.findClient(ctx, who.tenant, fields["client_id"]); problem == nil || e.SignedIn {
+		if _, err := a.findClient(ctx, who.tenant, fields["client_id"]); err == nil || e.SignedIn {
 			return who.tenant, nil
 		}
 	}
@@ -273,15 +280,14 @@ func (a *Authority) understandDevice(ctx context.Context, m *matter, who *visito
 	if m.tenant, err = a.tenantOf(ctx, home); err != nil {
 		return err
 	}
-	var problem *aadsts.Problem
-	m.client, problem = fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) {
+	m.client, err = fresh(ctx, a.directory, func() (*directory.Instance, error) {
 		return a.findClient(ctx, m.tenant, string(m.device.Client))
 	})
 	m.ask, m.Version = m.device.Ask, m.device.Version
 	if m.Tenant = home; shared {
 		m.Tenant = aliasOrganizations
 	}
-	return orNil(problem)
+	return err
 }
 
 // finishDevice lets the device have what it asked for.

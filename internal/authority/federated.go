@@ -10,13 +10,14 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // verifyFederated checks a token that an issuer made for something that may act as the
 // application. The platform presents one token many times, so there is no replay here.
-func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, *aadsts.Problem) {
+func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (proof, error) {
 	client, p := in.Lookup(ctx, directory.AppID(strings.ToLower(in.ClientID)))
 	if p != nil {
 		return proof{}, p
@@ -56,7 +57,7 @@ const credentialWorkload = "workload"
 // trusted finds the credential that names exactly this issuer, audience and subject, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
-func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, *aadsts.Problem) {
+func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, error) {
 	known := false
 	var audiences []*directory.FederatedCredential
 	federated := client.Federated()
@@ -90,7 +91,7 @@ func trusted(client *directory.Instance, a assertionClaims) (*directory.Federate
 }
 
 // issuerKey finds the key of the issuer that the token's header names.
-func (v *assertionVerifier) issuerKey(ctx context.Context, parsed *token.Token, issuer string) (token.Key, *aadsts.Problem) {
+func (v *assertionVerifier) issuerKey(ctx context.Context, parsed *token.Token, issuer string) (token.Key, error) {
 	value, present := parsed.Header.Get("kid")
 	kid, ok := value.String()
 	if present && !ok {
@@ -151,7 +152,7 @@ func (o ownIssuers) tenant(issuer string) directory.TenantID {
 		before, after, found := strings.Cut(template, tenantPlaceholder)
 		id, prefixed := strings.CutPrefix(issuer, before)
 		id, suffixed := strings.CutSuffix(id, after)
-		if found && prefixed && suffixed && isGUID(id) && id == strings.ToLower(id) {
+		if found && prefixed && suffixed && guid.Is(id) && id == strings.ToLower(id) {
 			return directory.TenantID(id)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/text"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -200,12 +200,12 @@ func (f *foreignIssuers) keysLocation(body []byte, issuer string) (string, error
 	}
 	value, _ := doc.Get("issuer")
 	if name, _ := value.String(); name != issuer {
-		return "", fmt.Errorf("metadata of issuer %s is that of %s", issuer, aadsts.Quoted(name))
+		return "", fmt.Errorf("metadata of issuer %s is that of %s", issuer, text.Quote(name))
 	}
 	value, _ = doc.Get("jwks_uri")
 	location, _ := value.String()
 	if !sameOrigin(location, issuer) && !f.documents.Listed(location) {
-		return "", fmt.Errorf("metadata of issuer %s: jwks_uri %s is at another origin, which is not on the allow list", issuer, aadsts.Quoted(location))
+		return "", fmt.Errorf("metadata of issuer %s: jwks_uri %s is at another origin, which is not on the allow list", issuer, text.Quote(location))
 	}
 	return location, nil
 }

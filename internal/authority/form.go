@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A form holds the parameters of a request body: each name once, none without a value.
@@ -16,7 +17,7 @@ type form map[string]string
 
 // readForm reads the body of a POST. The query is never part of it. Next to a problem it
 // returns the parameters read until then.
-func readForm(w http.ResponseWriter, r *http.Request) (form, *aadsts.Problem) {
+func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	if !isFormType(r.Header.Get("Content-Type")) || r.Header.Get("Content-Encoding") != "" {
 		return nil, aadsts.NoForm()
 	}
@@ -41,7 +42,7 @@ func isFormType(contentType string) bool {
 
 // parseForm splits a form-encoded body. RFC 6749 section 3.2: a parameter sent without a
 // value counts as left out, and none may be sent twice.
-func parseForm(body string) (form, *aadsts.Problem) {
+func parseForm(body string) (form, error) {
 	if strings.Count(body, "&") >= MaxFields {
 		return nil, aadsts.Malformed("It has more than 64 parameters.")
 	}
@@ -55,7 +56,7 @@ func parseForm(body string) (form, *aadsts.Problem) {
 			return seen, aadsts.Malformed("A parameter is not form-encoded text.").Because(err)
 		}
 		if _, twice := seen[name]; twice {
-			return seen, aadsts.Malformed("The parameter " + aadsts.Quoted(name) + " occurs more than once.")
+			return seen, aadsts.Malformed("The parameter " + text.Quote(name) + " occurs more than once.")
 		}
 		seen[name] = value
 	}

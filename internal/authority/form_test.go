@@ -98,9 +98,10 @@ func TestReadForm(t *testing.T) {
 			if tt.length != 0 {
 				r.ContentLength = tt.length
 			}
-			got, problem := readForm(httptest.NewRecorder(), r)
-			if problem == nil {
-				problem = &aadsts.Problem{}
+			got, err := readForm(httptest.NewRecorder(), r)
+			problem := &aadsts.Problem{}
+			if err != nil {
+				problem = aadsts.Of(err)
 			}
 			if problem.Code != tt.code || problem.Status != tt.status {
 				t.Errorf("got %v, status %d; want code %d, status %d", problem, problem.Status, tt.code, tt.status)
@@ -122,8 +123,9 @@ func FuzzForm(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		got, problem := parseForm(body)
-		if problem != nil {
+		got, err := parseForm(body)
+		if err != nil {
+			problem := aadsts.Of(err)
 			if problem.Code != 9002313 || problem.Status != 400 {
 				t.Fatalf("refused with %+v", problem)
 			}

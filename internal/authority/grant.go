@@ -9,6 +9,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The grants that speak for a user. Device codes and on-behalf-of have long names by
@@ -46,14 +47,14 @@ type userGrant struct {
 
 // redeem turns what a client presents into a grant. What can be used once is used up by
 // it, at the end, when nothing can be refused any more.
-func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.Tenant, proven proof, req *request) (userGrant, *aadsts.Problem) {
+func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.Tenant, proven proof, req *request) (userGrant, error) {
 	g := userGrant{proof: proven, tenant: tenant}
 	if proven.client.Application == nil { // a managed identity acts for itself alone
 		return g, aadsts.GrantType(req.grant)
 	}
-	var problem *aadsts.Problem
-	if g.wishes, problem = parseWishes(req.claims); problem != nil {
-		return g, problem
+	var err error
+	if g.wishes, err = parseWishes(req.claims); err != nil {
+		return g, err
 	}
 	switch req.grant {
 	case grantCode:
@@ -70,19 +71,19 @@ func (a *Authority) redeem(ctx context.Context, x *exchange, tenant *directory.T
 
 // entrust fills in who the user is and what the client gets for an ask, and refuses what
 // nobody consented to.
-func (a *Authority) entrust(ctx context.Context, x *exchange, g *userGrant, w ask) *aadsts.Problem {
-	x.signIn.Resource = aadsts.Clean(w.Identifier, aadsts.MaxNoted)
-	var problem *aadsts.Problem
+func (a *Authority) entrust(ctx context.Context, x *exchange, g *userGrant, w ask) error {
+	x.signIn.Resource = text.Line(w.Identifier, aadsts.MaxNoted)
+	var err error
 	if g.user == nil {
 		x.signIn.User = string(g.session.User) // unless they are found
-		if g.user, problem = a.findUser(ctx, g.tenant, string(g.session.User)); problem != nil {
-			return problem
+		if g.user, err = a.findUser(ctx, g.tenant, string(g.session.User)); err != nil {
+			return err
 		}
 	}
 	x.signIn.User = g.user.PrincipalName
 	g.ask = w
-	if g.delegation, problem = a.delegate(ctx, g.tenant, g.client, g.user, w); problem != nil {
-		return problem
+	if g.delegation, err = a.delegate(ctx, g.tenant, g.client, g.user, w); err != nil {
+		return err
 	}
 	if len(g.missing) > 0 {
 		return consentProblem(g.client, g.missing)
@@ -101,43 +102,43 @@ type codeTicket struct {
 
 // redeemCode redeems an authorization code (RFC 6749 section 4.1.3 and RFC 7636). A code
 // that came back with something wrong is used up: whoever has it gets one attempt.
-func (a *Authority) redeemCode(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
-	v, problem := req.artifact(ticketCode, "code", g.tenant)
-	if problem != nil {
-		return g, problem
+func (a *Authority) redeemCode(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, error) {
+	v, err := req.artifact(ticketCode, "code", g.tenant)
+	if err != nil {
+		return g, err
 	}
 	var code codeTicket
 	ticket, err := a.ticket(ctx, v, &code)
 	switch {
 	case err != nil:
-		return g, aadsts.Unavailable(err)
+		return g, err
 	case ticket == nil:
 		return g, a.codeGone(ctx, g, v)
 	case code.Client != g.client.Principal.AppID:
 		return g, aadsts.GrantClient("code")
 	}
 	if mine, err := a.take(ctx, ticket); err != nil {
-		return g, aadsts.Unavailable(err)
+		return g, err
 	} else if !mine {
 		return g, a.codeGone(ctx, g, v)
 	}
-	problem = code.check(req, g.credential == "")
+	err = code.check(req, g.credential == "")
 	var w ask
-	if problem == nil {
-		w, problem = req.again(code.Ask)
+	if err == nil {
+		w, err = req.again(code.Ask)
 	}
-	if problem == nil {
+	if err == nil {
 		g.session, g.nonce = code.Session, code.Nonce
-		problem = a.entrust(ctx, x, &g, w)
+		err = a.entrust(ctx, x, &g, w)
 	}
-	if problem != nil {
-		return g, a.revoke(ctx, v, problem)
+	if err != nil {
+		return g, a.revoke(ctx, v, err)
 	}
 	return g, a.renew(ctx, &g, v)
 }
 
 // check holds the request against what the code was made for.
-func (c *codeTicket) check(req *request, public bool) *aadsts.Problem {
+func (c *codeTicket) check(req *request, public bool) error {
 	switch {
 	case req.redirectURI != c.RedirectURI:
 		return aadsts.RedirectDiffers()
@@ -174,11 +175,11 @@ func isVerifier(s string) bool {
 
 // codeGone says why there is no such code. One that was redeemed before may have been
 // stolen, by whoever redeemed it or whoever comes now: what came of it is revoked.
-func (a *Authority) codeGone(ctx context.Context, g userGrant, v artifact) *aadsts.Problem {
+func (a *Authority) codeGone(ctx context.Context, g userGrant, v artifact) error {
 	l, err := a.familyOf(ctx, v)
 	switch {
 	case err != nil:
-		return aadsts.Unavailable(err)
+		return err
 	case l == nil:
 		return aadsts.CodeExpired()
 	case l.Client != g.client.Principal.AppID:
@@ -188,9 +189,9 @@ func (a *Authority) codeGone(ctx context.Context, g userGrant, v artifact) *aads
 }
 
 // revoke ends a family and gives the reason, or what kept it from ending.
-func (a *Authority) revoke(ctx context.Context, v artifact, why *aadsts.Problem) *aadsts.Problem {
+func (a *Authority) revoke(ctx context.Context, v artifact, why error) error {
 	if err := a.directory.DropFamily(ctx, v.tenant, v.familyID()); err != nil {
-		return aadsts.Unavailable(err)
+		return err
 	}
 	return why
 }
@@ -201,7 +202,7 @@ func (g *userGrant) lease() lease {
 }
 
 // renew hands out the next refresh token of a family, if the user agreed to one.
-func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) *aadsts.Problem {
+func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) error {
 	if !g.ask.has("offline_access") {
 		return nil
 	}
@@ -219,7 +220,7 @@ func (a *Authority) renew(ctx context.Context, g *userGrant, v artifact) *aadsts
 }
 
 // found starts a family for a sign-in that has none yet.
-func (a *Authority) found(ctx context.Context, g *userGrant) *aadsts.Problem {
+func (a *Authority) found(ctx context.Context, g *userGrant) error {
 	if !g.ask.has("offline_access") {
 		return nil
 	}

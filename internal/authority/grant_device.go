@@ -10,6 +10,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // deviceInterval is how often a client may ask whether the user is done. A second is
@@ -44,27 +45,27 @@ type userCode struct {
 }
 
 // redeemDevice answers a client that asks whether the user is done (RFC 8628 section 3.4).
-func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
-	device, ticket, problem := a.deviceOf(ctx, req)
+func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, error) {
+	device, ticket, err := a.deviceOf(ctx, req)
 	switch {
-	case problem != nil:
-		return g, problem
+	case err != nil:
+		return g, err
 	case device.Client != g.client.Principal.AppID:
 		return g, aadsts.GrantClient("device_code")
 	case device.Home != "" && device.Home != g.tenant.ID, device.Home == "" && ticket.Tenant != g.tenant.ID:
 		return g, aadsts.GrantTenant()
 	}
-	if problem := a.settled(device, ticket); problem != nil {
-		return g, problem
+	if err := a.settled(device, ticket); err != nil {
+		return g, err
 	}
 	g.session = device.Session
-	if problem := a.entrust(ctx, x, &g, device.Ask); problem != nil {
-		return g, problem
+	if err := a.entrust(ctx, x, &g, device.Ask); err != nil {
+		return g, err
 	}
 	mine, err := a.take(ctx, ticket)
 	switch {
 	case err != nil:
-		return g, aadsts.Unavailable(err)
+		return g, err
 	case !mine:
 		return g, aadsts.DeviceUnknown()
 	}
@@ -72,19 +73,19 @@ func (a *Authority) redeemDevice(ctx context.Context, x *exchange, g userGrant, 
 }
 
 // deviceOf finds the ticket of a request's device code.
-func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, *directory.TokenRecord, *aadsts.Problem) {
-	v, problem := req.artifact(ticketDevice, "device_code", nil)
+func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, *directory.TokenRecord, error) {
+	v, err := req.artifact(ticketDevice, "device_code", nil)
 	switch {
-	case problem != nil && req.deviceCode != "":
+	case err != nil && req.deviceCode != "":
 		return nil, nil, aadsts.DeviceUnknown()
-	case problem != nil:
-		return nil, nil, problem
+	case err != nil:
+		return nil, nil, err
 	}
 	device := new(deviceTicket)
 	ticket, err := a.ticket(ctx, v, device)
 	switch {
 	case err != nil:
-		return nil, nil, aadsts.Unavailable(err)
+		return nil, nil, err
 	case ticket == nil:
 		return nil, nil, aadsts.DeviceUnknown()
 	}
@@ -92,7 +93,7 @@ func (a *Authority) deviceOf(ctx context.Context, req *request) (*deviceTicket, 
 }
 
 // settled refuses as long as, and if, the user has not approved.
-func (a *Authority) settled(device *deviceTicket, ticket *directory.TokenRecord) *aadsts.Problem {
+func (a *Authority) settled(device *deviceTicket, ticket *directory.TokenRecord) error {
 	now := a.now()
 	switch {
 	case now.Unix() >= device.Ends:
@@ -170,8 +171,8 @@ func newDeviceAnswer[N int | string](a *Authority, device, user string, life, in
 func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (device, user string, err error) {
 	parameters, unreadable := readForm(x.writer, x.http)
 	a.noteCorrelation(x, parameters)
-	if problem := a.checkFresh(ctx); problem != nil {
-		return "", "", problem
+	if err := a.checkFresh(ctx); err != nil {
+		return "", "", err
 	}
 	tenant, err := a.deviceTenant(ctx, x.tenant, parameters)
 	if err != nil {
@@ -184,23 +185,23 @@ func (a *Authority) deviceCode(ctx context.Context, x *exchange, version int) (d
 	if _, named := parameters["grant_type"]; !named {
 		parameters["grant_type"] = grantDevice
 	}
-	req, problem := parse(parameters, x.http.Header, version)
-	if problem != nil {
-		return "", "", problem
+	req, err := parse(parameters, x.http.Header, version)
+	if err != nil {
+		return "", "", err
 	}
 	x.signIn.Library = req.library
-	proven, problem := a.authenticate(ctx, x, tenant, req)
-	if problem != nil {
-		return "", "", problem
+	proven, err := a.authenticate(ctx, x, tenant, req)
+	if err != nil {
+		return "", "", err
 	}
 	if proven.client.Application == nil { // a managed identity acts for itself alone
 		return "", "", aadsts.GrantType(req.grant)
 	}
-	w, problem := parseAsk(version, req.scope, req.resource)
-	if problem != nil {
-		return "", "", problem
+	w, err := parseAsk(version, req.scope, req.resource)
+	if err != nil {
+		return "", "", err
 	}
-	x.signIn.Resource = aadsts.Clean(w.Identifier, aadsts.MaxNoted)
+	x.signIn.Resource = text.Line(w.Identifier, aadsts.MaxNoted)
 	body := deviceTicket{lease: lease{Client: proven.client.Principal.AppID, Ask: w}, Version: version, Source: x.source}
 	if seconds := a.devices.spend(body.Client, body.Source); seconds > 0 {
 		return "", "", aadsts.DeviceThrottled(seconds)
@@ -247,7 +248,7 @@ func (a *Authority) deviceTenant(ctx context.Context, ref string, parameters for
 		if !tenant.Enabled {
 			continue
 		}
-		if _, problem := a.findClient(ctx, tenant, id); problem == nil {
+		if _, err := a.findClient(ctx, tenant, id); err == nil {
 			return tenant, nil
 		}
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -15,37 +17,37 @@ const onBehalfUse = "on_behalf_of"
 
 // redeemOnBehalf lets an API that a user's client called call another API for that user.
 // What it presents is the access token it was called with.
-func (a *Authority) redeemOnBehalf(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
+func (a *Authority) redeemOnBehalf(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, error) {
 	switch {
 	case req.onBehalfOf == "":
 		return g, aadsts.Missing("assertion")
 	case req.use == "":
 		return g, aadsts.Missing("requested_token_use")
 	case req.use != onBehalfUse:
-		return g, aadsts.Malformed("The requested_token_use " + aadsts.Quoted(req.use) + " is not supported; send on_behalf_of.")
+		return g, aadsts.Malformed("The requested_token_use " + text.Quote(req.use) + " is not supported; send on_behalf_of.")
 	}
-	claims, problem := a.readAccessToken(ctx, req.onBehalfOf, g.tenant)
-	if problem != nil {
-		return g, problem
+	claims, err := a.readAccessToken(ctx, req.onBehalfOf, g.tenant)
+	if err != nil {
+		return g, err
 	}
-	if problem := checkOnBehalf(claims, g.client, a.now()); problem != nil {
-		return g, problem
+	if err := checkOnBehalf(claims, g.client, a.now()); err != nil {
+		return g, err
 	}
-	w, problem := parseAsk(req.version, req.scope, req.resource)
-	if problem != nil {
-		return g, problem
+	w, err := parseAsk(req.version, req.scope, req.resource)
+	if err != nil {
+		return g, err
 	}
 	issued, _ := integerClaim(claims, "iat")
-	g.session = session{ID: newGUID(), User: directory.ObjectID(textClaim(claims, "oid")), At: issued}
-	if problem := a.entrust(ctx, x, &g, w); problem != nil {
-		return g, problem
+	g.session = session{ID: guid.New(), User: directory.ObjectID(textClaim(claims, "oid")), At: issued}
+	if err := a.entrust(ctx, x, &g, w); err != nil {
+		return g, err
 	}
 	return g, a.found(ctx, &g)
 }
 
 // readAccessToken verifies that a token was made by this authority for a tenant, and
 // gives its claims. Whom it is for and how long, the caller looks at.
-func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *directory.Tenant) (token.Object, *aadsts.Problem) {
+func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *directory.Tenant) (token.Object, error) {
 	parsed, err := token.Parse(raw, token.Limits{})
 	if err != nil {
 		return token.Object{}, aadsts.OnBehalfSignature().Because(err)
@@ -67,7 +69,7 @@ func (a *Authority) readAccessToken(ctx context.Context, raw string, tenant *dir
 
 // checkOnBehalf wants a user's access token for the client that presents it. An id token
 // is for its client as well, but it has no scopes.
-func checkOnBehalf(claims token.Object, client *directory.Instance, now time.Time) *aadsts.Problem {
+func checkOnBehalf(claims token.Object, client *directory.Instance, now time.Time) error {
 	expires, ok := integerClaim(claims, "exp")
 	from, valid := integerClaim(claims, "nbf")
 	audience := textClaim(claims, "aud")

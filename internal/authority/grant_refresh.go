@@ -13,16 +13,16 @@ import (
 // A public client gets a new one each time, because anybody who has a copy could use it:
 // when one comes back that was replaced, somebody has a copy, and the family ends (RFC
 // 9700 section 4.14). A confidential client proves itself and keeps the one it has.
-func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, *aadsts.Problem) {
-	v, problem := req.artifact(ticketRefresh, "refresh_token", g.tenant)
-	if problem != nil {
-		return g, problem
+func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant, req *request) (userGrant, error) {
+	v, err := req.artifact(ticketRefresh, "refresh_token", g.tenant)
+	if err != nil {
+		return g, err
 	}
 	var l lease
 	ticket, err := a.ticket(ctx, v, &l)
 	switch {
 	case err != nil:
-		return g, aadsts.Unavailable(err)
+		return g, err
 	case ticket == nil:
 		return g, a.refreshGone(ctx, g, v)
 	case l.Client != g.client.Principal.AppID:
@@ -30,13 +30,13 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 	case l.Proven && g.credential == "": // of a client that is public as well
 		return g, aadsts.NoCredential(req.clientID)
 	}
-	w, problem := req.again(l.Ask)
-	if problem != nil {
-		return g, problem
+	w, err := req.again(l.Ask)
+	if err != nil {
+		return g, err
 	}
 	g.session = l.Session
-	if problem := a.entrust(ctx, x, &g, w); problem != nil {
-		return g, problem
+	if err := a.entrust(ctx, x, &g, w); err != nil {
+		return g, err
 	}
 	if g.credential != "" {
 		return g, a.prolong(ctx, &g, v, ticket)
@@ -44,7 +44,7 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 	mine, err := a.take(ctx, ticket)
 	switch {
 	case err != nil:
-		return g, aadsts.Unavailable(err)
+		return g, err
 	case !mine:
 		return g, a.refreshGone(ctx, g, v)
 	}
@@ -52,7 +52,7 @@ func (a *Authority) redeemRefresh(ctx context.Context, x *exchange, g userGrant,
 }
 
 // prolong lets a confidential client's refresh token live on.
-func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.TokenRecord) *aadsts.Problem {
+func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticket *directory.TokenRecord) error {
 	ticket.Expires = a.now().Add(refreshLife)
 	err := a.updateTicket(ctx, ticket)
 	if err == nil {
@@ -67,11 +67,11 @@ func (a *Authority) prolong(ctx context.Context, g *userGrant, v artifact, ticke
 
 // refreshGone says why there is no such refresh token, and ends the family of one that
 // was replaced.
-func (a *Authority) refreshGone(ctx context.Context, g userGrant, v artifact) *aadsts.Problem {
+func (a *Authority) refreshGone(ctx context.Context, g userGrant, v artifact) error {
 	l, err := a.familyOf(ctx, v)
 	switch {
 	case err != nil:
-		return aadsts.Unavailable(err)
+		return err
 	case l == nil:
 		return aadsts.RefreshGone()
 	case l.Client != g.client.Principal.AppID:
@@ -81,9 +81,9 @@ func (a *Authority) refreshGone(ctx context.Context, g userGrant, v artifact) *a
 }
 
 // goneOr tells a ticket that is gone from a store that does not answer.
-func goneOr(err error, gone *aadsts.Problem) *aadsts.Problem {
+func goneOr(err error, gone *aadsts.Problem) error {
 	if errors.Is(err, directory.ErrNotFound) {
 		return gone.Because(err)
 	}
-	return aadsts.Unavailable(err)
+	return err
 }

@@ -3,6 +3,8 @@ package authority
 import (
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 func TestIsGUID(t *testing.T) {
@@ -12,7 +14,7 @@ func TestIsGUID(t *testing.T) {
 	}{
 		{testTenant, true},
 		{strings.ToUpper(testTenant), true},
-		{newGUID(), true},
+		{guid.New(), true},
 		{"", false},
 		{testTenant[1:], false},
 		{testTenant + "0", false},
@@ -22,11 +24,11 @@ func TestIsGUID(t *testing.T) {
 		{"7f1d3c520a4e4b8e9c612d5e8f0a1b11", false},
 		{testTenant[:35] + "é", false},
 	} {
-		if got := isGUID(tt.text); got != tt.want {
+		if got := guid.Is(tt.text); got != tt.want {
 			t.Errorf("%q: got %v, want %v", tt.text, got, tt.want)
 		}
 	}
-	if one, two := newGUID(), newGUID(); one == two || one[14] != '4' || !strings.ContainsRune("89ab", rune(one[19])) {
+	if one, two := guid.New(), guid.New(); one == two || one[14] != '4' || !strings.ContainsRune("89ab", rune(one[19])) {
 		t.Errorf("new GUIDs are %s and %s, want two of version 4", one, two)
 	}
 }

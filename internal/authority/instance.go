@@ -7,6 +7,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // instanceDocument tells a client library that it may trust this host, and where the
@@ -66,7 +67,7 @@ func (a *Authority) userRealm(ctx context.Context, x *exchange) (answer, error) 
 		Domain      string `json:"domain_name"`
 		Cloud       string `json:"cloud_instance_name"`
 		Audience    string `json:"cloud_audience_urn"`
-	}{"1.0", "Unknown", strings.ToLower(aadsts.Clean(domain, aadsts.MaxNoted)), hostname(a.host), "urn:federation:MicrosoftOnline"}
+	}{"1.0", "Unknown", strings.ToLower(text.Line(domain, aadsts.MaxNoted)), hostname(a.host), "urn:federation:MicrosoftOnline"}
 	tenant, err := a.tenantOf(ctx, domain)
 	switch {
 	case err == nil && owns(tenant, domain):

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // The aliases that stand in a tenant's place in a path.
@@ -117,7 +118,7 @@ func (a *Authority) metadataName(ctx context.Context, x *exchange) (string, erro
 
 // issuerName gives what stands for the tenant in an issuer: for an alias the placeholder.
 func issuerName(name string) directory.TenantID {
-	if isGUID(name) {
+	if guid.Is(name) {
 		return directory.TenantID(name)
 	}
 	return tenantPlaceholder

@@ -8,6 +8,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // How a token was asked for that this machine, and no credential of the client, vouches
@@ -45,8 +47,8 @@ type Minted struct {
 // Mint makes a token for an identity, by the same steps as the token endpoint. What it
 // refuses is a [*aadsts.Problem]. Each call leaves a sign-in row.
 func (a *Authority) Mint(ctx context.Context, req MintRequest) (Minted, error) {
-	x := &exchange{trace: newGUID(), correlation: newGUID(), start: a.now(), source: aadsts.Clean(req.Source, aadsts.MaxNoted)}
-	if isGUID(req.CorrelationID) {
+	x := &exchange{trace: guid.New(), correlation: guid.New(), start: a.now(), source: text.Line(req.Source, aadsts.MaxNoted)}
+	if guid.Is(req.CorrelationID) {
 		x.correlation = req.CorrelationID
 	}
 	minted, err := a.mint(ctx, x, req)
@@ -87,35 +89,35 @@ func (a *Authority) entitle(ctx context.Context, x *exchange, req MintRequest) (
 	if err != nil {
 		return grant{}, err
 	}
-	client, problem := fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) {
+	client, err := fresh(ctx, a.directory, func() (*directory.Instance, error) {
 		return a.findClient(ctx, tenant, string(req.Identity))
 	})
-	if problem != nil {
-		x.signIn.AppID = directory.AppID(aadsts.Clean(string(req.Identity), aadsts.MaxNoted))
-		return grant{}, problem
+	if err != nil {
+		x.signIn.AppID = directory.AppID(text.Line(string(req.Identity), aadsts.MaxNoted))
+		return grant{}, err
 	}
 	proven := proof{client: client, credential: credentialManagedIdentity}
 	if client.Application != nil {
 		proven.credential = credentialLocal
 	}
 	x.signIn.AppID, x.signIn.Name, x.signIn.Credential = client.Principal.AppID, client.Principal.Name, proven.credential
-	g, problem := a.authorize(ctx, x, tenant, proven, &request{version: 1, resource: req.Resource})
-	if problem != nil {
-		return grant{}, problem
+	g, err := a.authorize(ctx, x, tenant, proven, &request{version: 1, resource: req.Resource})
+	if err != nil {
+		return grant{}, err
 	}
 	return g, nil
 }
 
 // mintTenant gives the tenant of a request, and notes what is known of that already.
 func (a *Authority) mintTenant(ctx context.Context, x *exchange, req MintRequest) (*directory.Tenant, error) {
-	if problem := a.checkFresh(ctx); problem != nil {
-		return nil, problem
+	if err := a.checkFresh(ctx); err != nil {
+		return nil, err
 	}
 	tenant, err := a.tenantOf(ctx, string(req.Tenant))
 	if err != nil {
 		return nil, err
 	}
-	x.signIn.Tenant, x.signIn.Library = tenant.ID, aadsts.Clean(req.Library, aadsts.MaxNoted)
+	x.signIn.Tenant, x.signIn.Library = tenant.ID, text.Line(req.Library, aadsts.MaxNoted)
 	return tenant, nil
 }
 
@@ -132,7 +134,7 @@ func (a *Authority) Entitlement(ctx context.Context, req MintRequest) (string, e
 	}
 	signer, err := a.keys.Signer(ctx, string(g.tenant.ID))
 	if err != nil {
-		return "", aadsts.Unavailable(err)
+		return "", err
 	}
 	c := a.claims(g, time.Time{}, 0)
 	return fmt.Sprintf("%q", []string{

@@ -42,18 +42,18 @@ func (a *Authority) entitleUser(ctx context.Context, x *exchange, req MintReques
 	if err != nil {
 		return userGrant{}, err
 	}
-	proven, problem := a.authenticate(ctx, x, tenant, &request{grant: grantRefresh, clientID: string(req.Identity)})
-	if problem != nil {
-		return userGrant{}, problem
+	proven, err := a.authenticate(ctx, x, tenant, &request{grant: grantRefresh, clientID: string(req.Identity)})
+	if err != nil {
+		return userGrant{}, err
 	}
 	x.signIn.Credential = credentialLocal
-	w, problem := parseAsk(2, req.User.Scope, "")
-	if problem != nil {
-		return userGrant{}, problem
+	w, err := parseAsk(2, req.User.Scope, "")
+	if err != nil {
+		return userGrant{}, err
 	}
 	g := userGrant{proof: proven, tenant: tenant, session: session{ID: req.User.Session, User: req.User.User, At: x.start.Unix()}}
-	if problem := a.entrust(ctx, x, &g, w); problem != nil {
-		return userGrant{}, problem
+	if err := a.entrust(ctx, x, &g, w); err != nil {
+		return userGrant{}, err
 	}
 	return g, nil
 }
@@ -67,13 +67,13 @@ func (a *Authority) userEntitlement(ctx context.Context, req MintRequest) (strin
 	}
 	signer, err := a.keys.Signer(ctx, string(g.tenant.ID))
 	if err != nil {
-		return "", aadsts.Unavailable(err)
+		return "", err
 	}
 	c := a.accessClaims(&exchange{}, &g, time.Time{}, 0)
 	c.AIO, c.RH, c.TokenID = "", "", ""
 	text, err := json.Marshal([]any{signer.KeyID(), string(g.resource.Principal.ID), a.age(ctx).String(), c})
 	if err != nil {
-		return "", aadsts.Unavailable(err)
+		return "", err
 	}
 	return string(text), nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // finish notes an exchange before its answer is written: a log line, and a sign-in row
@@ -19,14 +20,14 @@ func (a *Authority) finish(ctx context.Context, x *exchange, err error) {
 	level, status := slog.LevelDebug, http.StatusOK
 	var cause error
 	if err != nil {
-		problem := aadsts.Of(err)
-		status, cause = problem.Status, problem.Cause
-		row.Code = problem.Code
-		row.Reason = aadsts.Clean(problem.What, aadsts.MaxQuoted)
+		err := aadsts.Of(err)
+		status, cause = err.Status, err.Cause
+		row.Code = err.Code
+		row.Reason = text.Line(err.What, text.MaxQuoted)
 		switch {
 		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
-		case problem.Code != 0:
+		case err.Code != 0:
 			level = slog.LevelInfo
 		}
 	}
@@ -60,8 +61,8 @@ func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, ca
 	var attributes []slog.Attr
 	if x.http != nil { // a token that was minted has no request here
 		attributes = append(attributes,
-			slog.String("method", aadsts.Clean(x.http.Method, aadsts.MaxNoted)),
-			slog.String("path", aadsts.Clean(x.http.URL.Path, aadsts.MaxNoted)))
+			slog.String("method", text.Line(x.http.Method, aadsts.MaxNoted)),
+			slog.String("path", text.Line(x.http.URL.Path, aadsts.MaxNoted)))
 	}
 	attributes = append(attributes,
 		slog.Int("status", status),
@@ -82,7 +83,7 @@ func (a *Authority) attributes(x *exchange, row directory.SignIn, status int, ca
 		}
 	}
 	if cause != nil {
-		attributes = append(attributes, slog.String("cause", aadsts.Clean(cause.Error(), maxCause)))
+		attributes = append(attributes, slog.String("cause", text.Line(cause.Error(), maxCause)))
 	}
 	return attributes
 }

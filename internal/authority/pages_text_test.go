@@ -20,6 +20,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // breakers are texts that have made pages say something else: for text, attributes, URLs,
@@ -53,7 +54,7 @@ func texts(t *testing.T, test func(t *testing.T, all []string)) {
 	}
 	t.Run("ours", func(t *testing.T) { run(t, breakers()) })
 	t.Run("collected", func(t *testing.T) {
-		b, err := os.ReadFile(filepath.Join("..", "..", "shared", "vectors", "naughty_strings.json"))
+		b, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "vectors", "naughty_strings.json"))
 		if err != nil {
 			t.Skipf("public test data naughty_strings.json is not here: %v", err)
 		}
@@ -508,8 +509,8 @@ func TestPagesHoldWhatIsSent(t *testing.T) {
 	})
 }
 
-func asItIs(text string) string  { return text }
-func cleaned(text string) string { return aadsts.Clean(text, aadsts.MaxQuoted) }
+func asItIs(text string) string { return text }
+func cleaned(s string) string   { return text.Line(s, text.MaxQuoted) }
 
 // isSendable reports whether a text arrives as it is sent.
 func isSendable(text string) bool {

@@ -97,7 +97,7 @@ func redirectMutations(registered []string) []string {
 
 // openRedirects reads a list of such strings that others collected, where there is one.
 func openRedirects(t *testing.T) []string {
-	file, err := os.Open("../../shared/vectors/open_redirects.txt")
+	file, err := os.Open("../../../shared/vectors/open_redirects.txt")
 	if err != nil {
 		t.Log("no list of open redirects here; only our own are tried")
 		return nil

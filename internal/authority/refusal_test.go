@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // refusals are requests that clients of Entra see refused, with status, error and number.
@@ -173,7 +174,7 @@ func TestCorrelation(t *testing.T) {
 			r := w.post("/nosuch.test/oauth2/v2.0/token?client-request-id="+tt.query,
 				w.good().set("client-request-id", tt.form), withHeader("client-request-id", tt.header))
 			got, _ := r.json["correlation_id"].(string)
-			if tt.want != "" && got != tt.want || !isGUID(got) {
+			if tt.want != "" && got != tt.want || !guid.Is(got) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The only grant and the only assertion type there are for applications themselves.
@@ -38,7 +39,7 @@ type request struct {
 }
 
 // parse makes a request of a form and the headers that belong to it.
-func parse(f form, header http.Header, version int) (*request, *aadsts.Problem) {
+func parse(f form, header http.Header, version int) (*request, error) {
 	grant := f["grant_type"]
 	switch {
 	case grant == "":
@@ -80,7 +81,7 @@ func parse(f form, header http.Header, version int) (*request, *aadsts.Problem) 
 }
 
 // artifact reads what the client brings back, which must be of a kind and tenant.
-func (req *request) artifact(kind directory.TokenRecordKind, parameter string, tenant *directory.Tenant) (artifact, *aadsts.Problem) {
+func (req *request) artifact(kind directory.TokenRecordKind, parameter string, tenant *directory.Tenant) (artifact, error) {
 	text := map[directory.TokenRecordKind]string{
 		ticketCode: req.code, ticketRefresh: req.refreshToken, ticketDevice: req.deviceCode,
 	}[kind]
@@ -100,13 +101,13 @@ func (req *request) artifact(kind directory.TokenRecordKind, parameter string, t
 // again gives what is asked for when something is redeemed: what it was made for, or
 // another resource. What comes with any sign-in may be asked for now only, as MSAL for Go
 // does; of OpenID Connect more was not agreed to.
-func (req *request) again(first ask) (ask, *aadsts.Problem) {
+func (req *request) again(first ask) (ask, error) {
 	if req.resource == "" && (req.scope == "" || req.version == 1) {
 		return first, nil
 	}
-	w, problem := parseAsk(req.version, req.scope, req.resource)
-	if problem != nil {
-		return ask{}, problem
+	w, err := parseAsk(req.version, req.scope, req.resource)
+	if err != nil {
+		return ask{}, err
 	}
 	later := w.OIDC
 	w.OIDC = slices.Clone(first.OIDC)
@@ -120,7 +121,7 @@ func (req *request) again(first ask) (ask, *aadsts.Problem) {
 
 // readAssertion takes the client assertion, which must come with its type (RFC 7521
 // section 4.2).
-func (req *request) readAssertion(f form) *aadsts.Problem {
+func (req *request) readAssertion(f form) error {
 	assertion, kind := f["client_assertion"], f["client_assertion_type"]
 	switch {
 	case assertion == "" && kind == "":
@@ -130,7 +131,7 @@ func (req *request) readAssertion(f form) *aadsts.Problem {
 	case kind == "":
 		return aadsts.Missing("client_assertion_type")
 	case kind != assertionTypeJWT:
-		return aadsts.Malformed("The client_assertion_type " + aadsts.Quoted(kind) + " is not supported.")
+		return aadsts.Malformed("The client_assertion_type " + text.Quote(kind) + " is not supported.")
 	}
 	req.assertion = assertion
 	return nil
@@ -138,7 +139,7 @@ func (req *request) readAssertion(f form) *aadsts.Problem {
 
 // readAuthorization takes id and secret from an Authorization header (RFC 6749 section
 // 2.3.1: Basic, both halves form-encoded).
-func (req *request) readAuthorization(header http.Header) *aadsts.Problem {
+func (req *request) readAuthorization(header http.Header) error {
 	values := header.Values("Authorization")
 	if len(values) == 0 {
 		return nil
@@ -190,5 +191,5 @@ func library(f form, header http.Header) string {
 	if name == "" {
 		name, version = header.Get("User-Agent"), ""
 	}
-	return aadsts.Clean(strings.TrimSpace(name+" "+version), aadsts.MaxNoted)
+	return text.Line(strings.TrimSpace(name+" "+version), aadsts.MaxNoted)
 }

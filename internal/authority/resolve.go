@@ -7,31 +7,32 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // fresh runs a check that rests on the directory and, when it refuses, once more if the
 // directory had fallen behind: no refusal rests on a stale view.
-func fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, *aadsts.Problem)) (T, *aadsts.Problem) {
-	value, problem := check()
-	if problem == nil || problem.Code == aadsts.CodeThrottled {
-		return value, problem
+func fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, error)) (T, error) {
+	value, err := check()
+	if err == nil || aadsts.Of(err).Code == aadsts.CodeThrottled {
+		return value, err
 	}
-	if changed, err := d.Refresh(ctx); err != nil || !changed {
-		return value, problem
+	if changed, failed := d.Refresh(ctx); failed != nil || !changed {
+		return value, err
 	}
 	return check()
 }
 
 // tenantOf gives the tenant that a path names by id, domain or name.
 func (a *Authority) tenantOf(ctx context.Context, ref string) (*directory.Tenant, error) {
-	tenant, problem := fresh(ctx, a.directory, func() (*directory.Tenant, *aadsts.Problem) { return a.findTenant(ctx, ref) })
-	if problem != nil {
-		return nil, problem
+	tenant, err := fresh(ctx, a.directory, func() (*directory.Tenant, error) { return a.findTenant(ctx, ref) })
+	if err != nil {
+		return nil, err
 	}
 	return tenant, nil
 }
 
-func (a *Authority) findTenant(ctx context.Context, ref string) (*directory.Tenant, *aadsts.Problem) {
+func (a *Authority) findTenant(ctx context.Context, ref string) (*directory.Tenant, error) {
 	switch strings.ToLower(ref) {
 	case aliasCommon, aliasConsumers, consumersTenant:
 		return nil, aadsts.Tenantless(ref)
@@ -48,8 +49,8 @@ func (a *Authority) findTenant(ctx context.Context, ref string) (*directory.Tena
 	case err == nil:
 		return nil, aadsts.TenantDisabled(ref)
 	case !errors.Is(err, directory.ErrNotFound):
-		return nil, aadsts.Unavailable(err)
-	case isGUID(ref) || strings.Contains(ref, "."):
+		return nil, err
+	case guid.Is(ref) || strings.Contains(ref, "."):
 		return nil, aadsts.TenantUnknown(ref)
 	}
 	return nil, aadsts.TenantName(ref)
@@ -72,8 +73,8 @@ func isTenantName(s string) bool {
 }
 
 // findClient gives the application that asks, if it may ask at all.
-func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, *aadsts.Problem) {
-	if !isGUID(id) {
+func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, error) {
+	if !guid.Is(id) {
 		return nil, aadsts.ClientUnknown(id, tenant.Name)
 	}
 	client, err := a.directory.Client(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
@@ -81,7 +82,7 @@ func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id
 	case errors.Is(err, directory.ErrNotFound):
 		return nil, aadsts.ClientUnknown(id, tenant.Name)
 	case err != nil:
-		return nil, aadsts.Unavailable(err)
+		return nil, err
 	case client.Principal == nil:
 		return nil, aadsts.ClientAbsent(id, tenant.Name)
 	case !client.Principal.Enabled:
@@ -91,13 +92,13 @@ func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id
 }
 
 // findResource gives the API that an identifier names, if tokens for it may be issued.
-func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, *aadsts.Problem) {
+func (a *Authority) findResource(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, error) {
 	resource, err := a.directory.Resource(ctx, tenant.ID, identifier)
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
 		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)
 	case err != nil:
-		return nil, aadsts.Unavailable(err)
+		return nil, err
 	case resource.Principal == nil:
 		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)
 	case !resource.Principal.Enabled:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // An endpoint answers one path. Answers and problems are written elsewhere.
@@ -73,7 +74,7 @@ const (
 
 // route finds the endpoint of a path and the tenant it begins with. Case, doubled
 // slashes and a slash at the end do not matter.
-func (a *Authority) route(requested string) (endpoint, string, *aadsts.Problem) {
+func (a *Authority) route(requested string) (endpoint, string, error) {
 	cleaned := cleanPath(requested)
 	lower := strings.ToLower(cleaned)
 	if found, ok := a.places[lower]; ok {
@@ -114,10 +115,10 @@ type exchange struct {
 
 // serve is the one way in and out: route, answer, write, log.
 func (a *Authority) serve(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{http: r, writer: w, trace: newGUID(), correlation: correlationOf(r), source: a.cfg.Source(r), start: a.now()}
+	x := &exchange{http: r, writer: w, trace: guid.New(), correlation: correlationOf(r), source: a.cfg.Source(r), start: a.now()}
 	response, err := a.answer(r.Context(), x)
 	if x.correlation == "" {
-		x.correlation = newGUID()
+		x.correlation = guid.New()
 	}
 	a.finish(r.Context(), x, err)
 	switch {
@@ -137,9 +138,9 @@ func (a *Authority) answer(ctx context.Context, x *exchange) (response answer, e
 			err = aadsts.Internal(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}
 	}()
-	target, tenant, problem := a.route(x.http.URL.Path)
-	if problem != nil {
-		return answer{}, problem
+	target, tenant, err := a.route(x.http.URL.Path)
+	if err != nil {
+		return answer{}, err
 	}
 	x.tenant = tenant
 	if method := x.http.Method; !target.takes(method) {
@@ -176,13 +177,13 @@ func allowed(method string) string {
 // query (MSAL for Node). The form, where it may stand as well, is read later. Anything
 // but a GUID is ignored.
 func correlationOf(r *http.Request) string {
-	if id := r.Header.Get("client-request-id"); isGUID(id) {
+	if id := r.Header.Get("client-request-id"); guid.Is(id) {
 		return id
 	}
 	if r.URL.RawQuery == "" {
 		return ""
 	}
-	if id := r.URL.Query().Get("client-request-id"); isGUID(id) {
+	if id := r.URL.Query().Get("client-request-id"); guid.Is(id) {
 		return id
 	}
 	return ""

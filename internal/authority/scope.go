@@ -5,6 +5,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // graphAppID is the resource that the bare scope ".default" stands for.
@@ -15,7 +16,7 @@ const graphAppID = "00000003-0000-0000-c000-000000000000"
 const defaultSuffix = "/.default"
 
 // target gives the identifier of the resource that a request asks a token for, as asked.
-func (req *request) target() (string, *aadsts.Problem) {
+func (req *request) target() (string, error) {
 	if req.version == 1 {
 		return resourceParameter(req.resource)
 	}
@@ -26,7 +27,7 @@ func (req *request) target() (string, *aadsts.Problem) {
 }
 
 // resourceParameter checks the v1 parameter.
-func resourceParameter(resource string) (string, *aadsts.Problem) {
+func resourceParameter(resource string) (string, error) {
 	switch {
 	case resource == "":
 		return "", aadsts.Missing("resource")
@@ -37,7 +38,7 @@ func resourceParameter(resource string) (string, *aadsts.Problem) {
 }
 
 // scopeResource gives the one resource that a scope names.
-func scopeResource(scope string) (string, *aadsts.Problem) {
+func scopeResource(scope string) (string, error) {
 	values := strings.FieldsFunc(scope, func(r rune) bool { return r == ' ' })
 	if len(values) == 0 {
 		return "", aadsts.NoScope()
@@ -112,7 +113,7 @@ func isIdentifier(s string) bool {
 // Version 2.0 always carries the app id. Version 1.0 carries what was asked: the app id
 // or the URI in its registered spelling, with the trailing slash as asked.
 func audience(resource *directory.Application, identifier string) string {
-	if tokenVersion(resource) == 2 || isGUID(identifier) || hasClaim(resource, "aud", "use_guid") {
+	if tokenVersion(resource) == 2 || guid.Is(identifier) || hasClaim(resource, "aud", "use_guid") {
 		return string(resource.AppID)
 	}
 	asked, slash := strings.CutSuffix(identifier, "/")

@@ -128,7 +128,7 @@ func FuzzScope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, scope string) {
 		identifier, problem := scopeResource(scope)
 		if problem != nil {
-			if identifier != "" || problem.Status != 400 {
+			if identifier != "" || aadsts.Of(problem).Status != 400 {
 				t.Fatalf("refused with %q and %+v", identifier, problem)
 			}
 			return
@@ -147,9 +147,9 @@ func FuzzScope(f *testing.F) {
 }
 
 // codeOf gives a problem's number, 0 for none.
-func codeOf(p *aadsts.Problem) int {
-	if p == nil {
+func codeOf(err error) int {
+	if p, ok := err.(*aadsts.Problem); err == nil || ok && p == nil {
 		return 0
 	}
-	return p.Code
+	return aadsts.Of(err).Code
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The sizes of the sign-in queue.
@@ -138,7 +139,7 @@ func (q *signInQueue) batch(first directory.SignIn) []directory.SignIn {
 func (q *signInQueue) write(ctx context.Context, rows []directory.SignIn) {
 	err := q.directory.AddSignIns(ctx, rows)
 	if err != nil {
-		q.log.LogAttrs(ctx, slog.LevelError, "sign-ins not kept", slog.Int("rows", len(rows)), slog.String("cause", aadsts.Clean(err.Error(), aadsts.MaxNoted)))
+		q.log.LogAttrs(ctx, slog.LevelError, "sign-ins not kept", slog.Int("rows", len(rows)), slog.String("cause", text.Line(err.Error(), aadsts.MaxNoted)))
 	}
 	if dropped := q.dropped.Swap(0); dropped > 0 {
 		q.log.LogAttrs(ctx, slog.LevelWarn, "sign-ins dropped, the store is slower than the callers", slog.Int64("rows", dropped))

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The names of forms: what was sealed for one is of no use to another.
@@ -71,12 +72,12 @@ func wrongSignIn(p *aadsts.Problem) string {
 // signInForm takes what the sign-in page asked for.
 func (a *Authority) signInForm(ctx context.Context, x *exchange) (answer, error) {
 	var e errand
-	fields, problem := a.openForm(x, formSignIn, &e)
-	if problem != nil {
-		return answer{}, problem
+	fields, err := a.openForm(x, formSignIn, &e)
+	if err != nil {
+		return answer{}, err
 	}
-	if problem := a.checkFresh(ctx); problem != nil {
-		return answer{}, problem
+	if err := a.checkFresh(ctx); err != nil {
+		return answer{}, err
 	}
 	before, err := a.visitor(ctx, x)
 	if err != nil {
@@ -96,11 +97,11 @@ func (a *Authority) signInForm(ctx context.Context, x *exchange) (answer, error)
 		e.SignedIn = true
 		return a.pursueAs(ctx, x, e, before)
 	}
-	name := aadsts.Clean(fields["username"], aadsts.MaxQuoted)
-	tenant, user, problem := a.admitUser(ctx, x, m, name, fields["password"])
-	if problem != nil {
-		a.noteRefusal(x, problem)
-		return a.signInPage(x, m, before, problem, name)
+	name := text.Line(fields["username"], text.MaxQuoted)
+	tenant, user, err := a.admitUser(ctx, x, m, name, fields["password"])
+	if err != nil {
+		a.noteRefusal(x, aadsts.Of(err))
+		return a.signInPage(x, m, before, aadsts.Of(err), name)
 	}
 	who, err := a.welcome(ctx, x, tenant, user)
 	if err != nil {
@@ -111,26 +112,26 @@ func (a *Authority) signInForm(ctx context.Context, x *exchange) (answer, error)
 }
 
 // admitUser finds the user's tenant and checks the password. It leaves a sign-in row.
-func (a *Authority) admitUser(ctx context.Context, x *exchange, m *matter, name, password string) (*directory.Tenant, *directory.User, *aadsts.Problem) {
+func (a *Authority) admitUser(ctx context.Context, x *exchange, m *matter, name, password string) (*directory.Tenant, *directory.User, error) {
 	tenant := m.tenant
 	a.noteSignIn(x, m, name)
 	if isShared(m.Tenant) {
-		home, problem := a.homeOf(ctx, name)
-		if problem != nil {
-			return nil, nil, problem
+		home, err := a.homeOf(ctx, name)
+		if err != nil {
+			return nil, nil, err
 		}
 		tenant = home
 		x.signIn.Tenant = home.ID
 	}
-	user, problem := a.checkPassword(ctx, x, tenant, name, password)
-	return tenant, user, problem
+	user, err := a.checkPassword(ctx, x, tenant, name, password)
+	return tenant, user, err
 }
 
 // noteSignIn begins the sign-in row of a person's attempt.
 func (a *Authority) noteSignIn(x *exchange, m *matter, name string) {
 	x.signIn.Tenant, x.signIn.AppID, x.signIn.Name = m.tenant.ID, m.client.Principal.AppID, m.client.Principal.Name
-	x.signIn.Credential, x.signIn.User = credentialPassword, aadsts.Clean(name, aadsts.MaxNoted)
-	x.signIn.Resource = aadsts.Clean(m.ask.Identifier, aadsts.MaxNoted)
+	x.signIn.Credential, x.signIn.User = credentialPassword, text.Line(name, aadsts.MaxNoted)
+	x.signIn.Resource = text.Line(m.ask.Identifier, aadsts.MaxNoted)
 	x.signIn.Library = library(nil, x.http.Header)
 }
 

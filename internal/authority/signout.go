@@ -17,9 +17,9 @@ type signOut struct {
 // logout ends the session of a browser. A client that shows the user's id token has a
 // say; on anybody else's word the user is asked, because any page can send a browser here.
 func (a *Authority) logout(ctx context.Context, x *exchange) (answer, error) {
-	fields, problem := parseForm(x.http.URL.RawQuery)
-	if problem != nil {
-		return answer{}, problem
+	fields, err := parseForm(x.http.URL.RawQuery)
+	if err != nil {
+		return answer{}, err
 	}
 	who, err := a.visitor(ctx, x)
 	if err != nil {
@@ -48,8 +48,8 @@ func (a *Authority) logout(ctx context.Context, x *exchange) (answer, error) {
 // signOutForm takes the user's word.
 func (a *Authority) signOutForm(ctx context.Context, x *exchange) (answer, error) {
 	var out signOut
-	if _, problem := a.openForm(x, formSignOut, &out); problem != nil {
-		return answer{}, problem
+	if _, err := a.openForm(x, formSignOut, &out); err != nil {
+		return answer{}, err
 	}
 	return a.signOut(ctx, x, out)
 }
@@ -84,9 +84,9 @@ func (a *Authority) readHint(ctx context.Context, raw, ref string) (token.Object
 	if err != nil {
 		return token.Object{}, false
 	}
-	claims, problem := a.readAccessToken(ctx, raw, tenant)
+	claims, err := a.readAccessToken(ctx, raw, tenant)
 	_, scoped := claims.Get("scp")
-	return claims, problem == nil && !scoped
+	return claims, err == nil && !scoped
 }
 
 // afterSignOut gives where the browser goes afterwards: to a redirect URI of the client,
@@ -103,8 +103,8 @@ func (a *Authority) afterSignOut(ctx context.Context, x *exchange, who *visitor,
 	if err != nil {
 		return ""
 	}
-	client, problem := a.findClient(ctx, tenant, id)
-	if problem != nil || client.Application == nil || !matchesRedirect(client.Application.RedirectURIs, uri, client.Application.Public) {
+	client, err := a.findClient(ctx, tenant, id)
+	if err != nil || client.Application == nil || !matchesRedirect(client.Application.RedirectURIs, uri, client.Application.Public) {
 		return ""
 	}
 	parameters := url.Values{}

@@ -23,7 +23,7 @@ const (
 func (a *Authority) viewAge() time.Duration { return time.Since(a.directory.Fresh()) }
 
 // checkFresh refuses to go by a view that is too old.
-func (a *Authority) checkFresh(ctx context.Context) *aadsts.Problem {
+func (a *Authority) checkFresh(ctx context.Context) error {
 	if a.viewAge() <= a.cfg.MaxStale {
 		return nil
 	}

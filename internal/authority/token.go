@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 func (a *Authority) tokenV1(ctx context.Context, x *exchange) (answer, error) {
@@ -25,8 +25,8 @@ func (a *Authority) tokenV2(ctx context.Context, x *exchange) (answer, error) {
 func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer, error) {
 	parameters, unreadable := readForm(x.writer, x.http)
 	a.noteCorrelation(x, parameters)
-	if problem := a.checkFresh(ctx); problem != nil {
-		return answer{}, problem
+	if err := a.checkFresh(ctx); err != nil {
+		return answer{}, err
 	}
 	tenant, err := a.tokenTenant(ctx, x.tenant, parameters)
 	if err != nil {
@@ -36,32 +36,32 @@ func (a *Authority) token(ctx context.Context, x *exchange, version int) (answer
 	if unreadable != nil {
 		return answer{}, unreadable
 	}
-	req, problem := parse(parameters, x.http.Header, version)
-	if problem != nil {
-		return answer{}, problem
+	req, err := parse(parameters, x.http.Header, version)
+	if err != nil {
+		return answer{}, err
 	}
 	x.signIn.Library = req.library
-	proven, problem := a.authenticate(ctx, x, tenant, req)
-	if problem != nil {
-		return answer{}, problem
+	proven, err := a.authenticate(ctx, x, tenant, req)
+	if err != nil {
+		return answer{}, err
 	}
 	if req.grant != grantClientCredentials {
-		granted, problem := a.redeem(ctx, x, tenant, proven, req)
-		if problem != nil {
-			return answer{}, problem
+		granted, err := a.redeem(ctx, x, tenant, proven, req)
+		if err != nil {
+			return answer{}, err
 		}
 		return a.userToken(ctx, x, granted, req)
 	}
-	granted, problem := a.authorize(ctx, x, tenant, proven, req)
-	if problem != nil {
-		return answer{}, problem
+	granted, err := a.authorize(ctx, x, tenant, proven, req)
+	if err != nil {
+		return answer{}, err
 	}
 	return a.issue(ctx, x, granted, version)
 }
 
 // noteCorrelation takes the caller's name for a request from its form (MSAL for Node).
 func (a *Authority) noteCorrelation(x *exchange, parameters form) {
-	if id := parameters["client-request-id"]; x.correlation == "" && isGUID(id) {
+	if id := parameters["client-request-id"]; x.correlation == "" && guid.Is(id) {
 		x.correlation = id
 	}
 }
@@ -77,8 +77,8 @@ func (a *Authority) tokenTenant(ctx context.Context, ref string, parameters form
 	}
 	switch parameters["grant_type"] {
 	case grantPassword:
-		tenant, problem := a.homeOf(ctx, parameters["username"])
-		return tenant, orNil(problem)
+		tenant, err := a.homeOf(ctx, parameters["username"])
+		return tenant, err
 	case grantCode:
 		return a.artifactTenant(ctx, req, ticketCode, "code")
 	case grantRefresh:
@@ -87,12 +87,12 @@ func (a *Authority) tokenTenant(ctx context.Context, ref string, parameters form
 		if req.deviceCode == "" {
 			req.deviceCode = req.code
 		}
-		device, ticket, problem := a.deviceOf(ctx, req)
-		if problem == nil {
-			problem = a.settled(device, ticket)
+		device, ticket, err := a.deviceOf(ctx, req)
+		if err == nil {
+			err = a.settled(device, ticket)
 		}
-		if problem != nil {
-			return nil, problem
+		if err != nil {
+			return nil, err
 		}
 		return a.tenantOf(ctx, string(cmp.Or(device.Home, ticket.Tenant)))
 	}
@@ -101,19 +101,11 @@ func (a *Authority) tokenTenant(ctx context.Context, ref string, parameters form
 
 // artifactTenant gives the tenant where something was handed out.
 func (a *Authority) artifactTenant(ctx context.Context, req *request, kind directory.TokenRecordKind, parameter string) (*directory.Tenant, error) {
-	v, problem := req.artifact(kind, parameter, nil)
-	if problem != nil {
-		return nil, problem
+	v, err := req.artifact(kind, parameter, nil)
+	if err != nil {
+		return nil, err
 	}
 	return a.tenantOf(ctx, string(v.tenant))
-}
-
-// orNil keeps a problem that is none from becoming an error that is one.
-func orNil(problem *aadsts.Problem) error {
-	if problem == nil {
-		return nil
-	}
-	return problem
 }
 
 // issue signs a token for a grant and wraps it as the endpoint of that version does.

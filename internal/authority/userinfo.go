@@ -21,16 +21,16 @@ func (a *Authority) userInfo(ctx context.Context, x *exchange) (answer, error) {
 	if !strings.EqualFold(scheme, "Bearer") || raw == "" {
 		return answer{}, aadsts.Bearer()
 	}
-	claims, problem := a.readAccessToken(ctx, strings.TrimSpace(raw), tenant)
-	if problem != nil {
-		return answer{}, aadsts.Bearer().Because(problem)
+	claims, err := a.readAccessToken(ctx, strings.TrimSpace(raw), tenant)
+	if err != nil {
+		return answer{}, aadsts.Bearer().Because(err)
 	}
-	if problem := checkOnBehalf(claims, userInfoResource(), a.now()); problem != nil {
-		return answer{}, aadsts.Bearer().Because(problem)
+	if err := checkOnBehalf(claims, userInfoResource(), a.now()); err != nil {
+		return answer{}, aadsts.Bearer().Because(err)
 	}
-	user, problem := a.findUser(ctx, tenant, textClaim(claims, "oid"))
-	if problem != nil {
-		return answer{}, aadsts.Bearer().Because(problem)
+	user, err := a.findUser(ctx, tenant, textClaim(claims, "oid"))
+	if err != nil {
+		return answer{}, aadsts.Bearer().Because(err)
 	}
 	return jsonAnswer(a.describeUser(claims, tenant.ID, user), neverCached)
 }

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -79,11 +79,11 @@ func (a *Authority) StartWorkload(ctx context.Context, tenant directory.TenantID
 	if err != nil {
 		return nil, err
 	}
-	who, problem := fresh(ctx, a.directory, func() (*directory.Instance, *aadsts.Problem) { return a.findClient(ctx, found, string(client)) })
-	if problem != nil {
-		return nil, problem
+	who, err := fresh(ctx, a.directory, func() (*directory.Instance, error) { return a.findClient(ctx, found, string(client)) })
+	if err != nil {
+		return nil, err
 	}
-	w := &Workload{a, workloadKey{found.ID, workloadClientOf(who.Principal), WorkloadSubject(who.Principal.Name), newGUID()}}
+	w := &Workload{a, workloadKey{found.ID, workloadClientOf(who.Principal), WorkloadSubject(who.Principal.Name), guid.New()}}
 	a.assertions.workloads.add(w.workloadKey)
 	return w, nil
 }
@@ -103,7 +103,7 @@ func (w *Workload) Assertion(ctx context.Context) (Assertion, error) {
 	payload, err := json.Marshal(map[string]any{
 		"iss": made.Issuer, "sub": made.Subject, "aud": []string{made.Audience},
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": made.Expires.Unix(),
-		"jti": newGUID(), workloadClaim: w.instance,
+		"jti": guid.New(), workloadClaim: w.instance,
 	})
 	if err != nil {
 		return Assertion{}, fmt.Errorf("encode the assertion: %w", err)
@@ -211,7 +211,7 @@ func (a *Authority) workloadKeys(ctx context.Context, x *exchange) (answer, erro
 func (o ownIssuers) workload(issuer string) directory.TenantID {
 	id, prefixed := strings.CutPrefix(issuer, o.base+"/")
 	id, suffixed := strings.CutSuffix(id, workloadPath)
-	if prefixed && suffixed && isGUID(id) && id == strings.ToLower(id) {
+	if prefixed && suffixed && guid.Is(id) && id == strings.ToLower(id) {
 		return directory.TenantID(id)
 	}
 	return ""

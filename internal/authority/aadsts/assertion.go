@@ -3,6 +3,8 @@ package aadsts
 import (
 	"net/http"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // This file holds the problems of client assertions: what is wrong with one that a
@@ -57,14 +59,14 @@ func AssertionUnreadable(reason string) *Problem {
 // AssertionSubject refuses an assertion whose subject is not its issuer.
 func AssertionSubject(subject, issuer string) *Problem {
 	return refusedAssertion(50048,
-		"The subject "+Quoted(subject)+" of the client assertion is not its issuer "+Quoted(issuer)+".",
+		"The subject "+text.Quote(subject)+" of the client assertion is not its issuer "+text.Quote(issuer)+".",
 		"Set both iss and sub to the client id.")
 }
 
 // AssertionIssuer refuses an assertion of another client.
 func AssertionIssuer(issuer, client string) *Problem {
 	return refusedAssertion(700021,
-		"The client assertion was issued by "+Quoted(issuer)+", but the request is from the application "+Quoted(client)+".",
+		"The client assertion was issued by "+text.Quote(issuer)+", but the request is from the application "+text.Quote(client)+".",
 		"Set iss and sub of the assertion to the client_id of the request.")
 }
 
@@ -72,10 +74,10 @@ func AssertionIssuer(issuer, client string) *Problem {
 func AssertionAudience(audience string, accepted []string) *Problem {
 	example := "the token endpoint"
 	if len(accepted) > 0 {
-		example = Quoted(accepted[len(accepted)-1])
+		example = text.Quote(accepted[len(accepted)-1])
 	}
 	return refusedAssertion(700023,
-		"The client assertion is for the audience "+Quoted(audience)+", not for this token endpoint.",
+		"The client assertion is for the audience "+text.Quote(audience)+", not for this token endpoint.",
 		"Set aud to "+example+".")
 }
 
@@ -96,70 +98,70 @@ func AssertionLife(until time.Time) *Problem {
 // AssertionKeyUnknown refuses an assertion whose certificate is not registered.
 func AssertionKeyUnknown(thumbprint, client string) *Problem {
 	return refusedAssertion(700027,
-		"The certificate with the thumbprint "+Quoted(thumbprint)+", which the client assertion names, is not registered for the application "+Quoted(client)+".",
+		"The certificate with the thumbprint "+text.Quote(thumbprint)+", which the client assertion names, is not registered for the application "+text.Quote(client)+".",
 		"Add the certificate to the application, or let the client use one that is registered.")
 }
 
 // AssertionKeyUnfit refuses a certificate whose key cannot verify signatures.
 func AssertionKeyUnfit(thumbprint string) *Problem {
 	return refusedAssertion(700027,
-		"The certificate with the thumbprint "+Quoted(thumbprint)+" has a key that cannot sign client assertions.",
+		"The certificate with the thumbprint "+text.Quote(thumbprint)+" has a key that cannot sign client assertions.",
 		"Register a certificate with an RSA key of 2048 to 8192 bits.")
 }
 
 // AssertionCertificateTime refuses an expired certificate, or one that is not valid yet.
 func AssertionCertificateTime(thumbprint string, from, until time.Time) *Problem {
 	return refusedAssertion(700027,
-		"The certificate with the thumbprint "+Quoted(thumbprint)+" is not valid now. Valid from: "+stamp(from)+", expires: "+stamp(until)+".",
+		"The certificate with the thumbprint "+text.Quote(thumbprint)+" is not valid now. Valid from: "+stamp(from)+", expires: "+stamp(until)+".",
 		"Register a new certificate and give it to the client.")
 }
 
 // AssertionSignature refuses an assertion whose signature is wrong.
 func AssertionSignature(thumbprint string) *Problem {
 	return refusedAssertion(700027,
-		"The signature of the client assertion does not verify with the certificate that has the thumbprint "+Quoted(thumbprint)+".",
+		"The signature of the client assertion does not verify with the certificate that has the thumbprint "+text.Quote(thumbprint)+".",
 		"Check that the client signs with the private key of that certificate.")
 }
 
 // AssertionReplayed refuses an assertion that was used before.
 func AssertionReplayed(jti string) *Problem {
 	return refusedAssertion(50012,
-		"A client assertion with the jti "+Quoted(jti)+" was presented before, and the application accepts each only once.",
+		"A client assertion with the jti "+text.Quote(jti)+" was presented before, and the application accepts each only once.",
 		"Make a new assertion with a new jti for each request.")
 }
 
 // FederatedIssuer refuses a token of an issuer that the application does not trust.
 func FederatedIssuer(issuer, client string) *Problem {
 	return refusedAssertion(700211,
-		"No federated credential of the application "+Quoted(client)+" has the issuer of the presented token: "+Quoted(issuer)+".",
+		"No federated credential of the application "+text.Quote(client)+" has the issuer of the presented token: "+text.Quote(issuer)+".",
 		"Add a federated credential with exactly that issuer, trailing slash included.")
 }
 
 // FederatedAudience refuses a federated token with another audience.
 func FederatedAudience(audience string) *Problem {
 	return refusedAssertion(700212,
-		"No federated credential of the application has the audience of the presented token: "+Quoted(audience)+".",
+		"No federated credential of the application has the audience of the presented token: "+text.Quote(audience)+".",
 		"Ask the issuer for a token with the audience of the credential, usually api://AzureADTokenExchange.")
 }
 
 // FederatedSubject refuses a federated token with another subject.
 func FederatedSubject(subject, issuer string) *Problem {
 	return refusedAssertion(700213,
-		"No federated credential of the application for the issuer "+Quoted(issuer)+" has the subject of the presented token: "+Quoted(subject)+".",
+		"No federated credential of the application for the issuer "+text.Quote(issuer)+" has the subject of the presented token: "+text.Quote(subject)+".",
 		"Add a federated credential with exactly that subject.")
 }
 
 // FederatedCase refuses a federated token whose subject differs by case alone.
 func FederatedCase(subject string) *Problem {
 	return refusedAssertion(7002138,
-		"The subject of the presented token, "+Quoted(subject)+", differs only by case from that of a federated credential.",
+		"The subject of the presented token, "+text.Quote(subject)+", differs only by case from that of a federated credential.",
 		"Write the credential's subject exactly as the issuer does.")
 }
 
 // FederatedSignature refuses a federated token whose signature is wrong.
 func FederatedSignature(issuer, kid string) *Problem {
 	return refusedAssertion(700027,
-		"The signature of the presented token does not verify: the issuer "+Quoted(issuer)+" and its key "+Quoted(kid)+".",
+		"The signature of the presented token does not verify: the issuer "+text.Quote(issuer)+" and its key "+text.Quote(kid)+".",
 		"Check that the token is complete and unchanged; if the issuer has just published a new key, try again in five minutes.")
 }
 
@@ -169,7 +171,7 @@ func FederatedUnreachable(issuer string, seconds int) *Problem {
 	return &Problem{
 		Code: 50166, OAuth: temporarilyUnavailable, Status: http.StatusServiceUnavailable,
 		RetryAfter: seconds,
-		What:       "The keys of the issuer " + Quoted(issuer) + " cannot be read, so its tokens cannot be verified.",
+		What:       "The keys of the issuer " + text.Quote(issuer) + " cannot be read, so its tokens cannot be verified.",
 		Advice:     "Check that its /.well-known/openid-configuration and keys can be reached from the authority, and try again.",
 	}
 }

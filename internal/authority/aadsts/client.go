@@ -1,6 +1,10 @@
 package aadsts
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
+)
 
 // This file holds the problems of the client: who it is, whether its credential proves
 // it, and what it was granted. Each row has one constructor.
@@ -23,7 +27,7 @@ func clientProblems() []*Problem {
 func ClientUnknown(client, tenant string) *Problem {
 	return &Problem{
 		Code: 700016, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
-		What:   "The application with the identifier " + Quoted(client) + " was not found in the directory " + Quoted(tenant) + ".",
+		What:   "The application with the identifier " + text.Quote(client) + " was not found in the directory " + text.Quote(tenant) + ".",
 		Advice: "Check the client_id and the tenant, or register the application in this tenant.",
 	}
 }
@@ -32,7 +36,7 @@ func ClientUnknown(client, tenant string) *Problem {
 func ClientAbsent(client, tenant string) *Problem {
 	return &Problem{
 		Code: 7000229, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
-		What:   "The application " + Quoted(client) + " has no service principal in the tenant " + Quoted(tenant) + ".",
+		What:   "The application " + text.Quote(client) + " has no service principal in the tenant " + text.Quote(tenant) + ".",
 		Advice: "Create the service principal of the application in this tenant.",
 	}
 }
@@ -41,7 +45,7 @@ func ClientAbsent(client, tenant string) *Problem {
 func ClientDisabled(client string) *Problem {
 	return &Problem{
 		Code: 7000112, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
-		What:   "The application " + Quoted(client) + " is disabled.",
+		What:   "The application " + text.Quote(client) + " is disabled.",
 		Advice: "An administrator of the tenant can enable its service principal.",
 	}
 }
@@ -50,7 +54,7 @@ func ClientDisabled(client string) *Problem {
 func NoCredential(client string) *Problem {
 	return &Problem{
 		Code: 7000218, OAuth: InvalidClient, Status: http.StatusUnauthorized,
-		What:   "The request for the application " + Quoted(client) + " must contain 'client_assertion' or 'client_secret'.",
+		What:   "The request for the application " + text.Quote(client) + " must contain 'client_assertion' or 'client_secret'.",
 		Advice: "Give the client library a secret, a certificate or a federated token.",
 	}
 }
@@ -59,7 +63,7 @@ func NoCredential(client string) *Problem {
 func WrongSecret(client string) *Problem {
 	return &Problem{
 		Code: 7000215, OAuth: InvalidClient, Status: http.StatusUnauthorized,
-		What:   "The client secret is not one of the application " + Quoted(client) + ".",
+		What:   "The client secret is not one of the application " + text.Quote(client) + ".",
 		Advice: "Send the secret's value, not its id, without blanks around it; a lost value cannot be shown again, add a new secret.",
 	}
 }
@@ -68,7 +72,7 @@ func WrongSecret(client string) *Problem {
 func ExpiredSecret(client string) *Problem {
 	return &Problem{
 		Code: 7000222, OAuth: InvalidClient, Status: http.StatusUnauthorized,
-		What:   "The client secret of the application " + Quoted(client) + " has expired.",
+		What:   "The client secret of the application " + text.Quote(client) + " has expired.",
 		Advice: "Add a new secret to the application and give it to the client.",
 	}
 }
@@ -77,7 +81,7 @@ func ExpiredSecret(client string) *Problem {
 func PublicClient(client string) *Problem {
 	return &Problem{
 		Code: 700025, OAuth: InvalidClient, Status: http.StatusUnauthorized,
-		What:   "The application " + Quoted(client) + " is a public client and has no credentials, but the request carries one.",
+		What:   "The application " + text.Quote(client) + " is a public client and has no credentials, but the request carries one.",
 		Advice: "Add a secret or certificate to the application, or leave the credential out.",
 	}
 }
@@ -86,8 +90,8 @@ func PublicClient(client string) *Problem {
 func NotAssigned(client, clientName, resource, resourceName string) *Problem {
 	return &Problem{
 		Code: 501051, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What: "The application " + Quoted(client) + " (" + Clean(clientName, MaxQuoted) + ") is not assigned to a role for the application " +
-			Quoted(resource) + " (" + Clean(resourceName, MaxQuoted) + "), which requires it.",
+		What: "The application " + text.Quote(client) + " (" + text.Line(clientName, text.MaxQuoted) + ") is not assigned to a role for the application " +
+			text.Quote(resource) + " (" + text.Line(resourceName, text.MaxQuoted) + "), which requires it.",
 		Advice: "Grant it one of the API's app roles.",
 	}
 }

@@ -20,16 +20,20 @@ type Problem struct {
 	RetryAfter int
 }
 
+// MaxNoted is how much of a short value from outside, such as an id or a method, goes into a
+// text, a log line or a sign-in row, in bytes.
+const MaxNoted = 128
+
 // Error gives what the caller is told.
 func (p *Problem) Error() string {
-	text := p.What
+	says := p.What
 	if p.Advice != "" {
-		text += " " + p.Advice
+		says += " " + p.Advice
 	}
 	if p.Code == 0 {
-		return text
+		return says
 	}
-	return fmt.Sprintf("AADSTS%d: %s", p.Code, text)
+	return fmt.Sprintf("AADSTS%d: %s", p.Code, says)
 }
 
 // Unwrap returns the cause, which the caller is not told.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // golden compares what came out with a file, or rewrites the file when UPDATE is set.
@@ -89,7 +91,7 @@ func TestClean(t *testing.T) {
 		{"as long as it may be", strings.Repeat("x", MaxNoted), strings.Repeat("x", MaxNoted)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Clean(tt.in, MaxNoted); got != tt.want {
+			if got := text.Line(tt.in, MaxNoted); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

@@ -1,6 +1,10 @@
 package aadsts
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
+)
 
 // This file holds the problems of a request as such: its form, tenant, scope and
 // resource. Each row has one constructor.
@@ -107,7 +111,7 @@ func ResourceOnV2() *Problem {
 func Method(method, allowed string) *Problem {
 	return &Problem{
 		Code: 900561, OAuth: InvalidRequest, Status: http.StatusMethodNotAllowed,
-		What:   "This endpoint does not answer " + Clean(method, MaxNoted) + ".",
+		What:   "This endpoint does not answer " + text.Line(method, MaxNoted) + ".",
 		Advice: "Use " + allowed + ".",
 	}
 }
@@ -116,7 +120,7 @@ func Method(method, allowed string) *Problem {
 func GrantType(grant string) *Problem {
 	return &Problem{
 		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
-		What:   "The grant type " + Quoted(grant) + " is not supported.",
+		What:   "The grant type " + text.Quote(grant) + " is not supported.",
 		Advice: "Use client_credentials; for users authorization_code, refresh_token, device_code or, on behalf of them, jwt-bearer.",
 	}
 }
@@ -125,7 +129,7 @@ func GrantType(grant string) *Problem {
 func Tenantless(tenant string) *Problem {
 	return &Problem{
 		Code: 9001023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "An application cannot get a token for itself at " + Quoted("/"+tenant) + ", which names no tenant.",
+		What:   "An application cannot get a token for itself at " + text.Quote("/"+tenant) + ", which names no tenant.",
 		Advice: "Put the tenant's id or domain in place of it.",
 	}
 }
@@ -134,7 +138,7 @@ func Tenantless(tenant string) *Problem {
 func SingleTenant(tenant string) *Problem {
 	return &Problem{
 		Code: 50194, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The application is not a multi-tenant application and cannot use " + Quoted("/"+tenant) + ".",
+		What:   "The application is not a multi-tenant application and cannot use " + text.Quote("/"+tenant) + ".",
 		Advice: "Put the tenant's id or domain in place of it.",
 	}
 }
@@ -143,7 +147,7 @@ func SingleTenant(tenant string) *Problem {
 func TenantUnknown(tenant string) *Problem {
 	return &Problem{
 		Code: 90002, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The tenant " + Quoted(tenant) + " was not found.",
+		What:   "The tenant " + text.Quote(tenant) + " was not found.",
 		Advice: "Check the tenant id or domain in the authority URL, and that this is the right authority.",
 	}
 }
@@ -152,7 +156,7 @@ func TenantUnknown(tenant string) *Problem {
 func TenantName(tenant string) *Problem {
 	return &Problem{
 		Code: 900023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The tenant " + Quoted(tenant) + " is neither a GUID nor a valid domain name.",
+		What:   "The tenant " + text.Quote(tenant) + " is neither a GUID nor a valid domain name.",
 		Advice: "Use the tenant's id, or one of its domains.",
 	}
 }
@@ -161,7 +165,7 @@ func TenantName(tenant string) *Problem {
 func TenantDisabled(tenant string) *Problem {
 	return &Problem{
 		Code: 5000225, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The tenant " + Quoted(tenant) + " is disabled.",
+		What:   "The tenant " + text.Quote(tenant) + " is disabled.",
 		Advice: "An administrator of this authority can enable it.",
 	}
 }
@@ -179,7 +183,7 @@ func NoTenant() *Problem {
 func NoEndpoint(path string) *Problem {
 	return &Problem{
 		OAuth: notFound, Status: http.StatusNotFound,
-		What:   "There is no endpoint " + Quoted(path) + ".",
+		What:   "There is no endpoint " + text.Quote(path) + ".",
 		Advice: "The endpoints of a tenant are listed at /{tenant}/v2.0/.well-known/openid-configuration.",
 	}
 }
@@ -188,7 +192,7 @@ func NoEndpoint(path string) *Problem {
 func ScopeSuffix(scope string) *Problem {
 	return &Problem{
 		Code: 1002012, OAuth: invalidScope, Status: http.StatusBadRequest,
-		What:   "The scope " + Quoted(scope) + " is not valid for client credentials: it must end in /.default.",
+		What:   "The scope " + text.Quote(scope) + " is not valid for client credentials: it must end in /.default.",
 		Advice: "Ask for all roles the application was granted: scope=api://orders/.default.",
 	}
 }
@@ -197,7 +201,7 @@ func ScopeSuffix(scope string) *Problem {
 func ScopeSyntax(scope string) *Problem {
 	return &Problem{
 		Code: 70011, OAuth: invalidScope, Status: http.StatusBadRequest,
-		What:   "The scope " + Quoted(scope) + " is not valid.",
+		What:   "The scope " + text.Quote(scope) + " is not valid.",
 		Advice: "Send one scope that ends in /.default; it cannot be combined with others of the same request.",
 	}
 }
@@ -206,7 +210,7 @@ func ScopeSyntax(scope string) *Problem {
 func ManyResources(scope string) *Problem {
 	return &Problem{
 		Code: 700022, OAuth: invalidScope, Status: http.StatusBadRequest,
-		What:   "The scope " + Quoted(scope) + " names more than one resource.",
+		What:   "The scope " + text.Quote(scope) + " names more than one resource.",
 		Advice: "Ask for one token per API.",
 	}
 }
@@ -215,7 +219,7 @@ func ManyResources(scope string) *Problem {
 func ResourceUnknown(resource, tenant string) *Problem {
 	return &Problem{
 		Code: 500011, OAuth: invalidResource, Status: http.StatusBadRequest,
-		What:   "The resource principal named " + Quoted(resource) + " was not found in the tenant " + Quoted(tenant) + ".",
+		What:   "The resource principal named " + text.Quote(resource) + " was not found in the tenant " + text.Quote(tenant) + ".",
 		Advice: "Check the API's identifier URI or app id, and that the API has a service principal in this tenant.",
 	}
 }
@@ -224,7 +228,7 @@ func ResourceUnknown(resource, tenant string) *Problem {
 func ResourceMalformed(resource string) *Problem {
 	return &Problem{
 		Code: 50001, OAuth: invalidResource, Status: http.StatusBadRequest,
-		What:   "The resource " + Quoted(resource) + " is not a valid identifier.",
+		What:   "The resource " + text.Quote(resource) + " is not a valid identifier.",
 		Advice: "Use the API's identifier URI or its app id.",
 	}
 }
@@ -233,7 +237,7 @@ func ResourceMalformed(resource string) *Problem {
 func ResourceDisabled(resource string) *Problem {
 	return &Problem{
 		Code: 500014, OAuth: invalidResource, Status: http.StatusBadRequest,
-		What:   "The service principal of the resource " + Quoted(resource) + " is disabled.",
+		What:   "The service principal of the resource " + text.Quote(resource) + " is disabled.",
 		Advice: "An administrator of the tenant can enable it.",
 	}
 }
@@ -242,8 +246,8 @@ func ResourceDisabled(resource string) *Problem {
 func SelfByName(resource, client string) *Problem {
 	return &Problem{
 		Code: 90009, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The application " + Quoted(client) + " asks for a token for itself as " + Quoted(resource) + ".",
-		Advice: "For a token to itself an application names its app id: " + Clean(client, MaxQuoted) + "/.default.",
+		What:   "The application " + text.Quote(client) + " asks for a token for itself as " + text.Quote(resource) + ".",
+		Advice: "For a token to itself an application names its app id: " + text.Line(client, text.MaxQuoted) + "/.default.",
 	}
 }
 
@@ -251,7 +255,7 @@ func SelfByName(resource, client string) *Problem {
 func InstanceUnknown(host string) *Problem {
 	return &Problem{
 		Code: 50049, OAuth: invalidInstance, Status: http.StatusBadRequest,
-		What:   "The authority host " + Quoted(host) + " is not known here.",
+		What:   "The authority host " + text.Quote(host) + " is not known here.",
 		Advice: "Give the client the URL of this authority, or turn its instance discovery off.",
 	}
 }

@@ -1,6 +1,10 @@
 package aadsts
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
+)
 
 // This file holds the problems of users' sign-ins: the grants that speak for a user, who
 // the user is, and what the user agreed to. Each row has one constructor.
@@ -82,7 +86,7 @@ func PasswordGrantOff() *Problem {
 func GrantText(parameter string) *Problem {
 	return &Problem{
 		Code: 9002313, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What:   "The value of '" + Clean(parameter, MaxNoted) + "' is not one that this authority made.",
+		What:   "The value of '" + text.Line(parameter, MaxNoted) + "' is not one that this authority made.",
 		Advice: "Send it as it was received, form-encoded.",
 	}
 }
@@ -91,7 +95,7 @@ func GrantText(parameter string) *Problem {
 func GrantClient(parameter string) *Problem {
 	return &Problem{
 		Code: 70000, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What:   "The value of '" + Clean(parameter, MaxNoted) + "' was issued to another application.",
+		What:   "The value of '" + text.Line(parameter, MaxNoted) + "' was issued to another application.",
 		Advice: "Redeem it with the client_id that asked for it.",
 	}
 }
@@ -145,7 +149,7 @@ func Challenge() *Problem {
 func ChallengeMissing(client string) *Problem {
 	return &Problem{
 		Code: 9002325, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The public client " + Quoted(client) + " must protect its authorization code with PKCE, and sent no code_challenge.",
+		What:   "The public client " + text.Quote(client) + " must protect its authorization code with PKCE, and sent no code_challenge.",
 		Advice: "Send code_challenge and code_challenge_method=S256; client libraries do.",
 	}
 }
@@ -154,7 +158,7 @@ func ChallengeMissing(client string) *Problem {
 func Redirect(uri, client string) *Problem {
 	return &Problem{
 		Code: 50011, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The redirect URI " + Quoted(uri) + " is not one of the application " + Quoted(client) + ".",
+		What:   "The redirect URI " + text.Quote(uri) + " is not one of the application " + text.Quote(client) + ".",
 		Advice: "Register it with the application, letter by letter; only the port of http://localhost and http://127.0.0.1 may differ, for public clients.",
 	}
 }
@@ -262,13 +266,16 @@ func WrongPassword() *Problem {
 const (
 	CodeUserUnknown = 50034
 	CodeUserHome    = 50059
+
+	// CodeUserNotAssigned is the number of UserNotAssigned.
+	CodeUserNotAssigned = 50105
 )
 
 // UserUnknown refuses a user who does not exist.
 func UserUnknown(user string) *Problem {
 	return &Problem{
 		Code: CodeUserUnknown, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What:   "There is no user account " + Quoted(user) + " in this directory.",
+		What:   "There is no user account " + text.Quote(user) + " in this directory.",
 		Advice: "Check the name and the tenant.",
 	}
 }
@@ -277,7 +284,7 @@ func UserUnknown(user string) *Problem {
 func UserDisabled(user string) *Problem {
 	return &Problem{
 		Code: 50057, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What:   "The user account " + Quoted(user) + " is disabled.",
+		What:   "The user account " + text.Quote(user) + " is disabled.",
 		Advice: "An administrator of the tenant can enable it.",
 	}
 }
@@ -286,7 +293,7 @@ func UserDisabled(user string) *Problem {
 func UserHome(user string) *Problem {
 	return &Problem{
 		Code: CodeUserHome, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "No tenant of this authority has the domain of the user name " + Quoted(user) + ".",
+		What:   "No tenant of this authority has the domain of the user name " + text.Quote(user) + ".",
 		Advice: "Sign in with a full user name such as dev@contoso.test, or put the tenant into the authority URL.",
 	}
 }
@@ -294,8 +301,8 @@ func UserHome(user string) *Problem {
 // UserNotAssigned refuses a user who has no role at an application that requires one.
 func UserNotAssigned(user, application string) *Problem {
 	return &Problem{
-		Code: 50105, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What:   "The user " + Quoted(user) + " is not assigned to a role for the application " + Quoted(application) + ", which requires it.",
+		Code: CodeUserNotAssigned, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The user " + text.Quote(user) + " is not assigned to a role for the application " + text.Quote(application) + ", which requires it.",
 		Advice: "An administrator can assign one of its app roles that users may hold.",
 	}
 }
@@ -304,7 +311,7 @@ func UserNotAssigned(user, application string) *Problem {
 func Consent(client, name, scopes string) *Problem {
 	return &Problem{
 		Code: 65001, OAuth: InvalidGrant, SubError: consentRequired, Status: http.StatusBadRequest,
-		What:   "Nobody has consented to the permissions " + Quoted(scopes) + " for the application " + Quoted(client) + " (" + Clean(name, MaxQuoted) + ").",
+		What:   "Nobody has consented to the permissions " + text.Quote(scopes) + " for the application " + text.Quote(client) + " (" + text.Line(name, text.MaxQuoted) + ").",
 		Advice: "Let the user sign in interactively and agree, or let an administrator consent for everyone.",
 	}
 }
@@ -313,7 +320,7 @@ func Consent(client, name, scopes string) *Problem {
 func AdminConsent(client, scopes string) *Problem {
 	return &Problem{
 		Code: 90094, OAuth: accessDenied, Status: http.StatusForbidden,
-		What:   "The application " + Quoted(client) + " asks for the permissions " + Quoted(scopes) + ", to which only an administrator can consent.",
+		What:   "The application " + text.Quote(client) + " asks for the permissions " + text.Quote(scopes) + ", to which only an administrator can consent.",
 		Advice: "Ask an administrator of the tenant to consent.",
 	}
 }
@@ -331,7 +338,7 @@ func Declined() *Problem {
 func ScopeUnknown(scope, resource string) *Problem {
 	return &Problem{
 		Code: 650053, OAuth: invalidScope, Status: http.StatusBadRequest,
-		What:   "The resource " + Quoted(resource) + " has no scope " + Quoted(scope) + ", or it is turned off.",
+		What:   "The resource " + text.Quote(resource) + " has no scope " + text.Quote(scope) + ", or it is turned off.",
 		Advice: "Ask for scopes that the API exposes, or for /.default.",
 	}
 }
@@ -340,7 +347,7 @@ func ScopeUnknown(scope, resource string) *Problem {
 func NotRequested(client, resource string) *Problem {
 	return &Problem{
 		Code: 650057, OAuth: invalidResource, Status: http.StatusBadRequest,
-		What:   "The application " + Quoted(client) + " has no delegated permission for the resource " + Quoted(resource) + ", neither granted nor requested in its registration.",
+		What:   "The application " + text.Quote(client) + " has no delegated permission for the resource " + text.Quote(resource) + ", neither granted nor requested in its registration.",
 		Advice: "Add the API's scope to the application's permissions, or ask for the scope by name.",
 	}
 }
@@ -367,7 +374,7 @@ func ConfirmNeeded() *Problem {
 func ResponseType(kind string) *Problem {
 	return &Problem{
 		Code: 70005, OAuth: unsupportedResponseType, Status: http.StatusBadRequest,
-		What:   "The response type " + Quoted(kind) + " is not supported.",
+		What:   "The response type " + text.Quote(kind) + " is not supported.",
 		Advice: "Use response_type=code; 'id_token' and 'code id_token' need a nonce and response_mode fragment or form_post.",
 	}
 }
@@ -385,7 +392,7 @@ func FrontToken() *Problem {
 func ResponseMode(mode string) *Problem {
 	return &Problem{
 		Code: 70007, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The response mode " + Quoted(mode) + " is not supported for this response type.",
+		What:   "The response mode " + text.Quote(mode) + " is not supported for this response type.",
 		Advice: "Use query, fragment or form_post; a response with an id_token cannot use query.",
 	}
 }
@@ -394,7 +401,7 @@ func ResponseMode(mode string) *Problem {
 func Prompt(prompt string) *Problem {
 	return &Problem{
 		Code: 90023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The value " + Quoted(prompt) + " of 'prompt' is not supported.",
+		What:   "The value " + text.Quote(prompt) + " of 'prompt' is not supported.",
 		Advice: "Use login, none, consent or select_account.",
 	}
 }
@@ -430,7 +437,7 @@ func OnBehalfExpired() *Problem {
 func OnBehalfAudience(audience, client string) *Problem {
 	return &Problem{
 		Code: 500131, OAuth: InvalidGrant, Status: http.StatusBadRequest,
-		What:   "The assertion's audience " + Quoted(audience) + " is not the application " + Quoted(client) + ", which presents it.",
+		What:   "The assertion's audience " + text.Quote(audience) + " is not the application " + text.Quote(client) + ", which presents it.",
 		Advice: "Only the API that a token was issued for can act on behalf of its user.",
 	}
 }
