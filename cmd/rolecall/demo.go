@@ -45,19 +45,19 @@ The exit code is 0 only if every row is as it should be.`,
 			return err
 		}
 		data := filepath.Join(folder, "data")
-		stage, err := demo.Start(cmd.Context(), demo.Config{
+		running, err := demo.Start(cmd.Context(), demo.Config{
 			Dir: data, Program: program, Version: thisBuild().Version, Log: c.log(slog.LevelError),
 		})
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, stage.Close()) }()
-		report := stage.Tell(cmd.Context())
+		defer func() { err = errors.Join(err, running.Close()) }()
+		report := running.Run(cmd.Context())
 		if err := c.printReport(output, report, c.now().Sub(began)); err != nil {
 			return err
 		}
 		if keep {
-			c.keepRunning(cmd.Context(), stage, data)
+			c.keepRunning(cmd.Context(), running, data)
 		}
 		if !report.OK() {
 			return failed("`rolecall demo -v` logs what happened", "the demo is not as it should be")
@@ -77,14 +77,14 @@ func ownProgram(folder string) (string, error) {
 }
 
 // keepRunning says how to use what runs, and waits for the end.
-func (c *cli) keepRunning(ctx context.Context, stage *demo.Stage, folder string) {
+func (c *cli) keepRunning(ctx context.Context, running *demo.Demo, folder string) {
 	c.say("\nStill running, until Ctrl-C:")
-	c.say("  authority   %s", stage.Endpoints().Authority)
-	c.say("  orders API  %s", stage.OrdersURL())
+	c.say("  authority   %s", running.Endpoints().Authority)
+	c.say("  orders API  %s", running.OrdersURL())
 	c.next(c.err, "Try in another terminal:",
-		step{"rolecall call --data " + folder + " --as orders-client " + stage.OrdersURL(), "200 and five orders"},
-		step{"rolecall call --data " + folder + " --as reports-client " + stage.OrdersURL(), "403, and why"},
-		step{"rolecall call --data " + folder + " --as dev@contoso.test " + stage.OrdersURL(), "403: it is for applications, not for users"},
+		step{"rolecall call --data " + folder + " --as orders-client " + running.OrdersURL(), "200 and five orders"},
+		step{"rolecall call --data " + folder + " --as reports-client " + running.OrdersURL(), "403, and why"},
+		step{"rolecall call --data " + folder + " --as dev@contoso.test " + running.OrdersURL(), "403: it is for applications, not for users"},
 		step{"rolecall signins --data " + folder, "what the authority saw"},
 	)
 	<-ctx.Done()

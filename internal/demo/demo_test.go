@@ -11,7 +11,7 @@ import (
 // build builds the program that the demo runs as managed identities.
 func build(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(t.TempDir(), "rolecall.exe") // Windows wants the ending
+	program := filepath.Join(t.TempDir(), "rolecall.exe") // Windows requires the ending
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../../cmd/rolecall")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build the program: %v\n%s", err, out)
@@ -20,11 +20,11 @@ func build(t *testing.T) string {
 }
 
 func TestEveryRowIsAsItShouldBe(t *testing.T) {
-	stage, err := demo.Start(t.Context(), demo.Config{Dir: t.TempDir(), Program: build(t)})
+	d, err := demo.Start(t.Context(), demo.Config{Dir: t.TempDir(), Program: build(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	report := stage.Tell(t.Context())
+	report := d.Run(t.Context())
 	for _, way := range report.Ways {
 		if !way.OK {
 			t.Errorf("%s: %v (%+v)", way.Way, way.Problem, way)
@@ -38,7 +38,7 @@ func TestEveryRowIsAsItShouldBe(t *testing.T) {
 	if !report.OK() {
 		t.Error("the report is not OK")
 	}
-	if err := stage.Close(); err != nil {
+	if err := d.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
 }

@@ -9,11 +9,12 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// An issuer stands for somebody else's token service, such as that of a build system: a
-// federated credential trusts its tokens in place of a secret.
+// An issuer is another party's token service, such as that of a build system: a federated
+// credential accepts its tokens in place of a secret.
 type issuer struct {
 	at  *listening
 	key *rsa.PrivateKey
@@ -64,11 +65,11 @@ func writeDocument(w http.ResponseWriter, document []byte, err error) {
 	_, _ = w.Write(document) // the client may be gone
 }
 
-// assertion is a token by which a job of the build system proves who it is.
+// assertion is a token with which a job of the build system proves its identity.
 func (i *issuer) assertion(context.Context) (string, error) {
 	now := time.Now()
 	claims, err := json.Marshal(map[string]any{
-		"iss": i.url(), "sub": federatedSubject, "aud": federatedAudience, "jti": rand.Text(),
+		"iss": i.url(), "sub": federatedSubject, "aud": directory.ExchangeAudience, "jti": rand.Text(),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
 	})
 	if err != nil {

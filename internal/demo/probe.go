@@ -27,7 +27,7 @@ import (
 // ProbeCommand is the hidden command of our program that calls Probe.
 const ProbeCommand = "probe"
 
-// The libraries that a probe can get its token by.
+// The libraries through which a probe can get its token.
 const (
 	probeManagedIdentity = "managed-identity"
 	probeMetadata        = "metadata"
@@ -37,8 +37,8 @@ const (
 	probeCLI             = "cli"
 )
 
-// libraryOf names the Go code that a probe goes through. Azure.Identity cannot be led to
-// another address of the metadata service; MSAL can, by a transport that rewrites it.
+// libraryOf names the Go code behind a probe. Azure.Identity cannot be pointed at another
+// address of the metadata service; MSAL can, with a transport that rewrites it.
 func libraryOf(probe string) string {
 	switch probe {
 	case probeMetadata:
@@ -50,20 +50,20 @@ func libraryOf(probe string) string {
 	}
 }
 
-// probed is what a probe saw. It is passed between two of our processes and nowhere else.
+// probed is what a probe saw. It passes between two of our processes and goes nowhere else.
 type probed struct {
 	Token    string `json:"token"`
 	Endpoint string `json:"endpoint"`
 }
 
-// probe runs a process as somebody, by the command that is there for it, and gives what a
-// library in it got.
-func (s *Stage) probe(ctx context.Context, probe, as, via string) (found probed, err error) {
+// probe runs a process with an identity, through `rolecall run`, and returns what a library in
+// it got.
+func (d *Demo) probe(ctx context.Context, probe, as, via string) (found probed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, s.cfg.Program, "run", "--data", s.cfg.Dir, "--as", as, "--via", via, "--", //nolint:gosec // our own program
-		s.cfg.Program, ProbeCommand, probe, ordersURI+"/.default")
-	// Settings for the command that tells the demo are not for those that it runs.
+	cmd := exec.CommandContext(ctx, d.cfg.Program, "run", "--data", d.cfg.Dir, "--as", as, "--via", via, "--", //nolint:gosec // our own program
+		d.cfg.Program, ProbeCommand, probe, ordersURI+"/.default")
+	// Settings of the demo's own process are not meant for the processes that it runs.
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ROLECALL_") })
 	var out, messages bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &messages
@@ -76,16 +76,16 @@ func (s *Stage) probe(ctx context.Context, probe, as, via string) (found probed,
 	return found, nil
 }
 
-// Probe gets a token through a library, as the environment of this process has it, and
-// writes it together with the endpoint that the library asked. The process has to be one of
-// `rolecall run`.
+// Probe gets a token through a library, configured by the environment of this process, and
+// writes it together with the endpoint to which the library sent its request. The process must
+// be one that `rolecall run` started.
 func Probe(ctx context.Context, args []string, lookup func(string) (string, bool), out io.Writer) error {
 	if len(args) != 2 {
 		return errors.New("give a library and a scope")
 	}
 	bundle, ok := lookup("ROLECALL_CA_BUNDLE")
 	if !ok {
-		return errors.New("there is no identity here: this is for processes of `rolecall run`")
+		return errors.New("there is no identity here: only `rolecall run` starts this command")
 	}
 	transport, err := trusting(bundle)
 	if err != nil {
@@ -128,7 +128,7 @@ func probeCredential(library string, lookup func(string) (string, bool), client 
 		}
 		return azidentity.NewManagedIdentityCredential(identity)
 	case probeDefault:
-		// Without the variable it would try one credential after the other, and addresses
+		// Without the variable it would try one credential after another, and addresses
 		// that are not on this machine.
 		return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
 			ClientOptions: options, DisableInstanceDiscovery: true, RequireAzureTokenCredentials: true,
@@ -145,8 +145,8 @@ func probeCredential(library string, lookup func(string) (string, bool), client 
 	return nil, fmt.Errorf("there is no library %q", library)
 }
 
-// newMetadataCredential is MSAL with a transport that asks where the environment says, in
-// place of the address that the library has built in.
+// newMetadataCredential is MSAL with a transport that sends requests to the address in the
+// environment, not to the one that is built into the library.
 func newMetadataCredential(lookup func(string) (string, bool), client *http.Client) (azcore.TokenCredential, error) {
 	host, _ := lookup("AZURE_POD_IDENTITY_AUTHORITY_HOST")
 	target, err := url.Parse(host)
@@ -175,7 +175,7 @@ func (t *rewriting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.next.RoundTrip(r)
 }
 
-// metadataCredential makes an azcore.TokenCredential of MSAL's client.
+// metadataCredential adapts MSAL's client to azcore.TokenCredential.
 type metadataCredential struct{ client managedidentity.Client }
 
 // GetToken implements azcore.TokenCredential.

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/internal/library"
@@ -17,52 +20,52 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// A misuse is a call that must be refused, and the refusal that is right.
-type misuse struct {
+// A refusalCase is a call that must be refused, and the refusal that is right.
+type refusalCase struct {
 	name    string
 	attempt func(context.Context) (status int, reason string, err error)
 	status  int
 	reason  string
 }
 
-func (s *Stage) misuses() []misuse {
-	return []misuse{
-		{"no token", s.withToken(s.noToken), http.StatusUnauthorized, "token_missing"},
-		{"no role granted", s.withToken(s.strangersToken), http.StatusForbidden, "role_missing"},
-		{"identity without a role", s.withToken(s.strangeIdentitysToken), http.StatusForbidden, "role_missing"},
-		{"user token", s.withToken(s.usersToken), http.StatusForbidden, "caller_kind"},
-		{"user token with the role's name", s.withToken(s.usersTokenWithRole), http.StatusForbidden, "caller_kind"},
-		{"user signed in with az", s.withToken(s.usersTokenByCLI), http.StatusForbidden, "caller_kind"},
-		{"wrong audience", s.withToken(s.billingToken), http.StatusUnauthorized, "audience_mismatch"},
-		{"expired", s.withToken(s.expiredToken), http.StatusUnauthorized, "token_expired"},
-		{"tampered", s.withToken(s.tamperedToken), http.StatusUnauthorized, "signature_invalid"},
-		{"signed by another key", s.withToken(s.foreignToken), http.StatusUnauthorized, "key_unknown"},
-		{"wrong secret", s.wrongSecret, http.StatusUnauthorized, "AADSTS7000215"},
-		{"identity of another process", s.othersIdentity, http.StatusUnauthorized, "The header X-Identity-Header is missing or not the one of this process"},
-		{"assignment required but absent", s.unassigned, http.StatusBadRequest, "AADSTS501051"},
+func (d *Demo) refusalCases() []refusalCase {
+	return []refusalCase{
+		{"no token", d.withToken(d.noToken), http.StatusUnauthorized, "token_missing"},
+		{"no role granted", d.withToken(d.strangersToken), http.StatusForbidden, "role_missing"},
+		{"identity without a role", d.withToken(d.strangerIdentitysToken), http.StatusForbidden, "role_missing"},
+		{"user token", d.withToken(d.usersToken), http.StatusForbidden, "caller_kind"},
+		{"user token with the role's name", d.withToken(d.usersTokenWithRole), http.StatusForbidden, "caller_kind"},
+		{"user signed in with az", d.withToken(d.usersTokenByCLI), http.StatusForbidden, "caller_kind"},
+		{"wrong audience", d.withToken(d.billingToken), http.StatusUnauthorized, "audience_mismatch"},
+		{"expired", d.withToken(d.expiredToken), http.StatusUnauthorized, "token_expired"},
+		{"tampered", d.withToken(d.tamperedToken), http.StatusUnauthorized, "signature_invalid"},
+		{"signed by another key", d.withToken(d.foreignToken), http.StatusUnauthorized, "key_unknown"},
+		{"wrong secret", d.wrongSecret, http.StatusUnauthorized, "AADSTS7000215"},
+		{"identity of another process", d.othersIdentity, http.StatusUnauthorized, "The header X-Identity-Header is missing or not the one of this process"},
+		{"assignment required but absent", d.unassigned, http.StatusBadRequest, "AADSTS501051"},
 	}
 }
 
-// misuseAll makes every misuse and notes how it was refused.
-func (s *Stage) misuseAll(ctx context.Context) []Refusal {
-	rows := make([]Refusal, 0, len(s.misuses()))
-	for _, m := range s.misuses() {
-		row := Refusal{Case: m.name}
-		row.Status, row.Reason, row.Problem = m.attempt(ctx)
-		row.judge(m.status, m.reason)
+// tryRefusals makes every call that must be refused, and records the refusals.
+func (d *Demo) tryRefusals(ctx context.Context) []Refusal {
+	rows := make([]Refusal, 0, len(d.refusalCases()))
+	for _, c := range d.refusalCases() {
+		row := Refusal{Case: c.name}
+		row.Status, row.Reason, row.Problem = c.attempt(ctx)
+		row.judge(c.status, c.reason)
 		rows = append(rows, row)
 	}
 	return rows
 }
 
 // withToken calls the API with the token and reads the refusal.
-func (s *Stage) withToken(get func(context.Context) (string, error)) func(context.Context) (int, string, error) {
+func (d *Demo) withToken(get func(context.Context) (string, error)) func(context.Context) (int, string, error) {
 	return func(ctx context.Context) (int, string, error) {
 		raw, err := get(ctx)
 		if err != nil {
 			return 0, "", err
 		}
-		status, body, err := s.callOrders(ctx, raw)
+		status, body, err := d.callOrders(ctx, raw)
 		if err != nil {
 			return status, "", err
 		}
@@ -70,59 +73,59 @@ func (s *Stage) withToken(get func(context.Context) (string, error)) func(contex
 			Reason string `json:"reason"`
 		}
 		if status < http.StatusBadRequest {
-			return status, "", errors.New("the API let it in")
+			return status, "", errors.New("the API accepted it")
 		}
 		return status, refusal.Reason, json.Unmarshal(body, &refusal)
 	}
 }
 
-func (s *Stage) noToken(context.Context) (string, error) { return "", nil }
+func (d *Demo) noToken(context.Context) (string, error) { return "", nil }
 
 // goodToken is a token with which the call would succeed.
-func (s *Stage) goodToken(ctx context.Context) (string, error) {
-	client := s.client(s.http)
-	client.Secret = s.cast.secret
+func (d *Demo) goodToken(ctx context.Context) (string, error) {
+	client := d.client(d.http)
+	client.Secret = d.fixtures.secret
 	return tokenBy(ctx, client, library.AzureIdentity, ordersURI)
 }
 
-// strangersToken is genuine, and nobody gave its bearer a role.
-func (s *Stage) strangersToken(ctx context.Context) (string, error) {
-	client := s.client(s.http)
-	client.ClientID, client.Secret = string(s.cast.stranger.AppID), s.cast.strangerKey
+// strangersToken is genuine, and its bearer has no role.
+func (d *Demo) strangersToken(ctx context.Context) (string, error) {
+	client := d.client(d.http)
+	client.ClientID, client.Secret = string(d.fixtures.stranger), d.fixtures.strangerSecret
 	return tokenBy(ctx, client, library.AzureIdentity, ordersURI)
 }
 
-// billingToken is genuine and for another API.
-func (s *Stage) billingToken(ctx context.Context) (string, error) {
-	client := s.client(s.http)
-	client.Secret = s.cast.secret
+// billingToken is genuine, and for another API.
+func (d *Demo) billingToken(ctx context.Context) (string, error) {
+	client := d.client(d.http)
+	client.Secret = d.fixtures.secret
 	return tokenBy(ctx, client, library.AzureIdentity, billingURI)
 }
 
-// expiredToken is genuine and comes from the authority whose clock is behind. The v1
-// endpoint gives it, because a library that reads the metadata would notice that this
-// authority calls itself by another's address.
-func (s *Stage) expiredToken(ctx context.Context) (string, error) {
-	client := s.client(s.http)
-	client.Authority, client.Secret = s.late.url("https"), s.cast.secret
+// expiredToken is genuine and comes from the authority whose clock is behind. It is from the v1
+// endpoint, because a library that reads the metadata would notice that they name the address of
+// another authority.
+func (d *Demo) expiredToken(ctx context.Context) (string, error) {
+	client := d.client(d.http)
+	client.Authority, client.Secret = d.late.url("https"), d.fixtures.secret
 	return tokenBy(ctx, client, library.ADAL, ordersURI)
 }
 
-// strangeIdentitysToken is genuine, and nobody gave the managed identity a role.
-func (s *Stage) strangeIdentitysToken(ctx context.Context) (string, error) {
-	found, err := s.probe(ctx, probeManagedIdentity, strangeIdentity, "app-service")
+// strangerIdentitysToken is genuine, and the managed identity has no role.
+func (d *Demo) strangerIdentitysToken(ctx context.Context) (string, error) {
+	found, err := d.probe(ctx, probeManagedIdentity, strangerIdentity, "app-service")
 	return found.Token, err
 }
 
-// usersToken is genuine: its bearer has signed in, and let a tool act for them.
-func (s *Stage) usersToken(ctx context.Context) (string, error) {
-	return s.signedIn(ctx, plainUser)
+// usersToken is genuine: the user has signed in and allowed a tool to act for them.
+func (d *Demo) usersToken(ctx context.Context) (string, error) {
+	return d.signedIn(ctx, plainUser)
 }
 
-// usersTokenWithRole carries the role that applications need, as the user's own and as the
+// usersTokenWithRole carries the role that applications need, as a role of the user and as the
 // name of a scope.
-func (s *Stage) usersTokenWithRole(ctx context.Context) (string, error) {
-	raw, err := s.signedIn(ctx, roleUser)
+func (d *Demo) usersTokenWithRole(ctx context.Context) (string, error) {
+	raw, err := d.signedIn(ctx, roleUser)
 	if err != nil {
 		return "", err
 	}
@@ -137,15 +140,15 @@ func (s *Stage) usersTokenWithRole(ctx context.Context) (string, error) {
 	return raw, nil
 }
 
-// usersTokenByCLI is what a program gets on a laptop where somebody is signed in with az.
-func (s *Stage) usersTokenByCLI(ctx context.Context) (string, error) {
-	found, err := s.probe(ctx, probeCLI, plainUser, "cli")
+// usersTokenByCLI is what a program gets on a laptop where a user is signed in to az.
+func (d *Demo) usersTokenByCLI(ctx context.Context) (string, error) {
+	found, err := d.probe(ctx, probeCLI, plainUser, "cli")
 	return found.Token, err
 }
 
-// tamperedToken promises a role that its signature does not cover.
-func (s *Stage) tamperedToken(ctx context.Context) (string, error) {
-	raw, err := s.goodToken(ctx)
+// tamperedToken contains a role that its signature does not cover.
+func (d *Demo) tamperedToken(ctx context.Context) (string, error) {
+	raw, err := d.goodToken(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -159,9 +162,9 @@ func (s *Stage) tamperedToken(ctx context.Context) (string, error) {
 	return strings.Join(parts, "."), nil
 }
 
-// foreignToken says the right things and is signed by a key that the authority never had.
-func (s *Stage) foreignToken(ctx context.Context) (string, error) {
-	claims, err := s.goodClaims(ctx)
+// foreignToken has the right claims and is signed with a key that the authority never had.
+func (d *Demo) foreignToken(ctx context.Context) (string, error) {
+	claims, err := d.goodClaims(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -169,11 +172,11 @@ func (s *Stage) foreignToken(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return token.Sign("RS256", "somebody-elses-key", nil, payload, s.foreign)
+	return token.Sign("RS256", "somebody-elses-key", nil, payload, d.foreign)
 }
 
-func (s *Stage) goodClaims(ctx context.Context) (map[string]any, error) {
-	raw, err := s.goodToken(ctx)
+func (d *Demo) goodClaims(ctx context.Context) (map[string]any, error) {
+	raw, err := d.goodToken(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -187,17 +190,17 @@ func (s *Stage) goodClaims(ctx context.Context) (map[string]any, error) {
 	return claims, decoder.Decode(&claims)
 }
 
-func (s *Stage) wrongSecret(ctx context.Context) (int, string, error) {
-	return s.refusedByAuthority(ctx, "not-the-secret", ordersURI)
+func (d *Demo) wrongSecret(ctx context.Context) (int, string, error) {
+	return d.refusedByAuthority(ctx, "not-the-secret", ordersURI)
 }
 
-func (s *Stage) unassigned(ctx context.Context) (int, string, error) {
-	return s.refusedByAuthority(ctx, s.cast.secret, payrollURI)
+func (d *Demo) unassigned(ctx context.Context) (int, string, error) {
+	return d.refusedByAuthority(ctx, d.fixtures.secret, payrollURI)
 }
 
-// refusedByAuthority asks for a token and reads the refusal.
-func (s *Stage) refusedByAuthority(ctx context.Context, secret, api string) (int, string, error) {
-	client := s.client(s.http)
+// refusedByAuthority requests a token and reads the refusal.
+func (d *Demo) refusedByAuthority(ctx context.Context, secret, api string) (int, string, error) {
+	client := d.client(d.http)
 	cred, err := credential.NewSecret(client.TenantID, client.ClientID, secret, &credential.Options{
 		AuthorityHost: client.Authority, HTTPClient: client.HTTP,
 	})
@@ -207,11 +210,11 @@ func (s *Stage) refusedByAuthority(ctx context.Context, secret, api string) (int
 	return refusalOf(ctx, cred, api)
 }
 
-// othersIdentity asks at the endpoint of one process with the secret of another.
-func (s *Stage) othersIdentity(ctx context.Context) (status int, reason string, err error) {
+// othersIdentity sends the secret of one process to the endpoint of another.
+func (d *Demo) othersIdentity(ctx context.Context) (status int, reason string, err error) {
 	var bound [2]*server.Binding
 	for i := range bound {
-		bound[i], err = server.Bind(ctx, s.cfg.Dir, server.BindRequest{As: systemIdentity, Via: "app-service"})
+		bound[i], err = server.Bind(ctx, d.cfg.Dir, server.BindRequest{As: systemIdentity, Via: "app-service"})
 		if err != nil {
 			return 0, "", err
 		}
@@ -222,7 +225,7 @@ func (s *Stage) othersIdentity(ctx context.Context) (status int, reason string, 
 		return 0, "", err
 	}
 	request.Header.Set("X-IDENTITY-HEADER", bound[1].Header)
-	response, err := s.http.Do(request)
+	response, err := d.http.Do(request)
 	if err != nil {
 		return 0, "", err
 	}
@@ -235,4 +238,17 @@ func (s *Stage) othersIdentity(ctx context.Context) (status int, reason string, 
 	}
 	reason, _, _ = strings.Cut(refusal.Message, ":")
 	return response.StatusCode, reason, nil
+}
+
+// refusalOf requests a token that the credential must not get.
+func refusalOf(ctx context.Context, cred azcore.TokenCredential, api string) (status int, code string, err error) {
+	_, err = cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{api + "/.default"}})
+	if err == nil {
+		return 0, "", errors.New("the authority issued a token")
+	}
+	var refusal *credential.Error
+	if !errors.As(err, &refusal) {
+		return 0, "", err
+	}
+	return refusal.Status, refusal.Code, nil
 }

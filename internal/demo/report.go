@@ -14,11 +14,11 @@ type Report struct {
 	Refusals []Refusal `json:"refusals"`
 }
 
-// A Way is one way to get a token and what came of it.
+// A Way is one way to get a token, and its result.
 type Way struct {
 	Way        string   `json:"way"`
 	Library    string   `json:"library"`
-	Endpoint   string   `json:"endpoint"`   // that the library asked, below the tenant
+	Endpoint   string   `json:"endpoint"`   // to which the library sent its request, below the tenant
 	Credential string   `json:"credential"` // as the authority recorded it
 	Version    string   `json:"ver"`
 	Audience   string   `json:"aud"`
@@ -38,7 +38,7 @@ type Refusal struct {
 	Problem error  `json:"-"` // why not OK
 }
 
-// OK reports whether every row is as it should be.
+// OK reports whether every row is as expected.
 func (r *Report) OK() bool {
 	for _, way := range r.Ways {
 		if !way.OK {
@@ -53,14 +53,14 @@ func (r *Report) OK() bool {
 	return len(r.Ways) > 0 && len(r.Refusals) > 0
 }
 
-// judge compares what was seen with what should be.
+// judge compares what was seen with what was expected.
 func (w *Way) judge(want expectation) {
 	if w.Problem != nil {
 		return
 	}
 	switch {
 	case w.Endpoint != want.endpoint:
-		w.Problem = fmt.Errorf("the library asked %q, want %q", w.Endpoint, want.endpoint)
+		w.Problem = fmt.Errorf("the library sent its request to %q, want %q", w.Endpoint, want.endpoint)
 	case w.Credential != want.credential:
 		w.Problem = fmt.Errorf("the authority recorded the credential %q, want %q", w.Credential, want.credential)
 	case w.Version != want.version:
@@ -84,7 +84,7 @@ func (r *Refusal) judge(status int, reason string) {
 	r.OK = r.Problem == nil
 }
 
-// An expectation is how a way should turn out.
+// An expectation is the right result of a way.
 type expectation struct {
 	endpoint, credential, version, audience string
 }

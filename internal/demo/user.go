@@ -18,16 +18,16 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-// signedIn gets a token of a user who types the code that Azure.Identity shows into the
-// page that it names, and signs in there.
-func (s *Stage) signedIn(ctx context.Context, user string) (string, error) {
+// signedIn gets a user's token by device code: the user opens the page that Azure.Identity
+// names, types the code and signs in.
+func (d *Demo) signedIn(ctx context.Context, user string) (string, error) {
 	cred, err := azidentity.NewDeviceCodeCredential(&azidentity.DeviceCodeCredentialOptions{
 		ClientOptions: azcore.ClientOptions{
-			Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: s.server.Endpoints().Authority}, Transport: s.http,
+			Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: d.server.Endpoints().Authority}, Transport: d.http,
 		},
-		TenantID: string(s.cast.tenant), DisableInstanceDiscovery: true,
+		TenantID: string(d.fixtures.tenant), DisableInstanceDiscovery: true,
 		UserPrompt: func(ctx context.Context, shown azidentity.DeviceCodeMessage) error {
-			return s.signInAt(ctx, shown.VerificationURL, shown.UserCode, user)
+			return d.signInAt(ctx, shown.VerificationURL, shown.UserCode, user)
 		},
 	})
 	if err != nil {
@@ -37,20 +37,20 @@ func (s *Stage) signedIn(ctx context.Context, user string) (string, error) {
 	return token.Token, err
 }
 
-// signInAt does what the user does in a browser: type the code, sign in, and say that the
-// device is theirs.
-func (s *Stage) signInAt(ctx context.Context, page, code, user string) error {
+// signInAt does what the user does in a browser: type the code, sign in, and confirm the
+// device.
+func (d *Demo) signInAt(ctx context.Context, page, code, user string) error {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return err
 	}
-	b := &browser{client: &http.Client{Transport: s.http.Transport, Timeout: requestLimit, Jar: jar}}
+	b := &browser{client: &http.Client{Transport: d.http.Transport, Timeout: requestLimit, Jar: jar}}
 	if err := b.open(ctx, http.MethodGet, page, nil); err != nil {
 		return err
 	}
 	for _, typed := range []url.Values{
 		{"user_code": {code}},
-		{"username": {user}, "password": {s.cast.password}, "action": {"signin"}},
+		{"username": {user}, "password": {d.fixtures.password}, "action": {"signin"}},
 		{"action": {"continue"}},
 	} {
 		if err := b.fillIn(ctx, typed); err != nil {
@@ -60,8 +60,7 @@ func (s *Stage) signInAt(ctx context.Context, page, code, user string) error {
 	return nil
 }
 
-// A browser shows a page and sends its form. There is no script on the authority's pages
-// that it would have to run.
+// A browser shows a page and sends its form. The authority's pages have no scripts to run.
 type browser struct {
 	client *http.Client
 	at     *url.URL
@@ -74,7 +73,7 @@ var (
 	formState  = regexp.MustCompile(`name="form" value="([^"]+)"`)
 )
 
-// fillIn sends the form that is shown.
+// fillIn sends the form of the page.
 func (b *browser) fillIn(ctx context.Context, typed url.Values) error {
 	target, state := formTarget.FindStringSubmatch(b.page), formState.FindStringSubmatch(b.page)
 	if target == nil || state == nil {

@@ -17,11 +17,11 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// A trial is one way to try, and how it should turn out.
-type trial struct {
+// A wayCase is one way to get a token, and its right result.
+type wayCase struct {
 	name    string
 	library string
-	// get gets a token, and tells which endpoint the library asked for it.
+	// get gets a token, and the endpoint to which the library sent its request.
 	get  func(context.Context) (raw, endpoint string, err error)
 	want expectation
 }
@@ -34,73 +34,73 @@ const (
 	endpointCLI        = "az" // a program, not a request
 )
 
-// trials are the ways of the story. ADAL and connection strings are of the time when APIs
-// were registered for tokens of version 1.0, so they ask for the classic API. It is the API
-// that decides on the version, not the endpoint.
-func (s *Stage) trials() []trial {
-	secret := func(c *library.Client) { c.Secret = s.cast.secret }
-	certificate := func(c *library.Client) { c.Certificate = s.cast.certificate }
-	federated := func(c *library.Client) { c.Assertion = s.issuer.assertion }
-	app := string(s.cast.orders.AppID)
-	return []trial{
-		s.here("ADAL secret", library.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}),
-		s.here("MSAL secret", library.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
-		s.here("MSAL certificate", library.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}),
-		s.here("connection string", library.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}),
-		s.here("Azure.Identity secret", library.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
-		s.here("federated assertion", library.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}),
-		s.process("managed identity", probeManagedIdentity, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
-		s.process("user-assigned identity", probeManagedIdentity, userIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
-		s.process("metadata service", probeMetadata, systemIdentity, "imds", expectation{endpointMetadata, "managed-identity", "2.0", app}),
-		s.process("RunAs=App", probeConnection, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
-		s.process("DefaultAzureCredential", probeDefault, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
-		s.process("workload identity", probeWorkload, "orders-client", "workload", expectation{endpointV2, "federated", "2.0", app}),
-		s.process("Azure CLI", probeCLI, "orders-client", "cli", expectation{endpointCLI, "local", "2.0", app}),
+// wayCases are all the ways. ADAL and connection strings date from the time when APIs were
+// registered for tokens of version 1.0, so they call the classic API. The API decides on the
+// version, not the endpoint.
+func (d *Demo) wayCases() []wayCase {
+	secret := func(c *library.Client) { c.Secret = d.fixtures.secret }
+	certificate := func(c *library.Client) { c.Certificate = d.fixtures.certificate }
+	federated := func(c *library.Client) { c.Assertion = d.issuer.assertion }
+	app := string(d.fixtures.orders)
+	return []wayCase{
+		d.here("ADAL secret", library.ADAL, secret, classicURI, expectation{endpointV1, "secret", "1.0", classicURI}),
+		d.here("MSAL secret", library.MSAL, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
+		d.here("MSAL certificate", library.MSAL, certificate, ordersURI, expectation{endpointV2, "certificate", "2.0", app}),
+		d.here("connection string", library.AppAuth, secret, classicURI, expectation{endpointV2, "secret", "1.0", classicURI}),
+		d.here("Azure.Identity secret", library.AzureIdentity, secret, ordersURI, expectation{endpointV2, "secret", "2.0", app}),
+		d.here("federated assertion", library.AzureIdentity, federated, ordersURI, expectation{endpointV2, "federated", "2.0", app}),
+		d.process("managed identity", probeManagedIdentity, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		d.process("user-assigned identity", probeManagedIdentity, userIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		d.process("metadata service", probeMetadata, systemIdentity, "imds", expectation{endpointMetadata, "managed-identity", "2.0", app}),
+		d.process("RunAs=App", probeConnection, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		d.process("DefaultAzureCredential", probeDefault, systemIdentity, "app-service", expectation{endpointAppService, "managed-identity", "2.0", app}),
+		d.process("workload identity", probeWorkload, clientName, "workload", expectation{endpointV2, "federated", "2.0", app}),
+		d.process("Azure CLI", probeCLI, clientName, "cli", expectation{endpointCLI, "local", "2.0", app}),
 	}
 }
 
-// here is a trial in this process.
-func (s *Stage) here(name string, way library.Name, proof func(*library.Client), api string, want expectation) trial {
-	return trial{name: name, library: way.Implementation(), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
-		noted := &notingTransport{next: s.http.Transport}
-		client := s.client(&http.Client{Timeout: requestLimit, Transport: noted})
+// here is a case in this process.
+func (d *Demo) here(name string, way library.Name, proof func(*library.Client), api string, want expectation) wayCase {
+	return wayCase{name: name, library: way.Implementation(), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
+		noted := &notingTransport{next: d.http.Transport}
+		client := d.client(&http.Client{Timeout: requestLimit, Transport: noted})
 		proof(&client)
 		raw, err = tokenBy(ctx, client, way, api)
 		return raw, noted.endpoint(client.TenantID), err
 	}}
 }
 
-// process is a trial in a process of its own, which gets its identity from `rolecall run`.
-func (s *Stage) process(name, probe, as, via string, want expectation) trial {
-	return trial{name: name, library: libraryOf(probe), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
-		found, err := s.probe(ctx, probe, as, via)
+// process is a case in a process of its own, which gets its identity from `rolecall run`.
+func (d *Demo) process(name, probe, as, via string, want expectation) wayCase {
+	return wayCase{name: name, library: libraryOf(probe), want: want, get: func(ctx context.Context) (raw, endpoint string, err error) {
+		found, err := d.probe(ctx, probe, as, via)
 		return found.Token, found.Endpoint, err
 	}}
 }
 
-// tryAll gets a token in each way and calls the API with it.
-func (s *Stage) tryAll(ctx context.Context) []Way {
-	trials := s.trials()
-	rows := make([]Way, len(trials))
+// tryWays gets a token in each way and calls the API with it.
+func (d *Demo) tryWays(ctx context.Context) []Way {
+	cases := d.wayCases()
+	rows := make([]Way, len(cases))
 	ids := make([]string, len(rows))
-	for i, t := range trials {
-		rows[i] = Way{Way: t.name, Library: t.library, Roles: []string{}}
-		ids[i], rows[i].Problem = s.try(ctx, t, &rows[i])
+	for i, c := range cases {
+		rows[i] = Way{Way: c.name, Library: c.library, Roles: []string{}}
+		ids[i], rows[i].Problem = d.try(ctx, c, &rows[i])
 	}
-	recorded, err := s.recorded(ctx, ids)
-	for i, t := range trials {
+	recorded, err := d.recorded(ctx, ids)
+	for i, c := range cases {
 		rows[i].Credential = recorded[ids[i]]
 		if rows[i].Problem == nil && err != nil {
 			rows[i].Problem = err
 		}
-		rows[i].judge(t.want)
+		rows[i].judge(c.want)
 	}
 	return rows
 }
 
-// try fills the row from what one way gives, and returns the token's id.
-func (s *Stage) try(ctx context.Context, t trial, row *Way) (id string, err error) {
-	raw, endpoint, err := t.get(ctx)
+// try fills the row with what one way gives, and returns the token's id.
+func (d *Demo) try(ctx context.Context, c wayCase, row *Way) (id string, err error) {
+	raw, endpoint, err := c.get(ctx)
 	row.Endpoint = endpoint
 	if err != nil {
 		return "", err
@@ -113,15 +113,15 @@ func (s *Stage) try(ctx context.Context, t trial, row *Way) (id string, err erro
 	if value, ok := parsed.Claims.Get("roles"); ok {
 		row.Roles, _ = value.Strings()
 	}
-	row.Status, row.Orders, err = s.getOrders(ctx, raw)
+	row.Status, row.Orders, err = d.getOrders(ctx, raw)
 	return text(parsed, "uti"), err
 }
 
-// client is the orders client before it is given a proof.
-func (s *Stage) client(h *http.Client) library.Client {
+// client is the orders client, still without a proof of its identity.
+func (d *Demo) client(h *http.Client) library.Client {
 	return library.Client{
-		Authority: s.server.Endpoints().Authority, HTTP: h,
-		TenantID: string(s.cast.tenant), ClientID: string(s.cast.client.AppID),
+		Authority: d.server.Endpoints().Authority, HTTP: h,
+		TenantID: string(d.fixtures.tenant), ClientID: string(d.fixtures.client),
 	}
 }
 
@@ -140,9 +140,9 @@ func text(t *token.Token, claim string) string {
 	return s
 }
 
-// getOrders calls the API and counts what it gives.
-func (s *Stage) getOrders(ctx context.Context, raw string) (status, count int, err error) {
-	status, body, err := s.callOrders(ctx, raw)
+// getOrders calls the API and counts the orders in its answer.
+func (d *Demo) getOrders(ctx context.Context, raw string) (status, count int, err error) {
+	status, body, err := d.callOrders(ctx, raw)
 	if err != nil || status != http.StatusOK {
 		return status, 0, err
 	}
@@ -154,15 +154,15 @@ func (s *Stage) getOrders(ctx context.Context, raw string) (status, count int, e
 }
 
 // callOrders calls the API, with a token unless that is empty.
-func (s *Stage) callOrders(ctx context.Context, raw string) (status int, body []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.OrdersURL(), nil)
+func (d *Demo) callOrders(ctx context.Context, raw string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.OrdersURL(), nil)
 	if err != nil {
 		return 0, nil, err
 	}
 	if raw != "" {
 		request.Header.Set("Authorization", "Bearer "+raw)
 	}
-	response, err := s.http.Do(request)
+	response, err := d.http.Do(request)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -178,13 +178,13 @@ const (
 )
 
 // recorded returns the kind of credential by which the authority issued each token.
-func (s *Stage) recorded(ctx context.Context, ids []string) (map[string]string, error) {
+func (d *Demo) recorded(ctx context.Context, ids []string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, recordLimit)
 	defer cancel()
 	look := time.NewTicker(recordLook)
 	defer look.Stop()
 	for {
-		rows, err := s.server.Data().Directory.SignIns(ctx, directory.SignInFilter{Tenant: s.cast.tenant})
+		rows, err := d.server.Data().Directory.SignIns(ctx, directory.SignInFilter{Tenant: d.fixtures.tenant})
 		if err != nil {
 			return nil, err
 		}

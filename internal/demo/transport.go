@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A notingTransport notes to which path a library sends its token request, which is the
-// last of those it makes for one.
+// A notingTransport records the path to which a library sends its token request, which is the
+// last request that it makes for a token.
 type notingTransport struct {
 	next http.RoundTripper
 
