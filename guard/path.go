@@ -16,11 +16,23 @@ func canonicalPath(r *http.Request) (string, bool) {
 	if r.URL.Host != "" || r.URL.Scheme != "" || r.URL.Opaque != "" { // GET http://host/path, CONNECT host
 		return "", false
 	}
-	raw, path := r.URL.EscapedPath(), r.URL.Path
+	raw, path := rawPath(r.URL), r.URL.Path
 	if !cleanEscapes(raw) || !cleanPath(path) {
 		return "", false
 	}
 	return path, true
+}
+
+// rawPath returns the path as it was sent. EscapedPath alone would not do:
+// where a byte beyond ASCII was sent as it is, it escapes the path anew, and
+// the %2f that was sent with it is gone.
+func rawPath(u *url.URL) string {
+	if u.RawPath != "" {
+		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+			return u.RawPath
+		}
+	}
+	return u.EscapedPath()
 }
 
 // cleanEscapes looks at the path as it was sent: no escape may hide a

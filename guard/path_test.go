@@ -87,6 +87,7 @@ func TestPathsThatAreRefused(t *testing.T) {
 		{"/a%2fb", 400}, {"/a%5Cb", 400}, {"/a\\b", 400}, {"/a;b", 400}, {"/a%3bb", 400}, {"/a%00", 400}, {"/a%0a", 400}, {"/a%1f", 400}, {"/a%7F", 400},
 		{"/%252e", 400}, {"/%252f", 400}, {"/%2541", 400}, {"/a%25%34%31", 400}, {"/a%3fb", 400}, {"/a%23b", 400}, {"/%ff", 400}, {"/%c0%ae", 400}, {"/\xff", 400},
 		{"http://api/a", 400}, {"http://evil.test/a", 400},
+		{"/\u00e9", 200}, {"/\u00e9%2fb", 400}, {"/a%2f\u00e9", 400}, {"/\u00e9/%2e/b", 400}, {"/\u00e9%3bb", 400}, // bytes that are sent unescaped
 	} {
 		resp, body := server.raw(t, "GET "+tt.path+" HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")
 		if resp.StatusCode != tt.want {
