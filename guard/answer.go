@@ -4,32 +4,38 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// refuse answers a request that may not go on. It says what kind of thing is
-// wrong; what the token holds and what would be accepted it keeps to itself.
-func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, d Decision, rule *Rule) {
+// An Answer is the HTTP answer to a refused request. It says what kind of
+// thing is wrong; what the token holds and what would be accepted it keeps to
+// itself.
+type Answer struct {
+	Status int
+	Header map[string][]string // names in the canonical form of net/http
+	Body   []byte              // JSON; not to be sent in answer to HEAD
+}
+
+// Answer returns the answer to the request that was decided on. Where the
+// request was allowed it is an empty 200.
+func (d Decision) Answer() Answer {
+	if d.Allowed() {
+		return Answer{Status: d.Outcome.Status()}
+	}
 	text := d.Reason.about()
-	header := w.Header()
-	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Type", "application/json")
-	header.Set("X-Content-Type-Options", "nosniff")
+	header := map[string][]string{
+		"Cache-Control": {"no-store"}, "Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
+	}
 	if text.challenge {
-		header.Set("WWW-Authenticate", g.challenge(d.Reason, text, rule))
+		header["Www-Authenticate"] = []string{d.challenge.value(d.Reason, text, d.rule)}
 	}
 	if d.Outcome == Unavailable {
-		header.Set("Retry-After", strconv.Itoa(retrySeconds(d.RetryAfter)))
-	}
-	w.WriteHeader(d.Outcome.Status())
-	if r.Method == http.MethodHead {
-		return
+		header["Retry-After"] = []string{strconv.Itoa(retrySeconds(d.RetryAfter))}
 	}
 	body, _ := json.Marshal(refusalBody{text.code, text.description, d.Reason, d.TraceID}) // four strings: cannot fail
-	_, _ = w.Write(append(body, '\n'))                                                     // a client that has gone needs no answer
+	return Answer{Status: d.Outcome.Status(), Header: header, Body: append(body, '\n')}
 }
 
 type refusalBody struct {
@@ -39,56 +45,67 @@ type refusalBody struct {
 	TraceID     string `json:"trace_id"`
 }
 
-// challenge returns the value of WWW-Authenticate (RFC 6750 section 3). A
-// request without credentials learns no error, only where to get some.
-func (g *Guard) challenge(reason Reason, text refusalText, rule *Rule) string {
+// A challenge is what the configuration puts into WWW-Authenticate. Nothing
+// that a client has sent ever stands there.
+type challenge struct {
+	realm            string
+	authorizationURI string // where a client gets a token; empty without a tenant's Authority
+	resourceID       string // what a client that knows nothing of the API asks a token for
+	resource         string // the resource in a scope
+	metadata         string // the URL of the metadata of RFC 9728
+}
+
+// newChallenge returns the challenge of a configuration that is complete.
+func newChallenge(cfg *Config) challenge {
+	c := challenge{realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
+	if cfg.Authority != "" {
+		c.authorizationURI = authorizationURI(cfg.Authority)
+	}
+	for i := len(cfg.Audience) - 1; i >= 0; i-- { // the first of each kind counts
+		if audience := cfg.Audience[i]; strings.Contains(audience, "://") {
+			c.resource = audience
+		} else {
+			c.resourceID = audience
+		}
+	}
+	return c
+}
+
+// value returns the value of WWW-Authenticate (RFC 6750 section 3). A request
+// without credentials learns no error, only where to get some.
+func (c *challenge) value(reason Reason, text refusalText, rule *Rule) string {
+	if c == nil { // of a Decision that no guard has made
+		c = &challenge{realm: defaultRealm}
+	}
 	var b strings.Builder
-	b.WriteString(`Bearer realm="` + g.cfg.Realm + `"`)
+	b.WriteString(`Bearer realm="` + c.realm + `"`)
 	attribute := func(name, value string) {
 		if value != "" {
 			b.WriteString(`, ` + name + `="` + value + `"`)
 		}
 	}
 	if reason == TokenMissing {
-		attribute("authorization_uri", g.authorizationURI)
-		attribute("resource_id", g.resourceID())
+		attribute("authorization_uri", c.authorizationURI)
+		attribute("resource_id", c.resourceID)
 	} else {
 		attribute("error", text.code)
 		attribute("error_description", text.description)
 	}
 	if text.code == insufficientScope && rule != nil {
-		attribute("scope", g.neededScope(reason, rule))
+		attribute("scope", c.neededScope(reason, rule))
 	}
-	attribute("resource_metadata", g.cfg.ResourceMetadata)
+	attribute("resource_metadata", c.metadata)
 	return b.String()
 }
 
-// resourceID returns what a client that knows nothing of the API asks a token
-// for: the application id, or an identifier URI where that is all there is.
-func (g *Guard) resourceID() string {
-	for _, audience := range g.cfg.Audience {
-		if !strings.Contains(audience, "://") {
-			return audience
-		}
-	}
-	return g.cfg.Audience[0]
-}
-
 // neededScope returns what a client should ask its authority for.
-func (g *Guard) neededScope(reason Reason, rule *Rule) string {
-	resource := g.cfg.Audience[0]
-	for _, audience := range g.cfg.Audience {
-		if strings.Contains(audience, "://") {
-			resource = audience
-			break
-		}
-	}
+func (c *challenge) neededScope(reason Reason, rule *Rule) string {
 	if reason != ScopeMissing {
-		return resource + "/.default"
+		return c.resource + "/.default"
 	}
 	scopes := make([]string, len(rule.Scopes))
 	for i, scope := range rule.Scopes {
-		scopes[i] = resource + "/" + quotable(scope)
+		scopes[i] = c.resource + "/" + quotable(scope)
 	}
 	return strings.Join(scopes, " ")
 }
@@ -108,18 +125,21 @@ func retrySeconds(d time.Duration) int {
 	return max(1, int((d+time.Second-1)/time.Second))
 }
 
-// traceID returns the trace the request belongs to (W3C Trace Context), or a
-// new one.
-func traceID(r *http.Request) string {
-	const version, id = len("00-"), 32
-	parent := r.Header.Get("Traceparent")
-	if len(parent) == 55 && strings.HasPrefix(parent, "00-") && parent[version+id] == '-' {
-		trace := parent[version : version+id]
-		if _, err := hex.DecodeString(trace); err == nil && trace == strings.ToLower(trace) {
-			return trace
-		}
+const traceLength = 32
+
+// traceOf returns the trace that a traceparent names (W3C Trace Context).
+func traceOf(parent string) (string, bool) {
+	const version = len("00-")
+	if len(parent) != 55 || !strings.HasPrefix(parent, "00-") || parent[version+traceLength] != '-' {
+		return "", false
 	}
-	var fresh [id / 2]byte
+	trace := parent[version : version+traceLength]
+	_, err := hex.DecodeString(trace)
+	return trace, err == nil && trace == strings.ToLower(trace)
+}
+
+func newTrace() string {
+	var fresh [traceLength / 2]byte
 	_, _ = rand.Read(fresh[:]) // never fails
 	return hex.EncodeToString(fresh[:])
 }

@@ -52,10 +52,7 @@ type api struct {
 func protect(t testing.TB, g *guard.Guard, more ...guard.Rule) *api {
 	t.Helper()
 	a := &api{}
-	handler, err := g.Handler(append([]guard.Rule{
-		{Path: "/orders", Methods: []string{"GET", "POST"}, Roles: []string{"Orders.Read"}},
-		{Path: "/healthz", Anonymous: true},
-	}, more...), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler, err := g.Handler(append(protectedRules(), more...), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		a.reached = r
 		_, _ = io.WriteString(w, "orders")
@@ -66,6 +63,13 @@ func protect(t testing.TB, g *guard.Guard, more ...guard.Rule) *api {
 	a.Server = httptest.NewServer(handler)
 	t.Cleanup(a.Close)
 	return a
+}
+
+func protectedRules() []guard.Rule {
+	return []guard.Rule{
+		{Path: "/orders", Methods: []string{"GET", "POST"}, Roles: []string{"Orders.Read"}},
+		{Path: "/healthz", Anonymous: true},
+	}
 }
 
 // get asks for path with the Authorization lines given.
@@ -137,17 +141,18 @@ type bearerCase struct {
 }
 
 // run sends every case to a server behind g, twice: what is remembered of the
-// first time must not help the second.
-// What is let in a foreign library must verify too, with the keys all tests
-// share or those given.
+// first time must not help the second. The same request without HTTP must get
+// the same decision. What is let in a foreign library must verify too, with
+// the keys all tests share or those given.
 func run(t *testing.T, g *guard.Guard, cases []bearerCase, keys ...crypto.PublicKey) {
 	t.Helper()
-	server := protect(t, g)
+	server, policy := protect(t, g), newPolicy(t, g)
 	for _, tt := range cases {
 		t.Run(tt.id, func(t *testing.T) {
 			for range 2 {
 				resp, body := server.get(t, "/orders", "Bearer "+tt.raw)
 				expect(t, resp, body, tt.want, fragments(tt.raw)...)
+				expectDecision(t, policy.Decide(t.Context(), bearing("/orders", "Bearer "+tt.raw)), tt.want)
 				if resp.StatusCode == http.StatusOK {
 					judge(t, tt.raw, keys...)
 				}

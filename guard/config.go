@@ -1,13 +1,10 @@
 package guard
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +64,7 @@ const (
 	defaultMaxLifetime = 29 * time.Hour
 	defaultCacheBytes  = 32 << 20
 	maxTokenSize       = 64 << 10
+	defaultRealm       = "api"
 )
 
 // withDefaults returns the configuration with every zero field filled in, or
@@ -101,7 +99,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Realm == "" {
-		c.Realm = "api"
+		c.Realm = defaultRealm
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -180,50 +178,4 @@ func (c *Config) boundsOrDefaults() error {
 		c.CacheBytes = defaultCacheBytes
 	}
 	return nil
-}
-
-// client returns the HTTP client to fetch keys with.
-func (c *Config) client() (*http.Client, error) {
-	client := &http.Client{}
-	switch {
-	case c.HTTPClient != nil && c.CABundle != "":
-		return nil, errors.New("both HTTPClient and CABundle are set: give the client the bundle, or leave one out")
-	case c.HTTPClient != nil:
-		*client = *c.HTTPClient
-	default:
-		roots, err := caBundle(c.CABundle)
-		if err != nil {
-			return nil, err
-		}
-		client.Transport = &http.Transport{
-			Proxy:                  nil, // keys decide over access: nobody named by an environment variable stands between
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-			ForceAttemptHTTP2:      true,
-			DisableKeepAlives:      true, // a fetch or two in half a day
-			MaxResponseHeaderBytes: 64 << 10,
-		}
-	}
-	client.Jar = nil
-	client.CheckRedirect = sameOrigin
-	if client.Timeout <= 0 || client.Timeout > fetchTimeout {
-		client.Timeout = fetchTimeout
-	}
-	return client, nil
-}
-
-// caBundle reads the certificates of a PEM file, or returns nil, meaning the
-// system's, where there is none.
-func caBundle(path string) (*x509.CertPool, error) {
-	if path == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read CABundle: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the CABundle %s holds no certificate in PEM form", path)
-	}
-	return pool, nil
 }

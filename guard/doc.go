@@ -15,6 +15,11 @@
 //
 // Start at [New] and [Guard.Require]. With several routes, [Guard.Handler]
 // takes a list of [Rule] and denies every path that none of them names. The
-// protected handler learns who calls from [CallerFrom]. [Guard.Check] is the
-// same verdict without HTTP, and [Guard.Explain] tells how it came about.
+// protected handler learns who calls from [CallerFrom].
+//
+// Both are thin: they make a [Request] of an HTTP request and have it decided.
+// A proxy, an authorization endpoint or a gRPC interceptor does the same with
+// [Policy.Decide] and sends [Decision.Answer]. [Guard.Check] decides on a token
+// alone, and [Guard.Explain] tells how each of the same checks goes. The order
+// of these checks is the table in verify.go.
 package guard

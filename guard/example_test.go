@@ -2,12 +2,30 @@ package guard_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
+	"os"
+	"strings"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
 )
+
+// ordersGuard returns the guard of the examples, which trusts no authority
+// that can be reached.
+func ordersGuard() *guard.Guard {
+	g, err := guard.New(context.Background(), guard.Config{
+		Authority: "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
+		Audience:  []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return g
+}
 
 // An API that lets in applications which hold the app role Orders.Read. With
 // the Authority of a local Rolecall instead, nothing else changes.
@@ -27,15 +45,58 @@ func ExampleGuard_Require() {
 	// log.Fatal(http.ListenAndServe("127.0.0.1:8080", mux))
 }
 
-// Rules for a whole server in one place. What no rule names is refused.
-func ExampleGuard_Handler() {
+// A guard with every member of its configuration that is often set.
+func ExampleNew() {
 	g, err := guard.New(context.Background(), guard.Config{
-		Authority: "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
-		Audience:  []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+		Authority:  "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
+		Audience:   []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+		Caller:     guard.CallerAny,
+		Clients:    []string{"c11e0001-5a5a-4c4c-8d8d-000000000001"},
+		Skew:       30 * time.Second,
+		OnDecision: func(d guard.Decision) { /* count d.Outcome and d.Reason */ },
+		Log:        slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
+	_ = g
+
+	_, err = guard.New(context.Background(), guard.Config{Audience: []string{"api://orders"}})
+	fmt.Println(err)
+	// Output:
+	// guard: no Authority: name the tenant whose tokens count, such as https://login.microsoftonline.com/<tenant id>
+}
+
+// An issuer that is trusted besides those of the authority.
+func ExampleIssuer() {
+	_, err := guard.New(context.Background(), guard.Config{
+		Issuers: []guard.Issuer{{
+			Issuer: "https://login.corp.test/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/v2.0",
+			Keys:   "https://login.corp.test/keys",
+		}},
+		Audience: []string{"api://orders"},
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// A program that starts only with keys waits for them. Without the call it
+// starts at once, and answers 503 until the authority can be reached.
+func ExampleGuard_Ready() {
+	g := ordersGuard()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = func() error {
+		if err := g.Ready(ctx); err != nil {
+			return fmt.Errorf("start without keys: %w", err)
+		}
+		return nil
+	}
+}
+
+// Rules for a whole server in one place. What no rule names is refused.
+func ExampleGuard_Handler() {
+	g := ordersGuard()
 	mux := http.NewServeMux() // with the handlers of the API
 	handler, err := g.Handler([]guard.Rule{
 		{Path: "/api/orders/*", Methods: []string{"GET"}, Roles: []string{"Orders.Read"}},
@@ -46,6 +107,128 @@ func ExampleGuard_Handler() {
 		log.Fatal(err)
 	}
 	_ = handler // goes to http.Server
+}
+
+// A rule is checked when the policy is made, not when a request comes.
+func ExampleGuard_Policy() {
+	_, err := ordersGuard().Policy([]guard.Rule{{Path: "/api/orders", Methods: []string{"get"}, Roles: []string{"Orders.Read"}}})
+	fmt.Println(err)
+	// Output:
+	// guard: rule "/api/orders": the method "get" cannot have a rule: use GET, POST, PUT, PATCH, DELETE, OPTIONS (HEAD is decided by GET)
+}
+
+// An authorization endpoint, such as that of nginx's auth_request, decides on
+// a request that it has only been told about.
+func ExamplePolicy_Decide() {
+	policy, err := ordersGuard().Policy([]guard.Rule{
+		{Path: "/api/orders", Roles: []string{"Orders.Read"}},
+		{Path: "/healthz", Anonymous: true},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, target := range []string{"/healthz", "/api/orders?top=5", "/api/orders/../admin", "/admin"} {
+		path, query, _ := strings.Cut(target, "?")
+		d := policy.Decide(context.Background(), guard.Request{
+			Method: "GET", Path: path, Query: query,
+			Header: http.Header{"Authorization": {"Basic dTpw"}},
+		})
+		fmt.Printf("%d %q %s\n", d.Outcome.Status(), d.Reason, target)
+	}
+	// Output:
+	// 200 "" /healthz
+	// 401 "token_missing" /api/orders?top=5
+	// 400 "path_not_canonical" /api/orders/../admin
+	// 403 "no_policy" /admin
+}
+
+// A server that is not an HTTP server, such as one of gRPC, decides by one
+// rule at a time and hands the caller on in the context.
+func ExampleGuard_Decide() {
+	g := ordersGuard()
+	intercept := func(ctx context.Context, authorization []string, next func(context.Context) error) error {
+		d := g.Decide(ctx, guard.Request{Header: map[string][]string{"Authorization": authorization}}, guard.Rule{Roles: []string{"Orders.Read"}})
+		if !d.Allowed() {
+			return errors.New(d.Reason.Description())
+		}
+		return next(d.Context(ctx))
+	}
+	fmt.Println(intercept(context.Background(), nil, nil))
+	// Output: The request carries no bearer token.
+}
+
+// A token without a request around it.
+func ExampleGuard_Check() {
+	d := ordersGuard().Check(context.Background(), "not-a-token", guard.Rule{Roles: []string{"Orders.Read"}})
+	fmt.Println(d.Allowed(), d.Outcome, d.Reason)
+	// Output: false unauthenticated token_malformed
+}
+
+// What a refusal tells the client, and what it tells the operator.
+func ExampleDecision_Answer() {
+	d := ordersGuard().Decide(context.Background(), guard.Request{
+		Header: map[string][]string{
+			"Authorization": {"Bearer not-a-token"},
+			"Traceparent":   {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+		},
+	}, guard.Rule{Roles: []string{"Orders.Read"}})
+	answer := d.Answer()
+	fmt.Println(answer.Status, answer.Header["Www-Authenticate"][0])
+	fmt.Print(string(answer.Body))
+	fmt.Println("detail:", d.Detail())
+	fmt.Println("fix:", d.Fix())
+	// Output:
+	// 401 Bearer realm="api", error="invalid_token", error_description="The token is not a compact JWS."
+	// {"error":"invalid_token","error_description":"The token is not a compact JWS.","reason":"token_malformed","trace_id":"0af7651916cd43dd8448eb211c80319c"}
+	// detail: a signed token has exactly three parts
+	// fix: Send the access token exactly as the authority issued it.
+}
+
+// A decision is a value for the log.
+func ExampleDecision_LogValue() {
+	d := ordersGuard().Check(context.Background(), "not-a-token", guard.Rule{Path: "/api/orders"})
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	logger.Info("shadow", "decision", d)
+	// Output:
+	// level=INFO msg=shadow decision.outcome=unauthenticated decision.reason=token_malformed decision.route=/api/orders decision.trace_id=""
+}
+
+// Metrics count decisions by outcome, reason and rule.
+func ExampleDecision_Rule() {
+	count := func(d guard.Decision) {
+		rule, ok := d.Rule()
+		caller, known := d.Caller()
+		fmt.Println(d.Outcome, d.Outcome.Status(), rule.Roles, ok, caller.ClientID, known)
+	}
+	count(guard.Decision{})
+	// Output: forbidden 403 [] false  false
+}
+
+// Whoever passes a request on by other means than the middleware removes what
+// a client may not say about itself.
+func ExampleSanitize() {
+	header := guard.Sanitize(http.Header{
+		"Accept":                {"application/json"},
+		"X-Ms-Client-Principal": {"somebody important"},
+	})
+	fmt.Println(header)
+	// Output: map[Accept:[application/json]]
+}
+
+// A path that a server could read as another one has no canonical form.
+func ExampleRequest_CanonicalPath() {
+	for _, sent := range []string{"/caf%C3%A9", "/open/..%2fadmin"} {
+		path, ok := guard.Request{Path: sent}.CanonicalPath()
+		fmt.Printf("%q %v\n", path, ok)
+	}
+	// Output:
+	// "/café" true
+	// "" false
 }
 
 // A protected handler learns who calls, and can decide more finely.
@@ -64,15 +247,18 @@ func ExampleCallerFrom() {
 	http.NewServeMux().HandleFunc("GET /api/orders", orders) // behind g.Require or g.Handler
 }
 
+// Reasons are stable: dashboards and tests may name them.
+func ExampleReason() {
+	fmt.Println(guard.RoleMissing, guard.RoleMissing.Outcome())
+	fmt.Println(guard.RoleMissing.Description())
+	// Output:
+	// role_missing forbidden
+	// The token does not carry the app role that is needed.
+}
+
 // Refusals are explained to operators, not to callers.
 func ExampleGuard_Explain() {
-	g, err := guard.New(context.Background(), guard.Config{
-		Authority: "https://login.microsoftonline.com/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
-		Audience:  []string{"api://orders"},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
+	g := ordersGuard()
 	for _, step := range g.Explain(context.Background(), "not-a-token", guard.Rule{Roles: []string{"Orders.Read"}}) {
 		if step.Outcome == guard.StepFailed {
 			fmt.Println(step.Name+":", step.Reason)

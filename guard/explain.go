@@ -55,16 +55,14 @@ func (g *Guard) explainRights(in *inspection, rule *Rule, proven bool) Step {
 	if in.caller.Kind == "" { // the claims could not be read
 		return Step{Name: "rights", Outcome: StepSkipped}
 	}
-	reason := Reason("")
-	if proven && g.cfg.Revoked != nil && g.cfg.Revoked(in.caller.clone()) {
-		reason = TokenRevoked
+	decide := g.permit // whether it is revoked says only a token that is proven
+	if proven {
+		decide = g.rights
 	}
-	if reason == "" {
-		reason = g.authorize(&in.caller, rule)
-	}
+	reason := decide(&in.caller, rule)
 	step := Step{Name: "rights", Outcome: StepPassed, Detail: describeCaller(&in.caller)}
 	if reason != "" {
-		step.Outcome, step.Reason, step.Fix = StepFailed, reason, rightsFix(reason, rule)
+		step.Outcome, step.Reason, step.Fix = StepFailed, reason, fixFor(reason, rule)
 	}
 	return step
 }
@@ -73,8 +71,24 @@ func describeCaller(c *Caller) string {
 	return fmt.Sprintf("kind %s, client %q, principal %q, roles %q, scopes %q", c.Kind, c.ClientID, c.ObjectID, c.Roles, c.Scopes)
 }
 
-func rightsFix(reason Reason, rule *Rule) string {
+// fixFor returns what to do about a reason where no check has said it.
+func fixFor(reason Reason, rule *Rule) string {
+	if rule == nil {
+		rule = &Rule{}
+	}
 	switch reason {
+	case PathNotCanonical:
+		return "Send the path without dot segments, empty segments and escaped separators."
+	case NoPolicy:
+		return "Add a rule for this path and method, or correct the request."
+	case MultipleCredentials:
+		return "Send one Authorization header with one token."
+	case TokenInQuery:
+		return "Send the token in the Authorization header, and nowhere else."
+	case TokenMissing:
+		return "Send the header Authorization: Bearer, followed by an access token for this API."
+	case CredentialsMalformed:
+		return "Send Bearer, one space and the token exactly as the authority issued it."
 	case RoleMissing:
 		return "Assign the app role to the calling application or managed identity, then get a new token. Needed: " +
 			strings.Join(append(append([]string(nil), rule.Roles...), rule.AllRoles...), ", ") + "."
@@ -85,7 +99,7 @@ func rightsFix(reason Reason, rule *Rule) string {
 	case WrongCallerKind:
 		return "Call with the token of an application (client credentials or a managed identity), or change Caller of the rule."
 	case ClientNotAllowed, PrincipalNotAllowed, TenantNotAllowed:
-		return "Add the caller to the list, if it shall be let in."
+		return "Add the caller to the list, if it should be let in."
 	default:
 		return ""
 	}

@@ -2,11 +2,14 @@ package guard
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +26,56 @@ const (
 	maxMembers       = 256
 )
 
+// A fetcher gets the keys of issuers over the network.
+type fetcher struct{ client *http.Client }
+
+// newFetcher returns a fetcher that uses a copy of client, or a client of its
+// own that trusts what bundle says.
+func newFetcher(client *http.Client, bundle string) (*fetcher, error) {
+	own := &http.Client{}
+	switch {
+	case client != nil && bundle != "":
+		return nil, errors.New("both HTTPClient and CABundle are set: give the client the bundle, or leave one out")
+	case client != nil:
+		*own = *client
+	default:
+		roots, err := caBundle(bundle)
+		if err != nil {
+			return nil, err
+		}
+		own.Transport = &http.Transport{
+			Proxy:                  nil, // keys decide over access: nobody named by an environment variable stands between
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			ForceAttemptHTTP2:      true,
+			DisableKeepAlives:      true, // a fetch or two in half a day
+			MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	own.Jar = nil
+	own.CheckRedirect = sameOrigin
+	if own.Timeout <= 0 || own.Timeout > fetchTimeout {
+		own.Timeout = fetchTimeout
+	}
+	return &fetcher{own}, nil
+}
+
+// caBundle reads the certificates of a PEM file, or returns nil, meaning the
+// system's, where there is none.
+func caBundle(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read CABundle: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("the CABundle %s holds no certificate in PEM form", path)
+	}
+	return pool, nil
+}
+
 // sameOrigin refuses a redirect that leaves the origin that was asked, and
 // more than three.
 func sameOrigin(next *http.Request, via []*http.Request) error {
@@ -37,14 +90,14 @@ func sameOrigin(next *http.Request, via []*http.Request) error {
 }
 
 // get fetches a document of at most limit bytes.
-func get(ctx context.Context, client *http.Client, address string, limit int64) ([]byte, http.Header, error) {
+func (f *fetcher) get(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Header.Set("User-Agent", "rolecall-guard")
 	req.Header.Set("Accept", "application/json")
-	resp, err := client.Do(req)
+	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,8 +117,8 @@ func get(ctx context.Context, client *http.Client, address string, limit int64) 
 
 // discover returns the keys URL that a metadata document names, if the
 // document is that of issuer and the URL on the host of the document.
-func discover(ctx context.Context, client *http.Client, metadata, issuer string) (string, error) {
-	body, _, err := get(ctx, client, metadata, maxMetadataSize)
+func (f *fetcher) discover(ctx context.Context, metadata, issuer string) (string, error) {
+	body, _, err := f.get(ctx, metadata, maxMetadataSize)
 	if err != nil {
 		return "", err
 	}
@@ -107,8 +160,10 @@ type keySet struct {
 	maxAge   time.Duration          // how long the server says it holds; zero if it says nothing
 }
 
-func fetchKeys(ctx context.Context, client *http.Client, address string) (*keySet, []error, error) {
-	body, header, err := get(ctx, client, address, maxKeysSize)
+// keys fetches the keys document at address. What it could not use of the
+// document it returns beside the keys.
+func (f *fetcher) keys(ctx context.Context, address string) (*keySet, []error, error) {
+	body, header, err := f.get(ctx, address, maxKeysSize)
 	if err != nil {
 		return nil, nil, err
 	}

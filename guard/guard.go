@@ -5,19 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // A Guard decides who may call one API. It is safe for concurrent use.
 type Guard struct {
-	cfg              Config
-	issuers          []*issuer
-	audience         map[string]bool
-	limits           token.Limits
-	cache            *cache
-	authorizationURI string // for challenges; empty without a tenant's Authority
+	cfg       Config
+	issuers   []*issuer
+	audience  map[string]bool
+	limits    token.Limits
+	cache     *cache
+	challenge challenge
 }
 
 // New returns the guard of the API that cfg describes, or everything that is
@@ -38,12 +37,13 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 		}
 	}
 	g.cache = newCache(cfg.CacheBytes)
+	g.challenge = newChallenge(&cfg)
 	return g, nil
 }
 
 // trust makes the issuers of the configuration.
 func (g *Guard) trust(ctx context.Context) error {
-	client, err := g.cfg.client()
+	keys, err := newFetcher(g.cfg.HTTPClient, g.cfg.CABundle)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,6 @@ func (g *Guard) trust(ctx context.Context) error {
 		if all, err = authorityIssuers(g.cfg.Authority, g.cfg.Tenants); err != nil {
 			return err
 		}
-		g.authorizationURI = strings.TrimSuffix(strings.TrimSuffix(all[1].Metadata, "/.well-known/openid-configuration"), "/v2.0") + "/oauth2/v2.0/authorize"
 	}
 	pair := len(all)
 	for i, in := range append(all, g.cfg.Issuers...) {
@@ -72,7 +71,7 @@ func (g *Guard) trust(ctx context.Context) error {
 		g.issuers = append(g.issuers, out)
 	}
 	for _, i := range g.issuers {
-		i.keys.client = client
+		i.keys.fetcher = keys
 	}
 	return nil
 }
@@ -95,77 +94,4 @@ func (g *Guard) Ready(ctx context.Context) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// Check decides whether the bearer of a token may do what rule is for; Path
-// and Methods of the rule are not looked at. An empty Caller in rule means
-// that of the configuration. A rule built by hand is taken as it is: an entry
-// that could never match, such as an empty role, lets nobody in.
-func (g *Guard) Check(ctx context.Context, raw string, rule Rule) Decision {
-	d := g.check(ctx, raw, &rule)
-	g.report(ctx, d)
-	return d
-}
-
-func (g *Guard) check(ctx context.Context, raw string, rule *Rule) Decision {
-	now := g.cfg.Now()
-	if v := g.cache.get(raw, now.Unix()); v != nil {
-		return g.admit(v, rule)
-	}
-	return g.examine(ctx, raw, now, rule)
-}
-
-// checkHeader is check for a token from a header, whose form is still to be
-// looked at. A token that is remembered has a good one.
-func (g *Guard) checkHeader(ctx context.Context, raw string, rule *Rule) Decision {
-	now := g.cfg.Now()
-	if v := g.cache.get(raw, now.Unix()); v != nil {
-		return g.admit(v, rule)
-	}
-	if !isB64Token(raw) {
-		d := refused(CredentialsMalformed)
-		d.Route = rule.Path
-		return d
-	}
-	return g.examine(ctx, raw, now, rule)
-}
-
-// examine decides about a token that is not remembered.
-func (g *Guard) examine(ctx context.Context, raw string, now time.Time, rule *Rule) Decision {
-	v, refusal := g.verify(ctx, raw, now)
-	if refusal != nil {
-		d := refused(refusal.reason)
-		d.Route, d.RetryAfter = rule.Path, refusal.retryAfter
-		return d
-	}
-	return g.admit(v, rule)
-}
-
-// admit decides about a caller whose token is good.
-func (g *Guard) admit(v *verified, rule *Rule) Decision {
-	reason := Reason("")
-	if g.cfg.Revoked != nil && g.cfg.Revoked(v.caller.clone()) {
-		reason = TokenRevoked
-	}
-	if reason == "" {
-		reason = g.authorize(&v.caller, rule)
-	}
-	d := Decision{Outcome: Allow, Reason: reason, Route: rule.Path, caller: &v.caller}
-	if reason != "" {
-		d.Outcome = reason.Outcome()
-	}
-	return d
-}
-
-// verify runs every check of a token and remembers a good one.
-func (g *Guard) verify(ctx context.Context, raw string, now time.Time) (*verified, *refusal) {
-	in := &inspection{guard: g, ctx: ctx, raw: raw, now: now.Unix()}
-	for i := range checks {
-		if refusal := checks[i].run(in); refusal != nil {
-			return nil, refusal
-		}
-	}
-	v := newVerified(in)
-	g.cache.put(raw, v, len(raw)+len(in.token.Claims.Raw()))
-	return v, nil
 }

@@ -1,27 +1,10 @@
 package guard
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 )
-
-// bearer returns the one token a request carries, or why it carries none.
-// Whether isB64Token is left to the caller: it costs more than all the rest.
-func bearer(r *http.Request) (string, Reason) {
-	values := r.Header["Authorization"]
-	if len(values) > 1 {
-		return "", MultipleCredentials
-	}
-	if r.URL.RawQuery != "" && tokenInQuery(r.URL.RawQuery) {
-		return "", TokenInQuery
-	}
-	if len(values) == 0 {
-		return "", TokenMissing
-	}
-	return parseAuthorization(values[0])
-}
 
 // parseAuthorization reads "Bearer", spaces and what should be a b64token
 // (RFC 6750 section 2.1). The scheme is compared without case, as all of
@@ -97,28 +80,38 @@ func tokenInQuery(query string) bool {
 	return false
 }
 
-// sanitize returns headers without those by which a client could claim to be
+// Sanitize returns headers without those by which a client could claim to be
 // somebody, or that make a server act on another method or path than the one
-// that was decided on. It copies them only if it must.
-func sanitize(headers http.Header) http.Header {
-	var out http.Header
+// that was decided on. It copies them only if it must. Middleware does this by
+// itself; any other way to pass on a request that was allowed has to, also
+// where the rule is anonymous.
+func Sanitize(headers map[string][]string) map[string][]string {
+	var out map[string][]string
 	for name := range headers {
 		if !forbiddenHeader(name) {
 			continue
 		}
 		if out == nil {
-			out = headers.Clone()
+			out = cloneLines(headers)
 		}
 		delete(out, name)
 	}
 	if slices.ContainsFunc(headers["Cookie"], hasSession) {
 		if out == nil {
-			out = headers.Clone()
+			out = cloneLines(headers)
 		}
 		out["Cookie"] = withoutSession(out["Cookie"])
 	}
 	if out == nil {
 		return headers
+	}
+	return out
+}
+
+func cloneLines(headers map[string][]string) map[string][]string {
+	out := make(map[string][]string, len(headers))
+	for name, lines := range headers {
+		out[name] = slices.Clone(lines)
 	}
 	return out
 }

@@ -62,7 +62,10 @@ func (i *issuer) mayUse(keyIssuer, iss, tenant string) bool {
 	return named == iss || named == strings.ReplaceAll(i.alternate, tenantPlaceholder, tenant)
 }
 
-// authorityIssuers returns the two issuers behind an authority URL.
+const discovery = "/.well-known/openid-configuration"
+
+// authorityIssuers returns the two issuers behind an authority URL, that of
+// v1.0 tokens first.
 func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 	u, err := url.Parse(authority)
 	if err != nil {
@@ -92,11 +95,24 @@ func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 		v1, v2 = cloud.v1, cloud.login
 		host = strings.TrimSuffix(cloud.login, "/")
 	}
-	const discovery = "/.well-known/openid-configuration"
 	return []Issuer{
 		{Issuer: v1 + placed + "/", Metadata: host + "/" + tenant + discovery},
 		{Issuer: v2 + placed + "/v2.0", Metadata: host + "/" + tenant + "/v2.0" + discovery},
 	}, nil
+}
+
+// authorizationURI returns where a client of the authority begins to get a
+// token. The authority is one that authorityIssuers has taken.
+func authorizationURI(authority string) string {
+	u, err := url.Parse(authority)
+	if err != nil {
+		return ""
+	}
+	host := u.Scheme + "://" + strings.ToLower(u.Host)
+	if cloud, ok := entraCloud(u.Host); ok {
+		host = strings.TrimSuffix(cloud.login, "/")
+	}
+	return host + "/" + strings.ToLower(strings.Trim(u.Path, "/")) + "/oauth2/v2.0/authorize"
 }
 
 type cloud struct{ login, v1 string }
@@ -172,7 +188,7 @@ func (in Issuer) sourceURLs() (metadata, keys string) {
 	if in.Metadata != "" {
 		return withApp(in.Metadata), ""
 	}
-	return withApp(strings.TrimSuffix(in.Issuer, "/") + "/.well-known/openid-configuration"), ""
+	return withApp(strings.TrimSuffix(in.Issuer, "/") + discovery), ""
 }
 
 // checkURL refuses what cannot be fetched safely. Plain http is for a

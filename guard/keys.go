@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +41,7 @@ type keySource struct {
 	issuer   string
 	metadata string // the discovery document, or
 	keysURL  string // the keys document itself
-	client   *http.Client
+	fetcher  *fetcher
 	log      *slog.Logger
 	lifetime context.Context // ends fetches, which outlive the request that caused them
 
@@ -132,11 +131,11 @@ func (s *keySource) fetch() (*keySet, error) {
 	address := s.keysURL
 	if s.metadata != "" {
 		var err error
-		if address, err = discover(ctx, s.client, s.metadata, s.issuer); err != nil {
+		if address, err = s.fetcher.discover(ctx, s.metadata, s.issuer); err != nil {
 			return nil, err
 		}
 	}
-	set, ignored, err := fetchKeys(ctx, s.client, address)
+	set, ignored, err := s.fetcher.keys(ctx, address)
 	for _, problem := range ignored {
 		s.log.Warn("ignore key of issuer", "issuer", s.issuer, "error", problem)
 	}

@@ -1,11 +1,9 @@
 package guard
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"net/http"
+	"net/url"
 )
 
 // Require returns middleware that lets in callers of the configured kind that
@@ -17,7 +15,10 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 	rule := &Rule{Roles: append([]string(nil), roles...), Caller: g.cfg.Caller}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			g.serve(w, r, rule, "", next)
+			in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header} // whatever its path
+			d := g.decide(r.Context(), &in, rule)
+			d.rule = rule
+			respond(w, r, g.conclude(r.Context(), &in, d), next)
 		})
 	}
 }
@@ -29,87 +30,62 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 // be answered without a token, such as a browser's preflight request, belongs
 // before the guard or gets an anonymous rule.
 func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
-	if len(rules) == 0 {
-		return nil, errors.New("guard: no rules, so nothing could ever be allowed: add at least one")
+	policy, err := g.Policy(rules)
+	if err != nil {
+		return nil, err
 	}
 	if next == nil {
 		return nil, errors.New("guard: no handler to protect")
 	}
-	routes := make([]route, len(rules))
-	var problems []error
-	for i, rule := range rules {
-		compiled, p, err := g.compileRule(rule)
-		if err != nil {
-			problems = append(problems, err)
-		}
-		routes[i] = route{compiled, p}
-	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, fmt.Errorf("guard: %w", err)
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rule, reason := g.match(routes, r)
-		g.serve(w, r, rule, reason, next)
+		respond(w, r, policy.Decide(r.Context(), requestOf(r)), next)
 	}), nil
 }
 
-// serve decides on a request and passes it on or answers it. A reason given
-// has already refused it.
-func (g *Guard) serve(w http.ResponseWriter, r *http.Request, rule *Rule, reason Reason, next http.Handler) {
-	d := g.decide(r, rule, reason)
-	if d.Allowed() {
-		g.report(r.Context(), d)
-		next.ServeHTTP(w, admitted(r, d.caller))
-		return
+// requestOf returns what a guard looks at in a request. The path is that of
+// the URL, not of the request line, because an outer handler may have
+// rewritten the URL and next goes by it.
+func requestOf(r *http.Request) Request {
+	in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header}
+	if r.URL.Host == "" && r.URL.Scheme == "" && r.URL.Opaque == "" { // not GET http://host/path, nor CONNECT host
+		in.Path = rawPath(r.URL)
 	}
-	d.TraceID = traceID(r)
-	g.report(r.Context(), d)
-	g.refuse(w, r, d, rule)
+	return in
 }
 
-func (g *Guard) decide(r *http.Request, rule *Rule, reason Reason) Decision {
-	if reason != "" {
-		return refused(reason)
+// rawPath returns the path as it was sent. EscapedPath alone would not do:
+// where a byte beyond ASCII was sent as it is, it escapes the path anew, and
+// the %2f that was sent with it is gone.
+func rawPath(u *url.URL) string {
+	if u.RawPath != "" {
+		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
+			return u.RawPath
+		}
 	}
-	if rule.Anonymous {
-		return Decision{Outcome: Allow, Route: rule.Path}
+	return u.EscapedPath()
+}
+
+// respond passes a request on or answers it.
+func respond(w http.ResponseWriter, r *http.Request, d Decision, next http.Handler) {
+	if d.Allowed() {
+		next.ServeHTTP(w, admitted(r, d))
+		return
 	}
-	raw, reason := bearer(r)
-	if reason != "" {
-		d := refused(reason)
-		d.Route = rule.Path
-		return d
+	answer, header := d.Answer(), w.Header()
+	for name, lines := range answer.Header {
+		header[name] = lines
 	}
-	return g.checkHeader(r.Context(), raw, rule)
+	w.WriteHeader(answer.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(answer.Body) // a client that has gone needs no answer
+	}
 }
 
 // admitted returns the request as the protected handler sees it. Trailers
 // arrive after the decision and could name an identity, so there are none.
-func admitted(r *http.Request, caller *Caller) *http.Request {
-	ctx := r.Context()
-	if caller != nil {
-		ctx = context.WithValue(ctx, callerKey{}, caller)
-	}
-	out := r.WithContext(ctx)
-	out.Header = sanitize(r.Header)
+func admitted(r *http.Request, d Decision) *http.Request {
+	out := r.WithContext(d.Context(r.Context()))
+	out.Header = Sanitize(r.Header)
 	out.Trailer = nil
 	return out
-}
-
-// report tells a decision to the hook and the log.
-func (g *Guard) report(ctx context.Context, d Decision) {
-	if g.cfg.OnDecision != nil {
-		g.cfg.OnDecision(d)
-	}
-	if d.Allowed() || !g.cfg.Log.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	attributes := []slog.Attr{
-		slog.String("outcome", d.Outcome.String()), slog.String("reason", string(d.Reason)),
-		slog.String("route", d.Route), slog.String("trace_id", d.TraceID),
-	}
-	if d.caller != nil { // proven, so these name somebody
-		attributes = append(attributes, slog.String("client", d.caller.ClientID), slog.String("tenant", d.caller.TenantID))
-	}
-	g.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request refused", attributes...)
 }

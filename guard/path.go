@@ -2,38 +2,10 @@ package guard
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
 )
-
-// canonicalPath returns the decoded path of a request if no server behind the
-// guard can read it as another path. Where there is any doubt it returns
-// false: the guard never mends a path, because what it mends and what is
-// forwarded could differ.
-func canonicalPath(r *http.Request) (string, bool) {
-	if r.URL.Host != "" || r.URL.Scheme != "" || r.URL.Opaque != "" { // GET http://host/path, CONNECT host
-		return "", false
-	}
-	raw, path := rawPath(r.URL), r.URL.Path
-	if !cleanEscapes(raw) || !cleanPath(path) {
-		return "", false
-	}
-	return path, true
-}
-
-// rawPath returns the path as it was sent. EscapedPath alone would not do:
-// where a byte beyond ASCII was sent as it is, it escapes the path anew, and
-// the %2f that was sent with it is gone.
-func rawPath(u *url.URL) string {
-	if u.RawPath != "" {
-		if path, err := url.PathUnescape(u.RawPath); err == nil && path == u.Path {
-			return u.RawPath
-		}
-	}
-	return u.EscapedPath()
-}
 
 // cleanEscapes looks at the path as it was sent: no escape may hide a
 // character that means something to a path.
@@ -125,33 +97,4 @@ func (p pattern) match(path string, ignoreCase bool) bool {
 		}
 	}
 	return rest == "" || p.below
-}
-
-// A route is a rule ready to be matched.
-type route struct {
-	rule    Rule
-	pattern pattern
-}
-
-// match returns the first rule for the request.
-func (g *Guard) match(routes []route, r *http.Request) (*Rule, Reason) {
-	path, ok := canonicalPath(r)
-	if !ok {
-		return nil, PathNotCanonical
-	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	for i := range routes {
-		if !routes[i].pattern.match(path, g.cfg.IgnoreCase) {
-			continue
-		}
-		for _, m := range routes[i].rule.Methods {
-			if m == method {
-				return &routes[i].rule, ""
-			}
-		}
-	}
-	return nil, NoPolicy
 }

@@ -1,7 +1,5 @@
 package guard
 
-import "net/http"
-
 // An Outcome is what a decision comes to, and with it the HTTP status.
 type Outcome uint8
 
@@ -35,15 +33,15 @@ func (o Outcome) String() string {
 func (o Outcome) Status() int {
 	switch o {
 	case Allow:
-		return http.StatusOK
+		return 200
 	case Unauthenticated:
-		return http.StatusUnauthorized
+		return 401
 	case BadRequest:
-		return http.StatusBadRequest
+		return 400
 	case Unavailable:
-		return http.StatusServiceUnavailable
+		return 503
 	default:
-		return http.StatusForbidden
+		return 403
 	}
 }
 

@@ -3,7 +3,6 @@ package guard
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -37,8 +36,16 @@ type Rule struct {
 	Anonymous bool
 }
 
-var ruleMethods = []string{
-	http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+// ruleMethods is never written to.
+var ruleMethods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// clone returns a copy that shares nothing with r.
+func (r *Rule) clone() Rule {
+	c := *r
+	for _, list := range []*[]string{&c.Methods, &c.Roles, &c.AllRoles, &c.Scopes, &c.Clients, &c.Principals, &c.Tenants} {
+		*list = slices.Clone(*list)
+	}
+	return c
 }
 
 // compileRule returns a copy of r that is complete and shares nothing with
@@ -50,6 +57,7 @@ func (g *Guard) compileRule(r Rule) (Rule, pattern, error) {
 			problems = append(problems, err)
 		}
 	}
+	r = r.clone()
 	p, err := parsePattern(r.Path)
 	check(err)
 	r.Caller, err = callerKind(r.Caller, g.cfg.Caller)
@@ -60,8 +68,6 @@ func (g *Guard) compileRule(r Rule) (Rule, pattern, error) {
 	check(err)
 	r.Tenants, err = guids("Tenants", r.Tenants)
 	check(err)
-	r.Methods, r.Roles = slices.Clone(r.Methods), slices.Clone(r.Roles)
-	r.AllRoles, r.Scopes = slices.Clone(r.AllRoles), slices.Clone(r.Scopes)
 	for _, method := range r.Methods {
 		if !slices.Contains(ruleMethods, method) {
 			check(fmt.Errorf("the method %q cannot have a rule: use %s (HEAD is decided by GET)", method, strings.Join(ruleMethods, ", ")))
@@ -88,9 +94,9 @@ func (g *Guard) compileRule(r Rule) (Rule, pattern, error) {
 	return r, p, nil
 }
 
-// authorize decides what a proven caller may do. It runs on every request;
-// nothing of it is remembered.
-func (g *Guard) authorize(c *Caller, rule *Rule) Reason {
+// permit returns why rule does not permit a caller what it is for; empty if it
+// does.
+func (g *Guard) permit(c *Caller, rule *Rule) Reason {
 	kind := rule.Caller
 	if kind == "" {
 		kind = g.cfg.Caller

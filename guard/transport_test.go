@@ -14,7 +14,8 @@ import (
 
 func TestAuthorizationHeader(t *testing.T) {
 	a := newAuthority("https://authority.test")
-	server := protect(t, newGuard(t, a.config()))
+	g := newGuard(t, a.config())
+	server, policy := protect(t, g), newPolicy(t, g)
 	good, bad := a.token(t), a.token(t, claims{"aud": "api://customers"})
 	for _, tt := range []struct {
 		name  string
@@ -54,6 +55,7 @@ func TestAuthorizationHeader(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			resp, body := server.get(t, "/orders", tt.lines...)
 			expect(t, resp, body, tt.want, fragments(good)...)
+			expectDecision(t, policy.Decide(t.Context(), bearing("/orders", tt.lines...)), tt.want)
 		})
 	}
 }

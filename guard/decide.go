@@ -1,0 +1,117 @@
+package guard
+
+import (
+	"context"
+	"log/slog"
+)
+
+// Check decides whether the bearer of a token may do what rule is for; Path
+// and Methods of the rule are not looked at. An empty Caller in rule means
+// that of the configuration. A rule built by hand is taken as it is: an entry
+// that could never match, such as an empty role, lets nobody in.
+func (g *Guard) Check(ctx context.Context, raw string, rule Rule) Decision {
+	d := keepRule(g.decideToken(ctx, raw, false, &rule), &rule)
+	g.report(ctx, d)
+	return d
+}
+
+// Decide decides whether a request may do what rule is for. It is
+// [Guard.Check] for the credentials that a request carries: the path of the
+// request is not looked at, nor are Path and Methods of the rule. For rules by
+// path there is [Guard.Policy].
+func (g *Guard) Decide(ctx context.Context, r Request, rule Rule) Decision {
+	return g.conclude(ctx, &r, keepRule(g.decide(ctx, &r, &rule), &rule))
+}
+
+// keepRule returns a refusal with the rule that caused it. It copies the rule
+// only then: letting somebody in allocates nothing.
+func keepRule(d Decision, rule *Rule) Decision {
+	if !d.Allowed() {
+		kept := rule.clone()
+		d.rule = &kept
+	}
+	return d
+}
+
+// decide decides about a request by one rule.
+func (g *Guard) decide(ctx context.Context, r *Request, rule *Rule) Decision {
+	if rule.Anonymous {
+		return Decision{Outcome: Allow, Route: rule.Path}
+	}
+	raw, reason := r.credential()
+	if reason != "" {
+		return g.refuse(reason, rule.Path)
+	}
+	return g.decideToken(ctx, raw, true, rule)
+}
+
+// decideToken decides about the bearer of a token by one rule. The form of a
+// token from a header is still to be looked at.
+func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, rule *Rule) Decision {
+	v, refusal := g.verify(ctx, raw, fromHeader)
+	if refusal != nil {
+		d := g.refuse(refusal.reason, rule.Path)
+		d.RetryAfter, d.refusal = refusal.retryAfter, refusal
+		return d
+	}
+	d := Decision{Outcome: Allow, Route: rule.Path}
+	if reason := g.rights(&v.caller, rule); reason != "" {
+		d = g.refuse(reason, rule.Path)
+	}
+	d.caller = &v.caller
+	return d
+}
+
+// refuse returns the decision that refuses for a reason.
+func (g *Guard) refuse(reason Reason, route string) Decision {
+	return Decision{Outcome: reason.Outcome(), Reason: reason, Route: route, challenge: &g.challenge}
+}
+
+// verify returns what the signature of a token vouches for, from memory or by
+// running every check. A token that is remembered has a good form.
+func (g *Guard) verify(ctx context.Context, raw string, fromHeader bool) (*verified, *refusal) {
+	now := g.cfg.Now()
+	if v := g.cache.get(raw, now.Unix()); v != nil {
+		return v, nil
+	}
+	if fromHeader && !isB64Token(raw) {
+		return nil, fail(CredentialsMalformed, "", "what follows Bearer is not one token")
+	}
+	in := &inspection{guard: g, ctx: ctx, raw: raw, now: now.Unix()}
+	for i := range checks {
+		if refusal := checks[i].run(in); refusal != nil {
+			return nil, refusal
+		}
+	}
+	v := newVerified(in)
+	g.cache.put(raw, v, len(raw)+len(in.token.Claims.Raw()))
+	return v, nil
+}
+
+// rights returns why a proven caller may not do what rule is for. It runs on
+// every request; nothing of it is remembered.
+func (g *Guard) rights(c *Caller, rule *Rule) Reason {
+	if g.cfg.Revoked != nil && g.cfg.Revoked(c.clone()) {
+		return TokenRevoked
+	}
+	return g.permit(c, rule)
+}
+
+// conclude gives a refused request a name and tells the decision.
+func (g *Guard) conclude(ctx context.Context, r *Request, d Decision) Decision {
+	if !d.Allowed() {
+		d.TraceID = r.trace()
+	}
+	g.report(ctx, d)
+	return d
+}
+
+// report tells a decision to the hook and the log.
+func (g *Guard) report(ctx context.Context, d Decision) {
+	if g.cfg.OnDecision != nil {
+		g.cfg.OnDecision(d)
+	}
+	if !d.Allowed() && g.cfg.Log.Enabled(ctx, slog.LevelInfo) {
+		g.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request refused", d.attributes()...)
+	}
+}
