@@ -121,12 +121,11 @@ func (a *Authority) mintTenant(ctx context.Context, x *exchange, req MintRequest
 	return tenant, nil
 }
 
-// Entitlement tells what a token for the request would say now, as a text to be compared
-// with that of a token kept from before: the same text, the same token. It leaves no
-// sign-in row.
-func (a *Authority) Entitlement(ctx context.Context, req MintRequest) (string, error) {
+// Fingerprint returns what a token for the request would say now, as a text to compare with
+// that of a cached token: the same text means the same token. It leaves no sign-in row.
+func (a *Authority) Fingerprint(ctx context.Context, req MintRequest) (string, error) {
 	if req.User != (UserSignIn{}) {
-		return a.userEntitlement(ctx, req)
+		return a.userFingerprint(ctx, req)
 	}
 	g, err := a.entitle(ctx, &exchange{}, req)
 	if err != nil {

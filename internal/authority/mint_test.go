@@ -98,8 +98,8 @@ func TestMintRefusals(t *testing.T) {
 			if !ok || problem.Code != tt.code {
 				t.Errorf("got %v, want AADSTS%d", err, tt.code)
 			}
-			if text, err := w.Entitlement(t.Context(), req); err == nil {
-				t.Errorf("Entitlement gives %q", text)
+			if text, err := w.Fingerprint(t.Context(), req); err == nil {
+				t.Errorf("Fingerprint gives %q", text)
 			}
 		})
 	}
@@ -110,13 +110,13 @@ func TestMintRefusals(t *testing.T) {
 	}
 }
 
-func TestEntitlementChangesWithTheToken(t *testing.T) {
+func TestFingerprintChangesWithTheToken(t *testing.T) {
 	w := newWorld(t)
 	p := w.addIdentity(directory.IdentitySystem)
 	seen := map[string]string{}
 	look := func(what string) string {
 		t.Helper()
-		text, err := w.Entitlement(t.Context(), mintRequest("api://orders"))
+		text, err := w.Fingerprint(t.Context(), mintRequest("api://orders"))
 		w.must(err)
 		if before, ok := seen[text]; ok {
 			t.Errorf("after %q it is as after %q", what, before)
@@ -125,7 +125,7 @@ func TestEntitlementChangesWithTheToken(t *testing.T) {
 		return text
 	}
 	first := look("nothing")
-	if again, err := w.Entitlement(t.Context(), mintRequest("api://orders")); err != nil || again != first {
+	if again, err := w.Fingerprint(t.Context(), mintRequest("api://orders")); err != nil || again != first {
 		t.Errorf("it changes by itself: %v", err)
 	}
 	w.edit(func(e *directory.Editor) error {

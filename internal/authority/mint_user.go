@@ -58,9 +58,9 @@ func (a *Authority) entitleUser(ctx context.Context, x *exchange, req MintReques
 	return g, nil
 }
 
-// userEntitlement is all that a token for the request would say, but for what is new in
+// userFingerprint is all that a token for the request would say, but for what is new in
 // each.
-func (a *Authority) userEntitlement(ctx context.Context, req MintRequest) (string, error) {
+func (a *Authority) userFingerprint(ctx context.Context, req MintRequest) (string, error) {
 	g, err := a.entitleUser(ctx, &exchange{}, req)
 	if err != nil {
 		return "", aadsts.Of(err)

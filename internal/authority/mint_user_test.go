@@ -95,19 +95,19 @@ func TestMintForAUserRefusals(t *testing.T) {
 			if problem, ok := errors.AsType[*aadsts.Problem](err); !ok || problem.Code != tt.code {
 				t.Errorf("got %v, want AADSTS%d", err, tt.code)
 			}
-			if text, err := w.Entitlement(t.Context(), req); err == nil {
-				t.Errorf("Entitlement gives %q", text)
+			if text, err := w.Fingerprint(t.Context(), req); err == nil {
+				t.Errorf("Fingerprint gives %q", text)
 			}
 		})
 	}
 }
 
-func TestEntitlementChangesWithAUsersToken(t *testing.T) {
+func TestFingerprintChangesWithAUsersToken(t *testing.T) {
 	w := newUserWorld(t)
 	seen := map[string]string{}
 	look := func(what string) {
 		t.Helper()
-		text, err := w.Entitlement(t.Context(), w.mintForTool("api://orders/.default"))
+		text, err := w.Fingerprint(t.Context(), w.mintForTool("api://orders/.default"))
 		w.must(err)
 		if before, ok := seen[text]; ok && before != what {
 			t.Errorf("after %q it is as after %q", what, before)

@@ -343,7 +343,7 @@ type changingMinter struct {
 	steady        bool // there is none
 }
 
-func (m *changingMinter) Entitlement(context.Context, authority.MintRequest) (string, error) {
+func (m *changingMinter) Fingerprint(context.Context, authority.MintRequest) (string, error) {
 	return fmt.Sprint(m.changes), nil
 }
 
@@ -368,7 +368,7 @@ func (m gatedMinter) Mint(ctx context.Context, req authority.MintRequest) (autho
 	}
 }
 
-func (gatedMinter) Entitlement(context.Context, authority.MintRequest) (string, error) {
+func (gatedMinter) Fingerprint(context.Context, authority.MintRequest) (string, error) {
 	return "", nil
 }
 

@@ -36,10 +36,10 @@ type cacheKey struct {
 	user     authority.UserSignIn
 }
 
-// A kept token, and under which entitlement it was made.
+// A kept token, and under which fingerprint it was made.
 type kept struct {
 	authority.Minted
-	entitlement string
+	fingerprint string
 	made        time.Time
 }
 
@@ -85,8 +85,8 @@ func (c *cache) find(ctx context.Context, key cacheKey, req authority.MintReques
 	if platform {
 		return have.Minted, true
 	}
-	entitlement, err := c.minter.Entitlement(ctx, req)
-	return have.Minted, err == nil && entitlement == have.entitlement
+	fingerprint, err := c.minter.Fingerprint(ctx, req)
+	return have.Minted, err == nil && fingerprint == have.fingerprint
 }
 
 // lastMinutes is how long before its end no client takes a token from a cache.
@@ -105,7 +105,7 @@ func (k kept) lasts(now time.Time, platform bool) bool {
 // mint makes a token and keeps it.
 func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, error) {
 	// Asked for before the token is made: a change in between makes the text the older.
-	entitlement, refusal := c.minter.Entitlement(ctx, req)
+	fingerprint, refusal := c.minter.Fingerprint(ctx, req)
 	now := c.now()
 	minted, err := c.minter.Mint(ctx, req)
 	if err != nil || refusal != nil {
@@ -119,6 +119,6 @@ func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintReques
 			break
 		}
 	}
-	c.tokens[key] = kept{minted, entitlement, now}
+	c.tokens[key] = kept{minted, fingerprint, now}
 	return minted, nil
 }

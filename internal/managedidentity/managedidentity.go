@@ -19,9 +19,9 @@ import (
 // A Minter makes tokens for identities; an authority is one.
 type Minter interface {
 	Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error)
-	// Entitlement tells what a token would say now: a kept one that was made under the
-	// same text is as good as a new one.
-	Entitlement(ctx context.Context, req authority.MintRequest) (string, error)
+	// Fingerprint returns what a token would say now: a cached one with the same
+	// fingerprint is as good as a new one.
+	Fingerprint(ctx context.Context, req authority.MintRequest) (string, error)
 }
 
 // Config says what a Service works with.
