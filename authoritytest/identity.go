@@ -87,8 +87,8 @@ func (i *Identity) Environment(host string, others ...*Identity) map[string]stri
 	for _, other := range others {
 		identities = append(identities, other.assigned)
 	}
-	opened, err := a.platform.Open(context.WithoutCancel(a.t.Context()), managedidentity.HostConfig{
-		Tenant: TenantID, Identities: identities, Shape: managedidentity.Shape(host), Owner: os.Getuid(),
+	opened, err := a.platform.Open(context.WithoutCancel(a.t.Context()), managedidentity.EndpointConfig{
+		Tenant: TenantID, Identities: identities, Platform: directory.Platform(host), Owner: os.Getuid(),
 	})
 	a.check("assign managed identity "+i.Name, err)
 	a.t.Cleanup(func() {

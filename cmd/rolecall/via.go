@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -15,9 +14,9 @@ const (
 	viaSecret      = "secret"
 	viaCertificate = "certificate"
 	viaWorkload    = server.ViaWorkload
-	viaCLI         = string(managedidentity.CLI)
-	viaAppService  = string(managedidentity.AppService)
-	viaIMDS        = string(managedidentity.IMDS)
+	viaCLI         = string(directory.PlatformCLI)
+	viaAppService  = string(directory.PlatformAppService)
+	viaIMDS        = string(directory.PlatformIMDS)
 )
 
 // lentVias are those that leave something behind for a program that is run later. It is

@@ -16,10 +16,10 @@ const (
 type appService struct{}
 
 func (appService) answer(c *call) (any, *refusal) {
-	if p := c.want(http.MethodGet); p != nil {
+	if p := c.requireMethod(http.MethodGet); p != nil {
 		return nil, p
 	}
-	if p := c.wantSecret(identityHeader, secretHeader); p != nil {
+	if p := c.requireSecret(identityHeader, secretHeader); p != nil {
 		return nil, p
 	}
 	if c.path != appServicePath {

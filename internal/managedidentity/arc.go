@@ -14,10 +14,10 @@ const firstArcVersion = "2019-11-01"
 type arc struct{}
 
 func (arc) answer(c *call) (any, *refusal) {
-	if p := c.want(http.MethodGet); p != nil {
+	if p := c.requireMethod(http.MethodGet); p != nil {
 		return nil, p
 	}
-	if p := c.wantMetadata(); p != nil {
+	if p := c.requireMetadata(); p != nil {
 		return nil, p
 	}
 	if c.path != metadataTokenPath {

@@ -47,7 +47,7 @@ func TestEveryNameOfAProxy(t *testing.T) {
 				w.ask(h, good(h).set(spelled, "10.0.0.1")).refusedWith(t, http.StatusBadRequest)
 			}
 		}
-		if shape != AppService {
+		if shape != directory.PlatformAppService {
 			continue
 		}
 		for _, name := range names {
@@ -63,7 +63,7 @@ func TestAbsoluteTargetsOfEveryShape(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
 	for shape, h := range everyShape(t, w) {
 		for _, root := range []string{"http://127.0.0.1:1234", "http://localhost", "http://169.254.169.254", "http://evil.test", "https://169.254.169.254"} {
-			if shape == IMDS && root == "http://169.254.169.254" {
+			if shape == directory.PlatformIMDS && root == "http://169.254.169.254" {
 				continue
 			}
 			q := good(h)
@@ -77,7 +77,7 @@ func TestAbsoluteTargetsOfEveryShape(t *testing.T) {
 func TestHostNames(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
 	for _, shape := range directory.Platforms() {
-		h := w.hostAs(HostConfig{Shape: shape, Names: []string{"identity.corp.test"}})
+		h := w.hostAs(EndpointConfig{Platform: shape, Names: []string{"identity.corp.test"}})
 		for _, host := range []string{
 			"rebind.test", "localhost.", "localhost.:1234", "localhost.localdomain", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
 			"017700000001", "127.0.0.1.nip.test", "0.0.0.0", "0.0.0.0:1234", "0", "[::]", "[::]:1234", "[::1%25lo]", "[fe80::1]", "[::ffff:10.0.0.1]", "10.0.0.1", "169.254.169.253",
@@ -90,13 +90,13 @@ func TestHostNames(t *testing.T) {
 		}
 		for _, host := range []string{"127.0.0.1", "127.0.0.1:1", "127.0.0.1:", "localhost", "LocalHost:1234", "[::1]", "[::1]:1234", "identity.corp.test", "Identity.Corp.Test:1234"} {
 			got := w.ask(h, good(h).set("Host", host))
-			if got.status != http.StatusOK && (shape != Arc || got.status != http.StatusUnauthorized) {
+			if got.status != http.StatusOK && (shape != directory.PlatformArc || got.status != http.StatusUnauthorized) {
 				t.Errorf("%s: host %q: got %d", shape, host, got.status)
 			}
 			got.withoutCrossOrigin(t)
 		}
 		got := w.ask(h, good(h).set("Host", metadataHost))
-		if (got.status == http.StatusOK) != (shape == IMDS) {
+		if (got.status == http.StatusOK) != (shape == directory.PlatformIMDS) {
 			t.Errorf("%s: the host of the metadata service: got %d", shape, got.status)
 		}
 	}
@@ -135,11 +135,11 @@ func TestEveryPairOfSelectors(t *testing.T) {
 	for _, name := range []string{"mi_res_id", "msi_res_id", "msi-res-id"} {
 		values[name] = [2]string{user.ResourceID, stranger.ResourceID}
 	}
-	shapes := append(shapesOfOneAnswer(), Arc)
+	shapes := append(shapesOfOneAnswer(), directory.PlatformArc)
 	for _, shape := range shapes {
 		h := w.host(shape)
 		q := func() question {
-			if shape == Arc {
+			if shape == directory.PlatformArc {
 				return good(h).set("Authorization", "Basic "+w.challengeKey(h))
 			}
 			return good(h)
@@ -154,7 +154,7 @@ func TestEveryPairOfSelectors(t *testing.T) {
 		}
 	}
 	// By an id of another kind, or by a part of one, nobody is found either.
-	h := w.host(IMDS)
+	h := w.host(directory.PlatformIMDS)
 	for name, ours := range values {
 		for _, part := range []string{ours[0][:len(ours[0])-1], ours[0][2:], ours[0] + "0", "*", "%2A", "%25"} {
 			w.ask(h, good(h).with(name+"="+part)).refusedWith(t, http.StatusBadRequest)
@@ -191,22 +191,22 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 			var failing error
 			w := newWorld(t, withCertificate(t), func(cfg *Config) { cfg.Minter = ailingMinter{cfg.Minter, &failing} })
 			hosts := everyShape(t, w)
-			w.ask(hosts[AppService], good(hosts[AppService])) // keeps the system-assigned identity's
+			w.ask(hosts[directory.PlatformAppService], good(hosts[directory.PlatformAppService])) // keeps the system-assigned identity's
 			failing = failure
 			for range 7 {
 				w.clock.advance(10 * time.Second)
 				for shape, h := range hosts {
 					q := good(h)
-					if shape == Arc {
+					if shape == directory.PlatformArc {
 						q = q.set("Authorization", "Basic "+w.challengeKey(h))
 					}
 					if got := w.ask(h, q); got.status != http.StatusOK {
 						t.Errorf("%s: what is kept: got %d: %s", shape, got.status, got.raw)
 					}
-					if shape == CLI {
+					if shape == directory.PlatformCLI {
 						continue
 					}
-					if shape == Arc {
+					if shape == directory.PlatformArc {
 						q = q.set("Authorization", "Basic "+w.challengeKey(h))
 					}
 					got := w.ask(h, q.with("client_id="+string(userID)))
@@ -217,7 +217,7 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 				}
 			}
 			failing = nil
-			h := hosts[IMDS]
+			h := hosts[directory.PlatformIMDS]
 			if got := w.ask(h, good(h).with("client_id="+string(userID))); got.status != http.StatusOK {
 				t.Errorf("afterwards: got %d: %s", got.status, got.raw)
 			}
@@ -375,7 +375,7 @@ func (gatedMinter) Fingerprint(context.Context, authority.MintRequest) (string, 
 // A form that a web page could send without asking first is none.
 func TestFormsOfWebPages(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(CloudShell)
+	h := w.host(directory.PlatformCloudShell)
 	for name, kinds := range map[string][]string{
 		"plain text": {"text/plain"}, "several parts": {"multipart/form-data; boundary=x"}, "none": nil, "empty": {""}, "no type": {"form"},
 		"a longer name": {"application/x-www-form-urlencodedx"}, "JSON": {"application/json"},
@@ -395,7 +395,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	secrets := []string{"eyJ", "api-version", "resource="}
 	for shape, h := range everyShape(t, w) {
 		q := good(h)
-		if shape == Arc {
+		if shape == directory.PlatformArc {
 			key := w.challengeKey(h)
 			secrets = append(secrets, key)
 			q = q.set("Authorization", "Basic "+key)
@@ -455,9 +455,9 @@ func (b *syncBuffer) String() string {
 // Headers that come twice, on the wire: neither value counts.
 func TestDoubledHeadersOnTheWire(t *testing.T) {
 	w := newWorld(t)
-	site, machine, tool := w.host(AppService), w.host(IMDS), w.host(CLI)
+	site, machine, tool := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS), w.host(directory.PlatformCLI)
 	for name, tt := range map[string]struct {
-		h     *Host
+		h     *Endpoint
 		lines []string
 		want  string
 	}{

@@ -21,10 +21,10 @@ const (
 type azd struct{}
 
 func (azd) answer(c *call) (any, *refusal) {
-	if p := c.want(http.MethodPost); p != nil {
+	if p := c.requireMethod(http.MethodPost); p != nil {
 		return nil, p
 	}
-	if p := c.wantKey(); p != nil {
+	if p := c.requireKey(); p != nil {
 		return nil, p
 	}
 	q, p := parseQuery(c.http.URL.RawQuery)
@@ -47,8 +47,8 @@ func (azd) answer(c *call) (any, *refusal) {
 	}{"success", minted.Token, minted.Expires.UTC().Format(time.RFC3339)}, nil
 }
 
-// wantKey refuses callers that do not send the host's secret as a bearer key.
-func (c *call) wantKey() *refusal {
+// requireKey refuses callers that do not send the host's secret as a bearer key.
+func (c *call) requireKey() *refusal {
 	values := c.http.Header.Values("Authorization")
 	if len(values) != 1 {
 		return wrongSecret("Authorization")

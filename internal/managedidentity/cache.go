@@ -25,7 +25,7 @@ type cache struct {
 	flights  singleflight.Group
 
 	mu     sync.Mutex
-	tokens map[cacheKey]kept // guarded by mu
+	tokens map[cacheKey]cachedToken // guarded by mu
 }
 
 // A cacheKey is what a token is for.
@@ -36,15 +36,15 @@ type cacheKey struct {
 	user     authority.UserSignIn
 }
 
-// A kept token, and under which fingerprint it was made.
-type kept struct {
+// A cachedToken token, and under which fingerprint it was made.
+type cachedToken struct {
 	authority.Minted
 	fingerprint string
 	made        time.Time
 }
 
 func newCache(cfg Config) *cache {
-	return &cache{minter: cfg.Minter, platform: cfg.PlatformCache, now: cfg.Now, tokens: map[cacheKey]kept{}}
+	return &cache{minter: cfg.Minter, platform: cfg.PlatformCache, now: cfg.Now, tokens: map[cacheKey]cachedToken{}}
 }
 
 // token returns a kept token, or a new one.
@@ -94,7 +94,7 @@ const lastMinutes = 5 * time.Minute
 
 // lasts reports whether a token is to be given out still. Clients renew long-lived tokens at
 // half of their life, and get another one then; from the platform they get the same.
-func (k kept) lasts(now time.Time, platform bool) bool {
+func (k cachedToken) lasts(now time.Time, platform bool) bool {
 	limit := k.Expires.Sub(k.made) / 2
 	if platform {
 		limit = k.Expires.Sub(k.made) - lastMinutes
@@ -119,6 +119,6 @@ func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintReques
 			break
 		}
 	}
-	c.tokens[key] = kept{minted, fingerprint, now}
+	c.tokens[key] = cachedToken{minted, fingerprint, now}
 	return minted, nil
 }

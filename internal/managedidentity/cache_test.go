@@ -14,7 +14,7 @@ import (
 // A thousand processes that start together cost one signature.
 func TestOneSignatureForAThousandCallers(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	tokens := make([]string, 1000)
 	var throng sync.WaitGroup
 	begin := make(chan struct{})
@@ -43,7 +43,7 @@ func TestOneSignatureForAThousandCallers(t *testing.T) {
 // Time goes on between any two looks at the clock, as it does outside of tests.
 func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	first := w.ask(h, good(h)).text("access_token")
 	for n := range 10 {
 		w.clock.tick(time.Duration(n) * time.Nanosecond)
@@ -55,7 +55,7 @@ func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 
 func TestHostsShareTokens(t *testing.T) {
 	w := newWorld(t)
-	one, other := w.host(AppService), w.host(IMDS)
+	one, other := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
 	if a, b := w.ask(one, good(one)), w.ask(other, good(other)); a.text("access_token") != b.text("access_token") || w.signed.Load() != 1 {
 		t.Errorf("%d tokens were made, want 1", w.signed.Load())
 	}
@@ -77,14 +77,14 @@ func (w *world) assign(role directory.RoleID, granted bool) {
 	})
 }
 
-func (w *world) rolesAt(h *Host) string {
+func (w *world) rolesAt(h *Endpoint) string {
 	w.t.Helper()
 	return rolesOf(claimsOf(w.t, w.ask(h, good(h)).text("access_token")))
 }
 
 func TestAChangedGrantShowsAtOnce(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	for _, step := range []struct {
 		role    directory.RoleID
 		granted bool
@@ -108,7 +108,7 @@ func TestAChangedGrantShowsAtOnce(t *testing.T) {
 
 func TestPlatformCacheKeepsOldRoles(t *testing.T) {
 	w := newWorld(t, func(cfg *Config) { cfg.PlatformCache = true })
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	w.rolesAt(h)
 	w.assign(readRole, false)
 	for range 23 {
@@ -126,7 +126,7 @@ func TestPlatformCacheKeepsOldRoles(t *testing.T) {
 // Clients renew a token of a day after half of it, and must not get the same one again.
 func TestRenewalAtHalfLife(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	first := w.ask(h, good(h)).text("access_token")
 	w.clock.advance(11*time.Hour + 59*time.Minute)
 	if w.ask(h, good(h)).text("access_token") != first {
@@ -145,9 +145,9 @@ func TestRenewalAtHalfLife(t *testing.T) {
 func TestKeptTokensAreBounded(t *testing.T) {
 	w := newWorld(t)
 	for i := range maxTokens {
-		w.tokens.tokens[cacheKey{resource: strconv.Itoa(i)}] = kept{}
+		w.tokens.tokens[cacheKey{resource: strconv.Itoa(i)}] = cachedToken{}
 	}
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	w.ask(h, good(h))
 	if len(w.tokens.tokens) != maxTokens {
 		t.Errorf("%d tokens are kept, want %d", len(w.tokens.tokens), maxTokens)

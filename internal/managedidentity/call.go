@@ -29,7 +29,7 @@ const (
 
 // A call is one request on its way to its one answer.
 type call struct {
-	*Host
+	*Endpoint
 	http        *http.Request
 	writer      http.ResponseWriter // limits bodies; answers are written by serve alone
 	path        string              // without doubled slashes and one at the end, lower case
@@ -37,19 +37,19 @@ type call struct {
 }
 
 // serve is the one way in and out.
-func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
-	c := &call{Host: h, http: r, writer: w, path: normalPath(r.URL.Path), correlation: r.Header.Get(requestID)}
+func (h *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
+	c := &call{Endpoint: h, http: r, writer: w, path: normalPath(r.URL.Path), correlation: r.Header.Get(requestID)}
 	if !guid.Is(c.correlation) {
 		c.correlation = guid.New()
 	}
 	var body any
-	p := h.enter(r)
+	p := h.admit(r)
 	if p == nil {
-		body, p = h.protocol.answer(c)
+		body, p = h.platform.answer(c)
 	}
 	status := http.StatusOK
 	if p != nil {
-		status, body = p.status, h.protocol.body(p, c.correlation)
+		status, body = p.status, h.platform.body(p, c.correlation)
 		p.headers(w.Header())
 	}
 	c.log(r.Context(), status, p)
@@ -85,7 +85,7 @@ func (p *refusal) headers(header http.Header) {
 func (c *call) log(ctx context.Context, status int, p *refusal) {
 	level := slog.LevelDebug
 	attributes := []slog.Attr{
-		slog.String("shape", string(c.shape)), slog.String("method", clean(c.http.Method)), slog.String("path", clean(c.path)),
+		slog.String("shape", string(c.kind)), slog.String("method", clean(c.http.Method)), slog.String("path", clean(c.path)),
 		slog.Int("status", status), slog.String("correlation", c.correlation),
 	}
 	if p != nil {
@@ -98,26 +98,26 @@ func (c *call) log(ctx context.Context, status int, p *refusal) {
 	c.service.log.LogAttrs(ctx, level, "managed identity", attributes...)
 }
 
-// want refuses methods other than one.
-func (c *call) want(method string) *refusal {
+// requireMethod refuses methods other than one.
+func (c *call) requireMethod(method string) *refusal {
 	if c.http.Method != method {
 		return notAllowed(c.http.Method, method)
 	}
 	return nil
 }
 
-// wantMetadata refuses callers that were lured into fetching a URL: those cannot set a
+// requireMetadata refuses callers that were lured into fetching a URL: those cannot set a
 // header.
-func (c *call) wantMetadata() *refusal {
+func (c *call) requireMetadata() *refusal {
 	if values := c.http.Header.Values(metadataHeader); len(values) != 1 || values[0] != "true" {
 		return malformed("Required metadata header not specified")
 	}
 	return nil
 }
 
-// wantSecret refuses callers that do not send the host's secret in one of the headers. One
+// requireSecret refuses callers that do not send the host's secret in one of the headers. One
 // that sends it twice has it right twice.
-func (c *call) wantSecret(headers ...string) *refusal {
+func (c *call) requireSecret(headers ...string) *refusal {
 	found := false
 	for _, name := range headers {
 		values := c.http.Header.Values(name)
@@ -136,13 +136,13 @@ func (c *call) wantSecret(headers ...string) *refusal {
 }
 
 // isSecret compares in a time that tells nothing.
-func (h *Host) isSecret(text string) bool {
+func (h *Endpoint) isSecret(text string) bool {
 	return subtle.ConstantTimeCompare([]byte(text), []byte(h.secret)) == 1
 }
 
 // token gives the token that a query asks for.
 func (c *call) token(q query) (authority.Minted, *refusal) {
-	if p := q.wantResource(); p != nil {
+	if p := q.requireResource(); p != nil {
 		return authority.Minted{}, p
 	}
 	client, p := c.choose(q.by)

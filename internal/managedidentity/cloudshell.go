@@ -17,7 +17,7 @@ func (cloudShell) answer(c *call) (any, *refusal) {
 	if c.http.Method != http.MethodPost && c.http.Method != http.MethodGet {
 		return nil, notAllowed(c.http.Method, http.MethodPost)
 	}
-	if p := c.wantMetadata(); p != nil {
+	if p := c.requireMetadata(); p != nil {
 		return nil, p
 	}
 	if c.path != cloudShellPath {

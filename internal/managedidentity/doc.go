@@ -2,7 +2,7 @@
 // endpoints that Azure's hosts offer, in each of their shapes, so that Microsoft's client
 // libraries need no credential and no change.
 //
-// A [Host] is what identities are assigned to, one process as a rule: it has a listener of
+// A [Endpoint] is what identities are assigned to, one process as a rule: it has a listener of
 // its own on the loopback interface, a secret of its own where its shape has one, and an
 // owner, the user whose processes may ask. A [Service] opens hosts and keeps the tokens
 // they give out, one for each identity and resource, as long as a new one would say the

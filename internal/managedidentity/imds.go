@@ -27,10 +27,10 @@ func (imds) answer(c *call) (any, *refusal) {
 		// clients look for it by a request without the header.
 		return nil, &refusal{status: http.StatusNotFound, code: codeInvalidRequest, message: "This version of the metadata service has no such path."}
 	}
-	if p := c.want(http.MethodGet); p != nil {
+	if p := c.requireMethod(http.MethodGet); p != nil {
 		return nil, p
 	}
-	if p := c.wantMetadata(); p != nil {
+	if p := c.requireMetadata(); p != nil {
 		return nil, p
 	}
 	q, p := parseQuery(c.http.URL.RawQuery)

@@ -50,10 +50,10 @@ type Service struct {
 	tokens *cache
 	log    *slog.Logger
 
-	mu       sync.Mutex
-	hosts    map[*Host]struct{}          // guarded by mu
-	bySecret map[[sha256.Size]byte]*Host // guarded by mu; hosts that the common surface serves
-	closed   bool                        // guarded by mu
+	mu        sync.Mutex
+	endpoints map[*Endpoint]struct{}          // guarded by mu
+	bySecret  map[[sha256.Size]byte]*Endpoint // guarded by mu; hosts that the common surface serves
+	closed    bool                            // guarded by mu
 }
 
 // New checks the configuration and returns a service without hosts. It starts nothing.
@@ -78,7 +78,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	return &Service{
 		cfg: cfg, log: cfg.Log, tokens: newCache(cfg),
-		hosts: map[*Host]struct{}{}, bySecret: map[[sha256.Size]byte]*Host{},
+		endpoints: map[*Endpoint]struct{}{}, bySecret: map[[sha256.Size]byte]*Endpoint{},
 	}, nil
 }
 
@@ -86,13 +86,13 @@ func New(cfg Config) (*Service, error) {
 // listener. ConnContext must be [ConnContext] for hosts that belong to a user.
 func (s *Service) Handler() http.Handler {
 	return s.cfg.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.hostOf(r).serve(w, r)
+		s.endpointOf(r).serve(w, r)
 	}))
 }
 
-// hostOf finds the host by the secret of a request. One that knows none is served as a
+// endpointOf finds the host by the secret of a request. One that knows none is served as a
 // host without identities.
-func (s *Service) hostOf(r *http.Request) *Host {
+func (s *Service) endpointOf(r *http.Request) *Endpoint {
 	secret := r.Header.Get(identityHeader)
 	if secret == "" {
 		secret = r.Header.Get(secretHeader)
@@ -103,17 +103,17 @@ func (s *Service) hostOf(r *http.Request) *Host {
 		return h
 	}
 	if isMetadataPath(r.URL.Path) {
-		return &Host{service: s, protocol: imds{}, shape: IMDS, owner: anyUser}
+		return &Endpoint{service: s, platform: imds{}, kind: directory.PlatformIMDS, owner: anyUser}
 	}
-	return &Host{service: s, protocol: appService{}, shape: AppService, secret: rand.Text(), owner: anyUser}
+	return &Endpoint{service: s, platform: appService{}, kind: directory.PlatformAppService, secret: rand.Text(), owner: anyUser}
 }
 
 // Close ends all hosts.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	hosts := make([]*Host, 0, len(s.hosts))
-	for h := range s.hosts {
+	hosts := make([]*Endpoint, 0, len(s.endpoints))
+	for h := range s.endpoints {
 		hosts = append(hosts, h)
 	}
 	s.mu.Unlock()
@@ -127,23 +127,23 @@ func (s *Service) Close() error {
 // errClosed says that the service takes no more hosts.
 var errClosed = errors.New("managed identities: the service is closing")
 
-func (s *Service) add(h *Host) error {
+func (s *Service) add(h *Endpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	s.hosts[h] = struct{}{}
-	if h.shape == AppService || h.shape == AzureML {
+	s.endpoints[h] = struct{}{}
+	if h.kind == directory.PlatformAppService || h.kind == directory.PlatformAzureML {
 		s.bySecret[sha256.Sum256([]byte(h.secret))] = h
 	}
 	return nil
 }
 
-func (s *Service) remove(h *Host) {
+func (s *Service) remove(h *Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.hosts, h)
+	delete(s.endpoints, h)
 	delete(s.bySecret, sha256.Sum256([]byte(h.secret)))
 }
 

@@ -14,10 +14,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // fetch asks a host over the network.
-func fetch(t *testing.T, h *Host, transport *http.Transport) reply {
+func fetch(t *testing.T, h *Endpoint, transport *http.Transport) reply {
 	t.Helper()
 	q := good(h)
 	r, err := http.NewRequestWithContext(t.Context(), q.method, "http://"+h.address+q.target, nil)
@@ -34,7 +36,7 @@ func fetch(t *testing.T, h *Host, transport *http.Transport) reply {
 
 func TestOwnerOfConnections(t *testing.T) {
 	w := newWorld(t)
-	own, other := w.hostOwned(IMDS, os.Getuid()), w.hostOwned(IMDS, os.Getuid()+1)
+	own, other := w.hostOwned(directory.PlatformIMDS, os.Getuid()), w.hostOwned(directory.PlatformIMDS, os.Getuid()+1)
 	if got := fetch(t, own, &http.Transport{DisableKeepAlives: true}); got.status != http.StatusOK {
 		t.Errorf("own: got %d: %s", got.status, got.raw)
 	}
@@ -44,7 +46,7 @@ func TestOwnerOfConnections(t *testing.T) {
 // Java and others connect with sockets of IPv6, to an address of IPv4 as well.
 func TestOwnerOfASocketOfBothProtocols(t *testing.T) {
 	w := newWorld(t)
-	own, other := w.hostOwned(IMDS, os.Getuid()), w.hostOwned(IMDS, os.Getuid()+1)
+	own, other := w.hostOwned(directory.PlatformIMDS, os.Getuid()), w.hostOwned(directory.PlatformIMDS, os.Getuid()+1)
 	if got := fetch(t, own, &http.Transport{DisableKeepAlives: true, DialContext: dialBoth}); got.status != http.StatusOK {
 		t.Errorf("own: got %d: %s", got.status, got.raw)
 	}
@@ -76,7 +78,7 @@ func TestAnotherUser(t *testing.T) {
 		t.Skip("sockets of other users take root")
 	}
 	w := newWorld(t)
-	h := w.hostOwned(IMDS, 0)
+	h := w.hostOwned(directory.PlatformIMDS, 0)
 	for uid, want := range map[int]int{0: http.StatusOK, 65534: http.StatusBadRequest} {
 		transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 			return dialAs(ctx, address, uid)
@@ -96,11 +98,11 @@ func TestAnotherUserAtAnAddressOfANetwork(t *testing.T) {
 	}
 	network := netip.MustParsePrefix("127.0.0.0/8")
 	w := newWorld(t)
-	for shape, want := range map[Shape]map[int]int{
-		IMDS:       {0: http.StatusOK, 65534: http.StatusBadRequest},
-		AppService: {0: http.StatusOK, 65534: http.StatusOK},
+	for shape, want := range map[directory.Platform]map[int]int{
+		directory.PlatformIMDS:       {0: http.StatusOK, 65534: http.StatusBadRequest},
+		directory.PlatformAppService: {0: http.StatusOK, 65534: http.StatusOK},
 	} {
-		h := w.hostAs(HostConfig{Shape: shape, From: []netip.Prefix{network}})
+		h := w.hostAs(EndpointConfig{Platform: shape, From: []netip.Prefix{network}})
 		for uid, status := range want {
 			got := fetch(t, h, &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 				return dialAs(ctx, address, uid)
@@ -148,10 +150,10 @@ func TestAProcessOfAnotherUser(t *testing.T) {
 	}
 	w := newWorld(t)
 	for uid, want := range map[uint32]string{0: "200", 65534: "400"} {
-		for _, shape := range []Shape{IMDS, AppService} {
+		for _, shape := range []directory.Platform{directory.PlatformIMDS, directory.PlatformAppService} {
 			h := w.hostOwned(shape, 0)
 			endpoints := []string{h.address}
-			if shape == AppService {
+			if shape == directory.PlatformAppService {
 				common := httptest.NewUnstartedServer(w.Handler())
 				common.Config.ConnContext = ConnContext
 				common.Start()

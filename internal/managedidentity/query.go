@@ -96,8 +96,8 @@ func isPlain(value string) bool {
 		!strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// wantResource refuses a query that names no API.
-func (q query) wantResource() *refusal {
+// requireResource refuses a query that names no API.
+func (q query) requireResource() *refusal {
 	if q.resource == "" {
 		return malformed("The required parameter 'resource' is missing.")
 	}

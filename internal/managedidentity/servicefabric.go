@@ -16,10 +16,10 @@ const (
 type serviceFabric struct{}
 
 func (serviceFabric) answer(c *call) (any, *refusal) {
-	if p := c.want(http.MethodGet); p != nil {
+	if p := c.requireMethod(http.MethodGet); p != nil {
 		return nil, p
 	}
-	if p := c.wantSecret(secretHeader); p != nil {
+	if p := c.requireSecret(secretHeader); p != nil {
 		return nil, p
 	}
 	if c.path != serviceFabricPath {

@@ -53,15 +53,15 @@ func populateUser(e *directory.Editor) error {
 	return err
 }
 
-func (w *world) userHost() *Host {
+func (w *world) userHost() *Endpoint {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(toolID), User: devID, Shape: CLI, Owner: anyUser})
+	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(toolID), User: devID, Platform: directory.PlatformCLI, Owner: anyUser})
 	w.must(err)
 	return h
 }
 
 // askScopes asks for a token as azd does.
-func (w *world) askScopes(h *Host, scopes ...string) reply {
+func (w *world) askScopes(h *Endpoint, scopes ...string) reply {
 	w.t.Helper()
 	q := good(h)
 	q.body = `{"scopes":["` + strings.Join(scopes, `","`) + `"]}`
@@ -126,16 +126,16 @@ func TestUsersTokensAreKept(t *testing.T) {
 
 func TestUsersHaveTheDeveloperToolsAlone(t *testing.T) {
 	w := newWorld(t)
-	for _, cfg := range []HostConfig{
-		{Identities: []Identity{{App: toolID}}, Shape: AppService},
-		{Identities: append(w.identities(systemID), Identity{App: toolID}), Shape: CLI},
+	for _, cfg := range []EndpointConfig{
+		{Identities: []Identity{{App: toolID}}, Platform: directory.PlatformAppService},
+		{Identities: append(w.identities(systemID), Identity{App: toolID}), Platform: directory.PlatformCLI},
 	} {
 		cfg.Tenant, cfg.User = testTenant, devID
 		if h, err := w.Open(t.Context(), cfg); err == nil {
-			t.Errorf("%s with %d clients was opened", h.shape, len(cfg.Identities))
+			t.Errorf("%s with %d clients was opened", h.kind, len(cfg.Identities))
 		}
 	}
-	if h := w.host(CLI); h.user != (authority.UserSignIn{}) {
+	if h := w.host(directory.PlatformCLI); h.user != (authority.UserSignIn{}) {
 		t.Error("a host of identities acts for a user")
 	}
 }

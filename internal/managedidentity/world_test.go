@@ -163,14 +163,14 @@ func (w *world) identities(ids ...directory.AppID) (all []Identity) {
 }
 
 // host opens a host of a shape that anybody may use, with both identities.
-func (w *world) host(shape Shape) *Host {
+func (w *world) host(shape directory.Platform) *Endpoint {
 	w.t.Helper()
 	return w.hostOwned(shape, anyUser)
 }
 
-func (w *world) hostOwned(shape Shape, owner int) *Host {
+func (w *world) hostOwned(shape directory.Platform, owner int) *Endpoint {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID, userID), Shape: shape, Owner: owner})
+	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID, userID), Platform: shape, Owner: owner})
 	w.must(err)
 	return h
 }
@@ -204,7 +204,7 @@ func (r reply) refusedWith(t testing.TB, status int) {
 }
 
 // call sends a request to a host, past the network.
-func (w *world) call(h *Host, method, target, body string, header http.Header) reply {
+func (w *world) call(h *Endpoint, method, target, body string, header http.Header) reply {
 	w.t.Helper()
 	return answerOf(w.t, http.HandlerFunc(h.serve), method, target, body, header)
 }
@@ -258,22 +258,22 @@ type question struct {
 }
 
 // good is the question that a shape answers.
-func good(h *Host) question {
+func good(h *Endpoint) question {
 	const form = "resource=api%3A%2F%2Forders"
-	switch h.shape {
-	case AppService:
+	switch h.kind {
+	case directory.PlatformAppService:
 		return question{"GET", "/msi/token?api-version=2019-08-01&" + form, "", headers("X-IDENTITY-HEADER", h.secret)}
-	case AzureML:
+	case directory.PlatformAzureML:
 		return question{"GET", "/msi/token?api-version=2017-09-01&" + form, "", headers("secret", h.secret)}
-	case ServiceFabric:
+	case directory.PlatformServiceFabric:
 		return question{"GET", serviceFabricPath + "?api-version=2019-07-01-preview&" + form, "", headers("Secret", h.secret)}
-	case CloudShell:
+	case directory.PlatformCloudShell:
 		return question{"POST", "/oauth2/token", form, headers("Metadata", "true", "Content-Type", "application/x-www-form-urlencoded;charset=utf-8")}
-	case CLI:
+	case directory.PlatformCLI:
 		return question{"POST", "/token?api-version=2023-07-12-preview", `{"scopes":["api://orders/.default"]}`, headers("Authorization", "Bearer "+h.secret, "Content-Type", "application/json")}
 	}
 	version := firstMetadataVersion
-	if h.shape == Arc {
+	if h.kind == directory.PlatformArc {
 		version = "2020-06-01"
 	}
 	return question{"GET", metadataTokenPath + "?api-version=" + version + "&" + form, "", headers("Metadata", "true")}
@@ -303,7 +303,7 @@ func (q question) set(name string, values ...string) question {
 	return q
 }
 
-func (w *world) ask(h *Host, q question) reply {
+func (w *world) ask(h *Endpoint, q question) reply {
 	w.t.Helper()
 	return w.call(h, q.method, q.target, q.body, q.header)
 }
@@ -343,7 +343,7 @@ func files(t testing.TB, folder string) int {
 }
 
 // request is a good question to a host by the network, with that Host header.
-func (w *world) request(h *Host, host string) *http.Request {
+func (w *world) request(h *Endpoint, host string) *http.Request {
 	w.t.Helper()
 	q := good(h)
 	r, err := http.NewRequestWithContext(w.t.Context(), q.method, "http://"+h.address+q.target, strings.NewReader(q.body))

@@ -29,7 +29,7 @@ const AzureCLI directory.AppID = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 type BindRequest struct {
 	Tenant string   `json:"tenant,omitempty"` // id, domain or name; empty: the only one
 	As     string   `json:"as"`               // name or id of a managed identity, application or user
-	Via    string   `json:"via"`              // ViaWorkload, or a managedidentity.Shape
+	Via    string   `json:"via"`              // ViaWorkload, or a directory.Platform
 	Also   []string `json:"also,omitempty"`   // further identities, to be chosen by id
 	// ArcFolder is where Azure Arc's challenge files go, in place of the one folder that
 	// clients accept.

@@ -68,33 +68,33 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 	}
 	identities := make([]managedidentity.Identity, len(clients))
 	for i, client := range clients {
-		if client.Application != nil && managedidentity.Shape(req.Via) != managedidentity.CLI {
+		if client.Application != nil && directory.Platform(req.Via) != directory.PlatformCLI {
 			return nil, refused("use --via secret, certificate, workload or cli, or create a managed identity", "%q is an application, and %s is for managed identities", client.Principal.Name, req.Via)
 		}
 		identities[i] = managedidentity.IdentityOf(client.Principal)
 	}
-	return s.openHost(ctx, newState(tenant.ID, clients[0]), managedidentity.HostConfig{
-		Tenant: tenant.ID, Identities: identities, Shape: managedidentity.Shape(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
+	return s.openHost(ctx, newState(tenant.ID, clients[0]), managedidentity.EndpointConfig{
+		Tenant: tenant.ID, Identities: identities, Platform: directory.Platform(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
 	})
 }
 
 // bindUser lets the process of a user have az and azd signed in as a user of the tenant.
 func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *directory.User, req BindRequest, owner int) (*openBinding, error) {
 	switch {
-	case managedidentity.Shape(req.Via) != managedidentity.CLI:
+	case directory.Platform(req.Via) != directory.PlatformCLI:
 		return nil, refused("use --via cli", "%q is a user, and %s is for applications or managed identities", user.PrincipalName, req.Via)
 	case len(req.Also) > 0:
 		return nil, refused("leave out --also", "%q is a user, who can have no further identities", user.PrincipalName)
 	case !user.Enabled:
 		return nil, refused("enable the account first", "the user %q is disabled", user.PrincipalName)
 	}
-	return s.openHost(ctx, BindingState{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: AzureCLI, ObjectID: user.ID}, managedidentity.HostConfig{
-		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: AzureCLI}}, User: user.ID, Shape: managedidentity.CLI, Owner: owner,
+	return s.openHost(ctx, BindingState{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: AzureCLI, ObjectID: user.ID}, managedidentity.EndpointConfig{
+		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: AzureCLI}}, User: user.ID, Platform: directory.PlatformCLI, Owner: owner,
 	})
 }
 
 // openHost opens a host for a binding and adds to its state where that is.
-func (s *Server) openHost(ctx context.Context, state BindingState, cfg managedidentity.HostConfig) (*openBinding, error) {
+func (s *Server) openHost(ctx context.Context, state BindingState, cfg managedidentity.EndpointConfig) (*openBinding, error) {
 	host, err := s.identities.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -201,8 +201,8 @@ func newState(tenant directory.TenantID, client *directory.Instance) BindingStat
 }
 
 // setHost says where a host is.
-func (s *BindingState) setHost(host *managedidentity.Host) {
-	s.Endpoint, s.Header, s.Thumbprint, s.Environment = host.Endpoint(), host.Secret(), host.Thumbprint(), host.Environment()
+func (s *BindingState) setHost(host *managedidentity.Endpoint) {
+	s.Endpoint, s.Header, s.Thumbprint, s.Environment = host.URL(), host.Secret(), host.Thumbprint(), host.Environment()
 }
 
 // renewRetry is how long after a failure renewing is tried again.

@@ -50,8 +50,8 @@ type entryKey struct {
 type hostEntry struct {
 	directory.Host
 	clients []*directory.Instance
-	open    *managedidentity.Host // nil when it is not to be had
-	problem error                 // why
+	open    *managedidentity.Endpoint // nil when it is not to be had
+	problem error                     // why
 }
 
 // parseAddresses reads the addresses and networks that hosts may listen at.
@@ -189,7 +189,7 @@ func (h *hosts) add(ctx context.Context, p, before *hostEntry) {
 	}
 }
 
-func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Host, error) {
+func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Endpoint, error) {
 	if p.Listen == "" {
 		return nil, refused("give it an address: the member listen", "it listens nowhere")
 	}
@@ -209,8 +209,8 @@ func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Host, 
 	if err != nil {
 		return nil, err
 	}
-	host, err := h.service.Open(ctx, managedidentity.HostConfig{
-		Tenant: p.Tenant, Identities: p.identities(), Shape: p.Platform, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
+	host, err := h.service.Open(ctx, managedidentity.EndpointConfig{
+		Tenant: p.Tenant, Identities: p.identities(), Platform: p.Platform, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
 		Secret: h.secret(&p.Host),
 	})
 	if errors.Is(err, syscall.EADDRNOTAVAIL) {

@@ -13,7 +13,7 @@ import (
 )
 
 // hostAs opens a host with both identities that anybody may use.
-func (w *world) hostAs(cfg HostConfig) *Host {
+func (w *world) hostAs(cfg EndpointConfig) *Endpoint {
 	w.t.Helper()
 	cfg.Tenant, cfg.Owner = testTenant, anyUser
 	if cfg.Identities == nil {
@@ -27,8 +27,8 @@ func (w *world) hostAs(cfg HostConfig) *Host {
 // Containers know the machine by a name that its own users do not have.
 func TestNamesOfAHost(t *testing.T) {
 	w := newWorld(t)
-	h := w.hostAs(HostConfig{Shape: AppService, Names: []string{"host.docker.internal", "gateway"}})
-	if got := h.Endpoint(); !strings.HasPrefix(got, "http://host.docker.internal:") || h.Environment()["IDENTITY_ENDPOINT"] != got {
+	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Names: []string{"host.docker.internal", "gateway"}})
+	if got := h.URL(); !strings.HasPrefix(got, "http://host.docker.internal:") || h.Environment()["IDENTITY_ENDPOINT"] != got {
 		t.Errorf("programs are told %s and %s", got, h.Environment()["IDENTITY_ENDPOINT"])
 	}
 	for _, host := range []string{"host.docker.internal:1234", "HOST.docker.internal", "gateway", "127.0.0.1", "localhost"} {
@@ -39,13 +39,13 @@ func TestNamesOfAHost(t *testing.T) {
 	for _, host := range []string{"docker.internal", "host.docker.internal.evil.test", "host.docker.internal.", "gateway.evil.test"} {
 		w.ask(h, good(h).set("Host", host)).refusedWith(t, http.StatusBadRequest)
 	}
-	other := w.host(AppService)
+	other := w.host(directory.PlatformAppService)
 	w.ask(other, good(other).set("Host", "host.docker.internal")).refusedWith(t, http.StatusBadRequest)
 }
 
 func TestNetworksThatMayAsk(t *testing.T) {
 	w := newWorld(t)
-	h := w.hostAs(HostConfig{Shape: AppService, From: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}})
+	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, From: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}})
 	for caller, want := range map[string]int{
 		"172.17.0.2:4000": 200, "172.17.255.255:1": 200, "10.0.0.1:4000": 200, "[fd00::1]:4000": 200, "[::ffff:172.17.0.2]:4000": 200,
 		"172.18.0.2:4000": 400, "10.0.0.2:4000": 400, "127.0.0.1:4000": 400, "[::1]:4000": 400, "[fe80::1%eth0]:4000": 400, "@": 400, "": 400,
@@ -69,7 +69,7 @@ func TestNetworksThatMayAsk(t *testing.T) {
 // The address of the listener is a name that a request may have; another address is not.
 func TestOwnAddressIsKnown(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(IMDS)
+	h := w.host(directory.PlatformIMDS)
 	response, err := http.DefaultTransport.RoundTrip(w.request(h, "127.0.0.1:1"))
 	w.must(err)
 	if got := read(t, response); got.status != http.StatusOK {
@@ -91,7 +91,7 @@ func TestOwnAddressIsKnown(t *testing.T) {
 func TestAllAddressesOfOneProtocol(t *testing.T) {
 	w := newWorld(t)
 	for listen, own := range map[string]string{"0.0.0.0:0": "127.0.0.1", "[::]:0": "::1"} {
-		h, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID), Shape: AppService, Owner: anyUser, Listen: listen})
+		h, err := w.Open(t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID), Platform: directory.PlatformAppService, Owner: anyUser, Listen: listen})
 		if err != nil && own == "::1" {
 			t.Log("this machine does not speak IPv6") // nothing to hold then
 			continue
@@ -113,16 +113,16 @@ func TestAllAddressesOfOneProtocol(t *testing.T) {
 
 func TestListeningRefused(t *testing.T) {
 	w := newWorld(t)
-	taken := w.host(AppService)
+	taken := w.host(directory.PlatformAppService)
 	for _, tt := range []struct {
 		name string
-		cfg  HostConfig
+		cfg  EndpointConfig
 		want string
 	}{
-		{"at no address", HostConfig{Shape: AppService, Listen: "localhost:8450"}, "no address to listen at"},
-		{"at an address in use", HostConfig{Shape: AppService, Listen: taken.address}, "address already in use"},
-		{"open to everybody", HostConfig{Shape: IMDS, Listen: "172.17.0.1:8450"}, "show no secret"},
-		{"everywhere, open to everybody", HostConfig{Shape: CloudShell, Listen: "0.0.0.0:8450"}, "show no secret"},
+		{"at no address", EndpointConfig{Platform: directory.PlatformAppService, Listen: "localhost:8450"}, "no address to listen at"},
+		{"at an address in use", EndpointConfig{Platform: directory.PlatformAppService, Listen: taken.address}, "address already in use"},
+		{"open to everybody", EndpointConfig{Platform: directory.PlatformIMDS, Listen: "172.17.0.1:8450"}, "show no secret"},
+		{"everywhere, open to everybody", EndpointConfig{Platform: directory.PlatformCloudShell, Listen: "0.0.0.0:8450"}, "show no secret"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Tenant, tt.cfg.Identities = testTenant, w.identities(systemID)
@@ -139,7 +139,7 @@ func TestListeningRefused(t *testing.T) {
 
 func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 	w := newWorld(t)
-	h := w.hostAs(HostConfig{Shape: AppService, Identities: w.identities(userID)})
+	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Identities: w.identities(userID)})
 	subject := func() string {
 		t.Helper()
 		got := w.ask(h, good(h))
@@ -164,15 +164,15 @@ func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 func TestSecretsMayBeGiven(t *testing.T) {
 	w := newWorld(t)
 	const secret = "0123456789abcdef0123456789abcdef"
-	first := w.hostAs(HostConfig{Shape: AppService, Secret: secret})
+	first := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Secret: secret})
 	address := first.address
 	w.must(first.Close())
-	second := w.hostAs(HostConfig{Shape: AppService, Secret: secret, Listen: address})
+	second := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Secret: secret, Listen: address})
 	q := good(first)
 	if got := w.ask(second, q); got.status != http.StatusOK {
 		t.Errorf("got %d: %s", got.status, got.raw)
 	}
-	if second.Secret() != secret || second.Endpoint() != first.Endpoint() {
+	if second.Secret() != secret || second.URL() != first.URL() {
 		t.Error("the second host is another to its programs")
 	}
 }
@@ -180,8 +180,8 @@ func TestSecretsMayBeGiven(t *testing.T) {
 // What is made anew under the ids of an identity that is gone is not assigned to its hosts.
 func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
 	w := newWorld(t)
-	for _, shape := range []Shape{AppService, IMDS, CLI} {
-		h := w.hostAs(HostConfig{Shape: shape})
+	for _, shape := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformCLI} {
+		h := w.hostAs(EndpointConfig{Platform: shape})
 		if got := w.ask(h, good(h)); got.status != http.StatusOK {
 			t.Fatalf("%s: got %d: %s", shape, got.status, got.raw)
 		}
@@ -199,7 +199,7 @@ func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
 		if got := w.ask(h, good(h)); got.text("access_token") != "" || got.text("token") != "" {
 			t.Errorf("%s: the new identity's token was given to the host of the old one", shape)
 		}
-		other := w.hostAs(HostConfig{Shape: shape})
+		other := w.hostAs(EndpointConfig{Platform: shape})
 		if got := w.ask(other, good(other)); got.status != http.StatusOK {
 			t.Errorf("%s: the new one's own host: got %d: %s", shape, got.status, got.raw)
 		}

@@ -22,22 +22,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
-// A Shape is one of the ways in which Azure's hosts offer tokens.
-type Shape = directory.Platform
-
-// The shapes.
-const (
-	AppService    = directory.PlatformAppService
-	IMDS          = directory.PlatformIMDS
-	Arc           = directory.PlatformArc
-	ServiceFabric = directory.PlatformServiceFabric
-	CloudShell    = directory.PlatformCloudShell
-	AzureML       = directory.PlatformAzureML
-	CLI           = directory.PlatformCLI
-)
-
-// A protocol is how a shape is spoken.
-type protocol interface {
+// A platform is how a shape is spoken.
+type platform interface {
 	// answer gives the body of a good answer to a call that was let in.
 	answer(c *call) (any, *refusal)
 	// body words a refusal.
@@ -65,14 +51,14 @@ func (i Identity) is(p *directory.ServicePrincipal) bool {
 // anyUser stands for the owner of a host that whoever reaches it may use.
 const anyUser = -1
 
-// HostConfig says what a host is.
-type HostConfig struct {
+// EndpointConfig says what a host is.
+type EndpointConfig struct {
 	Tenant     directory.TenantID
 	Identities []Identity // see Host.Assign
 	// User is whom the one identity, a public client, acts for, in the shape CLI. Empty
 	// means that it acts for itself.
-	User  directory.ObjectID
-	Shape Shape
+	User     directory.ObjectID
+	Platform directory.Platform
 	// Owner is the user whose processes may ask; a negative number means any. It is
 	// enforced where the system tells whose a connection is.
 	Owner int
@@ -90,17 +76,17 @@ type HostConfig struct {
 	ArcFolder string
 }
 
-// A Host is something that identities are assigned to: a process, as a rule. It has a
+// A Endpoint is something that identities are assigned to: a process, as a rule. It has a
 // listener of its own until it is closed.
-type Host struct {
+type Endpoint struct {
 	service    *Service
 	tenant     directory.TenantID
 	identities atomic.Pointer[[]Identity]
 	user       authority.UserSignIn // without a scope; zero: the identities act for themselves
-	shape      Shape
+	kind       directory.Platform
 	names      []string
 	from       []netip.Prefix
-	protocol   protocol
+	platform   platform
 	secret     string
 	owner      int
 	address    string // of the listener
@@ -113,15 +99,15 @@ type Host struct {
 }
 
 // Open assigns identities to a new host and serves it until it is closed.
-func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
-	h := &Host{
-		service: s, tenant: cfg.Tenant, shape: cfg.Shape, names: cfg.Names, from: cfg.From,
+func (s *Service) Open(ctx context.Context, cfg EndpointConfig) (*Endpoint, error) {
+	h := &Endpoint{
+		service: s, tenant: cfg.Tenant, kind: cfg.Platform, names: cfg.Names, from: cfg.From,
 		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, served: make(chan struct{}),
 	}
 	h.Assign(cfg.Identities)
 	if cfg.User != "" {
-		if cfg.Shape != CLI || len(cfg.Identities) != 1 {
-			return nil, fmt.Errorf("managed identities: a user needs one client and the shape %s", CLI)
+		if cfg.Platform != directory.PlatformCLI || len(cfg.Identities) != 1 {
+			return nil, fmt.Errorf("managed identities: a user needs one client and the shape %s", directory.PlatformCLI)
 		}
 		h.user = authority.UserSignIn{User: cfg.User, Session: guid.New()}
 	}
@@ -145,42 +131,42 @@ func (s *Service) Open(ctx context.Context, cfg HostConfig) (*Host, error) {
 }
 
 // speak chooses the protocol.
-func (h *Host) speak(cfg HostConfig) error {
-	switch cfg.Shape {
-	case AppService, AzureML:
-		h.protocol = appService{}
-	case IMDS:
-		h.protocol = imds{}
-	case Arc:
+func (h *Endpoint) speak(cfg EndpointConfig) error {
+	switch cfg.Platform {
+	case directory.PlatformAppService, directory.PlatformAzureML:
+		h.platform = appService{}
+	case directory.PlatformIMDS:
+		h.platform = imds{}
+	case directory.PlatformArc:
 		folder := cfg.ArcFolder
 		if folder == "" {
 			folder = h.service.cfg.ArcFolder
 		}
 		var err error
 		h.challenges, err = newChallenges(folder, h.service.log)
-		h.protocol = arc{}
+		h.platform = arc{}
 		return err
-	case ServiceFabric:
-		h.protocol = serviceFabric{}
-	case CloudShell:
-		h.protocol = cloudShell{}
-	case CLI:
-		h.protocol = azd{}
+	case directory.PlatformServiceFabric:
+		h.platform = serviceFabric{}
+	case directory.PlatformCloudShell:
+		h.platform = cloudShell{}
+	case directory.PlatformCLI:
+		h.platform = azd{}
 	default:
-		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Shape, directory.Platforms())
+		return fmt.Errorf("managed identities: there is no shape %q: use one of %q", cfg.Platform, directory.Platforms())
 	}
 	return nil
 }
 
 // listen binds the host's socket.
-func listen(ctx context.Context, cfg HostConfig) (net.Listener, error) {
+func listen(ctx context.Context, cfg EndpointConfig) (net.Listener, error) {
 	at := cmp.Or(cfg.Listen, "127.0.0.1:0")
 	address, err := netip.ParseAddrPort(at)
 	if err != nil {
 		return nil, fmt.Errorf("managed identities: %q is no address to listen at: write it as 172.17.0.1:8450", at)
 	}
-	if !address.Addr().IsLoopback() && !cfg.Shape.HasSecret() && len(cfg.From) == 0 {
-		return nil, fmt.Errorf("managed identities: programs of the shape %s show no secret, and everybody reaches %s: say from which networks may ask", cfg.Shape, at)
+	if !address.Addr().IsLoopback() && !cfg.Platform.HasSecret() && len(cfg.From) == 0 {
+		return nil, fmt.Errorf("managed identities: programs of the shape %s show no secret, and everybody reaches %s: say from which networks may ask", cfg.Platform, at)
 	}
 	config := net.ListenConfig{}
 	if !address.Addr().IsLoopback() {
@@ -198,7 +184,7 @@ func listen(ctx context.Context, cfg HostConfig) (net.Listener, error) {
 }
 
 // known is the address by which the host's programs know it.
-func (h *Host) known(address string) string {
+func (h *Endpoint) known(address string) string {
 	if len(h.names) == 0 {
 		return address
 	}
@@ -208,8 +194,8 @@ func (h *Host) known(address string) string {
 
 // secure puts TLS on the listener of a Service Fabric host. Its clients pin the
 // certificate, so it stays the same for the life of the host.
-func (h *Host) secure(listener net.Listener) (net.Listener, error) {
-	if h.shape != ServiceFabric {
+func (h *Endpoint) secure(listener net.Listener) (net.Listener, error) {
+	if h.kind != directory.PlatformServiceFabric {
 		return listener, nil
 	}
 	certificate, err := h.service.certificate()
@@ -243,7 +229,7 @@ const (
 )
 
 // run serves in a goroutine that stop waits for.
-func (h *Host) run(listener net.Listener) {
+func (h *Endpoint) run(listener net.Listener) {
 	h.http = &http.Server{
 		Handler:           h.service.cfg.Wrap(http.HandlerFunc(h.serve)),
 		ConnContext:       ConnContext,
@@ -266,9 +252,9 @@ func (h *Host) run(listener net.Listener) {
 
 // Assign replaces the host's identities. The first is the one that a caller gets who
 // names none.
-func (h *Host) Assign(identities []Identity) { h.identities.Store(&identities) }
+func (h *Endpoint) Assign(identities []Identity) { h.identities.Store(&identities) }
 
-func (h *Host) assigned() []Identity {
+func (h *Endpoint) assigned() []Identity {
 	if identities := h.identities.Load(); identities != nil {
 		return *identities
 	}
@@ -276,9 +262,9 @@ func (h *Host) assigned() []Identity {
 }
 
 // Close takes the identities from the host: from now on nothing gets a token by it.
-func (h *Host) Close() error { return h.close() }
+func (h *Endpoint) Close() error { return h.close() }
 
-func (h *Host) stop() error {
+func (h *Endpoint) stop() error {
 	h.service.remove(h)
 	err := h.http.Close()
 	<-h.served
@@ -288,18 +274,18 @@ func (h *Host) stop() error {
 	return err
 }
 
-// Endpoint is where the host's tokens are, as its shape's clients want it: the URL to ask,
+// URL is where the host's tokens are, as its shape's clients want it: the URL to ask,
 // or the root that they put a path behind.
-func (h *Host) Endpoint() string {
+func (h *Endpoint) URL() string {
 	root := "http://" + h.address
-	switch h.shape {
-	case AppService, AzureML:
+	switch h.kind {
+	case directory.PlatformAppService, directory.PlatformAzureML:
 		return root + appServicePath
-	case Arc:
+	case directory.PlatformArc:
 		return root + metadataTokenPath
-	case CloudShell:
+	case directory.PlatformCloudShell:
 		return root + cloudShellPath
-	case ServiceFabric:
+	case directory.PlatformServiceFabric:
 		return "https://" + h.address + serviceFabricPath
 	default:
 		return root
@@ -308,47 +294,47 @@ func (h *Host) Endpoint() string {
 
 // Secret is what a caller has to send along, in the header of its shape. Shapes without
 // one have none.
-func (h *Host) Secret() string {
-	if !h.shape.HasSecret() {
+func (h *Endpoint) Secret() string {
+	if !h.kind.HasSecret() {
 		return ""
 	}
 	return h.secret
 }
 
 // Thumbprint is the SHA-1 of the certificate of a Service Fabric host, in hexadecimal.
-func (h *Host) Thumbprint() string { return h.thumbprint }
+func (h *Endpoint) Thumbprint() string { return h.thumbprint }
 
 // Environment returns the variables by which client libraries find the host. Anything they
 // might take for another host must not be set besides.
-func (h *Host) Environment() map[string]string {
-	endpoint, client := h.Endpoint(), ""
+func (h *Endpoint) Environment() map[string]string {
+	endpoint, client := h.URL(), ""
 	if identities := h.assigned(); len(identities) > 0 {
 		client = string(identities[0].App)
 	}
 	const only = "AZURE_TOKEN_CREDENTIALS" // spares DefaultAzureCredential what it would try first
-	switch h.shape {
-	case AppService:
+	switch h.kind {
+	case directory.PlatformAppService:
 		return map[string]string{
 			"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": h.secret, only: "ManagedIdentityCredential",
 			"MSI_ENDPOINT": endpoint, "MSI_SECRET": h.secret,
 		}
-	case AzureML:
+	case directory.PlatformAzureML:
 		return map[string]string{"MSI_ENDPOINT": endpoint, "MSI_SECRET": h.secret, "DEFAULT_IDENTITY_CLIENT_ID": client, only: "ManagedIdentityCredential"}
-	case CloudShell:
+	case directory.PlatformCloudShell:
 		return map[string]string{"MSI_ENDPOINT": endpoint, only: "ManagedIdentityCredential"}
-	case IMDS:
+	case directory.PlatformIMDS:
 		return map[string]string{
 			"AZURE_POD_IDENTITY_AUTHORITY_HOST": endpoint, "MSAL_MANAGED_IDENTITY_ENDPOINT": endpoint + metadataTokenPath,
 			only: "ManagedIdentityCredential",
 		}
-	case Arc:
+	case directory.PlatformArc:
 		return map[string]string{"IDENTITY_ENDPOINT": endpoint, "IMDS_ENDPOINT": "http://" + h.address, only: "ManagedIdentityCredential"}
-	case ServiceFabric:
+	case directory.PlatformServiceFabric:
 		return map[string]string{
 			"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": h.secret, "IDENTITY_SERVER_THUMBPRINT": h.thumbprint,
 			only: "ManagedIdentityCredential",
 		}
-	case CLI:
+	case directory.PlatformCLI:
 		return map[string]string{"AZD_AUTH_ENDPOINT": endpoint, "AZD_AUTH_KEY": h.secret}
 	}
 	return nil

@@ -15,9 +15,9 @@ import (
 )
 
 // everyShape opens a host of each shape.
-func everyShape(t *testing.T, w *world) map[Shape]*Host {
+func everyShape(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 	t.Helper()
-	hosts := map[Shape]*Host{}
+	hosts := map[directory.Platform]*Endpoint{}
 	for _, shape := range directory.Platforms() {
 		hosts[shape] = w.host(shape)
 	}
@@ -68,7 +68,7 @@ func TestWebPages(t *testing.T) {
 			t.Run(string(shape)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
 		}
 		for _, host := range []string{"127.0.0.1", "127.0.0.1:80", "localhost", "LOCALHOST:1234", "[::1]", "[::1]:1234"} {
-			if got := w.ask(h, good(h).set("Host", host)); got.status >= 300 && (shape != Arc || got.status != http.StatusUnauthorized) {
+			if got := w.ask(h, good(h).set("Host", host)); got.status >= 300 && (shape != directory.PlatformArc || got.status != http.StatusUnauthorized) {
 				t.Errorf("%s: host %s: got %d: %s", shape, host, got.status, got.raw)
 			}
 		}
@@ -78,7 +78,7 @@ func TestWebPages(t *testing.T) {
 // Node's fetch, which MSAL for Node uses, sends one header that browsers send too.
 func TestNodeFetch(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	q := good(h).set("Sec-Fetch-Mode", "cors").set("Accept-Language", "*").set("User-Agent", "node")
 	if got := w.ask(h, q); got.status != http.StatusOK {
 		t.Errorf("got %d: %s", got.status, got.raw)
@@ -107,7 +107,7 @@ func TestMethods(t *testing.T) {
 
 func TestMetadataHeader(t *testing.T) {
 	w := newWorld(t)
-	for _, shape := range []Shape{IMDS, Arc, CloudShell} {
+	for _, shape := range []directory.Platform{directory.PlatformIMDS, directory.PlatformArc, directory.PlatformCloudShell} {
 		h := w.host(shape)
 		for name, q := range map[string]question{
 			"none": good(h).set("Metadata"), "empty": good(h).set("Metadata", ""), "upper case": good(h).set("Metadata", "True"),
@@ -120,9 +120,9 @@ func TestMetadataHeader(t *testing.T) {
 
 func TestSecretHeader(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range []Shape{AppService, AzureML, ServiceFabric} {
+	for _, shape := range []directory.Platform{directory.PlatformAppService, directory.PlatformAzureML, directory.PlatformServiceFabric} {
 		h, other := w.host(shape), w.host(shape)
-		name := map[Shape]string{AppService: "X-IDENTITY-HEADER", AzureML: "secret", ServiceFabric: "Secret"}[shape]
+		name := map[directory.Platform]string{directory.PlatformAppService: "X-IDENTITY-HEADER", directory.PlatformAzureML: "secret", directory.PlatformServiceFabric: "Secret"}[shape]
 		for what, q := range map[string]question{
 			"none": good(h).set(name), "empty": good(h).set(name, ""), "a prefix": good(h).set(name, h.secret[:40]), "longer": good(h).set(name, h.secret+"0"),
 			"upper case": good(h).set(name, strings.ToUpper(h.secret)), "another host's": good(h).set(name, other.secret),
@@ -132,7 +132,7 @@ func TestSecretHeader(t *testing.T) {
 			t.Run(string(shape)+"/"+what, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusUnauthorized) })
 		}
 	}
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	for name, q := range map[string]question{
 		"both":        good(h).set("Secret", h.secret),
 		"lower case":  good(h).set("X-IDENTITY-HEADER").set("x-identity-header", h.secret),
@@ -148,7 +148,7 @@ func TestSecretHeader(t *testing.T) {
 // The common surface knows hosts by their secrets alone.
 func TestCommonSurface(t *testing.T) {
 	w := newWorld(t)
-	h, machine := w.host(AppService), w.host(IMDS)
+	h, machine := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
 	ask := func(q question) reply {
 		t.Helper()
 		return answerOf(t, w.Handler(), q.method, q.target, q.body, q.header)
@@ -170,7 +170,7 @@ func TestCommonSurface(t *testing.T) {
 // What they mean is answered here; nothing is ever dialled.
 func TestAbsoluteTargets(t *testing.T) {
 	w := newWorld(t)
-	machine, site := w.host(IMDS), w.host(AppService)
+	machine, site := w.host(directory.PlatformIMDS), w.host(directory.PlatformAppService)
 	query := "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
 	header := headers("Metadata", "true")
 	for target, want := range map[string]int{
@@ -200,7 +200,7 @@ func TestAbsoluteTargets(t *testing.T) {
 // The same by the wire, with raw requests that no client of net/http sends.
 func TestProxyRequestsOnTheWire(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(IMDS)
+	h := w.host(directory.PlatformIMDS)
 	query := metadataTokenPath + "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
 	for request, want := range map[string]string{
 		"GET http://169.254.169.254" + query + " HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\nProxy-Connection: close\r\n\r\n": "200",
@@ -250,7 +250,7 @@ func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
 		for range 4 {
 			opening.Go(func() {
 				for range 100 {
-					_, err := s.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID), Shape: Arc, Owner: anyUser})
+					_, err := s.Open(t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID), Platform: directory.PlatformArc, Owner: anyUser})
 					if errors.Is(err, errClosed) {
 						return
 					}
@@ -269,8 +269,8 @@ func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
 			t.Error(err)
 		}
 		opening.Wait()
-		if len(s.hosts) != 0 {
-			t.Errorf("%d hosts are left", len(s.hosts))
+		if len(s.endpoints) != 0 {
+			t.Errorf("%d hosts are left", len(s.endpoints))
 		}
 	}
 }
@@ -278,9 +278,9 @@ func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
 // A host's endpoint is of use to its owner alone.
 func TestNoOwnerNoToken(t *testing.T) {
 	w := newWorld(t)
-	root := w.hostOwned(IMDS, 0)
+	root := w.hostOwned(directory.PlatformIMDS, 0)
 	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection
-	h := w.hostOwned(IMDS, 4711)
+	h := w.hostOwned(directory.PlatformIMDS, 4711)
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, errPeerUnknown }), http.MethodGet, "/", nil)
 	w.must(err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 )
 
@@ -16,9 +17,9 @@ import (
 // answered for, never dialled.
 const metadataHost = "169.254.169.254"
 
-// enter refuses what cannot have come from a process of the host's owner, speaking to the
+// admit refuses what cannot have come from a process of the host's owner, speaking to the
 // host itself: what a proxy passed on, a web page sent, or another user asks for.
-func (h *Host) enter(r *http.Request) *refusal {
+func (h *Endpoint) admit(r *http.Request) *refusal {
 	if p := h.checkTarget(r); p != nil {
 		return p
 	}
@@ -40,7 +41,7 @@ func (h *Host) enter(r *http.Request) *refusal {
 }
 
 // checkFrom refuses callers from elsewhere than the host's networks.
-func (h *Host) checkFrom(r *http.Request) *refusal {
+func (h *Endpoint) checkFrom(r *http.Request) *refusal {
 	if len(h.from) == 0 {
 		return nil
 	}
@@ -53,13 +54,13 @@ func (h *Host) checkFrom(r *http.Request) *refusal {
 
 // checkTarget refuses requests to a proxy, but for those that mean the metadata service:
 // that is how clients are brought here whose address of it cannot be changed.
-func (h *Host) checkTarget(r *http.Request) *refusal {
+func (h *Endpoint) checkTarget(r *http.Request) *refusal {
 	switch {
 	case r.Method == http.MethodConnect:
 		return notAllowed(r.Method, http.MethodGet)
 	case strings.HasPrefix(r.RequestURI, "/"):
 		return nil
-	case h.shape == IMDS && isMetadataTarget(r):
+	case h.kind == directory.PlatformIMDS && isMetadataTarget(r):
 		return nil
 	}
 	return malformed("This is no proxy: nothing is forwarded.")
@@ -95,7 +96,7 @@ func isBrowser(name string, values []string) bool {
 
 // knows reports whether the host is meant: a name that resolves to its address is not
 // enough, or a web page could have it.
-func (h *Host) knows(r *http.Request) bool {
+func (h *Endpoint) knows(r *http.Request) bool {
 	host := hostName(r.Host)
 	if loopback.Is(host) {
 		return true
@@ -103,7 +104,7 @@ func (h *Host) knows(r *http.Request) bool {
 	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && address.Unmap() == localAddress(r) {
 		return true
 	}
-	return host == metadataHost && h.shape == IMDS || slices.Contains(h.names, host)
+	return host == metadataHost && h.kind == directory.PlatformIMDS || slices.Contains(h.names, host)
 }
 
 // hostName is what a Host header names, in lower case and without the port; nothing if it is
@@ -134,9 +135,9 @@ func localAddress(r *http.Request) netip.Addr {
 }
 
 // checkOwner refuses other users of this machine.
-func (h *Host) checkOwner(r *http.Request) *refusal {
+func (h *Endpoint) checkOwner(r *http.Request) *refusal {
 	owner := h.owner
-	if owner < 0 && len(h.from) > 0 && !h.shape.HasSecret() && fromHere(r) {
+	if owner < 0 && len(h.from) > 0 && !h.kind.HasSecret() && fromHere(r) {
 		// A network is let in for what is in it. This machine is a part of it too, but
 		// its other users have nothing to show that they are meant.
 		owner = os.Getuid()

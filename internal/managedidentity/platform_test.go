@@ -24,8 +24,8 @@ func withCertificate(t testing.TB) func(*Config) {
 }
 
 // shapesOfOneAnswer are those whose answer is a tokenBody, and that ask once.
-func shapesOfOneAnswer() []Shape {
-	return []Shape{AppService, IMDS, ServiceFabric, CloudShell, AzureML}
+func shapesOfOneAnswer() []directory.Platform {
+	return []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformCloudShell, directory.PlatformAzureML}
 }
 
 func TestSuccessBody(t *testing.T) {
@@ -61,7 +61,7 @@ func TestSuccessBody(t *testing.T) {
 
 func TestClaims(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(IMDS)
+	h := w.host(directory.PlatformIMDS)
 	for id, kind := range map[directory.AppID]string{systemID: "/providers/Microsoft.Web/sites/", userID: "/userAssignedIdentities/"} {
 		c := claimsOf(t, w.ask(h, good(h).with("client_id="+string(id))).text("access_token"))
 		p := w.principal(id)
@@ -112,11 +112,11 @@ func TestSelection(t *testing.T) {
 
 func TestBadQueries(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range []Shape{AppService, IMDS, ServiceFabric, AzureML} {
+	for _, shape := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformAzureML} {
 		h := w.host(shape)
 		q := good(h)
 		base, _, _ := strings.Cut(q.target, "?")
-		version := "api-version=" + map[Shape]string{AppService: "2019-08-01", IMDS: "2018-02-01", ServiceFabric: "2020-05-01", AzureML: "2017-09-01"}[shape]
+		version := "api-version=" + map[directory.Platform]string{directory.PlatformAppService: "2019-08-01", directory.PlatformIMDS: "2018-02-01", directory.PlatformServiceFabric: "2020-05-01", directory.PlatformAzureML: "2017-09-01"}[shape]
 		for name, query := range map[string]string{
 			"no query":                "",
 			"no resource":             version,
@@ -167,15 +167,15 @@ func TestErrorShapes(t *testing.T) {
 	for _, shape := range directory.Platforms() {
 		h := w.host(shape)
 		q := good(h).with("client_id=" + string(strangerID))
-		if shape == CLI {
+		if shape == directory.PlatformCLI {
 			q = good(h)
 			q.body = `{"scopes":["api://nobody/.default"]}`
 		}
-		if shape == Arc {
+		if shape == directory.PlatformArc {
 			q = good(h).with("resource=twice")
 		}
 		got, want := w.ask(h, q), http.StatusBadRequest
-		if shape == CLI { // azd reads the reason in no other answer
+		if shape == directory.PlatformCLI { // azd reads the reason in no other answer
 			want = http.StatusOK
 		}
 		got.refusedWith(t, want)
@@ -183,17 +183,17 @@ func TestErrorShapes(t *testing.T) {
 		message, _ := inner["message"].(string)
 		var fits bool
 		switch shape {
-		case AppService, AzureML:
+		case directory.PlatformAppService, directory.PlatformAzureML:
 			fits = got.json["statusCode"] == 400.0 && got.text("message") == "Identity not found" && guid.Is(got.text("correlationId"))
-		case IMDS:
+		case directory.PlatformIMDS:
 			fits = got.raw == `{"error":"invalid_request","error_description":"Identity not found"}`
-		case Arc:
+		case directory.PlatformArc:
 			fits = got.text("error") == "invalid_request"
-		case ServiceFabric:
+		case directory.PlatformServiceFabric:
 			fits = message == "Identity not found" && inner["code"] == "ManagedIdentityNotFound"
-		case CloudShell:
+		case directory.PlatformCloudShell:
 			fits = message == "Identity not found" && inner["code"] == "invalid_request"
-		case CLI:
+		case directory.PlatformCLI:
 			fits = got.text("status") == "error" && got.text("code") == "GetTokenError" && strings.Contains(got.text("message"), "AADSTS500011")
 		}
 		if !fits {
@@ -204,7 +204,7 @@ func TestErrorShapes(t *testing.T) {
 
 func TestUnknownResourceNamesTheProblem(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(IMDS)
+	h := w.host(directory.PlatformIMDS)
 	q := good(h)
 	q.target = metadataTokenPath + "?api-version=2018-02-01&resource=api://nobody"
 	got := w.ask(h, q)
@@ -215,7 +215,7 @@ func TestUnknownResourceNamesTheProblem(t *testing.T) {
 
 func TestMetadataService(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(IMDS)
+	h := w.host(directory.PlatformIMDS)
 	metadata := headers("Metadata", "true")
 	for _, tt := range []struct {
 		name, method, target string
@@ -250,7 +250,7 @@ func TestMetadataService(t *testing.T) {
 
 func TestAzureArc(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(Arc)
+	h := w.host(directory.PlatformArc)
 	challenged := func() (path, key string) {
 		t.Helper()
 		got := w.ask(h, good(h).with("object_id="+string(w.principal(userID).ID)))
@@ -284,7 +284,7 @@ func TestAzureArc(t *testing.T) {
 		"another scheme":        good(h).set("Authorization", "Bearer "+second),
 		"two keys":              good(h).set("Authorization", "Basic "+second, "Basic "+second),
 		"no Metadata":           good(h).set("Authorization", "Basic "+second).set("Metadata"),
-		"a key of another host": good(h).set("Authorization", "Basic "+w.challengeKey(w.host(Arc))),
+		"a key of another host": good(h).set("Authorization", "Basic "+w.challengeKey(w.host(directory.PlatformArc))),
 	} {
 		t.Run(name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
 	}
@@ -295,7 +295,7 @@ func TestAzureArc(t *testing.T) {
 }
 
 // challengeKey makes a challenge and reads its file.
-func (w *world) challengeKey(h *Host) string {
+func (w *world) challengeKey(h *Endpoint) string {
 	w.t.Helper()
 	path, err := h.challenges.make()
 	w.must(err)
@@ -321,7 +321,7 @@ func TestAzureArcFolders(t *testing.T) {
 	t.Chdir(base)
 	for name, folder := range map[string]string{"absent": filepath.Join(base, "absent"), "open to others": open, "open to a group": group, "a link": link, "a file": file, "relative": "tokens"} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.Open(t.Context(), HostConfig{Tenant: testTenant, Identities: w.identities(systemID), Shape: Arc, ArcFolder: folder})
+			_, err := w.Open(t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID), Platform: directory.PlatformArc, ArcFolder: folder})
 			if err == nil || !strings.Contains(err.Error(), folder) {
 				t.Errorf("got %v, want one that names the folder", err)
 			}
@@ -331,7 +331,7 @@ func TestAzureArcFolders(t *testing.T) {
 
 func TestDeletedAndDisabled(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(AppService)
+	h := w.host(directory.PlatformAppService)
 	if got := w.ask(h, good(h)); got.status != http.StatusOK {
 		t.Fatalf("got %d", got.status)
 	}
@@ -358,7 +358,7 @@ func TestDeletedAndDisabled(t *testing.T) {
 
 func TestCLI(t *testing.T) {
 	w := newWorld(t)
-	h := w.host(CLI)
+	h := w.host(directory.PlatformCLI)
 	got := w.ask(h, good(h))
 	until, err := time.Parse(time.RFC3339, got.text("expiresOn"))
 	if got.status != http.StatusOK || got.text("status") != "success" || err != nil || until.Before(time.Now()) || !strings.HasSuffix(got.text("expiresOn"), "Z") {
@@ -410,7 +410,7 @@ func TestChallengesOfAServerThatWasKilled(t *testing.T) {
 		w.must(os.WriteFile(path, []byte("x"), 0o600))
 		w.must(os.Chtimes(path, age, age))
 	}
-	w.host(Arc)
+	w.host(directory.PlatformArc)
 	if got := files(t, folder); got != 4 {
 		t.Errorf("%d files are left, want those of others and the one that may be in use", got)
 	}
