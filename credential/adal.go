@@ -91,10 +91,12 @@ func (a *ADAL) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (a
 	}
 	token, err := a.post(ctx, form)
 	if err != nil {
-		return azcore.AccessToken{}, diagnose("ADAL", a.at.host, err)
+		return azcore.AccessToken{}, diagnose("ADAL", a.at.host, a.hide(), err)
 	}
 	return token, nil
 }
+
+func (a *ADAL) hide() []string { return hidden(a.cfg.TenantID, a.cfg.ClientID, a.cfg.Secret) }
 
 // prove adds the secret or an assertion signed with the certificate's key.
 func (a *ADAL) prove(form url.Values) error {
@@ -128,7 +130,7 @@ func (a *ADAL) post(ctx context.Context, form url.Values) (azcore.AccessToken, e
 		return azcore.AccessToken{}, fmt.Errorf("read answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return azcore.AccessToken{}, refused("ADAL", a.at.host, resp, body, nil)
+		return azcore.AccessToken{}, refused("ADAL", a.at.host, a.hide(), resp, body, nil)
 	}
 	return v1Answer(body, time.Now())
 }
@@ -149,10 +151,10 @@ func v1Answer(body []byte, now time.Time) (azcore.AccessToken, error) {
 	}
 	token := azcore.AccessToken{Token: answer.AccessToken}
 	switch {
+	case answer.ExpiresIn > 0: // as the library did: it is right whatever this machine's clock says
+		token.ExpiresOn = now.Round(0).Add(time.Duration(min(answer.ExpiresIn, seconds(longest/time.Second))) * time.Second).UTC()
 	case answer.ExpiresOn > 0:
 		token.ExpiresOn = time.Unix(int64(answer.ExpiresOn), 0).UTC()
-	case answer.ExpiresIn > 0:
-		token.ExpiresOn = now.Add(time.Duration(answer.ExpiresIn) * time.Second).UTC()
 	default:
 		return azcore.AccessToken{}, errors.New("the authority's answer does not say when the token expires")
 	}

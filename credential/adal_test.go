@@ -141,7 +141,10 @@ func TestV1Answer(t *testing.T) {
 		name, body string
 		want       int64 // expiry; 0 means an error
 	}{
-		{"strings", `{"access_token":"t","token_type":"Bearer","expires_on":"1795445300","expires_in":"10"}`, 1795445300},
+		{"strings", `{"access_token":"t","token_type":"Bearer","expires_on":"1795445300","expires_in":"3600"}`, 1795445300},
+		{"this machine's clock is ahead", `{"access_token":"t","token_type":"Bearer","expires_on":"1795186100","expires_in":"3600"}`, 1795445300},
+		{"this machine's clock is behind", `{"access_token":"t","token_type":"Bearer","expires_on":"1795704500","expires_in":"3600"}`, 1795445300},
+		{"centuries", `{"access_token":"t","token_type":"Bearer","expires_in":1099511627776}`, 1795441700 + 100*365*24*3600},
 		{"numbers", `{"access_token":"t","token_type":"bearer","expires_on":1795445300}`, 1795445300},
 		{"only expires_in", `{"access_token":"t","token_type":"Bearer","expires_in":"3600"}`, 1795445300},
 		{"no expiry", `{"access_token":"t","token_type":"Bearer"}`, 0},

@@ -32,7 +32,9 @@ var errClosed = errors.New("credential cache: it is closed")
 // There is no timer and nothing runs while nobody asks, so a Cache may simply be dropped;
 // Close is for programs that want to know when the last request has ended.
 type Cache struct {
-	cred azcore.TokenCredential
+	cred  azcore.TokenCredential
+	began time.Time     // from here the monotonic clock is read
+	clock func() moment // nil means the machine's
 	// published is a copy of slots that readers use without a lock; it is replaced
 	// whole and never written to. Slots younger than the copy are found under the lock.
 	published atomic.Pointer[map[string]*slot]
@@ -51,7 +53,7 @@ func Cached(cred azcore.TokenCredential) *Cache {
 	if cache, ok := cred.(*Cache); ok {
 		return cache
 	}
-	cache := &Cache{cred: cred, slots: make(map[string]*slot), flights: make(map[flightKey]*flight), sweepAt: minSweep}
+	cache := &Cache{cred: cred, began: time.Now(), slots: make(map[string]*slot), flights: make(map[flightKey]*flight), sweepAt: minSweep}
 	cache.publish()
 	return cache
 }
@@ -106,7 +108,7 @@ func (c *Cache) fresh(key string) *azcore.AccessToken {
 		return nil
 	}
 	live := s.live.Load()
-	if live == nil || time.Now().UnixNano() >= live.refreshAt {
+	if live == nil || c.now().reached(live.refreshAt) {
 		return nil
 	}
 	return &live.AccessToken
@@ -132,13 +134,13 @@ func (c *Cache) board(ctx context.Context, key string, opts policy.TokenRequestO
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.slot(key)
-	now := time.Now()
+	now := c.now()
 	var usable *azcore.AccessToken
 	if live := s.live.Load(); live != nil && opts.Claims == "" {
-		switch nanos := now.UnixNano(); {
-		case nanos < live.refreshAt: // it has just arrived
+		switch {
+		case !now.reached(live.refreshAt): // it has just arrived
 			return nil, &live.AccessToken
-		case nanos < live.ExpiresOn.UnixNano():
+		case !now.reached(live.end):
 			usable = &live.AccessToken
 		}
 	}
@@ -149,7 +151,7 @@ func (c *Cache) board(ctx context.Context, key string, opts policy.TokenRequestO
 	switch {
 	case c.closed:
 		return landed(errClosed), usable
-	case s.refusal != nil && now.Before(s.refusedUntil):
+	case s.refusal != nil && !now.reached(s.refusedUntil):
 		return landed(s.refusal), usable
 	}
 	return c.takeOff(ctx, id, s, opts), usable
@@ -192,10 +194,10 @@ func (c *Cache) sweep() {
 	for id := range c.flights {
 		busy[id.key] = true
 	}
-	now := time.Now()
+	now := c.now()
 	maps.DeleteFunc(c.slots, func(key string, s *slot) bool {
 		live := s.live.Load()
-		dead := (live == nil || !now.Before(live.ExpiresOn)) && !now.Before(s.refusedUntil)
+		dead := (live == nil || now.reached(live.end)) && (s.refusal == nil || now.reached(s.refusedUntil))
 		return dead && !busy[key]
 	})
 	c.publish()

@@ -130,7 +130,7 @@ func TestCacheSpreadsRefreshes(t *testing.T) {
 			t.Helper()
 			first, last := high, low
 			for range 1000 {
-				at := refreshTime(token, before, now).Sub(now)
+				at := refreshAfter(token, before, now)
 				first, last = min(first, at), max(last, at)
 			}
 			if first < low || last > high || last-first < (high-low)*8/10 {
@@ -139,10 +139,10 @@ func TestCacheSpreadsRefreshes(t *testing.T) {
 		}
 		token := azcore.AccessToken{Token: "a", ExpiresOn: now.Add(time.Hour)}
 		within("an hour", token, nil, 48*time.Minute, 54*time.Minute)
-		within("the same token again", token, hold(token, now), 55*time.Minute, 57*time.Minute+30*time.Second)
-		within("another token", azcore.AccessToken{Token: "b", ExpiresOn: token.ExpiresOn}, hold(token, now), 48*time.Minute, 54*time.Minute)
+		within("the same token again", token, &held{AccessToken: token}, 55*time.Minute, 57*time.Minute+30*time.Second)
+		within("another token", azcore.AccessToken{Token: "b", ExpiresOn: token.ExpiresOn}, &held{AccessToken: token}, 48*time.Minute, 54*time.Minute)
 		short := azcore.AccessToken{Token: "a", ExpiresOn: now.Add(4 * time.Minute)}
-		within("the same token, soon over", short, hold(short, now), time.Minute, 2*time.Minute)
+		within("the same token, soon over", short, &held{AccessToken: short}, time.Minute, 2*time.Minute)
 		token.RefreshOn = now.Add(30 * time.Minute)
 		within("RefreshOn", token, nil, 30*time.Minute, 36*time.Minute)
 	})

@@ -294,8 +294,9 @@ func azureCLI(opts *Options) (azcore.TokenCredential, error) {
 	if opts != nil {
 		tenant = opts.TenantID
 	}
-	cred, err := azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: tenant})
-	return diagnosed("Azure CLI", "", cred, err)
+	return diagnosed(&diagnostic{name: "Azure CLI"}, func() (azcore.TokenCredential, error) {
+		return azidentity.NewAzureCLICredential(&azidentity.AzureCLICredentialOptions{TenantID: tenant})
+	})
 }
 
 var errNoManagedIdentity = errors.New("RunAs=App without AppKey or a certificate means the managed identity of the environment, and the environment names none: IDENTITY_ENDPOINT with IDENTITY_HEADER, or MSI_ENDPOINT, must be set, as App Service does")
@@ -321,11 +322,13 @@ func (c connection) managedIdentity(opts *Options) (azcore.TokenCredential, erro
 	if id := c[keyAppID]; id != "" {
 		options.ID = azidentity.ClientID(id)
 	}
-	cred, err := azidentity.NewManagedIdentityCredential(options)
-	if err == nil && limit > 0 {
-		return diagnosed("managed identity", "", limited{cred, limit}, nil)
-	}
-	return diagnosed("managed identity", "", cred, err)
+	return diagnosed(&diagnostic{name: "managed identity", hide: hidden("", c[keyAppID])}, func() (azcore.TokenCredential, error) {
+		cred, err := azidentity.NewManagedIdentityCredential(options)
+		if err == nil && limit > 0 {
+			return limited{cred, limit}, nil
+		}
+		return cred, err
+	})
 }
 
 // retryTimeout is how long a managed identity may be asked again and again, if that is

@@ -82,6 +82,15 @@ func (d *discovery) GetToken(ctx context.Context, opts policy.TokenRequestOption
 	return azcore.AccessToken{}, errors.Join(problems...)
 }
 
+// forget passes on to all.
+func (d *discovery) forget() {
+	for _, cred := range d.all {
+		if keeper, ok := cred.(forgetter); ok {
+			keeper.forget()
+		}
+	}
+}
+
 // only leaves the discovery out where there is nothing to discover.
 func (d *discovery) only() azcore.TokenCredential {
 	if len(d.all) == 1 {

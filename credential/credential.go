@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -23,11 +24,12 @@ func NewSecret(tenantID, clientID, secret string, opts *Options) (azcore.TokenCr
 	if secret == "" {
 		return nil, fmt.Errorf("%s credential: the secret is empty; give the value that was shown when it was made", name)
 	}
-	cred, err := azidentity.NewClientSecretCredential(tenantID, clientID, secret, &azidentity.ClientSecretCredentialOptions{
-		ClientOptions:            at.clientOptions(),
-		DisableInstanceDiscovery: at.private,
+	return diagnosed(&diagnostic{name: name, host: at.host, hide: hidden(tenantID, clientID, secret)}, func() (azcore.TokenCredential, error) {
+		return azidentity.NewClientSecretCredential(tenantID, clientID, secret, &azidentity.ClientSecretCredentialOptions{
+			ClientOptions:            at.clientOptions(),
+			DisableInstanceDiscovery: at.private,
+		})
 	})
-	return diagnosed(name, at.host, cred, err)
 }
 
 // NewCertificate returns a credential that proves an application by the private key of
@@ -41,12 +43,13 @@ func NewCertificate(tenantID, clientID string, certificate Certificate, opts *Op
 	if err := certificate.check(); err != nil {
 		return nil, fmt.Errorf("%s credential: %w", name, err)
 	}
-	cred, err := azidentity.NewClientCertificateCredential(tenantID, clientID, certificate.Chain, certificate.Key, &azidentity.ClientCertificateCredentialOptions{
-		ClientOptions:            at.clientOptions(),
-		DisableInstanceDiscovery: at.private,
-		SendCertificateChain:     opts != nil && opts.SendCertificateChain,
+	return diagnosed(&diagnostic{name: name, host: at.host, hide: hidden(tenantID, clientID)}, func() (azcore.TokenCredential, error) {
+		return azidentity.NewClientCertificateCredential(tenantID, clientID, certificate.Chain, certificate.Key, &azidentity.ClientCertificateCredentialOptions{
+			ClientOptions:            at.clientOptions(),
+			DisableInstanceDiscovery: at.private,
+			SendCertificateChain:     opts != nil && opts.SendCertificateChain,
+		})
 	})
-	return diagnosed(name, at.host, cred, err)
 }
 
 // NewAssertion returns a credential that proves an application by a token of another
@@ -61,11 +64,12 @@ func NewAssertion(tenantID, clientID string, assertion func(context.Context) (st
 	if assertion == nil {
 		return nil, errors.New("federated credential: there is no function that returns an assertion")
 	}
-	cred, err := azidentity.NewClientAssertionCredential(tenantID, clientID, assertion, &azidentity.ClientAssertionCredentialOptions{
-		ClientOptions:            at.clientOptions(),
-		DisableInstanceDiscovery: at.private,
+	return diagnosed(&diagnostic{name: name, host: at.host, hide: hidden(tenantID, clientID)}, func() (azcore.TokenCredential, error) {
+		return azidentity.NewClientAssertionCredential(tenantID, clientID, assertion, &azidentity.ClientAssertionCredentialOptions{
+			ClientOptions:            at.clientOptions(),
+			DisableInstanceDiscovery: at.private,
+		})
 	})
-	return diagnosed(name, at.host, cred, err)
 }
 
 // NewAssertionFile is NewAssertion with an assertion that others keep fresh in a file,
@@ -119,25 +123,40 @@ func notTenant(r rune) bool {
 	return !letter && (r < '0' || r > '9') && r != '.' && r != '-'
 }
 
-// diagnostic turns the errors of a credential of another library into ours.
+// A diagnostic turns the errors of a credential of another library into ours.
 type diagnostic struct {
 	name string
-	host string // the authority, or "" when the credential asks somebody else
-	cred azcore.TokenCredential
+	host string   // the authority, or "" when the credential asks somebody else
+	hide []string // what errors must not repeat
+	made func() (azcore.TokenCredential, error)
+
+	cred atomic.Value // an azcore.TokenCredential in a box; replaced by forget
 }
 
-func diagnosed(name, host string, cred azcore.TokenCredential, err error) (azcore.TokenCredential, error) {
+type box struct{ azcore.TokenCredential }
+
+func diagnosed(d *diagnostic, made func() (azcore.TokenCredential, error)) (azcore.TokenCredential, error) {
+	cred, err := made()
 	if err != nil {
-		return nil, fmt.Errorf("%s credential: %w", name, err)
+		return nil, fmt.Errorf("%s credential: %w", d.name, err)
 	}
-	return &diagnostic{name: name, host: host, cred: cred}, nil
+	d.made = made
+	d.cred.Store(box{cred})
+	return d, nil
 }
 
 // GetToken implements azcore.TokenCredential.
 func (d *diagnostic) GetToken(ctx context.Context, opts policy.TokenRequestOptions) (azcore.AccessToken, error) {
-	token, err := d.cred.GetToken(ctx, opts)
+	token, err := d.cred.Load().(box).GetToken(ctx, opts)
 	if err != nil {
-		return azcore.AccessToken{}, diagnose(d.name, d.host, err)
+		return azcore.AccessToken{}, diagnose(d.name, d.host, d.hide, err)
 	}
 	return token, nil
+}
+
+// forget drops the tokens that the library keeps, with the credential that keeps them.
+func (d *diagnostic) forget() {
+	if cred, err := d.made(); err == nil { // it was made of the same before
+		d.cred.Store(box{cred})
+	}
 }

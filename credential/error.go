@@ -52,7 +52,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // diagnose finds out what an error of a credential means.
-func diagnose(name, host string, err error) error {
+func diagnose(name, host string, hide []string, err error) error {
 	var known *Error
 	if errors.As(err, &known) {
 		return err
@@ -60,9 +60,9 @@ func diagnose(name, host string, err error) error {
 	var failed *azidentity.AuthenticationFailedError
 	if errors.As(err, &failed) && failed.RawResponse != nil {
 		body, _ := runtime.Payload(failed.RawResponse) // without a body the status has to do
-		return refused(name, host, failed.RawResponse, body, err)
+		return refused(name, host, hide, failed.RawResponse, body, err)
 	}
-	return &Error{Credential: name, Reason: sentence(plain(err)), Next: networkAdvice(host, err), Err: err}
+	return &Error{Credential: name, Reason: sentence(conceal(plain(err), hide)), Next: networkAdvice(host, err), Err: err}
 }
 
 // plain is the text of an error without what Azure.Identity puts around it: the name of
@@ -76,7 +76,7 @@ func plain(err error) string {
 }
 
 // refused makes an Error of an authority's answer (RFC 6749 section 5.2).
-func refused(name, host string, resp *http.Response, body []byte, cause error) *Error {
+func refused(name, host string, hide []string, resp *http.Response, body []byte, cause error) *Error {
 	e := &Error{
 		Credential: name,
 		Status:     resp.StatusCode,
@@ -91,6 +91,9 @@ func refused(name, host string, resp *http.Response, body []byte, cause error) *
 	}
 	// An answer that is not JSON leaves all of these empty, which is the case below.
 	_ = json.Unmarshal(body, &answer)
+	for _, words := range []*string{&answer.Error, &answer.Description, &answer.Message} {
+		*words = conceal(*words, hide)
+	}
 	e.OAuth = clean(answer.Error)
 	e.Reason = firstOf(sentence(answer.Description), sentence(answer.Message),
 		fmt.Sprintf("%s answered %d without saying why.", firstOf(host, "the endpoint"), resp.StatusCode))

@@ -104,7 +104,7 @@ func TestAnswersOfManyShapes(t *testing.T) {
 			resp := w.Result()
 			defer resp.Body.Close()
 			cause := errors.New("cause")
-			err := refused("test", "https://localhost", resp, []byte(tt.body), cause)
+			err := refused("test", "https://localhost", nil, resp, []byte(tt.body), cause)
 			if err.Code != tt.code || err.Status != tt.status || !strings.Contains(err.Error(), tt.text) || !errors.Is(err, cause) {
 				t.Errorf("got %s %d %v, want %s and %q", err.Code, err.Status, err, tt.code, tt.text)
 			}

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -95,13 +96,14 @@ func (o *Options) resolve() (endpoint, error) {
 // authorityURL accepts the root of a host. Microsoft's libraries take the first path
 // segment for the tenant, so an authority below a path cannot be reached.
 func authorityURL(host string) (*url.URL, error) {
+	if strings.Contains(host, "@") { // nor is it repeated, if it has one
+		return nil, errors.New("an authority's URL holds no user name or password")
+	}
 	u, err := url.Parse(host)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a URL; use one such as https://login.microsoftonline.com", host)
 	}
 	switch {
-	case u.User != nil:
-		return nil, errors.New("an authority's URL holds no user name or password")
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
 		return nil, fmt.Errorf("%q is not an https URL; use one such as https://login.microsoftonline.com", host)
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
@@ -185,6 +187,7 @@ func loadRoots(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read certificate authorities: %w", err)
 	}
+	pem = bytes.TrimPrefix(pem, []byte(byteOrderMark)) // or the first certificate would not count
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		roots = x509.NewCertPool()

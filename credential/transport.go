@@ -108,7 +108,7 @@ func (t *Transport) wantsToken(req *http.Request) (bool, error) {
 	if t.Origin != "" {
 		u, err := url.Parse(t.Origin)
 		if err != nil || u.Host == "" {
-			return false, fmt.Errorf("credential transport: Origin %q is not of the form https://host", t.Origin)
+			return false, fmt.Errorf("credential transport: Origin %q is not of the form https://host", conceal(t.Origin, nil))
 		}
 		if here != originOf(u) {
 			return false, nil
