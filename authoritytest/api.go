@@ -2,6 +2,7 @@ package authoritytest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 type API struct {
 	Name       string
 	AppID      string // its application (client) id
-	Identifier string // its App ID URI: "api://" and the name
+	Identifier string // its App ID URI: "api://" and the name, unless it was registered otherwise
 
 	login *Authority
 	guard *guard.Guard
@@ -35,7 +36,8 @@ func V1Tokens() APIOption { return func(o *apiOptions) { o.version = 1 } }
 // AssignmentRequired makes the authority itself refuse clients without a role.
 func AssignmentRequired() APIOption { return func(o *apiOptions) { o.assignmentRequired = true } }
 
-// API returns the API with that name, and registers it if it is named for the first time.
+// API returns the API with that name, and registers it if it is named for the first time
+// and [Authority.Apply] has not done so.
 func (a *Authority) API(name string, opts ...APIOption) *API {
 	a.t.Helper()
 	a.mu.Lock()
@@ -58,6 +60,14 @@ func (a *Authority) api(name string, opts ...APIOption) *API {
 	}
 	api := &API{Name: name, Identifier: "api://" + name, login: a}
 	a.change("register API "+name, func(e *directory.Editor) error {
+		known, err := e.Application(TenantID, name)
+		if err == nil {
+			api.adopt(known)
+			return nil
+		}
+		if !errors.Is(err, directory.ErrNotFound) {
+			return err
+		}
 		app, err := e.CreateApplication(directory.Application{
 			Tenant: TenantID, Name: name, IdentifierURIs: []string{api.Identifier}, TokenVersion: o.version,
 		})
@@ -75,6 +85,15 @@ func (a *Authority) api(name string, opts ...APIOption) *API {
 	return api
 }
 
+// adopt makes the API the one that is registered already.
+func (p *API) adopt(app *directory.Application) {
+	p.AppID = string(app.AppID)
+	p.Identifier = p.AppID // which is a name for it, too
+	if len(app.IdentifierURIs) > 0 {
+		p.Identifier = app.IdentifierURIs[0]
+	}
+}
+
 func (a *Authority) newGuard(api *API) *guard.Guard {
 	a.t.Helper()
 	// The guard lives as long as the test, cleanups included.
@@ -88,7 +107,10 @@ func (a *Authority) newGuard(api *API) *guard.Guard {
 // Scope is what clients ask for at the v2 endpoint: "api://orders/.default".
 func (p *API) Scope() string { return p.Identifier + "/.default" }
 
-// Config is the configuration of a guard for the API, to build one's own with.
+// Config is the configuration of a guard for the API. A test of a program's own wiring
+// hands it, or its members, to that program in place of the settings of production:
+//
+//	g, err := guard.New(ctx, login.API("orders").Config())
 func (p *API) Config() guard.Config {
 	return guard.Config{
 		Authority:  p.login.URL + "/" + TenantID,
@@ -101,13 +123,20 @@ func (p *API) Config() guard.Config {
 // Guard is the API's guard.
 func (p *API) Guard() *guard.Guard { return p.guard }
 
-// Require puts the guard before a handler: it lets in applications that hold the role.
+// Require puts the guard before a handler: it lets in applications that hold the role. For
+// a plain function there is [API.RequireFunc].
 func (p *API) Require(role string, next http.Handler) http.Handler {
 	p.login.t.Helper()
 	p.login.mu.Lock()
 	defer p.login.mu.Unlock()
 	p.declare(role)
 	return p.guard.Require(role)(next)
+}
+
+// RequireFunc is Require for a function.
+func (p *API) RequireFunc(role string, next func(http.ResponseWriter, *http.Request)) http.Handler {
+	p.login.t.Helper()
+	return p.Require(role, http.HandlerFunc(next))
 }
 
 // declare makes sure that the API has the role. The caller holds the lock.

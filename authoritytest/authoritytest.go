@@ -102,6 +102,9 @@ func Start(t testing.TB, opts ...Option) *Authority {
 		_, err := e.CreateTenant(directory.Tenant{ID: TenantID, Name: TenantName, Domains: []string{TenantDomain}, Enabled: true})
 		return err
 	})
+	if inside, ok := t.(interface{ KeepDirectory(*directory.Directory) }); ok { // tests of this module, see internal/insidetest
+		inside.KeepDirectory(a.directory)
+	}
 	a.serve(o)
 	a.bundle = sync.OnceValue(a.writeBundle)
 	return a
@@ -148,9 +151,6 @@ func (a *Authority) serve(o options) {
 
 // Clock is the time as the authority and the guards of its APIs see it.
 func (a *Authority) Clock() *Clock { return a.clock }
-
-// Directory is everything that is registered, for what this package has no words for.
-func (a *Authority) Directory() *directory.Directory { return a.directory }
 
 // HTTPClient returns a client that trusts the authority's certificate and carries no token.
 func (a *Authority) HTTPClient() *http.Client {

@@ -16,7 +16,6 @@ import (
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/guard"
-	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -231,24 +230,5 @@ func TestARequestCarriesTheCaller(t *testing.T) {
 	body, err := io.ReadAll(response.Body)
 	if err != nil || string(body) != login.App("report").ClientID {
 		t.Errorf("the handler saw %q (%v), want %q", body, err, login.App("report").ClientID)
-	}
-}
-
-func TestSignInsAreKept(t *testing.T) {
-	login := authoritytest.Start(t)
-	login.Token("report", "orders", role)
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for range look.C { // until the authority has written it, or the test's own time is up
-		rows, err := login.Directory().SignIns(t.Context(), directory.SignInFilter{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(rows) == 1 {
-			if rows[0].Name != "report" || rows[0].Credential != "secret" {
-				t.Errorf("kept %+v", rows[0])
-			}
-			return
-		}
 	}
 }

@@ -2,6 +2,7 @@ package authoritytest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -41,7 +42,7 @@ type App struct {
 }
 
 // App returns the named client, and registers it with a secret if it is named for the
-// first time.
+// first time. One that [Authority.Apply] has registered gets a secret besides those it has.
 func (a *Authority) App(name string) App {
 	a.t.Helper()
 	a.mu.Lock()
@@ -61,16 +62,25 @@ func (a *Authority) register(name string) {
 		a.t.Fatalf("authoritytest: %q is an API: give the client another name", name)
 	}
 	a.change("register client "+name, func(e *directory.Editor) error {
-		app, err := e.CreateApplication(directory.Application{Tenant: TenantID, Name: name, TokenVersion: 2})
-		if err != nil {
-			return err
+		app, err := e.Application(TenantID, name)
+		if errors.Is(err, directory.ErrNotFound) {
+			app, err = createClient(e, name)
 		}
-		if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: TenantID, AppID: app.AppID}); err != nil {
+		if err != nil {
 			return err
 		}
 		_, a.secrets[name], err = e.AddSecret(TenantID, app.ID, "test", a.clock.Now().AddDate(1, 0, 0))
 		return err
 	})
+}
+
+func createClient(e *directory.Editor, name string) (*directory.Application, error) {
+	app, err := e.CreateApplication(directory.Application{Tenant: TenantID, Name: name, TokenVersion: 2})
+	if err != nil {
+		return nil, err
+	}
+	_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: TenantID, AppID: app.AppID})
+	return app, err
 }
 
 // Credential returns the named client's credential, a client secret through Azure.Identity.
@@ -87,10 +97,16 @@ func (a *Authority) Credential(name string) azcore.TokenCredential {
 // know makes sure that there is a client or managed identity with that name.
 func (a *Authority) know(name string) {
 	a.t.Helper()
-	a.mu.Lock()
-	_, ok := a.identities[name]
-	a.mu.Unlock()
-	if !ok {
+	known := true
+	a.change("find "+name, func(e *directory.Editor) error {
+		_, err := e.ServicePrincipal(TenantID, name)
+		if errors.Is(err, directory.ErrNotFound) {
+			known = false
+			return nil
+		}
+		return err
+	})
+	if !known {
 		a.App(name)
 	}
 }

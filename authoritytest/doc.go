@@ -3,14 +3,19 @@
 // cloud tenant.
 //
 //	login := authoritytest.Start(t)
-//	api := httptest.NewServer(login.API("orders").Require("Orders.Read", listOrders))
+//	api := httptest.NewServer(login.API("orders").RequireFunc("Orders.Read", listOrders))
 //	response, err := login.Client("report", "orders", "Orders.Read").Get(api.URL)
 //
-// APIs, clients and roles come into being when they are first named. Each [Start] is an
-// authority of its own with a directory of its own; nothing is shared between tests but
-// a few RSA keys, which take too long to make for each.
+// APIs, clients and roles come into being when they are first named, or all at once from a
+// rolecall.yaml by [Authority.Apply]. Each [Start] is an authority of its own with a
+// directory of its own; nothing is shared between tests but a few RSA keys, which take too
+// long to make for each.
 //
 // Two things are hard to get from a cloud tenant: another time of day, which
 // [Authority.Clock] gives, and tokens that are wrong in exactly one point, which
-// [Authority.Bad] makes.
+// [Authority.Bad] makes. What the program under test asked for, and why it was refused, is
+// in [Authority.SignIns]. To test the wiring of a guard, hand [API.Config] to the program.
+//
+// The package refuses to be a second way to administer a directory: it has words for what
+// tests change, and a file for the rest.
 package authoritytest

@@ -2,6 +2,8 @@ package authoritytest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 
@@ -23,7 +25,8 @@ type Identity struct {
 }
 
 // Identity returns the system-assigned managed identity with that name, after granting it
-// those roles of the API, and registers it if it is named for the first time.
+// those roles of the API, and registers it if it is named for the first time and
+// [Authority.Apply] has not done so.
 func (a *Authority) Identity(name, api string, roles ...string) *Identity {
 	a.t.Helper()
 	return a.identity(name, directory.IdentitySystem, api, roles)
@@ -51,11 +54,17 @@ func (a *Authority) registerIdentity(name string, kind directory.IdentityKind) *
 	}
 	identity := &Identity{Name: name, login: a}
 	a.change("register managed identity "+name, func(e *directory.Editor) error {
-		p, err := e.CreateServicePrincipal(directory.ServicePrincipal{
-			Tenant: TenantID, Name: name, Type: directory.PrincipalManagedIdentity, IdentityKind: kind,
-		})
+		p, err := e.ServicePrincipal(TenantID, name)
+		if errors.Is(err, directory.ErrNotFound) {
+			p, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+				Tenant: TenantID, Name: name, Type: directory.PrincipalManagedIdentity, IdentityKind: kind,
+			})
+		}
 		if err != nil {
 			return err
+		}
+		if p.Type != directory.PrincipalManagedIdentity {
+			return fmt.Errorf("%q is an application: give the managed identity another name", name)
 		}
 		identity.ClientID, identity.ObjectID, identity.ResourceID = string(p.AppID), string(p.ID), p.ResourceID
 		identity.assigned = managedidentity.IdentityOf(p)

@@ -25,7 +25,7 @@ func newClient(t *testing.T, login *authoritytest.Authority, issuer *issuer, cha
 		TenantID: app.TenantID, AppID: app.ClientID, ServerAppID: login.API("orders").AppID,
 		URL:              api.URL + "/api/GetOrders",
 		Secret:           app.Secret,
-		CertificateFile:  addCertificate(t, login, "orders-client"),
+		CertificateFile:  login.CertificateFile("orders-client"),
 		AssertionFile:    addFederated(t, login, "orders-client", issuer),
 		ConnectionString: "RunAs=App;AppId=" + app.ClientID + ";TenantId=" + app.TenantID + `;AppKey="` + app.Secret + `"`,
 		Authority:        &credential.Options{AuthorityHost: login.URL, HTTPClient: login.HTTPClient()},

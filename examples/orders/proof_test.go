@@ -5,12 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,23 +16,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
-	"github.com/rolecall-auth/rolecall/internal/directory"
 )
-
-// change edits the authority's directory where authoritytest has no words for it.
-func change(t *testing.T, login *authoritytest.Authority, client string, edit func(*directory.Editor, directory.ObjectID) error) {
-	t.Helper()
-	_, err := login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
-		app, err := e.Application(authoritytest.TenantID, client)
-		if err != nil {
-			return err
-		}
-		return edit(e, app.ID)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func writeFile(t *testing.T, name string, content []byte) string {
 	t.Helper()
@@ -45,33 +25,6 @@ func writeFile(t *testing.T, name string, content []byte) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// addCertificate registers a new certificate and returns a file with it and its key.
-func addCertificate(t *testing.T, login *authoritytest.Authority, client string) string {
-	t.Helper()
-	key := newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: client},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	change(t, login, client, func(e *directory.Editor, app directory.ObjectID) error {
-		_, err := e.AddCertificate(authoritytest.TenantID, app, "test", der)
-		return err
-	})
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writeFile(t, "client.pem", append(
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...))
 }
 
 func newKey(t *testing.T) *rsa.PrivateKey {
@@ -119,12 +72,7 @@ func answerJSON(w http.ResponseWriter, value any) {
 func addFederated(t *testing.T, login *authoritytest.Authority, client string, i *issuer) string {
 	t.Helper()
 	const subject, audience = "system:serviceaccount:orders:client", "api://AzureADTokenExchange"
-	change(t, login, client, func(e *directory.Editor, app directory.ObjectID) error {
-		_, err := e.AddFederated(authoritytest.TenantID, app, directory.FederatedCredential{
-			Name: "test", Issuer: i.URL, Subject: subject, Audience: audience,
-		})
-		return err
-	})
+	login.Trust(client, i.URL, subject)
 	now := time.Now()
 	input := encodeJSON(t, map[string]any{"alg": "RS256", "typ": "JWT", "kid": "1"}) + "." + encodeJSON(t, map[string]any{
 		"iss": i.URL, "sub": subject, "aud": []string{audience},

@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/insidetest"
 )
 
 const ownURL = "https://arm.contoso.test:8445"
@@ -19,13 +20,13 @@ const ownURL = "https://arm.contoso.test:8445"
 // A world is an authority with an application for the manager, and the manager.
 type world struct {
 	*testing.T
-	login *authoritytest.Authority
+	login *insidetest.Authority
 	arm   http.Handler
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	_, err := login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
 		app, err := e.CreateApplication(directory.Application{
 			Tenant: authoritytest.TenantID, Name: "resource-manager", IdentifierURIs: []string{arm.Resource}, TokenVersion: 1,

@@ -9,12 +9,13 @@ import (
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/insidetest"
 )
 
 const role = "Orders.Read"
 
 // explained explains a token at the API it is for, unless another is named.
-func explained(t *testing.T, login *authoritytest.Authority, token, api string, roles ...string) *explain.Report {
+func explained(t *testing.T, login *insidetest.Authority, token, api string, roles ...string) *explain.Report {
 	t.Helper()
 	report, err := explain.Token(t.Context(), explain.Input{
 		Token: token, API: api, Roles: roles, Directory: login.Directory(),
@@ -32,34 +33,34 @@ func explained(t *testing.T, login *authoritytest.Authority, token, api string, 
 func TestATokenIsExplained(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		token  func(*authoritytest.Authority) string
+		token  func(*insidetest.Authority) string
 		reason string
 		fix    string // part of it
 	}{
-		{"good", func(a *authoritytest.Authority) string { return a.Token("report", "orders", role) }, "", ""},
-		{"good, with the scheme before it", func(a *authoritytest.Authority) string { return "Bearer " + a.Token("report", "orders", role) + "\n" }, "", ""},
-		{"no role", func(a *authoritytest.Authority) string { return a.Token("report", "orders") }, "role_missing",
+		{"good", func(a *insidetest.Authority) string { return a.Token("report", "orders", role) }, "", ""},
+		{"good, with the scheme before it", func(a *insidetest.Authority) string { return "Bearer " + a.Token("report", "orders", role) + "\n" }, "", ""},
+		{"no role", func(a *insidetest.Authority) string { return a.Token("report", "orders") }, "role_missing",
 			"Grant Orders.Read of orders to report; its next token has it.\nrolecall grant report orders/Orders.Read"},
-		{"older than the grant", func(a *authoritytest.Authority) string {
+		{"older than the grant", func(a *insidetest.Authority) string {
 			token := a.Token("report", "orders")
 			a.Grant("report", "orders", role)
 			return token
 		}, "role_missing", "rolecall token --as report --scope api://orders/.default"},
-		{"expired", func(a *authoritytest.Authority) string { return a.Bad().Expired("report", "orders", role) }, "token_expired", "rolecall token --as report"},
-		{"tampered", func(a *authoritytest.Authority) string { return a.Bad().Tampered("report", "orders", role) }, "signature_invalid", "rolecall token --as report"},
-		{"unknown key", func(a *authoritytest.Authority) string { return a.Bad().UnknownKey("report", "orders", role) }, "key_unknown", "rolecall keys list"},
-		{"a person", func(a *authoritytest.Authority) string { return a.Bad().UserTokenWithRole("report", "orders", role) }, "caller_kind", "application"},
-		{"an identity without the role", func(a *authoritytest.Authority) string { return a.Identity("batch", "orders").Token("orders") }, "role_missing",
+		{"expired", func(a *insidetest.Authority) string { return a.Bad().Expired("report", "orders", role) }, "token_expired", "rolecall token --as report"},
+		{"tampered", func(a *insidetest.Authority) string { return a.Bad().Tampered("report", "orders", role) }, "signature_invalid", "rolecall token --as report"},
+		{"unknown key", func(a *insidetest.Authority) string { return a.Bad().UnknownKey("report", "orders", role) }, "key_unknown", "rolecall keys list"},
+		{"a person", func(a *insidetest.Authority) string { return a.Bad().UserTokenWithRole("report", "orders", role) }, "caller_kind", "application"},
+		{"an identity without the role", func(a *insidetest.Authority) string { return a.Identity("batch", "orders").Token("orders") }, "role_missing",
 			"Grant Orders.Read of orders to batch; its next token has it.\nrolecall grant batch orders/Orders.Read"},
-		{"an identity that is older than the grant", func(a *authoritytest.Authority) string {
+		{"an identity that is older than the grant", func(a *insidetest.Authority) string {
 			token := a.Identity("batch", "orders").Token("orders")
 			a.Grant("batch", "orders", role)
 			return token
 		}, "role_missing", "Get a new one.\nrolecall token --as batch --scope api://orders/.default"},
-		{"an identity with the role", func(a *authoritytest.Authority) string { return a.Identity("batch", "orders", role).Token("orders") }, "", ""},
-		{"another tenant", func(a *authoritytest.Authority) string { return a.Bad().WrongIssuer("report", "orders", role) }, "issuer_unknown", ""},
-		{"not a token", func(*authoritytest.Authority) string { return "nonsense" }, "token_malformed", ""},
-		{"the client is gone", func(a *authoritytest.Authority) string {
+		{"an identity with the role", func(a *insidetest.Authority) string { return a.Identity("batch", "orders", role).Token("orders") }, "", ""},
+		{"another tenant", func(a *insidetest.Authority) string { return a.Bad().WrongIssuer("report", "orders", role) }, "issuer_unknown", ""},
+		{"not a token", func(*insidetest.Authority) string { return "nonsense" }, "token_malformed", ""},
+		{"the client is gone", func(a *insidetest.Authority) string {
 			token := a.Token("report", "orders", role)
 			change(t, a, func(e *directory.Editor) error {
 				app, err := e.Application(authoritytest.TenantID, "report")
@@ -70,7 +71,7 @@ func TestATokenIsExplained(t *testing.T) {
 			})
 			return token
 		}, "", "Register the client"},
-		{"the client is disabled", func(a *authoritytest.Authority) string {
+		{"the client is disabled", func(a *insidetest.Authority) string {
 			token := a.Token("report", "orders", role)
 			change(t, a, func(e *directory.Editor) error {
 				principal, err := e.ServicePrincipal(authoritytest.TenantID, "report")
@@ -84,7 +85,7 @@ func TestATokenIsExplained(t *testing.T) {
 			})
 			return token
 		}, "", "        enabled: true"},
-		{"the role is disabled", func(a *authoritytest.Authority) string {
+		{"the role is disabled", func(a *insidetest.Authority) string {
 			a.Grant("report", "orders", role)
 			change(t, a, func(e *directory.Editor) error {
 				app, err := e.Application(authoritytest.TenantID, "orders")
@@ -101,7 +102,7 @@ func TestATokenIsExplained(t *testing.T) {
 		}, "role_missing", "appRoles: [{value: Orders.Read, enabled: true, members: [Application]}]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			login := authoritytest.Start(t)
+			login := insidetest.Start(t)
 			login.API("orders").Require(role, nil)
 			report := explained(t, login, tt.token(login), "", role)
 			if report.Reason != tt.reason {
@@ -123,7 +124,7 @@ func TestATokenIsExplained(t *testing.T) {
 // What an identity or a user is called is found in the directory, and what the client of a
 // user may do by itself is nobody's concern.
 func TestWhoCallsIsExplained(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	login.API("orders").Require(role, nil)
 	steps := func(report *explain.Report) string {
 		var names []string
@@ -151,7 +152,7 @@ func TestWhoCallsIsExplained(t *testing.T) {
 	}
 }
 
-func change(t *testing.T, login *authoritytest.Authority, f func(*directory.Editor) error) {
+func change(t *testing.T, login *insidetest.Authority, f func(*directory.Editor) error) {
 	t.Helper()
 	if _, err := login.Directory().Change(t.Context(), "test", f); err != nil {
 		t.Fatal(err)
@@ -159,7 +160,7 @@ func change(t *testing.T, login *authoritytest.Authority, f func(*directory.Edit
 }
 
 func TestTheReasonIsTheGuards(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	api := login.API("orders")
 	api.Require(role, nil)
 	bad := login.Bad()
@@ -178,7 +179,7 @@ func TestTheReasonIsTheGuards(t *testing.T) {
 }
 
 func TestAnAPIThatIsNotThere(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	_, err := explain.Token(t.Context(), explain.Input{
 		Token: login.Token("report", "orders", role), API: "nothing", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
 	})
@@ -188,7 +189,7 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 }
 
 func TestAManagedIdentityIsNoApplication(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	client := login.App("report").ClientID
 	token := login.Token("report", "orders", role)
 	change(t, login, func(e *directory.Editor) error {
@@ -216,7 +217,7 @@ func TestAManagedIdentityIsNoApplication(t *testing.T) {
 }
 
 func TestASignInIsExplained(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)
 	app := login.App("report")
 	row := directory.SignIn{Tenant: authoritytest.TenantID, AppID: directory.AppID(app.ClientID), Name: "report", Resource: "api://payroll"}
@@ -243,7 +244,7 @@ func TestASignInIsExplained(t *testing.T) {
 }
 
 func TestASignInOfAnIdentityIsExplained(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)
 	identity := login.Identity("batch", "payroll")
 	report, err := explain.SignIn(t.Context(), login.Directory(), directory.SignIn{
@@ -255,7 +256,7 @@ func TestASignInOfAnIdentityIsExplained(t *testing.T) {
 }
 
 func TestASignInOfAUserIsExplained(t *testing.T) {
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	login.API("payroll").Require("Salaries.Read", nil)
 	app := login.App("report")
 	_, err := login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {

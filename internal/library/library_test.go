@@ -13,7 +13,6 @@ import (
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/guard"
-	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/library"
 )
 
@@ -64,17 +63,7 @@ func TestACertificateIsProofInMostLibraries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
-		app, err := e.Application(authoritytest.TenantID, "report")
-		if err != nil {
-			return err
-		}
-		_, err = e.AddCertificate(app.Tenant, app.ID, "test", certificate.Chain[0].Raw)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	login.AddCertificate("report", certificate.Chain[0])
 	for _, name := range []library.Name{library.ADAL, library.MSAL, library.AzureIdentity} {
 		t.Run(string(name), func(t *testing.T) {
 			c := client(login)

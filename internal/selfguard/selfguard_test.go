@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/insidetest"
 	"github.com/rolecall-auth/rolecall/internal/selfguard"
 )
 
 // newGuard returns a guard of the API orders.
-func newGuard(t *testing.T, login *authoritytest.Authority, without bool) *selfguard.Guard {
+func newGuard(t *testing.T, login *insidetest.Authority, without bool) *selfguard.Guard {
 	t.Helper()
 	api := login.API("orders")
 	api.Require("Orders.Read", nil)
@@ -29,7 +29,7 @@ func newGuard(t *testing.T, login *authoritytest.Authority, without bool) *selfg
 
 func TestAdmit(t *testing.T) {
 	t.Parallel()
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	strict, lenient := newGuard(t, login, false), newGuard(t, login, true)
 	none, good, bad := login.Token("stranger", "orders"), login.Token("report", "orders", "Orders.Read"), login.Bad()
 	for _, tt := range []struct {
@@ -79,7 +79,7 @@ func TestAdmit(t *testing.T) {
 
 func TestAnAuthorityOutOfReachIsNoRefusal(t *testing.T) {
 	t.Parallel()
-	login := authoritytest.Start(t)
+	login := insidetest.Start(t)
 	good := login.Token("report", "orders", "Orders.Read")
 	unreachable := errors.New("unreachable")
 	g, err := selfguard.New(selfguard.Config{

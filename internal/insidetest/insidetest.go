@@ -1,0 +1,39 @@
+// Package insidetest gives the tests of this module what users of authoritytest cannot
+// have: the directory behind the authority. Its type is internal, so it stands in no
+// signature of authoritytest.
+//
+// It adds nothing else. What a test can say by authoritytest itself, it says by that.
+package insidetest
+
+import (
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/authoritytest"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// An Authority is one of authoritytest, with the directory behind it.
+type Authority struct {
+	*authoritytest.Authority
+	directory *directory.Directory
+}
+
+// Start runs an authority until the test ends.
+func Start(t testing.TB, opts ...authoritytest.Option) *Authority {
+	t.Helper()
+	k := &keeper{TB: t}
+	login := authoritytest.Start(k, opts...)
+	return &Authority{login, k.directory}
+}
+
+// Directory returns everything that is registered.
+func (a *Authority) Directory() *directory.Directory { return a.directory }
+
+// A keeper is a test that authoritytest shows its directory to.
+type keeper struct {
+	testing.TB
+	directory *directory.Directory
+}
+
+// KeepDirectory takes the directory from authoritytest.
+func (k *keeper) KeepDirectory(d *directory.Directory) { k.directory = d }
