@@ -12,10 +12,11 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-func (c *cli) apply() *cobra.Command {
+func applyCommand(c *cli) *cobra.Command {
 	var file string
 	var dryRun, prune bool
 	cmd := &cobra.Command{
@@ -111,7 +112,7 @@ func (c *cli) applyAtStart(ctx context.Context, data *server.Data, wanted *manif
 		return err
 	}
 	for _, s := range result.Secrets {
-		file, err := newCredentialFile(c.dir, string(s.AppID), ".secret", []byte(s.Value+"\n"))
+		file, err := tempcred.WriteFile(c.dir, string(s.AppID), ".secret", []byte(s.Value+"\n"))
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 // maxAnswer bounds what `rolecall call` reads of an answer.
 const maxAnswer = 32 << 20
 
-func (c *cli) call() *cobra.Command {
+func callCommand(c *cli) *cobra.Command {
 	var r request
 	var method, body string
 	var headers []string

@@ -17,7 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 
-func (c *cli) demo() *cobra.Command {
+func demoCommand(c *cli) *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -156,7 +156,7 @@ func (c *cli) printVerdict(report *demo.Report, took time.Duration) {
 }
 
 // probe is what the demo runs as managed identities. It is not for people.
-func (c *cli) probe() *cobra.Command {
+func probeCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: demo.ProbeCommand + " LIBRARY SCOPE", Short: "Get a token as the environment says", Hidden: true, Args: exactly(2, "a library and a scope"),
 		RunE: func(cmd *cobra.Command, args []string) error {

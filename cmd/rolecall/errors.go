@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
 )
 
 // Exit codes.
@@ -78,9 +79,24 @@ func exitCode(err error) int {
 		return f.code
 	case errors.Is(err, directory.ErrNotFound):
 		return exitNotFound
+	case errors.Is(err, resolve.ErrAmbiguous), errors.Is(err, resolve.ErrMalformed):
+		return exitUsage
 	default:
 		return exitFailed
 	}
+}
+
+// ruled takes the next step out of the text of a rule that was broken.
+func ruled(err error) error {
+	var rule *directory.RuleError
+	if !errors.As(err, &rule) || err.Error() != rule.Error() {
+		return err
+	}
+	code := exitFailed
+	if errors.Is(err, directory.ErrNotFound) {
+		code = exitNotFound
+	}
+	return &failure{code, errors.New(rule.What), rule.Fix}
 }
 
 // inOneLine is an error and its next step.

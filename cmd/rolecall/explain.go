@@ -21,7 +21,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-func (c *cli) explain() *cobra.Command {
+func explainCommand(c *cli) *cobra.Command {
 	var api, correlation, connection string
 	var roles []string
 	cmd := &cobra.Command{

@@ -9,10 +9,11 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-func (c *cli) keys() *cobra.Command {
+func keysCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "List, rotate and revoke the keys that sign tokens",
@@ -23,7 +24,7 @@ func (c *cli) keys() *cobra.Command {
 			return usageError(cmd, errors.New("say what to do with the keys: list, rotate or revoke"))
 		},
 	}
-	cmd.AddCommand(c.keysList(), c.keysRotate(), c.keysRevoke())
+	cmd.AddCommand(keysListCommand(c), keysRotateCommand(c), keysRevokeCommand(c))
 	return cmd
 }
 
@@ -33,7 +34,7 @@ type tenantKey struct {
 	keyring.KeyInfo
 }
 
-func (c *cli) keysList() *cobra.Command {
+func keysListCommand(c *cli) *cobra.Command {
 	var tenant string
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -51,16 +52,16 @@ one, which will; and retired ones, whose tokens are still valid.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		tenants, err := findTenants(cmd.Context(), data, tenant)
+		tenants, err := resolve.FindTenants(cmd.Context(), data.Directory, tenant)
 		if err != nil {
 			return err
 		}
-		return c.printKeys(cmd.Context(), output, data, tenants...)
+		return printKeys(cmd.Context(), c, output, data, tenants...)
 	}
 	return cmd
 }
 
-func (c *cli) printKeys(ctx context.Context, output *format, data *server.Data, tenants ...*directory.Tenant) error {
+func printKeys(ctx context.Context, c *cli, output *format, data *server.Data, tenants ...*directory.Tenant) error {
 	keys := []tenantKey{}
 	for _, t := range tenants {
 		infos, err := data.Keys.List(ctx, string(t.ID))
@@ -93,7 +94,7 @@ func shortTime(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-func (c *cli) keysRotate() *cobra.Command {
+func keysRotateCommand(c *cli) *cobra.Command {
 	var tenant string
 	var options keyring.RotateOptions
 	cmd := &cobra.Command{
@@ -117,7 +118,7 @@ two days before it signs. --force rotates earlier.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		t, err := oneTenant(ctx, cmd, data, tenant)
+		t, err := resolve.FindTenant(ctx, data.Directory, tenant)
 		if err != nil {
 			return err
 		}
@@ -133,7 +134,7 @@ two days before it signs. --force rotates earlier.`,
 	return cmd
 }
 
-func (c *cli) keysRevoke() *cobra.Command {
+func keysRevokeCommand(c *cli) *cobra.Command {
 	var tenant, reason string
 	cmd := &cobra.Command{
 		Use:   "revoke KEY",
@@ -158,7 +159,7 @@ way to rotate. The reason goes into the audit trail.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		t, err := oneTenant(ctx, cmd, data, tenant)
+		t, err := resolve.FindTenant(ctx, data.Directory, tenant)
 		if err != nil {
 			return err
 		}
@@ -172,36 +173,7 @@ way to rotate. The reason goes into the audit trail.`,
 		if err := c.awaitServer(ctx, data); err != nil {
 			return err
 		}
-		return c.printKeys(ctx, output, data, t)
+		return printKeys(ctx, c, output, data, t)
 	}
 	return cmd
-}
-
-// oneTenant returns the tenant that ref names, or the only one there is.
-func oneTenant(ctx context.Context, cmd *cobra.Command, data *server.Data, ref string) (*directory.Tenant, error) {
-	tenants, err := findTenants(ctx, data, ref)
-	if err != nil {
-		return nil, err
-	}
-	switch len(tenants) {
-	case 0:
-		return nil, notFound("`rolecall serve` makes the first one", "there is no tenant yet")
-	case 1:
-		return tenants[0], nil
-	default:
-		return nil, usageError(cmd, errors.New("there are several tenants: say which with --tenant"))
-	}
-}
-
-// awaitServer returns once the folder's server, if one runs, acts on what the command changed.
-func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
-	found, err := server.Find(ctx, c.dir)
-	if found == nil || err != nil {
-		return err
-	}
-	sequence, err := data.Sequence(ctx)
-	if err != nil {
-		return err
-	}
-	return found.Sync(ctx, sequence)
 }

@@ -4,148 +4,192 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"path/filepath"
+	"os"
 	"strings"
-	"time"
+	"syscall"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/manifest"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-// A cli is one invocation: where it reads and writes, and what holds for all commands.
-type cli struct {
-	lookup func(string) (string, bool)
-	in     io.Reader
-	out    io.Writer // data
-	err    io.Writer // messages
-	screen screen    // what out is shown on
-	now    func() time.Time
-
-	dir     string // --data
-	verbose bool   // --verbose
+// A runRequest is what `rolecall run` was asked for.
+type runRequest struct {
+	as, tenant, via, config string
+	also                    []string
+	namespace               bool
+	forward                 []uint16
+	temporary               bool // no data folder was named, and a configuration was
 }
 
-// run carries out one command line and returns the exit code.
-func run(ctx context.Context, args []string, lookup func(string) (string, bool), in io.Reader, out, errOut io.Writer) int {
-	c := &cli{lookup: lookup, in: in, out: out, err: errOut, screen: screenOf(out, lookup), now: time.Now}
-	root := c.root()
-	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errOut)
-	err := root.ExecuteContext(ctx)
-	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(errOut, "rolecall: %v\n", err)
-		if fix := fixOf(err); fix != "" {
-			fmt.Fprintf(errOut, "hint: %s\n", fix)
-		}
+func runCommand(c *cli) *cobra.Command {
+	var r runRequest
+	var ports []uint
+	cmd := &cobra.Command{
+		Use:   "run --as NAME [flags] -- COMMAND [ARGUMENT…]",
+		Short: "Run a program as an application, managed identity or user",
+		Long: `Runs a program in an environment by which unmodified Azure libraries in it get tokens
+from here as the named application, managed identity or user, and trust this authority.
+Variables left from elsewhere that would contradict are removed.
+
+What the program is given ends with it. A managed identity is assigned to this command's
+process alone and is gone with it, even when that is killed. What an application is lent
+is removed; when this command is killed, a secret expires within the hour, a certificate
+within seven days.
+
+A user is signed in with az and azd alone, as the user of a developer's machine is, for as
+long as the program runs. Nobody asks for the password: whoever may run this has the data
+folder, and with it every key. What the tools may do for users is what was consented to
+for the Azure CLI, which the tenant has to have registered.
+
+The program has this terminal, gets the signals sent to this command, and its exit code
+is this command's; 128 and the number of the signal that ended it, 127 when there is no
+such program.
+
+It uses the server that runs on the data folder, or else one of its own for as long as
+the program runs; with --config and no --data, in a temporary folder.
+
+With --via imds, clients for Go and some others ask the fixed address of Azure's virtual
+machines, whatever the environment says. On Linux, and with the rights for it, --netns
+gives the program a network of its own in which that address is answered; of the machine's
+network it reaches the authority and the ports of --forward.`,
+		Example: `  rolecall run --as orders-client -- printenv AZURE_CLIENT_ID
+  rolecall run --config rolecall.yaml --as orders-client-mi -- printenv IDENTITY_ENDPOINT
+  rolecall run --as orders-client --via cli -- az account show
+  rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(cmd, errors.New("the program to run is missing: give it after --"))
+			}
+			return nil
+		},
 	}
-	return exitCode(err)
-}
-
-// root returns the command that all others hang on.
-func (c *cli) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "rolecall",
-		Short: "Application-to-application authentication that you run yourself",
-		Long: `Rolecall gives applications tokens for other applications, as Microsoft Entra ID
-does: register an API and its app roles, grant a role to a client, and any
-unmodified Microsoft library gets a signed token that carries it.
-
-Not Microsoft's, and not for signing in to Microsoft's cloud.`,
-		Example: `  rolecall demo
-  rolecall serve --config rolecall.yaml`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              unknownCommand,
-		RunE:              func(*cobra.Command, []string) error { return errNoCommand },
-		PersistentPreRunE: c.prepare,
+	flags := cmd.Flags()
+	flags.SetInterspersed(false) // flags behind the program are the program's
+	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
+	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
+	flags.StringVar(&r.via, "via", "", "how it proves itself: "+strings.Join(runas.Vias(), ", ")+" (default app-service for managed identities, secret for applications, cli for users)")
+	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program may choose by its id")
+	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
+	flags.BoolVar(&r.namespace, "netns", false, "a network of its own, with the metadata service at its address (Linux)")
+	flags.UintSliceVar(&ports, "forward", nil, "with --netns: port of this machine's loopback interface that the program may reach")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := r.complete(ports); err != nil {
+			return usageError(cmd, err)
+		}
+		r.temporary = r.config != "" && !cmd.Flags().Changed("data")
+		code, err := c.carryOutAs(cmd, r, args)
+		switch {
+		case err == nil && code != exitOK:
+			return silently(code)
+		case err != nil && code > exitFailed: // the program's own, though taking back failed
+			return &failure{code: code, err: err}
+		}
+		return err
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(cmd, err)
-	})
-	root.PersistentFlags().StringVar(&c.dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
-	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "say on stderr what happens")
-	root.AddCommand(
-		c.demo(), c.serve(), c.apply(), c.grant(), c.revoke(), c.token(), c.call(), c.environment(), c.runAs(), c.shim(), c.probe(),
-		c.explain(), c.keys(), c.signIns(), c.version(),
-	)
-	return root
+	return cmd
 }
 
-// environmentFlags may be given as ROLECALL_<NAME> instead.
-var environmentFlags = map[string]bool{
-	"data": true, "output": true, "verbose": true, "tenant": true, "config": true, "port": true, "host": true, "allow-issuer": true,
-	"allow-host": true,
-}
-
-// prepare completes the flags from the environment and finds the data folder.
-func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
-	var bad error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := "ROLECALL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, ok := c.lookup(name)
-		if !ok || value == "" || f.Changed || !environmentFlags[f.Name] || bad != nil {
-			return
-		}
-		if output, ok := f.Value.(*format); ok && output.ignores(value) {
-			return
-		}
-		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			bad = usageError(cmd, fmt.Errorf("environment variable %s: %w", name, err))
-		}
-	})
-	if bad != nil {
-		return bad
+func (r *runRequest) complete(ports []uint) error {
+	switch {
+	case r.as == "":
+		return errors.New("--as is missing: which application, managed identity or user to act as")
+	case r.config == "-":
+		return errors.New("--config cannot be standard input, which is the program's: name a file")
+	case len(ports) > 0 && !r.namespace:
+		return errors.New("--forward is for --netns: without that, the program reaches every port as it is")
 	}
-	if c.dir == "" {
-		c.dir = c.defaultDir()
+	for _, port := range ports {
+		if port == 0 || port > 65535 {
+			return fmt.Errorf("--forward %d is no port: give 1 to 65535", port)
+		}
+		r.forward = append(r.forward, uint16(port))
 	}
 	return nil
 }
 
-// needData refuses to go on without a data folder. Few commands do.
-func (c *cli) needData() error {
-	if c.dir == "" {
-		return &failure{exitUsage, errors.New("no data folder: neither --data nor XDG_DATA_HOME nor HOME is set"), "name one with --data"}
-	}
-	return nil
-}
-
-func (c *cli) defaultDir() string {
-	if base, ok := c.lookup("XDG_DATA_HOME"); ok && filepath.IsAbs(base) {
-		return filepath.Join(base, "rolecall")
-	}
-	for _, name := range []string{"HOME", "USERPROFILE"} {
-		if home, ok := c.lookup(name); ok && home != "" {
-			return filepath.Join(home, ".local", "share", "rolecall")
+// carryOutAs runs the program and returns its exit code.
+func (c *cli) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code int, err error) {
+	ctx := cmd.Context()
+	signals, stop := launch.CatchSignals()
+	defer stop()
+	if r.temporary {
+		if c.dir, err = os.MkdirTemp("", "rolecall-run-"); err != nil {
+			return exitFailed, err
 		}
+		defer func() { err = errors.Join(err, os.RemoveAll(c.dir)) }()
 	}
-	return ""
+	s, err := c.connectFor(ctx, r)
+	if ctx.Err() != nil && err != nil {
+		return signalBefore(signals), nil
+	}
+	if err != nil {
+		return exitFailed, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	actor, err := resolve.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	if ctx.Err() != nil {
+		return signalBefore(signals), nil
+	}
+	if err != nil {
+		return exitFailed, err
+	}
+	if r.via, err = runas.ChooseVia(actor, r.via, r.namespace); err != nil {
+		return exitFailed, usageError(cmd, err)
+	}
+	// From here on a signal is for the program: what it needs stays until it has ended.
+	environment, err := runas.Prepare(context.WithoutCancel(ctx), runas.Config{
+		Session: s, Actor: actor, Via: r.via, Also: r.also, Namespace: r.namespace, Forward: r.forward,
+		Say: func(text string) { c.say("%s", text) }, Now: c.now,
+	})
+	if err != nil {
+		return exitFailed, err
+	}
+	defer func() { err = errors.Join(err, environment.Cleanup()) }()
+	if ctx.Err() != nil {
+		return signalBefore(signals), nil
+	}
+	code, err = environment.Run(signals, args, c.in, c.out, c.err)
+	if err != nil {
+		return code, &failure{code: code, err: fmt.Errorf("run %s: %w", args[0], err)}
+	}
+	return code, nil
 }
 
-// open opens the data folder for one command.
-func (c *cli) open(ctx context.Context) (*server.Data, error) {
-	if err := c.needData(); err != nil {
-		return nil, err
+// signalBefore is the exit code after a signal that came before there was a program.
+func signalBefore(signals <-chan os.Signal) int {
+	select {
+	case early := <-signals:
+		return launch.SignalCode(early)
+	default:
+		return launch.SignalCode(syscall.SIGINT)
 	}
-	return server.OpenData(ctx, server.DataConfig{Dir: c.dir, Log: c.log(slog.LevelWarn), Now: c.now})
 }
 
-// log returns a logger to stderr that keeps what is at least as grave as the level, and
-// everything with --verbose.
-func (c *cli) log(level slog.Level) *slog.Logger {
-	if c.verbose {
-		level = slog.LevelDebug
+// connectFor finds or starts the server, with the configuration applied.
+func (c *cli) connectFor(ctx context.Context, r runRequest) (*server.Session, error) {
+	var wanted *manifest.File
+	var prepare func(context.Context, *server.Data) error
+	if r.config != "" {
+		var err error
+		if wanted, err = c.readManifest(r.config); err != nil {
+			return nil, err
+		}
+		prepare = func(ctx context.Context, data *server.Data) error { return c.applyAtStart(ctx, data, wanted) }
 	}
-	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
-}
-
-// say writes a message for people.
-func (c *cli) say(format string, args ...any) {
-	fmt.Fprintf(c.err, format+"\n", args...)
+	s, err := c.connect(ctx, prepare)
+	if err != nil || wanted == nil || s.Own() {
+		return s, err
+	}
+	if err = c.applyAtStart(ctx, s.Data, wanted); err == nil {
+		err = c.awaitServer(ctx, s.Data)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -57,7 +58,7 @@ func TestVerboseCommandsPrintNoSecret(t *testing.T) {
 	if token = strings.TrimSpace(token); !everySecret.MatchString(token) || everySecret.MatchString(said) {
 		t.Error("token prints no token, or says one")
 	}
-	for _, via := range lentVias { // they print variables
+	for _, via := range runas.LastingVias() { // they print variables
 		if _, _, said := do("env", "--as", client, "--via", via); everySecret.MatchString(said) {
 			t.Errorf("env --via %s says a secret", via)
 		}

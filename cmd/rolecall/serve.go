@@ -17,7 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-func (c *cli) serve() *cobra.Command {
+func serveCommand(c *cli) *cobra.Command {
 	var cfg server.Config
 	var file string
 	var faults []string

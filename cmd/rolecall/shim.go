@@ -7,7 +7,7 @@ import (
 )
 
 // shim is what the stand-ins for az and azd call. It is not for people.
-func (c *cli) shim() *cobra.Command {
+func shimCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: launch.ShimCommand + " FILE TOOL [ARGUMENT…]", Short: "Answer in the place of az or azd", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-func (c *cli) signIns() *cobra.Command {
+func signInsCommand(c *cli) *cobra.Command {
 	var tenant, app string
 	var filter directory.SignInFilter
 	cmd := &cobra.Command{
@@ -39,18 +40,18 @@ refusal, and the user for whom it was, if it was for one.`,
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
 		if tenant != "" {
-			found, err := findTenants(ctx, data, tenant)
+			found, err := resolve.FindTenants(ctx, data.Directory, tenant)
 			if err != nil {
 				return err
 			}
 			filter.Tenant = found[0].ID
 		}
 		if app != "" {
-			found, err := c.findActor(ctx, data, tenant, app)
+			found, err := resolve.FindInstance(ctx, data.Directory, tenant, app)
 			if err != nil {
 				return err
 			}
-			filter.Tenant, filter.AppID = found.tenant.ID, found.Principal.AppID
+			filter.Tenant, filter.AppID = found.Tenant.ID, found.Principal.AppID
 		}
 		rows, err := c.newestSignIns(ctx, data, filter)
 		if err != nil {

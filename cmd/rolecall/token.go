@@ -18,11 +18,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/library"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/runas"
+	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// lentFor is how long the secret lives that a command makes for one token.
-const lentFor = 10 * time.Minute
+// tokenSecretLife is how long the secret lives that a command makes for one token.
+const tokenSecretLife = 10 * time.Minute
 
 // A request is what the token commands ask for.
 type request struct {
@@ -44,7 +47,7 @@ func (r *request) ask() string {
 	return r.scope
 }
 
-func (c *cli) token() *cobra.Command {
+func tokenCommand(c *cli) *cobra.Command {
 	var r request
 	cmd := &cobra.Command{
 		Use:   "token --as NAME (--scope SCOPE | --resource RESOURCE)",
@@ -91,46 +94,49 @@ func (r *request) check() (library.Name, error) {
 
 // tokenFor gets one token: as an application with a secret that lives just as long as that
 // takes, as anybody else by a binding that does.
-func (c *cli) tokenFor(ctx context.Context, r request, way library.Name) (_ azcore.AccessToken, err error) {
-	s, err := c.site(ctx)
+func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azcore.AccessToken, err error) {
+	s, err := c.connect(ctx, nil)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	app, err := c.findRunner(ctx, s.data, r.tenant, r.as)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	actor, err := resolve.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	if app.user != nil || app.isIdentity() {
-		if way != library.AzureIdentity {
-			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is no application, and has no credential for that way: leave out --way", app.name()), ""}
+	if actor.User != nil || actor.IsIdentity() {
+		if name != library.AzureIdentity {
+			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is not an application, so it has no credential for --way %s", actor.Name(), name), "leave out --way"}
 		}
-		answer, err := c.tokenByBinding(ctx, app, strings.Fields(r.ask())...)
+		answer, err := runas.Token(ctx, s, actor, strings.Fields(r.ask())...)
 		return answer, refusedToken(err)
 	}
-	secret, value, err := s.lend(ctx, app, "token", lentFor, c.now())
+	return c.tokenBySecret(ctx, s, actor, r, name)
+}
+
+// tokenBySecret gets a token as an application, through a client library.
+func (c *cli) tokenBySecret(ctx context.Context, s *server.Session, app resolve.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
+	issuer := runas.Issuer(s, "token", c.now)
+	secret, value, err := issuer.AddSecret(ctx, app.Application, tokenSecretLife)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	defer func() { err = errors.Join(err, s.takeBack(ctx, app, "token", secret.ID)) }()
+	defer func() { err = errors.Join(err, issuer.Remove(ctx, app.Application, secret.ID)) }()
 
-	client, err := trustingClient(s.endpoints.CABundle)
+	client, err := trustingClient(s.Endpoints.CABundle)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	defer client.CloseIdleConnections() // else a server of our own would wait for them
 	cred, err := library.Client{
-		Authority: s.endpoints.Authority, HTTP: client,
-		TenantID: string(app.tenant.ID), ClientID: string(app.Application.AppID), Secret: value,
-	}.Credential(way)
+		Authority: s.Endpoints.Authority, HTTP: client,
+		TenantID: string(app.Tenant.ID), ClientID: string(app.Application.AppID), Secret: value,
+	}.Credential(name)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	answer, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{r.ask()}})
-	if err != nil {
-		return azcore.AccessToken{}, refusedToken(err)
-	}
-	return answer, nil
+	return answer, refusedToken(err)
 }
 
 // The parts of an authority's refusal, wherever in a library's error it stands.
@@ -151,7 +157,7 @@ func refusedToken(err error) error {
 	}
 	refusal := &failure{code: exitRefused, err: errors.New("the authority refused: " + text[1])}
 	if id := correlationID.FindStringSubmatch(err.Error()); id != nil {
-		refusal.fix = "`rolecall explain --correlation-id " + id[1] + "` says what mends it"
+		refusal.fix = "`rolecall explain --correlation-id " + id[1] + "` says how to fix it"
 	}
 	return refusal
 }

@@ -33,7 +33,7 @@ func thisBuild() build {
 	return b
 }
 
-func (c *cli) version() *cobra.Command {
+func versionCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Say which Rolecall this is",

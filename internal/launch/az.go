@@ -11,6 +11,10 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
+// AzureCLI is the application as which az and azd get tokens of users. A tenant that has it
+// registered knows it by this id, as Microsoft's cloud does.
+const AzureCLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
+
 // azVersion is the version that the stand-in says it has: a recent one, for tools that ask
 // for a least one.
 const azVersion = "2.80.0"

@@ -21,10 +21,6 @@ import (
 // package managedidentity.
 const ViaWorkload = "workload"
 
-// AzureCLI is the application as which az and azd get tokens of users. A tenant that has it
-// registered knows it by this id, as Microsoft's cloud does.
-const AzureCLI directory.AppID = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
-
 // A BindRequest says as whom the process that holds the binding, and its children, may act.
 type BindRequest struct {
 	Tenant string   `json:"tenant,omitempty"` // id, domain or name; empty: the only one

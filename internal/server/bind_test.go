@@ -26,6 +26,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
+	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 
 const bindAPI = directory.AppID("a9100002-5a5a-4c4c-8d8d-000000000002")
@@ -219,7 +220,7 @@ func TestBindWorkload(t *testing.T) {
 func TestBindUser(t *testing.T) {
 	s := startBindable(t)
 	named := bindFor(t, s, BindRequest{As: "DEV@contoso.test", Via: "cli"})
-	if named.Name != "dev@contoso.test" || named.ClientID != AzureCLI || named.Endpoint == "" || named.Header == "" || named.Environment["AZD_AUTH_ENDPOINT"] != named.Endpoint {
+	if named.Name != "dev@contoso.test" || named.ClientID != launch.AzureCLI || named.Endpoint == "" || named.Header == "" || named.Environment["AZD_AUTH_ENDPOINT"] != named.Endpoint {
 		t.Errorf("got %s, client %s, endpoint %q", named.Name, named.ClientID, named.Endpoint)
 	}
 	if byID := bindFor(t, s, BindRequest{As: string(named.ObjectID), Via: "cli"}); byID.Name != named.Name || byID.Header == named.Header {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
 
@@ -88,8 +89,8 @@ func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *d
 	case !user.Enabled:
 		return nil, refused("enable the account first", "the user %q is disabled", user.PrincipalName)
 	}
-	return s.openHost(ctx, BindingState{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: AzureCLI, ObjectID: user.ID}, managedidentity.EndpointConfig{
-		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: AzureCLI}}, User: user.ID, Platform: directory.PlatformCLI, Owner: owner,
+	return s.openHost(ctx, BindingState{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: launch.AzureCLI, ObjectID: user.ID}, managedidentity.EndpointConfig{
+		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: launch.AzureCLI}}, User: user.ID, Platform: directory.PlatformCLI, Owner: owner,
 	})
 }
 

@@ -1,18 +1,23 @@
-package main
+package tempcred_test
 
 import (
 	"context"
-	"io"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
 )
 
-// newSite returns a folder with one application, and a server of it that does not answer.
-func newSite(t *testing.T) (*site, application) {
+const life = 10 * time.Minute
+
+// newFolder returns a data folder with one application.
+func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
 	t.Helper()
 	data, err := server.OpenData(t.Context(), server.DataConfig{Dir: filepath.Join(t.TempDir(), "data")})
 	if err != nil {
@@ -23,7 +28,6 @@ func newSite(t *testing.T) (*site, application) {
 			t.Error(err)
 		}
 	})
-	s := &site{data: data, found: &server.Found{Dir: t.TempDir()}}
 	_, err = data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
 		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso"})
 		if err != nil {
@@ -39,17 +43,17 @@ func newSite(t *testing.T) (*site, application) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := new(cli).findActor(t.Context(), data, "contoso", "orders-client")
+	app, err := resolve.FindInstance(t.Context(), data.Directory, "contoso", "orders-client")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, app
+	return data, app
 }
 
 // credentials counts those of the application now.
-func (s *site) credentials(t *testing.T, app application) int {
+func credentials(t *testing.T, data *server.Data, app resolve.Actor) int {
 	t.Helper()
-	now, err := s.data.Directory.Client(t.Context(), app.tenant.ID, app.Application.AppID)
+	now, err := data.Directory.Client(t.Context(), app.Tenant.ID, app.Application.AppID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,35 +62,46 @@ func (s *site) credentials(t *testing.T, app application) int {
 
 // A command that fails after it gave an application a credential leaves none behind.
 func TestFailureLeavesNoCredential(t *testing.T) {
-	s, app := newSite(t)
-	if _, _, err := s.lend(t.Context(), app, "token", lentFor, time.Now()); err == nil {
+	t.Parallel()
+	data, app := newFolder(t)
+	answers := false // whether the server that checks credentials does
+	issuer := tempcred.Issuer{Directory: data.Directory, Dir: data.Dir, Purpose: "test", Now: time.Now, Await: func(context.Context, int64) error {
+		if !answers {
+			return errors.New("nobody is there")
+		}
+		return nil
+	}}
+	if _, _, err := issuer.AddSecret(t.Context(), app.Application, life); err == nil {
 		t.Error("the server that is gone has taken the secret in")
 	}
-	if n := s.credentials(t, app); n != 0 {
+	if n := credentials(t, data, app); n != 0 {
 		t.Errorf("%d credentials are left after the server did not answer", n)
 	}
-	s.found = nil
-	c := &cli{dir: s.data.Dir, err: io.Discard, now: time.Now}
-	for _, via := range []string{"secret", "certificate"} {
-		if _, err := c.variablesFor(t.Context(), s, app, via, lentFor); err == nil {
+	answers = true
+	for _, via := range []string{runas.Secret, runas.Certificate} {
+		lasting := runas.Lasting{
+			Session: &server.Session{Data: data}, App: app, Via: via, Life: life, Issuer: issuer,
+			Gave: func(string, string, time.Time) {},
+		}
+		if _, err := lasting.Variables(t.Context()); err == nil {
 			t.Errorf("%s: there is no CA bundle, and nobody minds", via)
 		}
-		if n := s.credentials(t, app); n != 0 {
+		if n := credentials(t, data, app); n != 0 {
 			t.Errorf("%s: %d credentials are left", via, n)
 		}
 	}
-	secret, _, err := s.lend(t.Context(), app, "token", lentFor, time.Now())
+	secret, _, err := issuer.AddSecret(t.Context(), app.Application, life)
 	if err != nil {
 		t.Fatal(err)
 	}
 	interrupted, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 { // the second time it is gone
-		if err := s.takeBack(interrupted, app, "token", secret.ID); err != nil {
+		if err := issuer.Remove(interrupted, app.Application, secret.ID); err != nil {
 			t.Error(err)
 		}
 	}
-	if n := s.credentials(t, app); n != 0 {
+	if n := credentials(t, data, app); n != 0 {
 		t.Errorf("%d credentials are left after an interruption", n)
 	}
 }

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// A cli is one invocation: where it reads and writes, and what holds for all commands.
+type cli struct {
+	lookup func(string) (string, bool)
+	in     io.Reader
+	out    io.Writer // data
+	err    io.Writer // messages
+	screen screen    // what out is shown on
+	now    func() time.Time
+
+	dir     string // --data
+	verbose bool   // --verbose
+}
+
+// run carries out one command line and returns the exit code.
+func run(ctx context.Context, args []string, lookup func(string) (string, bool), in io.Reader, out, errOut io.Writer) int {
+	c := &cli{lookup: lookup, in: in, out: out, err: errOut, screen: screenOf(out, lookup), now: time.Now}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := ruled(root.ExecuteContext(ctx))
+	if err != nil && !errors.Is(err, errSilent) {
+		fmt.Fprintf(errOut, "rolecall: %v\n", err)
+		if fix := fixOf(err); fix != "" {
+			fmt.Fprintf(errOut, "hint: %s\n", fix)
+		}
+	}
+	return exitCode(err)
+}
+
+// root returns the command that all others hang on.
+func (c *cli) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rolecall",
+		Short: "Application-to-application authentication that you run yourself",
+		Long: `Rolecall gives applications tokens for other applications, as Microsoft Entra ID
+does: register an API and its app roles, grant a role to a client, and any
+unmodified Microsoft library gets a signed token that carries it.
+
+Not Microsoft's, and not for signing in to Microsoft's cloud.`,
+		Example: `  rolecall demo
+  rolecall serve --config rolecall.yaml`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              unknownCommand,
+		RunE:              func(*cobra.Command, []string) error { return errNoCommand },
+		PersistentPreRunE: c.prepare,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError(cmd, err)
+	})
+	root.PersistentFlags().StringVar(&c.dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
+	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "say on stderr what happens")
+	for _, command := range commands() {
+		root.AddCommand(command(c))
+	}
+	return root
+}
+
+// commands is the table of commands, in the order of the files that define them.
+func commands() []func(*cli) *cobra.Command {
+	return []func(*cli) *cobra.Command{
+		demoCommand, serveCommand, applyCommand, grantCommand, revokeCommand, tokenCommand, callCommand, envCommand, runCommand,
+		shimCommand, probeCommand, explainCommand, keysCommand, signInsCommand, versionCommand,
+	}
+}
+
+// environmentFlags may be given as ROLECALL_<NAME> instead.
+var environmentFlags = map[string]bool{
+	"data": true, "output": true, "verbose": true, "tenant": true, "config": true, "port": true, "host": true, "allow-issuer": true,
+	"allow-host": true,
+}
+
+// prepare completes the flags from the environment and finds the data folder.
+func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
+	var bad error
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "ROLECALL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := c.lookup(name)
+		if !ok || value == "" || f.Changed || !environmentFlags[f.Name] || bad != nil {
+			return
+		}
+		if output, ok := f.Value.(*format); ok && output.ignores(value) {
+			return
+		}
+		if err := cmd.Flags().Set(f.Name, value); err != nil {
+			bad = usageError(cmd, fmt.Errorf("environment variable %s: %w", name, err))
+		}
+	})
+	if bad != nil {
+		return bad
+	}
+	if c.dir == "" {
+		c.dir = c.defaultDir()
+	}
+	return nil
+}
+
+// needData refuses to go on without a data folder. Few commands do.
+func (c *cli) needData() error {
+	if c.dir == "" {
+		return &failure{exitUsage, errors.New("no data folder: neither --data nor XDG_DATA_HOME nor HOME is set"), "name one with --data"}
+	}
+	return nil
+}
+
+func (c *cli) defaultDir() string {
+	if base, ok := c.lookup("XDG_DATA_HOME"); ok && filepath.IsAbs(base) {
+		return filepath.Join(base, "rolecall")
+	}
+	for _, name := range []string{"HOME", "USERPROFILE"} {
+		if home, ok := c.lookup(name); ok && home != "" {
+			return filepath.Join(home, ".local", "share", "rolecall")
+		}
+	}
+	return ""
+}
+
+// open opens the data folder for one command.
+func (c *cli) open(ctx context.Context) (*server.Data, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
+	return server.OpenData(ctx, server.DataConfig{Dir: c.dir, Log: c.log(slog.LevelWarn), Now: c.now})
+}
+
+// connect begins a session with the folder's running server, or with one for this command.
+// Prepare, which may be nil, runs before the latter listens.
+func (c *cli) connect(ctx context.Context, prepare func(context.Context, *server.Data) error) (*server.Session, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
+	cfg := c.sessionConfig()
+	cfg.Prepare = prepare
+	return server.Connect(ctx, cfg)
+}
+
+// connectRunning begins a session with the folder's running server, or returns nil.
+func (c *cli) connectRunning(ctx context.Context) (*server.Session, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
+	return server.ConnectRunning(ctx, c.sessionConfig())
+}
+
+func (c *cli) sessionConfig() server.SessionConfig {
+	return server.SessionConfig{Dir: c.dir, Say: func(text string) { c.say("%s", text) }, Now: c.now, Log: c.log(slog.LevelWarn)}
+}
+
+// awaitServer returns once the folder's server, if one runs, acts on what the command changed.
+func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
+	found, err := server.Find(ctx, c.dir)
+	if found == nil || err != nil {
+		return err
+	}
+	sequence, err := data.Sequence(ctx)
+	if err != nil {
+		return err
+	}
+	return found.Sync(ctx, sequence)
+}
+
+// log returns a logger to stderr that keeps what is at least as grave as the level, and
+// everything with --verbose.
+func (c *cli) log(level slog.Level) *slog.Logger {
+	if c.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
+}
+
+// say writes a message for people.
+func (c *cli) say(format string, args ...any) {
+	fmt.Fprintf(c.err, format+"\n", args...)
+}

@@ -1,0 +1,60 @@
+package runas_test
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/runas"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// That a program is no longer somebody is worth a word only while it runs.
+func TestNothingIsSaidOfABindingThatEndsWithItsProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	running, err := server.Start(t.Context(), server.Config{Dir: dir, Prepare: func(ctx context.Context, data *server.Data) error {
+		_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
+			tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+			if err != nil {
+				return err
+			}
+			_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+				Tenant: tenant.ID, Name: "orders-client-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
+			})
+			return err
+		})
+		return err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Close()
+	s, err := server.Connect(t.Context(), server.SessionConfig{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	actor, err := resolve.FindActor(t.Context(), s.Data.Directory, "", "orders-client-mi")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	for range 100 {
+		e, err := runas.Prepare(t.Context(), runas.Config{
+			Session: s, Actor: actor, Via: runas.AppService, Now: time.Now, Say: func(text string) { said.WriteString(text) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Cleanup(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said.Len() > 0 {
+		t.Errorf("it was said:\n%s", &said)
+	}
+}

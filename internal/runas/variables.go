@@ -1,0 +1,134 @@
+package runas
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
+)
+
+// A Lasting is an environment for programs that are run later: it is not cleaned up but
+// expires.
+type Lasting struct {
+	Session *server.Session
+	App     resolve.Actor // an application
+	Via     string        // one of LastingVias
+	Life    time.Duration // of the credential
+	Issuer  tempcred.Issuer
+	Path    string                                   // the search path, which begins with the shims
+	Gave    func(kind, id string, expires time.Time) // is told of the credential
+}
+
+// Variables makes the credential and returns all that a program needs to use it.
+func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
+	trust, err := launch.Trust(l.Session.Dir(), l.Session.Endpoints.CABundle) // what can fail comes before the credential
+	if err != nil {
+		return nil, err
+	}
+	var credential []launch.Variable
+	switch l.Via {
+	case Certificate:
+		credential, err = l.certificate(ctx)
+	case CLI:
+		credential, err = l.tools(ctx)
+	default:
+		var value string
+		value, err = l.secret(ctx)
+		credential = []launch.Variable{{Name: "AZURE_CLIENT_SECRET", Value: value}, onlyEnvironment()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(names(l.Session, l.App), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session)}), nil
+}
+
+func (l Lasting) secret(ctx context.Context) (string, error) {
+	secret, value, err := l.Issuer.AddSecret(ctx, l.App.Application, l.Life)
+	if err == nil {
+		l.Gave("secret", secret.ID, secret.Expires)
+	}
+	return value, err
+}
+
+func (l Lasting) certificate(ctx context.Context) ([]launch.Variable, error) {
+	file, kept, err := l.Issuer.AddCertificate(ctx, l.App.Application, l.Life)
+	if err != nil {
+		return nil, err
+	}
+	l.Gave("certificate", kept.ID, kept.ValidUntil)
+	return []launch.Variable{{Name: "AZURE_CLIENT_CERTIFICATE_PATH", Value: file}, onlyEnvironment()}, nil
+}
+
+// tools keeps shims for az and azd in the data folder, which sign in with a secret, and
+// puts them first in the search path.
+func (l Lasting) tools(ctx context.Context) ([]launch.Variable, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	folder, err := l.Issuer.ToolsFolder(l.App.Application)
+	if err != nil {
+		return nil, err
+	}
+	value, err := l.secret(ctx)
+	if err != nil {
+		return nil, err
+	}
+	account := account(l.App)
+	account.Authority, account.Secret, account.CABundle = l.Session.Endpoints.Authority, value, l.Session.Endpoints.CABundle
+	if err := launch.WriteShims(folder, program, account); err != nil {
+		return nil, err
+	}
+	return []launch.Variable{
+		launch.FirstInPath([]string{"PATH=" + l.Path}, folder), {Name: launch.CLIPath, Value: folder}, only("AzureCLICredential"),
+	}, nil
+}
+
+// HostVariables returns what the programs of one of the directory's hosts need. They may be
+// on another machine or in a container, so nothing names a file of this one.
+func HostVariables(ctx context.Context, s *server.Session, tenant, host string) ([]launch.Variable, error) {
+	state, err := server.Host(ctx, s.Dir(), tenant, host)
+	if err != nil {
+		return nil, err
+	}
+	variables := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(state.Tenant)}}
+	identity, err := s.Data.Directory.Client(ctx, state.Tenant, state.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	if identity.Principal.IdentityKind == directory.IdentityUser { // as for a program that is run as one
+		variables = append(variables, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(state.ClientID)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(state.Environment)) {
+		variables = append(variables, launch.Variable{Name: name, Value: state.Environment[name]})
+	}
+	return variables, nil
+}
+
+// names returns the variables that say who somebody is, and where.
+func names(s *server.Session, actor resolve.Actor) []launch.Variable {
+	names := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(actor.Tenant.ID)}}
+	if actor.User == nil { // a user is no client
+		names = append(names, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(actor.Principal.AppID)})
+	}
+	return append(names, launch.Variable{Name: "AZURE_AUTHORITY_HOST", Value: s.Endpoints.Authority})
+}
+
+func authorityVariable(s *server.Session) launch.Variable {
+	return launch.Variable{Name: "ROLECALL_AUTHORITY", Value: s.Endpoints.Authority}
+}
+
+// onlyEnvironment spares DefaultAzureCredential what it would try besides the environment.
+func onlyEnvironment() launch.Variable { return only("EnvironmentCredential") }
+
+func only(credential string) launch.Variable {
+	return launch.Variable{Name: launch.OnlyCredential, Value: credential}
+}

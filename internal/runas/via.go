@@ -1,0 +1,79 @@
+package runas
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// How a program proves who it is: the values of --via that are mentioned here. All others
+// are platforms.
+const (
+	Secret      = "secret"
+	Certificate = "certificate"
+	Workload    = server.ViaWorkload
+	CLI         = string(directory.PlatformCLI)
+	AppService  = string(directory.PlatformAppService)
+	IMDS        = string(directory.PlatformIMDS)
+)
+
+// LastingVias are the values of --via that leave something behind for a program that is run
+// later.
+func LastingVias() []string { return []string{Secret, Certificate, CLI} }
+
+// Vias are all values of --via.
+func Vias() []string {
+	all := []string{Secret, Certificate}
+	for _, platform := range directory.Platforms() {
+		all = append(all, string(platform))
+	}
+	return append(all, Workload)
+}
+
+// EndsWithProcess reports whether what a value of --via gives a program ends with its process.
+func EndsWithProcess(via string) bool {
+	return slices.Contains(Vias(), via) && !slices.Contains(LastingVias(), via)
+}
+
+// ChooseVia completes and checks --via for whoever the program is run as.
+func ChooseVia(actor resolve.Actor, via string, namespace bool) (string, error) {
+	if via == "" {
+		via = defaultVia(actor, namespace)
+	}
+	name := actor.Name()
+	switch {
+	case !slices.Contains(Vias(), via):
+		return "", UnknownVia(via, Vias())
+	case namespace && via != IMDS:
+		return "", fmt.Errorf("--netns is for --via imds, whose address exists in the namespace; leave out one of --netns and --via %s", via)
+	case actor.User != nil && via != CLI:
+		return "", fmt.Errorf("%s is a user, who is signed in with az and azd, and %s is for applications or managed identities: leave out --via, or give cli", name, via)
+	case actor.IsIdentity() && (via == Secret || via == Certificate):
+		return "", fmt.Errorf("%s is a managed identity, which has no %s: leave out --via, or give app-service, imds, workload or cli", name, via)
+	case !actor.IsIdentity() && EndsWithProcess(via) && via != Workload:
+		return "", fmt.Errorf("%s is an application, and %s is for managed identities: leave out --via, or give secret, certificate, workload or cli", name, via)
+	}
+	return via, nil
+}
+
+func defaultVia(actor resolve.Actor, namespace bool) string {
+	switch {
+	case namespace:
+		return IMDS
+	case actor.User != nil:
+		return CLI
+	case actor.IsIdentity():
+		return AppService
+	default:
+		return Secret
+	}
+}
+
+// UnknownVia refuses a value of --via.
+func UnknownVia(via string, known []string) error {
+	return fmt.Errorf("unknown value %q for --via; there are %s", via, strings.Join(known, ", "))
+}
