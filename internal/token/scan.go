@@ -111,8 +111,11 @@ func (s *scanner) object(depth int, keep *[]member) error {
 		if count > s.members {
 			return errMembers
 		}
-		if s.seen(name, outer, keep) {
+		if count <= linearNames && s.seen(name, outer, keep) {
 			return errDuplicate
+		}
+		if keep == nil {
+			s.names = append(s.names, name)
 		}
 		start := s.pos
 		if err := s.value(depth); err != nil {
@@ -122,28 +125,51 @@ func (s *scanner) object(depth int, keep *[]member) error {
 			*keep = append(*keep, member{name, Value{s.text[start:s.pos]}})
 		}
 		if done, err := s.separator('}'); done || err != nil {
+			if count > linearNames && s.twice(outer, keep) {
+				return errDuplicate
+			}
 			s.names = s.names[:outer]
 			return err
 		}
 	}
 }
 
+// linearNames is up to how many members of an object a name is compared with
+// each of those before it. Ordinary tokens have no more. In larger objects, which only
+// strangers send, the names are sorted at the end: comparing all with all
+// would let a small token cost more than a signature.
+const linearNames = 32
+
 // seen reports whether the object being read has had a member of that name.
 // The names of kept members are found there; those of others, which may lie
 // within each other, are on a stack where this object's begin at outer.
 func (s *scanner) seen(name string, outer int, keep *[]member) bool {
+	if keep == nil {
+		return slices.Contains(s.names[outer:], name)
+	}
+	for i := range *keep {
+		if (*keep)[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// twice reports whether two members of the object that has been read have the
+// same name. It is the last that is done with the object's names.
+func (s *scanner) twice(outer int, keep *[]member) bool {
 	if keep != nil {
 		for i := range *keep {
-			if (*keep)[i].name == name {
-				return true
-			}
+			s.names = append(s.names, (*keep)[i].name)
 		}
-		return false
 	}
-	if slices.Contains(s.names[outer:], name) {
-		return true
+	names := s.names[outer:]
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			return true
+		}
 	}
-	s.names = append(s.names, name)
 	return false
 }
 

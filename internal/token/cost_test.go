@@ -1,0 +1,81 @@
+package token
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// objectOf is an object of that many members, followed by as many bytes of others like it as
+// fill a payload.
+func objectOf(names, size int) string {
+	var one strings.Builder
+	for i := range names {
+		if i > 0 {
+			one.WriteByte(',')
+		}
+		fmt.Fprintf(&one, `"n%04d":0`, i)
+	}
+	object := "{" + one.String() + "}"
+	count := max(1, size/len(object))
+	return `{"a":[` + strings.TrimSuffix(strings.Repeat(object+",", count), ",") + `]}`
+}
+
+// What a stranger's token costs before its signature is looked at depends on its bytes, not
+// on how they are spread over objects.
+func TestReadingCostsByTheByte(t *testing.T) {
+	cost := func(text string) time.Duration {
+		best := time.Hour
+		for range 40 {
+			start := time.Now()
+			if _, err := ParseObject([]byte(text), DefaultPayloadDepth, DefaultMembers); err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	const size = 12 << 10
+	few, many := cost(objectOf(8, size)), cost(objectOf(250, size))
+	if many > 5*few {
+		t.Errorf("objects of 250 names cost %s, the same bytes in objects of 8 names %s", many, few)
+	}
+	wide := objectOf(250, 0) // the members of the outermost object are kept
+	kept := cost(strings.TrimSuffix(strings.TrimPrefix(wide, `{"a":[`), `]}`))
+	if kept > few {
+		t.Errorf("250 names alone cost %s, %d bytes in objects of 8 names %s", kept, size, few)
+	}
+}
+
+// A name that comes twice is found wherever the two stand, in large objects as in small ones,
+// in objects within objects, and written in two ways.
+func TestDuplicatesAreFoundEverywhere(t *testing.T) {
+	for _, names := range []int{2, linearNames - 1, linearNames, linearNames + 1, linearNames + 2, 100, 250} {
+		for _, at := range [][2]int{{0, 1}, {0, names - 1}, {names / 2, names - 1}, {names - 2, names - 1}} {
+			if at[0] == at[1] {
+				continue
+			}
+			for _, twin := range []string{`"n%04d"`, `"\u006e%04d"`} {
+				var members []string
+				for i := range names {
+					format := `"n%04d"`
+					n := i
+					if i == at[1] {
+						format, n = twin, at[0]
+					}
+					members = append(members, fmt.Sprintf(format+`:{"n0000":{"n0000":0}}`, n))
+				}
+				object := "{" + strings.Join(members, ",") + "}"
+				for _, text := range []string{object, `{"a":` + object + `}`, `{"a":[` + object + `,{}]}`, `{"b":{"a":` + object + `},"c":1}`} {
+					if _, err := ParseObject([]byte(text), DefaultPayloadDepth, DefaultMembers); err == nil || !strings.Contains(err.Error(), errDuplicate.Error()) {
+						t.Fatalf("%d names, %v: got %v for %s", names, at, err, text)
+					}
+				}
+			}
+		}
+	}
+	if _, err := ParseObject([]byte(objectOf(250, 12<<10)), DefaultPayloadDepth, DefaultMembers); err != nil {
+		t.Errorf("distinct names: %v", err)
+	}
+}
