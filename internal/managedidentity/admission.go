@@ -13,14 +13,14 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 )
 
-// metadataHost is the address of the metadata service of Azure's virtual machines. It is
-// answered for, never dialled.
+// metadataHost is the address of the metadata service of Azure's virtual machines. Requests to
+// it are answered here; it is never dialed.
 const metadataHost = "169.254.169.254"
 
-// admit refuses what cannot have come from a process of the host's owner, speaking to the
-// host itself: what a proxy passed on, a web page sent, or another user asks for.
-func (h *Endpoint) admit(r *http.Request) *refusal {
-	if p := h.checkTarget(r); p != nil {
+// admit refuses requests that cannot come directly from a process of the endpoint's owner: those
+// that a proxy forwarded, a web page sent, or another user made.
+func (e *Endpoint) admit(r *http.Request) *refusal {
+	if p := e.checkTarget(r); p != nil {
 		return p
 	}
 	for name, values := range r.Header {
@@ -31,39 +31,39 @@ func (h *Endpoint) admit(r *http.Request) *refusal {
 			return malformed("Requests from web pages are not answered: the header " + name + " is present.")
 		}
 	}
-	if !h.knows(r) {
+	if !e.knows(r) {
 		return malformed("The Host header names another host than this one.")
 	}
-	if p := h.checkFrom(r); p != nil {
+	if p := e.checkFrom(r); p != nil {
 		return p
 	}
-	return h.checkOwner(r)
+	return e.checkOwner(r)
 }
 
-// checkFrom refuses callers from elsewhere than the host's networks.
-func (h *Endpoint) checkFrom(r *http.Request) *refusal {
-	if len(h.from) == 0 {
+// checkFrom refuses callers outside the endpoint's networks.
+func (e *Endpoint) checkFrom(r *http.Request) *refusal {
+	if len(e.from) == 0 {
 		return nil
 	}
 	caller, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err == nil && slices.ContainsFunc(h.from, func(network netip.Prefix) bool { return network.Contains(caller.Addr().Unmap()) }) {
+	if err == nil && slices.ContainsFunc(e.from, func(network netip.Prefix) bool { return network.Contains(caller.Addr().Unmap()) }) {
 		return nil
 	}
 	return &refusal{status: http.StatusBadRequest, code: codeAccessDenied, message: "The identity is assigned to programs at other addresses than this one."}
 }
 
-// checkTarget refuses requests to a proxy, but for those that mean the metadata service:
-// that is how clients are brought here whose address of it cannot be changed.
-func (h *Endpoint) checkTarget(r *http.Request) *refusal {
+// checkTarget refuses requests to a proxy, except those for the metadata service: clients in
+// which its address cannot be changed are brought here that way.
+func (e *Endpoint) checkTarget(r *http.Request) *refusal {
 	switch {
 	case r.Method == http.MethodConnect:
 		return notAllowed(r.Method, http.MethodGet)
 	case strings.HasPrefix(r.RequestURI, "/"):
 		return nil
-	case h.kind == directory.PlatformIMDS && isMetadataTarget(r):
+	case e.kind == directory.PlatformIMDS && isMetadataTarget(r):
 		return nil
 	}
-	return malformed("This is no proxy: nothing is forwarded.")
+	return malformed("This is not a proxy: nothing is forwarded.")
 }
 
 func isMetadataTarget(r *http.Request) bool {
@@ -71,7 +71,7 @@ func isMetadataTarget(r *http.Request) bool {
 	return u.Scheme == "http" && u.User == nil && (u.Host == metadataHost || u.Host == metadataHost+":80") && isMetadataPath(u.Path)
 }
 
-// isForwarding reports whether a header tells that a request came by way of somebody.
+// isForwarding reports whether a header says that a request was forwarded.
 func isForwarding(name string) bool {
 	name = strings.ToLower(name)
 	switch name {
@@ -81,8 +81,8 @@ func isForwarding(name string) bool {
 	return strings.Contains(name, "forwarded")
 }
 
-// isBrowser reports whether a header is one that only browsers send. One is not: Node's
-// fetch, which MSAL for Node uses, says of itself that its mode is cors.
+// isBrowser reports whether only browsers send a header. There is an exception: Node's fetch,
+// which MSAL for Node uses, sends the mode cors.
 func isBrowser(name string, values []string) bool {
 	name = strings.ToLower(name)
 	switch name {
@@ -94,9 +94,9 @@ func isBrowser(name string, values []string) bool {
 	return strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "access-control-")
 }
 
-// knows reports whether the host is meant: a name that resolves to its address is not
-// enough, or a web page could have it.
-func (h *Endpoint) knows(r *http.Request) bool {
+// knows reports whether the Host header names the endpoint. A name that resolves to its address
+// is not enough, because a web page could have one.
+func (e *Endpoint) knows(r *http.Request) bool {
 	host := hostName(r.Host)
 	if loopback.Is(host) {
 		return true
@@ -104,11 +104,11 @@ func (h *Endpoint) knows(r *http.Request) bool {
 	if address, err := netip.ParseAddr(host); err == nil && address.Zone() == "" && address.Unmap() == localAddress(r) {
 		return true
 	}
-	return host == metadataHost && h.kind == directory.PlatformIMDS || slices.Contains(h.names, host)
+	return host == metadataHost && e.kind == directory.PlatformIMDS || slices.Contains(e.names, host)
 }
 
-// hostName is what a Host header names, in lower case and without the port; nothing if it is
-// written in any way but the right one (RFC 9110 section 7.2).
+// hostName returns the name in a Host header, in lower case and without the port. It is empty
+// if the header is not well formed (RFC 9110 section 7.2).
 func hostName(header string) string {
 	name, port, _ := strings.Cut(header, ":")
 	if inner, bracketed := strings.CutPrefix(header, "["); bracketed {
@@ -128,18 +128,18 @@ func hostName(header string) string {
 	return strings.ToLower(name)
 }
 
-// localAddress is our end of the request's connection.
+// localAddress is the address of the server's end of the request's connection.
 func localAddress(r *http.Request) netip.Addr {
 	address, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	return addressOf(address).Addr()
 }
 
 // checkOwner refuses other users of this machine.
-func (h *Endpoint) checkOwner(r *http.Request) *refusal {
-	owner := h.owner
-	if owner < 0 && len(h.from) > 0 && !h.kind.HasSecret() && fromHere(r) {
-		// A network is let in for what is in it. This machine is a part of it too, but
-		// its other users have nothing to show that they are meant.
+func (e *Endpoint) checkOwner(r *http.Request) *refusal {
+	owner := e.owner
+	if owner < 0 && len(e.from) > 0 && !e.kind.HasSecret() && fromHere(r) {
+		// A network is admitted for the machines in it. This machine may be one of them,
+		// but that does not mean its other users.
 		owner = os.Getuid()
 	}
 	if owner < 0 {
@@ -150,7 +150,7 @@ func (h *Endpoint) checkOwner(r *http.Request) *refusal {
 	case errors.Is(err, errPeerUnknown):
 		return nil
 	case err != nil:
-		h.service.log.WarnContext(r.Context(), "managed identity: whose the connection is could not be told", "error", err)
+		e.service.log.WarnContext(r.Context(), "managed identity: whose the connection is could not be told", "error", err)
 	case uid == owner:
 		return nil
 	}

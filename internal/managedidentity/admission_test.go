@@ -14,12 +14,12 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// everyShape opens a host of each shape.
-func everyShape(t *testing.T, w *world) map[directory.Platform]*Endpoint {
+// everyPlatform opens a host of each platform.
+func everyPlatform(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 	t.Helper()
 	hosts := map[directory.Platform]*Endpoint{}
-	for _, shape := range directory.Platforms() {
-		hosts[shape] = w.host(shape)
+	for _, platform := range directory.Platforms() {
+		hosts[platform] = w.host(platform)
 	}
 	return hosts
 }
@@ -27,12 +27,12 @@ func everyShape(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 // A proxy on the way, or an application that can be made to fetch a URL, gets nothing.
 func TestForwardedRequests(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		for _, name := range []string{
 			"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "x-forwarded-for", "Forwarded", "Via", "X-Real-IP",
 			"X-Acme-Forwarded-Client", "X-Original-Forwarded-For", "X-Original-URL", "CF-Connecting-IP",
 		} {
-			t.Run(string(shape)+"/"+name, func(t *testing.T) {
+			t.Run(string(platform)+"/"+name, func(t *testing.T) {
 				w.ask(h, good(h).set(name, "10.0.0.1")).refusedWith(t, http.StatusBadRequest)
 				w.ask(h, good(h).set(name, "")).refusedWith(t, http.StatusBadRequest)
 			})
@@ -43,7 +43,7 @@ func TestForwardedRequests(t *testing.T) {
 // A web page gets nothing, whatever name it finds for the loopback address.
 func TestWebPages(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		for name, q := range map[string]question{
 			"origin":              good(h).set("Origin", "https://evil.test"),
 			"no origin":           good(h).set("Origin", "null"),
@@ -65,11 +65,11 @@ func TestWebPages(t *testing.T) {
 			"a private address":   good(h).set("Host", "10.0.0.1"),
 			"a zone":              good(h).set("Host", "[::1%25lo]"),
 		} {
-			t.Run(string(shape)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
+			t.Run(string(platform)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
 		}
 		for _, host := range []string{"127.0.0.1", "127.0.0.1:80", "localhost", "LOCALHOST:1234", "[::1]", "[::1]:1234"} {
-			if got := w.ask(h, good(h).set("Host", host)); got.status >= 300 && (shape != directory.PlatformArc || got.status != http.StatusUnauthorized) {
-				t.Errorf("%s: host %s: got %d: %s", shape, host, got.status, got.raw)
+			if got := w.ask(h, good(h).set("Host", host)); got.status >= 300 && (platform != directory.PlatformArc || got.status != http.StatusUnauthorized) {
+				t.Errorf("%s: host %s: got %d: %s", platform, host, got.status, got.raw)
 			}
 		}
 	}
@@ -87,14 +87,14 @@ func TestNodeFetch(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		for _, method := range []string{"HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "POST"} {
 			q := good(h)
 			if q.method == method {
 				continue
 			}
 			q.method = method
-			t.Run(string(shape)+"/"+method, func(t *testing.T) {
+			t.Run(string(platform)+"/"+method, func(t *testing.T) {
 				got := w.ask(h, q)
 				got.refusedWith(t, http.StatusMethodNotAllowed)
 				if got.header.Get("Allow") == "" {
@@ -107,29 +107,29 @@ func TestMethods(t *testing.T) {
 
 func TestMetadataHeader(t *testing.T) {
 	w := newWorld(t)
-	for _, shape := range []directory.Platform{directory.PlatformIMDS, directory.PlatformArc, directory.PlatformCloudShell} {
-		h := w.host(shape)
+	for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformArc, directory.PlatformCloudShell} {
+		h := w.host(platform)
 		for name, q := range map[string]question{
 			"none": good(h).set("Metadata"), "empty": good(h).set("Metadata", ""), "upper case": good(h).set("Metadata", "True"),
 			"false": good(h).set("Metadata", "false"), "twice": good(h).set("Metadata", "true", "true"), "a list": good(h).set("Metadata", "true, true"),
 		} {
-			t.Run(string(shape)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
+			t.Run(string(platform)+"/"+name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
 		}
 	}
 }
 
 func TestSecretHeader(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range []directory.Platform{directory.PlatformAppService, directory.PlatformAzureML, directory.PlatformServiceFabric} {
-		h, other := w.host(shape), w.host(shape)
-		name := map[directory.Platform]string{directory.PlatformAppService: "X-IDENTITY-HEADER", directory.PlatformAzureML: "secret", directory.PlatformServiceFabric: "Secret"}[shape]
+	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformAzureML, directory.PlatformServiceFabric} {
+		h, other := w.host(platform), w.host(platform)
+		name := map[directory.Platform]string{directory.PlatformAppService: "X-IDENTITY-HEADER", directory.PlatformAzureML: "secret", directory.PlatformServiceFabric: "Secret"}[platform]
 		for what, q := range map[string]question{
 			"none": good(h).set(name), "empty": good(h).set(name, ""), "a prefix": good(h).set(name, h.secret[:40]), "longer": good(h).set(name, h.secret+"0"),
 			"upper case": good(h).set(name, strings.ToUpper(h.secret)), "another host's": good(h).set(name, other.secret),
 			"two values": good(h).set(name, h.secret, h.secret), "two in one": good(h).set(name, h.secret+", "+h.secret),
 			"under another name": good(h).set(name).set("X-Identity", h.secret), "in the query": good(h).set(name).with("secret=" + h.secret),
 		} {
-			t.Run(string(shape)+"/"+what, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusUnauthorized) })
+			t.Run(string(platform)+"/"+what, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusUnauthorized) })
 		}
 	}
 	h := w.host(directory.PlatformAppService)
@@ -231,16 +231,16 @@ func TestProxyRequestsOnTheWire(t *testing.T) {
 
 func TestNothingListensBeyondLoopback(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		host, _, err := net.SplitHostPort(h.address)
 		if ip := net.ParseIP(host); err != nil || !ip.IsLoopback() {
-			t.Errorf("%s listens on %s", shape, h.address)
+			t.Errorf("%s listens on %s", platform, h.address)
 		}
 	}
 }
 
 // A service that ends while hosts are being opened ends those too.
-func TestAServiceEndsWhileHostsAreOpened(t *testing.T) {
+func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
 	w := newWorld(t)
 	for range 20 {
 		s, err := New(w.cfg)

@@ -2,18 +2,21 @@ package managedidentity
 
 import "net/http"
 
-// appServicePath is where a host's tokens are. Clients take it from their environment.
+// appServicePath is the path of the token endpoint. Clients take it from their environment.
 const appServicePath = "/msi/token"
 
-// The versions of the protocol. The first is also that of Azure Machine Learning.
+// The API versions. Azure Machine Learning uses the first.
 const (
 	appService2017 = "2017-09-01"
 	appService2019 = "2019-08-01"
 )
 
-// appService is the protocol of App Service, Functions, Container Apps and Azure Machine
-// Learning: a GET that carries the process's secret, in either of two headers.
+// appService is the platform of App Service, Functions and Container Apps: a GET that carries
+// the process's secret in one of two headers.
 type appService struct{}
+
+// azureML is the platform of Azure Machine Learning, which differs in its environment.
+type azureML struct{ appService }
 
 func (appService) answer(c *call) (any, *refusal) {
 	if p := c.requireMethod(http.MethodGet); p != nil {
@@ -42,4 +45,23 @@ func (appService) body(p *refusal, correlation string) any {
 		Message     string `json:"message"`
 		Correlation string `json:"correlationId"`
 	}{p.status, p.message, correlation}
+}
+
+func (appService) url(e *Endpoint) string { return "http://" + e.address + appServicePath }
+
+func (p appService) environment(e *Endpoint) map[string]string {
+	return map[string]string{
+		"IDENTITY_ENDPOINT": p.url(e), "IDENTITY_HEADER": e.secret, credentialChoice: choiceIdentity,
+		"MSI_ENDPOINT": p.url(e), "MSI_SECRET": e.secret,
+	}
+}
+
+func (p azureML) environment(e *Endpoint) map[string]string {
+	client := ""
+	if identities := e.assigned(); len(identities) > 0 {
+		client = string(identities[0].App)
+	}
+	return map[string]string{
+		"MSI_ENDPOINT": p.url(e), "MSI_SECRET": e.secret, "DEFAULT_IDENTITY_CLIENT_ID": client, credentialChoice: choiceIdentity,
+	}
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// firstArcVersion is the oldest version of the protocol that a client is known to speak.
+// firstArcVersion is the oldest API version that any known client uses.
 const firstArcVersion = "2019-11-01"
 
-// arc is the protocol of Azure Arc: who asks first gets the name of a file, and proves
-// with what it holds that it may read what belongs to the identity.
+// arc is the platform of Azure Arc: the answer to a first request names a file, and the caller
+// proves with its content that it may read the file.
 type arc struct{}
 
 func (arc) answer(c *call) (any, *refusal) {
@@ -30,11 +30,11 @@ func (arc) answer(c *call) (any, *refusal) {
 	if !isVersionSince(q.apiVersion, firstArcVersion) {
 		return nil, malformed("The api-version is missing or not supported: use 2020-06-01.")
 	}
-	if p := c.meet(); p != nil {
+	if p := c.checkChallenge(); p != nil {
 		return nil, p
 	}
 	body, minted, p := c.body(q)
-	// Clients that chose an identity want to see it in the answer, by the same kind of id.
+	// Clients that selected an identity expect it in the answer, by the same kind of id.
 	return arcBody{body, string(minted.ObjectID), minted.ResourceID}, p
 }
 
@@ -44,12 +44,12 @@ type arcBody struct {
 	ResourceID string `json:"msi_res_id"`
 }
 
-// meet takes the proof of a challenge, or makes a challenge.
-func (c *call) meet() *refusal {
+// checkChallenge accepts the proof of a challenge, or makes a challenge.
+func (c *call) checkChallenge() *refusal {
 	values := c.http.Header.Values("Authorization")
 	if len(values) == 1 {
 		scheme, key, _ := strings.Cut(values[0], " ")
-		if strings.EqualFold(scheme, "Basic") && c.challenges.take(key) {
+		if strings.EqualFold(scheme, "Basic") && c.endpoint.challenges.take(key) {
 			return nil
 		}
 		return malformed("The key in the Authorization header is not that of an open challenge: it may have been used already, or be too old.")
@@ -57,7 +57,7 @@ func (c *call) meet() *refusal {
 	if len(values) > 1 {
 		return malformed("There is more than one Authorization header.")
 	}
-	path, err := c.challenges.make()
+	path, err := c.endpoint.challenges.make()
 	if err != nil {
 		p := refused(err)
 		p.message = "The challenge file could not be written."
@@ -68,7 +68,13 @@ func (c *call) meet() *refusal {
 
 func (arc) body(p *refusal, _ string) any { return metadataError{p.code, p.message} }
 
-// arcFolder is where clients accept challenge files, and nowhere else.
+func (arc) url(e *Endpoint) string { return "http://" + e.address + metadataTokenPath }
+
+func (p arc) environment(e *Endpoint) map[string]string {
+	return map[string]string{"IDENTITY_ENDPOINT": p.url(e), "IMDS_ENDPOINT": "http://" + e.address, credentialChoice: choiceIdentity}
+}
+
+// arcFolder is the only folder in which clients accept challenge files.
 func arcFolder() string {
 	if runtime.GOOS == "windows" {
 		return `C:\ProgramData\AzureConnectedMachineAgent\Tokens\`

@@ -32,7 +32,7 @@ func (r reply) withoutCrossOrigin(t testing.TB) {
 	}
 }
 
-// Every name by which a proxy tells of itself, at each shape's own listener and at the
+// Every name by which a proxy tells of itself, at each platform's own listener and at the
 // common one.
 func TestEveryNameOfAProxy(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
@@ -41,13 +41,13 @@ func TestEveryNameOfAProxy(t *testing.T) {
 		"X-Envoy-Forwarded-Client", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP",
 		"X-Original-Host", "X-Original-URL", "X-Rewrite-URL", "X-Original-Forwarded-For",
 	}
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		for _, name := range names {
 			for _, spelled := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
 				w.ask(h, good(h).set(spelled, "10.0.0.1")).refusedWith(t, http.StatusBadRequest)
 			}
 		}
-		if shape != directory.PlatformAppService {
+		if platform != directory.PlatformAppService {
 			continue
 		}
 		for _, name := range names {
@@ -59,11 +59,11 @@ func TestEveryNameOfAProxy(t *testing.T) {
 
 // An application that can be made to send a request of its own choice to a proxy finds
 // none here; the metadata service is the one thing that may be meant, and only where it is.
-func TestAbsoluteTargetsOfEveryShape(t *testing.T) {
+func TestAbsoluteTargetsOnEveryPlatform(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		for _, root := range []string{"http://127.0.0.1:1234", "http://localhost", "http://169.254.169.254", "http://evil.test", "https://169.254.169.254"} {
-			if shape == directory.PlatformIMDS && root == "http://169.254.169.254" {
+			if platform == directory.PlatformIMDS && root == "http://169.254.169.254" {
 				continue
 			}
 			q := good(h)
@@ -76,8 +76,8 @@ func TestAbsoluteTargetsOfEveryShape(t *testing.T) {
 // not. Nothing but the exact names of this machine will do.
 func TestHostNames(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range directory.Platforms() {
-		h := w.hostAs(EndpointConfig{Platform: shape, Names: []string{"identity.corp.test"}})
+	for _, platform := range directory.Platforms() {
+		h := w.hostAs(EndpointConfig{Platform: platform, Names: []string{"identity.corp.test"}})
 		for _, host := range []string{
 			"rebind.test", "localhost.", "localhost.:1234", "localhost.localdomain", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1",
 			"017700000001", "127.0.0.1.nip.test", "0.0.0.0", "0.0.0.0:1234", "0", "[::]", "[::]:1234", "[::1%25lo]", "[fe80::1]", "[::ffff:10.0.0.1]", "10.0.0.1", "169.254.169.253",
@@ -85,19 +85,19 @@ func TestHostNames(t *testing.T) {
 			"[127.0.0.1]", "127.0.0.1]", "[localhost]", "[localhost", "localhost:evil", "localhost:-1", "127.0.0.1:80:80", "::1", "[::1]x", "[::1]:x", "[]", ":1234", "[identity.corp.test]",
 		} {
 			if got := w.ask(h, good(h).set("Host", host)); got.status != http.StatusBadRequest || strings.Contains(got.raw, "eyJ") {
-				t.Errorf("%s: host %q: got %d", shape, host, got.status)
+				t.Errorf("%s: host %q: got %d", platform, host, got.status)
 			}
 		}
 		for _, host := range []string{"127.0.0.1", "127.0.0.1:1", "127.0.0.1:", "localhost", "LocalHost:1234", "[::1]", "[::1]:1234", "identity.corp.test", "Identity.Corp.Test:1234"} {
 			got := w.ask(h, good(h).set("Host", host))
-			if got.status != http.StatusOK && (shape != directory.PlatformArc || got.status != http.StatusUnauthorized) {
-				t.Errorf("%s: host %q: got %d", shape, host, got.status)
+			if got.status != http.StatusOK && (platform != directory.PlatformArc || got.status != http.StatusUnauthorized) {
+				t.Errorf("%s: host %q: got %d", platform, host, got.status)
 			}
 			got.withoutCrossOrigin(t)
 		}
 		got := w.ask(h, good(h).set("Host", metadataHost))
-		if (got.status == http.StatusOK) != (shape == directory.PlatformIMDS) {
-			t.Errorf("%s: the host of the metadata service: got %d", shape, got.status)
+		if (got.status == http.StatusOK) != (platform == directory.PlatformIMDS) {
+			t.Errorf("%s: the host of the metadata service: got %d", platform, got.status)
 		}
 	}
 }
@@ -105,7 +105,7 @@ func TestHostNames(t *testing.T) {
 // What a browser asks before it lets a page send a header of its own.
 func TestPreflight(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		for _, q := range []question{
 			{http.MethodOptions, good(h).target, "", headers("Origin", "https://evil.test", "Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "metadata")},
 			{http.MethodOptions, good(h).target, "", headers("Access-Control-Request-Private-Network", "true")},
@@ -113,7 +113,7 @@ func TestPreflight(t *testing.T) {
 		} {
 			got := w.ask(h, q)
 			if got.status < 400 || got.status >= 500 {
-				t.Errorf("%s: got %d: %s", shape, got.status, got.raw)
+				t.Errorf("%s: got %d: %s", platform, got.status, got.raw)
 			}
 			got.withoutCrossOrigin(t)
 		}
@@ -135,11 +135,11 @@ func TestEveryPairOfSelectors(t *testing.T) {
 	for _, name := range []string{"mi_res_id", "msi_res_id", "msi-res-id"} {
 		values[name] = [2]string{user.ResourceID, stranger.ResourceID}
 	}
-	shapes := append(shapesOfOneAnswer(), directory.PlatformArc)
-	for _, shape := range shapes {
-		h := w.host(shape)
+	platforms := append(platformsOfOneAnswer(), directory.PlatformArc)
+	for _, platform := range platforms {
+		h := w.host(platform)
 		q := func() question {
-			if shape == directory.PlatformArc {
+			if platform == directory.PlatformArc {
 				return good(h).set("Authorization", "Basic "+w.challengeKey(h))
 			}
 			return good(h)
@@ -178,7 +178,7 @@ func (m ailingMinter) Mint(ctx context.Context, req authority.MintRequest) (auth
 	return m.Minter.Mint(ctx, req)
 }
 
-// While nothing can be minted callers are told to ask again, in the words of their shape;
+// While nothing can be minted callers are told to ask again, in the words of their platform;
 // what is kept is given out meanwhile, and afterwards the first who asks gets a token.
 func TestAnOutageOfTheMinter(t *testing.T) {
 	for name, failure := range map[string]error{
@@ -190,29 +190,29 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var failing error
 			w := newWorld(t, withCertificate(t), func(cfg *Config) { cfg.Minter = ailingMinter{cfg.Minter, &failing} })
-			hosts := everyShape(t, w)
+			hosts := everyPlatform(t, w)
 			w.ask(hosts[directory.PlatformAppService], good(hosts[directory.PlatformAppService])) // keeps the system-assigned identity's
 			failing = failure
 			for range 7 {
 				w.clock.advance(10 * time.Second)
-				for shape, h := range hosts {
+				for platform, h := range hosts {
 					q := good(h)
-					if shape == directory.PlatformArc {
+					if platform == directory.PlatformArc {
 						q = q.set("Authorization", "Basic "+w.challengeKey(h))
 					}
 					if got := w.ask(h, q); got.status != http.StatusOK {
-						t.Errorf("%s: what is kept: got %d: %s", shape, got.status, got.raw)
+						t.Errorf("%s: what is kept: got %d: %s", platform, got.status, got.raw)
 					}
-					if shape == directory.PlatformCLI {
+					if platform == directory.PlatformCLI {
 						continue
 					}
-					if shape == directory.PlatformArc {
+					if platform == directory.PlatformArc {
 						q = q.set("Authorization", "Basic "+w.challengeKey(h))
 					}
 					got := w.ask(h, q.with("client_id="+string(userID)))
 					got.refusedWith(t, http.StatusServiceUnavailable)
 					if after := got.header.Get("Retry-After"); after != "1" && (after != "7" || name != "with words when") {
-						t.Errorf("%s: Retry-After is %q", shape, after)
+						t.Errorf("%s: Retry-After is %q", platform, after)
 					}
 				}
 			}
@@ -393,15 +393,15 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	secrets := []string{"eyJ", "api-version", "resource="}
-	for shape, h := range everyShape(t, w) {
+	for platform, h := range everyPlatform(t, w) {
 		q := good(h)
-		if shape == directory.PlatformArc {
+		if platform == directory.PlatformArc {
 			key := w.challengeKey(h)
 			secrets = append(secrets, key)
 			q = q.set("Authorization", "Basic "+key)
 		}
 		if got := w.ask(h, q); got.status != http.StatusOK {
-			t.Errorf("%s: got %d: %s", shape, got.status, got.raw)
+			t.Errorf("%s: got %d: %s", platform, got.status, got.raw)
 		}
 		base, query, _ := strings.Cut(q.target, "?")
 		for _, bad := range []question{

@@ -17,7 +17,8 @@ const (
 	azdVersion = "2023-07-12-preview"
 )
 
-// azd is the protocol by which the Azure Developer CLI asks another program for tokens.
+// azd is the platform CLI: the protocol in which the Azure Developer CLI requests tokens from
+// another program.
 type azd struct{}
 
 func (azd) answer(c *call) (any, *refusal) {
@@ -36,7 +37,7 @@ func (azd) answer(c *call) (any, *refusal) {
 	}
 	minted, p := c.tokenForScopes()
 	if p != nil {
-		// Of an answer that is not 200, azd tells nothing but the status.
+		// azd shows only the status of an answer that is not 200.
 		p.status, p.retryAfter = http.StatusOK, 0
 		return nil, p
 	}
@@ -47,30 +48,30 @@ func (azd) answer(c *call) (any, *refusal) {
 	}{"success", minted.Token, minted.Expires.UTC().Format(time.RFC3339)}, nil
 }
 
-// requireKey refuses callers that do not send the host's secret as a bearer key.
+// requireKey refuses callers that do not send the endpoint's secret as a bearer key.
 func (c *call) requireKey() *refusal {
 	values := c.http.Header.Values("Authorization")
 	if len(values) != 1 {
 		return wrongSecret("Authorization")
 	}
 	scheme, key, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || !c.isSecret(key) {
+	if !strings.EqualFold(scheme, "Bearer") || !c.endpoint.isSecret(key) {
 		return wrongSecret("Authorization")
 	}
 	return nil
 }
 
-// tokenForScopes gives the token that the scopes of a request ask for: of a user, as they
-// say; of an identity, all that it may do at the one API that they name.
+// tokenForScopes returns the token for the scopes of a request: for a user, with those scopes;
+// for an identity, with all its roles of the one API that they name.
 func (c *call) tokenForScopes() (authority.Minted, *refusal) {
 	scopes, p := c.scopes()
 	if p != nil {
 		return authority.Minted{}, p
 	}
-	if c.user.User != "" {
-		user := c.user
+	if c.endpoint.user.User != "" {
+		user := c.endpoint.user
 		user.Scope = strings.Join(scopes, " ")
-		return c.mint(authority.MintRequest{Identity: c.assigned()[0].App, User: user})
+		return c.mint(authority.MintRequest{Identity: c.endpoint.assigned()[0].App, User: user})
 	}
 	if len(scopes) != 1 {
 		return authority.Minted{}, malformed("Exactly one scope is supported, such as api://orders/.default.")
@@ -78,26 +79,26 @@ func (c *call) tokenForScopes() (authority.Minted, *refusal) {
 	return c.token(query{resource: strings.TrimSuffix(scopes[0], "/.default")})
 }
 
-// scopes reads what a request asks for.
+// scopes reads the scopes of a request.
 func (c *call) scopes() ([]string, *refusal) {
-	var asked struct {
+	var requested struct {
 		Scopes   []string `json:"scopes"`
 		TenantID string   `json:"tenantId"`
 	}
 	body := json.NewDecoder(http.MaxBytesReader(c.writer, c.http.Body, maxQuery))
-	if err := body.Decode(&asked); err != nil {
+	if err := body.Decode(&requested); err != nil {
 		return nil, malformed("The body must be a JSON object with the member scopes.")
 	}
 	if _, err := body.Token(); !errors.Is(err, io.EOF) {
 		return nil, malformed("The body must be one JSON object.")
 	}
-	if asked.TenantID != "" && !strings.EqualFold(asked.TenantID, string(c.tenant)) {
-		return nil, malformed("Tokens of the tenant " + clean(asked.TenantID) + " are not to be had here: this process belongs to " + string(c.tenant) + ".")
+	if requested.TenantID != "" && !strings.EqualFold(requested.TenantID, string(c.endpoint.tenant)) {
+		return nil, malformed("This process cannot get tokens for the tenant " + clean(requested.TenantID) + ": it belongs to " + string(c.endpoint.tenant) + ".")
 	}
-	if len(asked.Scopes) == 0 || !isPlain(strings.Join(asked.Scopes, " ")) {
+	if len(requested.Scopes) == 0 || !isPlain(strings.Join(requested.Scopes, " ")) {
 		return nil, malformed("Name a scope, such as api://orders/.default.")
 	}
-	return asked.Scopes, nil
+	return requested.Scopes, nil
 }
 
 func (azd) body(p *refusal, correlation string) any {
@@ -105,7 +106,7 @@ func (azd) body(p *refusal, correlation string) any {
 	if p.status == http.StatusUnauthorized {
 		code = "NotSignedInError"
 	}
-	if strings.HasPrefix(message, "AADSTS") { // the authority's, which keeps the sign-in under that name
+	if strings.HasPrefix(message, "AADSTS") { // the authority's, which records the sign-in under that id
 		message += " Correlation ID: " + correlation
 	}
 	return struct {
@@ -113,4 +114,10 @@ func (azd) body(p *refusal, correlation string) any {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}{"error", code, message}
+}
+
+func (azd) url(e *Endpoint) string { return "http://" + e.address }
+
+func (p azd) environment(e *Endpoint) map[string]string {
+	return map[string]string{"AZD_AUTH_ENDPOINT": p.url(e), "AZD_AUTH_KEY": e.secret}
 }

@@ -13,11 +13,12 @@ import (
 )
 
 const (
-	maxTokens = 4096             // kept at once; any of them may go for another
-	mintTime  = 10 * time.Second // that one token may take to make
+	maxTokens = 4096             // in the cache; beyond that, any of them makes room
+	mintTime  = 10 * time.Second // for issuing one token
 )
 
-// A cache keeps tokens, as the platform does, and makes each once, however many ask.
+// A cache keeps tokens, as the platform does, and issues each once for all who are waiting for
+// it.
 type cache struct {
 	minter   Minter
 	platform bool
@@ -36,28 +37,29 @@ type cacheKey struct {
 	user     authority.UserSignIn
 }
 
-// A cachedToken token, and under which fingerprint it was made.
+// A cachedToken is a token, with the fingerprint under which it was issued.
 type cachedToken struct {
 	authority.Minted
 	fingerprint string
-	made        time.Time
+	made        time.Time // by the wall clock alone: a laptop's monotonic clock stops while it sleeps
 }
 
 func newCache(cfg Config) *cache {
-	return &cache{minter: cfg.Minter, platform: cfg.PlatformCache, now: cfg.Now, tokens: map[cacheKey]cachedToken{}}
+	now := func() time.Time { return cfg.Now().Round(0) } // without the monotonic reading
+	return &cache{minter: cfg.Minter, platform: cfg.PlatformCache, now: now, tokens: map[cacheKey]cachedToken{}}
 }
 
-// token returns a kept token, or a new one.
+// token returns a cached token, or a new one.
 func (c *cache) token(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
 	key := cacheKey{req.Tenant, req.Identity, req.Resource, req.User}
 	if have, ok := c.find(ctx, key, req); ok {
 		return have, nil
 	}
-	// The flight is everybody's: it goes on when the caller that began it is gone.
+	// All who wait share the flight: it continues when the caller that began it is gone.
 	flight := c.flights.DoChan(fmt.Sprintf("%q", key), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTime)
 		defer cancel()
-		if have, ok := c.find(ctx, key, req); ok { // the flight before this one was quicker
+		if have, ok := c.find(ctx, key, req); ok { // from the flight before this one
 			return have, nil
 		}
 		return c.mint(ctx, key, req)
@@ -73,12 +75,12 @@ func (c *cache) token(ctx context.Context, req authority.MintRequest) (authority
 	}
 }
 
-// find returns a kept token that is as good as a new one.
+// find returns a cached token that is as good as a new one.
 func (c *cache) find(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, bool) {
 	c.mu.Lock()
 	have, ok := c.tokens[key]
 	c.mu.Unlock()
-	platform := c.platform && req.User == (authority.UserSignIn{}) // it keeps those of identities alone
+	platform := c.platform && req.User == (authority.UserSignIn{}) // Azure caches those of identities alone
 	if !ok || !have.lasts(c.now(), platform) {
 		return authority.Minted{}, false
 	}
@@ -89,22 +91,22 @@ func (c *cache) find(ctx context.Context, key cacheKey, req authority.MintReques
 	return have.Minted, err == nil && fingerprint == have.fingerprint
 }
 
-// lastMinutes is how long before its end no client takes a token from a cache.
+// lastMinutes is the time before its end in which no client accepts a cached token.
 const lastMinutes = 5 * time.Minute
 
-// lasts reports whether a token is to be given out still. Clients renew long-lived tokens at
-// half of their life, and get another one then; from the platform they get the same.
-func (k cachedToken) lasts(now time.Time, platform bool) bool {
-	limit := k.Expires.Sub(k.made) / 2
+// lasts reports whether a token is still given out. Clients renew long-lived tokens at half of
+// their life and must get another one then, except with the platform's cache.
+func (t cachedToken) lasts(now time.Time, platform bool) bool {
+	limit := t.Expires.Sub(t.made) / 2
 	if platform {
-		limit = k.Expires.Sub(k.made) - lastMinutes
+		limit = t.Expires.Sub(t.made) - lastMinutes
 	}
-	return !now.Before(k.made) && now.Sub(k.made) < limit
+	return !now.Before(t.made) && now.Sub(t.made) < limit
 }
 
-// mint makes a token and keeps it.
+// mint issues a token and caches it.
 func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, error) {
-	// Asked for before the token is made: a change in between makes the text the older.
+	// The fingerprint comes first: after a change in between it is outdated, not the token.
 	fingerprint, refusal := c.minter.Fingerprint(ctx, req)
 	now := c.now()
 	minted, err := c.minter.Mint(ctx, req)
@@ -119,6 +121,6 @@ func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintReques
 			break
 		}
 	}
-	c.tokens[key] = cachedToken{minted, fingerprint, now}
+	c.tokens[key] = cachedToken{Minted: minted, fingerprint: fingerprint, made: now}
 	return minted, nil
 }

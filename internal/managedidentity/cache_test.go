@@ -3,6 +3,7 @@ package managedidentity
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -53,7 +54,7 @@ func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 	}
 }
 
-func TestHostsShareTokens(t *testing.T) {
+func TestEndpointsShareTokens(t *testing.T) {
 	w := newWorld(t)
 	one, other := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
 	if a, b := w.ask(one, good(one)), w.ask(other, good(other)); a.text("access_token") != b.text("access_token") || w.signed.Load() != 1 {
@@ -142,7 +143,23 @@ func TestRenewalAtHalfLife(t *testing.T) {
 	}
 }
 
-func TestKeptTokensAreBounded(t *testing.T) {
+// A laptop's monotonic clock stops while it sleeps: a cached token must age by the wall clock
+// alone.
+func TestCachedTokensAgeByTheWallClock(t *testing.T) {
+	w := newWorld(t)
+	h := w.host(directory.PlatformAppService)
+	w.ask(h, good(h))
+	if len(w.tokens.tokens) != 1 {
+		t.Fatalf("%d tokens are cached, want 1", len(w.tokens.tokens))
+	}
+	for _, cached := range w.tokens.tokens {
+		if now := w.tokens.now(); strings.Contains(cached.made.String()+now.String(), " m=") {
+			t.Errorf("made at %v, now %v: want no monotonic readings", cached.made, now)
+		}
+	}
+}
+
+func TestCachedTokensAreBounded(t *testing.T) {
 	w := newWorld(t)
 	for i := range maxTokens {
 		w.tokens.tokens[cacheKey{resource: strconv.Itoa(i)}] = cachedToken{}

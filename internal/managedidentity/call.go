@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
-	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
@@ -27,34 +25,34 @@ const (
 	requestID      = "X-Ms-Client-Request-Id"
 )
 
-// A call is one request on its way to its one answer.
+// A call is one request on its way to its answer.
 type call struct {
-	*Endpoint
+	endpoint    *Endpoint
 	http        *http.Request
-	writer      http.ResponseWriter // limits bodies; answers are written by serve alone
-	path        string              // without doubled slashes and one at the end, lower case
+	writer      http.ResponseWriter // limits bodies; only serve writes answers
+	path        string              // in lower case, without doubled and trailing slashes
 	correlation string
 }
 
-// serve is the one way in and out.
-func (h *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
-	c := &call{Endpoint: h, http: r, writer: w, path: normalPath(r.URL.Path), correlation: r.Header.Get(requestID)}
+// serve handles every request: it alone admits and answers.
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
+	c := &call{endpoint: e, http: r, writer: w, path: normalPath(r.URL.Path), correlation: r.Header.Get(requestID)}
 	if !guid.Is(c.correlation) {
 		c.correlation = guid.New()
 	}
 	var body any
-	p := h.admit(r)
+	p := e.admit(r)
 	if p == nil {
-		body, p = h.platform.answer(c)
+		body, p = e.platform.answer(c)
 	}
 	status := http.StatusOK
 	if p != nil {
-		status, body = p.status, h.platform.body(p, c.correlation)
+		status, body = p.status, e.platform.body(p, c.correlation)
 		p.headers(w.Header())
 	}
 	c.log(r.Context(), status, p)
 	encoded, err := json.Marshal(body)
-	if err != nil { // strings and numbers: it cannot be
+	if err != nil { // impossible: it is made of strings and numbers
 		status, encoded = http.StatusInternalServerError, []byte("{}")
 	}
 	header := w.Header()
@@ -67,7 +65,7 @@ func (h *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	w.Write(encoded) // the caller may be gone
 }
 
-// headers sets what tells a client how to go on.
+// headers sets the headers that tell a client how to continue.
 func (p *refusal) headers(header http.Header) {
 	if p.allow != "" {
 		header.Set("Allow", p.allow)
@@ -80,12 +78,12 @@ func (p *refusal) headers(header http.Header) {
 	}
 }
 
-// log keeps a line of the call. What came with it is cleaned; tokens and secrets are not
-// in it.
+// log writes a line about the call. Texts of the request are cleaned; there are no tokens or
+// secrets in it.
 func (c *call) log(ctx context.Context, status int, p *refusal) {
 	level := slog.LevelDebug
 	attributes := []slog.Attr{
-		slog.String("shape", string(c.kind)), slog.String("method", clean(c.http.Method)), slog.String("path", clean(c.path)),
+		slog.String("platform", string(c.endpoint.kind)), slog.String("method", clean(c.http.Method)), slog.String("path", clean(c.path)),
 		slog.Int("status", status), slog.String("correlation", c.correlation),
 	}
 	if p != nil {
@@ -95,10 +93,10 @@ func (c *call) log(ctx context.Context, status int, p *refusal) {
 			attributes = append(attributes, slog.String("cause", clean(p.cause.Error())))
 		}
 	}
-	c.service.log.LogAttrs(ctx, level, "managed identity", attributes...)
+	c.endpoint.service.log.LogAttrs(ctx, level, "managed identity", attributes...)
 }
 
-// requireMethod refuses methods other than one.
+// requireMethod refuses all methods but one.
 func (c *call) requireMethod(method string) *refusal {
 	if c.http.Method != method {
 		return notAllowed(c.http.Method, method)
@@ -106,7 +104,7 @@ func (c *call) requireMethod(method string) *refusal {
 	return nil
 }
 
-// requireMetadata refuses callers that were lured into fetching a URL: those cannot set a
+// requireMetadata refuses callers that were tricked into fetching a URL: those cannot set a
 // header.
 func (c *call) requireMetadata() *refusal {
 	if values := c.http.Header.Values(metadataHeader); len(values) != 1 || values[0] != "true" {
@@ -115,8 +113,8 @@ func (c *call) requireMetadata() *refusal {
 	return nil
 }
 
-// requireSecret refuses callers that do not send the host's secret in one of the headers. One
-// that sends it twice has it right twice.
+// requireSecret refuses callers that do not send the endpoint's secret in one of the headers. If
+// several of them are there, each must be right.
 func (c *call) requireSecret(headers ...string) *refusal {
 	found := false
 	for _, name := range headers {
@@ -124,7 +122,7 @@ func (c *call) requireSecret(headers ...string) *refusal {
 		if len(values) == 0 {
 			continue
 		}
-		if len(values) > 1 || !c.isSecret(values[0]) {
+		if len(values) > 1 || !c.endpoint.isSecret(values[0]) {
 			return wrongSecret(name)
 		}
 		found = true
@@ -135,12 +133,12 @@ func (c *call) requireSecret(headers ...string) *refusal {
 	return nil
 }
 
-// isSecret compares in a time that tells nothing.
-func (h *Endpoint) isSecret(text string) bool {
-	return subtle.ConstantTimeCompare([]byte(text), []byte(h.secret)) == 1
+// isSecret compares in constant time.
+func (e *Endpoint) isSecret(text string) bool {
+	return subtle.ConstantTimeCompare([]byte(text), []byte(e.secret)) == 1
 }
 
-// token gives the token that a query asks for.
+// token returns the token for a query.
 func (c *call) token(q query) (authority.Minted, *refusal) {
 	if p := q.requireResource(); p != nil {
 		return authority.Minted{}, p
@@ -152,56 +150,21 @@ func (c *call) token(q query) (authority.Minted, *refusal) {
 	return c.mint(authority.MintRequest{Identity: client.Principal.AppID, Resource: q.resource})
 }
 
-// mint gives the token of a request that says who asks for what.
+// mint returns the token for a request that names the identity and the resource.
 func (c *call) mint(req authority.MintRequest) (authority.Minted, *refusal) {
-	req.Tenant, req.CorrelationID = c.tenant, c.correlation
+	req.Tenant, req.CorrelationID = c.endpoint.tenant, c.correlation
 	req.Source, req.Library = source(c.http), library(c.http.Header)
-	minted, err := c.service.tokens.token(c.http.Context(), req)
+	minted, err := c.endpoint.service.tokens.token(c.http.Context(), req)
 	if err != nil {
 		return authority.Minted{}, refused(err)
 	}
 	return minted, nil
 }
 
-// choose finds the identity that is meant among those assigned to the host: the first of
-// them when none is named.
-func (c *call) choose(by selector) (*directory.Instance, *refusal) {
-	identities := c.assigned()
-	if by.kind == byDefault && len(identities) > 1 {
-		identities = identities[:1] // when that is gone, nobody else is meant
-	}
-	for _, identity := range identities {
-		client, err := c.service.cfg.Directory.Client(c.http.Context(), c.tenant, identity.App)
-		switch {
-		case errors.Is(err, directory.ErrNotFound) || err == nil && (client.Principal == nil || !identity.is(client.Principal)):
-			continue // deleted since, whatever has its ids now
-		case err != nil:
-			return nil, refused(err)
-		case by.names(client.Principal):
-			return client, nil
-		}
-	}
-	return nil, notFound()
-}
-
-// names reports whether the selector means the identity.
-func (by selector) names(p *directory.ServicePrincipal) bool {
-	switch by.kind {
-	case byClient:
-		return strings.EqualFold(by.value, string(p.AppID))
-	case byObject:
-		return strings.EqualFold(by.value, string(p.ID))
-	case byResource:
-		return p.ResourceID != "" && strings.EqualFold(strings.Trim(by.value, "/"), strings.Trim(p.ResourceID, "/"))
-	default: // nobody was selected: the host's first identity is meant
-		return true
-	}
-}
-
-// A tokenBody is a good answer in the one spelling that all clients read: numbers are
-// strings, dates are seconds since 1970, expires_in comes before expires_on (in MSAL for
-// .NET the last of them wins), and the resource is the one that was asked for, letter by
-// letter (Node's cache goes by it).
+// A tokenBody is a good answer in the one spelling that all clients read: numbers are strings,
+// dates are seconds since 1970, expires_in precedes expires_on (in MSAL for .NET the last of
+// them wins), and the resource is exactly the requested one (Node uses it as the key of its
+// cache).
 type tokenBody struct {
 	AccessToken string `json:"access_token"`
 	ClientID    string `json:"client_id"`
@@ -217,7 +180,7 @@ func (c *call) body(q query) (tokenBody, authority.Minted, *refusal) {
 	if p != nil {
 		return tokenBody{}, authority.Minted{}, p
 	}
-	left := max(0, minted.Expires.Sub(c.service.cfg.Now())/time.Second)
+	left := max(0, minted.Expires.Sub(c.endpoint.service.cfg.Now())/time.Second)
 	return tokenBody{
 		AccessToken: minted.Token, ClientID: string(minted.ClientID),
 		ExpiresIn: strconv.FormatInt(int64(left), 10), ExpiresOn: unix(minted.Expires), NotBefore: unix(minted.NotBefore),
@@ -225,7 +188,7 @@ func (c *call) body(q query) (tokenBody, authority.Minted, *refusal) {
 	}, minted, nil
 }
 
-// source is the address that a request came from.
+// source is the address from which a request came.
 func source(r *http.Request) string {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -236,7 +199,7 @@ func source(r *http.Request) string {
 
 func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 
-// library gives the name by which a client library introduces itself.
+// library returns the name that a client library gives itself.
 func library(header http.Header) string {
 	if name := header.Get("x-client-SKU"); name != "" {
 		return strings.TrimSpace(name + " " + header.Get("x-client-Ver"))
@@ -244,7 +207,7 @@ func library(header http.Header) string {
 	return header.Get("User-Agent")
 }
 
-// normalPath makes paths comparable: clients put a slash at the end, or two in front.
+// normalPath makes paths comparable: clients add a trailing slash, or double the first.
 func normalPath(requested string) string { return strings.ToLower(path.Clean("/" + requested)) }
 
 // maxLogged is the longest text from outside in a log line or a message.

@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	challengeLife = 20 * time.Second // enough to read a file; nobody tries later
-	maxChallenges = 2048             // open at once for one host
+	challengeLife = 20 * time.Second // enough time to read a file
+	maxChallenges = 2048             // open at once, for one endpoint
 )
 
-// challenges are the files that prove to a host that its caller may read them. Each is
-// good for one request.
+// challenges are files that a caller has to read, which proves that it may. Each is good for one
+// request.
 type challenges struct {
-	folder *os.Root // so that no link leads a file elsewhere
+	folder *os.Root // so that no link leads outside
 	log    *slog.Logger
 
 	mu   sync.Mutex
@@ -34,22 +34,22 @@ type challenge struct {
 	timer *time.Timer
 }
 
-// newChallenges uses a folder that must be there and that other users must not write to.
+// newChallenges uses a folder that must exist and must not be writable by other users.
 func newChallenges(folder string, log *slog.Logger) (*challenges, error) {
 	const fix = "make it, owned by the user of the server and writable by nobody else (sudo install -d -m 0755 -o $USER %s)"
 	if !filepath.IsAbs(folder) {
-		return nil, fmt.Errorf("azure arc: the folder of challenge files is %q, want an absolute path", folder)
+		return nil, fmt.Errorf("azure arc: the folder of challenge files is %q: give an absolute path", folder)
 	}
 	info, err := os.Lstat(folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("azure arc: clients read challenge files in %s only, which is not there: "+fix, folder, folder)
+		return nil, fmt.Errorf("azure arc: clients read challenge files in %s only, which does not exist: "+fix, folder, folder)
 	case err != nil:
 		return nil, fmt.Errorf("azure arc: the folder of challenge files: %w", err)
 	case !info.IsDir():
 		return nil, fmt.Errorf("azure arc: %s is not a folder: "+fix, folder, folder)
 	case !private(info):
-		return nil, fmt.Errorf("azure arc: other users may write to %s: "+fix, folder, folder)
+		return nil, fmt.Errorf("azure arc: other users can write to %s: "+fix, folder, folder)
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -57,15 +57,15 @@ func newChallenges(folder string, log *slog.Logger) (*challenges, error) {
 	}
 	c := &challenges{folder: root, log: log, open: map[[sha256.Size]byte]*challenge{}}
 	if err := c.sweep(); err != nil {
-		log.Warn("azure arc: challenge files of a server that was killed", "error", err)
+		log.Warn("azure arc: remove challenge files of a server that was killed", "error", err)
 	}
 	return c, nil
 }
 
-// challengeName is what our files are called; others there are not ours.
+// challengeName matches the names of our files; the folder may contain others.
 var challengeName = regexp.MustCompile(`^rolecall-[A-Z2-7]{26}\.key$`)
 
-// sweep removes files that a server left which was killed. They open nothing any more.
+// sweep removes files of a server that was killed. They are no longer valid.
 func (c *challenges) sweep() error {
 	entries, err := fs.ReadDir(c.folder.FS(), ".")
 	if err != nil {
@@ -75,14 +75,14 @@ func (c *challenges) sweep() error {
 	for _, entry := range entries {
 		info, err := entry.Info()
 		if err != nil || !challengeName.MatchString(entry.Name()) || time.Since(info.ModTime()) < challengeLife {
-			continue // it may have gone, or belong to another server
+			continue // it may be gone already, or belong to another server
 		}
 		errs = append(errs, c.folder.Remove(entry.Name()))
 	}
 	return errors.Join(errs...)
 }
 
-// errTooMany says that callers ask for challenges and do not meet them.
+// errTooMany says that callers request challenges and do not answer them.
 var errTooMany = errors.New("too many challenges are open")
 
 // make writes a challenge file and returns its path.
@@ -106,8 +106,8 @@ func (c *challenges) make() (string, error) {
 	return filepath.Join(c.folder.Name(), name), nil
 }
 
-// take reports whether a key is that of an open challenge, which it ends. It is looked up
-// by its digest, so how long that takes tells nothing of the key.
+// take reports whether a key is that of an open challenge, and ends the challenge. The look-up
+// is by digest, so that its duration reveals nothing about the key.
 func (c *challenges) take(key string) bool { return c.drop(sha256.Sum256([]byte(key))) }
 
 func (c *challenges) drop(digest [sha256.Size]byte) bool {
@@ -125,7 +125,7 @@ func (c *challenges) drop(digest [sha256.Size]byte) bool {
 	return true
 }
 
-// close removes what is left.
+// close removes the remaining files.
 func (c *challenges) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

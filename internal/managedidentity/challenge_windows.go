@@ -2,5 +2,5 @@ package managedidentity
 
 import "io/fs"
 
-// private leaves the matter to the folder's access list.
+// private leaves that to the folder's access control list.
 func private(fs.FileInfo) bool { return true }

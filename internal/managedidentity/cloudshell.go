@@ -6,11 +6,11 @@ import (
 	"net/http"
 )
 
-// cloudShellPath is where a host's tokens are. Clients take it from their environment.
+// cloudShellPath is the path of the token endpoint. Clients take it from their environment.
 const cloudShellPath = "/oauth2/token"
 
-// cloudShell is the protocol of Azure Cloud Shell: a form in a POST. MSAL for Java sends
-// the same as a query in a GET.
+// cloudShell is the platform of Azure Cloud Shell: a form in a POST. MSAL for Java sends the
+// same members as the query of a GET.
 type cloudShell struct{}
 
 func (cloudShell) answer(c *call) (any, *refusal) {
@@ -35,7 +35,7 @@ func (cloudShell) answer(c *call) (any, *refusal) {
 	return body, p
 }
 
-// form gives the parameters, form-encoded.
+// form returns the form-encoded parameters.
 func (c *call) form() (string, *refusal) {
 	if c.http.Method == http.MethodGet {
 		return c.http.URL.RawQuery, nil
@@ -52,4 +52,10 @@ func (c *call) form() (string, *refusal) {
 
 func (cloudShell) body(p *refusal, _ string) any {
 	return map[string]fabricError{"error": {Code: p.code, Message: p.message}}
+}
+
+func (cloudShell) url(e *Endpoint) string { return "http://" + e.address + cloudShellPath }
+
+func (p cloudShell) environment(e *Endpoint) map[string]string {
+	return map[string]string{"MSI_ENDPOINT": p.url(e), credentialChoice: choiceIdentity}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	errNoDiagnosis = errors.New("the kernel does not tell of sockets")
+	errNoDiagnosis = errors.New("the kernel does not answer questions about sockets")
 	errLetGo       = errors.New("the connection's other end was closed")
 )
 
@@ -30,14 +30,14 @@ const (
 	stateEstablished = 1
 )
 
-// diagnose asks the kernel for the owner of the socket in use whose own address is the
-// first and whose peer's is the second, in the network of this thread.
+// diagnose asks the kernel for the owner of an open socket by its own address and its peer's,
+// in the network namespace of this thread.
 func diagnose(own, other netip.AddrPort) (int, error) {
 	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, diagProtocol)
 	if err != nil {
 		return 0, errNoDiagnosis
 	}
-	defer func() { _ = syscall.Close(fd) }() // nothing was written that could be lost
+	defer func() { _ = syscall.Close(fd) }() // nothing was written that could get lost
 	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: diagTimeout}); err != nil {
 		return 0, errNoDiagnosis
 	}
@@ -53,7 +53,7 @@ func diagnose(own, other netip.AddrPort) (int, error) {
 	return readDiagnosis(answer[:n], own, other)
 }
 
-// diagQuestion asks for one socket by its two addresses.
+// diagQuestion is the question about one socket, by its two addresses.
 func diagQuestion(own, other netip.AddrPort) []byte {
 	b := make([]byte, questionSize)
 	binary.NativeEndian.PutUint32(b, questionSize)
@@ -64,18 +64,18 @@ func diagQuestion(own, other netip.AddrPort) []byte {
 	if own.Addr().Is4() {
 		body[0] = syscall.AF_INET
 	}
-	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // in whatever state
+	binary.NativeEndian.PutUint32(body[4:], ^uint32(0)) // in any state
 	id := body[8:]
 	binary.BigEndian.PutUint16(id, own.Port())
 	binary.BigEndian.PutUint16(id[2:], other.Port())
 	copy(id[4:20], own.Addr().AsSlice())
 	copy(id[20:36], other.Addr().AsSlice())
-	binary.NativeEndian.PutUint64(id[40:], ^uint64(0)) // of whatever age
+	binary.NativeEndian.PutUint64(id[40:], ^uint64(0)) // of any age
 	return b
 }
 
-// readDiagnosis reads the kernel's answer. It may tell of a listener instead, for want of
-// the connection.
+// readDiagnosis reads the kernel's answer, which may be about a listener if there is no such
+// connection.
 func readDiagnosis(answer []byte, own, other netip.AddrPort) (int, error) {
 	if len(answer) < syscall.SizeofNlMsghdr+4 {
 		return 0, errNoDiagnosis
@@ -96,8 +96,8 @@ func readDiagnosis(answer []byte, own, other netip.AddrPort) (int, error) {
 	return int(binary.NativeEndian.Uint32(answer[answerUID:])), nil
 }
 
-// diagAddress reads one of a socket's addresses. A socket of IPv6 that speaks IPv4, such as
-// Java's, has them as that protocol writes them, though it was asked for by the other.
+// diagAddress reads one of a socket's addresses. An IPv6 socket that uses IPv4, such as Java's,
+// has IPv6 addresses, although the question contained IPv4 addresses.
 func diagAddress(family byte, port, address []byte) netip.AddrPort {
 	at := netip.AddrFrom4([4]byte(address))
 	if family == syscall.AF_INET6 {

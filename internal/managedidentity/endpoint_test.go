@@ -25,7 +25,7 @@ func (w *world) hostAs(cfg EndpointConfig) *Endpoint {
 }
 
 // Containers know the machine by a name that its own users do not have.
-func TestNamesOfAHost(t *testing.T) {
+func TestNamesOfAnEndpoint(t *testing.T) {
 	w := newWorld(t)
 	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Names: []string{"host.docker.internal", "gateway"}})
 	if got := h.URL(); !strings.HasPrefix(got, "http://host.docker.internal:") || h.Environment()["IDENTITY_ENDPOINT"] != got {
@@ -119,10 +119,10 @@ func TestListeningRefused(t *testing.T) {
 		cfg  EndpointConfig
 		want string
 	}{
-		{"at no address", EndpointConfig{Platform: directory.PlatformAppService, Listen: "localhost:8450"}, "no address to listen at"},
+		{"at no address", EndpointConfig{Platform: directory.PlatformAppService, Listen: "localhost:8450"}, "cannot listen at"},
 		{"at an address in use", EndpointConfig{Platform: directory.PlatformAppService, Listen: taken.address}, "address already in use"},
-		{"open to everybody", EndpointConfig{Platform: directory.PlatformIMDS, Listen: "172.17.0.1:8450"}, "show no secret"},
-		{"everywhere, open to everybody", EndpointConfig{Platform: directory.PlatformCloudShell, Listen: "0.0.0.0:8450"}, "show no secret"},
+		{"open to everybody", EndpointConfig{Platform: directory.PlatformIMDS, Listen: "172.17.0.1:8450"}, "send no secret"},
+		{"everywhere, open to everybody", EndpointConfig{Platform: directory.PlatformCloudShell, Listen: "0.0.0.0:8450"}, "send no secret"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.cfg.Tenant, tt.cfg.Identities = testTenant, w.identities(systemID)
@@ -180,10 +180,10 @@ func TestSecretsMayBeGiven(t *testing.T) {
 // What is made anew under the ids of an identity that is gone is not assigned to its hosts.
 func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
 	w := newWorld(t)
-	for _, shape := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformCLI} {
-		h := w.hostAs(EndpointConfig{Platform: shape})
+	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformCLI} {
+		h := w.hostAs(EndpointConfig{Platform: platform})
 		if got := w.ask(h, good(h)); got.status != http.StatusOK {
-			t.Fatalf("%s: got %d: %s", shape, got.status, got.raw)
+			t.Fatalf("%s: got %d: %s", platform, got.status, got.raw)
 		}
 		old := *w.principal(systemID)
 		w.clock.advance(time.Second)
@@ -197,11 +197,11 @@ func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
 			return err
 		})
 		if got := w.ask(h, good(h)); got.text("access_token") != "" || got.text("token") != "" {
-			t.Errorf("%s: the new identity's token was given to the host of the old one", shape)
+			t.Errorf("%s: the new identity's token was given to the host of the old one", platform)
 		}
-		other := w.hostAs(EndpointConfig{Platform: shape})
+		other := w.hostAs(EndpointConfig{Platform: platform})
 		if got := w.ask(other, good(other)); got.status != http.StatusOK {
-			t.Errorf("%s: the new one's own host: got %d: %s", shape, got.status, got.raw)
+			t.Errorf("%s: the new one's own host: got %d: %s", platform, got.status, got.raw)
 		}
 	}
 }

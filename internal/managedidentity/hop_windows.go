@@ -8,8 +8,8 @@ import (
 // ipv6UnicastHops is IPV6_UNICAST_HOPS, which package syscall lacks here.
 const ipv6UnicastHops = 4
 
-// oneHop lets what the listener sends die at the first router, so that only neighbours can
-// hold a connection to it.
+// oneHop limits what the listener sends to one hop, so that only neighbors can hold a connection
+// to it.
 func oneHop(network, _ string, conn syscall.RawConn) error {
 	var failed error
 	level, option := syscall.IPPROTO_IP, syscall.IP_TTL

@@ -16,15 +16,16 @@ const (
 	firstMetadataVersion = "2018-02-01"
 )
 
-// imds is the protocol of the metadata service of virtual machines. It has no secret:
-// whoever reaches the host has its identities, which is why a host has a listener of its own.
+// imds is the platform of virtual machines, the instance metadata service. It has no secret:
+// every process that reaches the endpoint has its identities, which is why each endpoint has a
+// listener of its own.
 type imds struct{}
 
 func (imds) answer(c *call) (any, *refusal) {
 	switch c.path {
 	case metadataPlatformPath, metadataIssuePath:
-		// The second version of the service. 404 says that there is the first one only;
-		// clients look for it by a request without the header.
+		// These belong to the second version of the service. 404 says that there is only the
+		// first; clients probe for it with a request without the header.
 		return nil, &refusal{status: http.StatusNotFound, code: codeInvalidRequest, message: "This version of the metadata service has no such path."}
 	}
 	if p := c.requireMethod(http.MethodGet); p != nil {
@@ -45,17 +46,26 @@ func (imds) answer(c *call) (any, *refusal) {
 		body, _, p := c.body(q)
 		return body, p
 	case metadataInfoPath:
-		if c.tenant == "" { // of the common surface: whose the caller is, nobody knows
+		if c.endpoint.tenant == "" { // on the common surface, the caller is unknown
 			return nil, notFound()
 		}
-		return map[string]string{"tenantId": string(c.tenant)}, nil
+		return map[string]string{"tenantId": string(c.endpoint.tenant)}, nil
 	}
 	return nil, malformed("The metadata service has identities only, at " + metadataTokenPath + ".")
 }
 
 func (imds) body(p *refusal, _ string) any { return metadataError{p.code, p.message} }
 
-// metadataError is how the metadata service and Azure Arc word a refusal.
+func (imds) url(e *Endpoint) string { return "http://" + e.address }
+
+func (p imds) environment(e *Endpoint) map[string]string {
+	return map[string]string{
+		"AZURE_POD_IDENTITY_AUTHORITY_HOST": p.url(e), "MSAL_MANAGED_IDENTITY_ENDPOINT": p.url(e) + metadataTokenPath,
+		credentialChoice: choiceIdentity,
+	}
+}
+
+// metadataError is a refusal in the form of the metadata service and Azure Arc.
 type metadataError struct {
 	Error       string `json:"error"`
 	Description string `json:"error_description"`

@@ -16,7 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// A Minter makes tokens for identities; an authority is one.
+// A Minter issues tokens for identities; an authority is one.
 type Minter interface {
 	Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error)
 	// Fingerprint returns what a token would say now: a cached one with the same
@@ -28,23 +28,23 @@ type Minter interface {
 type Config struct {
 	Directory *directory.Directory // required
 	Minter    Minter               // required
-	// TLS has the server certificate of Service Fabric hosts. Nil means that there are none.
+	// TLS has the server certificate of Service Fabric endpoints. Nil means that there are
+	// none.
 	TLS *tls.Config
 	// ArcFolder is where Azure Arc's clients look for challenge files. Empty means the
 	// one folder that they accept on this system.
 	ArcFolder string
-	// PlatformCache hands out a token for as long as Azure does, which may be a day,
-	// whatever happens to the identity's roles meanwhile. Without it a kept token goes
-	// as soon as a new one would say something else.
+	// PlatformCache gives out a cached token for as long as Azure does, which may be a day,
+	// whatever happens to the identity's roles meanwhile. Without it a cached token is
+	// replaced as soon as a new one would say something else.
 	PlatformCache bool
-	// Wrap goes around what answers, for faults on purpose. Nil means nothing does.
+	// Wrap wraps the handlers, to inject faults. Nil means that nothing does.
 	Wrap func(http.Handler) http.Handler
 	Now  func() time.Time // nil means time.Now
 	Log  *slog.Logger     // nil means discard
 }
 
-// A Service gives out the tokens of managed identities to the hosts they are assigned to.
-// It is safe for concurrent use.
+// A Service opens endpoints and gives them tokens. It is safe for concurrent use.
 type Service struct {
 	cfg    Config
 	tokens *cache
@@ -52,11 +52,11 @@ type Service struct {
 
 	mu        sync.Mutex
 	endpoints map[*Endpoint]struct{}          // guarded by mu
-	bySecret  map[[sha256.Size]byte]*Endpoint // guarded by mu; hosts that the common surface serves
+	bySecret  map[[sha256.Size]byte]*Endpoint // guarded by mu; those that the common surface serves
 	closed    bool                            // guarded by mu
 }
 
-// New checks the configuration and returns a service without hosts. It starts nothing.
+// New checks the configuration and returns a service without endpoints. It starts nothing.
 func New(cfg Config) (*Service, error) {
 	switch {
 	case cfg.Directory == nil:
@@ -82,16 +82,16 @@ func New(cfg Config) (*Service, error) {
 	}, nil
 }
 
-// Handler serves the hosts that tell themselves by a secret header, all of them on one
-// listener. ConnContext must be [ConnContext] for hosts that belong to a user.
+// Handler serves the endpoints that a secret header identifies, all of them on one listener. The
+// server's ConnContext must be [ConnContext] for endpoints that belong to a user.
 func (s *Service) Handler() http.Handler {
 	return s.cfg.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.endpointOf(r).serve(w, r)
 	}))
 }
 
-// endpointOf finds the host by the secret of a request. One that knows none is served as a
-// host without identities.
+// endpointOf finds the endpoint by the secret of a request. A request without a known secret
+// gets an endpoint without identities.
 func (s *Service) endpointOf(r *http.Request) *Endpoint {
 	secret := r.Header.Get(identityHeader)
 	if secret == "" {
@@ -99,8 +99,8 @@ func (s *Service) endpointOf(r *http.Request) *Endpoint {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h, ok := s.bySecret[sha256.Sum256([]byte(secret))]; ok && secret != "" {
-		return h
+	if e, ok := s.bySecret[sha256.Sum256([]byte(secret))]; ok && secret != "" {
+		return e
 	}
 	if isMetadataPath(r.URL.Path) {
 		return &Endpoint{service: s, platform: imds{}, kind: directory.PlatformIMDS, owner: anyUser}
@@ -108,43 +108,43 @@ func (s *Service) endpointOf(r *http.Request) *Endpoint {
 	return &Endpoint{service: s, platform: appService{}, kind: directory.PlatformAppService, secret: rand.Text(), owner: anyUser}
 }
 
-// Close ends all hosts.
+// Close closes all endpoints.
 func (s *Service) Close() error {
 	s.mu.Lock()
 	s.closed = true
-	hosts := make([]*Endpoint, 0, len(s.endpoints))
-	for h := range s.endpoints {
-		hosts = append(hosts, h)
+	endpoints := make([]*Endpoint, 0, len(s.endpoints))
+	for e := range s.endpoints {
+		endpoints = append(endpoints, e)
 	}
 	s.mu.Unlock()
 	var errs []error
-	for _, h := range hosts {
-		errs = append(errs, h.Close())
+	for _, e := range endpoints {
+		errs = append(errs, e.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// errClosed says that the service takes no more hosts.
+// errClosed says that the service opens no more endpoints.
 var errClosed = errors.New("managed identities: the service is closing")
 
-func (s *Service) add(h *Endpoint) error {
+func (s *Service) add(e *Endpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	s.endpoints[h] = struct{}{}
-	if h.kind == directory.PlatformAppService || h.kind == directory.PlatformAzureML {
-		s.bySecret[sha256.Sum256([]byte(h.secret))] = h
+	s.endpoints[e] = struct{}{}
+	if e.kind == directory.PlatformAppService || e.kind == directory.PlatformAzureML {
+		s.bySecret[sha256.Sum256([]byte(e.secret))] = e
 	}
 	return nil
 }
 
-func (s *Service) remove(h *Endpoint) {
+func (s *Service) remove(e *Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.endpoints, h)
-	delete(s.bySecret, sha256.Sum256([]byte(h.secret)))
+	delete(s.endpoints, e)
+	delete(s.bySecret, sha256.Sum256([]byte(e.secret)))
 }
 
 // newSecret returns 256 random bits as text.

@@ -13,31 +13,31 @@ import (
 
 const tellsOwners = true
 
-// The kernel's tables of connections, of the network that this thread is in: another
-// thread, even the first, may have left for a namespace. A socket that could speak both
-// protocols stands in the second one.
+// The kernel's tables of connections in the network namespace of this thread: another thread,
+// even the first, may be in another namespace. A socket for both protocols is in the second
+// table.
 const (
 	tableIPv4 = "/proc/thread-self/net/tcp"
 	tableIPv6 = "/proc/thread-self/net/tcp6"
 )
 
-// lookups is how often the tables are read: they change while they are.
+// lookups is how often the tables are read, because they change meanwhile.
 const lookups = 3
 
 var errNoSocket = errors.New("the connection's other end is not on this machine, or not in this network namespace")
 
-// peer returns who owns the other end of a connection: the socket whose own address is
-// the remote one. Both ports together name it for as long as our end is open. The kernel
-// is asked for that one socket; where it does not take such questions, its tables tell,
-// which are as long as the machine is busy.
+// peer returns the owner of the other end of a connection, the socket whose own address is the
+// remote one. Both ports together identify it for as long as our end is open. The kernel is
+// asked for that one socket; if it does not answer such questions, its tables do, which get long
+// on a busy machine.
 func peer(remote, local netip.AddrPort) (int, error) {
 	if !remote.IsValid() || !local.IsValid() {
 		return 0, errNoSocket
 	}
 	uid, err := diagnose(remote, local)
 	if errors.Is(err, errNoSocket) {
-		// A kernel that does not know TCP connections this way gives the same answer as one
-		// that knows no such connection. Ours, it must know.
+		// A kernel without this question for TCP gives the same answer as one that does not
+		// know the connection. It must know our end.
 		if _, own := diagnose(local, remote); errors.Is(own, errNoSocket) {
 			err = errNoDiagnosis
 		}
@@ -60,8 +60,8 @@ func peerInTables(remote, local netip.AddrPort) (int, error) {
 	return 0, errNoSocket
 }
 
-// The columns of the tables, and the state of a connection in use: one that its owner has
-// let go of is nobody's.
+// The columns of the tables, and the state of a connection in use. A connection that its owner
+// has closed has no owner.
 const (
 	columnLocal  = 1
 	columnRemote = 2
@@ -78,7 +78,7 @@ func lookup(table string, own, other netip.AddrPort) (int, error) {
 		return 0, errNoSocket
 	}
 	if err != nil {
-		return 0, fmt.Errorf("look for the owner of a connection: %w", err)
+		return 0, fmt.Errorf("find the owner of a connection: %w", err)
 	}
 	defer f.Close()
 	wide := table == tableIPv6
@@ -95,7 +95,7 @@ func lookup(table string, own, other netip.AddrPort) (int, error) {
 	return 0, errNoSocket
 }
 
-// tableAddress writes an address as the tables do: words in the machine's byte order.
+// tableAddress writes an address in the form of the tables: words in the machine's byte order.
 func tableAddress(at netip.AddrPort, wide bool) string {
 	address := at.Addr()
 	raw := address.AsSlice()

@@ -98,17 +98,17 @@ func TestAnotherUserAtAnAddressOfANetwork(t *testing.T) {
 	}
 	network := netip.MustParsePrefix("127.0.0.0/8")
 	w := newWorld(t)
-	for shape, want := range map[directory.Platform]map[int]int{
+	for platform, want := range map[directory.Platform]map[int]int{
 		directory.PlatformIMDS:       {0: http.StatusOK, 65534: http.StatusBadRequest},
 		directory.PlatformAppService: {0: http.StatusOK, 65534: http.StatusOK},
 	} {
-		h := w.hostAs(EndpointConfig{Platform: shape, From: []netip.Prefix{network}})
+		h := w.hostAs(EndpointConfig{Platform: platform, From: []netip.Prefix{network}})
 		for uid, status := range want {
 			got := fetch(t, h, &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 				return dialAs(ctx, address, uid)
 			}})
 			if got.status != status {
-				t.Errorf("%s, user %d: got %d, want %d", shape, uid, got.status, status)
+				t.Errorf("%s, user %d: got %d, want %d", platform, uid, got.status, status)
 			}
 		}
 	}
@@ -150,10 +150,10 @@ func TestAProcessOfAnotherUser(t *testing.T) {
 	}
 	w := newWorld(t)
 	for uid, want := range map[uint32]string{0: "200", 65534: "400"} {
-		for _, shape := range []directory.Platform{directory.PlatformIMDS, directory.PlatformAppService} {
-			h := w.hostOwned(shape, 0)
+		for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformAppService} {
+			h := w.hostOwned(platform, 0)
 			endpoints := []string{h.address}
-			if shape == directory.PlatformAppService {
+			if platform == directory.PlatformAppService {
 				common := httptest.NewUnstartedServer(w.Handler())
 				common.Config.ConnContext = ConnContext
 				common.Start()
@@ -170,7 +170,7 @@ func TestAProcessOfAnotherUser(t *testing.T) {
 					t.Fatalf("%v: %s", err, out)
 				}
 				if !strings.Contains(string(out), "answered "+want) {
-					t.Errorf("%s, user %d: want %s: %s", shape, uid, want, out)
+					t.Errorf("%s, user %d: want %s: %s", platform, uid, want, out)
 				}
 			}
 		}

@@ -6,5 +6,5 @@ import "net/netip"
 
 const tellsOwners = false
 
-// peer cannot tell here; hosts are told apart by their secrets and listeners.
+// peer cannot tell on this system; secrets and listeners tell endpoints apart.
 func peer(_, _ netip.AddrPort) (int, error) { return 0, errPeerUnknown }

@@ -23,16 +23,16 @@ func withCertificate(t testing.TB) func(*Config) {
 	return func(cfg *Config) { cfg.TLS = &tls.Config{Certificates: server.TLS.Certificates} }
 }
 
-// shapesOfOneAnswer are those whose answer is a tokenBody, and that ask once.
-func shapesOfOneAnswer() []directory.Platform {
+// platformsOfOneAnswer are those whose answer is a tokenBody, and that ask once.
+func platformsOfOneAnswer() []directory.Platform {
 	return []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformCloudShell, directory.PlatformAzureML}
 }
 
 func TestSuccessBody(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range shapesOfOneAnswer() {
-		t.Run(string(shape), func(t *testing.T) {
-			h := w.host(shape)
+	for _, platform := range platformsOfOneAnswer() {
+		t.Run(string(platform), func(t *testing.T) {
+			h := w.host(platform)
 			got := w.ask(h, good(h))
 			if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" {
 				t.Fatalf("got %d, %s: %s", got.status, got.header.Get("Content-Type"), got.raw)
@@ -82,8 +82,8 @@ func TestClaims(t *testing.T) {
 func TestSelection(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
 	user, stranger := w.principal(userID), w.principal(strangerID)
-	for _, shape := range shapesOfOneAnswer() {
-		h := w.host(shape)
+	for _, platform := range platformsOfOneAnswer() {
+		h := w.host(platform)
 		for _, name := range []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "mi_res_id", "msi_res_id", "msi-res-id"} {
 			id := func(p *directory.ServicePrincipal) string {
 				switch {
@@ -94,7 +94,7 @@ func TestSelection(t *testing.T) {
 				}
 				return strings.Replace(p.ResourceID, "resourcegroups", "resourceGroups", 1)
 			}
-			t.Run(string(shape)+"/"+name, func(t *testing.T) {
+			t.Run(string(platform)+"/"+name, func(t *testing.T) {
 				if got := w.ask(h, good(h).with(name+"="+id(user))); got.status != http.StatusOK || got.text("client_id") != string(userID) {
 					t.Errorf("got %d for client %q, want a token of the user-assigned identity: %s", got.status, got.text("client_id"), got.raw)
 				}
@@ -112,50 +112,50 @@ func TestSelection(t *testing.T) {
 
 func TestBadQueries(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformAzureML} {
-		h := w.host(shape)
+	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformAzureML} {
+		h := w.host(platform)
 		q := good(h)
 		base, _, _ := strings.Cut(q.target, "?")
-		version := "api-version=" + map[directory.Platform]string{directory.PlatformAppService: "2019-08-01", directory.PlatformIMDS: "2018-02-01", directory.PlatformServiceFabric: "2020-05-01", directory.PlatformAzureML: "2017-09-01"}[shape]
+		version := "api-version=" + map[directory.Platform]string{directory.PlatformAppService: "2019-08-01", directory.PlatformIMDS: "2018-02-01", directory.PlatformServiceFabric: "2020-05-01", directory.PlatformAzureML: "2017-09-01"}[platform]
 		for name, query := range map[string]string{
-			"no query":                "",
-			"no resource":             version,
-			"empty resource":          version + "&resource=",
-			"no version":              "resource=api%3A%2F%2Forders",
-			"old version":             "api-version=2016-01-01&resource=api%3A%2F%2Forders",
-			"nonsensical version":     "api-version=yesterday&resource=api%3A%2F%2Forders",
-			"two resources":           version + "&resource=api%3A%2F%2Forders&resource=api%3A%2F%2Forders",
-			"two spellings":           version + "&resource=api%3A%2F%2Forders&Resource=api%3A%2F%2Forders",
-			"broken encoding":         version + "&resource=api%3A%2F%2Forder%",
-			"semicolons":              version + ";resource=api%3A%2F%2Forders",
-			"control characters":      version + "&resource=api%3A%2F%2Forders%0d%0a",
-			"not UTF-8":               version + "&resource=%ff%fe",
-			"unknown resource":        version + "&resource=api%3A%2F%2Fnobody",
-			"scope in place of":       version + "&resource=api%3A%2F%2Forders%2F.default",
-			"too long":                version + "&resource=" + strings.Repeat("a", maxValue+1),
-			"much too long":           version + "&resource=" + strings.Repeat("a", maxQuery+1),
-			"resource of other shape": version + "&scope=api%3A%2F%2Forders%2F.default",
+			"no query":                   "",
+			"no resource":                version,
+			"empty resource":             version + "&resource=",
+			"no version":                 "resource=api%3A%2F%2Forders",
+			"old version":                "api-version=2016-01-01&resource=api%3A%2F%2Forders",
+			"nonsensical version":        "api-version=yesterday&resource=api%3A%2F%2Forders",
+			"two resources":              version + "&resource=api%3A%2F%2Forders&resource=api%3A%2F%2Forders",
+			"two spellings":              version + "&resource=api%3A%2F%2Forders&Resource=api%3A%2F%2Forders",
+			"broken encoding":            version + "&resource=api%3A%2F%2Forder%",
+			"semicolons":                 version + ";resource=api%3A%2F%2Forders",
+			"control characters":         version + "&resource=api%3A%2F%2Forders%0d%0a",
+			"not UTF-8":                  version + "&resource=%ff%fe",
+			"unknown resource":           version + "&resource=api%3A%2F%2Fnobody",
+			"scope in place of":          version + "&resource=api%3A%2F%2Forders%2F.default",
+			"too long":                   version + "&resource=" + strings.Repeat("a", maxValue+1),
+			"much too long":              version + "&resource=" + strings.Repeat("a", maxQuery+1),
+			"resource of other platform": version + "&scope=api%3A%2F%2Forders%2F.default",
 		} {
-			t.Run(string(shape)+"/"+name, func(t *testing.T) {
+			t.Run(string(platform)+"/"+name, func(t *testing.T) {
 				w.call(h, q.method, base+"?"+query, "", q.header).refusedWith(t, http.StatusBadRequest)
 			})
 		}
 		ok := w.call(h, q.method, base+"?xms_cc=CP1&resource=api%3A%2F%2Forders%2F&token_sha256_to_refresh=00&"+version, "", q.header)
 		if ok.status != http.StatusOK || ok.text("resource") != "api://orders/" {
-			t.Errorf("%s: members that are not known: got %d, resource %q", shape, ok.status, ok.text("resource"))
+			t.Errorf("%s: members that are not known: got %d, resource %q", platform, ok.status, ok.text("resource"))
 		}
 	}
 }
 
 func TestPathsWithSlashes(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range shapesOfOneAnswer() {
-		h := w.host(shape)
+	for _, platform := range platformsOfOneAnswer() {
+		h := w.host(platform)
 		q := good(h)
 		path, query, _ := strings.Cut(q.target, "?")
 		for _, spelled := range []string{path + "/", "/" + path, "//" + path + "//", strings.ToUpper(path)} {
 			if got := w.call(h, q.method, spelled+"?"+query, q.body, q.header); got.status != http.StatusOK {
-				t.Errorf("%s: %s: got %d: %s", shape, spelled, got.status, got.raw)
+				t.Errorf("%s: %s: got %d: %s", platform, spelled, got.status, got.raw)
 			}
 		}
 		w.call(h, q.method, "/elsewhere?"+query, q.body, q.header).refusedWith(t, http.StatusBadRequest)
@@ -164,25 +164,25 @@ func TestPathsWithSlashes(t *testing.T) {
 
 func TestErrorShapes(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
-	for _, shape := range directory.Platforms() {
-		h := w.host(shape)
+	for _, platform := range directory.Platforms() {
+		h := w.host(platform)
 		q := good(h).with("client_id=" + string(strangerID))
-		if shape == directory.PlatformCLI {
+		if platform == directory.PlatformCLI {
 			q = good(h)
 			q.body = `{"scopes":["api://nobody/.default"]}`
 		}
-		if shape == directory.PlatformArc {
+		if platform == directory.PlatformArc {
 			q = good(h).with("resource=twice")
 		}
 		got, want := w.ask(h, q), http.StatusBadRequest
-		if shape == directory.PlatformCLI { // azd reads the reason in no other answer
+		if platform == directory.PlatformCLI { // azd reads the reason in no other answer
 			want = http.StatusOK
 		}
 		got.refusedWith(t, want)
 		inner, _ := got.json["error"].(map[string]any)
 		message, _ := inner["message"].(string)
 		var fits bool
-		switch shape {
+		switch platform {
 		case directory.PlatformAppService, directory.PlatformAzureML:
 			fits = got.json["statusCode"] == 400.0 && got.text("message") == "Identity not found" && guid.Is(got.text("correlationId"))
 		case directory.PlatformIMDS:
@@ -197,7 +197,7 @@ func TestErrorShapes(t *testing.T) {
 			fits = got.text("status") == "error" && got.text("code") == "GetTokenError" && strings.Contains(got.text("message"), "AADSTS500011")
 		}
 		if !fits {
-			t.Errorf("%s: got %s", shape, got.raw)
+			t.Errorf("%s: got %s", platform, got.raw)
 		}
 	}
 }

@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// The longest values that are read.
+// The lengths, in bytes, up to which values are read.
 const (
 	maxQuery = 8 << 10
 	maxValue = 2 << 10
 )
 
-// A query is what a caller asks for, whichever shape it asks in.
+// A query is a request for a token, on whichever platform.
 type query struct {
 	apiVersion string
-	resource   string // as sent: it goes back like that
+	resource   string // exactly as sent, because the answer repeats it
 	by         selector
 }
 
-// A selector says which identity is meant; its zero value leaves that open.
+// A selector names one identity; its zero value names none.
 type selector struct {
 	name  string // of the parameter
 	kind  selectorKind
@@ -35,13 +35,13 @@ const (
 	byResource
 )
 
-// selectorOf tells what a parameter names an identity by, if it does. Every client has a
-// spelling of its own.
+// selectorOf says by which kind of id a parameter names an identity, if it names one. Every
+// client has its own spelling.
 func selectorOf(parameter string) (kind selectorKind, ok bool) {
 	switch parameter {
-	case "client_id", "clientid": // the second is of 2017-09-01
+	case "client_id", "clientid": // the second is that of version 2017-09-01
 		return byClient, true
-	case "object_id", "principal_id", "principalid": // the last is of Service Fabric by .NET
+	case "object_id", "principal_id", "principalid": // .NET sends the last to Service Fabric
 		return byObject, true
 	case "mi_res_id", "msi_res_id", "msi-res-id":
 		return byResource, true
@@ -49,8 +49,8 @@ func selectorOf(parameter string) (kind selectorKind, ok bool) {
 	return byDefault, false
 }
 
-// parseQuery reads a query, or a form of the same members. Members it does not know are
-// ignored, for clients send more than they need; those it knows must be there only once.
+// parseQuery reads a query, or a form with the same members. Unknown members are ignored,
+// because clients send more than is needed; known ones may occur only once.
 func parseQuery(raw string) (query, *refusal) {
 	if len(raw) > maxQuery {
 		return query{}, malformed("The query is too long.")
@@ -74,7 +74,7 @@ func parseQuery(raw string) (query, *refusal) {
 			return query{}, malformed("The parameter '" + lower + "' has characters that do not belong there, or is too long.")
 		}
 		switch {
-		case value == "": // as good as not given: the Azure ML clients send an empty clientid
+		case value == "": // like none: the clients of Azure ML send an empty clientid
 		case selects && q.by != selector{}:
 			return query{}, malformed("More than one parameter names an identity.")
 		case selects:
@@ -90,7 +90,7 @@ func parseQuery(raw string) (query, *refusal) {
 	return q, nil
 }
 
-// isPlain reports whether a value may be worked with at all.
+// isPlain reports whether a value is short enough and free of control characters.
 func isPlain(value string) bool {
 	return len(value) <= maxValue && utf8.ValidString(value) &&
 		!strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f })
@@ -105,7 +105,7 @@ func (q query) requireResource() *refusal {
 }
 
 // isVersionSince reports whether an API version is a date, and not before that of the first
-// version that spoke as we do.
+// version with this wire format.
 func isVersionSince(version, first string) bool {
 	date, _, _ := strings.Cut(version, "-preview")
 	if len(date) != len(first) || date[4] != '-' || date[7] != '-' {

@@ -7,15 +7,14 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 )
 
-// A refusal is an answer other than a token. What will not get better by asking again has
-// status 400, or 401 or 405: clients ask for up to two minutes again on 404, 410, 429 and
-// above.
+// A refusal is an answer without a token. A refusal that will not pass has status 400, 401 or
+// 405: clients retry 404, 410, 429 and 5xx for up to two minutes.
 type refusal struct {
 	status     int
-	code       string // as the metadata service words it
+	code       string // in the words of the metadata service
 	message    string
-	retryAfter int    // seconds; 0 says nothing
-	allow      string // of a wrong method
+	retryAfter int    // seconds; 0 means no header
+	allow      string // for a wrong method
 	challenge  string // WWW-Authenticate of Azure Arc
 	cause      error  // for the log
 }
@@ -33,7 +32,7 @@ func malformed(message string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: codeInvalidRequest, message: message}
 }
 
-// notFound is worded as clients know it: Azure.Identity for .NET looks for the words.
+// notFound has the words for which Azure.Identity for .NET looks.
 func notFound() *refusal { return malformed("Identity not found") }
 
 func notAllowed(method, allowed string) *refusal {
@@ -43,7 +42,7 @@ func notAllowed(method, allowed string) *refusal {
 	}
 }
 
-// wrongSecret refuses a caller that does not know the host's secret.
+// wrongSecret refuses a caller that does not know the endpoint's secret.
 func wrongSecret(header string) *refusal {
 	return &refusal{
 		status: http.StatusUnauthorized, code: codeUnauthorized,
@@ -51,8 +50,8 @@ func wrongSecret(header string) *refusal {
 	}
 }
 
-// refused gives what a minter's refusal is here. Only what passes by itself may be asked
-// again.
+// refused converts an error of the minter. Only a refusal that passes by itself asks for a
+// retry.
 func refused(err error) *refusal {
 	problem, ok := errors.AsType[*aadsts.Problem](err)
 	if !ok {

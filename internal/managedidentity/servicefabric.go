@@ -2,17 +2,17 @@ package managedidentity
 
 import "net/http"
 
-// serviceFabricPath is where a host's tokens are. Clients take it from their environment.
+// serviceFabricPath is the path of the token endpoint. Clients take it from their environment.
 const serviceFabricPath = "/metadata/identity/oauth2/token"
 
-// The versions that clients speak.
+// The API versions that clients use.
 const (
 	serviceFabric2019 = "2019-07-01-preview"
 	serviceFabric2020 = "2020-05-01"
 )
 
-// serviceFabric is the protocol of Service Fabric: TLS with a certificate that clients know
-// by its thumbprint, and the process's secret in a header.
+// serviceFabric is the platform of Service Fabric: TLS with a certificate that clients
+// recognize by its thumbprint, and the process's secret in a header.
 type serviceFabric struct{}
 
 func (serviceFabric) answer(c *call) (any, *refusal) {
@@ -50,7 +50,16 @@ func (serviceFabric) body(p *refusal, correlation string) any {
 	return map[string]fabricError{"error": {code, p.message, correlation}}
 }
 
-// fabricError is how Service Fabric and Cloud Shell word a refusal.
+func (serviceFabric) url(e *Endpoint) string { return "https://" + e.address + serviceFabricPath }
+
+func (p serviceFabric) environment(e *Endpoint) map[string]string {
+	return map[string]string{
+		"IDENTITY_ENDPOINT": p.url(e), "IDENTITY_HEADER": e.secret, "IDENTITY_SERVER_THUMBPRINT": e.thumbprint,
+		credentialChoice: choiceIdentity,
+	}
+}
+
+// fabricError is a refusal in the form of Service Fabric and Cloud Shell.
 type fabricError struct {
 	Code        string `json:"code"`
 	Message     string `json:"message"`

@@ -162,15 +162,15 @@ func (w *world) identities(ids ...directory.AppID) (all []Identity) {
 	return all
 }
 
-// host opens a host of a shape that anybody may use, with both identities.
-func (w *world) host(shape directory.Platform) *Endpoint {
+// host opens a host of a platform that anybody may use, with both identities.
+func (w *world) host(platform directory.Platform) *Endpoint {
 	w.t.Helper()
-	return w.hostOwned(shape, anyUser)
+	return w.hostOwned(platform, anyUser)
 }
 
-func (w *world) hostOwned(shape directory.Platform, owner int) *Endpoint {
+func (w *world) hostOwned(platform directory.Platform, owner int) *Endpoint {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID, userID), Platform: shape, Owner: owner})
+	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID, userID), Platform: platform, Owner: owner})
 	w.must(err)
 	return h
 }
@@ -251,13 +251,13 @@ func headers(pairs ...string) http.Header {
 	return h
 }
 
-// A question is how a shape is asked for a token: it gets one.
+// A question is how a platform is asked for a token: it gets one.
 type question struct {
 	method, target, body string
 	header               http.Header
 }
 
-// good is the question that a shape answers.
+// good is the question that a platform answers.
 func good(h *Endpoint) question {
 	const form = "resource=api%3A%2F%2Forders"
 	switch h.kind {
