@@ -293,11 +293,37 @@ func ExampleAuthority_Bad() {
 		login := authoritytest.Start(t)
 		api := login.API("orders").Require("Orders.Read", listOrders)
 		for name, token := range map[string]string{
-			"expired":        login.Bad().Expired("report", "orders", "Orders.Read"),
-			"wrong audience": login.Bad().WrongAudience("report", "orders", "Orders.Read"),
-			"unknown key":    login.Bad().UnknownKey("report", "orders", "Orders.Read"),
+			"expired":                   login.Bad().Expired("report", "orders", "Orders.Read"),
+			"not valid yet":             login.Bad().NotYetValid("report", "orders", "Orders.Read"),
+			"for ten years":             login.Bad().LongLived("report", "orders", "Orders.Read"),
+			"for another API":           login.Bad().WrongAudience("report", "orders", "Orders.Read"),
+			"of another tenant":         login.Bad().OtherTenant("report", "orders", "Orders.Read"),
+			"of another issuer":         login.Bad().WrongIssuer("report", "orders", "Orders.Read"),
+			"an ID token":               login.Bad().IDToken("report", "orders"),
+			"signed by an unknown key":  login.Bad().UnknownKey("report", "orders", "Orders.Read"),
+			"signed by a wrong key":     login.Bad().WrongKey("report", "orders", "Orders.Read"),
+			"signed by the public key":  login.Bad().SymmetricKey("report", "orders", "Orders.Read"),
+			"not signed":                login.Bad().Unsigned("report", "orders", "Orders.Read"),
+			"changed after the signing": login.Bad().Tampered("report", "orders", "Orders.Read"),
 		} {
 			if status := send(api, token); status != http.StatusUnauthorized {
+				t.Errorf("%s: %d", name, status)
+			}
+		}
+	}
+}
+
+// Tokens of callers who are known and may not: they are answered 403.
+func ExampleBad() {
+	_ = func(t *testing.T) {
+		login := authoritytest.Start(t)
+		api := login.API("orders").Require("Orders.Read", listOrders)
+		for name, token := range map[string]string{
+			"without the role":     login.Bad().NoRole("report", "orders"),
+			"a user's":             login.Bad().UserToken("report", "orders"),
+			"a user's, and a role": login.Bad().UserTokenWithRole("report", "orders", "Orders.Read"),
+		} {
+			if status := send(api, token); status != http.StatusForbidden {
 				t.Errorf("%s: %d", name, status)
 			}
 		}

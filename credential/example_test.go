@@ -154,3 +154,29 @@ func ExampleError() {
 		fmt.Println(refused.Next)
 	}
 }
+
+// What a connection string says, without its secret, and why Parse would refuse it.
+func ExampleDescribe() {
+	connection := credential.Describe("RunAs=App;AppId=" + clientID + ";AppKey=not-shown")
+	fmt.Println(connection.Kind, connection.Value("AppId"), connection.Missing)
+	for _, part := range connection.Parts {
+		fmt.Printf("%s %q %v\n", part.Key, part.Value, part.Secret)
+	}
+	fmt.Println(connection.Err != nil)
+	// Output:
+	// secret c11e0001-5a5a-4c4c-8d8d-000000000001 [TenantId]
+	// RunAs "App" false
+	// AppId "c11e0001-5a5a-4c4c-8d8d-000000000001" false
+	// AppKey "" true
+	// true
+}
+
+// What AzureServiceTokenProvider finds without any setting in the code.
+func ExampleParseEnvironment() {
+	// AzureServicesAuthConnectionString=RunAs=App;AppId=…;TenantId=…;AppKey=…
+	cred, err := credential.ParseEnvironment(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = &http.Client{Transport: credential.NewTransport(cred, "api://orders/.default")}
+}
