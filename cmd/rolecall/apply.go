@@ -21,18 +21,17 @@ func applyCommand(c *cli) *cobra.Command {
 	var dryRun, prune bool
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Bring the directory to what a rolecall.yaml says",
-		Long: `Creates and changes what the file describes, and prints the difference. Applying a
-file again changes nothing. What the file does not mention stays, unless --prune.
-
-Secrets that the file asks to generate are printed once, here; they cannot be read
-again. A running server acts on the change before this command ends.`,
+		Short: "Update the directory to match a rolecall.yaml",
+		Long: `Creates and updates what the file describes, and prints the difference; applying the
+same file again changes nothing. Whatever the file does not mention stays as it is,
+unless --prune is given. Secrets that the file asks to generate are printed once, here,
+and cannot be read again.`,
 		Example: `  rolecall apply -f rolecall.yaml --dry-run
   rolecall apply -f rolecall.yaml`,
 		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&file, "file", "f", "", "the file; - for standard input (required)")
+	flags.StringVarP(&file, "file", "f", "", "the file to apply; - for standard input (required)")
 	flags.BoolVar(&dryRun, "dry-run", false, "print the difference and change nothing")
 	flags.BoolVar(&prune, "prune", false, "also remove what the file does not mention, in the tenants it names")
 	output := c.outputFlag(cmd, "", listFormats...)
@@ -153,7 +152,7 @@ func (c *cli) printApplied(output *format, result *manifest.Result, dryRun bool)
 // printDifference shows one change a line, as a difference, and the new secrets below.
 func (c *cli) printDifference(all applied) {
 	if len(all.Changes) == 0 {
-		c.say("nothing to change: the directory is as the file says")
+		c.say("nothing to change: the directory matches the file")
 	}
 	signs := map[string]string{"create": c.screen.paint(green, "+"), "delete": c.screen.paint(red, "-")}
 	for _, note := range all.Changes {

@@ -27,18 +27,17 @@ func callCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "call --as NAME URL",
 		Short: "Call an API with a token, like curl",
-		Long: `Calls an API as the named application, managed identity or user: gets a token and sends
-it along. The API's own challenge says what to ask for; --scope says it for APIs that do
-not tell. When the API refuses (401 or 403), every check is explained and the exit code is 4.
-
-The token goes to URL alone, over https, or over http to this machine.`,
+		Long: `Gets a token as an application, managed identity or user and calls an API with it, over
+https, or over http on this machine. The API's own challenge says which token to ask
+for; --scope says so for APIs whose challenge does not. If the API refuses the call (401
+or 403), every check is explained and the exit code is 4.`,
 		Example: `  rolecall call --as orders-client http://localhost:7071/api/GetOrders
   rolecall call --as orders-client -X POST -d '{"item":"Pencil"}' http://localhost:7071/api/orders`,
 		Args: exactly(1, "the URL to call"),
 	}
 	r.flags(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&r.scope, "scope", "", "scope to ask for (default what the API's challenge says)")
+	flags.StringVar(&r.scope, "scope", "", "scope to ask for (default: what the API's challenge says)")
 	flags.StringVarP(&method, "request", "X", "", "method (default GET, or POST with -d)")
 	flags.StringVarP(&body, "body", "d", "", "request body; @FILE reads it from a file, @- from standard input")
 	flags.StringArrayVarP(&headers, "header", "H", nil, "another header: 'Name: value'")
@@ -80,7 +79,7 @@ func (c *cli) newCall(method, address, body string, headers []string) (target, e
 		return target{}, fmt.Errorf("%q is not a URL such as http://localhost:7071/api/GetOrders", address)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())) {
-		return target{}, fmt.Errorf("a token must not go over %s to %s: use https, or http to this machine", u.Scheme, u.Host)
+		return target{}, fmt.Errorf("a token must not be sent over %s to %s: use https, or http on this machine", u.Scheme, u.Host)
 	}
 	t := target{method: method, url: u, headers: http.Header{}}
 	for _, header := range headers {
@@ -118,7 +117,7 @@ func (c *cli) scopeOf(ctx context.Context, u *url.URL) (string, error) {
 	}
 	if api == "" {
 		return "", failed("say it with --scope, as in --scope api://orders/.default",
-			"%s does not say which token it wants: it names no API in a challenge", u.Redacted())
+			"%s does not say which token it requires: its challenge names no API", u.Redacted())
 	}
 	return api + "/.default", nil
 }

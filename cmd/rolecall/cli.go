@@ -16,7 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-// A cli is one invocation: where it reads and writes, and what holds for all commands.
+// A cli is one invocation: where it reads and writes, and what all commands have in common.
 type cli struct {
 	lookup func(string) (string, bool)
 	in     io.Reader
@@ -52,11 +52,10 @@ func (c *cli) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "rolecall",
 		Short: "Application-to-application authentication that you run yourself",
-		Long: `Rolecall gives applications tokens for other applications, as Microsoft Entra ID
-does: register an API and its app roles, grant a role to a client, and any
-unmodified Microsoft library gets a signed token that carries it.
-
-Not Microsoft's, and not for signing in to Microsoft's cloud.`,
+		Long: `Rolecall issues tokens to applications for other applications, as Microsoft Entra ID
+does: register an API and its app roles, grant a role to a client, and any unmodified
+Microsoft library gets a signed token that carries it. Not Microsoft's, and not
+for signing in to Microsoft's cloud.`,
 		Example: `  rolecall demo
   rolecall serve --config rolecall.yaml`,
 		SilenceErrors:     true,
@@ -69,7 +68,7 @@ Not Microsoft's, and not for signing in to Microsoft's cloud.`,
 		return usageError(cmd, err)
 	})
 	root.PersistentFlags().StringVar(&c.dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
-	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "say on stderr what happens")
+	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "log to stderr what happens")
 	for _, command := range commands() {
 		root.AddCommand(command(c))
 	}
@@ -179,7 +178,7 @@ func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
 	return found.Sync(ctx, sequence)
 }
 
-// log returns a logger to stderr that keeps what is at least as grave as the level, and
+// log returns a logger to stderr for what is at least as severe as the level, and for
 // everything with --verbose.
 func (c *cli) log(level slog.Level) *slog.Logger {
 	if c.verbose {

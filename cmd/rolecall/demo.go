@@ -22,11 +22,10 @@ func demoCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "See everything at work in a few seconds",
-		Long: `Runs an authority in a temporary folder and an Orders API behind the guard, gets a
+		Long: `Runs an authority and an Orders API behind the guard in a temporary folder, gets a
 token in every way and calls the API with it, then tries everything that must be
-refused. Every value shown was measured. No network is needed, nothing stays behind.
-
-The exit code is 0 only if every row is as it should be.`,
+refused. Every value shown was measured; no network is needed and nothing is left
+behind. The exit code is 0 only if every row is as expected.`,
 		Example: `  rolecall demo
   rolecall demo -o json`,
 		Args: exactly(0, ""),
@@ -60,7 +59,7 @@ The exit code is 0 only if every row is as it should be.`,
 			c.keepRunning(cmd.Context(), running, data)
 		}
 		if !report.OK() {
-			return failed("`rolecall demo -v` logs what happened", "the demo is not as it should be")
+			return failed("`rolecall demo -v` logs what happened", "not every row is as expected")
 		}
 		return nil
 	}
@@ -155,7 +154,7 @@ func (c *cli) printVerdict(report *demo.Report, took time.Duration) {
 	)
 }
 
-// probe is what the demo runs as managed identities. It is not for people.
+// probeCommand is what the demo runs as managed identities. It is not for people.
 func probeCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: demo.ProbeCommand + " LIBRARY SCOPE", Short: "Get a token as the environment says", Hidden: true, Args: exactly(2, "a library and a scope"),

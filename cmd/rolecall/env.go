@@ -29,22 +29,11 @@ func envCommand(c *cli) *cobra.Command {
 	var r envRequest
 	cmd := &cobra.Command{
 		Use:   "env {--as NAME|--on HOST}",
-		Short: "Print the environment in which a program is that application, or on that host",
-		Long: `Prints the variables with which an unmodified Azure library in the program gets
-tokens from here as the named application, and trusts this authority's certificate.
-
-For that it gives the application a credential of its own, and says so on stderr. It
-expires by itself, and expired ones are removed the next time; --remove removes all
-that this command has made for the application now, and prints nothing.
-
-For a shell, what is set now and would contradict is unset. With --via cli the search
-path begins with stand-ins for az and azd that are signed in as the application.
-
-Managed identities have no credential. They are assigned to a process, which is what
-` + "`rolecall run`" + ` does, or to a host of the directory, such as a container: --on
-prints the variables by which programs there find their identities. They are good for
-as long as the directory has the host (of the shape service-fabric, as long as the server
-runs), and whoever knows them can act as the host.`,
+		Short: "Print the environment of a program that runs as an application, or on a host",
+		Long: `Prints the variables with which an unmodified Azure library gets tokens from here as the
+named application and trusts this authority's certificate. The application is given a
+temporary credential, which the command reports on stderr; it expires, and --remove
+removes it now. With --on, prints the variables for programs on a host of the directory.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env
   rolecall env --on build-agent -o dotenv > agent.env`,
@@ -52,11 +41,11 @@ runs), and whoever knows them can act as the host.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.as, "as", "", "application to act as: its name or app id")
-	flags.StringVar(&r.on, "on", "", "host of the directory on which the program runs")
-	flags.StringVar(&r.tenant, "tenant", "", "tenant of the application or host, where several have one of that name")
-	flags.StringVar(&r.via, "via", runas.Secret, "how it proves itself: "+strings.Join(runas.LastingVias(), ", "))
-	flags.DurationVar(&r.expires, "expires", 24*time.Hour, "life of the credential")
-	flags.BoolVar(&r.remove, "remove", false, "remove the credentials that this command made")
+	flags.StringVar(&r.on, "on", "", "host of the directory that the program runs on")
+	flags.StringVar(&r.tenant, "tenant", "", "tenant of the application or host, if several tenants have that name")
+	flags.StringVar(&r.via, "via", runas.Secret, "how it proves who it is: "+strings.Join(runas.LastingVias(), ", "))
+	flags.DurationVar(&r.expires, "expires", 24*time.Hour, "lifetime of the credential")
+	flags.BoolVar(&r.remove, "remove", false, "remove all credentials that this command has made for the application")
 	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		lends := cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")
@@ -165,7 +154,7 @@ func (c *cli) printVariables(format string, variables []launch.Variable) error {
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// dotenvQuote quotes what readers of .env files would take for a comment or an expansion.
+// dotenvQuote quotes what programs that read .env files would take for a comment or an expansion.
 func dotenvQuote(s string) string {
 	if strings.ContainsAny(s, " #'\"$`\\") {
 		return shellQuote(s)

@@ -26,27 +26,19 @@ func explainCommand(c *cli) *cobra.Command {
 	var roles []string
 	cmd := &cobra.Command{
 		Use:   "explain [TOKEN | - | --correlation-id ID | --connection-string STRING]",
-		Short: "Say why a token is let in or refused, and what mends it",
-		Long: `Walks a token through every check that an API makes, and through what the directory
-says about its client and roles; names the first check that fails, and the command
-that mends it. The token comes from the argument or, better, from standard input; it
-is never printed.
-
-With --correlation-id it explains the authority's answer to a token request: libraries
-show the id in their errors, and ` + "`rolecall signins`" + ` lists it.
-
-With --connection-string it explains a connection string of the App Authentication
-library: which credential it means, what is missing, and the same with Azure.Identity in
-four languages. Secrets in it are not printed; give - to read it from standard input.
-
-The exit code is 4 when the token, the request or the connection string is refused.`,
+		Short: "Explain why a token is accepted or refused, and how to fix it",
+		Long: `Runs a token through every check that an API makes and through what the directory says
+about its client and roles, then names the first check that fails and the command that
+fixes it. With --correlation-id it explains the authority's answer to a token request,
+with --connection-string what a connection string means. The exit code is 4 if the token,
+the request or the connection string is refused.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default | rolecall explain -
   rolecall explain --api orders-server --role Orders.Read - < token.txt
   rolecall explain --connection-string 'RunAs=App'`,
 		Args: cobra.ArbitraryArgs,
 	}
-	cmd.Flags().StringVar(&api, "api", "", "API that was called: its name, app id or identifier URI (default the token's)")
-	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API wants; any of several (default any of its roles)")
+	cmd.Flags().StringVar(&api, "api", "", "API that was called: its name, app id or identifier URI (default: the token's)")
+	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API requires, or any of several (default: any of its roles)")
 	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id")
 	cmd.Flags().StringVar(&connection, "connection-string", "", "explain a connection string; - for standard input")
 	output := c.outputFlag(cmd, "", "table", "json", "yaml")
@@ -86,7 +78,7 @@ func (c *cli) tokenArgument(args []string, correlation string) (string, error) {
 	case correlation != "":
 		return "", nil
 	case len(args) > 1:
-		return "", errors.New("give one token; quote it if it holds blanks")
+		return "", errors.New("give one token; quote it if it contains spaces")
 	case len(args) == 0:
 		return "", errors.New("give a token, - to read it from standard input, or --correlation-id")
 	case args[0] != "-":
@@ -96,7 +88,7 @@ func (c *cli) tokenArgument(args []string, correlation string) (string, error) {
 	return string(b), err
 }
 
-// explainToken holds a token against the directory and the authority's keys.
+// explainToken checks a token against the directory and the authority's keys.
 func (c *cli) explainToken(ctx context.Context, data *server.Data, raw, api string, roles []string) (*explain.Report, error) {
 	base, err := c.authorityOf(ctx, raw)
 	if err != nil {
@@ -169,7 +161,7 @@ func (c *cli) explainRefusal(ctx context.Context, u *url.URL, raw string) (err e
 	}
 	c.showExplanation(c.err, report)
 	if report.Accepted {
-		c.say("\nthe token is in order: the API refuses it for a rule of its own, such as another role or a list of clients")
+		c.say("\nthe token is valid: the API refuses it because of a rule of its own, such as another role or a list of clients")
 	}
 	return silently(exitRefused)
 }

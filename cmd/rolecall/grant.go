@@ -12,13 +12,11 @@ import (
 func grantCommand(c *cli) *cobra.Command {
 	return assigningCommand(c, &cobra.Command{
 		Use:   "grant PRINCIPAL API/ROLE...",
-		Short: "Let an application, managed identity or user hold app roles",
-		Long: `Assigns app roles of an API to an application, a managed identity or a user, whichever
-has that name; ids will do as well. The API is named by its name, its app id or an
-identifier URI. What is granted already stays as it is.
-
-The next token carries the roles: a running server acts on the change before this
-command ends.`,
+		Short: "Grant app roles to an application, managed identity or user",
+		Long: `Assigns app roles of an API to an application, a managed identity or a user, each given
+by name or id; the API by its name, its app id or an identifier URI. Roles that are
+already assigned stay assigned. A running server acts on the change before this command
+ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
 	}, assign)
@@ -27,12 +25,11 @@ command ends.`,
 func revokeCommand(c *cli) *cobra.Command {
 	return assigningCommand(c, &cobra.Command{
 		Use:   "revoke PRINCIPAL API/ROLE...",
-		Short: "Take app roles away again",
-		Long: `Takes app roles of an API from an application, a managed identity or a user. What is
-not granted needs no taking away.
-
-The next token lacks the roles: a running server acts on the change before this
-command ends. Tokens that were given out carry them until they expire.`,
+		Short: "Revoke app roles",
+		Long: `Removes assignments of an API's app roles from an application, a managed identity or a
+user; roles that are not assigned are left alone. A running server acts on the change
+before this command ends, so the next token lacks the roles. Tokens that were issued
+before carry them until they expire.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read`,
 	}, unassign)
 }
@@ -46,7 +43,7 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, re
 		return nil
 	}
 	var tenant string
-	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the principal, where several have one of that name")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the principal, if several tenants have that name")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()

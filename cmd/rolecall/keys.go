@@ -28,7 +28,7 @@ func keysCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// A tenantKey is a signing key and whose it is.
+// A tenantKey is a signing key and the tenant that it belongs to.
 type tenantKey struct {
 	Tenant string `json:"tenant"`
 	keyring.KeyInfo
@@ -39,12 +39,12 @@ func keysListCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the signing keys",
-		Long: `Lists the signing keys that are published: the current one, which signs; the next
-one, which will; and retired ones, whose tokens are still valid.`,
+		Long: `Lists the signing keys that are published: the current key, which signs; the next key,
+which will sign after it; and retired keys, whose tokens are still valid.`,
 		Example: `  rolecall keys list -o tsv`,
 		Args:    exactly(0, ""),
 	}
-	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant's: its name, id or domain")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		data, err := c.open(cmd.Context())
@@ -79,7 +79,7 @@ func keyListing(keys []tenantKey) listing {
 	l := listing{
 		columns: []string{"tenant", "key", "state", "created", "until"},
 		name:    1, value: keys,
-		empty: "there are no signing keys yet: `rolecall serve` makes them",
+		empty: "there are no signing keys yet: `rolecall serve` creates them",
 	}
 	for _, k := range keys {
 		l.rows = append(l.rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil)})
@@ -99,16 +99,15 @@ func keysRotateCommand(c *cli) *cobra.Command {
 	var options keyring.RotateOptions
 	cmd := &cobra.Command{
 		Use:   "rotate",
-		Short: "Let the next key sign",
-		Long: `Retires the current key, lets the next one sign and publishes a new next one. Tokens
-signed before stay valid: their key is published until the last of them has expired.
-
-An API may have fetched the keys a day ago, so a key must have been published for
-two days before it signs. --force rotates earlier.`,
+		Short: "Rotate to the next signing key",
+		Long: `Retires the current key, lets the next key sign and publishes a new next key. Tokens
+signed before stay valid: their key stays published until the last of them has expired.
+APIs may have fetched the keys a day ago, so a key must have been published for two days
+before it signs; --force rotates earlier.`,
 		Example: `  rolecall keys rotate --tenant contoso --force`,
 		Args:    exactly(0, ""),
 	}
-	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose keys to rotate (needed when there are several)")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose keys to rotate (required if there are several)")
 	cmd.Flags().BoolVar(&options.Force, "force", false, "rotate even if the next key was published too recently")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -138,15 +137,15 @@ func keysRevokeCommand(c *cli) *cobra.Command {
 	var tenant, reason string
 	cmd := &cobra.Command{
 		Use:   "revoke KEY",
-		Short: "Drop a key at once, and every token that it signed",
-		Long: `Takes a key out of the published keys at once: the answer to a private key that may be
-known to others. A current key is replaced by the next one. APIs refuse the tokens of the
-key as soon as they fetch the keys again, and clients must get new ones, so this is no
-way to rotate. The reason goes into the audit trail.`,
+		Short: "Revoke a signing key, and with it every token that it signed",
+		Long: `Removes a key from the published keys at once: the response to a private key that may be
+known to others. A current key is replaced by the next one. APIs refuse the tokens that
+the key signed as soon as they fetch the keys again, and clients must get new ones, so
+this is no way to rotate.`,
 		Example: `  rolecall keys revoke "$(rolecall keys list -o name | head -n 1)" --reason laptop-lost`,
 		Args:    exactly(1, "the key to revoke; `rolecall keys list` names them"),
 	}
-	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose key it is (needed when there are several)")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant that the key belongs to (required if there are several)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail (required)")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

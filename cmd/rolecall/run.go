@@ -32,31 +32,10 @@ func runCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run --as NAME [flags] -- COMMAND [ARGUMENT…]",
 		Short: "Run a program as an application, managed identity or user",
-		Long: `Runs a program in an environment by which unmodified Azure libraries in it get tokens
-from here as the named application, managed identity or user, and trust this authority.
-Variables left from elsewhere that would contradict are removed.
-
-What the program is given ends with it. A managed identity is assigned to this command's
-process alone and is gone with it, even when that is killed. What an application is lent
-is removed; when this command is killed, a secret expires within the hour, a certificate
-within seven days.
-
-A user is signed in with az and azd alone, as the user of a developer's machine is, for as
-long as the program runs. Nobody asks for the password: whoever may run this has the data
-folder, and with it every key. What the tools may do for users is what was consented to
-for the Azure CLI, which the tenant has to have registered.
-
-The program has this terminal, gets the signals sent to this command, and its exit code
-is this command's; 128 and the number of the signal that ended it, 127 when there is no
-such program.
-
-It uses the server that runs on the data folder, or else one of its own for as long as
-the program runs; with --config and no --data, in a temporary folder.
-
-With --via imds, clients for Go and some others ask the fixed address of Azure's virtual
-machines, whatever the environment says. On Linux, and with the rights for it, --netns
-gives the program a network of its own in which that address is answered; of the machine's
-network it reaches the authority and the ports of --forward.`,
+		Long: `Runs a program in an environment in which unmodified Azure libraries get tokens from
+here as the named application, managed identity or user, and trust this authority.
+Inherited variables that conflict are removed. Everything that the program is given ends
+with it. Signals are passed on, and its exit code is this command's.`,
 		Example: `  rolecall run --as orders-client -- printenv AZURE_CLIENT_ID
   rolecall run --config rolecall.yaml --as orders-client-mi -- printenv IDENTITY_ENDPOINT
   rolecall run --as orders-client --via cli -- az account show
@@ -71,12 +50,12 @@ network it reaches the authority and the ports of --forward.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags behind the program are the program's
 	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
-	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
-	flags.StringVar(&r.via, "via", "", "how it proves itself: "+strings.Join(runas.Vias(), ", ")+" (default app-service for managed identities, secret for applications, cli for users)")
-	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program may choose by its id")
+	flags.StringVar(&r.tenant, "tenant", "", "its tenant, if several tenants have that name")
+	flags.StringVar(&r.via, "via", "", "how it proves who it is: "+strings.Join(runas.Vias(), ", ")+" (default app-service for managed identities, secret for applications, cli for users)")
+	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program can choose by its id")
 	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
-	flags.BoolVar(&r.namespace, "netns", false, "a network of its own, with the metadata service at its address (Linux)")
-	flags.UintSliceVar(&ports, "forward", nil, "with --netns: port of this machine's loopback interface that the program may reach")
+	flags.BoolVar(&r.namespace, "netns", false, "run it in a network of its own, with the metadata service at its usual address (Linux)")
+	flags.UintSliceVar(&ports, "forward", nil, "with --netns: a port of this machine's loopback interface that the program can reach")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := r.complete(ports); err != nil {
 			return usageError(cmd, err)
@@ -86,7 +65,7 @@ network it reaches the authority and the ports of --forward.`,
 		switch {
 		case err == nil && code != exitOK:
 			return silently(code)
-		case err != nil && code > exitFailed: // the program's own, though taking back failed
+		case err != nil && code > exitFailed: // the program's own, although the cleanup failed
 			return &failure{code: code, err: err}
 		}
 		return err
@@ -99,13 +78,13 @@ func (r *runRequest) complete(ports []uint) error {
 	case r.as == "":
 		return errors.New("--as is missing: which application, managed identity or user to act as")
 	case r.config == "-":
-		return errors.New("--config cannot be standard input, which is the program's: name a file")
+		return errors.New("--config cannot be standard input, because the program reads that: name a file")
 	case len(ports) > 0 && !r.namespace:
-		return errors.New("--forward is for --netns: without that, the program reaches every port as it is")
+		return errors.New("--forward requires --netns: without it, the program can reach every port")
 	}
 	for _, port := range ports {
 		if port == 0 || port > 65535 {
-			return fmt.Errorf("--forward %d is no port: give 1 to 65535", port)
+			return fmt.Errorf("--forward %d is not a port: give 1 to 65535", port)
 		}
 		r.forward = append(r.forward, uint16(port))
 	}

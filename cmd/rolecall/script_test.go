@@ -162,6 +162,9 @@ func TestEveryExampleIsRun(t *testing.T) {
 		if cmd.Example == "" {
 			t.Errorf("%s has no example", cmd.CommandPath())
 		}
+		if strings.Contains(cmd.Long, "\n\n") {
+			t.Errorf("%s has help of several paragraphs: the rest is for docs/commands.md", cmd.CommandPath())
+		}
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "_") + ".txtar"
 		script, err := os.ReadFile(filepath.Join("testdata", "script", name))
 		if err != nil {

@@ -24,21 +24,10 @@ func serveCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the authority",
-		Long: `Runs the authority, managed identities and the ops surface until it is stopped. The
-first start makes the data folder with its certificate authority, signing keys and a
-tenant.
-
-The authority takes the base port, a small Resource Manager for the Azure CLI the second
-after it, managed identities the fourth and ops the fifth; port 0 takes free ones. When
-everything answers, one line says so; with -o json it is one JSON object.
-
-Hosts of the directory, such as containers, get tokens of their managed identities at
-addresses of their own. One off the loopback interface has to be allowed: --allow-host.
-What the programs of a host need to know, ` + "`rolecall env --on NAME`" + ` prints.
-
---fault SURFACE:FAULT,… makes answers of a surface (token, keys, identity) go wrong: a
-status (4xx, 5xx), retry-after=SECONDS, delay=DURATION, drop, drop-key, expired, times=N.
-Each such answer has a line in the log.`,
+		Long: `Runs the authority, the endpoints of managed identities and the operations surface
+until it is stopped. The first start creates the data folder with its certificate
+authority, signing keys and a tenant. When everything is ready, the command says so
+and prints the addresses, with -o json as one line of JSON.`,
 		Example: `  rolecall serve --config rolecall.yaml
   rolecall serve --config rolecall.yaml --allow-host 172.17.0.1
   rolecall serve --port 0 -o json`,
@@ -46,15 +35,15 @@ Each such answer has a line in the log.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&file, "config", "", "rolecall.yaml to apply before serving")
-	flags.IntVar(&cfg.Port, "port", server.DefaultPort, "base port; 0 for free ports")
+	flags.IntVar(&cfg.Port, "port", server.DefaultPort, "base port: that of the authority, which the other surfaces follow; 0 for free ports")
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address that the authority listens on")
-	flags.StringVar(&cfg.Host, "host", "localhost", "name that clients know the authority by")
-	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host that federated issuers may live on: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
-	flags.StringSliceVar(&cfg.AllowHosts, "allow-host", nil, "address or network off the loopback interface at which hosts may listen: 172.17.0.1, 172.16.0.0/12")
-	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients take users' names and passwords themselves (grant type password)")
-	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default the authority's own)")
-	flags.StringArrayVar(&faults, "fault", nil, "let answers go wrong on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
-	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "keep tokens of managed identities for their whole life, as Azure does, whatever happens to their roles")
+	flags.StringVar(&cfg.Host, "host", "localhost", "host name by which clients reach the authority")
+	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host on which federated issuers may be: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
+	flags.StringSliceVar(&cfg.AllowHosts, "allow-host", nil, "address or network outside the loopback interface on which hosts may listen: 172.17.0.1, 172.16.0.0/12")
+	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients collect users' names and passwords themselves (grant type password)")
+	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default: the authority's own)")
+	flags.StringArrayVar(&faults, "fault", nil, "make responses fail on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
+	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "cache tokens of managed identities until they expire, as Azure does, even if their roles change")
 	output := c.outputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.needData(); err != nil {

@@ -19,18 +19,18 @@ func signInsCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "signins",
 		Short: "List who got tokens and who was refused",
-		Long: `Lists the authority's answers to token requests, newest first: who asked, with what
-kind of credential, for which API, the roles and scopes given or the reason of the
-refusal, and the user for whom it was, if it was for one.`,
+		Long: `Lists the authority's answers to token requests, newest first: who asked, with what kind
+of credential, for which API, the roles and scopes issued or the reason for the refusal,
+and the user, if the token was for one.`,
 		Example: `  rolecall signins --failed --app orders-client`,
 		Args:    exactly(0, ""),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&tenant, "tenant", "", "only this tenant's: its name, id or domain")
-	flags.StringVar(&app, "app", "", "only this application's or managed identity's: its name or app id")
+	flags.StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
+	flags.StringVar(&app, "app", "", "only those of this application or managed identity: its name or app id")
 	flags.StringVar(&filter.CorrelationID, "correlation-id", "", "only the requests with this correlation id")
-	flags.BoolVar(&filter.FailuresOnly, "failed", false, "only refusals")
-	flags.IntVar(&filter.Limit, "limit", 100, "at most that many")
+	flags.BoolVar(&filter.FailuresOnly, "failed", false, "only requests that were refused")
+	flags.IntVar(&filter.Limit, "limit", 100, "list at most this many")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
@@ -81,7 +81,7 @@ func signInListing(rows []directory.SignIn) listing {
 	l := listing{
 		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes"},
 		name:    6, value: rows,
-		empty: "nobody has asked for a token yet, or not so that the filter keeps it",
+		empty: "no sign-ins yet, or none match the filter",
 	}
 	for _, r := range rows {
 		name := r.Name

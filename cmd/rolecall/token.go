@@ -35,7 +35,7 @@ type request struct {
 func (r *request) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
-	flags.StringVar(&r.tenant, "tenant", "", "its tenant, where several have one of that name")
+	flags.StringVar(&r.tenant, "tenant", "", "its tenant, if several tenants have that name")
 	flags.StringVar(&r.way, "way", string(library.AzureIdentity), "library to ask with, for an application: adal, msal, appauth or azidentity")
 }
 
@@ -51,13 +51,11 @@ func tokenCommand(c *cli) *cobra.Command {
 	var r request
 	cmd := &cobra.Command{
 		Use:   "token --as NAME (--scope SCOPE | --resource RESOURCE)",
-		Short: "Get a token as an application, managed identity or user would",
-		Long: `Gets an access token for an API as the named application, over HTTPS and through
-a real client library. For that it gives the application a secret of its own, which
-is removed again afterwards.
-
-As a managed identity it gets what a program gets that has the identity; as a user, the
-token that az would get, if the user were signed in with it.`,
+		Short: "Get a token as an application, managed identity or user",
+		Long: `Gets an access token for an API, over HTTPS: as an application, through a real client
+library and with a temporary secret that is removed again; as a managed identity, the
+token that a program with that identity gets; as a user, the token that az gets when
+that user is signed in.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims
   rolecall token --as dev@contoso.test --scope api://orders/Orders.List -o claims`,
 		Args: exactly(0, ""),
@@ -85,7 +83,7 @@ func (r *request) check() (library.Name, error) {
 	case r.as == "":
 		return "", errors.New("--as is missing: which application, managed identity or user to act as")
 	case r.scope == "" && r.resource == "":
-		return "", errors.New("give --scope or --resource: which API the token is for")
+		return "", errors.New("give --scope or --resource: the API that the token is for")
 	case r.scope != "" && r.resource != "":
 		return "", errors.New("give --scope or --resource, not both")
 	}
@@ -170,13 +168,13 @@ func trustingClient(bundle string) (*http.Client, error) {
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate: remove it and restart the server, which makes it again", bundle)
+		return nil, fmt.Errorf("%s contains no certificate: remove it and restart the server, which creates it again", bundle)
 	}
 	return newClient(roots), nil
 }
 
-// newClient returns a client that follows no redirect, so that what it sends reaches the
-// address it was meant for and no other.
+// newClient returns a client that follows no redirect, so that what it sends reaches only the
+// address it was meant for.
 func newClient(roots *x509.CertPool) *http.Client {
 	return &http.Client{
 		Timeout: 30 * time.Second,

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A build says which Rolecall this is.
+// A build is version information.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -36,7 +36,7 @@ func thisBuild() build {
 func versionCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "version",
-		Short:   "Say which Rolecall this is",
+		Short:   "Print version information",
 		Example: "  rolecall version -o json",
 		Args:    exactly(0, ""),
 	}

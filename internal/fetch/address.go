@@ -195,7 +195,7 @@ func contains(list []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// A reach says who may go to an address.
+// A reach says what may be fetched from an address.
 type reach int
 
 const (

@@ -15,11 +15,11 @@ import (
 // registered knows it by this id, as Microsoft's cloud does.
 const AzureCLI = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 
-// azVersion is the version that the stand-in says it has: a recent one, for tools that ask
+// azVersion is the version that the shim says it has: a recent one, for tools that ask
 // for a least one.
 const azVersion = "2.80.0"
 
-// azArguments are the flags of the commands that the stand-in knows.
+// azArguments are the flags of the commands that the shim knows.
 func azArguments() toolFlags {
 	return toolFlags{
 		takes: map[string]string{

@@ -1,9 +1,9 @@
-// Package launch is what a process finds that we run as somebody: the environment by which
-// unmodified Azure libraries get tokens from here and trust this authority, and stand-ins
-// for the az and azd commands; and how such a process is run, so that it seems to be in the
-// place of ours: with our terminal, our signals and its own exit code.
+// Package launch runs a process as somebody. It owns what the process finds: the variables by
+// which unmodified Azure libraries get tokens from here and trust this authority, and shims
+// for the az and azd commands. And it owns how the process is run: with our terminal, the
+// signals sent to us, and its own exit code.
 //
-// The package knows neither the directory nor the server: whoever uses it has arranged for
-// the identity and says what the process needs for it. Start with [Environment] and
+// The package refuses to know the directory and the server: package runas has arranged for
+// the identity and says what the process needs for it. Start reading at [Environment] and
 // [Command].
 package launch

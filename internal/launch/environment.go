@@ -110,7 +110,7 @@ func withoutProxy(environ []string) []string {
 	}
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		value := exceptions[name]
-		if value == "" { // either spelling holds for the other
+		if value == "" { // either spelling stands for the other
 			value = exceptions["NO_PROXY"] + exceptions["no_proxy"]
 		}
 		switch {

@@ -16,13 +16,13 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// The files of a folder of stand-ins, besides those named like the tools.
+// The files of a folder of shims, besides those named like the tools.
 const (
 	shimFile    = "rolecall-shim.json" // an Account, mode 0600
 	programName = "rolecall"           // leads to our program
 )
 
-// ShimCommand is the hidden command of our program by which the stand-ins call it: rolecall
+// ShimCommand is the hidden command of our program by which the shims call it: rolecall
 // shim FILE TOOL and the tool's arguments.
 const ShimCommand = "shim"
 
@@ -30,7 +30,7 @@ const ShimCommand = "shim"
 // before they look where it is usually.
 const CLIPath = "AzureCLIPath"
 
-// An Account is whom the stand-ins for az and azd are signed in as, and where they get
+// An Account is whom the shims for az and azd are signed in as, and where they get
 // tokens: from the endpoint of a binding, which lasts as long as that, or from the authority
 // with a secret.
 type Account struct {
@@ -54,7 +54,7 @@ func (Account) String() string { return "launch.Account" }
 // GoString does the same for %#v.
 func (Account) GoString() string { return "launch.Account{…}" }
 
-// WriteShims fills a folder, which no other user can read, with stand-ins for az and azd;
+// WriteShims fills a folder, which no other user can read, with shims for az and azd;
 // program is ours. They find all they need by where they are, so that it does not matter in
 // which folder, by which shell and with how much of its environment a library starts them.
 func WriteShims(folder, program string, account Account) error {
@@ -71,7 +71,7 @@ func WriteShims(folder, program string, account Account) error {
 		ending = ".cmd"
 	} else {
 		if program, err = Named(folder, program); err != nil {
-			return fmt.Errorf("make a stand-in for az: %w", err)
+			return fmt.Errorf("make a shim for az: %w", err)
 		}
 	}
 	for _, tool := range []string{"az", "azd"} {
@@ -93,7 +93,7 @@ func Named(folder, program string) (string, error) {
 	if errors.Is(err, os.ErrExist) {
 		return link, nil
 	}
-	if err != nil { // Windows wants rights for one
+	if err != nil { // Windows requires rights for one
 		err = os.Link(program, link)
 	}
 	return link, err
@@ -108,7 +108,7 @@ func shimScript(program, file, tool string) string {
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// A Shim is a stand-in while it runs.
+// A Shim is one call of az or azd.
 type Shim struct {
 	Out, Err io.Writer
 	account  Account
@@ -119,7 +119,7 @@ type Shim struct {
 func RunShim(ctx context.Context, args []string, out, errOut io.Writer) int {
 	s := &Shim{Out: out, Err: errOut}
 	if len(args) < 2 {
-		fmt.Fprintln(errOut, "ERROR: this command is for the stand-ins of az and azd.")
+		fmt.Fprintln(errOut, "ERROR: this command is for the shims of az and azd.")
 		return shimUsage
 	}
 	content, err := os.ReadFile(args[0])
@@ -136,7 +136,7 @@ func RunShim(ctx context.Context, args []string, out, errOut io.Writer) int {
 	case "azd":
 		return s.azd(ctx, args[2:])
 	}
-	fmt.Fprintf(errOut, "ERROR: there is no stand-in for %q.\n", args[1])
+	fmt.Fprintf(errOut, "ERROR: there is no shim for %q.\n", args[1])
 	return shimUsage
 }
 

@@ -17,7 +17,7 @@ import (
 
 const testTenant = "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11"
 
-// shimFor returns a function that calls the stand-ins of an account whose endpoint answers
+// shimFor returns a function that calls the shims of an account whose endpoint answers
 // with the handler.
 func shimFor(t *testing.T, answer http.HandlerFunc) func(args ...string) (code int, out, errOut string) {
 	t.Helper()
@@ -167,7 +167,7 @@ func TestShimsFailAsTheToolsDo(t *testing.T) {
 		{"azd auth token --scope a --tenant-id other", 1, "not to other"},
 		{"azd up", 1, "rolecall stands in for azd"},
 		{"azd --unknown", 1, "unrecognized"},
-		{"pwsh", 2, "no stand-in"},
+		{"pwsh", 2, "no shim"},
 	} {
 		code, out, errOut := shim(strings.Fields(tt.line)...)
 		if code != tt.code || out != "" || !strings.Contains(errOut, tt.want) {

@@ -47,7 +47,7 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	// Windows has no such bits; there the folder's access list decides.
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("%s is open to other users (mode %04o), who may hold a copy: "+
+		return nil, fmt.Errorf("%s is open to other users (mode %04o), who may have a copy: "+
 			"run chmod 600 on it if they cannot, else remove it with %s to make a new authority", path, mode, certificateFile)
 	}
 	der, err := readPEM(path, pemKey)

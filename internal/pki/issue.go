@@ -94,7 +94,7 @@ func sign(template, parent *x509.Certificate, public *ecdsa.PublicKey, key *ecds
 }
 
 // serialNumber returns 127 random bits: positive and at most 16 bytes long, as RFC 5280
-// section 4.1.2.2 wants.
+// section 4.1.2.2 requires.
 func serialNumber() (*big.Int, error) {
 	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {

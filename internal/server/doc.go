@@ -2,10 +2,12 @@
 // key-encryption key and certificate authority, the directory and signing keys on it, and
 // the network surfaces of a running server.
 //
-// Two doors lead in. [OpenData] opens a folder for a command that reads or changes the
-// directory; several processes may do so at the same time, next to a running server.
-// [Start] runs the server of a folder; there is at most one. [Find] tells a command
-// whether there is one, and where.
+// Start reading at [Start], which runs the server of a folder (there is at most one);
+// surfaces.go has the table of what it serves. Commands use [OpenData] to read or change the
+// directory (several processes may do so at the same time, next to a running server),
+// [Find] to see whether there is a server, and [Connect] to work with one. By the admin
+// socket they ask it for a binding ([Bind]) and for their changes to count ([Found.Sync]).
 //
-// The package owns no rule and no wire format; those are the parts' own.
+// The package owns how the parts fit together. It refuses to own rules and wire formats:
+// those belong to the parts.
 package server

@@ -23,8 +23,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
 
-// hostRetry is how often a host is tried again whose address could not be had (that of a
-// container network comes when the network does), and a change that could not be followed.
+// hostRetry is how often the server tries again to open a host whose address was not there
+// (that of a container network comes with the network), or to follow a change.
 const hostRetry = 5 * time.Second
 
 // hosts keeps a listener for each of the directory's hosts, as the directory has them.
@@ -50,7 +50,7 @@ type entryKey struct {
 type hostEntry struct {
 	directory.Host
 	clients []*directory.Instance
-	open    *managedidentity.Endpoint // nil when it is not to be had
+	open    *managedidentity.Endpoint // nil when it is not open
 	problem error                     // why
 }
 
@@ -64,7 +64,7 @@ func parseAddresses(texts []string) ([]netip.Prefix, error) {
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, refused("write it as 172.17.0.1 or 172.16.0.0/12", "hosts may listen at %q: that is no address or network", text)
+			return nil, refused("write it as 172.17.0.1 or 172.16.0.0/12", "hosts cannot listen at %q: that is not an address or a network", text)
 		}
 		all = append(all, network)
 	}
@@ -94,7 +94,7 @@ func (h *hosts) run(ctx context.Context, changed <-chan struct{}) error {
 	}
 }
 
-// lacking reports whether a host is not to be had.
+// lacking reports whether a host is not open.
 func (h *hosts) lacking() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -191,7 +191,7 @@ func (h *hosts) add(ctx context.Context, p, before *hostEntry) {
 
 func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Endpoint, error) {
 	if p.Listen == "" {
-		return nil, refused("give it an address: the member listen", "it listens nowhere")
+		return nil, refused("give it an address: the member listen", "it has no address to listen on")
 	}
 	at, err := netip.ParseAddrPort(p.Listen)
 	if err != nil {
@@ -202,7 +202,7 @@ func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Endpoi
 	case !at.Addr().IsLoopback():
 		err = h.permit(at.Addr())
 	case p.User != "" && !p.Platform.HasSecret() && !managedidentity.TellsOwners():
-		err = refused("use the platform app-service, whose programs show a secret", "this system does not tell whose a connection is, so it cannot be for %s alone", p.User)
+		err = refused("use the platform app-service, whose programs present a secret", "this system does not tell which user a connection belongs to, so the host cannot be for %s alone", p.User)
 	default:
 		owner, err = userID(p.User)
 	}
@@ -250,7 +250,7 @@ func userID(name string) (int, error) {
 	return id, nil
 }
 
-// secret is what a host's programs show. It is the same after a restart, since they may
+// secret is what a host's programs present. It is the same after a restart, since they may
 // live longer than the server, and another for a host made anew, even with the same id.
 func (h *hosts) secret(host *directory.Host) string {
 	mac := hmac.New(sha256.New, h.key)
@@ -268,7 +268,7 @@ func (h *hosts) remove(ctx context.Context, p *hostEntry) {
 	h.log.LogAttrs(ctx, slog.LevelInfo, "host closed", slog.String("host", p.Name), slog.String("listen", p.Listen))
 }
 
-// A HostState tells of one of the directory's hosts.
+// A HostState says how one of the directory's hosts is.
 type HostState struct {
 	Name       string
 	Listen     string
@@ -276,7 +276,7 @@ type HostState struct {
 	Problem    error // why it is not open; nil when it is
 }
 
-// Hosts tells of the directory's hosts, by name.
+// Hosts returns the state of the directory's hosts, by name.
 func (s *Server) Hosts() []HostState {
 	s.hosts.mu.Lock()
 	defer s.hosts.mu.Unlock()

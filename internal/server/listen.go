@@ -22,7 +22,7 @@ import (
 )
 
 // ErrListen says that a surface's port is taken or not ours to take.
-var ErrListen = errors.New("a port cannot be listened on")
+var ErrListen = errors.New("cannot listen on a port")
 
 // listen binds the surfaces' sockets and builds what answers on them.
 func (s *Server) listen(ctx context.Context) error {
@@ -75,7 +75,7 @@ func (s *Server) bind(ctx context.Context, plan surfacePlan, host string) error 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(number)))
 	if err != nil {
 		return &refusedError{
-			what: fmt.Sprintf("%v for the surface %s: %v", ErrListen, plan.name, err), fix: "choose another base port with --port, or 0 for free ones", cause: errors.Join(ErrListen, err),
+			what: fmt.Sprintf("the surface %s cannot listen on its port: %v", plan.name, err), fix: "choose another base port with --port, or 0 for free ones", cause: errors.Join(ErrListen, err),
 		}
 	}
 	s.surfaces = append(s.surfaces, newSurface(plan.name, listener, secure, s.log))
