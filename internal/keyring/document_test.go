@@ -15,6 +15,7 @@ import (
 )
 
 func TestAlteredRingIsRefused(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	if err := newRing(t, cfg).Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
@@ -42,6 +43,7 @@ func TestAlteredRingIsRefused(t *testing.T) {
 }
 
 func TestMovedRingIsRefused(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	r := newRing(t, cfg)
 	for _, tenant := range []string{contoso, fabrikam} {
@@ -75,6 +77,7 @@ func TestMovedRingIsRefused(t *testing.T) {
 }
 
 func TestWrongKEKIsNamed(t *testing.T) {
+	t.Parallel()
 	cfg, _, _ := testConfig(t)
 	if err := newRing(t, cfg).Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
@@ -90,6 +93,7 @@ func TestWrongKEKIsNamed(t *testing.T) {
 // Keys and certificates within one ring cannot be exchanged for one another, even by
 // someone who can seal.
 func TestMismatchedPartsAreRefused(t *testing.T) {
+	t.Parallel()
 	cfg, _, _ := testConfig(t)
 	r := newRing(t, cfg)
 	entries, err := r.generate(t.Context(), 2)
@@ -122,6 +126,7 @@ func TestMismatchedPartsAreRefused(t *testing.T) {
 }
 
 func TestWeakKeysAreRefused(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	sound, err := cfg.NewKey()
 	if err != nil {

@@ -33,6 +33,7 @@ func encodings(secret []byte) map[string]string {
 }
 
 func TestKEKFile(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "kek")
 	made, err := CreateKEK(path)
 	if err != nil {
@@ -60,6 +61,7 @@ func TestKEKFile(t *testing.T) {
 // Processes that start on a new folder at the same moment get one key, and none of them
 // sees half of it.
 func TestCreateKEKAtOnce(t *testing.T) {
+	t.Parallel()
 	const folders, processes = 100, 4
 	for range folders {
 		dir := t.TempDir()
@@ -93,6 +95,7 @@ func TestCreateKEKAtOnce(t *testing.T) {
 }
 
 func TestLoadKEKRefuses(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		mode os.FileMode
@@ -129,6 +132,7 @@ func TestLoadKEKRefuses(t *testing.T) {
 }
 
 func TestDeriveSeparatesPurposes(t *testing.T) {
+	t.Parallel()
 	a, b := testKEK(t, 1), testKEK(t, 2)
 	if len(a.Derive("x")) != 32 || !bytes.Equal(a.Derive("x"), a.Derive("x")) {
 		t.Error("derivation is not repeatable")
@@ -139,6 +143,7 @@ func TestDeriveSeparatesPurposes(t *testing.T) {
 }
 
 func TestSealOpen(t *testing.T) {
+	t.Parallel()
 	k := testKEK(t, 1)
 	sealed, err := k.Seal([]byte("plain"), []byte("here"))
 	if err != nil {

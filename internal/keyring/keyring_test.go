@@ -3,7 +3,6 @@ package keyring
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -70,34 +70,6 @@ func (m *memory) SetKeyring(_ context.Context, tenant string, version int64, bod
 	return nil
 }
 
-// clock is a settable time.
-type clock struct{ at atomic.Int64 }
-
-func newClock() *clock {
-	c := new(clock)
-	c.at.Store(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC).UnixNano())
-	return c
-}
-
-func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()).UTC() }
-func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
-
-// keyPool hands out a few RSA keys in turn: rings tell keys apart by their certificates,
-// which are always new, and a prime search for each would make the tests slow.
-func keyPool(tb testing.TB) func() (*rsa.PrivateKey, error) {
-	tb.Helper()
-	var keys []*rsa.PrivateKey
-	for range 2 {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		keys = append(keys, key)
-	}
-	var n atomic.Int64
-	return func() (*rsa.PrivateKey, error) { return keys[n.Add(1)%2], nil }
-}
-
 func testKEK(tb testing.TB, fill byte) *KEK {
 	tb.Helper()
 	k, err := KEKFromBytes(bytes.Repeat([]byte{fill}, 32))
@@ -108,10 +80,10 @@ func testKEK(tb testing.TB, fill byte) *KEK {
 }
 
 // testConfig is a configuration on a fake store and clock.
-func testConfig(tb testing.TB) (Config, *memory, *clock) {
+func testConfig(tb testing.TB) (Config, *memory, *fixture.Clock) {
 	tb.Helper()
-	store, clock := newMemory(), newClock()
-	return Config{Store: store, KEK: testKEK(tb, 7), Now: clock.now, NewKey: keyPool(tb)}, store, clock
+	store, clock := newMemory(), fixture.NewClock(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+	return Config{Store: store, KEK: testKEK(tb, 7), Now: clock.Now, NewKey: fixture.NewKeys()}, store, clock
 }
 
 func newRing(tb testing.TB, cfg Config) *Ring {
@@ -150,6 +122,7 @@ func wantStates(tb testing.TB, r *Ring, tenant, want string) []string {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	good, _, _ := testConfig(t)
 	for name, spoil := range map[string]func(*Config){
 		"no store":              func(c *Config) { c.Store = nil },
@@ -168,6 +141,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestEnsureMakesTwoKeys(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	r := newRing(t, cfg)
 	if err := r.Ensure(t.Context(), contoso); err != nil {
@@ -196,6 +170,7 @@ func TestEnsureMakesTwoKeys(t *testing.T) {
 }
 
 func TestListMakesNoKeys(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	wantStates(t, newRing(t, cfg), contoso, "")
 	if len(store.audit) != 0 {
@@ -204,6 +179,7 @@ func TestListMakesNoKeys(t *testing.T) {
 }
 
 func TestSignerIsServedFromMemory(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	r := newRing(t, cfg)
 	if _, err := r.Signer(t.Context(), contoso); err != nil {
@@ -228,6 +204,7 @@ func TestSignerIsServedFromMemory(t *testing.T) {
 }
 
 func TestStoreDownAtFirstUse(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	outage := errors.New("store is down")
 	store.fail.Store(&outage)
@@ -237,6 +214,7 @@ func TestStoreDownAtFirstUse(t *testing.T) {
 }
 
 func TestChangeOfAnotherNodeArrives(t *testing.T) {
+	t.Parallel()
 	cfg, _, clock := testConfig(t)
 	a, b := newRing(t, cfg), newRing(t, cfg)
 	for _, r := range []*Ring{a, b} {
@@ -244,7 +222,7 @@ func TestChangeOfAnotherNodeArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	clock.advance(DefaultPublishAhead)
+	clock.Advance(DefaultPublishAhead)
 	rotated, err := a.Rotate(t.Context(), contoso, "test", RotateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -261,6 +239,7 @@ func TestChangeOfAnotherNodeArrives(t *testing.T) {
 
 // A revocation is not missed because the store did not answer at that moment.
 func TestChangeOfAnotherNodeArrivesLater(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg, store, _ := testConfig(t)
 		a, b := newRing(t, cfg), newRing(t, cfg)
@@ -290,13 +269,14 @@ func TestChangeOfAnotherNodeArrivesLater(t *testing.T) {
 }
 
 func TestOldRingPutBackIsRefused(t *testing.T) {
+	t.Parallel()
 	cfg, store, clock := testConfig(t)
 	r := newRing(t, cfg)
 	if err := r.Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
 	old := store.bodies[contoso]
-	clock.advance(DefaultPublishAhead)
+	clock.Advance(DefaultPublishAhead)
 	if _, err := r.Rotate(t.Context(), contoso, "test", RotateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -311,6 +291,7 @@ func TestOldRingPutBackIsRefused(t *testing.T) {
 }
 
 func TestDeletedRingIsForgotten(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	r := newRing(t, cfg)
 	if err := r.Ensure(t.Context(), contoso); err != nil {
@@ -325,6 +306,7 @@ func TestDeletedRingIsForgotten(t *testing.T) {
 }
 
 func TestNothingPrivateIsPrinted(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	var log bytes.Buffer
 	cfg.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -11,10 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 func TestRotate(t *testing.T) {
+	t.Parallel()
 	cfg, store, clock := testConfig(t)
 	r := newRing(t, cfg)
 	if err := r.Ensure(t.Context(), contoso); err != nil {
@@ -22,11 +24,11 @@ func TestRotate(t *testing.T) {
 	}
 	before := wantStates(t, r, contoso, "current next")
 
-	clock.advance(DefaultPublishAhead - time.Second)
+	clock.Advance(DefaultPublishAhead - time.Second)
 	if _, err := r.Rotate(t.Context(), contoso, "cli:keys", RotateOptions{}); !errors.Is(err, ErrTooSoon) {
 		t.Fatalf("a second too soon: got %v, want ErrTooSoon", err)
 	}
-	clock.advance(time.Second)
+	clock.Advance(time.Second)
 	info, err := r.Rotate(t.Context(), contoso, "cli:keys", RotateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +44,7 @@ func TestRotate(t *testing.T) {
 }
 
 func TestForcedRotationSaysSo(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	r := newRing(t, cfg)
 	if _, err := r.Rotate(t.Context(), contoso, "cli:keys", RotateOptions{Force: true}); err != nil {
@@ -54,21 +57,22 @@ func TestForcedRotationSaysSo(t *testing.T) {
 }
 
 func TestRetiredKeyGoesAfterItsTokens(t *testing.T) {
+	t.Parallel()
 	cfg, store, clock := testConfig(t)
 	r := newRing(t, cfg)
 	if err := r.Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
-	clock.advance(DefaultPublishAhead)
+	clock.Advance(DefaultPublishAhead)
 	if _, err := r.Rotate(t.Context(), contoso, "test", RotateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	clock.advance(DefaultRetain)
+	clock.Advance(DefaultRetain)
 	if err := r.Maintain(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
 	ids := wantStates(t, r, contoso, "current next retired")
-	clock.advance(time.Second)
+	clock.Advance(time.Second)
 	if err := r.Maintain(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +84,7 @@ func TestRetiredKeyGoesAfterItsTokens(t *testing.T) {
 }
 
 func TestRevoke(t *testing.T) {
+	t.Parallel()
 	for i, want := range []string{"current next retired", "current next retired", "current next"} {
 		t.Run(fmt.Sprint("key ", i), func(t *testing.T) {
 			cfg, store, clock := testConfig(t)
@@ -87,7 +92,7 @@ func TestRevoke(t *testing.T) {
 			if err := r.Ensure(t.Context(), contoso); err != nil {
 				t.Fatal(err)
 			}
-			clock.advance(DefaultPublishAhead)
+			clock.Advance(DefaultPublishAhead)
 			if _, err := r.Rotate(t.Context(), contoso, "test", RotateOptions{}); err != nil {
 				t.Fatal(err)
 			}
@@ -116,18 +121,19 @@ func TestRevoke(t *testing.T) {
 // A next key that took the place of a revoked one has its time to be fetched, however
 // overdue the rotation is.
 func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
+	t.Parallel()
 	cfg, _, clock := testConfig(t)
 	r := newRing(t, cfg)
 	if err := r.Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
-	clock.advance(DefaultRotateEvery - time.Hour)
+	clock.Advance(DefaultRotateEvery - time.Hour)
 	before := wantStates(t, r, contoso, "current next")
 	if err := r.Revoke(t.Context(), contoso, "test", before[1], "lost"); err != nil {
 		t.Fatal(err)
 	}
 	for _, wait := range []time.Duration{time.Hour, DefaultPublishAhead - time.Hour - time.Second} {
-		clock.advance(wait)
+		clock.Advance(wait)
 		if err := r.Maintain(t.Context(), contoso); err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +141,7 @@ func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
 			t.Fatal("a key signs before validators know it")
 		}
 	}
-	clock.advance(time.Second)
+	clock.Advance(time.Second)
 	if err := r.Maintain(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
@@ -145,13 +151,14 @@ func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
 // Several nodes that all read the ring before any of them writes: one key is made for
 // each rotation, and all report the same result.
 func TestNodesRotateAtOnce(t *testing.T) {
+	t.Parallel()
 	const nodes, rounds = 4, 8
 	cfg, store, clock := testConfig(t)
 	if err := newRing(t, cfg).Ensure(t.Context(), contoso); err != nil {
 		t.Fatal(err)
 	}
 	for round := range rounds {
-		clock.advance(DefaultPublishAhead)
+		clock.Advance(DefaultPublishAhead)
 		arrived := make(chan struct{}, nodes)
 		open := make(chan struct{})
 		store.gate = func() {
@@ -185,6 +192,7 @@ func TestNodesRotateAtOnce(t *testing.T) {
 }
 
 func TestNodesEnsureAtOnce(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	var wg sync.WaitGroup
 	for range 4 {
@@ -203,6 +211,7 @@ func TestNodesEnsureAtOnce(t *testing.T) {
 }
 
 func TestFailedWriteIsReported(t *testing.T) {
+	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	full := errors.New("disk full")
 	store.gate = func() { store.fail.Store(&full) }
@@ -214,6 +223,7 @@ func TestFailedWriteIsReported(t *testing.T) {
 // Run on two nodes, twenty rotations long, while validators whose key sets are up to a
 // day old check tokens of both: none is refused, and none is signed by an unpublished key.
 func TestRunRotatesWithoutRefusals(t *testing.T) {
+	t.Parallel()
 	const (
 		rotateEvery = 72 * time.Hour
 		step        = 6 * time.Hour
@@ -221,7 +231,7 @@ func TestRunRotatesWithoutRefusals(t *testing.T) {
 	)
 	synctest.Test(t, func(t *testing.T) {
 		store := newMemory()
-		cfg := Config{Store: store, KEK: testKEK(t, 7), NewKey: keyPool(t), RotateEvery: rotateEvery, Poll: time.Hour}
+		cfg := Config{Store: store, KEK: testKEK(t, 7), NewKey: fixture.NewKeys(), RotateEvery: rotateEvery, Poll: time.Hour}
 		nodes := []*Ring{newRing(t, cfg), newRing(t, cfg)}
 		ctx := t.Context()
 		for _, r := range nodes {

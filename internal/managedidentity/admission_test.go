@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // everyPlatform opens a host of each platform.
@@ -26,6 +27,7 @@ func everyPlatform(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 
 // A proxy on the way, or an application that can be made to fetch a URL, gets nothing.
 func TestForwardedRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for platform, h := range everyPlatform(t, w) {
 		for _, name := range []string{
@@ -42,6 +44,7 @@ func TestForwardedRequests(t *testing.T) {
 
 // A web page gets nothing, whatever name it finds for the loopback address.
 func TestWebPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for platform, h := range everyPlatform(t, w) {
 		for name, q := range map[string]question{
@@ -77,6 +80,7 @@ func TestWebPages(t *testing.T) {
 
 // Node's fetch, which MSAL for Node uses, sends one header that browsers send too.
 func TestNodeFetch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	q := good(h).set("Sec-Fetch-Mode", "cors").set("Accept-Language", "*").set("User-Agent", "node")
@@ -86,6 +90,7 @@ func TestNodeFetch(t *testing.T) {
 }
 
 func TestMethods(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for platform, h := range everyPlatform(t, w) {
 		for _, method := range []string{"HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "POST"} {
@@ -106,6 +111,7 @@ func TestMethods(t *testing.T) {
 }
 
 func TestMetadataHeader(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformArc, directory.PlatformCloudShell} {
 		h := w.host(platform)
@@ -119,6 +125,7 @@ func TestMetadataHeader(t *testing.T) {
 }
 
 func TestSecretHeader(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformAzureML, directory.PlatformServiceFabric} {
 		h, other := w.host(platform), w.host(platform)
@@ -147,6 +154,7 @@ func TestSecretHeader(t *testing.T) {
 
 // The common surface knows hosts by their secrets alone.
 func TestCommonSurface(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h, machine := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
 	ask := func(q question) reply {
@@ -169,6 +177,7 @@ func TestCommonSurface(t *testing.T) {
 // Clients whose address of the metadata service is fixed come by way of a proxy variable.
 // What they mean is answered here; nothing is ever dialled.
 func TestAbsoluteTargets(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	machine, site := w.host(directory.PlatformIMDS), w.host(directory.PlatformAppService)
 	query := "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
@@ -199,6 +208,7 @@ func TestAbsoluteTargets(t *testing.T) {
 
 // The same by the wire, with raw requests that no client of net/http sends.
 func TestProxyRequestsOnTheWire(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformIMDS)
 	query := metadataTokenPath + "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
@@ -230,6 +240,7 @@ func TestProxyRequestsOnTheWire(t *testing.T) {
 }
 
 func TestNothingListensBeyondLoopback(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for platform, h := range everyPlatform(t, w) {
 		host, _, err := net.SplitHostPort(h.address)
@@ -241,6 +252,7 @@ func TestNothingListensBeyondLoopback(t *testing.T) {
 
 // A service that ends while hosts are being opened ends those too.
 func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for range 20 {
 		s, err := New(w.cfg)
@@ -250,7 +262,7 @@ func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
 		for range 4 {
 			opening.Go(func() {
 				for range 100 {
-					_, err := s.Open(t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID), Platform: directory.PlatformArc, Owner: anyUser})
+					_, err := s.Open(t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(fixture.IdentityID), Platform: directory.PlatformArc, Owner: anyUser})
 					if errors.Is(err, errClosed) {
 						return
 					}
@@ -277,6 +289,7 @@ func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
 
 // A host's endpoint is of use to its owner alone.
 func TestNoOwnerNoToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	root := w.hostOwned(directory.PlatformIMDS, 0)
 	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection

@@ -20,6 +20,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // withoutCrossOrigin checks that a browser is not told to hand the answer to a web page.
@@ -35,6 +36,7 @@ func (r reply) withoutCrossOrigin(t testing.TB) {
 // Every name by which a proxy tells of itself, at each platform's own listener and at the
 // common one.
 func TestEveryNameOfAProxy(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	names := []string{
 		"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded", "X_Forwarded_For",
@@ -60,6 +62,7 @@ func TestEveryNameOfAProxy(t *testing.T) {
 // An application that can be made to send a request of its own choice to a proxy finds
 // none here; the metadata service is the one thing that may be meant, and only where it is.
 func TestAbsoluteTargetsOnEveryPlatform(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for platform, h := range everyPlatform(t, w) {
 		for _, root := range []string{"http://127.0.0.1:1234", "http://localhost", "http://169.254.169.254", "http://evil.test", "https://169.254.169.254"} {
@@ -75,6 +78,7 @@ func TestAbsoluteTargetsOnEveryPlatform(t *testing.T) {
 // What a name resolves to is up to whoever owns it; what a browser writes for an address is
 // not. Nothing but the exact names of this machine will do.
 func TestHostNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range directory.Platforms() {
 		h := w.hostAs(EndpointConfig{Platform: platform, Names: []string{"identity.corp.test"}})
@@ -104,6 +108,7 @@ func TestHostNames(t *testing.T) {
 
 // What a browser asks before it lets a page send a header of its own.
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for platform, h := range everyPlatform(t, w) {
 		for _, q := range []question{
@@ -123,8 +128,9 @@ func TestPreflight(t *testing.T) {
 // Two ids are one too many, whichever they are, whatever their order, and even if both mean
 // the same identity.
 func TestEveryPairOfSelectors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
-	user, stranger := w.principal(userID), w.principal(strangerID)
+	user, stranger := w.principal(fixture.UserIdentityID), w.principal(strangerID)
 	values := map[string][2]string{} // of the assigned identity, and of one that is not
 	for _, name := range []string{"client_id", "clientid"} {
 		values[name] = [2]string{string(user.AppID), string(stranger.AppID)}
@@ -181,6 +187,7 @@ func (m ailingMinter) Mint(ctx context.Context, req authority.MintRequest) (auth
 // While nothing can be minted callers are told to ask again, in the words of their platform;
 // what is kept is given out meanwhile, and afterwards the first who asks gets a token.
 func TestAnOutageOfTheMinter(t *testing.T) {
+	t.Parallel()
 	for name, failure := range map[string]error{
 		"of its store":    errors.New("the store is away"),
 		"for a while":     &aadsts.Problem{Status: http.StatusServiceUnavailable, OAuth: "temporarily_unavailable"},
@@ -194,7 +201,7 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 			w.ask(hosts[directory.PlatformAppService], good(hosts[directory.PlatformAppService])) // keeps the system-assigned identity's
 			failing = failure
 			for range 7 {
-				w.clock.advance(10 * time.Second)
+				w.clock.Advance(10 * time.Second)
 				for platform, h := range hosts {
 					q := good(h)
 					if platform == directory.PlatformArc {
@@ -209,7 +216,7 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 					if platform == directory.PlatformArc {
 						q = q.set("Authorization", "Basic "+w.challengeKey(h))
 					}
-					got := w.ask(h, q.with("client_id="+string(userID)))
+					got := w.ask(h, q.with("client_id="+string(fixture.UserIdentityID)))
 					got.refusedWith(t, http.StatusServiceUnavailable)
 					if after := got.header.Get("Retry-After"); after != "1" && (after != "7" || name != "with words when") {
 						t.Errorf("%s: Retry-After is %q", platform, after)
@@ -218,7 +225,7 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 			}
 			failing = nil
 			h := hosts[directory.PlatformIMDS]
-			if got := w.ask(h, good(h).with("client_id="+string(userID))); got.status != http.StatusOK {
+			if got := w.ask(h, good(h).with("client_id="+string(fixture.UserIdentityID))); got.status != http.StatusOK {
 				t.Errorf("afterwards: got %d: %s", got.status, got.raw)
 			}
 		})
@@ -228,10 +235,11 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 // A caller that goes away takes the token from nobody else, and waits for it no longer; a
 // minter that hangs is given up.
 func TestACallerThatGoesAway(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		minter := make(gatedMinter)
 		tokens := newCache(Config{Minter: minter, Now: time.Now})
-		req := authority.MintRequest{Tenant: testTenant, Identity: systemID, Resource: "api://orders"}
+		req := authority.MintRequest{Tenant: fixture.TenantID, Identity: fixture.IdentityID, Resource: "api://orders"}
 		leaving, leave := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
@@ -262,6 +270,7 @@ func TestACallerThatGoesAway(t *testing.T) {
 
 // Who asks for something else at the same moment gets something else.
 func TestFlightsKeepApart(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		minter := make(gatedMinter)
 		for _, platform := range []bool{false, true} {
@@ -293,6 +302,7 @@ func TestFlightsKeepApart(t *testing.T) {
 
 // Who looked for a token just before another came in for it takes that.
 func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var slow atomic.Bool
 		hold := make(chan struct{})
@@ -326,6 +336,7 @@ func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
 
 // A change while a token is made must not pass for one that it was made after.
 func TestAChangeWhileATokenIsMade(t *testing.T) {
+	t.Parallel()
 	minter := &changingMinter{}
 	tokens := newCache(Config{Minter: minter, Now: time.Now})
 	for want := range 3 {
@@ -374,6 +385,7 @@ func (gatedMinter) Fingerprint(context.Context, authority.MintRequest) (string, 
 
 // A form that a web page could send without asking first is none.
 func TestFormsOfWebPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformCloudShell)
 	for name, kinds := range map[string][]string{
@@ -388,6 +400,7 @@ func TestFormsOfWebPages(t *testing.T) {
 
 // Nothing that opens anything is in the log, and nothing without end.
 func TestLogsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
 	var log syncBuffer
 	w := newWorld(t, withCertificate(t), func(cfg *Config) {
 		cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -454,6 +467,7 @@ func (b *syncBuffer) String() string {
 
 // Headers that come twice, on the wire: neither value counts.
 func TestDoubledHeadersOnTheWire(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	site, machine, tool := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS), w.host(directory.PlatformCLI)
 	for name, tt := range map[string]struct {

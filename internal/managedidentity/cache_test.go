@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // A thousand processes that start together cost one signature.
 func TestOneSignatureForAThousandCallers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	tokens := make([]string, 1000)
@@ -43,11 +45,12 @@ func TestOneSignatureForAThousandCallers(t *testing.T) {
 
 // Time goes on between any two looks at the clock, as it does outside of tests.
 func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	first := w.ask(h, good(h)).text("access_token")
 	for n := range 10 {
-		w.clock.tick(time.Duration(n) * time.Nanosecond)
+		w.clock.Tick(time.Duration(n) * time.Nanosecond)
 		if w.ask(h, good(h)).text("access_token") != first {
 			t.Fatalf("%d tokens were made, want 1", w.signed.Load())
 		}
@@ -55,12 +58,13 @@ func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 }
 
 func TestEndpointsShareTokens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	one, other := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
 	if a, b := w.ask(one, good(one)), w.ask(other, good(other)); a.text("access_token") != b.text("access_token") || w.signed.Load() != 1 {
 		t.Errorf("%d tokens were made, want 1", w.signed.Load())
 	}
-	if a := w.ask(one, good(one).with("client_id="+string(userID))); claim(claimsOf(t, a.text("access_token")), "azp") != string(userID) || w.signed.Load() != 2 {
+	if a := w.ask(one, good(one).with("client_id="+string(fixture.UserIdentityID))); claim(claimsOf(t, a.text("access_token")), "azp") != string(fixture.UserIdentityID) || w.signed.Load() != 2 {
 		t.Errorf("another identity: %d tokens were made, want 2", w.signed.Load())
 	}
 }
@@ -68,12 +72,12 @@ func TestEndpointsShareTokens(t *testing.T) {
 // assign grants or takes away a role of the system-assigned identity.
 func (w *world) assign(role directory.RoleID, granted bool) {
 	w.t.Helper()
-	holder, api := w.principal(systemID).ID, w.principal(testAPI).ID
+	holder, api := w.principal(fixture.IdentityID).ID, w.principal(fixture.ServerID).ID
 	w.edit(func(e *directory.Editor) error {
 		if !granted {
-			return e.Unassign(testTenant, holder, api, role)
+			return e.Unassign(fixture.TenantID, holder, api, role)
 		}
-		_, err := e.Assign(testTenant, holder, api, role)
+		_, err := e.Assign(fixture.TenantID, holder, api, role)
 		return err
 	})
 }
@@ -84,6 +88,7 @@ func (w *world) rolesAt(h *Endpoint) string {
 }
 
 func TestAChangedGrantShowsAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	for _, step := range []struct {
@@ -91,10 +96,10 @@ func TestAChangedGrantShowsAtOnce(t *testing.T) {
 		granted bool
 		want    string
 	}{
-		{writeRole, true, "Orders.Read Orders.Write"},
-		{readRole, false, "Orders.Write"},
-		{writeRole, false, ""},
-		{readRole, true, "Orders.Read"},
+		{fixture.WriteRole, true, "Orders.Read Orders.Write"},
+		{fixture.ReadRole, false, "Orders.Write"},
+		{fixture.WriteRole, false, ""},
+		{fixture.ReadRole, true, "Orders.Read"},
 	} {
 		w.assign(step.role, step.granted)
 		if got := w.rolesAt(h); got != step.want {
@@ -108,17 +113,18 @@ func TestAChangedGrantShowsAtOnce(t *testing.T) {
 }
 
 func TestPlatformCacheKeepsOldRoles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(cfg *Config) { cfg.PlatformCache = true })
 	h := w.host(directory.PlatformAppService)
 	w.rolesAt(h)
-	w.assign(readRole, false)
+	w.assign(fixture.ReadRole, false)
 	for range 23 {
 		if got := w.rolesAt(h); got != "Orders.Read" {
 			t.Fatalf("roles are %q, want those of the kept token", got)
 		}
-		w.clock.advance(time.Hour)
+		w.clock.Advance(time.Hour)
 	}
-	w.clock.advance(58 * time.Minute)
+	w.clock.Advance(58 * time.Minute)
 	if got := w.rolesAt(h); got != "" || w.signed.Load() != 2 {
 		t.Errorf("after a day: roles %q, %d tokens made", got, w.signed.Load())
 	}
@@ -126,18 +132,19 @@ func TestPlatformCacheKeepsOldRoles(t *testing.T) {
 
 // Clients renew a token of a day after half of it, and must not get the same one again.
 func TestRenewalAtHalfLife(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	first := w.ask(h, good(h)).text("access_token")
-	w.clock.advance(11*time.Hour + 59*time.Minute)
+	w.clock.Advance(11*time.Hour + 59*time.Minute)
 	if w.ask(h, good(h)).text("access_token") != first {
 		t.Error("before half of its life the token was replaced")
 	}
-	w.clock.advance(2 * time.Minute)
+	w.clock.Advance(2 * time.Minute)
 	if w.ask(h, good(h)).text("access_token") == first {
 		t.Error("after half of its life the token was given out again")
 	}
-	w.clock.advance(-time.Hour)
+	w.clock.Advance(-time.Hour)
 	if made := w.signed.Load(); w.ask(h, good(h)).status != http.StatusOK || w.signed.Load() == made {
 		t.Error("a token from the future was given out, when the clock had been set back")
 	}
@@ -146,6 +153,7 @@ func TestRenewalAtHalfLife(t *testing.T) {
 // A laptop's monotonic clock stops while it sleeps: a cached token must age by the wall clock
 // alone.
 func TestCachedTokensAgeByTheWallClock(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	w.ask(h, good(h))
@@ -160,6 +168,7 @@ func TestCachedTokensAgeByTheWallClock(t *testing.T) {
 }
 
 func TestCachedTokensAreBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for i := range maxTokens {
 		w.tokens.tokens[cacheKey{resource: strconv.Itoa(i)}] = cachedToken{}
@@ -173,6 +182,7 @@ func TestCachedTokensAreBounded(t *testing.T) {
 
 // Challenge files go by themselves.
 func TestChallengesEnd(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		c, err := newChallenges(folder, quiet())

@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // hostAs opens a host with both identities that anybody may use.
 func (w *world) hostAs(cfg EndpointConfig) *Endpoint {
 	w.t.Helper()
-	cfg.Tenant, cfg.Owner = testTenant, anyUser
+	cfg.Tenant, cfg.Owner = fixture.TenantID, anyUser
 	if cfg.Identities == nil {
-		cfg.Identities = w.identities(systemID, userID)
+		cfg.Identities = w.identities(fixture.IdentityID, fixture.UserIdentityID)
 	}
 	h, err := w.Open(w.t.Context(), cfg)
 	w.must(err)
@@ -26,6 +27,7 @@ func (w *world) hostAs(cfg EndpointConfig) *Endpoint {
 
 // Containers know the machine by a name that its own users do not have.
 func TestNamesOfAnEndpoint(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Names: []string{"host.docker.internal", "gateway"}})
 	if got := h.URL(); !strings.HasPrefix(got, "http://host.docker.internal:") || h.Environment()["IDENTITY_ENDPOINT"] != got {
@@ -44,6 +46,7 @@ func TestNamesOfAnEndpoint(t *testing.T) {
 }
 
 func TestNetworksThatMayAsk(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, From: []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}})
 	for caller, want := range map[string]int{
@@ -68,6 +71,7 @@ func TestNetworksThatMayAsk(t *testing.T) {
 
 // The address of the listener is a name that a request may have; another address is not.
 func TestOwnAddressIsKnown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformIMDS)
 	response, err := http.DefaultTransport.RoundTrip(w.request(h, "127.0.0.1:1"))
@@ -89,9 +93,10 @@ func TestOwnAddressIsKnown(t *testing.T) {
 
 // All addresses of IPv4 are not those of IPv6: who allowed the ones did not allow the others.
 func TestAllAddressesOfOneProtocol(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for listen, own := range map[string]string{"0.0.0.0:0": "127.0.0.1", "[::]:0": "::1"} {
-		h, err := w.Open(t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID), Platform: directory.PlatformAppService, Owner: anyUser, Listen: listen})
+		h, err := w.Open(t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(fixture.IdentityID), Platform: directory.PlatformAppService, Owner: anyUser, Listen: listen})
 		if err != nil && own == "::1" {
 			t.Log("this machine does not speak IPv6") // nothing to hold then
 			continue
@@ -112,6 +117,7 @@ func TestAllAddressesOfOneProtocol(t *testing.T) {
 }
 
 func TestListeningRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	taken := w.host(directory.PlatformAppService)
 	for _, tt := range []struct {
@@ -125,7 +131,7 @@ func TestListeningRefused(t *testing.T) {
 		{"everywhere, open to everybody", EndpointConfig{Platform: directory.PlatformCloudShell, Listen: "0.0.0.0:8450"}, "send no secret"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.cfg.Tenant, tt.cfg.Identities = testTenant, w.identities(systemID)
+			tt.cfg.Tenant, tt.cfg.Identities = fixture.TenantID, w.identities(fixture.IdentityID)
 			h, err := w.Open(t.Context(), tt.cfg)
 			if err == nil {
 				t.Fatalf("it listens at %s", h.address)
@@ -138,8 +144,9 @@ func TestListeningRefused(t *testing.T) {
 }
 
 func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Identities: w.identities(userID)})
+	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Identities: w.identities(fixture.UserIdentityID)})
 	subject := func() string {
 		t.Helper()
 		got := w.ask(h, good(h))
@@ -148,20 +155,21 @@ func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 		}
 		return got.text("client_id")
 	}
-	if got := subject(); got != string(userID) {
+	if got := subject(); got != string(fixture.UserIdentityID) {
 		t.Errorf("got a token of %s", got)
 	}
-	h.Assign(w.identities(systemID))
-	if got := subject(); got != string(systemID) {
+	h.Assign(w.identities(fixture.IdentityID))
+	if got := subject(); got != string(fixture.IdentityID) {
 		t.Errorf("after another was assigned: got a token of %s", got)
 	}
-	w.ask(h, good(h).with("client_id="+string(userID))).refusedWith(t, http.StatusBadRequest)
+	w.ask(h, good(h).with("client_id="+string(fixture.UserIdentityID))).refusedWith(t, http.StatusBadRequest)
 	h.Assign(nil)
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 }
 
 // Programs that outlive a listener find the next one by the same secret.
 func TestSecretsMayBeGiven(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	const secret = "0123456789abcdef0123456789abcdef"
 	first := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Secret: secret})
@@ -179,20 +187,21 @@ func TestSecretsMayBeGiven(t *testing.T) {
 
 // What is made anew under the ids of an identity that is gone is not assigned to its hosts.
 func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformCLI} {
 		h := w.hostAs(EndpointConfig{Platform: platform})
 		if got := w.ask(h, good(h)); got.status != http.StatusOK {
 			t.Fatalf("%s: got %d: %s", platform, got.status, got.raw)
 		}
-		old := *w.principal(systemID)
-		w.clock.advance(time.Second)
+		old := *w.principal(fixture.IdentityID)
+		w.clock.Advance(time.Second)
 		w.edit(func(e *directory.Editor) error {
-			if err := e.DeleteServicePrincipal(testTenant, old.ID); err != nil {
+			if err := e.DeleteServicePrincipal(fixture.TenantID, old.ID); err != nil {
 				return err
 			}
 			_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
-				Tenant: testTenant, ID: old.ID, AppID: old.AppID, Name: old.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
+				Tenant: fixture.TenantID, ID: old.ID, AppID: old.AppID, Name: old.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
 			})
 			return err
 		})

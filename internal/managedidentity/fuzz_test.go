@@ -46,6 +46,7 @@ func FuzzIdentityQuery(f *testing.F) {
 }
 
 func TestQueriesAreBounded(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"resource", "api-version", "client_id", "msi_res_id"} {
 		for _, value := range []string{strings.Repeat("a", 2049), "a\x7f", "a\x00", "a\n", "\xff\xfe"} {
 			if q, refusal := parseQuery(name + "=" + url.QueryEscape(value)); refusal == nil {
@@ -59,6 +60,7 @@ func TestQueriesAreBounded(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	for version, want := range map[string]bool{
 		"2018-02-01": true, "2021-12-13": true, "2019-07-01-preview": true, "2018-01-31": false, "2017-09-01": false,
 		"": false, "2018": false, "2018-02-1": false, "2018/02/01": false, "9999-99-99": true, "2018-02-0a": false, "2018-02-01x": false, "-018-02-01": false,

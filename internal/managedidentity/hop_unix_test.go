@@ -11,6 +11,7 @@ import (
 
 // What is set on the listener has to hold for the connections it accepts.
 func TestAnswersDieAtTheFirstRouter(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		address       string
 		level, option int

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
@@ -29,6 +30,7 @@ func platformsOfOneAnswer() []directory.Platform {
 }
 
 func TestSuccessBody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range platformsOfOneAnswer() {
 		t.Run(string(platform), func(t *testing.T) {
@@ -51,7 +53,7 @@ func TestSuccessBody(t *testing.T) {
 			until, _ := strconv.ParseInt(got.text("expires_on"), 10, 64)
 			from, _ := strconv.ParseInt(got.text("not_before"), 10, 64)
 			left, _ := strconv.ParseInt(got.text("expires_in"), 10, 64)
-			if left < 86000 || until-from < 86400 || got.text("resource") != "api://orders" || got.text("token_type") != "Bearer" || got.text("client_id") != string(systemID) {
+			if left < 86000 || until-from < 86400 || got.text("resource") != "api://orders" || got.text("token_type") != "Bearer" || got.text("client_id") != string(fixture.IdentityID) {
 				t.Errorf("got expires_in %s, expires_on %s, not_before %s, resource %s, token_type %s, client_id %s", got.text("expires_in"),
 					got.text("expires_on"), got.text("not_before"), got.text("resource"), got.text("token_type"), got.text("client_id"))
 			}
@@ -60,14 +62,15 @@ func TestSuccessBody(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformIMDS)
-	for id, kind := range map[directory.AppID]string{systemID: "/providers/Microsoft.Web/sites/", userID: "/userAssignedIdentities/"} {
+	for id, kind := range map[directory.AppID]string{fixture.IdentityID: "/providers/Microsoft.Web/sites/", fixture.UserIdentityID: "/userAssignedIdentities/"} {
 		c := claimsOf(t, w.ask(h, good(h).with("client_id="+string(id))).text("access_token"))
 		p := w.principal(id)
 		for name, want := range map[string]string{
 			"idtyp": "app", "azp": string(id), "azpacr": "2", "oid": string(p.ID), "sub": string(p.ID), "xms_mirid": p.ResourceID,
-			"aud": string(testAPI), "tid": string(testTenant), "ver": "2.0",
+			"aud": string(fixture.ServerID), "tid": string(fixture.TenantID), "ver": "2.0",
 		} {
 			if got := claim(c, name); got != want {
 				t.Errorf("%s: %s is %q, want %q", p.Name, name, got, want)
@@ -80,8 +83,9 @@ func TestClaims(t *testing.T) {
 }
 
 func TestSelection(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
-	user, stranger := w.principal(userID), w.principal(strangerID)
+	user, stranger := w.principal(fixture.UserIdentityID), w.principal(strangerID)
 	for _, platform := range platformsOfOneAnswer() {
 		h := w.host(platform)
 		for _, name := range []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "mi_res_id", "msi_res_id", "msi-res-id"} {
@@ -95,14 +99,14 @@ func TestSelection(t *testing.T) {
 				return strings.Replace(p.ResourceID, "resourcegroups", "resourceGroups", 1)
 			}
 			t.Run(string(platform)+"/"+name, func(t *testing.T) {
-				if got := w.ask(h, good(h).with(name+"="+id(user))); got.status != http.StatusOK || got.text("client_id") != string(userID) {
+				if got := w.ask(h, good(h).with(name+"="+id(user))); got.status != http.StatusOK || got.text("client_id") != string(fixture.UserIdentityID) {
 					t.Errorf("got %d for client %q, want a token of the user-assigned identity: %s", got.status, got.text("client_id"), got.raw)
 				}
 				w.ask(h, good(h).with(name+"="+id(stranger))).refusedWith(t, http.StatusBadRequest)
 				w.ask(h, good(h).with(name+"=nonsense")).refusedWith(t, http.StatusBadRequest)
 				w.ask(h, good(h).with(name+"="+id(user)+"&"+name+"="+id(user))).refusedWith(t, http.StatusBadRequest)
-				w.ask(h, good(h).with(name+"="+id(user)+"&client_Id="+string(systemID))).refusedWith(t, http.StatusBadRequest)
-				if got := w.ask(h, good(h).with(name+"=")); got.text("client_id") != string(systemID) {
+				w.ask(h, good(h).with(name+"="+id(user)+"&client_Id="+string(fixture.IdentityID))).refusedWith(t, http.StatusBadRequest)
+				if got := w.ask(h, good(h).with(name+"=")); got.text("client_id") != string(fixture.IdentityID) {
 					t.Errorf("empty: got %d: %s, want the first identity", got.status, got.raw)
 				}
 			})
@@ -111,6 +115,7 @@ func TestSelection(t *testing.T) {
 }
 
 func TestBadQueries(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformAzureML} {
 		h := w.host(platform)
@@ -148,6 +153,7 @@ func TestBadQueries(t *testing.T) {
 }
 
 func TestPathsWithSlashes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range platformsOfOneAnswer() {
 		h := w.host(platform)
@@ -163,6 +169,7 @@ func TestPathsWithSlashes(t *testing.T) {
 }
 
 func TestErrorShapes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range directory.Platforms() {
 		h := w.host(platform)
@@ -203,6 +210,7 @@ func TestErrorShapes(t *testing.T) {
 }
 
 func TestUnknownResourceNamesTheProblem(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformIMDS)
 	q := good(h)
@@ -214,6 +222,7 @@ func TestUnknownResourceNamesTheProblem(t *testing.T) {
 }
 
 func TestMetadataService(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformIMDS)
 	metadata := headers("Metadata", "true")
@@ -243,17 +252,18 @@ func TestMetadataService(t *testing.T) {
 	if strings.Contains(probe.raw, "Identity not found") {
 		t.Error("Azure.Identity for .NET would take the answer to its probe for that of a machine without identities")
 	}
-	if got := w.call(h, "GET", metadataInfoPath+"?api-version=2018-02-01", "", metadata); got.text("tenantId") != string(testTenant) {
+	if got := w.call(h, "GET", metadataInfoPath+"?api-version=2018-02-01", "", metadata); got.text("tenantId") != string(fixture.TenantID) {
 		t.Errorf("got %s", got.raw)
 	}
 }
 
 func TestAzureArc(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformArc)
 	challenged := func() (path, key string) {
 		t.Helper()
-		got := w.ask(h, good(h).with("object_id="+string(w.principal(userID).ID)))
+		got := w.ask(h, good(h).with("object_id="+string(w.principal(fixture.UserIdentityID).ID)))
 		got.refusedWith(t, http.StatusUnauthorized)
 		path, found := strings.CutPrefix(got.header.Get("WWW-Authenticate"), "Basic realm=")
 		if !found || filepath.Dir(path) != w.cfg.ArcFolder || filepath.Ext(path) != ".key" {
@@ -269,8 +279,8 @@ func TestAzureArc(t *testing.T) {
 		return path, string(content)
 	}
 	path, key := challenged()
-	got := w.ask(h, good(h).set("Authorization", "Basic "+key).with("object_id="+string(w.principal(userID).ID)))
-	if got.status != http.StatusOK || got.text("client_id") != string(userID) || got.text("object_id") != string(w.principal(userID).ID) || got.text("msi_res_id") != w.principal(userID).ResourceID {
+	got := w.ask(h, good(h).set("Authorization", "Basic "+key).with("object_id="+string(w.principal(fixture.UserIdentityID).ID)))
+	if got.status != http.StatusOK || got.text("client_id") != string(fixture.UserIdentityID) || got.text("object_id") != string(w.principal(fixture.UserIdentityID).ID) || got.text("msi_res_id") != w.principal(fixture.UserIdentityID).ResourceID {
 		t.Errorf("got %d: client %q, object %q, resource %q", got.status, got.text("client_id"), got.text("object_id"), got.text("msi_res_id"))
 	}
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
@@ -305,6 +315,7 @@ func (w *world) challengeKey(h *Endpoint) string {
 }
 
 func TestAzureArcFolders(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	base := t.TempDir()
 	open := filepath.Join(base, "open")
@@ -321,7 +332,7 @@ func TestAzureArcFolders(t *testing.T) {
 	t.Chdir(base)
 	for name, folder := range map[string]string{"absent": filepath.Join(base, "absent"), "open to others": open, "open to a group": group, "a link": link, "a file": file, "relative": "tokens"} {
 		t.Run(name, func(t *testing.T) {
-			_, err := w.Open(t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID), Platform: directory.PlatformArc, ArcFolder: folder})
+			_, err := w.Open(t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(fixture.IdentityID), Platform: directory.PlatformArc, ArcFolder: folder})
 			if err == nil || !strings.Contains(err.Error(), folder) {
 				t.Errorf("got %v, want one that names the folder", err)
 			}
@@ -330,13 +341,14 @@ func TestAzureArcFolders(t *testing.T) {
 }
 
 func TestDeletedAndDisabled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformAppService)
 	if got := w.ask(h, good(h)); got.status != http.StatusOK {
 		t.Fatalf("got %d", got.status)
 	}
 	w.edit(func(e *directory.Editor) error {
-		p := *w.principal(systemID)
+		p := *w.principal(fixture.IdentityID)
 		p.Enabled = false
 		_, err := e.UpdateServicePrincipal(p)
 		return err
@@ -346,8 +358,10 @@ func TestDeletedAndDisabled(t *testing.T) {
 	if !strings.Contains(got.text("message"), "AADSTS7000112") {
 		t.Errorf("got %s", got.raw)
 	}
-	w.edit(func(e *directory.Editor) error { return e.DeleteServicePrincipal(testTenant, w.principal(systemID).ID) })
-	got = w.ask(h, good(h).with("client_id="+string(systemID)))
+	w.edit(func(e *directory.Editor) error {
+		return e.DeleteServicePrincipal(fixture.TenantID, w.principal(fixture.IdentityID).ID)
+	})
+	got = w.ask(h, good(h).with("client_id="+string(fixture.IdentityID)))
 	got.refusedWith(t, http.StatusBadRequest)
 	if got.text("message") != "Identity not found" {
 		t.Errorf("got %s", got.raw)
@@ -357,6 +371,7 @@ func TestDeletedAndDisabled(t *testing.T) {
 }
 
 func TestCLI(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	h := w.host(directory.PlatformCLI)
 	got := w.ask(h, good(h))
@@ -400,6 +415,7 @@ func TestCLI(t *testing.T) {
 // A server that was killed leaves challenge files; the next one takes them away, and nothing
 // else that lies there.
 func TestChallengesOfAServerThatWasKilled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	folder := w.cfg.ArcFolder
 	long := time.Now().Add(-time.Hour)

@@ -7,55 +7,27 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
-const (
-	toolID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000c1") // a public client
-	devID  = directory.ObjectID("22222222-5a5a-4c4c-8d8d-000000000001")
-)
+const toolID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000c1") // a public client
 
-// populateUser adds a user and a tool that may list orders for everyone, and no more.
-func populateUser(e *directory.Editor) error {
-	api, err := e.Application(testTenant, string(testAPI))
+// addTool adds a tool that may list and count orders for every user.
+func addTool(e *directory.Editor) error {
+	if _, err := e.CreateApplication(directory.Application{Tenant: fixture.TenantID, AppID: toolID, Name: "tool", Public: true}); err != nil {
+		return err
+	}
+	tool, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: fixture.TenantID, AppID: toolID})
 	if err != nil {
 		return err
 	}
-	scope := func(value string) directory.Scope {
-		return directory.Scope{Value: value, DisplayName: value, Description: value, Enabled: true}
-	}
-	api.Scopes = []directory.Scope{scope("Orders.List"), scope("Orders.Count"), scope("Orders.Change")}
-	if _, err := e.UpdateApplication(*api); err != nil {
-		return err
-	}
-	if _, err := e.CreateApplication(directory.Application{Tenant: testTenant, AppID: toolID, Name: "tool", Public: true}); err != nil {
-		return err
-	}
-	tool, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: testTenant, AppID: toolID})
-	if err != nil {
-		return err
-	}
-	at, err := e.ServicePrincipal(testTenant, string(testAPI))
-	if err != nil {
-		return err
-	}
-	if _, err := e.GrantScopes(testTenant, tool.ID, at.ID, "", []string{"Orders.List", "Orders.Count"}); err != nil {
-		return err
-	}
-	tenant, err := e.Tenant(string(testTenant))
-	if err != nil {
-		return err
-	}
-	tenant.Domains = []string{"contoso.test"}
-	if _, err := e.UpdateTenant(*tenant); err != nil {
-		return err
-	}
-	_, err = e.CreateUser(directory.User{ID: devID, Tenant: testTenant, PrincipalName: "dev@contoso.test"}, "")
+	_, err = e.GrantScopes(fixture.TenantID, tool.ID, fixture.ServerPrincipal, "", []string{"Orders.List", "Orders.Count"})
 	return err
 }
 
 func (w *world) userHost() *Endpoint {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(toolID), User: devID, Platform: directory.PlatformCLI, Owner: anyUser})
+	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(toolID), User: fixture.UserID, Platform: directory.PlatformCLI, Owner: anyUser})
 	w.must(err)
 	return h
 }
@@ -69,8 +41,9 @@ func (w *world) askScopes(h *Endpoint, scopes ...string) reply {
 }
 
 func TestUserOfTheDeveloperTools(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	w.edit(populateUser)
+	w.edit(addTool)
 	h := w.userHost()
 	for asked, want := range map[string]string{
 		"api://orders/.default":                              "Orders.Count Orders.List",
@@ -78,7 +51,7 @@ func TestUserOfTheDeveloperTools(t *testing.T) {
 		"api://orders/Orders.List api://orders/Orders.Count": "Orders.List Orders.Count",
 	} {
 		claims := claimsOf(t, w.askScopes(h, strings.Fields(asked)...).text("token"))
-		if got := claim(claims, "scp"); got != want || claim(claims, "oid") != string(devID) || claim(claims, "azp") != string(toolID) || claim(claims, "azpacr") != "0" {
+		if got := claim(claims, "scp"); got != want || claim(claims, "oid") != string(fixture.UserID) || claim(claims, "azp") != string(toolID) || claim(claims, "azpacr") != "0" {
 			t.Errorf("%s: scp %q, want %q; oid %s, azp %s", asked, got, want, claim(claims, "oid"), claim(claims, "azp"))
 		}
 	}
@@ -92,9 +65,10 @@ func TestUserOfTheDeveloperTools(t *testing.T) {
 
 // A kept token is good for the sign-in that it was made in, and as long as the user is there.
 func TestUsersTokensAreKept(t *testing.T) {
+	t.Parallel()
 	for _, platform := range []bool{false, true} {
 		w := newWorld(t, func(c *Config) { c.PlatformCache = platform })
-		w.edit(populateUser)
+		w.edit(addTool)
 		h, other := w.userHost(), w.userHost()
 		first := w.askScopes(h, "api://orders/.default").text("token")
 		if w.askScopes(h, "api://orders/.default").text("token") != first || w.signed.Load() != 1 {
@@ -108,7 +82,7 @@ func TestUsersTokensAreKept(t *testing.T) {
 			t.Errorf("%d tokens were made for two sessions, want 2: one took the other's place", w.signed.Load())
 		}
 		w.edit(func(e *directory.Editor) error {
-			user, err := e.User(testTenant, string(devID))
+			user, err := e.User(fixture.TenantID, string(fixture.UserID))
 			if err != nil {
 				return err
 			}
@@ -125,12 +99,13 @@ func TestUsersTokensAreKept(t *testing.T) {
 }
 
 func TestUsersHaveTheDeveloperToolsAlone(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, cfg := range []EndpointConfig{
 		{Identities: []Identity{{App: toolID}}, Platform: directory.PlatformAppService},
-		{Identities: append(w.identities(systemID), Identity{App: toolID}), Platform: directory.PlatformCLI},
+		{Identities: append(w.identities(fixture.IdentityID), Identity{App: toolID}), Platform: directory.PlatformCLI},
 	} {
-		cfg.Tenant, cfg.User = testTenant, devID
+		cfg.Tenant, cfg.User = fixture.TenantID, fixture.UserID
 		if h, err := w.Open(t.Context(), cfg); err == nil {
 			t.Errorf("%s with %d clients was opened", h.kind, len(cfg.Identities))
 		}

@@ -2,8 +2,6 @@ package managedidentity
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -13,56 +11,28 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-const (
-	testTenant = directory.TenantID("7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11")
-	testAPI    = directory.AppID("a9100002-5a5a-4c4c-8d8d-000000000002")
-	systemID   = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a1")
-	userID     = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a2")
-	strangerID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a3") // assigned to nothing
-	readRole   = directory.RoleID("40000001-5a5a-4c4c-8d8d-000000000001")
-	writeRole  = directory.RoleID("40000001-5a5a-4c4c-8d8d-000000000002")
-)
-
-// testKey takes long to make, so the tests share one.
-var testKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+// strangerID is a managed identity with the role that is assigned to no endpoint.
+const strangerID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a3")
 
 // A world is a service with the identities and grants of the tests.
 type world struct {
 	t testing.TB
 	*Service
 	dir    *directory.Directory
-	clock  *clock
+	clock  *fixture.Clock
 	signed *atomic.Int64 // tokens made
 }
-
-type clock struct {
-	mu   sync.Mutex
-	now  time.Time     // guarded by mu
-	step time.Duration // guarded by mu; by which each look moves it
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(c.step)
-	return c.now
-}
-
-func (c *clock) tick(step time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.step = step }
-
-func (c *clock) advance(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
 
 // countingMinter counts the tokens that are made.
 type countingMinter struct {
@@ -77,13 +47,12 @@ func (m countingMinter) Mint(ctx context.Context, req authority.MintRequest) (au
 
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{now: time.Now()}, signed: new(atomic.Int64)}
-	var err error
-	w.dir, err = directory.Open(t.Context(), directory.Config{Store: memory.New(), SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.Now})
-	w.must(err)
+	w := &world{t: t, clock: fixture.NewClock(time.Now()), signed: new(atomic.Int64)}
+	w.dir = fixture.OpenDirectory(t, w.clock.Now)
+	w.edit(addStranger)
 	kek, err := keyring.KEKFromBytes(make([]byte, 32))
 	w.must(err)
-	ring, err := keyring.New(keyring.Config{Store: w.dir, KEK: kek, NewKey: testKey, Now: w.clock.Now})
+	ring, err := keyring.New(keyring.Config{Store: w.dir, KEK: kek, NewKey: fixture.NewKeys(), Now: w.clock.Now})
 	w.must(err)
 	issuer, err := authority.New(authority.Config{BaseURL: "https://login.contoso.test", Directory: w.dir, Keys: ring, Now: w.clock.Now})
 	w.must(err)
@@ -94,7 +63,6 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.Service, err = New(cfg)
 	w.must(err)
 	t.Cleanup(func() { w.must(w.Close()) })
-	w.edit(populate)
 	return w
 }
 
@@ -111,44 +79,21 @@ func (w *world) edit(f func(*directory.Editor) error) {
 	w.must(err)
 }
 
-func populate(e *directory.Editor) error {
-	if _, err := e.CreateTenant(directory.Tenant{ID: testTenant, Name: "contoso", Enabled: true}); err != nil {
-		return err
-	}
-	role := func(id directory.RoleID, value string) directory.AppRole {
-		return directory.AppRole{ID: id, Value: value, DisplayName: value, Description: value, Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}
-	}
-	if _, err := e.CreateApplication(directory.Application{
-		Tenant: testTenant, AppID: testAPI, Name: "orders-server", IdentifierURIs: []string{"api://orders"}, TokenVersion: 2,
-		AppRoles: []directory.AppRole{role(readRole, "Orders.Read"), role(writeRole, "Orders.Write")},
-	}); err != nil {
-		return err
-	}
-	api, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: testTenant, AppID: testAPI})
+func addStranger(e *directory.Editor) error {
+	stranger, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+		Tenant: fixture.TenantID, AppID: strangerID, Name: "orders-other-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
+	})
 	if err != nil {
 		return err
 	}
-	for _, identity := range []directory.ServicePrincipal{
-		{AppID: systemID, Name: "orders-client-mi", IdentityKind: directory.IdentitySystem},
-		{AppID: userID, Name: "orders-user-mi", IdentityKind: directory.IdentityUser},
-		{AppID: strangerID, Name: "orders-other-mi", IdentityKind: directory.IdentityUser},
-	} {
-		identity.Tenant, identity.Type = testTenant, directory.PrincipalManagedIdentity
-		made, err := e.CreateServicePrincipal(identity)
-		if err != nil {
-			return err
-		}
-		if _, err := e.Assign(testTenant, made.ID, api.ID, readRole); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = e.Assign(fixture.TenantID, stranger.ID, fixture.ServerPrincipal, fixture.ReadRole)
+	return err
 }
 
 // principal gives an identity's service principal.
 func (w *world) principal(id directory.AppID) *directory.ServicePrincipal {
 	w.t.Helper()
-	client, err := w.dir.Client(w.t.Context(), testTenant, id)
+	client, err := w.dir.Client(w.t.Context(), fixture.TenantID, id)
 	w.must(err)
 	return client.Principal
 }
@@ -170,7 +115,7 @@ func (w *world) host(platform directory.Platform) *Endpoint {
 
 func (w *world) hostOwned(platform directory.Platform, owner int) *Endpoint {
 	w.t.Helper()
-	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: testTenant, Identities: w.identities(systemID, userID), Platform: platform, Owner: owner})
+	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(fixture.IdentityID, fixture.UserIdentityID), Platform: platform, Owner: owner})
 	w.must(err)
 	return h
 }

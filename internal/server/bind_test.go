@@ -26,10 +26,9 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 )
-
-const bindAPI = directory.AppID("a9100002-5a5a-4c4c-8d8d-000000000002")
 
 // startBindable runs a server with an API, an application and two managed identities.
 func startBindable(t *testing.T) *Server {
@@ -48,32 +47,10 @@ func startBindable(t *testing.T) *Server {
 
 func populate(ctx context.Context, data *Data) error {
 	_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Domains: []string{"contoso.test"}, Enabled: true})
-		if err != nil {
+		if err := fixture.Orders(e); err != nil {
 			return err
 		}
-		for _, app := range []directory.Application{
-			{AppID: bindAPI, Name: "orders-server", IdentifierURIs: []string{"api://orders"}, TokenVersion: 2},
-			{Name: "orders-client", TokenVersion: 2},
-		} {
-			app.Tenant = tenant.ID
-			made, err := e.CreateApplication(app)
-			if err != nil {
-				return err
-			}
-			if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, AppID: made.AppID}); err != nil {
-				return err
-			}
-		}
-		for name, kind := range map[string]directory.IdentityKind{"orders-client-mi": directory.IdentitySystem, "orders-user-mi": directory.IdentityUser} {
-			if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, Name: name, Type: directory.PrincipalManagedIdentity, IdentityKind: kind}); err != nil {
-				return err
-			}
-		}
-		if _, err := e.CreateUser(directory.User{Tenant: tenant.ID, PrincipalName: "dev@contoso.test"}, ""); err != nil {
-			return err
-		}
-		gone, err := e.CreateUser(directory.User{Tenant: tenant.ID, PrincipalName: "gone@contoso.test"}, "")
+		gone, err := e.CreateUser(directory.User{Tenant: fixture.TenantID, PrincipalName: "gone@contoso.test"}, "")
 		if err != nil {
 			return err
 		}
