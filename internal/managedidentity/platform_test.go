@@ -315,7 +315,6 @@ func (w *world) challengeKey(h *Endpoint) string {
 }
 
 func TestAzureArcFolders(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	base := t.TempDir()
 	open := filepath.Join(base, "open")
