@@ -41,6 +41,7 @@ func call(t *testing.T, api http.Handler, token string) (status int, reason stri
 }
 
 func TestAClientGetsInByItsRole(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		roles []string
@@ -68,6 +69,7 @@ func TestAClientGetsInByItsRole(t *testing.T) {
 }
 
 func TestEveryBadTokenIsRefusedForItsOwnReason(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := login.API("orders").Require(role, listOrders)
 	classic := login.API("classic", authoritytest.V1Tokens()).Require(role, listOrders)
@@ -110,7 +112,20 @@ func TestEveryBadTokenIsRefusedForItsOwnReason(t *testing.T) {
 	}
 }
 
+// TestAWrongKeyIsNeverTheAuthoritys: tests share their keys, so one of the next is its own.
+func TestAWrongKeyIsNeverTheAuthoritys(t *testing.T) {
+	t.Parallel()
+	login := authoritytest.Start(t)
+	api := login.API("orders").Require(role, listOrders)
+	for range 10 {
+		if status, reason := call(t, api, login.Bad().WrongKey("report", "orders", role)); reason != "signature_invalid" {
+			t.Fatalf("%d %s", status, reason)
+		}
+	}
+}
+
 func TestAnyOtherFaultCanBeMade(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := login.API("orders").Require(role, listOrders)
 	token := login.Bad().With("report", "orders", []string{role}, func(claims map[string]any) { claims["roles"] = role })
@@ -120,6 +135,7 @@ func TestAnyOtherFaultCanBeMade(t *testing.T) {
 }
 
 func TestTheVersionIsTheAPIs(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	login.API("classic", authoritytest.V1Tokens())
 	for _, tt := range []struct{ api, version string }{{"orders", "2.0"}, {"classic", "1.0"}} {
@@ -133,6 +149,7 @@ func TestTheVersionIsTheAPIs(t *testing.T) {
 }
 
 func TestTheClockIsEverybodys(t *testing.T) {
+	t.Parallel()
 	began := time.Date(2031, 5, 6, 7, 8, 9, 0, time.UTC)
 	login := authoritytest.Start(t, authoritytest.At(began), authoritytest.Lifetime(10*time.Minute))
 	api := login.API("orders").Require(role, listOrders)
@@ -157,6 +174,7 @@ func TestTheClockIsEverybodys(t *testing.T) {
 }
 
 func TestARoleIsInTheNextToken(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := login.API("orders").Require(role, listOrders)
 	before := login.Token("report", "orders")
@@ -175,6 +193,7 @@ func TestARoleIsInTheNextToken(t *testing.T) {
 }
 
 func TestTheAuthorityCanDemandAnAssignment(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	payroll := login.API("payroll", authoritytest.AssignmentRequired())
 	_, err := login.Credential("report").GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{payroll.Scope()}})
@@ -189,6 +208,7 @@ func TestTheAuthorityCanDemandAnAssignment(t *testing.T) {
 }
 
 func TestAuthoritiesShareNothing(t *testing.T) {
+	t.Parallel()
 	one, other := authoritytest.Start(t), authoritytest.Start(t)
 	api := one.API("orders").Require(role, listOrders)
 	other.API("orders")
@@ -216,6 +236,7 @@ func TestTheEnvironmentIsEnough(t *testing.T) {
 }
 
 func TestARequestCarriesTheCaller(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := httptest.NewServer(login.API("orders").Require(role, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, _ := guard.CallerFrom(r.Context())

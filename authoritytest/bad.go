@@ -3,11 +3,14 @@ package authoritytest
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"time"
 
@@ -199,11 +202,27 @@ func (b Bad) signed(tenant string, payload []byte) string {
 // foreign signs with a key that is not the authority's, under the given key id.
 func (b Bad) foreign(keyID, client, api string, roles []string) string {
 	b.login.t.Helper()
-	key, err := keys.next()
-	b.login.check("make a key", err)
-	raw, err := token.Sign("RS256", keyID, nil, b.edited(client, api, roles, nothing), key)
+	raw, err := token.Sign("RS256", keyID, nil, b.edited(client, api, roles, nothing), b.foreignKey())
 	b.login.check("sign a token", err)
 	return raw
+}
+
+// foreignKey returns a key that is none of the authority's. Tests share their keys, so the
+// next one may well be.
+func (b Bad) foreignKey() *rsa.PrivateKey {
+	b.login.t.Helper()
+	published, err := b.login.keys.Published(b.context(), TenantID)
+	b.login.check("find the public keys", err)
+	for range poolSize {
+		key, err := keys.next()
+		b.login.check("make a key", err)
+		if !slices.ContainsFunc(published, func(own token.Key) bool { return key.PublicKey.Equal(own.Public) }) {
+			return key
+		}
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048) // the others all went to tests at the same time
+	b.login.check("make a key", err)
+	return key
 }
 
 // otherTenant returns a second tenant of the authority.
