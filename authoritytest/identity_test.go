@@ -157,6 +157,7 @@ func TestManagedIdentityCredentialWithIDs(t *testing.T) {
 }
 
 func TestIdentityWithoutItsGrant(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := newAPI()
 	identity := login.Identity("orders-client-mi", api, "Orders.Read")
@@ -192,6 +193,7 @@ func TestDefaultAzureCredential(t *testing.T) {
 }
 
 func TestEnvironmentOfEveryHost(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	identity := login.Identity("orders-client-mi", newAPI())
 	for host, want := range map[string]string{
@@ -235,6 +237,7 @@ func TestIdentityFaults(t *testing.T) {
 }
 
 func TestFaultsAreLogged(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	login := authoritytest.Start(t, authoritytest.Logs(slog.New(slog.NewTextHandler(&log, nil))))
 	api := newAPI()
@@ -255,6 +258,7 @@ func TestFaultsAreLogged(t *testing.T) {
 }
 
 func TestExpiredTokens(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := newAPI()
 	environment := login.Identity("orders-client-mi", api, "Orders.Read").Environment("app-service")
@@ -292,6 +296,7 @@ func TestExpiredTokens(t *testing.T) {
 }
 
 func TestDroppedKey(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	api := newAPI()
 	login.Fault("token:drop-key,times=1")

@@ -136,6 +136,7 @@ func TestADALOverLoopbackHTTP(t *testing.T) {
 }
 
 func TestV1Answer(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1_795_441_700, 0)
 	for _, tt := range []struct {
 		name, body string

@@ -70,6 +70,7 @@ func wantToken(t *testing.T, c *Cache, want string) {
 }
 
 func TestCacheAsksOnceAtTheExpiryInstant(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{gate: make(chan struct{}, 100)}
 		cache := Cached(cred)
@@ -98,6 +99,7 @@ func TestCacheAsksOnceAtTheExpiryInstant(t *testing.T) {
 }
 
 func TestCacheRefreshesAheadWithoutMakingAnyoneWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{gate: make(chan struct{}, 100)}
 		cache := Cached(cred)
@@ -124,6 +126,7 @@ func TestCacheRefreshesAheadWithoutMakingAnyoneWait(t *testing.T) {
 }
 
 func TestCacheSpreadsRefreshes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now()
 		within := func(name string, token azcore.AccessToken, before *held, low, high time.Duration) {
@@ -149,6 +152,7 @@ func TestCacheSpreadsRefreshes(t *testing.T) {
 }
 
 func TestCacheServesUntilExpiryWhileTheAuthorityIsDown(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{}
 		cache := Cached(cred)
@@ -172,6 +176,7 @@ func TestCacheServesUntilExpiryWhileTheAuthorityIsDown(t *testing.T) {
 }
 
 func TestCacheHonoursRetryAfter(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		throttled := func(int, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			return azcore.AccessToken{}, fmt.Errorf("wrapped: %w", &Error{Credential: "test", Status: 429, RetryAfter: 7 * time.Second})
@@ -204,6 +209,7 @@ func TestCacheHonoursRetryAfter(t *testing.T) {
 }
 
 func TestCacheWaitersAreIndependent(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{gate: make(chan struct{})}
 		cache := Cached(cred)
@@ -232,6 +238,7 @@ func TestCacheWaitersAreIndependent(t *testing.T) {
 }
 
 func TestCacheTakesClaimsToTheAuthority(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{}
 		cache := Cached(cred)
@@ -249,6 +256,7 @@ func TestCacheTakesClaimsToTheAuthority(t *testing.T) {
 }
 
 func TestCacheKeepsApart(t *testing.T) {
+	t.Parallel()
 	cred := &script{}
 	cache := Cached(cred)
 	different := []policy.TokenRequestOptions{
@@ -266,6 +274,7 @@ func TestCacheKeepsApart(t *testing.T) {
 }
 
 func TestCacheDoesNotKeepWhatHasExpired(t *testing.T) {
+	t.Parallel()
 	cred := &script{answer: func(n int, _ policy.TokenRequestOptions) (azcore.AccessToken, error) {
 		return azcore.AccessToken{Token: fmt.Sprintf("token-%d", n)}, nil
 	}}
@@ -275,6 +284,7 @@ func TestCacheDoesNotKeepWhatHasExpired(t *testing.T) {
 }
 
 func TestCacheForgetsDeadEntries(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cache := Cached(&script{})
 		for round := range 20 {
@@ -318,6 +328,7 @@ func TestCacheClose(t *testing.T) {
 }
 
 func TestCacheGivesUpOnAnAuthorityThatHangs(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cache := Cached(&script{gate: make(chan struct{})})
 		begin := time.Now()
@@ -329,6 +340,7 @@ func TestCacheGivesUpOnAnAuthorityThatHangs(t *testing.T) {
 }
 
 func TestCachedOnce(t *testing.T) {
+	t.Parallel()
 	cache := Cached(&script{})
 	if Cached(cache) != cache {
 		t.Error("a cache was put in front of a cache")

@@ -20,6 +20,7 @@ import (
 const filePassword = "geheim"
 
 func TestCertificateFilesOfTodaysTools(t *testing.T) {
+	t.Parallel()
 	want, err := os.ReadFile("testdata/certificates/client.cer")
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +59,7 @@ func TestCertificateFilesOfTodaysTools(t *testing.T) {
 
 // What Windows and Java write is made here by the library, so that the chain is in it too.
 func TestPKCS12WithAChain(t *testing.T) {
+	t.Parallel()
 	root, leaf := newCertificate(t, "root", time.Now()), newCertificate(t, "orders-client", time.Now())
 	for name, encoder := range map[string]*pkcs12.Encoder{
 		"AES-256, HMAC-SHA-256": pkcs12.Modern2023, "triple DES, SHA-1": pkcs12.LegacyDES, "RC2, SHA-1": pkcs12.LegacyRC2, "without a password": pkcs12.Passwordless,
@@ -78,6 +80,7 @@ func TestPKCS12WithAChain(t *testing.T) {
 }
 
 func TestPEMOfManyShapes(t *testing.T) {
+	t.Parallel()
 	c := newCertificate(t, "orders-client", time.Now())
 	plain := pemOf(t, c)
 	for name, content := range map[string][]byte{
@@ -96,6 +99,7 @@ func TestPEMOfManyShapes(t *testing.T) {
 }
 
 func TestCertificateFilesAreRefusedWithAReason(t *testing.T) {
+	t.Parallel()
 	c := newCertificate(t, "orders-client", time.Now())
 	plain, public := pemOf(t, c), certificatePEM(c.Chain[0])
 	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

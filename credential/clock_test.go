@@ -71,6 +71,7 @@ func (c *clocked) forget() { c.kept = azcore.AccessToken{} }
 // A laptop that slept, a clock that was set: no token is handed out past its end, and while
 // the authority answers, nobody is left without one.
 func TestCacheWhenClocksMove(t *testing.T) {
+	t.Parallel()
 	for _, jump := range []time.Duration{time.Second, 5 * time.Minute, 3 * 24 * time.Hour} {
 		for name, move := range map[string]func(*machine){
 			"slept":     func(m *machine) { m.sleep(jump) },
@@ -118,6 +119,7 @@ func TestCacheWhenClocksMove(t *testing.T) {
 
 // While the authority is down, a token that is over stays over, whichever clock says so.
 func TestCacheEndsATokenByEitherClock(t *testing.T) {
+	t.Parallel()
 	for name, move := range map[string]func(*machine){
 		"slept":                   func(m *machine) { m.sleep(time.Hour) },
 		"set back, an hour later": func(m *machine) { m.set(-72 * time.Hour); m.pass(time.Hour) },
@@ -142,6 +144,7 @@ func TestCacheEndsATokenByEitherClock(t *testing.T) {
 // A pause that the authority asked for is over when either clock says so: a clock that was
 // set back by three days does not make it last three days.
 func TestPausesOutliveNoClock(t *testing.T) {
+	t.Parallel()
 	for name, move := range map[string]func(*machine){
 		"slept":    func(m *machine) { m.sleep(time.Minute) },
 		"set back": func(m *machine) { m.set(-72 * time.Hour); m.pass(time.Minute) },
@@ -172,6 +175,7 @@ func TestPausesOutliveNoClock(t *testing.T) {
 
 // An end that no clock can hold is no reason to ask each time, nor for a panic.
 func TestCacheKeepsAnEndlessToken(t *testing.T) {
+	t.Parallel()
 	for _, end := range []time.Time{time.Unix(1<<40, 0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
 		cred := &script{answer: func(int, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			return azcore.AccessToken{Token: "t", ExpiresOn: end}, nil

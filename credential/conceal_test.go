@@ -77,6 +77,7 @@ func TestErrorsRepeatNoSecret(t *testing.T) {
 }
 
 func TestConceal(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`proxyconnect tcp: invalid proxy address "http://user:pa55@proxy.test:1/%zz"`: `proxyconnect tcp: invalid proxy address "http://***@proxy.test:1/%zz"`,
 		"no token here: eyJ, api://orders/a@b":                                        "no token here: eyJ, api://orders/a@b",

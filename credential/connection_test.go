@@ -202,6 +202,7 @@ func TestParseErrorsNameThePart(t *testing.T) {
 
 // The rules are those of ADO.NET.
 func TestConnectionGrammar(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string][]pair{
 		"a=b":                           {{"a", "b"}},
 		"a=b;c=d":                       {{"a", "b"}, {"c", "d"}},
@@ -290,6 +291,7 @@ func TestParseTriesTheNewestCertificateFirst(t *testing.T) {
 }
 
 func TestMSIRetryTimeoutOfZeroSetsNoLimit(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]struct {
 		limit time.Duration
 		given bool
@@ -354,6 +356,7 @@ func TestParseManagedIdentity(t *testing.T) {
 }
 
 func TestManagedIdentityIsNeverProbed(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		env  []string
 		want bool
@@ -388,6 +391,7 @@ func formatConnection(pairs []pair) string {
 }
 
 func TestConnectionRoundTrip(t *testing.T) {
+	t.Parallel()
 	key := rapid.StringMatching(`[A-Za-z]([A-Za-z =.-]{0,20}[A-Za-z.-])?`)
 	rapid.Check(t, func(t *rapid.T) {
 		pairs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) pair {
@@ -485,6 +489,7 @@ func TestParseEnvironmentDiscovers(t *testing.T) {
 }
 
 func TestDiscoveryKeepsToWhatWorked(t *testing.T) {
+	t.Parallel()
 	var asked []string
 	one := func(name string, works *bool) azcore.TokenCredential {
 		return credentialFunc(func() (azcore.AccessToken, error) {
@@ -535,6 +540,7 @@ func TestMSIRetryTimeoutEndsTheTries(t *testing.T) {
 }
 
 func TestDescribeKeepsNoSecret(t *testing.T) {
+	t.Parallel()
 	c := Describe(connectionApp + "AppKey=canary")
 	if c.Err != nil || c.Kind != ConnectionSecret || c.Value("appid") != testClient || c.Value("AppKey") != "" {
 		t.Errorf("got %+v", c)
@@ -591,6 +597,7 @@ func TestDescribeLooksIntoTheFile(t *testing.T) {
 
 // Strings for .NET alone are none of Parse's, and the other way round.
 func TestDescribeTellsWhatDotNetWouldDo(t *testing.T) {
+	t.Parallel()
 	store := connectionApp + "CertificateThumbprint=" + strings.Repeat("ab", 20) + ";CertificateStoreLocation="
 	for _, tt := range []struct {
 		text  string

@@ -35,6 +35,7 @@ func TestNoAnswerIsExplained(t *testing.T) {
 }
 
 func TestNetworkAdvice(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"dial tcp: lookup login.contoso.test: no such host":                                            "check that the authority runs",
 		"tls: failed to verify certificate: x509: certificate is valid for example.com, not localhost": "host name",
@@ -49,6 +50,7 @@ func TestNetworkAdvice(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"7":                             7 * time.Second,
@@ -67,6 +69,7 @@ func TestRetryAfter(t *testing.T) {
 
 // The words of an authority end up in logs, so they must not be able to forge one.
 func TestForeignWordsAreTamed(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"a\r\n\tb \x00 c\x1b[31m":                     "a b c [31m",
 		"right\u202eleft":                             "rightleft",
@@ -80,6 +83,7 @@ func TestForeignWordsAreTamed(t *testing.T) {
 }
 
 func TestAnswersOfManyShapes(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, body, code, text string
 		status                 int

@@ -43,6 +43,7 @@ func TestABundleTrustsNobodyElse(t *testing.T) {
 }
 
 func TestABundleIsBesidesTheSystem(t *testing.T) {
+	t.Parallel()
 	content := certificatePEM(newCertificate(t, "ours", time.Now()).Chain[0])
 	want, err := x509.SystemCertPool()
 	if err != nil {
@@ -83,6 +84,7 @@ const askedEndpoint = "CREDENTIAL_TEST_ENDPOINT"
 // Nor does a proxy get it. Go asks none for the loopback addresses, by default; 0.0.0.0 leads
 // to the loopback interface too, and is not one of them.
 func TestAManagedIdentityIsAskedThroughNoProxy(t *testing.T) {
+	t.Parallel()
 	if endpoint := os.Getenv(askedEndpoint); endpoint != "" {
 		cred, err := Parse("RunAs=App", nil)
 		if err != nil {
@@ -136,6 +138,7 @@ func TestWhatIsReadIsBounded(t *testing.T) {
 }
 
 func TestACertificateThatHasExpiredIsNotFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, begin := range map[string]time.Time{"old.pem": time.Now().Add(-25 * time.Hour), "early.pem": time.Now().Add(time.Hour)} {
 		if err := os.WriteFile(filepath.Join(dir, name), pemOf(t, newCertificate(t, "orders-client", begin)), 0o600); err != nil {
@@ -155,6 +158,7 @@ func challenged(ctx context.Context, cache *Cache) (azcore.AccessToken, error) {
 // A token that meets a challenge is neither shared with who asked before it, nor replaced by
 // theirs when that comes in later.
 func TestATokenForAChallengeStays(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		plain, claims := make(chan struct{}), make(chan struct{})
 		cred := &script{}
@@ -199,6 +203,7 @@ func TestATokenForAChallengeStays(t *testing.T) {
 
 // However long an authority wants to be left alone, it is asked again within the hour.
 func TestNoPauseIsForEver(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{answer: func(int, policy.TokenRequestOptions) (azcore.AccessToken, error) {
 			return azcore.AccessToken{}, &Error{Credential: "test", Status: 429, RetryAfter: 240 * time.Hour}
@@ -219,6 +224,7 @@ func TestNoPauseIsForEver(t *testing.T) {
 
 // Making room forgets neither whom to leave alone nor what is under way.
 func TestMakingRoomForgetsNothingThatMatters(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		slow := make(chan struct{})
 		cred := &script{}
@@ -279,6 +285,7 @@ func TestMakingRoomForgetsNothingThatMatters(t *testing.T) {
 
 // What a caller does with its own list afterwards is nothing to the request under way.
 func TestARequestKeepsItsScopes(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cred := &script{gate: make(chan struct{})}
 		cache := Cached(cred)
@@ -298,6 +305,7 @@ func TestARequestKeepsItsScopes(t *testing.T) {
 }
 
 func TestKeysOfSeveralScopesDiffer(t *testing.T) {
+	t.Parallel()
 	one := cacheKey(policy.TokenRequestOptions{Scopes: []string{"ab", "c"}})
 	if other := cacheKey(policy.TokenRequestOptions{Scopes: []string{"a", "bc"}}); one == other {
 		t.Error("different scopes share a token")

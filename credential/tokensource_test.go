@@ -5,6 +5,7 @@ import (
 )
 
 func TestTokenSource(t *testing.T) {
+	t.Parallel()
 	cred := &script{}
 	source := Cached(cred).TokenSource(t.Context(), testScope)
 	for range 2 {

@@ -66,6 +66,7 @@ func get(t *testing.T, client *http.Client, url string) int {
 }
 
 func TestTransportSendsTheToken(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(http.Handler) *httptest.Server{"https": httptest.NewTLSServer, "loopback http": httptest.NewServer} {
 		t.Run(name, func(t *testing.T) {
 			api := record(t, start)
@@ -91,6 +92,7 @@ func TestTransportSendsTheToken(t *testing.T) {
 }
 
 func TestTokenStaysAtItsOrigin(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		path func(here, elsewhere, plain string) []string // redirects, one after the other
@@ -142,6 +144,7 @@ func TestTokenStaysAtItsOrigin(t *testing.T) {
 }
 
 func TestOriginConfines(t *testing.T) {
+	t.Parallel()
 	api, other := record(t, httptest.NewTLSServer), record(t, httptest.NewTLSServer)
 	client, transport := clientWith(t, &script{})
 	transport.Origin = strings.ToUpper(api.URL[:5]) + api.URL[5:] + "/ignored/path"
@@ -160,6 +163,7 @@ func TestOriginConfines(t *testing.T) {
 }
 
 func TestNoTokenInClear(t *testing.T) {
+	t.Parallel()
 	cred := &script{}
 	transport := NewTransport(cred, testScope)
 	transport.Base = roundTrip(func(*http.Request) (*http.Response, error) {
@@ -182,6 +186,7 @@ func TestNoTokenInClear(t *testing.T) {
 
 // Proxies are for other machines, but one can be configured for this one, too.
 func TestNoTokenInClearToAProxy(t *testing.T) {
+	t.Parallel()
 	transport := NewTransport(&script{}, testScope)
 	transport.Base = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) { return url.Parse("http://127.0.0.1:1") }}
 	resp, err := (&http.Client{Transport: transport}).Get("http://127.0.0.1:1/")
@@ -194,6 +199,7 @@ func TestNoTokenInClearToAProxy(t *testing.T) {
 }
 
 func TestCredentialErrorClosesTheBody(t *testing.T) {
+	t.Parallel()
 	transport := NewTransport(&script{answer: down}, testScope)
 	body := &closeRecorder{Reader: strings.NewReader("x")}
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://orders.contoso.test", body)
@@ -205,6 +211,7 @@ func TestCredentialErrorClosesTheBody(t *testing.T) {
 
 // A proxy is told where to connect to, and nothing else.
 func TestProxySeesNoToken(t *testing.T) {
+	t.Parallel()
 	api := record(t, httptest.NewTLSServer)
 	var seen atomic.Value
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -250,6 +257,7 @@ func tunnel(w http.ResponseWriter, host string) {
 }
 
 func TestCertificateOfAnotherHostGetsNoToken(t *testing.T) {
+	t.Parallel()
 	api := record(t, func(h http.Handler) *httptest.Server {
 		s := httptest.NewUnstartedServer(h)
 		s.Config.ErrorLog = log.New(io.Discard, "", 0) // it complains about the handshake
@@ -267,6 +275,7 @@ func TestCertificateOfAnotherHostGetsNoToken(t *testing.T) {
 }
 
 func TestClaimsChallengeIsMetOnce(t *testing.T) {
+	t.Parallel()
 	claims := `{"access_token":{"nbf":{"essential":true,"value":"1795442000"}}}`
 	challenge := `Bearer realm="", error="insufficient_claims", claims="` + base64.StdEncoding.EncodeToString([]byte(claims)) + `"`
 	for _, tt := range []struct {
@@ -311,6 +320,7 @@ func TestClaimsChallengeIsMetOnce(t *testing.T) {
 }
 
 func TestChallengeThatCannotBeMetIsTheCallers(t *testing.T) {
+	t.Parallel()
 	api := record(t, httptest.NewTLSServer)
 	api.answer = func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_claims", claims="e30"`)
@@ -335,6 +345,7 @@ func TestChallengeThatCannotBeMetIsTheCallers(t *testing.T) {
 }
 
 func TestClaimsChallenge(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, header, want string }{
 		{"padded", `Bearer error="insufficient_claims", claims="eyJhIjoxfQ=="`, `{"a":1}`},
 		{"unpadded", `Bearer error="insufficient_claims", claims="eyJhIjoxfQ"`, `{"a":1}`},

@@ -18,6 +18,7 @@ import (
 // verified tokens that the token itself would not give.
 
 func TestCacheComparesTheWholeToken(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	good := a.token(t)
@@ -42,6 +43,7 @@ func TestCacheComparesTheWholeToken(t *testing.T) {
 }
 
 func TestCacheRemembersNoRights(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	raw := a.token(t)
@@ -64,6 +66,7 @@ func TestCacheRemembersNoRights(t *testing.T) {
 }
 
 func TestCacheIsOfOneGuard(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	other := cfg
@@ -78,6 +81,7 @@ func TestCacheIsOfOneGuard(t *testing.T) {
 }
 
 func TestCacheForgetsAtExpiry(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	wall := now
@@ -99,6 +103,7 @@ func TestCacheForgetsAtExpiry(t *testing.T) {
 }
 
 func TestCacheForgetsWhenTheKeyGoes(t *testing.T) {
+	t.Parallel()
 	for name, keys := range map[string][]token.Key{
 		"the key is gone":         {{ID: "new", Public: spareKey().Public()}},
 		"another key of that kid": {{ID: "trusted", Public: spareKey().Public()}},
@@ -186,6 +191,7 @@ func heap() uint64 {
 }
 
 func TestNoCache(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cfg.CacheBytes = -1
@@ -198,6 +204,7 @@ func TestNoCache(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cfg.CacheBytes = 64 << 10 // so that entries come and go

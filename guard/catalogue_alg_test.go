@@ -25,6 +25,7 @@ import (
 )
 
 func TestAlgorithmConfusion(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	payload := text(t, a.claims())
@@ -114,6 +115,7 @@ func rs(t *testing.T, key *rsa.PrivateKey, hash crypto.Hash, alg, payload string
 }
 
 func TestOtherAlgorithmsAreChosenByConfigurationAlone(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cfg.Algorithms = []string{"RS256", "RS384", "PS256"}
@@ -134,6 +136,7 @@ func TestOtherAlgorithmsAreChosenByConfigurationAlone(t *testing.T) {
 }
 
 func TestHeaderBringsNoKeyAlong(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	g := newGuard(t, cfg)
@@ -173,6 +176,7 @@ func TestHeaderBringsNoKeyAlong(t *testing.T) {
 }
 
 func TestKeyIDs(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	enc := token.Key{ID: "encryption", Use: "enc", Public: spareKey().Public()}
 	a.publish(token.Key{ID: "trusted", Use: "sig", Public: trustedKey().Public()}, enc)
@@ -197,6 +201,7 @@ func TestKeyIDs(t *testing.T) {
 }
 
 func TestUnusableKeys(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	small, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
@@ -228,6 +233,7 @@ func TestUnusableKeys(t *testing.T) {
 // TestKeysOfIssuersNeverMix has two trusted issuers, each with a key that the
 // other one does not have and a kid that both use.
 func TestKeysOfIssuersNeverMix(t *testing.T) {
+	t.Parallel()
 	a, b := newAuthority("https://a.test"), newAuthority("https://b.test")
 	b.publish(token.Key{ID: "trusted", Use: "sig", Public: spareKey().Public()}, token.Key{ID: "only-b", Use: "sig", Public: spareKey().Public()})
 	cfg := a.config()
@@ -243,6 +249,7 @@ func TestKeysOfIssuersNeverMix(t *testing.T) {
 }
 
 func TestKeyThatNamesItsIssuer(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, issuer string
 		want         verdict
@@ -262,6 +269,7 @@ func TestKeyThatNamesItsIssuer(t *testing.T) {
 }
 
 func TestEllipticCurves(t *testing.T) {
+	t.Parallel()
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -327,6 +335,7 @@ func fill(n *big.Int, size int) []byte { return n.FillBytes(make([]byte, size)) 
 
 // TestChangedTokens flips a bit of every byte and cuts and adds bytes.
 func TestChangedTokens(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	good := a.token(t)
@@ -352,6 +361,7 @@ func TestChangedTokens(t *testing.T) {
 }
 
 func TestKeyGoneAfterRollover(t *testing.T) { // A30
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	a.publish(token.Key{ID: "new", Use: "sig", Public: spareKey().Public()})
 	cfg := a.config()

@@ -13,6 +13,7 @@ import (
 func number(text string) json.RawMessage { return json.RawMessage(text) }
 
 func TestTimes(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	at := func(c claims) string { return a.token(t, c) }
 	second := now.Unix()
@@ -44,6 +45,7 @@ func TestTimes(t *testing.T) {
 }
 
 func TestAudience(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	var cases []bearerCase
 	for _, aud := range []any{
@@ -70,6 +72,7 @@ func TestAudience(t *testing.T) {
 }
 
 func TestIssuer(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	var cases []bearerCase
 	for _, iss := range []any{
@@ -94,6 +97,7 @@ func TestIssuer(t *testing.T) {
 }
 
 func TestManyTenants(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	of := func(iss, tid string) string {
 		return a.token(t, claims{"iss": "https://authority.test/" + iss + "/v2.0", "tid": tid})
@@ -118,6 +122,7 @@ func TestManyTenants(t *testing.T) {
 }
 
 func TestCaller(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	user := claims{"idtyp": "user", "scp": "Orders.Read", "sub": "pairwise"}
 	cases := []bearerCase{
@@ -151,6 +156,7 @@ func TestCaller(t *testing.T) {
 }
 
 func TestRoles(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cases := []bearerCase{
 		{"C24 neither roles nor scopes", a.token(t, claims{"roles": nil}), missingRight(guard.RoleMissing)},
@@ -178,6 +184,7 @@ func TestRoles(t *testing.T) {
 }
 
 func TestRevoked(t *testing.T) { // C33
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cutoff := now.Add(-time.Minute)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestEncodingTricks(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	good := a.token(t)
 	parts := strings.Split(good, ".")
@@ -107,6 +108,7 @@ func member2(t *testing.T, typ, payload string) string {
 }
 
 func TestPayloadTricks(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	base := text(t, a.claims())
 	sign := func(payload string) string { return signText(t, trustedKey(), "trusted", nil, payload) }
@@ -161,6 +163,7 @@ func members(n int) string {
 // TestLibraryCallsSeeWhatHTTPHides has bytes that no HTTP server would let
 // through to the guard.
 func TestLibraryCallsSeeWhatHTTPHides(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	good := a.token(t)
@@ -180,6 +183,7 @@ func TestLibraryCallsSeeWhatHTTPHides(t *testing.T) {
 }
 
 func TestJSONSerializationIsNoBearerToken(t *testing.T) { // B06
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	parts := strings.Split(a.token(t), ".")

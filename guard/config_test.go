@@ -16,6 +16,7 @@ import (
 )
 
 func TestNewRefusesWhatCannotBeMeant(t *testing.T) {
+	t.Parallel()
 	garbage := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(garbage, []byte("no certificate"), 0o600); err != nil {
 		t.Fatal(err)
@@ -92,6 +93,7 @@ func TestNewRefusesWhatCannotBeMeant(t *testing.T) {
 }
 
 func TestHandlerRefusesRulesThatCannotBeMeant(t *testing.T) {
+	t.Parallel()
 	g := newGuard(t, newAuthority("https://authority.test").config())
 	next := http.NotFoundHandler()
 	for name, rules := range map[string][]guard.Rule{

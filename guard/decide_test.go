@@ -55,6 +55,7 @@ func expectDecision(t testing.TB, d guard.Decision, want verdict) {
 // net/http, so only the middleware, the fetcher of keys, and the
 // configuration, which names the client for it, may import the package.
 func TestHTTPStaysAtTheEdges(t *testing.T) {
+	t.Parallel()
 	files, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +81,7 @@ func TestHTTPStaysAtTheEdges(t *testing.T) {
 }
 
 func TestADecisionSaysWhatOperatorsNeed(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	p := newPolicy(t, newGuard(t, a.config()))
 	for _, tt := range []struct {
@@ -144,6 +146,7 @@ func TestADecisionSaysWhatOperatorsNeed(t *testing.T) {
 // TestDecideAndExplainAgreeOnTheFix: the first step that Explain fails is what
 // Decide refuses for.
 func TestDecideAndExplainAgreeOnTheFix(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	for name, raw := range map[string]string{
@@ -163,6 +166,7 @@ func TestDecideAndExplainAgreeOnTheFix(t *testing.T) {
 }
 
 func TestTheMiddlewareSendsTheAnswer(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	p := newPolicy(t, g)
@@ -200,6 +204,7 @@ func TestTheMiddlewareSendsTheAnswer(t *testing.T) {
 
 // TestAZeroDecisionHasAnAnswer: nothing that refuses may panic or let in.
 func TestAZeroDecisionHasAnAnswer(t *testing.T) {
+	t.Parallel()
 	for _, d := range []guard.Decision{{}, {Reason: guard.TokenMissing, Outcome: guard.Unauthenticated}, {Reason: guard.ScopeMissing}} {
 		answer := d.Answer()
 		if answer.Status < 400 || !json.Valid(answer.Body) || d.Detail() != "" {
@@ -217,6 +222,7 @@ func TestAZeroDecisionHasAnAnswer(t *testing.T) {
 // TestPathTricksWithoutHTTP: a path as a proxy reports it is decided
 // on as the middleware does that has parsed it.
 func TestPathTricksWithoutHTTP(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	rules := []guard.Rule{{Path: "/admin/*", Roles: []string{"Admin"}}, {Path: "/open/*", Anonymous: true}}
@@ -276,6 +282,7 @@ func TestDecidingOnASeenTokenAllocatesNothing(t *testing.T) {
 // TestRulesAreNotShared: neither the caller's rules nor those that a decision
 // returns change the policy.
 func TestRulesAreNotShared(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	rules := []guard.Rule{{Path: "/orders", Methods: []string{"GET"}, Roles: []string{"Orders.Read"}, Clients: []string{clientID}}}
@@ -302,6 +309,7 @@ func TestRulesAreNotShared(t *testing.T) {
 }
 
 func TestTheContextOfADecisionNamesTheCaller(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	d := g.Decide(t.Context(), bearing("", "Bearer "+a.token(t)), ordersRule)
@@ -315,6 +323,7 @@ func TestTheContextOfADecisionNamesTheCaller(t *testing.T) {
 }
 
 func TestDecisionsAreToldOnce(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	var heard []guard.Decision
@@ -345,6 +354,7 @@ func TestDecisionsAreToldOnce(t *testing.T) {
 }
 
 func TestSanitizeLeavesTheRestAlone(t *testing.T) {
+	t.Parallel()
 	clean := http.Header{"Accept": {"a"}, "Authorization": {"Bearer x"}}
 	if got := guard.Sanitize(clean); !maps.EqualFunc(got, clean, slices.Equal) {
 		t.Errorf("%v", got)

@@ -85,6 +85,7 @@ func entraToken(t *testing.T, version string, changes claims) string {
 }
 
 func TestEntraByConfigurationAlone(t *testing.T) {
+	t.Parallel()
 	var requests []string
 	cfg := guard.Config{
 		Authority: "https://login.microsoftonline.com/" + tenant, Audience: []string{apiURI, apiID},
@@ -107,6 +108,7 @@ func TestEntraByConfigurationAlone(t *testing.T) {
 }
 
 func TestEntraForSeveralTenants(t *testing.T) {
+	t.Parallel()
 	var requests []string
 	cfg := guard.Config{
 		Authority: "https://login.microsoftonline.com/organizations", Audience: []string{apiURI, apiID}, Tenants: []string{tenant, otherTenant},
@@ -128,6 +130,7 @@ func TestEntraForSeveralTenants(t *testing.T) {
 
 // TestAuthoritiesAndTheirIssuers looks only at which issuers an authority stands for.
 func TestAuthoritiesAndTheirIssuers(t *testing.T) {
+	t.Parallel()
 	for authority, want := range map[string][2]string{
 		"https://login.microsoftonline.com/" + tenant:        {"https://sts.windows.net/" + tenant + "/", "https://login.microsoftonline.com/" + tenant + "/v2.0"},
 		"https://login.windows.net/" + tenant + "/":          {"https://sts.windows.net/" + tenant + "/", "https://login.microsoftonline.com/" + tenant + "/v2.0"},

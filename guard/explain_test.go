@@ -19,6 +19,7 @@ func stepNamed(t testing.TB, steps []guard.Step, name string) guard.Step {
 }
 
 func TestExplainNamesEveryFault(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cfg.Audience = []string{apiID}
@@ -73,6 +74,7 @@ func TestExplainNamesEveryFault(t *testing.T) {
 
 // TestExplainShowsOneLine has claims that would break a terminal or a log.
 func TestExplainShowsOneLine(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	raw := a.token(t, claims{"aud": "a\nb\x1b[31m", "iss": strings.Repeat("é", 500), "tid": "\u0000"})
 	for _, step := range newGuard(t, a.config()).Explain(t.Context(), raw, ordersRule) {

@@ -7,6 +7,7 @@ import (
 )
 
 func TestCheckLetsInWhoHoldsTheRole(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	for name, raw := range map[string]string{"v2.0": a.token(t), "v1.0": a.token(t, a.v1Claims())} {

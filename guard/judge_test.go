@@ -32,6 +32,7 @@ func judge(t testing.TB, raw string, keys ...crypto.PublicKey) {
 
 // TestWellKnownSecrets signs with every secret people are known to use.
 func TestWellKnownSecrets(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	payload := text(t, a.claims())

@@ -49,6 +49,7 @@ func reason(g *guard.Guard, raw string) guard.Reason {
 }
 
 func TestManyWaitForOneFetch(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		a.fail(slow(time.Second))
@@ -70,6 +71,7 @@ func TestManyWaitForOneFetch(t *testing.T) {
 }
 
 func TestUnknownKidsCauseFewFetches(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		g := newGuard(t, a.single())
@@ -98,6 +100,7 @@ func TestUnknownKidsCauseFewFetches(t *testing.T) {
 }
 
 func TestUnknownKidIsRemembered(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		g := newGuard(t, a.single())
@@ -121,6 +124,7 @@ func TestUnknownKidIsRemembered(t *testing.T) {
 }
 
 func TestNewKeyIsFetchedWhenItAppears(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		g := newGuard(t, a.single())
@@ -139,6 +143,7 @@ func TestNewKeyIsFetchedWhenItAppears(t *testing.T) {
 }
 
 func TestBadSignatureCausesNoFetch(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		g := newGuard(t, a.single())
@@ -156,6 +161,7 @@ func TestBadSignatureCausesNoFetch(t *testing.T) {
 }
 
 func TestWithoutKeysNobodyGetsIn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		a.fail(outage)
@@ -195,6 +201,7 @@ func TestWithoutKeysNobodyGetsIn(t *testing.T) {
 }
 
 func TestUnavailableOverHTTP(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	a.fail(outage)
 	server := protect(t, newGuard(t, a.single()))
@@ -208,6 +215,7 @@ func TestUnavailableOverHTTP(t *testing.T) {
 // TestLastKnownGoodKeysStay goes through every way in which a fetch can go
 // wrong, for days.
 func TestLastKnownGoodKeysStay(t *testing.T) {
+	t.Parallel()
 	say := func(text string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, _ *http.Request) bool { _, _ = io.WriteString(w, text); return true }
 	}
@@ -283,6 +291,7 @@ func TestLastKnownGoodKeysStay(t *testing.T) {
 // TestKeysOfOthersAreNotTaken has everything in place for somebody else's keys to be
 // fetched: nothing but the guard's own checks stands between.
 func TestKeysOfOthersAreNotTaken(t *testing.T) {
+	t.Parallel()
 	const own, evil = "https://authority.test", "https://evil.test"
 	const keys = "/" + tenant + "/discovery/keys"
 	metadata := func(issuer, address string) func(http.ResponseWriter, *http.Request) bool {
@@ -330,6 +339,7 @@ func TestKeysOfOthersAreNotTaken(t *testing.T) {
 }
 
 func TestRequestsDoNotWaitLongForAnUnknownKid(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		g := newGuard(t, a.single())
@@ -355,6 +365,7 @@ func TestRequestsDoNotWaitLongForAnUnknownKid(t *testing.T) {
 }
 
 func TestRefreshFollowsCacheControl(t *testing.T) {
+	t.Parallel()
 	for header, want := range map[string]time.Duration{
 		"":                                   12 * time.Hour,
 		"no-cache":                           12 * time.Hour,
@@ -391,6 +402,7 @@ func TestRefreshFollowsCacheControl(t *testing.T) {
 }
 
 func TestNothingIsFetchedAfterTheContextEnds(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -418,6 +430,7 @@ func TestNothingIsFetchedAfterTheContextEnds(t *testing.T) {
 // TestWallClockMovesNoTimer lets the wall clock jump; token times follow
 // it, fetches do not.
 func TestWallClockMovesNoTimer(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		cfg := a.single()
@@ -442,6 +455,7 @@ func TestWallClockMovesNoTimer(t *testing.T) {
 }
 
 func TestKeysOfAnApplication(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	var queries []string
 	a.fail(func(_ http.ResponseWriter, r *http.Request) bool {

@@ -14,6 +14,7 @@ import (
 // behind the guard. Whatever gets through without a token must be what the
 // open rule is for.
 func TestPathTricks(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	served := ""
 	mux := http.NewServeMux()
@@ -76,6 +77,7 @@ func pathTricks() []string {
 }
 
 func TestPathsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()), guard.Rule{Path: "/*", Anonymous: true})
 	for _, tt := range []struct {
@@ -100,6 +102,7 @@ func TestPathsThatAreRefused(t *testing.T) {
 }
 
 func TestPatterns(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	for _, tt := range []struct {
 		pattern string
@@ -138,6 +141,7 @@ func TestPatterns(t *testing.T) {
 }
 
 func TestIgnoreCase(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cfg.IgnoreCase = true

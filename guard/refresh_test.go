@@ -8,6 +8,7 @@ import (
 // Keys are fetched anew by the time their server named, within reason: a key that was
 // revoked must not be believed any longer.
 func TestKeysAreNeverFetchedLaterThanTold(t *testing.T) {
+	t.Parallel()
 	for told, latest := range map[time.Duration]time.Duration{
 		0: refreshEvery, time.Second: refreshEarliest, time.Hour: time.Hour, 24 * time.Hour: refreshLatest, 30 * 24 * time.Hour: refreshLatest,
 	} {

@@ -9,6 +9,7 @@ import (
 )
 
 func TestRights(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	app := a.token(t, claims{"roles": []string{"A", "B"}})
@@ -71,6 +72,7 @@ func TestRights(t *testing.T) {
 }
 
 func TestListsOfTheGuardHoldForEveryRule(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	someone := []string{"11111111-2222-4C4C-8D8D-000000000001"}
 	upper := []string{"C11E0001-5A5A-4C4C-8D8D-000000000001"}
@@ -94,6 +96,7 @@ func TestListsOfTheGuardHoldForEveryRule(t *testing.T) {
 }
 
 func TestFirstRuleDecides(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	rules := []guard.Rule{
 		{Path: "/orders", Methods: []string{"GET"}, Roles: []string{"Orders.Read"}},
@@ -127,6 +130,7 @@ func TestFirstRuleDecides(t *testing.T) {
 }
 
 func TestOnDecisionHearsEverything(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	var heard []guard.Decision
@@ -157,6 +161,7 @@ func TestOnDecisionHearsEverything(t *testing.T) {
 }
 
 func TestCallersCannotBeChangedForOthers(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	raw := a.token(t, claims{"roles": []string{"Orders.Read"}})
@@ -174,6 +179,7 @@ func TestCallersCannotBeChangedForOthers(t *testing.T) {
 }
 
 func TestZeroDecisionRefuses(t *testing.T) {
+	t.Parallel()
 	var d guard.Decision
 	if d.Allowed() || d.Outcome.Status() != http.StatusForbidden {
 		t.Errorf("%s", d.Outcome)

@@ -13,6 +13,7 @@ import (
 )
 
 func TestAuthorizationHeader(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	server, policy := protect(t, g), newPolicy(t, g)
@@ -61,6 +62,7 @@ func TestAuthorizationHeader(t *testing.T) {
 }
 
 func TestFoldedHeader(t *testing.T) { // D06
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	good := a.token(t)
@@ -98,6 +100,7 @@ func (a *api) raw(t testing.TB, request string) (*http.Response, string) {
 }
 
 func TestTokenElsewhere(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	good := a.token(t)
@@ -134,6 +137,7 @@ func TestTokenElsewhere(t *testing.T) {
 // TestIdentityHeadersNeverArrive: what a client says about
 // itself reaches no handler, neither behind a rule nor on an anonymous route.
 func TestIdentityHeadersNeverArrive(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	removed := []string{
@@ -177,6 +181,7 @@ func TestIdentityHeadersNeverArrive(t *testing.T) {
 }
 
 func TestTrailersNeverArrive(t *testing.T) { // D13
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	for _, announce := range []string{"Trailer: X-MS-CLIENT-PRINCIPAL-ID\r\n", "Trailer: X-Checksum\r\n", ""} {
@@ -192,6 +197,7 @@ func TestTrailersNeverArrive(t *testing.T) { // D13
 }
 
 func TestOriginalHeadersAreNotChanged(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
 	req, err := http.NewRequest(http.MethodGet, "/orders", nil)
@@ -222,6 +228,7 @@ func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d *discard) WriteHeader(int)             {}
 
 func TestMethods(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()),
 		guard.Rule{Path: "/anything", Roles: []string{"Orders.Read"}}, guard.Rule{Path: "/open", Methods: []string{"GET"}, Anonymous: true})
@@ -257,6 +264,7 @@ func TestMethods(t *testing.T) {
 }
 
 func TestTokenIsCheckedBeforeAnUpgrade(t *testing.T) { // D16 D17
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	for _, upgrade := range []string{"websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13", "h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__"} {
@@ -270,6 +278,7 @@ func TestTokenIsCheckedBeforeAnUpgrade(t *testing.T) { // D16 D17
 }
 
 func TestChallengeOffersWhatHelps(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	cfg := a.config()
 	cfg.Realm, cfg.ResourceMetadata = "orders", "https://api.test/.well-known/oauth-protected-resource"
@@ -289,6 +298,7 @@ func TestChallengeOffersWhatHelps(t *testing.T) {
 }
 
 func TestTraceID(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	const trace = "0af7651916cd43dd8448eb211c80319c"
@@ -312,6 +322,7 @@ func TestTraceID(t *testing.T) {
 
 // TestNothingIsReflected has every odd byte a client can send.
 func TestNothingIsReflected(t *testing.T) {
+	t.Parallel()
 	a := newAuthority("https://authority.test")
 	server := protect(t, newGuard(t, a.config()))
 	const mark = "Zq7"

@@ -53,6 +53,7 @@ func names(results []orders.Result) []string {
 }
 
 func TestEveryWayLeadsToTheOrders(t *testing.T) {
+	t.Parallel()
 	issuer := startIssuer(t)
 	login := authoritytest.Start(t, authoritytest.AllowIssuers(issuer.host()))
 	login.Grant("orders-client", "orders", orders.ReadRole)
@@ -68,6 +69,7 @@ func TestEveryWayLeadsToTheOrders(t *testing.T) {
 }
 
 func TestEveryWayIsRefusedWithoutTheRole(t *testing.T) {
+	t.Parallel()
 	issuer := startIssuer(t)
 	login := authoritytest.Start(t, authoritytest.AllowIssuers(issuer.host()))
 	login.Grant("orders-client", "orders")
@@ -83,6 +85,7 @@ func TestEveryWayIsRefusedWithoutTheRole(t *testing.T) {
 }
 
 func TestWrongProofIsReportedForItsWay(t *testing.T) {
+	t.Parallel()
 	issuer := startIssuer(t)
 	login := authoritytest.Start(t, authoritytest.AllowIssuers(issuer.host()))
 	login.Grant("orders-client", "orders", orders.ReadRole)
@@ -106,6 +109,7 @@ func TestWrongProofIsReportedForItsWay(t *testing.T) {
 }
 
 func TestClearTokenCacheShowsChangesAtOnce(t *testing.T) {
+	t.Parallel()
 	issuer := startIssuer(t)
 	for _, clear := range []bool{false, true} {
 		login := authoritytest.Start(t, authoritytest.AllowIssuers(issuer.host()))
@@ -122,6 +126,7 @@ func TestClearTokenCacheShowsChangesAtOnce(t *testing.T) {
 }
 
 func TestEndUsersAndTimer(t *testing.T) {
+	t.Parallel()
 	issuer := startIssuer(t)
 	login := authoritytest.Start(t, authoritytest.AllowIssuers(issuer.host()))
 	login.Grant("orders-client", "orders", orders.ReadRole)
@@ -153,6 +158,7 @@ func TestEndUsersAndTimer(t *testing.T) {
 }
 
 func TestClientSettings(t *testing.T) {
+	t.Parallel()
 	env := map[string]string{
 		"ORDERS_TENANT_ID": "t", "ORDERS_CLIENT_APP_ID": "c", "ORDERS_SERVER_APP_ID": "s", "ORDERS_URL": "http://localhost/",
 		"AZURE_TENANT_ID": "other", "AZURE_CLIENT_SECRET": "secret", "ORDERS_CLEAR_TOKEN_CACHE": "true", "IDENTITY_ENDPOINT": "http://localhost/msi",

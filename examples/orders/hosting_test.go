@@ -25,6 +25,7 @@ type binding struct {
 
 // The names of functions and bindings in these files are those the handlers know.
 func TestFunctionFiles(t *testing.T) {
+	t.Parallel()
 	request := []binding{
 		{Type: "httpTrigger", Direction: "in", Name: "req", AuthLevel: "anonymous", Methods: []string{"get"}},
 		{Type: "http", Direction: "out", Name: "res"},
@@ -52,6 +53,7 @@ func equalBinding(a, b binding) bool {
 }
 
 func TestHostFiles(t *testing.T) {
+	t.Parallel()
 	for _, program := range []string{"server", "client"} {
 		var host struct {
 			Version       string `json:"version"`
@@ -86,6 +88,7 @@ func TestHostFiles(t *testing.T) {
 
 // What the README starts the authority with registers the applications it names.
 func TestDirectoryFile(t *testing.T) {
+	t.Parallel()
 	content, err := os.ReadFile("rolecall.yaml")
 	if err != nil {
 		t.Fatal(err)

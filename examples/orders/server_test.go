@@ -92,6 +92,7 @@ func described(t *testing.T, handler http.Handler, method, path, token string) a
 }
 
 func TestOnlyTheRoleOpensTheOrders(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	handler := newServer(t, login)
 	holder := login.Token("orders-client", "orders", orders.ReadRole)
@@ -142,6 +143,7 @@ func checkAnswer(t *testing.T, got answer, status int, reason string) {
 }
 
 func TestServerSettings(t *testing.T) {
+	t.Parallel()
 	cfg := orders.ServerFromEnv(func(name string) string {
 		return map[string]string{
 			"AZURE_AUTHORITY_HOST": "https://localhost:8443/", "AZURE_TENANT_ID": authoritytest.TenantID,

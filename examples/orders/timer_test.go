@@ -23,6 +23,7 @@ func (l *lines) Write(line []byte) (int, error) {
 }
 
 func TestRunTicks(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		seen := &lines{text: "orders not processed"}
 		client, err := orders.NewClient(orders.ClientConfig{

@@ -41,6 +41,7 @@ func world(t *testing.T, roles ...string) (calls chan string, getenv func(string
 }
 
 func TestOncePrintsEveryWay(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		roles []string
@@ -66,6 +67,7 @@ func TestOncePrintsEveryWay(t *testing.T) {
 // Alone, the program processes the orders at once and answers end users as well; under
 // the Functions host it waits to be told.
 func TestClientServes(t *testing.T) {
+	t.Parallel()
 	calls, getenv := world(t, orders.ReadRole)
 	ctx, stop := context.WithCancel(t.Context())
 	address := make(addressOf, 1)
@@ -94,6 +96,7 @@ func TestClientServes(t *testing.T) {
 }
 
 func TestClientSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	var messages bytes.Buffer
 	nothing := func(string) string { return "" }
 	if err := run(t.Context(), nil, nothing, nil, &messages); err == nil || !strings.Contains(err.Error(), "ORDERS_SERVER_APP_ID") {

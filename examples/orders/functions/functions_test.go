@@ -40,6 +40,7 @@ func fixture(t *testing.T, name string) []byte {
 }
 
 func TestInvocationBecomesTheRequest(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		file, method, uri, host, header, value, body string
 	}{
@@ -75,6 +76,7 @@ func TestInvocationBecomesTheRequest(t *testing.T) {
 
 // A path that begins with two slashes is a path, not a host.
 func TestInvocationKeepsOddPaths(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"//elsewhere.test/api/GetOrders", "/api/%2e%2e/GetOrders", "/api/a%2Fb?", "/api/;a=b"} {
 		h := New(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			if r.URL.Host != "" || r.RequestURI != path || r.URL.RequestURI() != path || r.Host != "localhost:7071" {
@@ -90,6 +92,7 @@ func TestInvocationKeepsOddPaths(t *testing.T) {
 }
 
 func TestAnswerBecomesTheOutcome(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		answer http.HandlerFunc
@@ -124,6 +127,7 @@ func TestAnswerBecomesTheOutcome(t *testing.T) {
 }
 
 func TestForwardedRequestsPassThrough(t *testing.T) {
+	t.Parallel()
 	h := New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		_, _ = io.WriteString(w, r.Method+" "+r.RequestURI)
@@ -140,6 +144,7 @@ func TestForwardedRequestsPassThrough(t *testing.T) {
 }
 
 func TestTimer(t *testing.T) {
+	t.Parallel()
 	next := func(last, next string) *ScheduleStatus {
 		return &ScheduleStatus{Last: last, LastUpdated: last, Next: next}
 	}
@@ -168,6 +173,7 @@ func TestTimer(t *testing.T) {
 }
 
 func TestFailedInvocations(t *testing.T) {
+	t.Parallel()
 	h := New(http.NotFoundHandler())
 	h.HTTP("GetOrders", "req", "res")
 	h.Timer("Fails", "timer", func(context.Context, Timer) error { return errors.New("no way led to the orders") })
@@ -198,6 +204,7 @@ func TestFailedInvocations(t *testing.T) {
 }
 
 func TestAddress(t *testing.T) {
+	t.Parallel()
 	hosted := func(name string) string { return map[string]string{portVariable: "34567"}[name] }
 	alone := func(string) string { return "" }
 	if got := Address(hosted, "127.0.0.1:7071"); got != "127.0.0.1:34567" || !Hosted(hosted) {
@@ -209,6 +216,7 @@ func TestAddress(t *testing.T) {
 }
 
 func TestServeStopsWithItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	listening := make(chan string, 1)
 	log := slog.New(slog.NewTextHandler(addressOf(listening), nil))

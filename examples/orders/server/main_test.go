@@ -12,6 +12,7 @@ import (
 )
 
 func TestServerRunsOnItsSettings(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	token := login.Token("orders-client", "orders", orders.ReadRole)
 	env := map[string]string{
@@ -50,6 +51,7 @@ func TestServerRunsOnItsSettings(t *testing.T) {
 }
 
 func TestServerSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
 	var messages bytes.Buffer
 	err := run(t.Context(), nil, func(string) string { return "" }, &messages)
 	if err == nil || !strings.Contains(err.Error(), "ORDERS_TENANT_ID") {
