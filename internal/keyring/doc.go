@@ -1,14 +1,14 @@
 // Package keyring keeps the keys that sign a tenant's access tokens, and rotates them.
 //
-// A tenant's ring holds one current key, which signs, one next key, which is published
-// but does not sign yet, and retired keys, which are published until every token they can
-// have signed has expired. A rotation therefore never makes a valid token unverifiable:
-// whoever cached the published keys already knows the key that comes next.
+// A tenant's ring has one current key, which signs, one next key, which is published but does
+// not sign yet, and retired keys, which are published until every token that they signed has
+// expired. A rotation therefore never makes a valid token unverifiable: a validator that cached
+// the published keys already knows the next one.
 //
-// A ring is stored as one document, sealed by a key-encryption key ([KEK]) that is not in
-// the store. The package decides what is in the document; a [Store] keeps the bytes and
-// refuses to overwrite a version that has moved on, which is all that several nodes need
-// in order to rotate without a leader.
+// The package owns the keys, their states and the document in which they are stored, sealed by a
+// key-encryption key ([KEK]) that is not in the store. It refuses to own the store: a [Store]
+// keeps the bytes and refuses to overwrite a version that has changed, which is all that several
+// nodes need to rotate without a leader. What is signed is the business of package authority.
 //
-// Start with [Ring].
+// Start at [Ring]; a signing key is in signing_key.go.
 package keyring

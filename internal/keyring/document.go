@@ -14,16 +14,6 @@ const documentFormat = 1
 
 const sealPurpose = "keyring"
 
-// A State is a key's place in its life.
-type State string
-
-// The states of a key, in the order it passes through them.
-const (
-	Next    State = "next"    // published, does not sign yet
-	Current State = "current" // published, signs
-	Retired State = "retired" // published, signs no more
-)
-
 // A document is a ring as it is sealed: all keys of one tenant.
 type document struct {
 	// Revision grows by one with each change. A running node refuses a document older
@@ -32,7 +22,7 @@ type document struct {
 	Keys     []entry `json:"keys"`
 }
 
-// An entry is one key. It holds the private key, so it is never logged or returned.
+// An entry is one key. It contains the private key, so it is never logged or returned.
 type entry struct {
 	ID          string    `json:"id"`
 	State       State     `json:"state"`
@@ -45,7 +35,7 @@ type entry struct {
 }
 
 // An envelope is what the store keeps. All of a ring is sealed, not only the private
-// keys: whoever can write to the store must not be able to publish a key of their own.
+// keys: nobody who can write to the store may be able to publish a key of their own.
 type envelope struct {
 	Format int    `json:"format"`
 	KEK    string `json:"kek"` // fingerprint
@@ -78,7 +68,7 @@ func seal(k *KEK, tenant string, doc document) ([]byte, error) {
 	return json.Marshal(envelope{documentFormat, id, sealed})
 }
 
-// unseal is the inverse of seal. The body must be byte for byte what seal wrote.
+// unseal is the inverse of seal. The body must be exactly the bytes that seal wrote.
 func unseal(k *KEK, tenant string, body []byte) (document, error) {
 	var env envelope
 	if err := json.Unmarshal(body, &env); err != nil {
@@ -105,7 +95,7 @@ func unseal(k *KEK, tenant string, body []byte) (document, error) {
 	return doc, nil
 }
 
-// find returns the key in that state, of which there is one at most unless it is Retired.
+// find returns the first key in that state; there is at most one, except of retired keys.
 func (d document) find(s State) *entry {
 	for i := range d.Keys {
 		if d.Keys[i].State == s {
@@ -115,7 +105,7 @@ func (d document) find(s State) *entry {
 	return nil
 }
 
-// clone returns a document whose entries can be changed without touching d's.
+// clone returns a document whose entries can be changed without changing d.
 func (d document) clone() document {
 	d.Keys = slices.Clone(d.Keys)
 	return d
@@ -134,7 +124,7 @@ func (d document) advance(now time.Time, retain time.Duration, fresh entry) docu
 	return d
 }
 
-// expired returns the ids of retired keys that no valid token can need any more.
+// expired returns the ids of retired keys that no valid token can need any longer.
 func (d document) expired(now time.Time) []string {
 	var ids []string
 	for _, e := range d.Keys {
@@ -145,7 +135,7 @@ func (d document) expired(now time.Time) []string {
 	return ids
 }
 
-// without returns the document less the keys with those ids.
+// without returns the document without the keys that have those ids.
 func (d document) without(ids []string) document {
 	d = d.clone()
 	d.Keys = slices.DeleteFunc(d.Keys, func(e entry) bool { return slices.Contains(ids, e.ID) })

@@ -18,14 +18,14 @@ import (
 
 const kekSize = 32
 
-// A KEK is the key-encryption key: 32 random bytes that seal what the store keeps and
-// from which the other long-lived symmetric keys are derived. It never enters the store,
-// and it prints as its fingerprint only.
+// A KEK is the key-encryption key: 32 random bytes that seal what is in the store and from
+// which the other long-lived symmetric keys are derived. It never enters the store, and it
+// prints only as its fingerprint.
 type KEK struct{ key [kekSize]byte }
 
-// CreateKEK makes a key-encryption key and writes it to a new file of mode 0600. It
-// refuses to replace a file: a lost key-encryption key is a lost key ring. The file is
-// there whole or not at all, whoever looks and whenever the machine stops.
+// CreateKEK makes a key-encryption key and writes it to a new file of mode 0600. It refuses to
+// replace a file: a lost key-encryption key is a lost key ring. The file exists whole or not at
+// all, even if the machine stops.
 func CreateKEK(path string) (*KEK, error) {
 	k := new(KEK)
 	if _, err := rand.Read(k.key[:]); err != nil {
@@ -39,7 +39,7 @@ func CreateKEK(path string) (*KEK, error) {
 	if err = errors.Join(err, os.Remove(draft)); err != nil {
 		return nil, fmt.Errorf("create key-encryption key: %w", err)
 	}
-	if err := syncDir(filepath.Dir(path)); err != nil { // the file stays: others may have it already
+	if err := syncDir(filepath.Dir(path)); err != nil { // the file stays: others may have read it already
 		return nil, fmt.Errorf("write key-encryption key: %w", err)
 	}
 	return k, nil
@@ -71,8 +71,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// LoadKEK reads a key-encryption key that [CreateKEK] wrote. It refuses a file that
-// anyone but its owner may read or write.
+// LoadKEK reads a key-encryption key that [CreateKEK] wrote. It refuses a file that others than
+// its owner can read or write.
 func LoadKEK(path string) (*KEK, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -131,12 +131,12 @@ func (k *KEK) Derive(purpose string) []byte {
 	return b
 }
 
-// Fingerprint names the key-encryption key without revealing it, so that a sealed
-// document can say which one it needs.
+// Fingerprint identifies the key-encryption key without revealing it, so that a sealed document
+// can name the one that it needs.
 func (k *KEK) Fingerprint() string { return hex.EncodeToString(k.Derive("kek-fingerprint")[:8]) }
 
-// Seal encrypts plain with AES-256-GCM under a fresh random nonce. [KEK.Open] needs the
-// same context, which is authenticated and not kept in the result.
+// Seal encrypts plain with AES-256-GCM and a fresh random nonce. [KEK.Open] needs the same
+// context, which is authenticated and not part of the result.
 func (k *KEK) Seal(plain, context []byte) ([]byte, error) {
 	aead, err := k.aead()
 	if err != nil {
@@ -145,7 +145,7 @@ func (k *KEK) Seal(plain, context []byte) ([]byte, error) {
 	return aead.Seal(nil, nil, plain, context), nil //nolint:gosec // G407: this AEAD draws its nonce itself and takes none
 }
 
-// Open decrypts what [KEK.Seal] returned for that context. Anything else, by one bit, is
+// Open decrypts what [KEK.Seal] returned for that context. Anything else, even by one bit, gives
 // [ErrSealed].
 func (k *KEK) Open(sealed, context []byte) ([]byte, error) {
 	aead, err := k.aead()
@@ -174,7 +174,7 @@ var ErrSealed = errors.New("sealed data cannot be opened: it was altered or move
 // String returns the fingerprint.
 func (k KEK) String() string { return "kek " + k.Fingerprint() }
 
-// Format prints the fingerprint whatever the verb, %#v and %x included.
+// Format prints the fingerprint for every verb, including %#v and %x.
 func (k KEK) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, k.String()) }
 
 // LogValue logs the fingerprint.

@@ -16,9 +16,9 @@ import (
 
 // Defaults of a [Config].
 const (
-	// DefaultPublishAhead is twice the day for which validators keep fetched keys.
+	// DefaultPublishAhead is twice the day for which validators cache keys.
 	DefaultPublishAhead = 48 * time.Hour
-	// DefaultRetain is the longest life of a token, a day, and an hour for nodes that
+	// DefaultRetain is the longest lifetime of a token, a day, and an hour for nodes that
 	// learn of a rotation late.
 	DefaultRetain      = 25 * time.Hour
 	DefaultRotateEvery = 90 * 24 * time.Hour
@@ -26,15 +26,15 @@ const (
 	DefaultSubject     = "Rolecall token signing"
 )
 
-// staleRetry is how soon after a failure a change of another node is looked for again.
+// staleRetry is the time after a failed look for another node's change before the next one.
 const staleRetry = time.Second
 
 // A Store keeps one body for each tenant and counts its versions.
 type Store interface {
 	// Keyring returns a tenant's body with its version; nil and 0 when there is none.
 	Keyring(ctx context.Context, tenant string) (body []byte, version int64, err error)
-	// SetKeyring replaces the body if it still has that version, and records in the
-	// audit trail who did what.
+	// SetKeyring replaces the body if it still has that version, and records the change in
+	// the audit trail.
 	SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail string) error
 }
 
@@ -45,8 +45,8 @@ type Config struct {
 	// PublishAhead is how long a key must have been published before it signs. Zero
 	// means [DefaultPublishAhead].
 	PublishAhead time.Duration
-	// Retain is how long a key stays published after its last signature: the longest
-	// life of a token and some more. Zero means [DefaultRetain].
+	// Retain is how long a key stays published after its last signature: a little more than
+	// the longest lifetime of a token. Zero means [DefaultRetain].
 	Retain time.Duration
 	// RotateEvery is the age at which Run replaces a current key. Zero means
 	// [DefaultRotateEvery], a negative value never.
@@ -75,11 +75,11 @@ func New(cfg Config) (*Ring, error) {
 	case cfg.KEK == nil:
 		return nil, errors.New("keyring: KEK is missing: signing keys are not stored unsealed")
 	case cfg.PublishAhead < 0:
-		return nil, fmt.Errorf("keyring: PublishAhead is %v, want 0 (for %v) or more", cfg.PublishAhead, DefaultPublishAhead)
+		return nil, fmt.Errorf("keyring: PublishAhead is %v: give 0 (for %v) or more", cfg.PublishAhead, DefaultPublishAhead)
 	case cfg.Retain < 0:
-		return nil, fmt.Errorf("keyring: Retain is %v, want 0 (for %v) or more", cfg.Retain, DefaultRetain)
+		return nil, fmt.Errorf("keyring: Retain is %v: give 0 (for %v) or more", cfg.Retain, DefaultRetain)
 	case cfg.Poll < 0:
-		return nil, fmt.Errorf("keyring: Poll is %v, want 0 (for %v) or more", cfg.Poll, DefaultPoll)
+		return nil, fmt.Errorf("keyring: Poll is %v: give 0 (for %v) or more", cfg.Poll, DefaultPoll)
 	}
 	setDefault(&cfg.PublishAhead, DefaultPublishAhead)
 	setDefault(&cfg.Retain, DefaultRetain)
@@ -111,31 +111,16 @@ func setDefault[T comparable](p *T, value T) {
 // String names the type. A ring holds keys, so it does not print itself.
 func (r *Ring) String() string { return "keyring.Ring" }
 
-// A KeyInfo is what may be known of a key.
-type KeyInfo struct {
-	ID          string    `json:"id"` // kid and x5t
-	State       State     `json:"state"`
-	Created     time.Time `json:"created"` // and published
-	Activated   time.Time `json:"activated,omitzero"`
-	Retired     time.Time `json:"retired,omitzero"`
-	RetainUntil time.Time `json:"retainUntil,omitzero"` // of a retired key: when it stops being published
-}
-
-// info is an entry without its private part.
-func (e entry) info() KeyInfo {
-	return KeyInfo{e.ID, e.State, e.Created, e.Activated, e.Retired, e.RetainUntil}
-}
-
-// A holder is what this process has of one tenant.
+// A holder is what this process has in memory of one tenant.
 type holder struct {
-	// lock holds one token while someone reads or writes the store, so that one tenant
-	// is loaded once however many wait. It is a channel because waiting honours a context.
+	// lock is full while someone reads or writes the store, so that a tenant is loaded once
+	// for all who wait. It is a channel because waiting respects a context.
 	lock     chan struct{}
 	snapshot atomic.Pointer[snapshot] // replaced whole
 	stale    atomic.Bool              // another node has changed the ring
 }
 
-// A snapshot is a ring ready for use. It does not change.
+// A snapshot is a ring ready for use. It never changes.
 type snapshot struct {
 	version   int64
 	document  document
@@ -163,8 +148,8 @@ func (h *holder) acquire(ctx context.Context) error {
 
 func (h *holder) release() { <-h.lock }
 
-// Signer returns the signer of the tenant's current key. A tenant without keys gets
-// them. Once the ring is in memory it asks no store and takes no lock.
+// Signer returns the signer with the tenant's current key. A tenant without keys gets them. Once
+// the ring is in memory, it reads no store and takes no lock.
 func (r *Ring) Signer(ctx context.Context, tenant string) (*token.Signer, error) {
 	s, err := r.ready(ctx, tenant)
 	if err != nil {
@@ -174,8 +159,8 @@ func (r *Ring) Signer(ctx context.Context, tenant string) (*token.Signer, error)
 }
 
 // Published returns the tenant's public keys: the current one, the next one, and the
-// retired ones, newest first. A tenant without keys gets them. The issuer is the
-// caller's to fill in.
+// retired ones, newest first. A tenant without keys gets them. The caller fills in
+// the issuer.
 func (r *Ring) Published(ctx context.Context, tenant string) ([]token.Key, error) {
 	s, err := r.ready(ctx, tenant)
 	if err != nil {
@@ -184,8 +169,8 @@ func (r *Ring) Published(ctx context.Context, tenant string) ([]token.Key, error
 	return slices.Clone(s.published), nil
 }
 
-// List tells of the tenant's keys in the order of [Ring.Published], as the store has
-// them now. It makes none.
+// List describes the tenant's keys in the order of [Ring.Published], as they are in the store
+// now. It makes none.
 func (r *Ring) List(ctx context.Context, tenant string) ([]KeyInfo, error) {
 	if err := r.Refresh(ctx, tenant); err != nil {
 		return nil, err
@@ -196,7 +181,7 @@ func (r *Ring) List(ctx context.Context, tenant string) ([]KeyInfo, error) {
 	return nil, nil
 }
 
-// ready returns a ring that can sign: from memory where there is one.
+// ready returns a ring that can sign, from memory if possible.
 func (r *Ring) ready(ctx context.Context, tenant string) (*snapshot, error) {
 	h := r.holder(tenant)
 	s := h.snapshot.Load()
@@ -207,7 +192,7 @@ func (r *Ring) ready(ctx context.Context, tenant string) (*snapshot, error) {
 		return s, nil
 	}
 	if err := r.Refresh(ctx, tenant); err != nil {
-		// Tokens go on with the keys at hand, but one of them may have been revoked.
+		// Tokens are signed with the keys in memory, but one of them may have been revoked.
 		time.AfterFunc(staleRetry, func() { h.stale.Store(true) })
 		r.cfg.Log.WarnContext(ctx, "key ring not reloaded", "tenant", tenant, "err", err)
 		return s, nil
@@ -218,15 +203,15 @@ func (r *Ring) ready(ctx context.Context, tenant string) (*snapshot, error) {
 	return s, nil
 }
 
-// Forget says that another node has changed a tenant's ring: its next use looks at the
-// store. The keys at hand stay in use if the store does not answer.
+// Forget says that another node has changed a tenant's ring: its next use reads the store. The
+// keys in memory stay in use if the store does not answer.
 func (r *Ring) Forget(tenant string) {
 	if h, ok := r.tenants.Load(tenant); ok {
 		h.(*holder).stale.Store(true)
 	}
 }
 
-// Refresh takes in what the store has of a tenant's ring now.
+// Refresh reads a tenant's ring from the store.
 func (r *Ring) Refresh(ctx context.Context, tenant string) error {
 	h := r.holder(tenant)
 	if err := h.acquire(ctx); err != nil {
@@ -240,7 +225,7 @@ func (r *Ring) Refresh(ctx context.Context, tenant string) error {
 // reload reads the store and replaces the snapshot if the ring has changed. It returns
 // nil when the store has no ring. The caller holds the lock.
 func (r *Ring) reload(ctx context.Context, tenant string, h *holder) (*snapshot, error) {
-	h.stale.Store(false) // before reading: a change that comes after is seen next time
+	h.stale.Store(false) // before reading: a later change is seen next time
 	body, version, err := r.cfg.Store.Keyring(ctx, tenant)
 	if err != nil {
 		return nil, fmt.Errorf("read key ring of tenant %s: %w", tenant, err)

@@ -14,15 +14,15 @@ var ErrTooSoon = errors.New("the next key was not published long enough ago")
 // ErrUnknownKey says that the ring has no key with that id.
 var ErrUnknownKey = errors.New("no such key in the ring")
 
-// maxAttempts bounds how often a change is tried again after another node's came first.
-// Every such loss means that someone else made progress.
+// maxAttempts limits how often a change is retried because another node's came first. Each time,
+// that other node made progress.
 const maxAttempts = 16
 
-// actorSelf is the actor of changes that nobody asked for.
+// actorSelf is the actor of automatic changes.
 const actorSelf = "system:keyring"
 
-// An edit computes the next document from the present one. Reporting no action means
-// that there is nothing to do (any more).
+// An edit computes the next document from the present one. An empty action means that there is
+// nothing to do, perhaps no longer.
 type edit func(present document, now time.Time) (changed document, action, detail string, err error)
 
 // Ensure makes the keys that a tenant lacks: one to sign with and one to follow it.
@@ -44,7 +44,7 @@ func (r *Ring) ensure(ctx context.Context, tenant string) (*snapshot, error) {
 // fill adds the keys that a document lacks.
 func (r *Ring) fill(ctx context.Context, doc document) (document, error) {
 	doc = doc.clone()
-	// A next key that was published serves better than one that nobody has seen.
+	// A next key that has been published is better than one that no validator knows.
 	if next := doc.find(Next); doc.find(Current) == nil && next != nil {
 		next.State, next.Activated = Current, r.cfg.Now()
 	}
@@ -71,20 +71,20 @@ func (r *Ring) fill(ctx context.Context, doc document) (document, error) {
 
 // RotateOptions modify a rotation.
 type RotateOptions struct {
-	// Force lets the next key sign however recently it was published. Validators that
-	// cached the keys before may refuse its tokens until they fetch them again.
+	// Force lets the next key sign, however recently it was published. Validators that
+	// cached the keys earlier may refuse its tokens until they fetch the keys again.
 	Force bool
 }
 
 // Rotate lets the next key sign, retires the current one and publishes a new next key.
-// It returns the key that signs now. When another node rotates at the same moment, there
-// is one rotation and both get its result. It answers [ErrTooSoon] rather than let a key
-// sign that validators may not know yet.
+// It returns the key that signs now. When another node rotates at the same moment, there is one
+// rotation, and both get its result. It returns [ErrTooSoon] if validators may not know the next
+// key yet.
 func (r *Ring) Rotate(ctx context.Context, tenant, actor string, opts RotateOptions) (KeyInfo, error) {
 	if err := r.Ensure(ctx, tenant); err != nil {
 		return KeyInfo{}, err
 	}
-	replaced := "" // the key that this call set out to replace
+	replaced := "" // the key that this call replaces
 	s, err := r.change(ctx, tenant, actor, func(present document, now time.Time) (document, string, string, error) {
 		current, next := present.find(Current), present.find(Next)
 		if current == nil || next == nil {
@@ -117,7 +117,7 @@ func (r *Ring) Rotate(ctx context.Context, tenant, actor string, opts RotateOpti
 	return s.document.find(Current).info(), nil
 }
 
-// advance makes a key and lets the document take its step.
+// advance makes a key and advances the document.
 func (r *Ring) advance(ctx context.Context, doc document) (document, error) {
 	fresh, err := r.generate(ctx, 1)
 	if err != nil {
@@ -128,9 +128,9 @@ func (r *Ring) advance(ctx context.Context, doc document) (document, error) {
 	return doc.advance(now, r.cfg.Retain, fresh[0]), nil
 }
 
-// Revoke takes a key out of the ring at once, whatever it has signed: the answer to a
-// private key that is no longer private. Tokens of that key are refused as soon as
-// validators fetch the keys again. The reason goes into the audit trail.
+// Revoke removes a key from the ring at once, whatever it has signed: the answer to a private
+// key that is no longer private. Its tokens are refused as soon as validators fetch the keys
+// again. The reason goes into the audit trail.
 func (r *Ring) Revoke(ctx context.Context, tenant, actor, id, reason string) error {
 	_, err := r.change(ctx, tenant, actor, func(present document, _ time.Time) (document, string, string, error) {
 		doc := present.without([]string{id})
@@ -152,8 +152,8 @@ func describe(doc document) string {
 	return strings.Join(parts, ", ")
 }
 
-// change applies an edit to the ring as the store has it, and again if another node's
-// change came first. It returns the ring that results.
+// change applies an edit to the ring in the store, and again if another node's change came
+// first. It returns the resulting ring.
 func (r *Ring) change(ctx context.Context, tenant, actor string, edit edit) (*snapshot, error) {
 	h := r.holder(tenant)
 	if err := h.acquire(ctx); err != nil {
@@ -190,8 +190,8 @@ func (r *Ring) change(ctx context.Context, tenant, actor string, edit edit) (*sn
 			r.cfg.Log.InfoContext(ctx, "key ring changed", "tenant", tenant, "actor", actor, "action", action, "detail", detail)
 			return present, nil
 		}
-		// A store of any kind says no when the version has moved, which shows in the ring
-		// itself; any other failure leaves the version where it was.
+		// Every store refuses when the version has changed, which the ring itself shows; any
+		// other failure leaves the version as it was.
 		if present == nil || present.version == version {
 			return nil, fmt.Errorf("write key ring of tenant %s: %w", tenant, failure)
 		}

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Run keeps the rings that this process uses in order until the context ends: it takes
-// in changes of other nodes, rotates keys that have signed for long enough, and removes
-// retired keys that no valid token needs. Every node may run it. It returns nil when the
-// context ends; what goes wrong meanwhile is logged and tried again.
+// Run maintains the rings that this process uses until the context ends: it reads changes of
+// other nodes, rotates keys that have signed for long enough, and removes retired keys that no
+// valid token needs. Every node may run it. It returns nil when the context ends; errors are
+// logged, and the work is tried again.
 func (r *Ring) Run(ctx context.Context) error {
 	tick := time.NewTicker(r.cfg.Poll)
 	defer tick.Stop()
@@ -33,8 +33,7 @@ func (r *Ring) maintainAll(ctx context.Context) {
 	}
 }
 
-// Maintain does for one tenant, once, what Run does for all. A tenant without a ring
-// stays without.
+// Maintain does once, for one tenant, what Run does for all. A tenant without a ring gets none.
 func (r *Ring) Maintain(ctx context.Context, tenant string) error {
 	if err := r.Refresh(ctx, tenant); err != nil {
 		return err
