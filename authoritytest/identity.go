@@ -117,8 +117,8 @@ func hostVariables() []string {
 }
 
 // SetEnvironment makes the test itself run where the identity is to be had, as on App
-// Service: azidentity's ManagedIdentityCredential and the like find it without further
-// ado. Like [testing.T.Setenv] it cannot be used in parallel tests.
+// Service: azidentity's ManagedIdentityCredential and the like find it without any other
+// setting. Like [testing.T.Setenv] it cannot be used in parallel tests.
 func (i *Identity) SetEnvironment(others ...*Identity) {
 	a := i.login
 	a.t.Helper()

@@ -26,12 +26,12 @@ type ADALConfig struct {
 	ClientID    string // required
 	Secret      string
 	Certificate Certificate
-	Options     *Options // nil means the defaults; plain http will do for an authority on this machine
+	Options     *Options // nil means the defaults; plain http is accepted for an authority on this machine
 }
 
 // An ADAL credential asks the v1 endpoint, with resource= in place of scope=, just as
 // the Active Directory Authentication Library did. The library is retired; this small
-// stand-in lets old code be tried next to its successor.
+// replacement lets old code be tried next to its successor.
 //
 // A scope "api://orders/.default" asks for the resource "api://orders"; anything else is
 // taken as the resource itself. It keeps no token: see [Cached].

@@ -21,7 +21,7 @@ func certificateAssertion(clientID, audience string, certificate Certificate, no
 		return "", errors.New("the private key cannot sign")
 	}
 	digest := thumbprint(certificate.Chain[0])
-	chain := make([][]byte, len(certificate.Chain)) // encodes to standard base64, as x5c wants
+	chain := make([][]byte, len(certificate.Chain)) // encodes to standard base64, as x5c requires
 	for i, c := range certificate.Chain {
 		chain[i] = c.Raw
 	}

@@ -26,8 +26,8 @@ var errClosed = errors.New("credential cache: it is closed")
 // A token is refreshed ahead of its expiry, by the first caller after a moment that is
 // chosen at random for each token, so that a fleet does not ask all at once. That caller
 // and all others go on with the token there is; when the authority does not answer, they
-// do so until the token expires. Whoever finds no token waits, and one request serves
-// all who wait.
+// do so until the token expires. A caller that finds no token waits, and one request serves
+// all that wait.
 //
 // There is no timer and nothing runs while nobody asks, so a Cache may simply be dropped;
 // Close is for programs that want to know when the last request has ended.
@@ -188,7 +188,7 @@ func (c *Cache) publish() {
 }
 
 // sweep drops what expired and nobody asked for since, so that a program that asks for
-// ever new scopes or tenants does not grow. The caller holds c.mu.
+// new scopes or tenants all the time does not grow. The caller holds c.mu.
 func (c *Cache) sweep() {
 	busy := make(map[string]bool, len(c.flights))
 	for id := range c.flights {

@@ -70,8 +70,8 @@ func (c Certificate) check() error {
 	return nil
 }
 
-// leafFirst puts the certificate of the key before those that issued it; files hold
-// them in any order.
+// leafFirst puts the certificate of the key before those that issued it; files have them in
+// any order.
 func leafFirst(chain []*x509.Certificate, key crypto.PrivateKey) []*x509.Certificate {
 	signer, ok := key.(crypto.Signer)
 	if !ok {
@@ -122,8 +122,8 @@ func bySubject(name string) func(*x509.Certificate) bool {
 	}
 }
 
-// findCertificates searches a folder of PEM files, the stand-in for the certificate store
-// of Windows, for those that are valid now. The newest comes first.
+// findCertificates searches a folder of PEM files, which takes the place of the certificate
+// store of Windows, for certificates that are valid now. The newest comes first.
 func findCertificates(dir string, match func(*x509.Certificate) bool) ([]Certificate, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("there is no certificate store on this system; set Options.CertificateDir or %s to a folder of PEM files, or name one file with CertificateFile", envCertificates)

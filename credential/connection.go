@@ -50,7 +50,7 @@ func connectionKeys() []string {
 //	RunAs=App;AppId=ID;TenantId=T;CertificateSubjectName=CN=NAME;CertificateStoreLocation=LocalMachine
 //	RunAs=App                                     the managed identity of the environment
 //	RunAs=App;AppId=ID                            a user-assigned managed identity
-//	RunAs=Developer;DeveloperTool=AzureCli        whoever is signed in with az
+//	RunAs=Developer;DeveloperTool=AzureCli        the user who is signed in with az
 //
 // Certificates of a store are looked up in the folder [Options].CertificateDir, whatever
 // the location; of several, the newest that the authority accepts is used. This package

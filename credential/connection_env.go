@@ -19,8 +19,8 @@ const envConnection = "AzureServicesAuthConnectionString"
 // ParseEnvironment returns the credential that the environment describes to the App
 // Authentication library: that of the connection string in
 // AzureServicesAuthConnectionString, or, when there is none, the managed identity if the
-// environment names its endpoint, and else whoever is signed in with az. The first that
-// gives a token is kept to.
+// environment names its endpoint, and else the user who is signed in with az. The first that
+// gives a token is used from then on.
 func ParseEnvironment(opts *Options) (azcore.TokenCredential, error) {
 	if text := os.Getenv(envConnection); strings.TrimSpace(text) != "" {
 		cred, err := parse(text, opts)

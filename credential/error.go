@@ -30,7 +30,7 @@ type Error struct {
 	Reason     string        // what was wrong, in the authority's words or those of the network
 	Next       string        // what to do about it
 	Status     int           // of the authority's answer; 0 when there was none
-	RetryAfter time.Duration // how long the authority wants to be left alone; 0 when it does not say
+	RetryAfter time.Duration // how long the authority asks clients to wait; 0 when it does not say
 	Err        error         // the cause: an *azidentity.AuthenticationFailedError, a network error, ...
 }
 

@@ -12,15 +12,15 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 )
 
-// maxPause bounds how long an authority can ask to be left alone, as in MSAL.
+// maxPause bounds how long an authority can ask clients to wait, as in MSAL.
 const maxPause = time.Hour
 
 // A slot is the place of one kind of token.
 type slot struct {
 	live atomic.Pointer[held] // replaced whole, never edited; nil before the first token
 
-	// Guarded by the cache's mutex: what the authority refused, and how long it said
-	// it wants to be left alone.
+	// Guarded by the cache's mutex: what the authority refused, and how long it asked
+	// clients to wait.
 	refusal      error
 	refusedUntil moment
 }
@@ -66,8 +66,8 @@ func landed(err error) *flight {
 	return f
 }
 
-// takeOff asks the credential in a goroutine that Close waits for. It outlives the
-// context of whoever came first, for others may wait too. The caller holds c.mu.
+// takeOff asks the credential in a goroutine that Close waits for. It outlives the context
+// of the caller that came first, because others may be waiting too. The caller holds c.mu.
 func (c *Cache) takeOff(ctx context.Context, id flightKey, s *slot, opts policy.TokenRequestOptions) *flight {
 	opts.Scopes = slices.Clone(opts.Scopes) // the caller's again when GetToken returns
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)

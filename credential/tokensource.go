@@ -7,9 +7,9 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// TokenSource gives the tokens for a scope to what is made for golang.org/x/oauth2, such
-// as gRPC and many API clients. The context is for all requests to the authority, since
-// the interface has none.
+// TokenSource returns the tokens for a scope in the form that golang.org/x/oauth2 defines
+// and that gRPC and many API clients take. The context is used for all requests to the
+// authority, since the interface has none.
 func (c *Cache) TokenSource(ctx context.Context, scope string) oauth2.TokenSource {
 	return tokenSource{ctx: ctx, cache: c, scope: scope}
 }

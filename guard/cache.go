@@ -9,14 +9,14 @@ import (
 
 // A verified is what the signature of a token vouches for: the result of all
 // checks that depend on nothing but the token, the configuration and the keys.
-// What every request reads stands first and close together, because of a
-// hundred thousand of these few are in the processor's cache.
+// The fields that every request reads come first and close together: of a
+// hundred thousand entries, only a few are in the processor's cache.
 type verified struct {
 	expires    int64  // Unix time at which it ends, skew included
 	generation uint64 // of source when the signature was checked
 	source     *keySource
-	used       atomic.Bool // since the cache last thought of dropping it
-	slot       int         // place in the ring of its shard, guarded by that
+	used       atomic.Bool // since the cache last considered dropping it
+	slot       int         // index in the ring of its shard, guarded by the shard's mutex
 	caller     Caller
 	roles      [4]string // where caller.Roles lies, if it fits
 }
@@ -40,8 +40,8 @@ func (v *verified) current(now int64) bool {
 }
 
 // A cache remembers verified tokens. The key is the whole token compared
-// whole: no digest or prefix of it can stand for another one. It is bounded
-// in bytes and forgets what has not been used lately.
+// whole: no digest or prefix of one token can be taken for another. It is
+// bounded in bytes and forgets what has not been used lately.
 type cache struct {
 	shards [cacheShards]shard
 }

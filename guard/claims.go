@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// expiry demands a time after which the token is worth nothing.
+// expiry requires a time after which the token is no longer accepted.
 func (in *inspection) expiry() *refusal {
 	v, _ := in.token.Claims.Get("exp")
 	exp, ok := v.Integer()
@@ -36,10 +36,10 @@ func (in *inspection) start() *refusal {
 			return fail(ClaimsInvalid, "", "%s is %s, not an integer", name, shown(v))
 		}
 		if at > in.now+in.skew() {
-			return fail(reason, "Set the clocks of the authority and of this machine.", "%s is %s, it is %s", name, clock(at), clock(in.now))
+			return fail(reason, "Correct the clocks of the authority and of this machine.", "%s is %s, it is %s", name, clock(at), clock(in.now))
 		}
 		if name == "nbf" && at > in.exp {
-			return fail(reason, "", "nbf lies after exp")
+			return fail(reason, "", "nbf is after exp")
 		}
 		if name == "iat" {
 			in.iat = at
@@ -54,14 +54,14 @@ func (in *inspection) lifetime() *refusal {
 		from = in.now
 	}
 	if life, most := in.exp-from, int64(in.guard.cfg.MaxLifetime/time.Second); life > most {
-		return fail(LifetimeTooLong, "Shorten the lifetime at the authority, or raise MaxLifetime.", "it lives %d s, %d s are allowed", life, most)
+		return fail(LifetimeTooLong, "Shorten the lifetime at the authority, or raise MaxLifetime.", "it is valid for %d s, and at most %d s are allowed", life, most)
 	}
 	return nil
 }
 
 func (in *inspection) skew() int64 { return int64(in.guard.cfg.Skew / time.Second) }
 
-// audience demands that the token was issued for this API.
+// audience requires that the token was issued for this API.
 func (in *inspection) audience() *refusal {
 	v, _ := in.token.Claims.Get("aud")
 	single, ok := v.String()
@@ -102,7 +102,7 @@ func (in *inspection) audienceFix(values []string) string {
 
 func (in *inspection) namesSame(audience string) bool { return in.guard.audience[audience] }
 
-// version demands that ver and the form of the issuer agree.
+// version requires that ver and the form of the issuer agree.
 func (in *inspection) version() *refusal {
 	v, _ := in.token.Claims.Get("ver")
 	if !isString(v, in.issuer.version) {
@@ -112,14 +112,14 @@ func (in *inspection) version() *refusal {
 	return nil
 }
 
-// tenantOf demands that tid is the tenant of the issuer, and one allowed.
+// tenantOf requires that tid is the tenant of the issuer, and one allowed.
 func (in *inspection) tenantOf() *refusal {
 	v, _ := in.token.Claims.Get("tid")
 	if tid, ok := v.String(); !ok || !isGUID(tid) || tid != in.tenant {
 		return fail(TenantMismatch, "", "tid is %s, but the issuer is that of tenant %s", shown(v), in.tenant)
 	}
 	if !listed(in.guard.cfg.Tenants, in.tenant) {
-		return fail(TenantNotAllowed, "Add the tenant to Tenants if its applications shall call this API.", "the tenant %s is not on the list", in.tenant)
+		return fail(TenantNotAllowed, "Add the tenant to Tenants if its applications should be able to call this API.", "the tenant %s is not on the list", in.tenant)
 	}
 	in.caller.TenantID, in.caller.Issuer = in.tenant, in.iss
 	return nil
@@ -186,7 +186,7 @@ func (in *inspection) callerOf() *refusal {
 	c.Scopes = strings.Fields(scp + " " + scope)
 	in.scoped = len(c.Scopes) > 0
 	if in.idtyp == "app" && in.scoped {
-		return fail(ClaimsInvalid, "", "idtyp says application, but the token has a scope, as only users' tokens have")
+		return fail(ClaimsInvalid, "", "idtyp says application, but the token has a scope, which only users' tokens have")
 	}
 	if c.TokenID = uti; uti == "" {
 		c.TokenID = jti
@@ -199,8 +199,8 @@ func (in *inspection) callerOf() *refusal {
 	return nil
 }
 
-// binding refuses a token that only the holder of a key may use: no proof of
-// possession can be checked here, and without it the token is stolen goods.
+// binding refuses a token that only the holder of a key may use. No proof of
+// possession can be checked here, and without one the token may be stolen.
 func (in *inspection) binding() *refusal {
 	if _, present := in.token.Claims.Get("cnf"); present {
 		return fail(BindingMissing, "Ask for a token without proof of possession.", "cnf binds the token to a key, and proofs are not supported")

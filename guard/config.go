@@ -13,7 +13,7 @@ import (
 )
 
 // Config describes an API to its guard. Authority (or Issuers) and Audience
-// are required; every other zero field means what is sensible.
+// are required; every other field may be left zero for a sensible default.
 type Config struct {
 	// Authority is the tenant at its authority, such as
 	// https://login.microsoftonline.com/<tenant id> or
@@ -27,7 +27,7 @@ type Config struct {
 
 	// Audience lists the values of aud that mean this API, compared exactly:
 	// the application id and each identifier URI. A URI stands for itself
-	// with and without one slash at its end. The list holds for v1.0 and v2.0
+	// with and without one slash at its end. The list applies to v1.0 and v2.0
 	// tokens alike. Entra puts the URI into v1.0 tokens (the application id
 	// if it was asked for) and always the application id into v2.0 tokens.
 	Audience []string
@@ -55,7 +55,7 @@ type Config struct {
 
 	OnDecision func(Decision)   // told every decision, for metrics; must be fast
 	Now        func() time.Time // nil means time.Now
-	Log        *slog.Logger     // nil means silence
+	Log        *slog.Logger     // nil means no log
 }
 
 const (
@@ -77,7 +77,7 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	if c.Authority == "" && len(c.Issuers) == 0 {
-		check(errors.New("no Authority: name the tenant whose tokens count, such as https://login.microsoftonline.com/<tenant id>"))
+		check(errors.New("no Authority: name the tenant whose tokens are accepted, such as https://login.microsoftonline.com/<tenant id>"))
 	}
 	check(checkAudience(c.Audience))
 	var err error

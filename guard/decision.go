@@ -47,7 +47,8 @@ func (d Decision) Rule() (Rule, bool) {
 }
 
 // Detail says what was found, for an operator. It may quote the claims of the
-// token, so it belongs in no answer. It is empty where the reason says it all.
+// token, so it must not become part of an answer. It is empty where the reason
+// says it all.
 func (d Decision) Detail() string {
 	switch {
 	case d.Allowed():
@@ -62,7 +63,7 @@ func (d Decision) Detail() string {
 }
 
 // Fix says what to do about a refusal, for an operator. It may name what the
-// API accepts, so it belongs in no answer.
+// API accepts, so it must not become part of an answer.
 func (d Decision) Fix() string {
 	switch {
 	case d.Allowed():

@@ -64,7 +64,7 @@ func ExampleNew() {
 	_, err = guard.New(context.Background(), guard.Config{Audience: []string{"api://orders"}})
 	fmt.Println(err)
 	// Output:
-	// guard: no Authority: name the tenant whose tokens count, such as https://login.microsoftonline.com/<tenant id>
+	// guard: no Authority: name the tenant whose tokens are accepted, such as https://login.microsoftonline.com/<tenant id>
 }
 
 // An issuer that is trusted besides those of the authority.

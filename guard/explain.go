@@ -29,8 +29,8 @@ const (
 // Explain runs every check on a token, also those after the first failure
 // that still make sense, and tells how each of them went. It is for operators:
 // details name what the API accepts and what the token claims, even where the
-// signature is wrong, so they belong into no answer to a caller. The first
-// failed step is the one that [Guard.Check] would report.
+// signature is wrong, so they must not become part of an answer to a caller.
+// The first failed step is the one that [Guard.Check] would report.
 func (g *Guard) Explain(ctx context.Context, raw string, rule Rule) []Step {
 	in := &inspection{guard: g, ctx: ctx, raw: raw, now: g.cfg.Now().Unix()}
 	var steps []Step
@@ -55,7 +55,7 @@ func (g *Guard) explainRights(in *inspection, rule *Rule, proven bool) Step {
 	if in.caller.Kind == "" { // the claims could not be read
 		return Step{Name: "rights", Outcome: StepSkipped}
 	}
-	decide := g.permit // whether it is revoked says only a token that is proven
+	decide := g.permit // Revoked is asked only about a caller who is proven
 	if proven {
 		decide = g.rights
 	}

@@ -36,7 +36,7 @@ func TestExplainNamesEveryFault(t *testing.T) {
 			[]guard.Reason{guard.TokenExpired, guard.AudienceMismatch, guard.RoleMissing}, "Assign the app role"},
 		{"C10 a v2.0 token with the URI", a.token(t, claims{"aud": "api://" + apiID}), []guard.Reason{guard.AudienceMismatch}, "A v2.0 token carries the API's application id"},
 		{"a v1.0 token with the URI", a.token(t, a.v1Claims(), claims{"aud": "api://" + apiID}), []guard.Reason{guard.AudienceMismatch}, "names this API by its URI"},
-		{"another key", signWith(t, strangerKey(), "trusted", nil, a.claims()), []guard.Reason{guard.SignatureInvalid}, "signed by somebody else"},
+		{"another key", signWith(t, strangerKey(), "trusted", nil, a.claims()), []guard.Reason{guard.SignatureInvalid}, "signed by someone else"},
 		{"another issuer", a.token(t, claims{"iss": "https://evil.test/"}), []guard.Reason{guard.IssuerUnknown}, "https://evil.test/"},
 		{"no exp", a.token(t, claims{"exp": nil}), []guard.Reason{guard.ExpInvalid}, "exp is absent"},
 		{"a user", a.token(t, claims{"idtyp": "user", "scp": "S"}), []guard.Reason{guard.WrongCallerKind}, "token of an application"},

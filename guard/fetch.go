@@ -44,7 +44,7 @@ func newFetcher(client *http.Client, bundle string) (*fetcher, error) {
 			return nil, err
 		}
 		own.Transport = &http.Transport{
-			Proxy:                  nil, // keys decide over access: nobody named by an environment variable stands between
+			Proxy:                  nil, // keys decide about access, so no proxy named in the environment may come between
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			ForceAttemptHTTP2:      true,
 			DisableKeepAlives:      true, // a fetch or two in half a day
@@ -143,7 +143,7 @@ func (f *fetcher) discover(ctx context.Context, metadata, issuer string) (string
 		return "", err
 	}
 	if from.Scheme != to.Scheme || !strings.EqualFold(from.Host, to.Host) {
-		return "", fmt.Errorf("read %s: jwks_uri lies on another host", metadata)
+		return "", fmt.Errorf("read %s: jwks_uri is on another host", metadata)
 	}
 	return keys, nil
 }
@@ -172,7 +172,7 @@ func (f *fetcher) keys(ctx context.Context, address string) (*keySet, []error, e
 		return nil, nil, fmt.Errorf("read %s: %w", address, err)
 	}
 	if len(keys) == 0 {
-		return nil, ignored, fmt.Errorf("read %s: it holds no key that can be used", address)
+		return nil, ignored, fmt.Errorf("read %s: it has no usable key", address)
 	}
 	set := &keySet{keys: make(map[string][]token.Key, len(keys)), unusable: map[string]bool{}, maxAge: maxAge(header)}
 	for _, key := range keys {

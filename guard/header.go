@@ -7,8 +7,8 @@ import (
 )
 
 // parseAuthorization reads "Bearer", spaces and what should be a b64token
-// (RFC 6750 section 2.1). The scheme is compared without case, as all of
-// HTTP's are.
+// (RFC 6750 section 2.1). The scheme is compared ignoring case, as all schemes
+// of HTTP are.
 func parseAuthorization(value string) (string, Reason) {
 	end := strings.IndexFunc(value, func(c rune) bool { return !isTokenChar(c) })
 	if end < 0 {
@@ -145,8 +145,9 @@ var (
 const longestForbidden = len("x-http-method-override")
 
 // forbiddenHeader compares names as servers do that turn them into variables:
-// without case, and with every other character for a hyphen. To those
-// X_MS_CLIENT_PRINCIPAL and X.MS.Client.Principal are the same.
+// ignoring case, and reading every character that is no letter or digit as a
+// hyphen. To such a server X_MS_CLIENT_PRINCIPAL and X.MS.Client.Principal are
+// the same.
 func forbiddenHeader(name string) bool {
 	if name == "" || isAlphanumeric(name[0]) && name[0]|0x20 != 'x' {
 		return false // nearly all headers begin with another letter

@@ -34,9 +34,9 @@ var (
 )
 
 // A keySource has the keys of one issuer. It fetches them when they are first
-// needed, again when they grow old, and again, seldom, when a token names a
-// kid it does not know. What it has it keeps until a fetch succeeds, however
-// long that takes: an authority that is down locks nobody out.
+// needed, again when they grow old, and again, but rarely, when a token names
+// a kid that it does not know. It keeps the keys it has until a fetch succeeds,
+// however long that takes: an authority that is down locks nobody out.
 type keySource struct {
 	issuer   string
 	metadata string // the discovery document, or

@@ -8,7 +8,7 @@ import (
 
 // Require returns middleware that lets in callers of the configured kind that
 // hold at least one of roles. Without roles it lets in every such caller that
-// holds any role at all. An empty role is held by nobody.
+// holds any role at all. No caller holds an empty role.
 //
 //	mux.Handle("GET /api/orders", g.Require("Orders.Read")(orders))
 func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
@@ -44,7 +44,7 @@ func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 
 // requestOf returns what a guard looks at in a request. The path is that of
 // the URL, not of the request line, because an outer handler may have
-// rewritten the URL and next goes by it.
+// rewritten the URL, which is what next looks at.
 func requestOf(r *http.Request) Request {
 	in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header}
 	if r.URL.Host == "" && r.URL.Scheme == "" && r.URL.Opaque == "" { // not GET http://host/path, nor CONNECT host

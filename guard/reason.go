@@ -48,7 +48,7 @@ func (o Outcome) Status() int {
 // A Reason is the stable code of a refusal. Answers, logs and metrics carry it.
 type Reason string
 
-// Reasons that lie in the request.
+// Reasons found in the request.
 const (
 	PathNotCanonical     Reason = "path_not_canonical"
 	NoPolicy             Reason = "no_policy"
@@ -58,7 +58,7 @@ const (
 	CredentialsMalformed Reason = "credentials_malformed"
 )
 
-// Reasons that lie in the token.
+// Reasons found in the token.
 const (
 	TokenTooLarge         Reason = "token_too_large"
 	TokenMalformed        Reason = "token_malformed"
@@ -89,7 +89,7 @@ const (
 	BindingMissing        Reason = "binding_missing"
 )
 
-// Reasons that lie in the rights of a proven caller.
+// Reasons found in the rights of a proven caller.
 const (
 	WrongCallerKind     Reason = "caller_kind"
 	ClientNotAllowed    Reason = "client_not_allowed"
@@ -99,8 +99,8 @@ const (
 	NoPermissions       Reason = "no_permissions"
 )
 
-// OAuth error codes of RFC 6750 section 3.1 that stand in a challenge, and
-// those of ours for bodies that go without one.
+// OAuth error codes of RFC 6750 section 3.1, which stand in a challenge, and
+// our own for answers without a challenge.
 const (
 	invalidRequest    = "invalid_request"
 	invalidToken      = "invalid_token"

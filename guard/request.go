@@ -9,9 +9,9 @@ import (
 // guard looks at, wherever they come from. A server has them from the request
 // itself, an authorization endpoint from what its proxy reports.
 //
-// The host is not among them. Each API has a guard of its own, so whoever
-// serves several APIs chooses the guard by host, and no challenge repeats
-// anything that the client has sent.
+// The host is not among them. Each API has a guard of its own, so a server of
+// several APIs chooses the guard by host, and no challenge repeats anything
+// that the client has sent.
 type Request struct {
 	// Method is the method as it was sent. Methods are case-sensitive.
 	Method string

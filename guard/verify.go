@@ -101,11 +101,11 @@ func (in *inspection) header() *refusal {
 	alg, _ := h.Get("alg")
 	name, ok := alg.String()
 	if !ok || !slices.Contains(in.guard.cfg.Algorithms, name) {
-		return fail(AlgNotAllowed, "Let the authority sign with "+strings.Join(in.guard.cfg.Algorithms, " or ")+".", "alg is %s", shown(alg))
+		return fail(AlgNotAllowed, "Configure the authority to sign with "+strings.Join(in.guard.cfg.Algorithms, " or ")+".", "alg is %s", shown(alg))
 	}
 	in.alg = name
 	if _, present := h.Get("crit"); present {
-		return fail(CritUnsupported, "", "crit demands an extension, and none is implemented")
+		return fail(CritUnsupported, "", "crit requires an extension, and this guard implements none")
 	}
 	for _, name := range forbiddenParameters {
 		if _, present := h.Get(name); present {
@@ -133,7 +133,7 @@ var (
 func (in *inspection) keyID() *refusal {
 	kid, present := in.token.Header.Get("kid")
 	if !present {
-		return fail(KeyUnknown, "Let the authority name its key.", "the header has no kid")
+		return fail(KeyUnknown, "Configure the authority to put the id of its key into the header (kid).", "the header has no kid")
 	}
 	name, ok := kid.String()
 	if !ok || name == "" || len(name) > 256 || strings.Contains(name, "..") || strings.ContainsFunc(name, notKidChar) {
@@ -201,7 +201,7 @@ func (in *inspection) chooseKey() *refusal {
 			in.key = key
 		case !samePublic(key.Public, in.key.Public):
 			in.key = nil
-			return fail(KeyMismatch, "Let the authority publish one key of each kid.", "there is more than one key %q", in.kid)
+			return fail(KeyMismatch, "Configure the authority to publish only one key under each id.", "there is more than one key %q", in.kid)
 		}
 	}
 	if in.key == nil {
@@ -224,7 +224,7 @@ func (in *inspection) signature() *refusal {
 	if errors.As(err, &refused) {
 		reason, detail = Reason(refused.Reason), refused.Detail
 	}
-	return fail(reason, "The token was changed after it was signed, or signed by somebody else. Get a new one.", "%s", detail)
+	return fail(reason, "The token was changed after it was signed, or signed by someone else. Get a new one.", "%s", detail)
 }
 
 // shown returns a value of the token as Explain may show it: short and on one
