@@ -17,11 +17,11 @@ import (
 	"github.com/rolecall-auth/rolecall/examples/orders/functions"
 )
 
-// maxAnswer bounds what is read of the API's answer.
+// maxAnswer bounds how much of the API's answer is read.
 const maxAnswer = 1 << 20
 
-// ClientConfig says who calls the API, and what proves it. Each proof that is given
-// makes another way to get a token.
+// ClientConfig says who calls the API, and how it proves who it is. Each proof that is
+// given is another way to get a token.
 type ClientConfig struct {
 	TenantID    string // required with Secret, CertificateFile or AssertionFile
 	AppID       string // likewise: application id of the client's registration
@@ -39,10 +39,10 @@ type ClientConfig struct {
 
 	Authority *credential.Options // where the tokens come from; nil means the environment's
 	Base      http.RoundTripper   // sends the calls to the API; nil means http.DefaultTransport
-	Log       *slog.Logger        // nil means silence
+	Log       *slog.Logger        // nil means no log
 }
 
-// ClientFromEnv reads the settings of the environment.
+// ClientFromEnv reads the settings from the environment.
 func ClientFromEnv(getenv func(string) string) (ClientConfig, error) {
 	cfg := ClientConfig{
 		TenantID:         first(getenv, "ORDERS_TENANT_ID", "AZURE_TENANT_ID"),
@@ -74,7 +74,7 @@ type Client struct {
 	ways []way
 }
 
-// A Result is what came of one way.
+// A Result is the outcome of one way.
 type Result struct {
 	Way    string  `json:"way"`
 	Status int     `json:"status,omitempty"` // of the API's answer; 0 when it was not asked
@@ -179,7 +179,7 @@ func (c *Client) tick(ctx context.Context) error {
 	return nil
 }
 
-// fetch calls the API with a token that one way brings.
+// fetch calls the API with a token that one way has got.
 func (c *Client) fetch(ctx context.Context, w way) Result {
 	result := Result{Way: w.name}
 	if w.err != nil {
@@ -227,7 +227,7 @@ func refusal(status string, body []byte) error {
 		Description string `json:"error_description"`
 		Reason      string `json:"reason"`
 	}
-	_ = json.Unmarshal(body, &answer) // an answer of another shape leaves the status
+	_ = json.Unmarshal(body, &answer) // of any other answer the status is enough
 	text := "the API answered " + status
 	for _, detail := range []string{answer.Reason, answer.Description} {
 		if detail != "" {

@@ -18,7 +18,7 @@ const ReadRole = "Orders.Read"
 // publicAuthority is Microsoft's, used when no other is configured.
 const publicAuthority = "https://login.microsoftonline.com"
 
-// ServerConfig says whose callers the API trusts.
+// ServerConfig says which authority the API trusts, and by what names callers know the API.
 type ServerConfig struct {
 	AuthorityHost string       // empty means Microsoft's public cloud
 	TenantID      string       // required
@@ -26,10 +26,10 @@ type ServerConfig struct {
 	Audience      []string     // its identifier URIs; empty means api:// and the application id
 	CABundle      string       // PEM file of the authority's CA; empty means the system's
 	HTTPClient    *http.Client // reaches the authority in place of CABundle
-	Log           *slog.Logger // nil means silence
+	Log           *slog.Logger // nil means no log
 }
 
-// ServerFromEnv reads the settings of the environment.
+// ServerFromEnv reads the settings from the environment.
 func ServerFromEnv(getenv func(string) string) ServerConfig {
 	cfg := ServerConfig{
 		AuthorityHost: getenv("AZURE_AUTHORITY_HOST"),
@@ -68,7 +68,7 @@ func NewServer(ctx context.Context, cfg ServerConfig) (http.Handler, error) {
 		Caller:     guard.CallerApplication,
 		CABundle:   cfg.CABundle,
 		HTTPClient: cfg.HTTPClient,
-		IgnoreCase: true, // the Functions host ignores it, and passes paths on as they came
+		IgnoreCase: true, // the Functions host ignores it, and passes paths on as they were sent
 		Log:        cfg.Log,
 	})
 	if err != nil {

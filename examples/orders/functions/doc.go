@@ -2,7 +2,7 @@
 // Azure Functions custom handler.
 //
 // The Functions host speaks to a custom handler in two ways. With
-// enableForwardingHttpRequest it passes HTTP requests on as they came, which needs no
+// enableForwardingHttpRequest it passes HTTP requests on as they were sent, which needs no
 // help. Otherwise, and for timers always, it posts a JSON description of the invocation
 // to /{function name} and expects one of the outcome. [Handler] turns such a description
 // back into the request it describes and gives it to the application, so that whatever

@@ -57,7 +57,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	run(r, in).write(w)
 }
 
-// Timer is what the host says when it is time.
+// Timer is what the host sends when the timer fires.
 type Timer struct {
 	IsPastDue bool
 	// ScheduleStatus is nil when the host does not monitor the schedule.
