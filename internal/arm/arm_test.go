@@ -76,6 +76,7 @@ func (w *world) token(scope string) string {
 }
 
 func TestACallerWithATokenIsAnswered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	raw := w.token(arm.Resource + "/.default") // as the Azure CLI asks: two slashes
 	answer, body := w.get("/subscriptions", raw)
@@ -93,6 +94,7 @@ func TestACallerWithATokenIsAnswered(t *testing.T) {
 }
 
 func TestOthersAreNot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	good := w.token(arm.Resource + ".default")
 	w.login.API("orders")
@@ -120,6 +122,7 @@ func TestOthersAreNot(t *testing.T) {
 }
 
 func TestThereIsNothingElse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if answer, body := w.get("/subscriptions/x/resourcegroups", w.token(arm.Resource+".default")); answer.Code != http.StatusNotFound {
 		t.Errorf("got %d %v", answer.Code, body)
@@ -127,6 +130,7 @@ func TestThereIsNothingElse(t *testing.T) {
 }
 
 func TestEndpointsAreForEverybody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	answer, body := w.get("/metadata/endpoints", "")
 	authentication, _ := body["authentication"].(map[string]any)
@@ -136,6 +140,7 @@ func TestEndpointsAreForEverybody(t *testing.T) {
 }
 
 func TestAnIncompleteConfiguration(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range []arm.Config{{}, {Authority: "https://localhost"}, {Authority: "https://localhost", URL: ownURL}} {
 		if _, err := arm.New(cfg); err == nil {
 			t.Errorf("%+v is taken", cfg)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestConnection(t *testing.T) {
+	t.Parallel()
 	const app = "RunAs=App;AppId=c11e0001-5a5a-4c4c-8d8d-000000000001;TenantId=contoso.test;"
 	for _, tt := range []struct {
 		name, text string

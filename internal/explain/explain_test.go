@@ -31,6 +31,7 @@ func explained(t *testing.T, login *insidetest.Authority, token, api string, rol
 }
 
 func TestATokenIsExplained(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		token  func(*insidetest.Authority) string
@@ -124,6 +125,7 @@ func TestATokenIsExplained(t *testing.T) {
 // What an identity or a user is called is found in the directory, and what the client of a
 // user may do by itself is nobody's concern.
 func TestWhoCallsIsExplained(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	login.API("orders").Require(role, nil)
 	steps := func(report *explain.Report) string {
@@ -160,6 +162,7 @@ func change(t *testing.T, login *insidetest.Authority, f func(*directory.Editor)
 }
 
 func TestTheReasonIsTheGuards(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	api := login.API("orders")
 	api.Require(role, nil)
@@ -179,6 +182,7 @@ func TestTheReasonIsTheGuards(t *testing.T) {
 }
 
 func TestAnAPIThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	_, err := explain.Token(t.Context(), explain.Input{
 		Token: login.Token("report", "orders", role), API: "nothing", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
@@ -189,6 +193,7 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 }
 
 func TestAManagedIdentityIsNoApplication(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	client := login.App("report").ClientID
 	token := login.Token("report", "orders", role)
@@ -217,6 +222,7 @@ func TestAManagedIdentityIsNoApplication(t *testing.T) {
 }
 
 func TestASignInIsExplained(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)
 	app := login.App("report")
@@ -244,6 +250,7 @@ func TestASignInIsExplained(t *testing.T) {
 }
 
 func TestASignInOfAnIdentityIsExplained(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	login.API("payroll", authoritytest.AssignmentRequired()).Require("Salaries.Read", nil)
 	identity := login.Identity("batch", "payroll")
@@ -256,6 +263,7 @@ func TestASignInOfAnIdentityIsExplained(t *testing.T) {
 }
 
 func TestASignInOfAUserIsExplained(t *testing.T) {
+	t.Parallel()
 	login := insidetest.Start(t)
 	login.API("payroll").Require("Salaries.Read", nil)
 	app := login.App("report")

@@ -43,6 +43,7 @@ func accepted(t *testing.T, login *authoritytest.Authority, c library.Client, na
 }
 
 func TestEveryLibraryIsAccepted(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	login.Grant("report", "orders", role)
 	for _, name := range library.All() {
@@ -57,6 +58,7 @@ func TestEveryLibraryIsAccepted(t *testing.T) {
 }
 
 func TestACertificateIsProofInMostLibraries(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	login.Grant("report", "orders", role)
 	certificate, err := library.NewCertificate("report", time.Now(), time.Hour)
@@ -76,6 +78,7 @@ func TestACertificateIsProofInMostLibraries(t *testing.T) {
 }
 
 func TestAnAssertionIsAskedFor(t *testing.T) {
+	t.Parallel()
 	login := authoritytest.Start(t)
 	c := client(login)
 	asked := false
@@ -91,6 +94,7 @@ func TestAnAssertionIsAskedFor(t *testing.T) {
 }
 
 func TestLibrariesHaveNames(t *testing.T) {
+	t.Parallel()
 	for _, name := range library.All() {
 		if got, err := library.Parse(string(name)); got != name || err != nil {
 			t.Errorf("Parse(%q) is %q, %v", name, got, err)
@@ -108,6 +112,7 @@ func TestLibrariesHaveNames(t *testing.T) {
 }
 
 func TestACertificateIsItsKeys(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	certificate, err := library.NewCertificate("orders-client", now, time.Hour)
 	if err != nil {

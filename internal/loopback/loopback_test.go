@@ -8,6 +8,7 @@ import (
 )
 
 func TestIs(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		host string
 		want bool
@@ -43,6 +44,7 @@ func TestIs(t *testing.T) {
 }
 
 func TestIsAddr(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		address net.Addr
 		want    bool

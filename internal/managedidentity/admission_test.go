@@ -20,7 +20,7 @@ func everyPlatform(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 	t.Helper()
 	hosts := map[directory.Platform]*Endpoint{}
 	for _, platform := range directory.Platforms() {
-		hosts[platform] = w.host(platform)
+		hosts[platform] = w.endpoint(platform)
 	}
 	return hosts
 }
@@ -82,7 +82,7 @@ func TestWebPages(t *testing.T) {
 func TestNodeFetch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	q := good(h).set("Sec-Fetch-Mode", "cors").set("Accept-Language", "*").set("User-Agent", "node")
 	if got := w.ask(h, q); got.status != http.StatusOK {
 		t.Errorf("got %d: %s", got.status, got.raw)
@@ -114,7 +114,7 @@ func TestMetadataHeader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformArc, directory.PlatformCloudShell} {
-		h := w.host(platform)
+		h := w.endpoint(platform)
 		for name, q := range map[string]question{
 			"none": good(h).set("Metadata"), "empty": good(h).set("Metadata", ""), "upper case": good(h).set("Metadata", "True"),
 			"false": good(h).set("Metadata", "false"), "twice": good(h).set("Metadata", "true", "true"), "a list": good(h).set("Metadata", "true, true"),
@@ -128,7 +128,7 @@ func TestSecretHeader(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformAzureML, directory.PlatformServiceFabric} {
-		h, other := w.host(platform), w.host(platform)
+		h, other := w.endpoint(platform), w.endpoint(platform)
 		name := map[directory.Platform]string{directory.PlatformAppService: "X-IDENTITY-HEADER", directory.PlatformAzureML: "secret", directory.PlatformServiceFabric: "Secret"}[platform]
 		for what, q := range map[string]question{
 			"none": good(h).set(name), "empty": good(h).set(name, ""), "a prefix": good(h).set(name, h.secret[:40]), "longer": good(h).set(name, h.secret+"0"),
@@ -139,7 +139,7 @@ func TestSecretHeader(t *testing.T) {
 			t.Run(string(platform)+"/"+what, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusUnauthorized) })
 		}
 	}
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	for name, q := range map[string]question{
 		"both":        good(h).set("Secret", h.secret),
 		"lower case":  good(h).set("X-IDENTITY-HEADER").set("x-identity-header", h.secret),
@@ -156,7 +156,7 @@ func TestSecretHeader(t *testing.T) {
 func TestCommonSurface(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h, machine := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
+	h, machine := w.endpoint(directory.PlatformAppService), w.endpoint(directory.PlatformIMDS)
 	ask := func(q question) reply {
 		t.Helper()
 		return answerOf(t, w.Handler(), q.method, q.target, q.body, q.header)
@@ -179,7 +179,7 @@ func TestCommonSurface(t *testing.T) {
 func TestAbsoluteTargets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	machine, site := w.host(directory.PlatformIMDS), w.host(directory.PlatformAppService)
+	machine, site := w.endpoint(directory.PlatformIMDS), w.endpoint(directory.PlatformAppService)
 	query := "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
 	header := headers("Metadata", "true")
 	for target, want := range map[string]int{
@@ -210,7 +210,7 @@ func TestAbsoluteTargets(t *testing.T) {
 func TestProxyRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformIMDS)
+	h := w.endpoint(directory.PlatformIMDS)
 	query := metadataTokenPath + "?api-version=2018-02-01&resource=api%3A%2F%2Forders"
 	for request, want := range map[string]string{
 		"GET http://169.254.169.254" + query + " HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\nProxy-Connection: close\r\n\r\n": "200",
@@ -291,9 +291,9 @@ func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
 func TestNoOwnerNoToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	root := w.hostOwned(directory.PlatformIMDS, 0)
+	root := w.endpointOwned(directory.PlatformIMDS, 0)
 	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection
-	h := w.hostOwned(directory.PlatformIMDS, 4711)
+	h := w.endpointOwned(directory.PlatformIMDS, 4711)
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, errPeerUnknown }), http.MethodGet, "/", nil)
 	w.must(err)

@@ -143,7 +143,7 @@ func TestEveryPairOfSelectors(t *testing.T) {
 	}
 	platforms := append(platformsOfOneAnswer(), directory.PlatformArc)
 	for _, platform := range platforms {
-		h := w.host(platform)
+		h := w.endpoint(platform)
 		q := func() question {
 			if platform == directory.PlatformArc {
 				return good(h).set("Authorization", "Basic "+w.challengeKey(h))
@@ -160,7 +160,7 @@ func TestEveryPairOfSelectors(t *testing.T) {
 		}
 	}
 	// By an id of another kind, or by a part of one, nobody is found either.
-	h := w.host(directory.PlatformIMDS)
+	h := w.endpoint(directory.PlatformIMDS)
 	for name, ours := range values {
 		for _, part := range []string{ours[0][:len(ours[0])-1], ours[0][2:], ours[0] + "0", "*", "%2A", "%25"} {
 			w.ask(h, good(h).with(name+"="+part)).refusedWith(t, http.StatusBadRequest)
@@ -387,7 +387,7 @@ func (gatedMinter) Fingerprint(context.Context, authority.MintRequest) (string, 
 func TestFormsOfWebPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformCloudShell)
+	h := w.endpoint(directory.PlatformCloudShell)
 	for name, kinds := range map[string][]string{
 		"plain text": {"text/plain"}, "several parts": {"multipart/form-data; boundary=x"}, "none": nil, "empty": {""}, "no type": {"form"},
 		"a longer name": {"application/x-www-form-urlencodedx"}, "JSON": {"application/json"},
@@ -469,7 +469,7 @@ func (b *syncBuffer) String() string {
 func TestDoubledHeadersOnTheWire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	site, machine, tool := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS), w.host(directory.PlatformCLI)
+	site, machine, tool := w.endpoint(directory.PlatformAppService), w.endpoint(directory.PlatformIMDS), w.endpoint(directory.PlatformCLI)
 	for name, tt := range map[string]struct {
 		h     *Endpoint
 		lines []string

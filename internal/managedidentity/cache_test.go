@@ -17,7 +17,7 @@ import (
 func TestOneSignatureForAThousandCallers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	tokens := make([]string, 1000)
 	var throng sync.WaitGroup
 	begin := make(chan struct{})
@@ -47,7 +47,7 @@ func TestOneSignatureForAThousandCallers(t *testing.T) {
 func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	first := w.ask(h, good(h)).text("access_token")
 	for n := range 10 {
 		w.clock.Tick(time.Duration(n) * time.Nanosecond)
@@ -60,7 +60,7 @@ func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 func TestEndpointsShareTokens(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	one, other := w.host(directory.PlatformAppService), w.host(directory.PlatformIMDS)
+	one, other := w.endpoint(directory.PlatformAppService), w.endpoint(directory.PlatformIMDS)
 	if a, b := w.ask(one, good(one)), w.ask(other, good(other)); a.text("access_token") != b.text("access_token") || w.signed.Load() != 1 {
 		t.Errorf("%d tokens were made, want 1", w.signed.Load())
 	}
@@ -90,7 +90,7 @@ func (w *world) rolesAt(h *Endpoint) string {
 func TestAChangedGrantShowsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	for _, step := range []struct {
 		role    directory.RoleID
 		granted bool
@@ -115,7 +115,7 @@ func TestAChangedGrantShowsAtOnce(t *testing.T) {
 func TestPlatformCacheKeepsOldRoles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(cfg *Config) { cfg.PlatformCache = true })
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	w.rolesAt(h)
 	w.assign(fixture.ReadRole, false)
 	for range 23 {
@@ -134,7 +134,7 @@ func TestPlatformCacheKeepsOldRoles(t *testing.T) {
 func TestRenewalAtHalfLife(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	first := w.ask(h, good(h)).text("access_token")
 	w.clock.Advance(11*time.Hour + 59*time.Minute)
 	if w.ask(h, good(h)).text("access_token") != first {
@@ -155,7 +155,7 @@ func TestRenewalAtHalfLife(t *testing.T) {
 func TestCachedTokensAgeByTheWallClock(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	w.ask(h, good(h))
 	if len(w.tokens.tokens) != 1 {
 		t.Fatalf("%d tokens are cached, want 1", len(w.tokens.tokens))
@@ -173,7 +173,7 @@ func TestCachedTokensAreBounded(t *testing.T) {
 	for i := range maxTokens {
 		w.tokens.tokens[cacheKey{resource: strconv.Itoa(i)}] = cachedToken{}
 	}
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	w.ask(h, good(h))
 	if len(w.tokens.tokens) != maxTokens {
 		t.Errorf("%d tokens are kept, want %d", len(w.tokens.tokens), maxTokens)

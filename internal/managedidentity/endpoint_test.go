@@ -41,7 +41,7 @@ func TestNamesOfAnEndpoint(t *testing.T) {
 	for _, host := range []string{"docker.internal", "host.docker.internal.evil.test", "host.docker.internal.", "gateway.evil.test"} {
 		w.ask(h, good(h).set("Host", host)).refusedWith(t, http.StatusBadRequest)
 	}
-	other := w.host(directory.PlatformAppService)
+	other := w.endpoint(directory.PlatformAppService)
 	w.ask(other, good(other).set("Host", "host.docker.internal")).refusedWith(t, http.StatusBadRequest)
 }
 
@@ -73,7 +73,7 @@ func TestNetworksThatMayAsk(t *testing.T) {
 func TestOwnAddressIsKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformIMDS)
+	h := w.endpoint(directory.PlatformIMDS)
 	response, err := http.DefaultTransport.RoundTrip(w.request(h, "127.0.0.1:1"))
 	w.must(err)
 	if got := read(t, response); got.status != http.StatusOK {
@@ -119,7 +119,7 @@ func TestAllAddressesOfOneProtocol(t *testing.T) {
 func TestListeningRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	taken := w.host(directory.PlatformAppService)
+	taken := w.endpoint(directory.PlatformAppService)
 	for _, tt := range []struct {
 		name string
 		cfg  EndpointConfig

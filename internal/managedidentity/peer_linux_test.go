@@ -37,7 +37,7 @@ func fetch(t *testing.T, h *Endpoint, transport *http.Transport) reply {
 
 func TestOwnerOfConnections(t *testing.T) {
 	w := newWorld(t)
-	own, other := w.hostOwned(directory.PlatformIMDS, os.Getuid()), w.hostOwned(directory.PlatformIMDS, os.Getuid()+1)
+	own, other := w.endpointOwned(directory.PlatformIMDS, os.Getuid()), w.endpointOwned(directory.PlatformIMDS, os.Getuid()+1)
 	if got := fetch(t, own, &http.Transport{DisableKeepAlives: true}); got.status != http.StatusOK {
 		t.Errorf("own: got %d: %s", got.status, got.raw)
 	}
@@ -47,7 +47,7 @@ func TestOwnerOfConnections(t *testing.T) {
 // Java and others connect with sockets of IPv6, to an address of IPv4 as well.
 func TestOwnerOfASocketOfBothProtocols(t *testing.T) {
 	w := newWorld(t)
-	own, other := w.hostOwned(directory.PlatformIMDS, os.Getuid()), w.hostOwned(directory.PlatformIMDS, os.Getuid()+1)
+	own, other := w.endpointOwned(directory.PlatformIMDS, os.Getuid()), w.endpointOwned(directory.PlatformIMDS, os.Getuid()+1)
 	if got := fetch(t, own, &http.Transport{DisableKeepAlives: true, DialContext: dialBoth}); got.status != http.StatusOK {
 		t.Errorf("own: got %d: %s", got.status, got.raw)
 	}
@@ -79,7 +79,7 @@ func TestAnotherUser(t *testing.T) {
 		t.Skip("sockets of other users take root")
 	}
 	w := newWorld(t)
-	h := w.hostOwned(directory.PlatformIMDS, 0)
+	h := w.endpointOwned(directory.PlatformIMDS, 0)
 	for uid, want := range map[int]int{0: http.StatusOK, 65534: http.StatusBadRequest} {
 		transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
 			return dialAs(ctx, address, uid)
@@ -152,7 +152,7 @@ func TestAProcessOfAnotherUser(t *testing.T) {
 	w := newWorld(t)
 	for uid, want := range map[uint32]string{0: "200", 65534: "400"} {
 		for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformAppService} {
-			h := w.hostOwned(platform, 0)
+			h := w.endpointOwned(platform, 0)
 			endpoints := []string{h.address}
 			if platform == directory.PlatformAppService {
 				common := httptest.NewUnstartedServer(w.Handler())

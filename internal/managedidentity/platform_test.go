@@ -34,7 +34,7 @@ func TestSuccessBody(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range platformsOfOneAnswer() {
 		t.Run(string(platform), func(t *testing.T) {
-			h := w.host(platform)
+			h := w.endpoint(platform)
 			got := w.ask(h, good(h))
 			if got.status != http.StatusOK || got.header.Get("Content-Type") != "application/json" {
 				t.Fatalf("got %d, %s: %s", got.status, got.header.Get("Content-Type"), got.raw)
@@ -64,7 +64,7 @@ func TestSuccessBody(t *testing.T) {
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformIMDS)
+	h := w.endpoint(directory.PlatformIMDS)
 	for id, kind := range map[directory.AppID]string{fixture.IdentityID: "/providers/Microsoft.Web/sites/", fixture.UserIdentityID: "/userAssignedIdentities/"} {
 		c := claimsOf(t, w.ask(h, good(h).with("client_id="+string(id))).text("access_token"))
 		p := w.principal(id)
@@ -87,7 +87,7 @@ func TestSelection(t *testing.T) {
 	w := newWorld(t, withCertificate(t))
 	user, stranger := w.principal(fixture.UserIdentityID), w.principal(strangerID)
 	for _, platform := range platformsOfOneAnswer() {
-		h := w.host(platform)
+		h := w.endpoint(platform)
 		for _, name := range []string{"client_id", "clientid", "object_id", "principal_id", "principalId", "mi_res_id", "msi_res_id", "msi-res-id"} {
 			id := func(p *directory.ServicePrincipal) string {
 				switch {
@@ -118,7 +118,7 @@ func TestBadQueries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformAzureML} {
-		h := w.host(platform)
+		h := w.endpoint(platform)
 		q := good(h)
 		base, _, _ := strings.Cut(q.target, "?")
 		version := "api-version=" + map[directory.Platform]string{directory.PlatformAppService: "2019-08-01", directory.PlatformIMDS: "2018-02-01", directory.PlatformServiceFabric: "2020-05-01", directory.PlatformAzureML: "2017-09-01"}[platform]
@@ -156,7 +156,7 @@ func TestPathsWithSlashes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range platformsOfOneAnswer() {
-		h := w.host(platform)
+		h := w.endpoint(platform)
 		q := good(h)
 		path, query, _ := strings.Cut(q.target, "?")
 		for _, spelled := range []string{path + "/", "/" + path, "//" + path + "//", strings.ToUpper(path)} {
@@ -172,7 +172,7 @@ func TestErrorShapes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
 	for _, platform := range directory.Platforms() {
-		h := w.host(platform)
+		h := w.endpoint(platform)
 		q := good(h).with("client_id=" + string(strangerID))
 		if platform == directory.PlatformCLI {
 			q = good(h)
@@ -212,7 +212,7 @@ func TestErrorShapes(t *testing.T) {
 func TestUnknownResourceNamesTheProblem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformIMDS)
+	h := w.endpoint(directory.PlatformIMDS)
 	q := good(h)
 	q.target = metadataTokenPath + "?api-version=2018-02-01&resource=api://nobody"
 	got := w.ask(h, q)
@@ -224,7 +224,7 @@ func TestUnknownResourceNamesTheProblem(t *testing.T) {
 func TestMetadataService(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformIMDS)
+	h := w.endpoint(directory.PlatformIMDS)
 	metadata := headers("Metadata", "true")
 	for _, tt := range []struct {
 		name, method, target string
@@ -260,7 +260,7 @@ func TestMetadataService(t *testing.T) {
 func TestAzureArc(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformArc)
+	h := w.endpoint(directory.PlatformArc)
 	challenged := func() (path, key string) {
 		t.Helper()
 		got := w.ask(h, good(h).with("object_id="+string(w.principal(fixture.UserIdentityID).ID)))
@@ -294,7 +294,7 @@ func TestAzureArc(t *testing.T) {
 		"another scheme":        good(h).set("Authorization", "Bearer "+second),
 		"two keys":              good(h).set("Authorization", "Basic "+second, "Basic "+second),
 		"no Metadata":           good(h).set("Authorization", "Basic "+second).set("Metadata"),
-		"a key of another host": good(h).set("Authorization", "Basic "+w.challengeKey(w.host(directory.PlatformArc))),
+		"a key of another host": good(h).set("Authorization", "Basic "+w.challengeKey(w.endpoint(directory.PlatformArc))),
 	} {
 		t.Run(name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
 	}
@@ -342,7 +342,7 @@ func TestAzureArcFolders(t *testing.T) {
 func TestDeletedAndDisabled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformAppService)
+	h := w.endpoint(directory.PlatformAppService)
 	if got := w.ask(h, good(h)); got.status != http.StatusOK {
 		t.Fatalf("got %d", got.status)
 	}
@@ -372,7 +372,7 @@ func TestDeletedAndDisabled(t *testing.T) {
 func TestCLI(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.host(directory.PlatformCLI)
+	h := w.endpoint(directory.PlatformCLI)
 	got := w.ask(h, good(h))
 	until, err := time.Parse(time.RFC3339, got.text("expiresOn"))
 	if got.status != http.StatusOK || got.text("status") != "success" || err != nil || until.Before(time.Now()) || !strings.HasSuffix(got.text("expiresOn"), "Z") {
@@ -425,7 +425,7 @@ func TestChallengesOfAServerThatWasKilled(t *testing.T) {
 		w.must(os.WriteFile(path, []byte("x"), 0o600))
 		w.must(os.Chtimes(path, age, age))
 	}
-	w.host(directory.PlatformArc)
+	w.endpoint(directory.PlatformArc)
 	if got := files(t, folder); got != 4 {
 		t.Errorf("%d files are left, want those of others and the one that may be in use", got)
 	}

@@ -25,7 +25,7 @@ func addTool(e *directory.Editor) error {
 	return err
 }
 
-func (w *world) userHost() *Endpoint {
+func (w *world) userEndpoint() *Endpoint {
 	w.t.Helper()
 	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(toolID), User: fixture.UserID, Platform: directory.PlatformCLI, Owner: anyUser})
 	w.must(err)
@@ -44,7 +44,7 @@ func TestUserOfTheDeveloperTools(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.edit(addTool)
-	h := w.userHost()
+	h := w.userEndpoint()
 	for asked, want := range map[string]string{
 		"api://orders/.default":                              "Orders.Count Orders.List",
 		"api://orders/Orders.List":                           "Orders.List",
@@ -69,7 +69,7 @@ func TestUsersTokensAreKept(t *testing.T) {
 	for _, platform := range []bool{false, true} {
 		w := newWorld(t, func(c *Config) { c.PlatformCache = platform })
 		w.edit(addTool)
-		h, other := w.userHost(), w.userHost()
+		h, other := w.userEndpoint(), w.userEndpoint()
 		first := w.askScopes(h, "api://orders/.default").text("token")
 		if w.askScopes(h, "api://orders/.default").text("token") != first || w.signed.Load() != 1 {
 			t.Errorf("%d tokens were made, want 1", w.signed.Load())
@@ -110,7 +110,7 @@ func TestUsersHaveTheDeveloperToolsAlone(t *testing.T) {
 			t.Errorf("%s with %d clients was opened", h.kind, len(cfg.Identities))
 		}
 	}
-	if h := w.host(directory.PlatformCLI); h.user != (authority.UserSignIn{}) {
+	if h := w.endpoint(directory.PlatformCLI); h.user != (authority.UserSignIn{}) {
 		t.Error("a host of identities acts for a user")
 	}
 }

@@ -108,12 +108,12 @@ func (w *world) identities(ids ...directory.AppID) (all []Identity) {
 }
 
 // host opens a host of a platform that anybody may use, with both identities.
-func (w *world) host(platform directory.Platform) *Endpoint {
+func (w *world) endpoint(platform directory.Platform) *Endpoint {
 	w.t.Helper()
-	return w.hostOwned(platform, anyUser)
+	return w.endpointOwned(platform, anyUser)
 }
 
-func (w *world) hostOwned(platform directory.Platform, owner int) *Endpoint {
+func (w *world) endpointOwned(platform directory.Platform, owner int) *Endpoint {
 	w.t.Helper()
 	h, err := w.Open(w.t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(fixture.IdentityID, fixture.UserIdentityID), Platform: platform, Owner: owner})
 	w.must(err)

@@ -10,6 +10,7 @@ import (
 )
 
 func TestClean(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, in, want, lines string }{
 		{"text", "orders ünïcode 注文", "orders ünïcode 注文", ""},
 		{"line breaks", "a\r\nb", "a??b", "a?\nb"},
@@ -43,6 +44,7 @@ func TestClean(t *testing.T) {
 }
 
 func TestClip(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		in    string
@@ -69,6 +71,7 @@ func TestClip(t *testing.T) {
 }
 
 func TestLineAndQuote(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", text.MaxQuoted+1)
 	for _, tt := range []struct{ name, got, want string }{
 		{"line", text.Line("a\nb", 8), "a?b"},

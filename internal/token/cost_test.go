@@ -25,6 +25,7 @@ func objectOf(names, size int) string {
 // What a stranger's token costs before its signature is looked at depends on its bytes, not
 // on how they are spread over objects.
 func TestReadingCostsByTheByte(t *testing.T) {
+	t.Parallel()
 	cost := func(text string) time.Duration {
 		best := time.Hour
 		for range 40 {
@@ -51,6 +52,7 @@ func TestReadingCostsByTheByte(t *testing.T) {
 // A name that comes twice is found wherever the two stand, in large objects as in small ones,
 // in objects within objects, and written in two ways.
 func TestDuplicatesAreFoundEverywhere(t *testing.T) {
+	t.Parallel()
 	for _, names := range []int{2, linearNames - 1, linearNames, linearNames + 1, linearNames + 2, 100, 250} {
 		for _, at := range [][2]int{{0, 1}, {0, names - 1}, {names / 2, names - 1}, {names - 2, names - 1}} {
 			if at[0] == at[1] {

@@ -9,6 +9,7 @@ import (
 )
 
 func TestParseKeysLeavesOutWhatItCannotUse(t *testing.T) {
+	t.Parallel()
 	const good = `{"kty":"EC","kid":"good","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
 	n := strings.Repeat("q", 341) + "Q" // some odd number of 2048 bits
 	rsa := func(n, e string) string { return `{"kid":"bad","kty":"RSA","n":"` + n + `","e":"` + e + `"}` }
@@ -55,6 +56,7 @@ func TestParseKeysLeavesOutWhatItCannotUse(t *testing.T) {
 }
 
 func TestParseKeysRefusesWhatIsNoKeysDocument(t *testing.T) {
+	t.Parallel()
 	for name, document := range map[string]string{
 		"nothing": "", "an array": "[]", "no keys": "{}", "keys null": `{"keys":null}`, "keys as object": `{"keys":{}}`, "HTML": "<html>",
 		"keys twice": `{"keys":[],"keys":[]}`, "201 keys": `{"keys":[{}` + strings.Repeat(",{}", 200) + `]}`,

@@ -42,6 +42,7 @@ func newRSA(t testing.TB) *rsa.PrivateKey {
 }
 
 func TestParseRefusesEveryOtherReading(t *testing.T) {
+	t.Parallel()
 	header, payload, signature := b64(`{"alg":"RS256","kid":"k"}`), b64(`{"iss":"i"}`), b64("signature")
 	with := func(header, payload string) string { return b64(header) + "." + b64(payload) + "." + signature }
 	for _, tt := range []struct{ name, raw, want string }{
@@ -101,6 +102,7 @@ func manyMembers(n int) string {
 }
 
 func TestSignedTokensVerify(t *testing.T) {
+	t.Parallel()
 	key := newRSA(t)
 	for _, alg := range []string{"RS256", "PS256"} {
 		raw, err := token.Sign(alg, "k1", map[string]any{"extra": "e"}, []byte(`{"sub":"s"}`), key)
@@ -127,6 +129,7 @@ func TestSignedTokensVerify(t *testing.T) {
 }
 
 func TestShortKeysFitNoAlgorithm(t *testing.T) {
+	t.Parallel()
 	short, err := rsa.GenerateKey(rand.Reader, 1024)
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +142,7 @@ func TestShortKeysFitNoAlgorithm(t *testing.T) {
 }
 
 func TestSignerNamesItsKey(t *testing.T) {
+	t.Parallel()
 	key := newRSA(t)
 	signer := token.NewSigner("kid-1", "x5t-1", key)
 	for _, tt := range []struct {
@@ -166,6 +170,7 @@ func TestSignerNamesItsKey(t *testing.T) {
 }
 
 func TestSigningRefusesWhatItCannotDo(t *testing.T) {
+	t.Parallel()
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -187,6 +192,7 @@ func TestSigningRefusesWhatItCannotDo(t *testing.T) {
 // TestVerifyBindsTheCurve builds ES and EdDSA tokens by hand, since this
 // package signs with RSA alone.
 func TestVerifyBindsTheCurve(t *testing.T) {
+	t.Parallel()
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +256,7 @@ func TestVerifyBindsTheCurve(t *testing.T) {
 }
 
 func TestErrorsHoldNothingOfTheToken(t *testing.T) {
+	t.Parallel()
 	const canary = "canary"
 	raw := b64(`{"alg":"`+canary+`","`+canary+`":1,"`+canary+`":2}`) + "." + b64(`{}`) + "." + b64("s")
 	_, err := token.Parse(raw, token.Limits{})
@@ -259,6 +266,7 @@ func TestErrorsHoldNothingOfTheToken(t *testing.T) {
 }
 
 func TestKeysDocumentIsReadBack(t *testing.T) {
+	t.Parallel()
 	rsaKey := newRSA(t)
 	ec, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	if err != nil {
@@ -298,6 +306,7 @@ func TestKeysDocumentIsReadBack(t *testing.T) {
 }
 
 func TestObjectTellsValuesApart(t *testing.T) {
+	t.Parallel()
 	o, err := token.ParseObject([]byte(` {"s":"a\"\u00e9\ud83d\ude00","n":7,"f":1.5,"neg":-1,"zero":0,"lead":{"a":[1]},"b":true,"z":null,"l":["x","y"],"mixed":["x",1],"big":9007199254740992} `), 8, 16)
 	if err != nil {
 		t.Fatal(err)

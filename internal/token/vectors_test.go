@@ -34,6 +34,7 @@ func vector(t testing.TB, name string) []byte {
 // vectors are not claims, so the test leaves out the reading of claims, which
 // would refuse all of them.
 func TestWycheproofSignatures(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"wycheproof_json_web_signature_test.json", "wycheproof_json_web_key_test.json"} {
 		t.Run(file, func(t *testing.T) {
 			var suite struct {
@@ -117,6 +118,7 @@ func verifyVector(jws string, keys []Key) bool {
 // TestJSONTestSuite wraps every text into an object, since only objects are
 // read, and reads it.
 func TestJSONTestSuite(t *testing.T) {
+	t.Parallel()
 	var texts map[string][]byte // encoding/json decodes the base64
 	if err := json.Unmarshal(vector(t, "json_parsing.json"), &texts); err != nil {
 		t.Fatal(err)
@@ -151,6 +153,7 @@ func TestJSONTestSuite(t *testing.T) {
 }
 
 func TestNaughtyStrings(t *testing.T) {
+	t.Parallel()
 	var texts []string
 	if err := json.Unmarshal(vector(t, "naughty_strings.json"), &texts); err != nil {
 		t.Fatal(err)
@@ -174,6 +177,7 @@ func TestNaughtyStrings(t *testing.T) {
 
 // TestRFC7515 has the examples of appendix A.
 func TestRFC7515(t *testing.T) {
+	t.Parallel()
 	const payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 	keys, ignored, err := ParseKeys([]byte(`{"keys":[{"kty":"EC","crv":"P-256",` +
 		`"x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`))
@@ -196,6 +200,7 @@ func TestRFC7515(t *testing.T) {
 }
 
 func TestSmallOrderPoints(t *testing.T) {
+	t.Parallel()
 	entry := func(x []byte) []byte {
 		return []byte(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k","x":"` + base64.RawURLEncoding.EncodeToString(x) + `"}]}`)
 	}
