@@ -16,7 +16,7 @@ const (
 )
 
 // An Error says why a token, a JSON object or a keys document was refused. It
-// never holds any part of what was refused, so it can be logged and shown.
+// never contains any part of what was refused, so it can be logged and shown.
 type Error struct {
 	Reason string // a stable code, such as ReasonMalformed
 	Detail string // the rule that was broken, in words

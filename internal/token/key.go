@@ -27,7 +27,7 @@ type Key struct {
 }
 
 // Verifies reports whether k is published for verifying signatures of alg: its
-// type and size fit, and nothing the document says about it objects.
+// type and size fit, and nothing that the document says about it excludes that.
 func (k Key) Verifies(alg string) bool {
 	return Fits(alg, k.Public) &&
 		(k.Use == "" || k.Use == "sig") &&

@@ -90,7 +90,7 @@ func (v Value) Elements() ([]Value, bool) {
 }
 
 // Strings returns the elements of an array of strings, and false if v is
-// anything else: one element of another type spoils the array.
+// anything else, including an array with an element of another type.
 func (v Value) Strings() ([]string, bool) {
 	if v.Kind() != Array {
 		return nil, false
@@ -107,8 +107,8 @@ func (v Value) Strings() ([]string, bool) {
 	return out, true
 }
 
-// each hands out the elements of an array until keep returns false, and
-// reports whether it came to the end.
+// each passes on the elements of an array until keep returns false, and
+// reports whether it reached the end.
 func (v Value) each(keep func(Value) bool) bool {
 	s := scanner{text: v.text, pos: 1, depth: len(v.text), members: len(v.text)}
 	for s.space(); s.peek() != ']'; {
@@ -187,7 +187,7 @@ func (o Object) Len() int { return len(o.members) }
 // share its memory.
 func (o Object) Raw() string { return o.text }
 
-// claimNames are the claims a decision rests on. They are all lower case,
+// claimNames are the claims on which a decision depends. They are all lower case,
 // which looksReserved relies on.
 var claimNames = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "tid", "oid", "uti", "appid", "azp", "appidacr", "azpacr",
@@ -195,7 +195,7 @@ var claimNames = []string{
 	"client_id", "events",
 }
 
-// headerNames are the header parameters a decision rests on.
+// headerNames are the header parameters on which a decision depends.
 var headerNames = []string{
 	"alg", "kid", "typ", "crit", "b64", "zip", "cty", "enc", "jku", "x5u", "jwk", "x5c", "x5t",
 }

@@ -36,9 +36,9 @@ func (e *IgnoredKey) Error() string { return fmt.Sprintf("key %q: %v", e.ID, e.C
 func (e *IgnoredKey) Unwrap() error { return e.Cause }
 
 // ParseKeys reads a keys document (RFC 7517 section 5). An entry that cannot
-// be used does not spoil the others: it is left out and reported among the
-// ignored, as an [*IgnoredKey]. The error is for a document that is no keys
-// document at all, and is an [*Error].
+// be used does not affect the others: it is left out and reported among the
+// ignored, as an [*IgnoredKey]. The error, an [*Error], is for text that is not a
+// keys document at all.
 func ParseKeys(b []byte) (keys []Key, ignored []error, err error) {
 	if len(b) > maxKeysSize {
 		return nil, nil, refuse(reasonKeysFormat, "the document is longer than 1 MiB")
@@ -66,8 +66,7 @@ func ParseKeys(b []byte) (keys []Key, ignored []error, err error) {
 	return keys, ignored, nil
 }
 
-// parseKey reads one entry. Where it returns an error the key may still have
-// its ID.
+// parseKey reads one entry. With an error, the key may still have its ID.
 func parseKey(entry Value) (Key, error) {
 	members, ok := entry.Object()
 	if !ok {

@@ -134,10 +134,10 @@ func (s *scanner) object(depth int, keep *[]member) error {
 	}
 }
 
-// linearNames is up to how many members of an object a name is compared with
-// each of those before it. Ordinary tokens have no more. In larger objects, which only
-// strangers send, the names are sorted at the end: comparing all with all
-// would let a small token cost more than a signature.
+// linearNames is the number of members of an object up to which each name is
+// compared with all before it. Ordinary tokens have no more. In larger objects,
+// which only strangers send, the names are sorted at the end: comparing all with
+// all would let a small token cost more than a signature.
 const linearNames = 32
 
 // seen reports whether the object being read has had a member of that name.

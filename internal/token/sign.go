@@ -11,8 +11,8 @@ import (
 	"maps"
 )
 
-// A Signer makes the tokens of one key. The header is encoded once, so that a
-// signature is nearly all a token costs. It is safe for concurrent use if its
+// A Signer signs tokens with one key. The header is encoded once, so that a
+// token costs little more than its signature. It is safe for concurrent use if its
 // crypto.Signer is, as those of the standard library are.
 type Signer struct {
 	kid      string
@@ -52,7 +52,7 @@ func (s *Signer) Sign(claims []byte, withX5t bool) (string, error) {
 }
 
 // Sign returns a token with the header typ, alg, kid and what header adds or
-// replaces. It signs with RS256 or PS256. It serves what is signed rarely;
+// replaces. It signs with RS256 or PS256. It is for occasional use;
 // an issuer uses [Signer].
 func Sign(alg, kid string, header map[string]any, claims []byte, signer crypto.Signer) (string, error) {
 	if _, ok := signer.Public().(*rsa.PublicKey); !ok {

@@ -44,7 +44,7 @@ func (l Limits) orDefaults() Limits {
 }
 
 // A Token is a compact JWS that has been taken apart and not yet verified.
-// Until [Token.Verify] returns nil its claims are what a stranger wrote.
+// Until [Token.Verify] returns nil, anybody may have written its claims.
 type Token struct {
 	Header Object
 	Claims Object
@@ -124,7 +124,7 @@ func readPart(encoded []byte, size, depth, members int, p part) (Object, error) 
 }
 
 // strict refuses padding and non-zero trailing bits, so that no two strings
-// stand for the same bytes. It still skips CR and LF; decode refuses those.
+// encode the same bytes. It still skips CR and LF; decode refuses those.
 var strict = base64.RawURLEncoding.Strict()
 
 func decode(encoded []byte) ([]byte, error) {

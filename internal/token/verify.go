@@ -12,7 +12,7 @@ import (
 )
 
 // RSA keys outside these sizes are refused: shorter ones are weak, longer ones
-// make every verification expensive for whoever must do it.
+// make every verification expensive.
 const (
 	minRSABits = 2048
 	maxRSABits = 8192
