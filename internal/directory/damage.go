@@ -6,3 +6,6 @@ import "errors"
 // copy made while it was written to, or another program's hand. What it answers meanwhile
 // may be wrong, so the way on is a backup, not another attempt.
 var ErrDamaged = errors.New("the store is damaged")
+
+// ErrReplaced says that a store's file is gone from its place, or is another one now.
+var ErrReplaced = errors.New("the store is no longer in its place")

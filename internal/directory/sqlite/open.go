@@ -5,11 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
 	"path/filepath"
-	"runtime"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -27,7 +23,7 @@ const (
 func Open(ctx context.Context, path string) (*Store, error) {
 	s := &Store{}
 	if err := s.open(ctx, path); err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", path, errors.Join(err, s.Close()))
+		return nil, fmt.Errorf("open the database %s: %w", path, errors.Join(asDamage(err), s.Close()))
 	}
 	return s, nil
 }
@@ -37,10 +33,10 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := secureFile(path); err != nil {
+	if s.file, err = secureFile(path); err != nil {
 		return err
 	}
-	if s.writer, err = connect(path, 1, writerCacheKiB, "_txlock=immediate"); err != nil {
+	if s.writer, err = s.file.connect(1, writerCacheKiB, "_txlock=immediate"); err != nil {
 		return err
 	}
 	if err := checkDurable(ctx, s.writer); err != nil {
@@ -49,7 +45,13 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := migrate(ctx, s.writer); err != nil {
 		return err
 	}
-	if s.reader, err = connect(path, readers, readerCacheKiB, "_pragma=query_only(1)"); err != nil {
+	if err := s.writer.QueryRowContext(ctx, `SELECT id FROM store`).Scan(&s.id); err != nil {
+		return err
+	}
+	if s.reader, err = s.file.connect(readers, readerCacheKiB, "_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	if err := connectAll(ctx, s.reader, readers); err != nil {
 		return err
 	}
 	if s.write, err = prepare(ctx, s.writer); err != nil {
@@ -59,38 +61,23 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return err
 }
 
-// secureFile makes the file if need be, and takes it away from everyone but its owner.
-// SQLite gives the files beside it the same mode.
-func secureFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
+// connectAll opens all connections of a pool, so that none is opened at a time when the
+// file may have been replaced by another.
+func connectAll(ctx context.Context, db *sql.DB, connections int) error {
+	open := make([]*sql.Conn, 0, connections)
+	defer func() {
+		for _, conn := range open {
+			_ = conn.Close() // back into the pool
+		}
+	}()
+	for range connections {
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		open = append(open, conn)
 	}
-	defer func() { _ = f.Close() }() // nothing was written
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("not a regular file")
-	}
-	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
-		return nil
-	}
-	return f.Chmod(info.Mode().Perm() & fs.FileMode(0o700))
-}
-
-func connect(path string, connections, cacheKiB int, option string) (*sql.DB, error) {
-	name := url.URL{Scheme: "file", Path: filepath.ToSlash(path), OmitHost: true}
-	name.RawQuery = fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=journal_size_limit(%d)&%s",
-		busyTimeout, cacheKiB, maxLogBytes, option)
-	db, err := sql.Open("sqlite", name.String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	return db, nil
+	return nil
 }
 
 // checkDurable makes sure that the settings an acknowledged change rests on took hold;

@@ -66,6 +66,9 @@ CREATE INDEX token_records_expires ON token_records (expires);
 -- They were objects before. Their owners sign in again.
 DELETE FROM keys WHERE kind = 'ticket';
 DELETE FROM objects WHERE kind = 'ticket';
+`, `
+CREATE TABLE store (id TEXT NOT NULL);
+INSERT INTO store (id) VALUES (lower(hex(randomblob(16))));
 `}
 
 // migrate brings the schema up to what this program knows, whichever process comes

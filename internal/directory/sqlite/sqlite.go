@@ -19,6 +19,8 @@ const (
 
 // A Store keeps a directory in a SQLite file. It is safe for concurrent use.
 type Store struct {
+	file   file
+	id     string
 	writer *sql.DB // one connection, whose transactions begin IMMEDIATE
 	reader *sql.DB
 	write  *statements // on writer
@@ -114,6 +116,9 @@ func (s *Store) Close() error {
 
 // transact runs f in a write transaction and commits it if f returns nil.
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
+	if err := s.file.inPlace(); err != nil {
+		return err
+	}
 	sqlTx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
 		return ended(ctx, fmt.Errorf("begin a transaction: %w", err))
@@ -132,8 +137,9 @@ func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 // ended names the reason when a call failed because its context had ended: database/sql
-// and the driver each have words of their own for that.
+// and the driver each have words of their own for that. So it does for damage of the file.
 func ended(ctx context.Context, err error) error {
+	err = asDamage(err)
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
 		return fmt.Errorf("%w (%w)", cause, err)
 	}

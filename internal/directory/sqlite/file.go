@@ -1,0 +1,102 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+
+	"modernc.org/sqlite"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// A file is the database's, as it was opened. Another one may come to stand under its
+// name, and none of it may mix with what the store has read.
+type file struct {
+	path string
+	info os.FileInfo
+}
+
+// secureFile makes the file if need be, and takes it away from everyone but its owner.
+// SQLite gives the files beside it the same mode.
+func secureFile(path string) (_ file, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return file{}, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	info, err := f.Stat()
+	if err != nil {
+		return file{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return file{}, errors.New("not a regular file")
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		err = f.Chmod(info.Mode().Perm() & fs.FileMode(0o700))
+	}
+	return file{path, info}, err
+}
+
+// inPlace returns directory.ErrReplaced unless the file is still found under its name.
+func (f file) inPlace() error {
+	now, err := os.Stat(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s was removed while it was open", directory.ErrReplaced, f.path)
+	case err != nil:
+		return err
+	case !os.SameFile(now, f.info):
+		return fmt.Errorf("%w: another file stands at %s since it was opened", directory.ErrReplaced, f.path)
+	}
+	return nil
+}
+
+// connect returns a pool of connections to the file.
+func (f file) connect(connections, cacheKiB int, option string) (*sql.DB, error) {
+	connector, err := sqlite.NewConnector(fileName(f.path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=journal_size_limit(%d)&%s",
+		busyTimeout, cacheKiB, maxLogBytes, option)))
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(inPlaceConnector{connector, f})
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// An inPlaceConnector connects to no other file than the one that was opened.
+type inPlaceConnector struct {
+	driver.Connector
+	file file
+}
+
+// Connect implements driver.Connector.
+func (c inPlaceConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := c.file.inPlace(); err != nil {
+		return nil, err
+	}
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.file.inPlace(); err != nil { // replaced between the two
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// ID names the store: it was drawn when the store was made, and its copies have it too.
+func (s *Store) ID() string { return s.id }
+
+// File describes the database's file as it was when it was opened.
+func (s *Store) File() os.FileInfo { return s.file.info }
+
+// InPlace returns directory.ErrReplaced when the database's file was removed, or another
+// one has taken its name. What is written then would be lost with the process.
+func (s *Store) InPlace() error { return s.file.inPlace() }
