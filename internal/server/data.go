@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
+	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
@@ -48,7 +48,8 @@ type Data struct {
 	Directory *directory.Directory
 	Keys      *keyring.Ring
 
-	store   directory.Store
+	store   *watchedStore
+	use     *folder.Use
 	log     *slog.Logger
 	hostKey []byte        // of the secrets of hosts
 	hosts   chan struct{} // has something when hosts, or tenants, may have changed
@@ -80,22 +81,23 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	kek, err := openKEK(filepath.Join(cfg.Dir, kekFile), location)
+	kek, err := openKEK(cfg.Dir, location)
 	if err != nil {
 		return nil, err
 	}
-	store, err := location.Open(ctx)
+	use, store, err := openStore(ctx, cfg, location)
 	if err != nil {
 		return nil, err
 	}
 	data, err := newData(ctx, cfg, kek, store)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, store.Close(), use.Drop())
 	}
+	data.use = use
 	return data, nil
 }
 
-func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store directory.Store) (*Data, error) {
+func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store *watchedStore) (*Data, error) {
 	data := &Data{Dir: cfg.Dir, store: store, log: cfg.Log, hostKey: kek.Derive("host-secrets"), hosts: make(chan struct{}, 1)}
 	var err error
 	data.Directory, err = directory.Open(ctx, directory.Config{
@@ -145,9 +147,6 @@ func (d *Data) forgetTenant(tenant string) {
 	d.Keys.Forget(authority.WorkloadRing(directory.TenantID(tenant)))
 }
 
-// Close closes the store.
-func (d *Data) Close() error { return d.store.Close() }
-
 // makeFolder makes the data folder. One that other users can look into is closed to them
 // while it is empty, and refused when it holds something: it may not be meant for us.
 func makeFolder(dir string) error {
@@ -157,6 +156,9 @@ func makeFolder(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("open the data folder: %w", err)
+	}
+	if err := folder.CheckOwner(dir); err != nil {
+		return err
 	}
 	// Windows has no such bits; there the folder's access list decides.
 	mode := info.Mode().Perm()
@@ -174,23 +176,6 @@ func makeFolder(dir string) error {
 		return fmt.Errorf("close the data folder to other users: %w", err)
 	}
 	return nil
-}
-
-// openKEK loads the key-encryption key, or makes one for a folder that has no store yet: a
-// store without its key cannot be read by a new one, so none is made for it.
-func openKEK(path string, store storeurl.Location) (*keyring.KEK, error) {
-	kek, err := keyring.LoadKEK(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return kek, err
-	}
-	exists, err := store.Exists()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("look for the store: %w", err)
-	case exists:
-		return nil, refused("restore the key from a backup", "the store %s exists but its key %s is missing", store, path)
-	}
-	return keyring.CreateKEK(path)
 }
 
 // Sequence returns the number of the newest change in the store.

@@ -36,6 +36,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) unready(ctx context.Context) string {
+	if problem := s.data.store.problem(); problem != "" {
+		return problem
+	}
 	if _, err := s.data.store.Sequence(ctx); err != nil {
 		s.log.ErrorContext(ctx, "store does not answer", "error", err)
 		return "the store does not answer"

@@ -175,7 +175,7 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.hosts.reconcile(ctx); err != nil {
 		return err
 	}
-	return writeState(s.cfg.Dir, state{Endpoints: s.endpoints, PID: os.Getpid(), Instance: s.instance})
+	return writeState(s.cfg.Dir, state{Endpoints: s.endpoints, PID: os.Getpid(), Store: s.data.store.mark(), Instance: s.instance})
 }
 
 // take makes this process the folder's only server.
@@ -244,6 +244,7 @@ func (s *Server) run(ctx context.Context) error {
 	background.Go(func() error { return s.data.Directory.Run(parts) })
 	background.Go(func() error { return s.data.Keys.Run(parts) })
 	background.Go(func() error { return s.authority.Run(parts) })
+	background.Go(func() error { s.data.store.watch(parts); return nil })
 	if !s.cfg.Unannounced {
 		background.Go(func() error { return s.hosts.run(parts, s.data.hosts) })
 	}

@@ -32,8 +32,9 @@ type Tenant struct {
 // state is what server.json holds while a server runs.
 type state struct {
 	Endpoints
-	PID      int    `json:"pid"`
-	Instance string `json:"instance"` // random, also in /status: tells this server from another on the same port
+	PID      int       `json:"pid"`
+	Store    storeMark `json:"store"`
+	Instance string    `json:"instance"` // random, also in /status: tells this server from another on the same port
 }
 
 // Status is the answer of the ops surface's /status.
