@@ -122,8 +122,8 @@ func TestATokenIsExplained(t *testing.T) {
 	}
 }
 
-// What an identity or a user is called is found in the directory, and what the client of a
-// user may do by itself is nobody's concern.
+// The names of identities and users come from the directory, and the own roles of a user's client
+// do not matter.
 func TestWhoCallsIsExplained(t *testing.T) {
 	t.Parallel()
 	login := insidetest.Start(t)

@@ -24,7 +24,7 @@ const (
 
 var errConflict = errors.New("changed by someone else meanwhile")
 
-// A record is one audit entry that the fake store was given.
+// A record is an audit entry in the fake store.
 type record struct{ actor, action, detail string }
 
 // memory is a Store. A gate, when set, is called before each write, outside the lock.
@@ -35,7 +35,7 @@ type memory struct {
 	audit   []record
 	reads   atomic.Int64
 	gate    func()
-	fail    atomic.Pointer[error] // what every call answers, when set
+	fail    atomic.Pointer[error] // the answer of every call, when set
 }
 
 func newMemory() *memory {
@@ -196,7 +196,7 @@ func TestSignerIsServedFromMemory(t *testing.T) {
 	if n := store.reads.Load() - before; n != 0 {
 		t.Errorf("%d reads, want none", n)
 	}
-	// A change elsewhere while the store is down: the keys at hand go on.
+	// After a change elsewhere while the store is down, the keys in memory stay in use.
 	r.Forget(contoso)
 	if _, err := r.Signer(t.Context(), contoso); err != nil {
 		t.Errorf("signer is gone with the store: %v", err)
@@ -237,7 +237,7 @@ func TestChangeOfAnotherNodeArrives(t *testing.T) {
 	}
 }
 
-// A revocation is not missed because the store did not answer at that moment.
+// A revocation is not missed if the store does not answer at that moment.
 func TestChangeOfAnotherNodeArrivesLater(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -118,8 +118,8 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// A next key that took the place of a revoked one has its time to be fetched, however
-// overdue the rotation is.
+// A next key that replaced a revoked one is published for its time before it signs, however overdue
+// the rotation is.
 func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
 	t.Parallel()
 	cfg, _, clock := testConfig(t)
@@ -286,7 +286,7 @@ func wantPrefix(tb testing.TB, r *Ring, want string) []string {
 	return ids
 }
 
-// An issuedToken is what a validator needs to know of a token: who signed it.
+// An issuedToken is what a validator needs to know about a token: who signed it.
 type issuedToken struct {
 	kid     string
 	public  crypto.PublicKey
@@ -323,7 +323,7 @@ func issue(tb testing.TB, r *Ring, expires time.Time) issuedToken {
 	return issuedToken{}
 }
 
-// A validator keeps the published keys for a day.
+// A validator caches the published keys for a day.
 type validator struct {
 	fetched time.Time
 	keys    map[string]token.Key

@@ -15,7 +15,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
-// everyPlatform opens a host of each platform.
+// everyPlatform opens an endpoint of each platform.
 func everyPlatform(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 	t.Helper()
 	hosts := map[directory.Platform]*Endpoint{}
@@ -25,7 +25,7 @@ func everyPlatform(t *testing.T, w *world) map[directory.Platform]*Endpoint {
 	return hosts
 }
 
-// A proxy on the way, or an application that can be made to fetch a URL, gets nothing.
+// A proxy, or an application that can be tricked into fetching a URL, gets no token.
 func TestForwardedRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
@@ -42,7 +42,7 @@ func TestForwardedRequests(t *testing.T) {
 	}
 }
 
-// A web page gets nothing, whatever name it finds for the loopback address.
+// A web page gets no token, whatever name it uses for the loopback address.
 func TestWebPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
@@ -152,7 +152,7 @@ func TestSecretHeader(t *testing.T) {
 	w.ask(h, good(h).set("Secret", "wrong")).refusedWith(t, http.StatusUnauthorized)
 }
 
-// The common surface knows hosts by their secrets alone.
+// The common surface identifies endpoints by their secrets alone.
 func TestCommonSurface(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -174,8 +174,8 @@ func TestCommonSurface(t *testing.T) {
 	ask(good(h)).refusedWith(t, http.StatusUnauthorized)
 }
 
-// Clients whose address of the metadata service is fixed come by way of a proxy variable.
-// What they mean is answered here; nothing is ever dialled.
+// Clients with a fixed address of the metadata service are brought here by a proxy variable.
+// Their requests are answered here; nothing is ever dialed.
 func TestAbsoluteTargets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -206,7 +206,7 @@ func TestAbsoluteTargets(t *testing.T) {
 	w.call(site, "GET", "http://169.254.169.254/msi/token"+query, "", headers("X-Identity-Header", site.secret)).refusedWith(t, http.StatusBadRequest)
 }
 
-// The same by the wire, with raw requests that no client of net/http sends.
+// The same over the wire, with raw requests that no client of net/http sends.
 func TestProxyRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -250,7 +250,7 @@ func TestNothingListensBeyondLoopback(t *testing.T) {
 	}
 }
 
-// A service that ends while hosts are being opened ends those too.
+// A service that closes while endpoints are being opened closes those too.
 func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -287,12 +287,12 @@ func TestAServiceEndsWhileEndpointsAreOpened(t *testing.T) {
 	}
 }
 
-// A host's endpoint is of use to its owner alone.
+// An endpoint serves its owner alone.
 func TestNoOwnerNoToken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	root := w.endpointOwned(directory.PlatformIMDS, 0)
-	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known of the connection
+	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known about the connection
 	h := w.endpointOwned(directory.PlatformIMDS, 4711)
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, errPeerUnknown }), http.MethodGet, "/", nil)

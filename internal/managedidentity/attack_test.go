@@ -23,7 +23,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
-// withoutCrossOrigin checks that a browser is not told to hand the answer to a web page.
+// withoutCrossOrigin checks that no header allows a web page to read the answer.
 func (r reply) withoutCrossOrigin(t testing.TB) {
 	t.Helper()
 	for name := range r.header {
@@ -33,7 +33,7 @@ func (r reply) withoutCrossOrigin(t testing.TB) {
 	}
 }
 
-// Every name by which a proxy tells of itself, at each platform's own listener and at the
+// Every header by which a proxy identifies itself, at each platform's own listener and at the
 // common one.
 func TestEveryNameOfAProxy(t *testing.T) {
 	t.Parallel()
@@ -59,8 +59,8 @@ func TestEveryNameOfAProxy(t *testing.T) {
 	}
 }
 
-// An application that can be made to send a request of its own choice to a proxy finds
-// none here; the metadata service is the one thing that may be meant, and only where it is.
+// An application that can be tricked into sending a request to a proxy finds none here. The only
+// possible target is the metadata service, and only on its platform.
 func TestAbsoluteTargetsOnEveryPlatform(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
@@ -75,8 +75,8 @@ func TestAbsoluteTargetsOnEveryPlatform(t *testing.T) {
 	}
 }
 
-// What a name resolves to is up to whoever owns it; what a browser writes for an address is
-// not. Nothing but the exact names of this machine will do.
+// The owner of a name decides what it resolves to, but not how a browser writes an address. Only
+// the exact names of this machine are accepted.
 func TestHostNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
@@ -106,7 +106,7 @@ func TestHostNames(t *testing.T) {
 	}
 }
 
-// What a browser asks before it lets a page send a header of its own.
+// The preflight request that a browser sends before a page may set a header of its own.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
@@ -125,8 +125,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// Two ids are one too many, whichever they are, whatever their order, and even if both mean
-// the same identity.
+// Two ids are one too many: of any kinds, in any order, and even for the same identity.
 func TestEveryPairOfSelectors(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withCertificate(t))
@@ -159,7 +158,7 @@ func TestEveryPairOfSelectors(t *testing.T) {
 			}
 		}
 	}
-	// By an id of another kind, or by a part of one, nobody is found either.
+	// An id of another kind, or a part of an id, finds nobody either.
 	h := w.endpoint(directory.PlatformIMDS)
 	for name, ours := range values {
 		for _, part := range []string{ours[0][:len(ours[0])-1], ours[0][2:], ours[0] + "0", "*", "%2A", "%25"} {
@@ -184,8 +183,8 @@ func (m ailingMinter) Mint(ctx context.Context, req authority.MintRequest) (auth
 	return m.Minter.Mint(ctx, req)
 }
 
-// While nothing can be minted callers are told to ask again, in the words of their platform;
-// what is kept is given out meanwhile, and afterwards the first who asks gets a token.
+// While no token can be issued, callers are told to retry, in the words of their platform.
+// Cached tokens are given out meanwhile, and afterwards the first request gets a token.
 func TestAnOutageOfTheMinter(t *testing.T) {
 	t.Parallel()
 	for name, failure := range map[string]error{
@@ -232,8 +231,8 @@ func TestAnOutageOfTheMinter(t *testing.T) {
 	}
 }
 
-// A caller that goes away takes the token from nobody else, and waits for it no longer; a
-// minter that hangs is given up.
+// A caller that goes away stops waiting and takes the token from nobody else; a minter that
+// hangs is abandoned.
 func TestACallerThatGoesAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -268,7 +267,7 @@ func TestACallerThatGoesAway(t *testing.T) {
 	})
 }
 
-// Who asks for something else at the same moment gets something else.
+// Simultaneous requests for different tokens get different tokens.
 func TestFlightsKeepApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -288,19 +287,19 @@ func TestFlightsKeepApart(t *testing.T) {
 					})
 				}
 			}
-			ask() // all are under way at once
+			ask() // all at the same time
 			synctest.Wait()
 			if !platform {
 				close(minter)
 			}
 			waiting.Wait()
-			ask() // and all are kept
+			ask() // and all are cached
 			waiting.Wait()
 		}
 	})
 }
 
-// Who looked for a token just before another came in for it takes that.
+// A caller that looked for a token just before a new one was cached gets the new one.
 func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -320,7 +319,7 @@ func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
 			}
 		}
 		ask()
-		time.Sleep(2 * time.Hour) // the token has come to its end
+		time.Sleep(2 * time.Hour) // the token has reached its end
 		slow.Store(true)
 		var late sync.WaitGroup
 		late.Go(ask)
@@ -334,7 +333,7 @@ func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
 	})
 }
 
-// A change while a token is made must not pass for one that it was made after.
+// A change while a token is issued must not count as a change before it.
 func TestAChangeWhileATokenIsMade(t *testing.T) {
 	t.Parallel()
 	minter := &changingMinter{}
@@ -347,11 +346,11 @@ func TestAChangeWhileATokenIsMade(t *testing.T) {
 	}
 }
 
-// changingMinter makes a token of the last change, and before it is given out there is
-// another.
+// changingMinter issues a token of the last change, and there is another change before it is
+// given out.
 type changingMinter struct {
 	changes, made int
-	steady        bool // there is none
+	steady        bool // no such change happens
 }
 
 func (m *changingMinter) Fingerprint(context.Context, authority.MintRequest) (string, error) {
@@ -367,7 +366,7 @@ func (m *changingMinter) Mint(context.Context, authority.MintRequest) (authority
 	return authority.Minted{Token: token, Expires: time.Now().Add(time.Hour)}, nil
 }
 
-// gatedMinter makes no token before it is closed.
+// gatedMinter issues no token before it is closed.
 type gatedMinter chan struct{}
 
 func (m gatedMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
@@ -383,7 +382,7 @@ func (gatedMinter) Fingerprint(context.Context, authority.MintRequest) (string, 
 	return "", nil
 }
 
-// A form that a web page could send without asking first is none.
+// A form that a web page could send without a preflight request is refused.
 func TestFormsOfWebPages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -398,7 +397,7 @@ func TestFormsOfWebPages(t *testing.T) {
 	}
 }
 
-// Nothing that opens anything is in the log, and nothing without end.
+// The log contains no secrets, and no text of unlimited length.
 func TestLogsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	var log syncBuffer
@@ -447,7 +446,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// syncBuffer takes what several write at once.
+// syncBuffer is for concurrent writers.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  strings.Builder // guarded by mu
@@ -465,7 +464,7 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// Headers that come twice, on the wire: neither value counts.
+// Headers that are sent twice: neither value counts.
 func TestDoubledHeadersOnTheWire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -478,7 +477,7 @@ func TestDoubledHeadersOnTheWire(t *testing.T) {
 		"the secret twice":           {site, []string{"X-IDENTITY-HEADER: " + site.secret, "X-IDENTITY-HEADER: " + site.secret}, "401"},
 		"the secret in two cases":    {site, []string{"X-IDENTITY-HEADER: " + site.secret, "x-identity-header: x"}, "401"},
 		"a folded name":              {site, []string{"X_IDENTITY_HEADER: " + site.secret}, "401"},
-		"a secret with blanks":       {site, []string{"X-IDENTITY-HEADER:   " + site.secret + "  "}, "200"}, // of no meaning in HTTP
+		"a secret with blanks":       {site, []string{"X-IDENTITY-HEADER:   " + site.secret + "  "}, "200"}, // without meaning in HTTP
 		"Metadata twice":             {machine, []string{"Metadata: true", "metadata: true"}, "400"},
 		"Metadata and its denial":    {machine, []string{"Metadata: true", "METADATA: false"}, "400"},
 		"a key of another scheme":    {tool, []string{"Authorization: Basic " + tool.secret}, "401"},

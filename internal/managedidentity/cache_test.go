@@ -43,7 +43,7 @@ func TestOneSignatureForAThousandCallers(t *testing.T) {
 	}
 }
 
-// Time goes on between any two looks at the clock, as it does outside of tests.
+// Time passes between any two readings of the clock, as it does outside of tests.
 func TestATokenIsKeptThoughTimeGoesOn(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -69,7 +69,7 @@ func TestEndpointsShareTokens(t *testing.T) {
 	}
 }
 
-// assign grants or takes away a role of the system-assigned identity.
+// assign gives the system-assigned identity a role, or takes it away.
 func (w *world) assign(role directory.RoleID, granted bool) {
 	w.t.Helper()
 	holder, api := w.principal(fixture.IdentityID).ID, w.principal(fixture.ServerID).ID
@@ -180,7 +180,7 @@ func TestCachedTokensAreBounded(t *testing.T) {
 	}
 }
 
-// Challenge files go by themselves.
+// Challenge files are removed without further requests.
 func TestChallengesEnd(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -196,7 +196,7 @@ func TestChallengesEnd(t *testing.T) {
 		if got := files(t, folder); got != 1 {
 			t.Errorf("%d files before their time, want 1", got)
 		}
-		time.Sleep(30*time.Second - (challengeLife - time.Second)) // half a minute is as long as any may lie there
+		time.Sleep(30*time.Second - (challengeLife - time.Second)) // half a minute is the longest time for any of them
 		synctest.Wait()
 		if got := files(t, folder); got != 0 {
 			t.Errorf("%d files after their time, want none", got)

@@ -13,7 +13,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
-// hostAs opens a host with both identities that anybody may use.
+// hostAs opens an endpoint with both identities that anybody may use.
 func (w *world) hostAs(cfg EndpointConfig) *Endpoint {
 	w.t.Helper()
 	cfg.Tenant, cfg.Owner = fixture.TenantID, anyUser
@@ -25,7 +25,7 @@ func (w *world) hostAs(cfg EndpointConfig) *Endpoint {
 	return h
 }
 
-// Containers know the machine by a name that its own users do not have.
+// Containers know the machine by a name that it does not have itself.
 func TestNamesOfAnEndpoint(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -69,7 +69,7 @@ func TestNetworksThatMayAsk(t *testing.T) {
 	}
 }
 
-// The address of the listener is a name that a request may have; another address is not.
+// A request may name the address of the listener, but no other address.
 func TestOwnAddressIsKnown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -91,14 +91,15 @@ func TestOwnAddressIsKnown(t *testing.T) {
 	}
 }
 
-// All addresses of IPv4 are not those of IPv6: who allowed the ones did not allow the others.
+// All addresses of IPv4 do not include those of IPv6: an operator who allowed the former did not
+// allow the latter.
 func TestAllAddressesOfOneProtocol(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for listen, own := range map[string]string{"0.0.0.0:0": "127.0.0.1", "[::]:0": "::1"} {
 		h, err := w.Open(t.Context(), EndpointConfig{Tenant: fixture.TenantID, Identities: w.identities(fixture.IdentityID), Platform: directory.PlatformAppService, Owner: anyUser, Listen: listen})
 		if err != nil && own == "::1" {
-			t.Log("this machine does not speak IPv6") // nothing to hold then
+			t.Log("this machine does not speak IPv6") // nothing to check then
 			continue
 		}
 		w.must(err)
@@ -167,7 +168,7 @@ func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 }
 
-// Programs that outlive a listener find the next one by the same secret.
+// Programs that outlive a listener can use the next one with the same secret.
 func TestSecretsMayBeGiven(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -185,7 +186,7 @@ func TestSecretsMayBeGiven(t *testing.T) {
 	}
 }
 
-// What is made anew under the ids of an identity that is gone is not assigned to its hosts.
+// A principal created anew with the ids of a deleted identity is not assigned to its endpoints.
 func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzIdentityQuery holds that whatever is asked, no two readings of a query are possible:
-// what is accepted names each known parameter once, in plain text.
+// FuzzIdentityQuery checks that no query can be read in two ways: an accepted query contains each
+// known parameter at most once, as plain text.
 func FuzzIdentityQuery(f *testing.F) {
 	for _, seed := range []string{
 		"api-version=2019-08-01&resource=api%3A%2F%2Forders",

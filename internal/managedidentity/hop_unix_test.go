@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is set on the listener has to hold for the connections it accepts.
+// The option of the listener must apply to the connections that it accepts.
 func TestAnswersDieAtTheFirstRouter(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -23,7 +23,7 @@ func TestAnswersDieAtTheFirstRouter(t *testing.T) {
 			config := net.ListenConfig{Control: oneHop}
 			listener, err := config.Listen(t.Context(), "tcp", tt.address)
 			if err != nil && strings.HasPrefix(tt.address, "[") {
-				t.Log("this machine does not speak IPv6") // nothing to hold then
+				t.Log("this machine does not speak IPv6") // nothing to check then
 				return
 			}
 			if err != nil {

@@ -6,5 +6,5 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain holds that hosts and services leave nothing running behind.
+// TestMain checks that endpoints and services leave no goroutine behind.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

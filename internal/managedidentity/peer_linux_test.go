@@ -19,7 +19,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
-// fetch asks a host over the network.
+// fetch sends a request to an endpoint over the network.
 func fetch(t *testing.T, h *Endpoint, transport *http.Transport) reply {
 	t.Helper()
 	q := good(h)
@@ -44,7 +44,7 @@ func TestOwnerOfConnections(t *testing.T) {
 	fetch(t, other, &http.Transport{DisableKeepAlives: true}).refusedWith(t, http.StatusBadRequest)
 }
 
-// Java and others connect with sockets of IPv6, to an address of IPv4 as well.
+// Java and others use IPv6 sockets even for IPv4 addresses.
 func TestOwnerOfASocketOfBothProtocols(t *testing.T) {
 	w := newWorld(t)
 	own, other := w.endpointOwned(directory.PlatformIMDS, os.Getuid()), w.endpointOwned(directory.PlatformIMDS, os.Getuid()+1)
@@ -54,7 +54,7 @@ func TestOwnerOfASocketOfBothProtocols(t *testing.T) {
 	fetch(t, other, &http.Transport{DisableKeepAlives: true, DialContext: dialBoth}).refusedWith(t, http.StatusBadRequest)
 }
 
-// dialBoth connects to an address of IPv4 with a socket of IPv6.
+// dialBoth connects to an IPv4 address with an IPv6 socket.
 func dialBoth(_ context.Context, _, address string) (net.Conn, error) {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -90,9 +90,9 @@ func TestAnotherUser(t *testing.T) {
 	}
 }
 
-// A network that may ask, say that of containers, has an address of this machine in it, from
-// which its other users could ask too. Those who show a secret may. (Here it is the network
-// of the loopback interface, which no other machine is in.)
+// An admitted network, such as that of containers, contains an address of this machine, from which
+// other users of the machine could send requests too. With a secret they are admitted. (Here it is
+// the network of the loopback, which contains no other machine.)
 func TestAnotherUserAtAnAddressOfANetwork(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("sockets of other users take root")
@@ -117,7 +117,7 @@ func TestAnotherUserAtAnAddressOfANetwork(t *testing.T) {
 
 func TestRequestsFromHere(t *testing.T) {
 	for address, want := range map[string]bool{
-		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "": true, "@": true, // who cannot be told is not elsewhere
+		"127.0.0.1:1": true, "127.9.9.9:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "": true, "@": true, // an unknown address counts as this machine
 		"192.0.2.77:1": false, "[2001:db8::77]:1": false, "[::ffff:192.0.2.77]:1": false,
 	} {
 		if got := fromHere(&http.Request{RemoteAddr: address}); got != want {
@@ -136,11 +136,11 @@ func TestRequestsFromHere(t *testing.T) {
 	}
 }
 
-// asked is set, for this test's own process as another user, to the address to ask.
+// asked is set to the address to call, for this test's own process as another user.
 const asked = "MANAGEDIDENTITY_TEST_ASKED"
 
-// And with a process of another user, which has learnt all that there is to know: the secret,
-// the address and the name of an identity.
+// The same with a process of another user that knows everything: the secret, the address and the
+// name of an identity.
 func TestAProcessOfAnotherUser(t *testing.T) {
 	if address := os.Getenv(asked); address != "" {
 		askAsAnother(t, address)
@@ -193,12 +193,12 @@ func askAsAnother(t *testing.T, target string) {
 	fmt.Println("answered", response.StatusCode)
 }
 
-// One port of this machine may be the near end of connections to several others.
+// One local port may be the end of connections to several other ports.
 func TestOwnersThatShareAPort(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("sockets of other users take root")
 	}
-	shared := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}} // the first takes a port
+	shared := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}} // the first connection chooses a port
 	shared.Control = func(_, _ string, raw syscall.RawConn) (failed error) {
 		return errors.Join(raw.Control(func(fd uintptr) {
 			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1)
@@ -224,7 +224,7 @@ func TestOwnersThatShareAPort(t *testing.T) {
 	}
 }
 
-// dialAs connects with a socket of another user, which takes root.
+// dialAs connects with a socket of another user, which requires root.
 func dialAs(ctx context.Context, address string, uid int) (*net.TCPConn, error) {
 	return dialFrom(ctx, net.Dialer{}, address, uid)
 }
@@ -244,8 +244,8 @@ func dialFrom(ctx context.Context, dialer net.Dialer, address string, uid int) (
 	return socket, errors.Join(err, failed)
 }
 
-// The kernel's tables tell the same as its answer about one socket: they are what is left
-// where it gives none.
+// The kernel's tables say the same as its answer about one socket. They are used when it does not
+// answer.
 func TestOwnerInTheTables(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
@@ -276,8 +276,8 @@ func TestOwnerInTheTables(t *testing.T) {
 	}
 }
 
-// A connection that its owner has let go of is nobody's, by the tables as well, though our end
-// is open still.
+// A connection that its owner has closed has no owner, also by the tables, although our end is
+// still open.
 func TestTheTablesForgetWhatIsClosed(t *testing.T) {
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -304,7 +304,7 @@ func TestTheTablesForgetWhatIsClosed(t *testing.T) {
 	}
 }
 
-// Ten thousand connections come and go and ports are used again: whose one is stays right.
+// Ten thousand connections come and go, and ports are reused: the owner is always right.
 func TestOwnerInAThrong(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("sockets of other users take root")
@@ -356,8 +356,8 @@ func throng(t *testing.T) {
 	accepted.Wait()
 }
 
-// BenchmarkOwner compares the two ways of finding out whose a connection is, on a machine
-// as busy as it happens to be.
+// BenchmarkOwner compares the two ways of finding the owner of a connection, on a machine as busy
+// as it happens to be.
 func BenchmarkOwner(b *testing.B) {
 	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -24,7 +24,7 @@ func withCertificate(t testing.TB) func(*Config) {
 	return func(cfg *Config) { cfg.TLS = &tls.Config{Certificates: server.TLS.Certificates} }
 }
 
-// platformsOfOneAnswer are those whose answer is a tokenBody, and that ask once.
+// platformsOfOneAnswer are those whose answer is a tokenBody, after one request.
 func platformsOfOneAnswer() []directory.Platform {
 	return []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformCloudShell, directory.PlatformAzureML}
 }
@@ -182,7 +182,7 @@ func TestErrorShapes(t *testing.T) {
 			q = good(h).with("resource=twice")
 		}
 		got, want := w.ask(h, q), http.StatusBadRequest
-		if platform == directory.PlatformCLI { // azd reads the reason in no other answer
+		if platform == directory.PlatformCLI { // azd shows the reason only for this status
 			want = http.StatusOK
 		}
 		got.refusedWith(t, want)
@@ -299,7 +299,7 @@ func TestAzureArc(t *testing.T) {
 		t.Run(name, func(t *testing.T) { w.ask(h, q).refusedWith(t, http.StatusBadRequest) })
 	}
 	w.must(h.Close())
-	if left, _ := filepath.Glob(filepath.Join(w.cfg.ArcFolder, "*.key")); len(left) != 1 { // of the other host
+	if left, _ := filepath.Glob(filepath.Join(w.cfg.ArcFolder, "*.key")); len(left) != 1 { // that of the other endpoint
 		t.Errorf("%d files are left after Close, want those of the other host", len(left))
 	}
 }
@@ -365,7 +365,7 @@ func TestDeletedAndDisabled(t *testing.T) {
 	if got.text("message") != "Identity not found" {
 		t.Errorf("got %s", got.raw)
 	}
-	// Who names none meant that one, and gets nobody else's token instead.
+	// A request without an id meant that identity, and does not get another's token instead.
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
 }
 
@@ -411,8 +411,8 @@ func TestCLI(t *testing.T) {
 	}
 }
 
-// A server that was killed leaves challenge files; the next one takes them away, and nothing
-// else that lies there.
+// A server that was killed leaves challenge files behind; the next one removes them, and nothing
+// else.
 func TestChallengesOfAServerThatWasKilled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

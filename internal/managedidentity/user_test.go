@@ -32,7 +32,7 @@ func (w *world) userEndpoint() *Endpoint {
 	return h
 }
 
-// askScopes asks for a token as azd does.
+// askScopes requests a token as azd does.
 func (w *world) askScopes(h *Endpoint, scopes ...string) reply {
 	w.t.Helper()
 	q := good(h)
@@ -63,7 +63,7 @@ func TestUserOfTheDeveloperTools(t *testing.T) {
 	w.askScopes(h).refusedWith(t, http.StatusOK)
 }
 
-// A kept token is good for the sign-in that it was made in, and as long as the user is there.
+// A cached token is valid for the sign-in in which it was issued, and while the user is enabled.
 func TestUsersTokensAreKept(t *testing.T) {
 	t.Parallel()
 	for _, platform := range []bool{false, true} {

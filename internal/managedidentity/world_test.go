@@ -25,16 +25,16 @@ import (
 // strangerID is a managed identity with the role that is assigned to no endpoint.
 const strangerID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000a3")
 
-// A world is a service with the identities and grants of the tests.
+// A world is a service on the Orders world.
 type world struct {
 	t testing.TB
 	*Service
 	dir    *directory.Directory
 	clock  *fixture.Clock
-	signed *atomic.Int64 // tokens made
+	signed *atomic.Int64 // tokens issued
 }
 
-// countingMinter counts the tokens that are made.
+// countingMinter counts the tokens that are issued.
 type countingMinter struct {
 	*authority.Authority
 	signed *atomic.Int64
@@ -90,7 +90,7 @@ func addStranger(e *directory.Editor) error {
 	return err
 }
 
-// principal gives an identity's service principal.
+// principal returns an identity's service principal.
 func (w *world) principal(id directory.AppID) *directory.ServicePrincipal {
 	w.t.Helper()
 	client, err := w.dir.Client(w.t.Context(), fixture.TenantID, id)
@@ -98,7 +98,7 @@ func (w *world) principal(id directory.AppID) *directory.ServicePrincipal {
 	return client.Principal
 }
 
-// identities are what may be assigned to a host.
+// identities returns what is assigned to an endpoint.
 func (w *world) identities(ids ...directory.AppID) (all []Identity) {
 	w.t.Helper()
 	for _, id := range ids {
@@ -107,7 +107,7 @@ func (w *world) identities(ids ...directory.AppID) (all []Identity) {
 	return all
 }
 
-// host opens a host of a platform that anybody may use, with both identities.
+// endpoint opens an endpoint of a platform that anybody may use, with both identities.
 func (w *world) endpoint(platform directory.Platform) *Endpoint {
 	w.t.Helper()
 	return w.endpointOwned(platform, anyUser)
@@ -130,7 +130,7 @@ type reply struct {
 
 func (r reply) text(name string) string { s, _ := r.json[name].(string); return s }
 
-// refusedWith checks that there is no token but a refusal with that status.
+// refusedWith checks that there is a refusal with that status, and no token.
 func (r reply) refusedWith(t testing.TB, status int) {
 	t.Helper()
 	if strings.Contains(r.raw, "eyJ") {
@@ -148,7 +148,7 @@ func (r reply) refusedWith(t testing.TB, status int) {
 	}
 }
 
-// call sends a request to a host, past the network.
+// call sends a request to an endpoint, without the network.
 func (w *world) call(h *Endpoint, method, target, body string, header http.Header) reply {
 	w.t.Helper()
 	return answerOf(w.t, http.HandlerFunc(h.serve), method, target, body, header)
@@ -196,13 +196,13 @@ func headers(pairs ...string) http.Header {
 	return h
 }
 
-// A question is how a platform is asked for a token: it gets one.
+// A question is a request for a token on a platform.
 type question struct {
 	method, target, body string
 	header               http.Header
 }
 
-// good is the question that a platform answers.
+// good is a question that gets a token.
 func good(h *Endpoint) question {
 	const form = "resource=api%3A%2F%2Forders"
 	switch h.kind {
@@ -287,7 +287,7 @@ func files(t testing.TB, folder string) int {
 	return len(entries)
 }
 
-// request is a good question to a host by the network, with that Host header.
+// request is a good question to an endpoint over the network, with that Host header.
 func (w *world) request(h *Endpoint, host string) *http.Request {
 	w.t.Helper()
 	q := good(h)
@@ -298,7 +298,7 @@ func (w *world) request(h *Endpoint, host string) *http.Request {
 	return r
 }
 
-// localAt tells a handler at which address its request arrived.
+// localAt tells a handler the address at which its request arrived.
 func localAt(ctx context.Context, address string) context.Context {
 	return context.WithValue(ctx, http.LocalAddrContextKey, net.TCPAddrFromAddrPort(netip.MustParseAddrPort(address)))
 }
