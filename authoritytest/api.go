@@ -60,7 +60,7 @@ func (a *Authority) api(name string, opts ...APIOption) *API {
 	}
 	api := &API{Name: name, Identifier: "api://" + name, login: a}
 	a.change("register API "+name, func(e *directory.Editor) error {
-		known, err := e.Application(TenantID, name)
+		known, err := e.Applications().Find(TenantID, name)
 		if err == nil {
 			api.adopt(known)
 			return nil
@@ -68,14 +68,14 @@ func (a *Authority) api(name string, opts ...APIOption) *API {
 		if !errors.Is(err, directory.ErrNotFound) {
 			return err
 		}
-		app, err := e.CreateApplication(directory.Application{
+		app, err := e.Applications().Create(directory.Application{
 			Tenant: TenantID, Name: name, IdentifierURIs: []string{api.Identifier}, TokenVersion: o.version,
 		})
 		if err != nil {
 			return err
 		}
 		api.AppID = string(app.AppID)
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
 			Tenant: TenantID, AppID: app.AppID, AssignmentRequired: o.assignmentRequired,
 		})
 		return err
@@ -143,7 +143,7 @@ func (p *API) RequireFunc(role string, next func(http.ResponseWriter, *http.Requ
 func (p *API) declare(roles ...string) {
 	p.login.t.Helper()
 	p.login.change("declare roles of API "+p.Name, func(e *directory.Editor) error {
-		app, err := e.Application(TenantID, p.AppID)
+		app, err := e.Applications().Find(TenantID, p.AppID)
 		if err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (p *API) declare(roles ...string) {
 				next.AppRoles = append(next.AppRoles, newRole(role))
 			}
 		}
-		_, err = e.UpdateApplication(next)
+		_, err = e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil })
 		return err
 	})
 }

@@ -99,7 +99,7 @@ func Start(t testing.TB, opts ...Option) *Authority {
 	a.keys, err = keyring.New(keyring.Config{Store: a.directory, KEK: kek, NewKey: keys.next, Now: a.clock.Now, Log: o.log})
 	a.check("open the keyring", err)
 	a.change("create the tenant", func(e *directory.Editor) error {
-		_, err := e.CreateTenant(directory.Tenant{ID: TenantID, Name: TenantName, Domains: []string{TenantDomain}, Enabled: true})
+		_, err := e.Tenants().Create(directory.Tenant{ID: TenantID, Name: TenantName, Domains: []string{TenantDomain}, Enabled: true})
 		return err
 	})
 	if inside, ok := t.(interface{ KeepDirectory(*directory.Directory) }); ok { // tests of this module, see internal/insidetest
@@ -178,7 +178,7 @@ func (a *Authority) roots() *x509.CertPool {
 // change edits the directory and ends the test if that fails.
 func (a *Authority) change(what string, f func(*directory.Editor) error) {
 	a.t.Helper()
-	_, err := a.directory.Change(context.WithoutCancel(a.t.Context()), actor, f)
+	_, err := a.directory.Change(context.WithoutCancel(a.t.Context()), directory.Operator(actor), f)
 	a.check(what, err)
 }
 

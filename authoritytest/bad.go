@@ -234,7 +234,7 @@ func (b Bad) otherTenant() string {
 	}
 	var id string
 	b.login.change("create another tenant", func(e *directory.Editor) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: name, Enabled: true})
+		tenant, err := e.Tenants().Create(directory.Tenant{Name: name, Enabled: true})
 		if err == nil {
 			id = string(tenant.ID)
 		}

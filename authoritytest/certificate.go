@@ -45,7 +45,7 @@ func (a *Authority) Certificate(client string) credential.Certificate {
 func (a *Authority) AddCertificate(client string, certificate *x509.Certificate) {
 	a.t.Helper()
 	a.edit(client, func(e *directory.Editor, app directory.ObjectID) error {
-		_, err := e.AddCertificate(TenantID, app, "test", certificate.Raw)
+		_, err := e.Credentials().AddCertificate(TenantID, app, "test", certificate.Raw)
 		return err
 	})
 }
@@ -72,7 +72,7 @@ func (a *Authority) CertificateFile(client string) string {
 func (a *Authority) Trust(client, issuer, subject string) {
 	a.t.Helper()
 	a.edit(client, func(e *directory.Editor, app directory.ObjectID) error {
-		_, err := e.AddFederated(TenantID, app, directory.FederatedCredential{
+		_, err := e.Credentials().AddFederated(TenantID, app, directory.FederatedCredential{
 			Name: fmt.Sprintf("test-%x", random(8)), Issuer: issuer, Subject: subject, Audience: tokenExchange,
 		})
 		return err
@@ -84,7 +84,7 @@ func (a *Authority) edit(client string, change func(*directory.Editor, directory
 	a.t.Helper()
 	a.App(client)
 	a.change("change client "+client, func(e *directory.Editor) error {
-		app, err := e.Application(TenantID, client)
+		app, err := e.Applications().Find(TenantID, client)
 		if err != nil {
 			return err
 		}

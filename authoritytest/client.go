@@ -62,24 +62,24 @@ func (a *Authority) register(name string) {
 		a.t.Fatalf("authoritytest: %q is an API: give the client another name", name)
 	}
 	a.change("register client "+name, func(e *directory.Editor) error {
-		app, err := e.Application(TenantID, name)
+		app, err := e.Applications().Find(TenantID, name)
 		if errors.Is(err, directory.ErrNotFound) {
 			app, err = createClient(e, name)
 		}
 		if err != nil {
 			return err
 		}
-		_, a.secrets[name], err = e.AddSecret(TenantID, app.ID, "test", a.clock.Now().AddDate(1, 0, 0))
+		_, a.secrets[name], err = e.Credentials().AddSecret(TenantID, app.ID, "test", a.clock.Now().AddDate(1, 0, 0))
 		return err
 	})
 }
 
 func createClient(e *directory.Editor, name string) (*directory.Application, error) {
-	app, err := e.CreateApplication(directory.Application{Tenant: TenantID, Name: name, TokenVersion: 2})
+	app, err := e.Applications().Create(directory.Application{Tenant: TenantID, Name: name, TokenVersion: 2})
 	if err != nil {
 		return nil, err
 	}
-	_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: TenantID, AppID: app.AppID})
+	_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: TenantID, AppID: app.AppID})
 	return app, err
 }
 
@@ -99,7 +99,7 @@ func (a *Authority) know(name string) {
 	a.t.Helper()
 	known := true
 	a.change("find "+name, func(e *directory.Editor) error {
-		_, err := e.ServicePrincipal(TenantID, name)
+		_, err := e.ServicePrincipals().Find(TenantID, name)
 		if errors.Is(err, directory.ErrNotFound) {
 			known = false
 			return nil
@@ -124,7 +124,7 @@ func (a *Authority) Grant(name, api string, roles ...string) {
 	}
 	target.declare(roles...)
 	a.change("grant roles to "+name, a.eachRole(name, target, roles, func(e *directory.Editor, holder, resource directory.ObjectID, role directory.RoleID) error {
-		_, err := e.Assign(TenantID, holder, resource, role)
+		_, _, err := e.Assignments().Add(TenantID, holder, resource, role)
 		return err
 	}))
 }
@@ -136,22 +136,22 @@ func (a *Authority) Revoke(name, api string, roles ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.change("revoke roles of "+name, a.eachRole(name, a.api(api), roles, func(e *directory.Editor, holder, resource directory.ObjectID, role directory.RoleID) error {
-		return e.Unassign(TenantID, holder, resource, role)
+		return e.Assignments().Remove(TenantID, holder, resource, role)
 	}))
 }
 
 // eachRole returns an edit that does something for each of the API's roles that are named.
 func (a *Authority) eachRole(name string, api *API, roles []string, do func(e *directory.Editor, holder, resource directory.ObjectID, role directory.RoleID) error) func(*directory.Editor) error {
 	return func(e *directory.Editor) error {
-		holder, err := e.ServicePrincipal(TenantID, name)
+		holder, err := e.ServicePrincipals().Find(TenantID, name)
 		if err != nil {
 			return err
 		}
-		resource, err := e.ServicePrincipal(TenantID, api.AppID)
+		resource, err := e.ServicePrincipals().Find(TenantID, api.AppID)
 		if err != nil {
 			return err
 		}
-		app, err := e.Application(TenantID, api.AppID)
+		app, err := e.Applications().Find(TenantID, api.AppID)
 		if err != nil {
 			return err
 		}

@@ -54,9 +54,9 @@ func (a *Authority) registerIdentity(name string, kind directory.IdentityKind) *
 	}
 	identity := &Identity{Name: name, login: a}
 	a.change("register managed identity "+name, func(e *directory.Editor) error {
-		p, err := e.ServicePrincipal(TenantID, name)
+		p, err := e.ServicePrincipals().Find(TenantID, name)
 		if errors.Is(err, directory.ErrNotFound) {
-			p, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+			p, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
 				Tenant: TenantID, Name: name, Type: directory.PrincipalManagedIdentity, IdentityKind: kind,
 			})
 		}

@@ -24,22 +24,22 @@ func (a *Authority) setEnabled(name string, enabled bool) {
 	a.t.Helper()
 	a.change("enable or disable "+name, func(e *directory.Editor) error {
 		if isUser(name) {
-			user, err := e.User(TenantID, name)
+			user, err := e.Users().Find(TenantID, name)
 			if err != nil {
 				return err
 			}
 			next := *user
 			next.Enabled = enabled
-			_, err = e.UpdateUser(next)
+			_, err = e.Users().Edit(next.Tenant, next.ID, func(v *directory.User) error { *v = next; return nil })
 			return err
 		}
-		principal, err := e.ServicePrincipal(TenantID, name)
+		principal, err := e.ServicePrincipals().Find(TenantID, name)
 		if err != nil {
 			return err
 		}
 		next := *principal
 		next.Enabled = enabled
-		_, err = e.UpdateServicePrincipal(next)
+		_, err = e.ServicePrincipals().Edit(next.Tenant, next.ID, func(v *directory.ServicePrincipal) error { *v = next; return nil })
 		return err
 	})
 }
@@ -52,20 +52,20 @@ func (a *Authority) Delete(name string) {
 	defer a.mu.Unlock()
 	a.change("delete "+name, func(e *directory.Editor) error {
 		if isUser(name) {
-			user, err := e.User(TenantID, name)
+			user, err := e.Users().Find(TenantID, name)
 			if err != nil {
 				return err
 			}
-			return e.DeleteUser(TenantID, user.ID)
+			return e.Users().Delete(TenantID, user.ID)
 		}
-		principal, err := e.ServicePrincipal(TenantID, name)
+		principal, err := e.ServicePrincipals().Find(TenantID, name)
 		if err != nil {
 			return err
 		}
 		if principal.Type == directory.PrincipalManagedIdentity {
-			return e.DeleteServicePrincipal(TenantID, principal.ID)
+			return e.ServicePrincipals().Delete(TenantID, principal.ID)
 		}
-		return e.DeleteApplication(TenantID, principal.Application)
+		return e.Applications().Delete(TenantID, principal.Application)
 	})
 	delete(a.apis, name)
 	delete(a.secrets, name)

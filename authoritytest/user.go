@@ -52,10 +52,10 @@ func (a *Authority) UserToken(user, client, api string, scopes ...string) string
 
 // ensureUser makes sure that there is the user.
 func ensureUser(e *directory.Editor, name string) (directory.ObjectID, error) {
-	user, err := e.User(TenantID, name)
+	user, err := e.Users().Find(TenantID, name)
 	if errors.Is(err, directory.ErrNotFound) {
 		display, _, _ := strings.Cut(name, "@")
-		user, err = e.CreateUser(directory.User{Tenant: TenantID, PrincipalName: name, DisplayName: display}, "")
+		user, err = e.Users().Create(directory.User{Tenant: TenantID, PrincipalName: name, DisplayName: display}, nil)
 	}
 	if err != nil {
 		return "", err
@@ -65,7 +65,7 @@ func ensureUser(e *directory.Editor, name string) (directory.ObjectID, error) {
 
 // declareScopes makes sure that the API has the scopes.
 func declareScopes(e *directory.Editor, appID string, scopes []string) error {
-	app, err := e.Application(TenantID, appID)
+	app, err := e.Applications().Find(TenantID, appID)
 	if err != nil {
 		return err
 	}
@@ -76,29 +76,29 @@ func declareScopes(e *directory.Editor, appID string, scopes []string) error {
 			next.Scopes = append(next.Scopes, directory.Scope{Value: value, DisplayName: value, Description: value, Enabled: true})
 		}
 	}
-	_, err = e.UpdateApplication(next)
+	_, err = e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil })
 	return err
 }
 
 // consent lets the client act for every user with the scopes.
 func consent(e *directory.Editor, client, resource string, scopes []string) error {
-	app, err := e.Application(TenantID, client)
+	app, err := e.Applications().Find(TenantID, client)
 	if err != nil {
 		return err
 	}
 	next := *app
 	next.Public = true
-	if _, err := e.UpdateApplication(next); err != nil {
+	if _, err := e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil }); err != nil {
 		return err
 	}
-	holder, err := e.ServicePrincipal(TenantID, client)
+	holder, err := e.ServicePrincipals().Find(TenantID, client)
 	if err != nil {
 		return err
 	}
-	api, err := e.ServicePrincipal(TenantID, resource)
+	api, err := e.ServicePrincipals().Find(TenantID, resource)
 	if err != nil {
 		return err
 	}
-	_, err = e.GrantScopes(TenantID, holder.ID, api.ID, "", scopes)
+	_, err = e.DelegatedGrants().Add(TenantID, holder.ID, api.ID, "", scopes)
 	return err
 }

@@ -87,7 +87,7 @@ var errDryRun = errors.New("dry run")
 // applyManifest works the file into the directory, or only finds out what that would change.
 func applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) (*manifest.Result, error) {
 	var result *manifest.Result
-	_, err := data.Directory.Change(ctx, "cli:apply", func(e *directory.Editor) error {
+	_, err := data.Directory.Change(ctx, directory.Operator("cli:apply"), func(e *directory.Editor) error {
 		var err error
 		if result, err = wanted.Apply(e, options); err != nil {
 			return err

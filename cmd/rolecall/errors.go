@@ -96,7 +96,7 @@ func ruled(err error) error {
 	if errors.Is(err, directory.ErrNotFound) {
 		code = exitNotFound
 	}
-	return &failure{code, errors.New(rule.What), rule.Fix}
+	return &failure{code, errors.New(rule.What), rule.Advice}
 }
 
 // inOneLine is an error and its next step.

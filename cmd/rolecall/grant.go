@@ -53,7 +53,7 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, re
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
 		var done []assignment
-		_, err = data.Directory.Change(ctx, "cli:"+cmd.Name(), func(e *directory.Editor) error {
+		_, err = data.Directory.Change(ctx, directory.Operator("cli:"+cmd.Name()), func(e *directory.Editor) error {
 			done = nil
 			who, err := resolve.FindAssignee(e, tenant, args[0])
 			if err != nil {
@@ -108,7 +108,7 @@ func assign(e *directory.Editor, who resolve.Assignee, role resolve.Role) (strin
 	if held || err != nil {
 		return unchanged, err
 	}
-	_, err = e.Assign(who.Tenant.ID, who.ID, role.Principal, role.ID)
+	_, _, err = e.Assignments().Add(who.Tenant.ID, who.ID, role.Principal, role.ID)
 	return "granted", err
 }
 
@@ -117,11 +117,11 @@ func unassign(e *directory.Editor, who resolve.Assignee, role resolve.Role) (str
 	if !held || err != nil {
 		return unchanged, err
 	}
-	return "revoked", e.Unassign(who.Tenant.ID, who.ID, role.Principal, role.ID)
+	return "revoked", e.Assignments().Remove(who.Tenant.ID, who.ID, role.Principal, role.ID)
 }
 
 func holds(e *directory.Editor, who resolve.Assignee, role resolve.Role) (bool, error) {
-	assignments, err := e.Assignments(who.Tenant.ID, who.ID)
+	assignments, err := e.Assignments().AllOf(who.Tenant.ID, who.ID)
 	for _, a := range assignments {
 		if a.Resource == role.Principal && a.Role == role.ID {
 			return true, err

@@ -27,14 +27,14 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	login := insidetest.Start(t)
-	_, err := login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
-		app, err := e.CreateApplication(directory.Application{
+	_, err := login.Directory().Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		app, err := e.Applications().Create(directory.Application{
 			Tenant: authoritytest.TenantID, Name: "resource-manager", IdentifierURIs: []string{arm.Resource}, TokenVersion: 1,
 		})
 		if err != nil {
 			return err
 		}
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: app.Tenant, AppID: app.AppID})
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: app.Tenant, AppID: app.AppID})
 		return err
 	})
 	if err != nil {

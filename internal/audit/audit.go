@@ -16,12 +16,15 @@ import (
 type Event struct {
 	Time   time.Time `json:"time"`
 	Tenant string    `json:"tenant,omitempty"` // tenant id; empty for acts above tenants
-	Actor  string    `json:"actor"`            // who: "cli:apply", "graph:<object id>", "system:keyring"
-	Action string    `json:"action"`           // what: "application.create", "assignment.delete", ...
-	Kind   string    `json:"kind"`             // of the target: "application", "assignment", ...
-	Target string    `json:"target"`           // the target's id
-	Name   string    `json:"name,omitempty"`   // the target's name, for people
-	Detail string    `json:"detail,omitempty"` // what changed, never a secret
+	Actor  string    `json:"actor"`            // who: "cli:apply", "system:first-start", a user principal name
+	// ActorKind is "operator", "system", "application" or "user"; rows of older versions
+	// have none.
+	ActorKind string `json:"actorKind,omitempty"`
+	Action    string `json:"action"`           // what: "application.create", "assignment.delete", ...
+	Kind      string `json:"kind"`             // of the target: "application", "assignment", ...
+	Target    string `json:"target"`           // the target's id
+	Name      string `json:"name,omitempty"`   // the target's name, for people
+	Detail    string `json:"detail,omitempty"` // what changed, never a secret
 }
 
 // A Row is an event in its place in the chain.

@@ -16,7 +16,7 @@ import (
 // grants gives what the web application was granted at the orders API, for whom.
 func (w *userWorld) grants() map[directory.ObjectID][]string {
 	w.t.Helper()
-	all, err := w.dir.DelegatedGrants(w.t.Context(), testTenant, principalID(webApp))
+	all, err := w.dir.View(w.t.Context()).DelegatedGrants().AllOf(testTenant, principalID(webApp))
 	w.must(err)
 	out := map[directory.ObjectID][]string{}
 	for _, g := range all {
@@ -125,10 +125,10 @@ func TestConsentChangesMeanwhile(t *testing.T) {
 			})
 			twin := directory.Application{Tenant: testTenant, AppID: "a9100099-5a5a-4c4c-8d8d-000000000099", Name: "orders-server", IdentifierURIs: []string{"api://orders"}, TokenVersion: 2, Scopes: []directory.Scope{w.read, w.granted}}
 			w.edit(func(e *directory.Editor) error {
-				if _, err := e.CreateApplication(twin); err != nil {
+				if _, err := e.Applications().Create(twin); err != nil {
 					return err
 				}
-				_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: testTenant, AppID: twin.AppID, Enabled: true})
+				_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: testTenant, AppID: twin.AppID, Enabled: true})
 				return err
 			})
 			w.editApplication(webApp, func(a *directory.Application) {
@@ -137,12 +137,12 @@ func TestConsentChangesMeanwhile(t *testing.T) {
 		},
 		"name of the tenant": func(w *userWorld) {
 			w.edit(func(e *directory.Editor) error {
-				tenant, err := e.Tenant(testTenant)
+				tenant, err := e.Tenants().Find(testTenant)
 				if err != nil {
 					return err
 				}
 				tenant.Name = "contoso-two"
-				_, err = e.UpdateTenant(*tenant)
+				_, err = e.Tenants().Edit(tenant.ID, func(v *directory.Tenant) error { *v = *tenant; return nil })
 				return err
 			})
 		},
@@ -206,12 +206,12 @@ func TestConsentOfAdministrators(t *testing.T) {
 func (w *userWorld) editUser(name string, f func(*directory.User)) {
 	w.t.Helper()
 	w.edit(func(e *directory.Editor) error {
-		user, err := e.User(testTenant, name)
+		user, err := e.Users().Find(testTenant, name)
 		if err != nil {
 			return err
 		}
 		f(user)
-		_, err = e.UpdateUser(*user)
+		_, err = e.Users().Edit(user.Tenant, user.ID, func(v *directory.User) error { *v = *user; return nil })
 		return err
 	})
 }
@@ -239,10 +239,12 @@ func TestConsentOfTheGone(t *testing.T) {
 	for name, act := range map[string]func(*userWorld){
 		"user disabled": func(w *userWorld) { w.editUser(testUser, func(u *directory.User) { u.Enabled = false }) },
 		"user deleted": func(w *userWorld) {
-			w.edit(func(e *directory.Editor) error { return e.DeleteUser(testTenant, w.user.ID) })
+			w.edit(func(e *directory.Editor) error { return e.Users().Delete(testTenant, w.user.ID) })
 		},
 		"password changed": func(w *userWorld) {
-			w.edit(func(e *directory.Editor) error { return e.SetPassword(testTenant, w.user.ID, "another password") })
+			w.edit(func(e *directory.Editor) error {
+				return e.Users().SetPassword(testTenant, w.user.ID, directory.Choose("another password"))
+			})
 		},
 		"client disabled": func(w *userWorld) {
 			w.editPrincipal(webApp, func(p *directory.ServicePrincipal) { p.Enabled = false })
@@ -327,10 +329,10 @@ func TestConsentForAnotherTenant(t *testing.T) {
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error { // the client is known there, too
 		app := directory.Application{Tenant: otherOne, AppID: webApp, Name: "orders-web", RedirectURIs: []string{webRedirect}}
-		if _, err := e.CreateApplication(app); err != nil {
+		if _, err := e.Applications().Create(app); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: webApp, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: webApp, Enabled: true})
 		return err
 	})
 	b := w.browser()
@@ -360,10 +362,10 @@ func TestConsentToALookAlike(t *testing.T) {
 	const twin = "c11e0096-5a5a-4c4c-8d8d-000000000096"
 	w.edit(func(e *directory.Editor) error {
 		app := directory.Application{Tenant: testTenant, AppID: twin, Name: "orders-wеb", RedirectURIs: []string{webRedirect}} // with a Cyrillic letter
-		if _, err := e.CreateApplication(app); err != nil {
+		if _, err := e.Applications().Create(app); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{ID: principalID(twin), Tenant: testTenant, AppID: twin, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{ID: principalID(twin), Tenant: testTenant, AppID: twin, Enabled: true})
 		return err
 	})
 	b := w.browser()
@@ -381,7 +383,7 @@ func TestConsentToALookAlike(t *testing.T) {
 	if got := w.grants(); !slices.Equal(got[w.user.ID], []string{"Orders.ReadMine"}) {
 		t.Errorf("granted: %v", got)
 	}
-	all, err := w.dir.DelegatedGrants(t.Context(), testTenant, principalID(twin))
+	all, err := w.dir.View(t.Context()).DelegatedGrants().AllOf(testTenant, principalID(twin))
 	if err != nil || len(all) != 0 {
 		t.Errorf("the look-alike was granted %v, %v", all, err)
 	}

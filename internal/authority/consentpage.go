@@ -190,6 +190,11 @@ func (a *Authority) declineConsent(ctx context.Context, x *exchange, m *matter, 
 	return a.giveUp(ctx, x, m)
 }
 
+// consenting is a user who agrees that an application acts for them, or for everyone.
+func consenting(user *directory.User) directory.Actor {
+	return directory.Actor{Kind: directory.ActorUser, Name: user.PrincipalName, Rights: directory.Manage(directory.DelegatedGrants)}
+}
+
 // grantScopes writes what was agreed to into the directory, in the name of the user.
 func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d delegation, scopes []directory.Scope, everyone bool) error {
 	if len(scopes) == 0 {
@@ -207,8 +212,8 @@ func (a *Authority) grantScopes(ctx context.Context, m *matter, who *visitor, d 
 	for _, scope := range scopes {
 		values = append(values, scope.Value)
 	}
-	_, err := a.directory.Change(ctx, who.user.PrincipalName, func(e *directory.Editor) error {
-		_, err := e.GrantScopes(m.tenant.ID, m.client.Principal.ID, d.resource.Principal.ID, holder, values)
+	_, err := a.directory.Change(ctx, consenting(who.user), func(e *directory.Editor) error {
+		_, err := e.DelegatedGrants().Add(m.tenant.ID, m.client.Principal.ID, d.resource.Principal.ID, holder, values)
 		return err
 	})
 	switch {

@@ -11,7 +11,7 @@ func TestManagedIdentityIsNoClient(t *testing.T) {
 	const identity = "c11e0009-5a5a-4c4c-8d8d-000000000009"
 	w := newWorld(t)
 	w.edit(func(e *directory.Editor) error {
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{
 			Tenant: testTenant, AppID: identity, Name: "orders-vm", Type: directory.PrincipalManagedIdentity,
 		})
 		return err

@@ -26,10 +26,10 @@ func (w *userWorld) moreTools(n int) []string {
 	w.edit(func(e *directory.Editor) error {
 		for i := range ids {
 			ids[i] = fmt.Sprintf("c11e0100-5a5a-4c4c-8d8d-%012d", i)
-			if _, err := e.CreateApplication(directory.Application{Tenant: testTenant, AppID: directory.AppID(ids[i]), Name: fmt.Sprint("tool ", i), Public: true}); err != nil {
+			if _, err := e.Applications().Create(directory.Application{Tenant: testTenant, AppID: directory.AppID(ids[i]), Name: fmt.Sprint("tool ", i), Public: true}); err != nil {
 				return err
 			}
-			if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: testTenant, AppID: directory.AppID(ids[i]), Enabled: true}); err != nil {
+			if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: testTenant, AppID: directory.AppID(ids[i]), Enabled: true}); err != nil {
 				return err
 			}
 		}

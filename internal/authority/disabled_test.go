@@ -44,29 +44,29 @@ func TestDisabled(t *testing.T) {
 
 func deletePrincipal(app directory.AppID) func(*world) {
 	return func(w *world) {
-		w.edit(func(e *directory.Editor) error { return e.DeleteServicePrincipal(testTenant, principalID(app)) })
+		w.edit(func(e *directory.Editor) error { return e.ServicePrincipals().Delete(testTenant, principalID(app)) })
 	}
 }
 
 func deleteApplication(app directory.AppID) func(*world) {
 	return func(w *world) {
 		w.edit(func(e *directory.Editor) error {
-			a, err := e.Application(testTenant, string(app))
+			a, err := e.Applications().Find(testTenant, string(app))
 			if err != nil {
 				return err
 			}
-			return e.DeleteApplication(testTenant, a.ID)
+			return e.Applications().Delete(testTenant, a.ID)
 		})
 	}
 }
 
 func removeSecret(w *world) {
 	w.edit(func(e *directory.Editor) error {
-		a, err := e.Application(testTenant, testClient)
+		a, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		return e.RemoveCredential(testTenant, a.ID, a.Secrets[0].ID)
+		return e.Credentials().Remove(testTenant, a.ID, a.Secrets[0].ID)
 	})
 }
 
@@ -80,30 +80,30 @@ func TestRefusalIsFresh(t *testing.T) {
 	w.post(pathV2, w.good().set("scope", "api://billing/.default")).refused(400, "invalid_resource", 500011)
 	w.post("/late.test/oauth2/v2.0/token", w.good()).refused(400, "invalid_request", 90002)
 
-	_, err = elsewhere.Change(t.Context(), "test", func(e *directory.Editor) error {
-		_, err := e.Assign(testTenant, principalID(testClient), principalID(closedAPI), "40000004-5a5a-4c4c-8d8d-000000000004")
+	_, err = elsewhere.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		_, _, err := e.Assignments().Add(testTenant, principalID(testClient), principalID(closedAPI), "40000004-5a5a-4c4c-8d8d-000000000004")
 		return err
 	})
 	w.must(err)
 	w.post(pathV2, w.good().set("scope", "api://closed/.default")).token()
 
-	_, err = elsewhere.Change(t.Context(), "test", func(e *directory.Editor) error {
-		if _, err := e.CreateTenant(directory.Tenant{Name: "late", Domains: []string{"late.test"}, Enabled: true}); err != nil {
+	_, err = elsewhere.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		if _, err := e.Tenants().Create(directory.Tenant{Name: "late", Domains: []string{"late.test"}, Enabled: true}); err != nil {
 			return err
 		}
-		app, err := e.Application(testTenant, testAPI)
+		app, err := e.Applications().Find(testTenant, testAPI)
 		if err != nil {
 			return err
 		}
 		app.IdentifierURIs = append(app.IdentifierURIs, "api://billing")
-		if _, err := e.UpdateApplication(*app); err != nil {
+		if _, err := e.Applications().Edit(app.Tenant, app.ID, func(v *directory.Application) error { *v = *app; return nil }); err != nil {
 			return err
 		}
-		client, err := e.Application(testTenant, testClient)
+		client, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		_, w.secret, err = e.AddSecret(testTenant, client.ID, "second", client.Created.AddDate(1, 0, 0))
+		_, w.secret, err = e.Credentials().AddSecret(testTenant, client.ID, "second", client.Created.AddDate(1, 0, 0))
 		return err
 	})
 	w.must(err)

@@ -48,10 +48,10 @@ func TestOwnTokensAsCredentials(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.edit(func(e *directory.Editor) error {
-				app, err := e.Application(testTenant, testClient)
+				app, err := e.Applications().Find(testTenant, testClient)
 				for id, issuer := range issuers {
 					if err == nil {
-						_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{
+						_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{
 							Name: id, Issuer: issuer, Subject: identity, Audience: exchangeAudience,
 						})
 					}
@@ -84,11 +84,11 @@ func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
 	w := newWorld(t)
 	issuer := testBase + "/" + otherOne + "/v2.0"
 	w.edit(func(e *directory.Editor) error {
-		app, err := e.Application(testTenant, testClient)
+		app, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{Name: "fabrikam", Issuer: issuer, Subject: testAPI})
+		_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{Name: "fabrikam", Issuer: issuer, Subject: testAPI})
 		return err
 	})
 	now := w.clock.now().Unix()

@@ -135,7 +135,7 @@ func TestDeviceEnds(t *testing.T) {
 	t.Run("user gone", func(t *testing.T) {
 		started := w.deviceCode()
 		w.browser().approve(started.text("user_code"), testUser, "continue")
-		w.edit(func(e *directory.Editor) error { return e.DeleteUser(testTenant, w.user.ID) })
+		w.edit(func(e *directory.Editor) error { return e.Users().Delete(testTenant, w.user.ID) })
 		if r := w.poll(started.text("device_code")); r.Code == http.StatusOK {
 			t.Errorf("got %v", r.json)
 		}
@@ -151,10 +151,10 @@ func TestDeviceAtAlias(t *testing.T) {
 	w.post(path, form).refused(400, "authorization_pending", 70016)
 	w.browser().approve(r.text("user_code"), testUser, "continue")
 	w.edit(func(e *directory.Editor) error { // at another tenant that has the client, too
-		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {
+		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
 		return err
 	})
 	w.post("/"+otherOne+"/oauth2/v2.0/token", form).refused(400, "invalid_grant", 700005)

@@ -14,14 +14,14 @@ func onBehalfWorld(t *testing.T, change ...func(*Config)) (w *userWorld, form va
 	w = newUserWorld(t, change...)
 	var secret string
 	w.edit(func(e *directory.Editor) error {
-		api, err := e.Application(testTenant, testAPI)
+		api, err := e.Applications().Find(testTenant, testAPI)
 		if err != nil {
 			return err
 		}
-		if _, secret, err = e.AddSecret(testTenant, api.ID, "ci", time.Time{}); err != nil {
+		if _, secret, err = e.Credentials().AddSecret(testTenant, api.ID, "ci", time.Time{}); err != nil {
 			return err
 		}
-		_, err = e.GrantScopes(testTenant, principalID(testAPI), principalID(legacyAPI), "", []string{"user_impersonation"})
+		_, err = e.DelegatedGrants().Add(testTenant, principalID(testAPI), principalID(legacyAPI), "", []string{"user_impersonation"})
 		return err
 	})
 	return w, values{
@@ -99,7 +99,7 @@ func TestOnBehalfOfTheGone(t *testing.T) {
 	for name, act := range map[string]func(*userWorld){
 		"disabled": func(w *userWorld) { w.editUser(testUser, func(u *directory.User) { u.Enabled = false }) },
 		"deleted": func(w *userWorld) {
-			w.edit(func(e *directory.Editor) error { return e.DeleteUser(testTenant, w.user.ID) })
+			w.edit(func(e *directory.Editor) error { return e.Users().Delete(testTenant, w.user.ID) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -263,12 +263,12 @@ func TestRefreshOfTheGone(t *testing.T) {
 	user := func(f func(*directory.User)) func(*userWorld) {
 		return func(w *userWorld) {
 			w.edit(func(e *directory.Editor) error {
-				u, err := e.User(testTenant, testUser)
+				u, err := e.Users().Find(testTenant, testUser)
 				if err != nil {
 					return err
 				}
 				f(u)
-				_, err = e.UpdateUser(*u)
+				_, err = e.Users().Edit(u.Tenant, u.ID, func(v *directory.User) error { *v = *u; return nil })
 				return err
 			})
 		}
@@ -280,10 +280,12 @@ func TestRefreshOfTheGone(t *testing.T) {
 	}{
 		{"user disabled", user(func(u *directory.User) { u.Enabled = false }), []int{50057, 700082}},
 		{"user deleted", func(w *userWorld) {
-			w.edit(func(e *directory.Editor) error { return e.DeleteUser(testTenant, w.user.ID) })
+			w.edit(func(e *directory.Editor) error { return e.Users().Delete(testTenant, w.user.ID) })
 		}, []int{700082}},
 		{"password changed", func(w *userWorld) {
-			w.edit(func(e *directory.Editor) error { return e.SetPassword(testTenant, w.user.ID, "another password") })
+			w.edit(func(e *directory.Editor) error {
+				return e.Users().SetPassword(testTenant, w.user.ID, directory.Choose("another password"))
+			})
 		}, []int{700082}},
 		{"client disabled", func(w *userWorld) {
 			w.editPrincipal(publicApp, func(p *directory.ServicePrincipal) { p.Enabled = false })
@@ -293,17 +295,17 @@ func TestRefreshOfTheGone(t *testing.T) {
 		}, []int{500014}},
 		{"consent revoked", func(w *userWorld) {
 			w.edit(func(e *directory.Editor) error {
-				return e.RevokeScopes(testTenant, principalID(publicApp), principalID(testAPI), "", nil)
+				return e.DelegatedGrants().Remove(testTenant, principalID(publicApp), principalID(testAPI), "", nil)
 			})
 		}, []int{65001}},
 		{"tenant disabled", func(w *userWorld) {
 			w.edit(func(e *directory.Editor) error {
-				tenant, err := e.Tenant(testTenant)
+				tenant, err := e.Tenants().Find(testTenant)
 				if err != nil {
 					return err
 				}
 				tenant.Enabled = false
-				_, err = e.UpdateTenant(*tenant)
+				_, err = e.Tenants().Edit(tenant.ID, func(v *directory.Tenant) error { *v = *tenant; return nil })
 				return err
 			})
 		}, []int{5000225}},
@@ -365,12 +367,12 @@ func TestRefreshOfMixedClient(t *testing.T) {
 func TestCodeWithoutChallengeNeedsTheSecret(t *testing.T) {
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
-		app, err := e.Application(testTenant, webApp)
+		app, err := e.Applications().Find(testTenant, webApp)
 		if err != nil {
 			return err
 		}
 		app.Public = true
-		_, err = e.UpdateApplication(*app)
+		_, err = e.Applications().Edit(app.Tenant, app.ID, func(v *directory.Application) error { *v = *app; return nil })
 		return err
 	})
 	asks := w.webAsks().without("code_challenge").without("code_challenge_method")
@@ -388,10 +390,10 @@ func TestCodeWithoutChallengeNeedsTheSecret(t *testing.T) {
 func TestGrantsOfAnotherTenant(t *testing.T) {
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
-		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {
+		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
 		return err
 	})
 	const other = "/" + otherOne + "/oauth2/v2.0/token"

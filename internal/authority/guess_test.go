@@ -52,7 +52,7 @@ func TestSecretForms(t *testing.T) {
 			}
 		})
 	}
-	client, err := w.dir.Client(t.Context(), testTenant, testClient)
+	client, err := w.dir.Instance(t.Context(), testTenant, testClient)
 	w.must(err)
 	kept := client.Application.Secrets[0] // what is stored of a secret is not the secret
 	for _, text := range []string{kept.Hint, kept.ID, hex.EncodeToString(kept.Digest), string(kept.Digest[:4])} {
@@ -67,11 +67,11 @@ func TestLongSecret(t *testing.T) {
 	w := newWorld(t)
 	long := strings.Repeat("x", 4096)
 	w.edit(func(e *directory.Editor) error {
-		app, err := e.Application(testTenant, testClient)
+		app, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		_, err = e.ImportSecret(testTenant, app.ID, "long", long, time.Time{})
+		_, err = e.Credentials().ImportSecret(testTenant, app.ID, "long", directory.Choose(long), time.Time{})
 		return err
 	})
 	w.post(pathV2, w.good().set("client_secret", long)).token()
@@ -100,11 +100,11 @@ func everyByte(s string) string {
 func TestSecretExpires(t *testing.T) {
 	w := newWorld(t)
 	w.edit(func(e *directory.Editor) error {
-		app, err := e.Application(testTenant, testClient)
+		app, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		_, w.secret, err = e.AddSecret(testTenant, app.ID, "short", w.clock.now().Add(time.Hour))
+		_, w.secret, err = e.Credentials().AddSecret(testTenant, app.ID, "short", w.clock.now().Add(time.Hour))
 		return err
 	})
 	w.post(pathV2, w.good()).token()
@@ -243,11 +243,11 @@ func TestPasswordGuessesAtOnce(t *testing.T) {
 func (w *world) importSecret(value string) {
 	w.t.Helper()
 	w.edit(func(e *directory.Editor) error {
-		app, err := e.Application(testTenant, testClient)
+		app, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		_, err = e.ImportSecret(testTenant, app.ID, "chosen", value, time.Time{})
+		_, err = e.Credentials().ImportSecret(testTenant, app.ID, "chosen", directory.Choose(value), time.Time{})
 		return err
 	})
 }

@@ -19,14 +19,14 @@ func (w *world) addIdentity(kind directory.IdentityKind) *directory.ServicePrinc
 	w.t.Helper()
 	var made *directory.ServicePrincipal
 	w.edit(func(e *directory.Editor) (err error) {
-		made, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+		made, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
 			Tenant: testTenant, AppID: testIdentity, Name: "orders-client-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: kind,
 		})
 		if err != nil {
 			return err
 		}
 		for api, role := range map[directory.AppID]directory.RoleID{testAPI: "40000001-5a5a-4c4c-8d8d-000000000001", legacyAPI: "40000003-5a5a-4c4c-8d8d-000000000003"} {
-			if _, err := e.Assign(testTenant, made.ID, principalID(api), role); err != nil {
+			if _, _, err := e.Assignments().Add(testTenant, made.ID, principalID(api), role); err != nil {
 				return err
 			}
 		}
@@ -129,7 +129,7 @@ func TestFingerprintChangesWithTheToken(t *testing.T) {
 		t.Errorf("it changes by itself: %v", err)
 	}
 	w.edit(func(e *directory.Editor) error {
-		_, err := e.Assign(testTenant, p.ID, principalID(testAPI), "40000002-5a5a-4c4c-8d8d-000000000002")
+		_, _, err := e.Assignments().Add(testTenant, p.ID, principalID(testAPI), "40000002-5a5a-4c4c-8d8d-000000000002")
 		return err
 	})
 	look("a role more")

@@ -60,13 +60,13 @@ func TestMintForAUserRefusals(t *testing.T) {
 	}{
 		{"a user who does not exist", func(_ *userWorld, r *MintRequest) { r.User.User = "22222222-5a5a-4c4c-8d8d-0000000000ff" }, 50034},
 		{"a user who was deleted", func(w *userWorld, _ *MintRequest) {
-			w.edit(func(e *directory.Editor) error { return e.DeleteUser(testTenant, w.user.ID) })
+			w.edit(func(e *directory.Editor) error { return e.Users().Delete(testTenant, w.user.ID) })
 		}, 50034},
 		{"a user who was disabled", func(w *userWorld, _ *MintRequest) {
 			w.edit(func(e *directory.Editor) error {
 				off := *w.user
 				off.Enabled = false
-				_, err := e.UpdateUser(off)
+				_, err := e.Users().Edit(off.Tenant, off.ID, func(v *directory.User) error { *v = off; return nil })
 				return err
 			})
 		}, 50057},
@@ -83,7 +83,7 @@ func TestMintForAUserRefusals(t *testing.T) {
 		{"an API that was not asked for", func(w *userWorld, r *MintRequest) { r.User.Scope = "api://closed/.default" }, 50105},
 		{"a grant that was taken back", func(w *userWorld, _ *MintRequest) {
 			w.edit(func(e *directory.Editor) error {
-				return e.RevokeScopes(testTenant, principalID(publicApp), principalID(testAPI), "", []string{"user_impersonation"})
+				return e.DelegatedGrants().Remove(testTenant, principalID(publicApp), principalID(testAPI), "", []string{"user_impersonation"})
 			})
 		}, 650057},
 	} {
@@ -120,18 +120,18 @@ func TestFingerprintChangesWithAUsersToken(t *testing.T) {
 		t.Error("it changes by itself")
 	}
 	w.edit(func(e *directory.Editor) error {
-		_, err := e.GrantScopes(testTenant, principalID(publicApp), principalID(testAPI), w.user.ID, []string{"Orders.ReadMine"})
+		_, err := e.DelegatedGrants().Add(testTenant, principalID(publicApp), principalID(testAPI), w.user.ID, []string{"Orders.ReadMine"})
 		return err
 	})
 	look("a scope more")
 	w.edit(func(e *directory.Editor) error {
-		return e.Unassign(testTenant, w.user.ID, principalID(testAPI), "40000009-5a5a-4c4c-8d8d-000000000009")
+		return e.Assignments().Remove(testTenant, w.user.ID, principalID(testAPI), "40000009-5a5a-4c4c-8d8d-000000000009")
 	})
 	look("a role less")
 	w.edit(func(e *directory.Editor) error {
 		renamed := *w.user
 		renamed.PrincipalName = "developer@contoso.test"
-		_, err := e.UpdateUser(renamed)
+		_, err := e.Users().Edit(renamed.Tenant, renamed.ID, func(v *directory.User) error { *v = renamed; return nil })
 		return err
 	})
 	look("another name")
@@ -172,7 +172,7 @@ func TestMintForADisabledUserLeavesASignIn(t *testing.T) {
 	w.edit(func(e *directory.Editor) error {
 		off := *w.user
 		off.Enabled = false
-		_, err := e.UpdateUser(off)
+		_, err := e.Users().Edit(off.Tenant, off.ID, func(v *directory.User) error { *v = off; return nil })
 		return err
 	})
 	if _, err := w.Mint(t.Context(), w.mintForTool("api://orders/.default")); err == nil {

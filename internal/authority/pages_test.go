@@ -169,7 +169,7 @@ func TestForgedForms(t *testing.T) {
 			}
 		})
 	}
-	if scopes, err := w.dir.DelegatedGrants(t.Context(), testTenant, principalID(webApp)); err != nil || len(scopes) > 0 {
+	if scopes, err := w.dir.View(t.Context()).DelegatedGrants().AllOf(testTenant, principalID(webApp)); err != nil || len(scopes) > 0 {
 		t.Errorf("granted: %v, %v", scopes, err)
 	}
 }
@@ -208,9 +208,13 @@ func TestSessions(t *testing.T) {
 	}
 	b.toolCode()
 	third := b.cookies[sessionCookie]
-	w.edit(func(e *directory.Editor) error { return e.SetPassword(testTenant, w.user.ID, "another password") })
+	w.edit(func(e *directory.Editor) error {
+		return e.Users().SetPassword(testTenant, w.user.ID, directory.Choose("another password"))
+	})
 	dead("after another password", third)
-	w.edit(func(e *directory.Editor) error { return e.SetPassword(testTenant, w.user.ID, testPassword) })
+	w.edit(func(e *directory.Editor) error {
+		return e.Users().SetPassword(testTenant, w.user.ID, directory.Choose(testPassword))
+	})
 	b.toolCode()
 	fourth := b.cookies[sessionCookie]
 	w.clock.advance(sessionLife)
@@ -436,10 +440,10 @@ func TestSessionOfAnotherTenant(t *testing.T) {
 	w := newUserWorld(t)
 	b := w.browser()
 	w.edit(func(e *directory.Editor) error {
-		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {
+		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
 		return err
 	})
 	b.open("/"+otherOne+"/oauth2/v2.0/authorize", w.toolAsks().set("scope", "openid"))
@@ -484,10 +488,10 @@ func TestSignOutByAnothersToken(t *testing.T) {
 func TestSignOutByAnotherTenantsToken(t *testing.T) {
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
-		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {
+		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: publicApp, Enabled: true})
 		return err
 	})
 	b := w.browser()

@@ -201,7 +201,7 @@ func (w *userWorld) store(n names) names {
 			if value == "" { // which some fields take for the default
 				continue
 			}
-			_, err := w.dir.Change(w.t.Context(), "test", func(e *directory.Editor) error { return f(e, value) })
+			_, err := w.dir.Change(w.t.Context(), directory.Operator("test"), func(e *directory.Editor) error { return f(e, value) })
 			if err == nil {
 				*field = value
 				return
@@ -211,13 +211,13 @@ func (w *userWorld) store(n names) names {
 	}
 	application := func(app directory.AppID, f func(*directory.Application, string)) func(*directory.Editor, string) error {
 		return func(e *directory.Editor, value string) error {
-			a, err := e.Application(testTenant, string(app))
+			a, err := e.Applications().Find(testTenant, string(app))
 			if err != nil {
 				return err
 			}
 			a.Scopes = slices.Clone(a.Scopes)
 			f(a, value)
-			_, err = e.UpdateApplication(*a)
+			_, err = e.Applications().Edit(a.Tenant, a.ID, func(v *directory.Application) error { *v = *a; return nil })
 			return err
 		}
 	}
@@ -227,25 +227,25 @@ func (w *userWorld) store(n names) names {
 	try(&n.scope, harmless.scope, application(testAPI, func(a *directory.Application, value string) { a.Scopes[0].DisplayName = value }))
 	try(&n.about, harmless.about, application(testAPI, func(a *directory.Application, value string) { a.Scopes[0].Description = value }))
 	try(&n.tenant, harmless.tenant, func(e *directory.Editor, value string) error {
-		tenant, err := e.Tenant(testTenant)
+		tenant, err := e.Tenants().Find(testTenant)
 		if err != nil {
 			return err
 		}
 		tenant.Name = value
-		_, err = e.UpdateTenant(*tenant)
+		_, err = e.Tenants().Edit(tenant.ID, func(v *directory.Tenant) error { *v = *tenant; return nil })
 		return err
 	})
 	try(&n.user, harmless.user, func(e *directory.Editor, value string) error {
-		user, err := e.User(testTenant, string(w.user.ID))
+		user, err := e.Users().Find(testTenant, string(w.user.ID))
 		if err != nil {
 			return err
 		}
 		user.PrincipalName = value
 		user.DisplayName = n.web
-		_, err = e.UpdateUser(*user)
+		_, err = e.Users().Edit(user.Tenant, user.ID, func(v *directory.User) error { *v = *user; return nil })
 		if err != nil {
 			user.DisplayName = harmless.user
-			_, err = e.UpdateUser(*user)
+			_, err = e.Users().Edit(user.Tenant, user.ID, func(v *directory.User) error { *v = *user; return nil })
 		}
 		return err
 	})

@@ -77,7 +77,7 @@ func (a *Authority) findClient(ctx context.Context, tenant *directory.Tenant, id
 	if !guid.Is(id) {
 		return nil, aadsts.ClientUnknown(id, tenant.Name)
 	}
-	client, err := a.directory.Client(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
+	client, err := a.directory.Instance(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
 		return nil, aadsts.ClientUnknown(id, tenant.Name)

@@ -35,7 +35,7 @@ func TestSignIns(t *testing.T) {
 	if len(rows) != 1 {
 		t.Fatalf("%d rows, want 1", len(rows))
 	}
-	client, err := w.dir.Client(t.Context(), testTenant, testClient)
+	client, err := w.dir.Instance(t.Context(), testTenant, testClient)
 	w.must(err)
 	_, claims := w.judge(good.token(), "/"+testTenant+"/discovery/v2.0/keys")
 	want := directory.SignIn{

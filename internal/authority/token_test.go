@@ -204,7 +204,7 @@ func TestTokenRoles(t *testing.T) {
 	w.post(pathV2, w.good().set("scope", "api://closed/.default")).refused(400, "invalid_grant", 501051)
 
 	w.edit(func(e *directory.Editor) error {
-		_, err := e.Assign(testTenant, principalID(testClient), principalID(closedAPI), "40000004-5a5a-4c4c-8d8d-000000000004")
+		_, _, err := e.Assignments().Add(testTenant, principalID(testClient), principalID(closedAPI), "40000004-5a5a-4c4c-8d8d-000000000004")
 		return err
 	})
 	if got := rolesAt(pathV2, w.good().set("scope", "api://closed/.default")); !slices.Equal(got, []string{"Closed.Read"}) {
@@ -212,7 +212,7 @@ func TestTokenRoles(t *testing.T) {
 	}
 
 	w.edit(func(e *directory.Editor) error {
-		_, err := e.Assign(testTenant, principalID(testClient), principalID(testAPI), "40000002-5a5a-4c4c-8d8d-000000000002")
+		_, _, err := e.Assignments().Add(testTenant, principalID(testClient), principalID(testAPI), "40000002-5a5a-4c4c-8d8d-000000000002")
 		return err
 	})
 	w.editApplication(testAPI, func(a *directory.Application) { a.AppRoles[0].Enabled = false })
@@ -225,7 +225,7 @@ func TestTokenRoles(t *testing.T) {
 	}
 
 	w.edit(func(e *directory.Editor) error {
-		return e.Unassign(testTenant, principalID(testClient), principalID(legacyAPI), "40000003-5a5a-4c4c-8d8d-000000000003")
+		return e.Assignments().Remove(testTenant, principalID(testClient), principalID(legacyAPI), "40000003-5a5a-4c4c-8d8d-000000000003")
 	})
 	if got := rolesAt(pathV2, w.good().set("scope", "api://legacy/.default")); got != nil {
 		t.Errorf("roles are %q after the grant was taken back", got)

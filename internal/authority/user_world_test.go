@@ -68,7 +68,7 @@ func (w *userWorld) populateUsers(e *directory.Editor) (err error) {
 	w.manage = scope("50000002-5a5a-4c4c-8d8d-000000000002", "Orders.Manage", true)
 	w.granted = scope("50000003-5a5a-4c4c-8d8d-000000000003", "user_impersonation", false)
 	legacy := scope("50000004-5a5a-4c4c-8d8d-000000000004", "user_impersonation", false)
-	api, err := e.Application(testTenant, testAPI)
+	api, err := e.Applications().Find(testTenant, testAPI)
 	if err != nil {
 		return err
 	}
@@ -77,55 +77,55 @@ func (w *userWorld) populateUsers(e *directory.Editor) (err error) {
 		ID: "40000009-5a5a-4c4c-8d8d-000000000009", Value: "Orders.Approve", DisplayName: "Approve", Description: "Approve",
 		Enabled: true, Members: []directory.MemberType{directory.MemberUser},
 	})
-	if _, err := e.UpdateApplication(*api); err != nil {
+	if _, err := e.Applications().Edit(api.Tenant, api.ID, func(v *directory.Application) error { *v = *api; return nil }); err != nil {
 		return err
 	}
-	old, err := e.Application(testTenant, legacyAPI)
+	old, err := e.Applications().Find(testTenant, legacyAPI)
 	if err != nil {
 		return err
 	}
 	old.Scopes = []directory.Scope{legacy}
-	if _, err := e.UpdateApplication(*old); err != nil {
+	if _, err := e.Applications().Edit(old.Tenant, old.ID, func(v *directory.Application) error { *v = *old; return nil }); err != nil {
 		return err
 	}
-	tool, err := e.Application(testTenant, publicApp)
+	tool, err := e.Applications().Find(testTenant, publicApp)
 	if err != nil {
 		return err
 	}
 	tool.RedirectURIs = []string{toolRedirect}
-	if _, err := e.UpdateApplication(*tool); err != nil {
+	if _, err := e.Applications().Edit(tool.Tenant, tool.ID, func(v *directory.Application) error { *v = *tool; return nil }); err != nil {
 		return err
 	}
-	web, err := e.CreateApplication(directory.Application{
+	web, err := e.Applications().Create(directory.Application{
 		Tenant: testTenant, AppID: webApp, Name: "orders-web", RedirectURIs: []string{webRedirect},
 		Permissions: []directory.Permission{{API: testAPI, Scopes: []directory.ScopeID{w.read.ID, w.granted.ID}}},
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{ID: principalID(webApp), Tenant: testTenant, AppID: webApp, Enabled: true}); err != nil {
+	if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{ID: principalID(webApp), Tenant: testTenant, AppID: webApp, Enabled: true}); err != nil {
 		return err
 	}
-	if _, w.webSecret, err = e.AddSecret(testTenant, web.ID, "web", w.clock.now().AddDate(1, 0, 0)); err != nil {
+	if _, w.webSecret, err = e.Credentials().AddSecret(testTenant, web.ID, "web", w.clock.now().AddDate(1, 0, 0)); err != nil {
 		return err
 	}
 	for api, value := range map[directory.AppID]string{testAPI: "user_impersonation", legacyAPI: "user_impersonation"} {
-		if _, err := e.GrantScopes(testTenant, principalID(publicApp), principalID(api), "", []string{value}); err != nil {
+		if _, err := e.DelegatedGrants().Add(testTenant, principalID(publicApp), principalID(api), "", []string{value}); err != nil {
 			return err
 		}
 	}
-	if w.user, err = e.CreateUser(directory.User{ID: "22222222-5a5a-4c4c-8d8d-000000000001", Tenant: testTenant, PrincipalName: testUser, DisplayName: "Dev"}, testPassword); err != nil {
+	if w.user, err = e.Users().Create(directory.User{ID: "22222222-5a5a-4c4c-8d8d-000000000001", Tenant: testTenant, PrincipalName: testUser, DisplayName: "Dev"}, directory.Choose(testPassword)); err != nil {
 		return err
 	}
-	if w.admin, err = e.CreateUser(directory.User{
+	if w.admin, err = e.Users().Create(directory.User{
 		Tenant: testTenant, PrincipalName: testAdmin, DisplayName: "Admin", DirectoryRoles: []string{"Application Administrator"},
-	}, testPassword); err != nil {
+	}, directory.Choose(testPassword)); err != nil {
 		return err
 	}
-	if _, err = e.CreateUser(directory.User{Tenant: otherOne, PrincipalName: otherUser, DisplayName: "Other"}, testPassword); err != nil {
+	if _, err = e.Users().Create(directory.User{Tenant: otherOne, PrincipalName: otherUser, DisplayName: "Other"}, directory.Choose(testPassword)); err != nil {
 		return err
 	}
-	_, err = e.Assign(testTenant, w.user.ID, principalID(testAPI), "40000009-5a5a-4c4c-8d8d-000000000009")
+	_, _, err = e.Assignments().Add(testTenant, w.user.ID, principalID(testAPI), "40000009-5a5a-4c4c-8d8d-000000000009")
 	return err
 }
 

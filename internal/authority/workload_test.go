@@ -71,14 +71,14 @@ func TestWorkloadOfARecycledIdentity(t *testing.T) {
 	_, assertion := w.startWorkload(testIdentity)
 	form := w.workloadForm(testIdentity, assertion.Token)
 	w.post(pathV2, form).token()
-	old, err := w.dir.Client(t.Context(), testTenant, testIdentity)
+	old, err := w.dir.Instance(t.Context(), testTenant, testIdentity)
 	w.must(err)
 	w.clock.advance(time.Second)
 	w.edit(func(e *directory.Editor) error {
-		if err := e.DeleteServicePrincipal(testTenant, old.Principal.ID); err != nil {
+		if err := e.ServicePrincipals().Delete(testTenant, old.Principal.ID); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{
 			Tenant: testTenant, ID: old.Principal.ID, AppID: testIdentity, Name: old.Principal.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
 		})
 		return err
@@ -133,11 +133,11 @@ func TestWorkloadByFederatedCredential(t *testing.T) {
 	w := newWorld(t)
 	started, assertion := w.startWorkload(testClient)
 	w.edit(func(e *directory.Editor) error {
-		app, err := e.Application(testTenant, testClient)
+		app, err := e.Applications().Find(testTenant, testClient)
 		if err != nil {
 			return err
 		}
-		_, err = e.AddFederated(testTenant, app.ID, directory.FederatedCredential{
+		_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{
 			Name: "cluster", Issuer: assertion.Issuer, Subject: assertion.Subject, Audience: assertion.Audience,
 		})
 		return err
@@ -162,10 +162,10 @@ func TestWorkloadRefusals(t *testing.T) {
 func TestWorkloadOfAnotherTenant(t *testing.T) {
 	w := newWorld(t)
 	w.edit(func(e *directory.Editor) error {
-		if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: testClient, Name: "orders-client"}); err != nil {
+		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: testClient, Name: "orders-client"}); err != nil {
 			return err
 		}
-		_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: testClient, Enabled: true})
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: testClient, Enabled: true})
 		return err
 	})
 	started, err := w.StartWorkload(t.Context(), otherOne, testClient)

@@ -102,7 +102,7 @@ func (w *world) must(err error) {
 // edit changes the directory in one transaction.
 func (w *world) edit(f func(*directory.Editor) error) {
 	w.t.Helper()
-	_, err := w.dir.Change(w.t.Context(), "test", f)
+	_, err := w.dir.Change(w.t.Context(), directory.Operator("test"), f)
 	w.must(err)
 }
 
@@ -111,7 +111,7 @@ func (w *world) populate(e *directory.Editor) error {
 		{ID: testTenant, Name: "contoso", Domains: []string{"contoso.test"}, Enabled: true},
 		{ID: otherOne, Name: "fabrikam", Domains: []string{"fabrikam.test"}, Enabled: true},
 	} {
-		if _, err := e.CreateTenant(tenant); err != nil {
+		if _, err := e.Tenants().Create(tenant); err != nil {
 			return err
 		}
 	}
@@ -133,10 +133,10 @@ func (w *world) populate(e *directory.Editor) error {
 		{AppID: publicApp, Name: "orders-tool", Public: true},
 	} {
 		app.Tenant = testTenant
-		if _, err := e.CreateApplication(app); err != nil {
+		if _, err := e.Applications().Create(app); err != nil {
 			return err
 		}
-		if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+		if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{
 			ID: directory.ObjectID("0b1ec7" + string(app.AppID)[6:]), Tenant: testTenant, AppID: app.AppID,
 			Enabled: true, AssignmentRequired: app.AppID == closedAPI,
 		}); err != nil {
@@ -144,21 +144,21 @@ func (w *world) populate(e *directory.Editor) error {
 		}
 	}
 	for api, role := range map[directory.AppID]directory.RoleID{testAPI: read.ID, legacyAPI: legacy.ID} {
-		if _, err := e.Assign(testTenant, principalID(testClient), principalID(api), role); err != nil {
+		if _, _, err := e.Assignments().Add(testTenant, principalID(testClient), principalID(api), role); err != nil {
 			return err
 		}
 	}
-	if _, err := e.CreateApplication(directory.Application{Tenant: otherOne, AppID: foreignAPI, Name: "fabrikam-server", IdentifierURIs: []string{"api://fabrikam"}, TokenVersion: 2}); err != nil {
+	if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: foreignAPI, Name: "fabrikam-server", IdentifierURIs: []string{"api://fabrikam"}, TokenVersion: 2}); err != nil {
 		return err
 	}
-	if _, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: otherOne, AppID: foreignAPI, Enabled: true}); err != nil {
+	if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: foreignAPI, Enabled: true}); err != nil {
 		return err
 	}
-	client, err := e.Application(testTenant, testClient)
+	client, err := e.Applications().Find(testTenant, testClient)
 	if err != nil {
 		return err
 	}
-	_, w.secret, err = e.AddSecret(testTenant, client.ID, "ci", time.Time{})
+	_, w.secret, err = e.Credentials().AddSecret(testTenant, client.ID, "ci", time.Time{})
 	return err
 }
 
@@ -171,12 +171,12 @@ func principalID(app directory.AppID) directory.ObjectID {
 func (w *world) editApplication(app directory.AppID, f func(*directory.Application)) {
 	w.t.Helper()
 	w.edit(func(e *directory.Editor) error {
-		a, err := e.Application(testTenant, string(app))
+		a, err := e.Applications().Find(testTenant, string(app))
 		if err != nil {
 			return err
 		}
 		f(a)
-		_, err = e.UpdateApplication(*a)
+		_, err = e.Applications().Edit(a.Tenant, a.ID, func(v *directory.Application) error { *v = *a; return nil })
 		return err
 	})
 }
@@ -185,12 +185,12 @@ func (w *world) editApplication(app directory.AppID, f func(*directory.Applicati
 func (w *world) editPrincipal(app directory.AppID, f func(*directory.ServicePrincipal)) {
 	w.t.Helper()
 	w.edit(func(e *directory.Editor) error {
-		p, err := e.ServicePrincipal(testTenant, string(app))
+		p, err := e.ServicePrincipals().Find(testTenant, string(app))
 		if err != nil {
 			return err
 		}
 		f(p)
-		_, err = e.UpdateServicePrincipal(*p)
+		_, err = e.ServicePrincipals().Edit(p.Tenant, p.ID, func(v *directory.ServicePrincipal) error { *v = *p; return nil })
 		return err
 	})
 }
@@ -199,12 +199,12 @@ func (w *world) editPrincipal(app directory.AppID, f func(*directory.ServicePrin
 func (w *world) enableTenant(id string, on bool) {
 	w.t.Helper()
 	w.edit(func(e *directory.Editor) error {
-		tenant, err := e.Tenant(id)
+		tenant, err := e.Tenants().Find(id)
 		if err != nil {
 			return err
 		}
 		tenant.Enabled = on
-		_, err = e.UpdateTenant(*tenant)
+		_, err = e.Tenants().Edit(tenant.ID, func(v *directory.Tenant) error { *v = *tenant; return nil })
 		return err
 	})
 }

@@ -55,7 +55,7 @@ type fixtures struct {
 // register fills the empty directory from the sample's rolecall.yaml and the demo's additions.
 func register(ctx context.Context, dir *directory.Directory, certificate credential.Certificate, issuer string) (fixtures, error) {
 	f := fixtures{certificate: certificate, password: rand.Text()}
-	_, err := dir.Change(ctx, "demo", func(e *directory.Editor) error {
+	_, err := dir.Change(ctx, directory.Operator("demo"), func(e *directory.Editor) error {
 		if _, err := f.apply(e, "rolecall.yaml", orders.Directory()); err != nil {
 			return err
 		}
@@ -71,11 +71,11 @@ func register(ctx context.Context, dir *directory.Directory, certificate credent
 				f.stranger, f.strangerSecret = made.AppID, made.Value
 			}
 		}
-		tenant, err := e.Tenant("contoso")
+		tenant, err := e.Tenants().Find("contoso")
 		if err != nil {
 			return err
 		}
-		api, err := e.Resource(tenant.ID, ordersURI)
+		api, err := e.Applications().Find(tenant.ID, ordersURI)
 		if err != nil {
 			return err
 		}

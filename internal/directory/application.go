@@ -6,146 +6,136 @@ import (
 	"slices"
 )
 
-// Application returns the registration that an object id, an app id or a name names.
-func (e *Editor) Application(tenant TenantID, ref string) (*Application, error) {
-	found, err := e.applicationRow(tenant, ref)
-	return found.value, err
+// An ApplicationEditor reads and changes registrations.
+type ApplicationEditor struct {
+	Objects[Application]
+	*editor
+	version version
 }
 
-// Resource returns the registration that an identifier URI or an app id names as an API.
-func (e *Editor) Resource(tenant TenantID, identifier string) (*Application, error) {
-	uri := foldURI(identifier)
-	key := makeKey("uri", uri)
-	if id, is := parseGUID(uri); is {
-		key = makeKey("appid", id)
-	}
-	found, err := lookup[Application](e, fold(tenant), kindApplication, key)
-	if errors.Is(err, ErrNotFound) {
-		return nil, missing(fmt.Sprintf("There is no API %q in the tenant.", clip(identifier)), "Name it by an identifier URI or its app id.")
-	}
-	return found.value, err
+// IfVersion makes Edit and Delete fail with ErrConflict unless that version is there.
+func (e ApplicationEditor) IfVersion(expected int64) ApplicationEditor {
+	e.version = version(expected)
+	return e
 }
 
-// Applications returns the tenant's registrations, by name.
-func (e *Editor) Applications(tenant TenantID) ([]*Application, error) {
-	rows, err := list[Application](e, tenant, kindApplication, "name/")
-	return values(rows), err
+// Create makes a registration. Its service principal is made apart, by that noun's Create,
+// and credentials are added one by one.
+func (e ApplicationEditor) Create(a Application) (*Application, error) {
+	return acting(e.editor, Create, Applications, func() (*Application, error) {
+		if len(a.Secrets)+len(a.Certificates)+len(a.Federated) > 0 {
+			return nil, &RuleError{Field: "credentials", What: "A new application brings no credentials along.", Advice: "Create it first, then add each credential."}
+		}
+		tenant, err := e.tenantByID(a.Tenant)
+		if err != nil {
+			return nil, err
+		}
+		if a.ID, err = givenGUID("id", a.ID); err != nil {
+			return nil, err
+		}
+		if a.AppID, err = givenGUID("appId", a.AppID); err != nil {
+			return nil, err
+		}
+		a.Tenant, a.Created = tenant.ID, e.now
+		if err := e.checkNewIDs(&a); err != nil {
+			return nil, err
+		}
+		if err := e.checkApplication(&Application{}, &a); err != nil {
+			return nil, err
+		}
+		return &a, e.create(&a)
+	})
 }
 
-// CreateApplication makes a registration. Its service principal is made apart, by
-// CreateServicePrincipal, and credentials are added one by one.
-func (e *Editor) CreateApplication(a Application) (*Application, error) {
-	if len(a.Secrets)+len(a.Certificates)+len(a.Federated) > 0 {
-		return nil, &RuleError{Field: "credentials", What: "A new application brings no credentials along.", Fix: "Create it first, then add each credential."}
-	}
-	tenant, err := e.tenantByID(a.Tenant)
+// Edit changes what a registration says of itself; its ids and credentials stay as they
+// are. An app role or scope without an id keeps the one of the present role or scope with
+// its value. One that is left out must have been disabled before; its assignments and
+// grants go.
+func (e ApplicationEditor) Edit(tenant TenantID, id ObjectID, f func(*Application) error) (*Application, error) {
+	old, err := e.get(tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	if a.ID, err = givenGUID("id", a.ID); err != nil {
-		return nil, err
-	}
-	if a.AppID, err = givenGUID("appId", a.AppID); err != nil {
-		return nil, err
-	}
-	a.Tenant, a.Created = tenant.ID, e.now
-	if err := e.checkNewIDs(&a); err != nil {
-		return nil, err
-	}
-	if err := e.checkApplication(&Application{}, &a); err != nil {
-		return nil, err
-	}
-	return &a, e.create(&a)
-}
-
-// UpdateApplication changes what a registration says of itself; its ids and credentials
-// stay as they are. An app role or scope without an id keeps the one of the present role
-// or scope with its value. One that is left out must have been disabled before; its
-// assignments and grants go.
-func (e *Editor) UpdateApplication(a Application) (*Application, error) {
-	old, err := e.applicationRow(a.Tenant, string(a.ID))
+	a, err := edited(old, e.version, f)
 	if err != nil {
 		return nil, err
 	}
+	return acting(e.editor, Update, Applications, func() (*Application, error) { return a, e.replace(old, a) })
+}
+
+// replace puts a registration in the place of the old one.
+func (e ApplicationEditor) replace(old row[Application], a *Application) error {
 	was := old.value
-	if a.AppID != "" && AppID(fold(string(a.AppID))) != was.AppID {
-		return nil, &RuleError{Field: "appId", What: "The app id of an application cannot be changed.", Fix: "Create another application."}
+	if a.AppID != "" && fold(a.AppID) != was.AppID {
+		return &RuleError{Field: "appId", What: "The app id of an application cannot be changed.", Advice: "Create another application."}
 	}
 	a.ID, a.Tenant, a.AppID, a.Created = was.ID, was.Tenant, was.AppID, was.Created
 	a.Secrets, a.Certificates, a.Federated = was.Secrets, was.Certificates, was.Federated
-	if err := e.checkApplication(was, &a); err != nil {
-		return nil, err
+	if err := e.checkApplication(was, a); err != nil {
+		return err
 	}
-	if err := e.dropRemovedRoles(was, &a); err != nil {
-		return nil, err
+	if err := e.dropRemovedRoles(was, a); err != nil {
+		return err
 	}
-	if err := e.followScopes(was, &a); err != nil {
-		return nil, err
+	if err := e.followScopes(was, a); err != nil {
+		return err
 	}
 	if a.Name != was.Name {
-		if err := e.renamePrincipal(&a); err != nil {
-			return nil, err
-		}
-	}
-	return &a, update(e, old, &a, applicationDetail(was, &a))
-}
-
-// DeleteApplication removes a registration with its service principal and all
-// assignments to and of it.
-func (e *Editor) DeleteApplication(tenant TenantID, id ObjectID) error {
-	app, err := e.applicationRow(tenant, string(id))
-	if err != nil {
-		return err
-	}
-	principal, err := e.principalRow(app.value.Tenant, string(app.value.AppID))
-	switch {
-	case errors.Is(err, ErrNotFound):
-	case err != nil:
-		return err
-	default:
-		if err := e.deletePrincipal(principal); err != nil {
+		if err := e.principals().rename(a); err != nil {
 			return err
 		}
 	}
-	if err := e.remove(app.value, app.version); err != nil {
-		return err
-	}
-	return e.record("delete", app.value.target(), "")
+	return update(e.editor, old, a, applicationDetail(was, a))
 }
 
-// applicationRow finds by object id, app id or name.
-func (e *Editor) applicationRow(tenant TenantID, ref string) (found row[Application], err error) {
-	tenant = TenantID(fold(string(tenant)))
-	for _, key := range refKeys(ref) {
-		found, err = lookup[Application](e, tenant, kindApplication, key)
-		if !errors.Is(err, ErrNotFound) {
-			return found, err
+// Delete removes a registration with its service principal and all assignments to and of it.
+func (e ApplicationEditor) Delete(tenant TenantID, id ObjectID) error {
+	return e.act(Delete, Applications, func() error {
+		app, err := e.get(tenant, id)
+		if err != nil {
+			return err
 		}
-	}
-	return found, missing(fmt.Sprintf("There is no application %q in the tenant.", clip(ref)), "Name it by object id, app id or name, or create it.")
+		if err := e.version.check(app.version); err != nil {
+			return err
+		}
+		principal, err := e.principals().of(app.value)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return err
+		default:
+			if err := e.principals().delete(principal); err != nil {
+				return err
+			}
+		}
+		if err := e.remove(app.value, app.version); err != nil {
+			return err
+		}
+		return e.record("delete", app.value.target(), "")
+	})
 }
 
-// refKeys are the keys under which what a caller calls an application or a service
-// principal may be found, in order.
-func refKeys(ref string) []string {
-	if id, ok := parseGUID(ref); ok {
-		return []string{makeKey("id", id), makeKey("appid", id)}
+// byAppID finds a registration by its app id alone.
+func (e ApplicationEditor) byAppID(tenant TenantID, id AppID) (row[Application], error) {
+	found, err := lookup[Application](e.editor, fold(tenant), KindApplication, makeKey("appid", string(fold(id))))
+	if errors.Is(err, ErrNotFound) {
+		return found, e.missing(tenant, string(id))
 	}
-	return []string{makeKey("name", fold(ref))}
+	return found, err
 }
 
 // checkNewIDs holds for ids that a caller chose. An app id must also be free among
 // managed identities, which have one without a registration.
-func (e *Editor) checkNewIDs(a *Application) error {
-	if err := e.free(a.Tenant, kindApplication, makeKey("id", string(a.ID)), ""); err != nil {
+func (e ApplicationEditor) checkNewIDs(a *Application) error {
+	if err := e.free(a.Tenant, KindApplication, makeKey("id", string(a.ID)), ""); err != nil {
 		return duplicate(err, "id", fmt.Sprintf("There is an application with the object id %s already.", a.ID), "Leave the id out to have a new one made.")
 	}
-	for _, kind := range []string{kindApplication, kindPrincipal} {
+	for _, kind := range []string{KindApplication, KindServicePrincipal} {
 		if err := e.free(a.Tenant, kind, makeKey("appid", string(a.AppID)), ""); err != nil {
 			return duplicate(err, "appId", fmt.Sprintf("The app id %s is taken in this tenant.", a.AppID), "Leave the app id out to have a new one made.")
 		}
 	}
-	if err := e.free(a.Tenant, kindApplication, makeKey("uri", "api://"+string(a.AppID)), ""); err != nil {
+	if err := e.free(a.Tenant, KindApplication, makeKey("uri", "api://"+string(a.AppID)), ""); err != nil {
 		return duplicate(err, "appId", fmt.Sprintf("Another application has the identifier URI api://%s.", a.AppID), "Remove that URI there, or choose another app id.")
 	}
 	return nil
@@ -153,7 +143,7 @@ func (e *Editor) checkNewIDs(a *Application) error {
 
 // checkApplication holds every rule of a registration that is about to replace old, and
 // brings its values into the form they are kept in.
-func (e *Editor) checkApplication(old, a *Application) error {
+func (e ApplicationEditor) checkApplication(old, a *Application) error {
 	for _, check := range []func(old, a *Application) error{
 		e.checkApplicationName, checkTokenVersion, e.checkURIs, checkRedirects, checkRoles, checkScopes, e.checkPermissions, checkOptionalClaims,
 	} {
@@ -164,14 +154,14 @@ func (e *Editor) checkApplication(old, a *Application) error {
 	return nil
 }
 
-func (e *Editor) checkApplicationName(_, a *Application) error {
+func (e ApplicationEditor) checkApplicationName(_, a *Application) error {
 	if err := checkName("name", a.Name); err != nil {
 		return err
 	}
 	if err := checkNotGUID(a.Name); err != nil {
 		return err
 	}
-	if err := e.free(a.Tenant, kindApplication, makeKey("name", fold(a.Name)), string(a.ID)); err != nil {
+	if err := e.free(a.Tenant, KindApplication, makeKey("name", fold(a.Name)), string(a.ID)); err != nil {
 		return duplicate(err, "name", fmt.Sprintf("There is an application named %q already.", a.Name), "Choose another name; case does not count.")
 	}
 	return nil
@@ -183,7 +173,7 @@ func checkTokenVersion(_, a *Application) error {
 		a.TokenVersion = 2
 	case 1, 2:
 	default:
-		return &RuleError{Field: "tokenVersion", What: fmt.Sprintf("There is no access token version %d.", a.TokenVersion), Fix: "Use 1 or 2."}
+		return &RuleError{Field: "tokenVersion", What: fmt.Sprintf("There is no access token version %d.", a.TokenVersion), Advice: "Use 1 or 2."}
 	}
 	return nil
 }
@@ -191,7 +181,7 @@ func checkTokenVersion(_, a *Application) error {
 func checkOptionalClaims(_, a *Application) error {
 	const most = 100
 	if len(a.OptionalClaims) > most {
-		return &RuleError{Field: "optionalClaims", What: fmt.Sprintf("There are more than %d optional claims.", most), Fix: "Remove some."}
+		return &RuleError{Field: "optionalClaims", What: fmt.Sprintf("There are more than %d optional claims.", most), Advice: "Remove some."}
 	}
 	for i, claim := range a.OptionalClaims {
 		field := fmt.Sprintf("optionalClaims[%d]", i)
@@ -234,5 +224,5 @@ func claimList(claims []OptionalClaim) []string {
 }
 
 func (a *Application) target() target {
-	return target{kind: kindApplication, tenant: a.Tenant, id: string(a.ID), name: a.Name}
+	return target{kind: KindApplication, tenant: a.Tenant, id: string(a.ID), name: a.Name}
 }

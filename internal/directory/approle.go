@@ -11,7 +11,7 @@ const maxRoles = 1200 // as many as Entra allows in one registration
 // checkRoles holds for the app roles of a registration.
 func checkRoles(old, a *Application) error {
 	if len(a.AppRoles) > maxRoles {
-		return &RuleError{Field: "appRoles", What: fmt.Sprintf("There are more than %d app roles.", maxRoles), Fix: "Remove some, or split the application."}
+		return &RuleError{Field: "appRoles", What: fmt.Sprintf("There are more than %d app roles.", maxRoles), Advice: "Remove some, or split the application."}
 	}
 	a.AppRoles = slices.Clone(a.AppRoles)
 	ids, seen := map[RoleID]bool{}, map[string]bool{}
@@ -52,7 +52,7 @@ func checkRole(field string, role *AppRole) error {
 		return err
 	}
 	if strings.ContainsFunc(role.Value, func(r rune) bool { return r <= ' ' || r > '~' }) || role.Value[0] == '.' {
-		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The app role value %q holds a space or a character that a token may not carry there.", role.Value), Fix: "Write it as Orders.Read: ASCII without spaces, not beginning with a dot."}
+		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The app role value %q holds a space or a character that a token may not carry there.", role.Value), Advice: "Write it as Orders.Read: ASCII without spaces, not beginning with a dot."}
 	}
 	if err := checkText(field+".displayName", role.DisplayName, maxName); err != nil {
 		return err
@@ -65,11 +65,11 @@ func checkRole(field string, role *AppRole) error {
 
 func checkMembers(field string, role *AppRole) error {
 	if len(role.Members) == 0 {
-		return &RuleError{Field: field, What: fmt.Sprintf("The app role %q says not who may hold it.", role.Value), Fix: "List Application, User or both."}
+		return &RuleError{Field: field, What: fmt.Sprintf("The app role %q does not say who may hold it.", role.Value), Advice: "List Application, User or both."}
 	}
 	for i, member := range role.Members {
 		if member != MemberApplication && member != MemberUser {
-			return &RuleError{Field: field, What: fmt.Sprintf("%q cannot hold the app role %q.", clip(string(member)), role.Value), Fix: "List Application, User or both."}
+			return &RuleError{Field: field, What: fmt.Sprintf("%q cannot hold the app role %q.", clip(string(member)), role.Value), Advice: "List Application, User or both."}
 		}
 		if slices.Contains(role.Members[:i], member) {
 			return taken(field, fmt.Sprintf("%s is listed twice in the app role %q.", member, role.Value), "List it once.")
@@ -103,15 +103,15 @@ func (r AppRole) Allows(member MemberType) bool { return slices.Contains(r.Membe
 // dropRemovedRoles takes away the assignments of roles that the update leaves out. A
 // role must have been disabled first, in a change of its own, as in Entra: so nobody
 // loses access by a slip that cannot be undone.
-func (e *Editor) dropRemovedRoles(old, a *Application) error {
+func (e ApplicationEditor) dropRemovedRoles(old, a *Application) error {
 	for _, role := range old.AppRoles {
 		if slices.ContainsFunc(a.AppRoles, func(r AppRole) bool { return r.ID == role.ID }) {
 			continue
 		}
 		if role.Enabled {
-			return &RuleError{Field: "appRoles", What: fmt.Sprintf("The app role %q is enabled and cannot be removed.", role.Value), Fix: "Disable it first (enabled: false), then remove it."}
+			return &RuleError{Field: "appRoles", What: fmt.Sprintf("The app role %q is enabled and cannot be removed.", role.Value), Advice: "Disable it first (enabled: false), then remove it."}
 		}
-		if err := e.dropAssignments(old, role); err != nil {
+		if err := e.assignments().dropRole(old, role); err != nil {
 			return err
 		}
 	}

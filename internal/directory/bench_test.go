@@ -15,7 +15,7 @@ func BenchmarkCheckSecret(b *testing.B) {
 	o := newOrders(b, memory.New())
 	const chosen = "a secret that somebody chose"
 	change(b, o.Directory, func(e *directory.Editor) error {
-		_, err := e.ImportSecret(contoso, o.api.ID, "imported", chosen, time.Time{})
+		_, err := e.Credentials().ImportSecret(contoso, o.api.ID, "imported", directory.Choose(chosen), time.Time{})
 		return err
 	})
 	for _, bb := range []struct {
@@ -23,7 +23,7 @@ func BenchmarkCheckSecret(b *testing.B) {
 		app    directory.AppID
 		secret string
 	}{{"generated", ordersApp, o.secret}, {"imported", ordersAPI, chosen}} {
-		client, err := o.Client(b.Context(), contoso, bb.app)
+		client, err := o.Instance(b.Context(), contoso, bb.app)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func BenchmarkClientAndRoles(b *testing.B) {
 			clients := fill(b, o, applications)
 			hot := clients[:100]
 			ask := func(i int) {
-				client, err := o.Client(b.Context(), contoso, hot[i%len(hot)])
+				client, err := o.Instance(b.Context(), contoso, hot[i%len(hot)])
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -63,7 +63,7 @@ func BenchmarkClientAndRoles(b *testing.B) {
 				}
 			}
 			for _, app := range clients { // all of them pass through the cache once
-				if _, err := o.Client(b.Context(), contoso, app); err != nil {
+				if _, err := o.Instance(b.Context(), contoso, app); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -84,15 +84,15 @@ func fill(b *testing.B, o *orders, n int) []directory.AppID {
 	ids := make([]directory.AppID, n)
 	change(b, o.Directory, func(e *directory.Editor) error {
 		for i := range ids {
-			app, err := e.CreateApplication(directory.Application{Tenant: contoso, Name: fmt.Sprintf("client-%d", i)})
+			app, err := e.Applications().Create(directory.Application{Tenant: contoso, Name: fmt.Sprintf("client-%d", i)})
 			if err != nil {
 				return err
 			}
-			principal, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: app.AppID})
+			principal, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: app.AppID})
 			if err != nil {
 				return err
 			}
-			if _, err := e.Assign(contoso, principal.ID, o.apiPrincipal.ID, o.read); err != nil {
+			if _, _, err := e.Assignments().Add(contoso, principal.ID, o.apiPrincipal.ID, o.read); err != nil {
 				return err
 			}
 			ids[i] = app.AppID

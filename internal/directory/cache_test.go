@@ -135,7 +135,7 @@ func TestCacheUnderConcurrentChange(t *testing.T) {
 
 func BenchmarkCacheGet(b *testing.B) {
 	c := newCache(1 << 20)
-	key := cacheKey{"7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11", kindApplication, "appid/c11e0001-5a5a-4c4c-8d8d-000000000001"}
+	key := cacheKey{"7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11", KindApplication, "appid/c11e0001-5a5a-4c4c-8d8d-000000000001"}
 	c.add(key, &cached{value: 1}, c.epoch(key))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 
 // AddCertificate lets the key of a certificate prove the application. Only the public
 // certificate is taken, in DER.
-func (e *Editor) AddCertificate(tenant TenantID, app ObjectID, name string, der []byte) (Certificate, error) {
+func (e CredentialEditor) AddCertificate(tenant TenantID, app ObjectID, name string, der []byte) (Certificate, error) {
 	parsed, err := checkCertificate(der)
 	if err != nil {
 		return Certificate{}, err
@@ -33,18 +35,18 @@ func (e *Editor) AddCertificate(tenant TenantID, app ObjectID, name string, der 
 		return Certificate{}, err
 	}
 	if !e.now.Before(parsed.NotAfter) {
-		return Certificate{}, &RuleError{Field: "der", What: fmt.Sprintf("The certificate expired at %s.", parsed.NotAfter.UTC().Format("2006-01-02 15:04:05Z")), Fix: "Use one that is still valid."}
+		return Certificate{}, &RuleError{Field: "der", What: fmt.Sprintf("The certificate expired at %s.", parsed.NotAfter.UTC().Format("2006-01-02 15:04:05Z")), Advice: "Use one that is still valid."}
 	}
 	added := Certificate{
-		ID: newGUID(), Name: name, DER: bytes.Clone(der), SHA1: thumbprintSHA1(der), SHA256: thumbprintSHA256(der),
+		ID: guid.New(), Name: name, DER: bytes.Clone(der), SHA1: thumbprintSHA1(der), SHA256: thumbprintSHA256(der),
 		Subject: parsed.Subject.String(), ValidFrom: stamp(parsed.NotBefore), ValidUntil: stamp(parsed.NotAfter), Created: e.now,
 	}
-	err = e.changeApplication(tenant, app, func(a *Application) (string, error) {
+	err = e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
 		if slices.ContainsFunc(a.Certificates, func(c Certificate) bool { return c.SHA256 == added.SHA256 }) {
 			return "", taken("der", fmt.Sprintf("The application %s has this certificate already.", a.Name), "Use the one there is.")
 		}
 		if len(a.Certificates) >= maxCertificates {
-			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("The application %s has %d certificates already.", a.Name, len(a.Certificates)), Fix: "Remove one first."}
+			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("The application %s has %d certificates already.", a.Name, len(a.Certificates)), Advice: "Remove one first."}
 		}
 		a.Certificates = append(a.Certificates[:len(a.Certificates):len(a.Certificates)], added)
 		return "certificate added: " + added.Name + " " + added.SHA256, nil
@@ -58,7 +60,7 @@ func (e *Editor) AddCertificate(tenant TenantID, app ObjectID, name string, der 
 // checkCertificate holds for the certificate by itself, whatever the time.
 func checkCertificate(der []byte) (*x509.Certificate, error) {
 	refuse := func(what, fix string) (*x509.Certificate, error) {
-		return nil, &RuleError{Field: "der", What: what, Fix: fix}
+		return nil, &RuleError{Field: "der", What: what, Advice: fix}
 	}
 	if len(der) > maxCertificate {
 		return refuse(fmt.Sprintf("The certificate is larger than %d bytes.", maxCertificate), "Give one certificate alone, without its chain.")

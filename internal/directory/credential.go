@@ -6,17 +6,20 @@ import (
 	"slices"
 )
 
-// RemoveCredential removes the secret, certificate or federated credential with that id
+// A CredentialEditor changes the credentials of applications and managed identities.
+type CredentialEditor struct{ *editor }
+
+// Remove removes the secret, certificate or federated credential with that id
 // from an application, or the federated credential from a managed identity.
-func (e *Editor) RemoveCredential(tenant TenantID, owner ObjectID, id string) error {
+func (e CredentialEditor) Remove(tenant TenantID, owner ObjectID, id string) error {
 	id = fold(id)
-	if _, err := e.identityRow(tenant, owner); !errors.Is(err, ErrNotFound) {
+	if _, err := e.view.Identities().get(tenant, owner); !errors.Is(err, ErrNotFound) {
 		if err != nil {
 			return err
 		}
 		return e.removeFederated(tenant, owner, id)
 	}
-	return e.changeApplication(tenant, owner, func(a *Application) (string, error) {
+	return e.changeApplication(Delete, tenant, owner, func(a *Application) (string, error) {
 		if i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id }); i >= 0 {
 			name := a.Secrets[i].Name
 			a.Secrets = without(a.Secrets, i)
@@ -36,8 +39,8 @@ func (e *Editor) RemoveCredential(tenant TenantID, owner ObjectID, id string) er
 	})
 }
 
-func (e *Editor) removeFederated(tenant TenantID, owner ObjectID, id string) error {
-	return e.changeFederated(tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
+func (e CredentialEditor) removeFederated(tenant TenantID, owner ObjectID, id string) error {
+	return e.changeFederated(Delete, tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
 		i := slices.IndexFunc(*all, func(c FederatedCredential) bool { return c.ID == id })
 		if i < 0 {
 			return "", missing(fmt.Sprintf("%s has no credential with the id %q.", name, clip(id)), "List its credentials to see their ids.")
@@ -50,17 +53,19 @@ func (e *Editor) removeFederated(tenant TenantID, owner ObjectID, id string) err
 
 // changeApplication lets f change a copy of a registration's credentials, and keeps the
 // result. What f returns goes into the audit row. Lists are to be replaced, not edited.
-func (e *Editor) changeApplication(tenant TenantID, app ObjectID, f func(*Application) (string, error)) error {
-	old, err := e.applicationRow(tenant, string(app))
-	if err != nil {
-		return err
-	}
-	next := *old.value
-	detail, err := f(&next)
-	if err != nil {
-		return err
-	}
-	return update(e, old, &next, detail)
+func (e CredentialEditor) changeApplication(verb Verb, tenant TenantID, app ObjectID, f func(*Application) (string, error)) error {
+	return e.act(verb, Credentials, func() error {
+		old, err := e.applications().get(tenant, app)
+		if err != nil {
+			return err
+		}
+		next := *old.value
+		detail, err := f(&next)
+		if err != nil {
+			return err
+		}
+		return update(e.editor, old, &next, detail)
+	})
 }
 
 // without returns the list without its i-th element, nil when nothing is left.

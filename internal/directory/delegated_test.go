@@ -27,7 +27,7 @@ func newDelegation(t testing.TB) *delegation {
 		next := *o.api
 		next.AppRoles = append(slices.Clone(next.AppRoles), directory.AppRole{Value: "Orders.Audit", Enabled: true, Members: []directory.MemberType{directory.MemberUser}})
 		next.Scopes = []directory.Scope{{Value: "Orders.List", Enabled: true}, {Value: "Orders.Change", Enabled: true, AdminOnly: true}, {Value: "Orders.Old"}}
-		o.api, err = e.UpdateApplication(next)
+		o.api, err = e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil })
 		return err
 	})
 	d.audit = o.api.AppRoles[1].ID
@@ -38,7 +38,7 @@ func newDelegation(t testing.TB) *delegation {
 func (d *delegation) grant(t testing.TB, user directory.ObjectID, scopes ...string) {
 	t.Helper()
 	change(t, d.Directory, func(e *directory.Editor) error {
-		_, err := e.GrantScopes(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, user, scopes)
+		_, err := e.DelegatedGrants().Add(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, user, scopes)
 		return err
 	})
 }
@@ -55,7 +55,7 @@ func (d *delegation) wantScopes(t testing.TB, user directory.ObjectID, want ...s
 
 func (o *orders) client(t testing.TB) *directory.Instance {
 	t.Helper()
-	client, err := o.Client(t.Context(), contoso, ordersApp)
+	client, err := o.Instance(t.Context(), contoso, ordersApp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestScopesAreGrantedToAUserOrToEveryone(t *testing.T) {
 
 	revoke := func(user directory.ObjectID, scopes ...string) func(e *directory.Editor) error {
 		return func(e *directory.Editor) error {
-			return e.RevokeScopes(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, user, scopes)
+			return e.DelegatedGrants().Remove(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, user, scopes)
 		}
 	}
 	change(t, d.Directory, revoke("", "Orders.Change"))
@@ -116,7 +116,7 @@ func TestGrantingAgainChangesNothing(t *testing.T) {
 	d := newDelegation(t)
 	d.grant(t, "", "Orders.List")
 	change(t, d.Directory, func(e *directory.Editor) error {
-		grant, err := e.GrantScopes(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, "", []string{"Orders.List", "Orders.List"})
+		grant, err := e.DelegatedGrants().Add(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, "", []string{"Orders.List", "Orders.List"})
 		if err != nil || !slices.Equal(grant.Scopes, []string{"Orders.List"}) {
 			t.Errorf("got %+v, %v", grant, err)
 		}
@@ -125,7 +125,7 @@ func TestGrantingAgainChangesNothing(t *testing.T) {
 		}
 		return err
 	})
-	grants, err := d.DelegatedGrants(t.Context(), contoso, d.appPrincipal.ID)
+	grants, err := d.View(t.Context()).DelegatedGrants().AllOf(contoso, d.appPrincipal.ID)
 	if err != nil || len(grants) != 1 || grants[0].Principal != "" {
 		t.Errorf("got %+v, %v", grants, err)
 	}
@@ -159,7 +159,7 @@ func TestGrantRules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			checkRule(t, attempt(t, d.Directory, func(e *directory.Editor) error {
-				_, err := e.GrantScopes(contoso, tt.client, tt.resource, tt.user, tt.scopes)
+				_, err := e.DelegatedGrants().Add(contoso, tt.client, tt.resource, tt.user, tt.scopes)
 				return err
 			}), tt.field, tt.cause)
 		})
@@ -174,7 +174,7 @@ func TestScopesFollowTheirApplication(t *testing.T) {
 		return func(e *directory.Editor) (err error) {
 			next := *d.api
 			next.Scopes = f(slices.Clone(next.Scopes))
-			d.api, err = e.UpdateApplication(next)
+			d.api, err = e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil })
 			return err
 		}
 	}
@@ -196,7 +196,7 @@ func TestScopesFollowTheirApplication(t *testing.T) {
 		return append(scopes, directory.Scope{Value: "Orders.Change", Enabled: true})
 	}))
 	d.wantScopes(t, d.dev.ID, "Orders.List")
-	grants, err := d.DelegatedGrants(t.Context(), contoso, d.appPrincipal.ID)
+	grants, err := d.View(t.Context()).DelegatedGrants().AllOf(contoso, d.appPrincipal.ID)
 	if err != nil || len(grants) != 1 {
 		t.Errorf("an empty grant is left: %+v, %v", grants, err)
 	}
@@ -207,20 +207,20 @@ func TestUsersHoldRoles(t *testing.T) {
 	d.wantUserRoles(t, d.dev)
 	assign := func(user *directory.User, role directory.RoleID) func(e *directory.Editor) error {
 		return func(e *directory.Editor) error {
-			_, err := e.Assign(contoso, user.ID, d.apiPrincipal.ID, role)
+			_, _, err := e.Assignments().Add(contoso, user.ID, d.apiPrincipal.ID, role)
 			return err
 		}
 	}
 	checkRule(t, attempt(t, d.Directory, assign(d.dev, d.read)), "role", wrong)
 	checkRule(t, attempt(t, d.Directory, func(e *directory.Editor) error {
-		_, err := e.Assign(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, d.audit)
+		_, _, err := e.Assignments().Add(contoso, d.appPrincipal.ID, d.apiPrincipal.ID, d.audit)
 		return err
 	}), "role", wrong)
 	change(t, d.Directory, assign(d.dev, d.audit))
 	change(t, d.Directory, assign(d.dev, d.audit))
 	d.wantUserRoles(t, d.dev, "Orders.Audit")
 	d.wantUserRoles(t, d.ann)
-	if all, err := d.Assignments(t.Context(), contoso, d.dev.ID); err != nil || len(all) != 1 {
+	if all, err := d.View(t.Context()).Assignments().AllOf(contoso, d.dev.ID); err != nil || len(all) != 1 {
 		t.Errorf("assignments: got %+v, %v", all, err)
 	}
 
@@ -229,7 +229,7 @@ func TestUsersHoldRoles(t *testing.T) {
 		next := *d.api
 		next.AppRoles = slices.Clone(next.AppRoles)
 		next.AppRoles[1].Members = []directory.MemberType{directory.MemberApplication}
-		_, err := e.UpdateApplication(next)
+		_, err := e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil })
 		return err
 	})
 	if roles, assigned, err := d.UserRoles(t.Context(), d.dev, d.resource(t)); len(roles) > 0 || !assigned || err != nil {
@@ -244,16 +244,16 @@ func TestRecycledUsers(t *testing.T) {
 	for _, id := range []directory.ObjectID{"", d.dev.ID} {
 		d.grant(t, d.dev.ID, "Orders.List")
 		change(t, d.Directory, func(e *directory.Editor) error {
-			_, err := e.Assign(contoso, d.dev.ID, d.apiPrincipal.ID, d.audit)
+			_, _, err := e.Assignments().Add(contoso, d.dev.ID, d.apiPrincipal.ID, d.audit)
 			return err
 		})
 		d.wantUserRoles(t, d.dev, "Orders.Audit")
 		d.wantScopes(t, d.dev.ID, "Orders.List")
 		change(t, d.Directory, func(e *directory.Editor) (err error) {
-			if err := e.DeleteUser(contoso, d.dev.ID); err != nil {
+			if err := e.Users().Delete(contoso, d.dev.ID); err != nil {
 				return err
 			}
-			d.dev, err = e.CreateUser(directory.User{Tenant: contoso, ID: id, PrincipalName: "dev@contoso.test"}, "correct horse battery")
+			d.dev, err = e.Users().Create(directory.User{Tenant: contoso, ID: id, PrincipalName: "dev@contoso.test"}, directory.Choose("correct horse battery"))
 			return err
 		})
 		d.wantUserRoles(t, d.dev)
@@ -271,14 +271,14 @@ func TestRecycledClients(t *testing.T) {
 		d.grant(t, d.dev.ID, "Orders.List")
 		d.grant(t, "", "Orders.Change")
 		change(t, d.Directory, func(e *directory.Editor) error {
-			principal, err := e.ServicePrincipal(contoso, string(app))
+			principal, err := e.ServicePrincipals().Find(contoso, string(app))
 			if err != nil {
 				return err
 			}
-			if err := e.DeleteServicePrincipal(contoso, principal.ID); err != nil {
+			if err := e.ServicePrincipals().Delete(contoso, principal.ID); err != nil {
 				return err
 			}
-			_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: app})
+			_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: app})
 			return err
 		})
 		d.wantScopes(t, d.dev.ID)
@@ -300,7 +300,7 @@ func TestUsersAreFoundAndForgotten(t *testing.T) {
 	disabled := *d.dev
 	disabled.Enabled = false
 	change(t, d.Directory, func(e *directory.Editor) error {
-		_, err := e.UpdateUser(disabled)
+		_, err := e.Users().Edit(disabled.Tenant, disabled.ID, func(v *directory.User) error { *v = disabled; return nil })
 		return err
 	})
 	if found, err := d.User(t.Context(), contoso, "dev@contoso.test"); err != nil || found.Enabled {
@@ -332,7 +332,9 @@ func TestCheckPassword(t *testing.T) {
 			}
 		})
 	}
-	change(t, d.Directory, func(e *directory.Editor) error { return e.SetPassword(contoso, d.dev.ID, "another password") })
+	change(t, d.Directory, func(e *directory.Editor) error {
+		return e.Users().SetPassword(contoso, d.dev.ID, directory.Choose("another password"))
+	})
 	renewed, err := d.User(t.Context(), contoso, "dev@contoso.test")
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func open(t testing.TB, store directory.Store) *directory.Directory {
 // change runs f in one transaction that must succeed.
 func change(t testing.TB, d *directory.Directory, f func(e *directory.Editor) error) {
 	t.Helper()
-	if _, err := d.Change(t.Context(), "test", f); err != nil {
+	if _, err := d.Change(t.Context(), directory.Operator("test"), f); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -47,29 +47,29 @@ func newOrders(t testing.TB, store directory.Store) *orders {
 	t.Helper()
 	o := &orders{Directory: open(t, store), store: store}
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
-		if _, err = e.CreateTenant(directory.Tenant{ID: contoso, Name: "contoso", Domains: []string{"Contoso.test"}}); err != nil {
+		if _, err = e.Tenants().Create(directory.Tenant{ID: contoso, Name: "contoso", Domains: []string{"Contoso.test"}}); err != nil {
 			return err
 		}
 		if err := o.createAPI(e); err != nil {
 			return err
 		}
-		if o.app, err = e.CreateApplication(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
+		if o.app, err = e.Applications().Create(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
 			return err
 		}
-		if o.appPrincipal, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp}); err != nil {
+		if o.appPrincipal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp}); err != nil {
 			return err
 		}
-		if _, o.secret, err = e.AddSecret(contoso, o.app.ID, "ci", time.Time{}); err != nil {
+		if _, o.secret, err = e.Credentials().AddSecret(contoso, o.app.ID, "ci", time.Time{}); err != nil {
 			return err
 		}
-		_, err = e.Assign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
+		_, _, err = e.Assignments().Add(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
 		return err
 	})
 	return o
 }
 
 func (o *orders) createAPI(e *directory.Editor) (err error) {
-	o.api, err = e.CreateApplication(directory.Application{
+	o.api, err = e.Applications().Create(directory.Application{
 		Tenant: contoso, AppID: ordersAPI, Name: "orders-server", IdentifierURIs: []string{"api://orders"},
 		AppRoles: []directory.AppRole{{Value: "Orders.Read", Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}},
 	})
@@ -77,14 +77,14 @@ func (o *orders) createAPI(e *directory.Editor) (err error) {
 		return err
 	}
 	o.read = o.api.AppRoles[0].ID
-	o.apiPrincipal, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersAPI})
+	o.apiPrincipal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: ordersAPI})
 	return err
 }
 
 // roles asks as the authority does, by app id and identifier.
 func (o *orders) roles(t testing.TB) []string {
 	t.Helper()
-	client, err := o.Client(t.Context(), contoso, ordersApp)
+	client, err := o.Instance(t.Context(), contoso, ordersApp)
 	if err != nil {
 		t.Fatal(err)
 	}

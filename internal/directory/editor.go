@@ -11,27 +11,147 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
-// An Editor changes the directory inside one transaction and holds every rule of the
-// model. Its errors are *RuleError (bad input, says what and how to mend it) or wrap
-// ErrNotFound, ErrConflict, ErrDuplicate; after any of them the transaction should end.
+// An Editor changes the directory inside one transaction, on behalf of an actor, and holds
+// every rule of the model. Each noun has a type of its own, which reads it as a [View] does
+// and creates, edits and deletes it:
+//
+//	_, err := dir.Change(ctx, directory.Operator("cli:enable"), func(e *directory.Editor) error {
+//		_, err := e.Users().Edit(tenant, id, func(u *directory.User) error {
+//			u.Enabled = true
+//			return nil
+//		})
+//		return err
+//	})
+//
+// Errors are *RuleError (bad input, says what and how to fix it), *NotFoundError,
+// *ForbiddenError, or wrap ErrConflict or ErrDuplicate; after any of them the transaction
+// should end.
 //
 // Values are taken without ids where the directory gives one; given ids are kept. What
-// is created is enabled and bears the time of the transaction. An update replaces what
-// the caller may choose and keeps the rest as it is: ids, times and credentials. It
-// finds its target by the object id in the value.
+// is created is enabled and bears the time of the transaction. Edit hands its function a
+// copy, keeps of the result what a caller may choose, and leaves the rest as it is: ids,
+// times and credentials. Edit and Delete take object ids.
 //
 // An Editor is not safe for concurrent use, and of no use once the function it was
 // given to has returned.
-type Editor struct {
-	ctx   context.Context // of the one Change this Editor lives for
+type Editor struct{ editor *editor }
+
+// View reads what the transaction sees.
+func (e *Editor) View() *View { return &e.editor.view }
+
+// Tenants changes the tenants.
+func (e *Editor) Tenants() TenantEditor { return e.editor.tenants() }
+
+// Applications changes registrations.
+func (e *Editor) Applications() ApplicationEditor { return e.editor.applications() }
+
+// ServicePrincipals changes service principals and managed identities.
+func (e *Editor) ServicePrincipals() PrincipalEditor { return e.editor.principals() }
+
+// Credentials changes the credentials of applications and managed identities.
+func (e *Editor) Credentials() CredentialEditor { return CredentialEditor{e.editor} }
+
+// Assignments changes app-role assignments.
+func (e *Editor) Assignments() AssignmentEditor { return e.editor.assignments() }
+
+// DelegatedGrants changes delegated grants.
+func (e *Editor) DelegatedGrants() DelegatedGrantEditor { return e.editor.grants() }
+
+// Users changes users.
+func (e *Editor) Users() UserEditor { return e.editor.users() }
+
+// Hosts changes hosts.
+func (e *Editor) Hosts() HostEditor { return e.editor.hosts() }
+
+// An editor is the one place where nouns are written.
+type editor struct {
+	ctx   context.Context // of the one Change this editor lives for
 	tx    Tx
+	view  View // of tx
 	d     *Directory
-	actor string
+	actor Actor
 	now   time.Time
 	notes []ChangeNote
+	// acting says that the right to the present act was looked at; what an act brings along
+	// (the assignments of what is deleted) takes no right of its own.
+	acting bool
 	// touched is what the transaction put and deleted, for the cache.
 	touched []Change
 	tenant  *Tenant // the one last asked for by id
+}
+
+func (e *editor) tenants() TenantEditor {
+	return TenantEditor{TenantView: e.view.Tenants(), editor: e}
+}
+
+func (e *editor) applications() ApplicationEditor {
+	return ApplicationEditor{Objects: e.view.Applications(), editor: e}
+}
+
+func (e *editor) principals() PrincipalEditor {
+	return PrincipalEditor{Objects: e.view.ServicePrincipals(), editor: e}
+}
+
+func (e *editor) assignments() AssignmentEditor {
+	return AssignmentEditor{Relations: e.view.Assignments(), editor: e}
+}
+
+func (e *editor) grants() DelegatedGrantEditor {
+	return DelegatedGrantEditor{DelegatedGrantView: e.view.DelegatedGrants(), editor: e}
+}
+
+func (e *editor) users() UserEditor { return UserEditor{Objects: e.view.Users(), editor: e} }
+
+func (e *editor) hosts() HostEditor { return HostEditor{Objects: e.view.Hosts(), editor: e} }
+
+// act runs what one call of a noun does, if the actor has the right to it. Everything that
+// is written is written in here.
+func (e *editor) act(verb Verb, noun Noun, f func() error) error {
+	if e.acting {
+		return f()
+	}
+	if err := e.actor.may(verb, noun); err != nil {
+		return err
+	}
+	e.acting = true
+	defer func() { e.acting = false }()
+	return f()
+}
+
+// acting is act for something that returns a value.
+func acting[T any](e *editor, verb Verb, noun Noun, f func() (T, error)) (value T, err error) {
+	err = e.act(verb, noun, func() (err error) {
+		value, err = f()
+		return err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return value, nil
+}
+
+// A version is which state of something a change is meant for; zero: whichever there is.
+type version int64
+
+func (v version) check(present int64) error {
+	if v != 0 && int64(v) != present {
+		return fmt.Errorf("it has the version %d, not %d: %w", present, v, ErrConflict)
+	}
+	return nil
+}
+
+// edited returns what f makes of a copy of what is there. The copy is decoded anew, so that
+// it shares no list with what the rules compare it to.
+func edited[T any](old row[T], expected version, f func(*T) error) (*T, error) {
+	if err := expected.check(old.version); err != nil {
+		return nil, err
+	}
+	next, err := decode[T](Object{Body: old.body, Version: old.version})
+	if err != nil {
+		return nil, err
+	}
+	return next, f(next)
 }
 
 // A ChangeNote is one line of a difference.
@@ -45,21 +165,23 @@ type ChangeNote struct {
 
 // Changes tells what this transaction did so far, one event for each act: the
 // difference that a dry run prints.
-func (e *Editor) Changes() []ChangeNote { return e.notes }
+func (e *Editor) Changes() []ChangeNote { return e.editor.notes }
 
-// Change runs f in one transaction on behalf of an actor ("cli:apply"). Either all that
-// f did, with its audit rows, is durable when Change returns, or nothing happened. The
-// change shows in this directory at once. The sequence is that of the newest change in
-// the store: whoever has applied it sees this one. Inside f the Editor sees what f did;
-// the Directory does not yet, and must not be asked to change anything: changes take turns.
-func (d *Directory) Change(ctx context.Context, actor string, f func(*Editor) error) (sequence int64, err error) {
-	if actor == "" {
-		return 0, errors.New("directory: a change needs an actor, such as \"cli:apply\"")
+// Change runs f in one transaction on behalf of an actor. Either all that f did, with its
+// audit rows, is durable when Change returns, or nothing happened. The change shows in this
+// directory at once. The sequence is that of the newest change in the store: a reader that
+// has applied it sees this one. Inside f the Editor sees what f did; the Directory does not
+// yet, and must not be asked to change anything: changes take turns.
+func (d *Directory) Change(ctx context.Context, actor Actor, f func(*Editor) error) (sequence int64, err error) {
+	if err := actor.check(); err != nil {
+		return 0, err
 	}
-	e := &Editor{ctx: ctx, d: d, actor: actor, now: d.now()}
+	e := &editor{ctx: ctx, d: d, actor: actor, now: d.now()}
 	sequence, err = d.cfg.Store.Update(ctx, func(tx Tx) error {
-		e.tx = tx
-		return f(e)
+		e.tx, e.view = tx, View{ctx: ctx, from: tx}
+		err := f(&Editor{e})
+		settle(err)
+		return err
 	})
 	// Also after an error: when an engine cannot tell whether a commit happened, what it
 	// might have changed is read anew.
@@ -80,15 +202,15 @@ type target struct {
 }
 
 // record writes the audit row of an act and notes it. Detail never holds a secret.
-func (e *Editor) record(verb string, t target, detail string) error {
+func (e *editor) record(verb string, t target, detail string) error {
 	e.note(verb, t, detail)
 	return e.tx.Audit(e.ctx, audit.Event{
-		Time: e.now, Tenant: string(t.tenant), Actor: e.actor, Action: t.kind + "." + verb,
+		Time: e.now, Tenant: string(t.tenant), Actor: e.actor.Name, ActorKind: string(e.actor.Kind), Action: t.kind + "." + verb,
 		Kind: t.kind, Target: t.id, Name: t.name, Detail: detail,
 	})
 }
 
-func (e *Editor) note(verb string, t target, detail string) {
+func (e *editor) note(verb string, t target, detail string) {
 	name := string(t.tenant)
 	if tenant, err := e.tenantByID(t.tenant); err == nil {
 		name = tenant.Name
@@ -107,6 +229,7 @@ type row[T any] struct {
 type entity interface {
 	keys() []string
 	target() target
+	stored(version int64)
 }
 
 func decodeRow[T any](object Object) (row[T], error) {
@@ -119,10 +242,13 @@ func decode[T any](object Object) (*T, error) {
 	if err := json.Unmarshal(object.Body, value); err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", object.Kind, object.ID, err)
 	}
+	if kept, is := any(value).(entity); is {
+		kept.stored(object.Version)
+	}
 	return value, nil
 }
 
-func lookup[T any](e *Editor, tenant TenantID, kind, key string) (row[T], error) {
+func lookup[T any](e *editor, tenant TenantID, kind, key string) (row[T], error) {
 	object, err := e.tx.Lookup(e.ctx, string(tenant), kind, key)
 	if err != nil {
 		return row[T]{}, err
@@ -130,7 +256,7 @@ func lookup[T any](e *Editor, tenant TenantID, kind, key string) (row[T], error)
 	return decodeRow[T](object)
 }
 
-func list[T any](e *Editor, tenant TenantID, kind, prefix string) ([]row[T], error) {
+func list[T any](e *editor, tenant TenantID, kind, prefix string) ([]row[T], error) {
 	objects, _, err := e.tx.List(e.ctx, string(tenant), kind, prefix, "", 0)
 	if err != nil {
 		return nil, err
@@ -153,22 +279,30 @@ func values[T any](rows []row[T]) []*T {
 }
 
 // put stores a value that was read at that version (0: a new one).
-func (e *Editor) put(v entity, version int64) error {
+func (e *editor) put(v entity, version int64) error {
 	t := v.target()
+	if !e.acting {
+		return fmt.Errorf("write %s %s: outside of any act", t.kind, t.id)
+	}
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write %s %s: %w", t.kind, t.id, err)
 	}
 	object := Object{Tenant: storeTenant(t), Kind: t.kind, ID: t.id, Version: version, Body: body, Keys: v.keys()}
-	if _, err := e.tx.Put(e.ctx, object); err != nil {
+	next, err := e.tx.Put(e.ctx, object)
+	if err != nil {
 		return err
 	}
+	v.stored(next)
 	e.touch(object.Tenant, t, object.Keys)
 	return nil
 }
 
-func (e *Editor) remove(v entity, version int64) error {
+func (e *editor) remove(v entity, version int64) error {
 	t := v.target()
+	if !e.acting {
+		return fmt.Errorf("delete %s %s: outside of any act", t.kind, t.id)
+	}
 	if err := e.tx.Delete(e.ctx, storeTenant(t), t.kind, t.id, version); err != nil {
 		return err
 	}
@@ -177,7 +311,7 @@ func (e *Editor) remove(v entity, version int64) error {
 }
 
 // create stores a new value and records it.
-func (e *Editor) create(v entity) error {
+func (e *editor) create(v entity) error {
 	if err := e.put(v, 0); err != nil {
 		return err
 	}
@@ -186,12 +320,13 @@ func (e *Editor) create(v entity) error {
 
 // update stores a changed value and records it, or only notes that nothing differs.
 // The keys the value had before are those of the value in old.
-func update[T any](e *Editor, old row[T], v entity, detail string) error {
+func update[T any](e *editor, old row[T], v entity, detail string) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", v.target().kind, err)
 	}
 	if bytes.Equal(body, old.body) {
+		v.stored(old.version)
 		e.note("none", v.target(), "")
 		return nil
 	}
@@ -204,13 +339,13 @@ func update[T any](e *Editor, old row[T], v entity, detail string) error {
 	return e.record("update", v.target(), detail)
 }
 
-func (e *Editor) touch(tenant string, t target, keys []string) {
+func (e *editor) touch(tenant string, t target, keys []string) {
 	e.touched = append(e.touched, Change{Tenant: tenant, Kind: t.kind, ID: t.id, Keys: keys})
 }
 
 // storeTenant is the tenant under which an object is kept: tenants live above tenants.
 func storeTenant(t target) string {
-	if t.kind == kindTenant {
+	if t.kind == KindTenant {
 		return ""
 	}
 	return string(t.tenant)

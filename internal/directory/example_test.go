@@ -18,31 +18,31 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	_, err = d.Change(ctx, "example", func(e *directory.Editor) error {
-		contoso, err := e.CreateTenant(directory.Tenant{Name: "contoso", Domains: []string{"contoso.test"}})
+	_, err = d.Change(ctx, directory.Operator("example"), func(e *directory.Editor) error {
+		contoso, err := e.Tenants().Create(directory.Tenant{Name: "contoso", Domains: []string{"contoso.test"}})
 		if err != nil {
 			return err
 		}
-		api, err := e.CreateApplication(directory.Application{
+		api, err := e.Applications().Create(directory.Application{
 			Tenant: contoso.ID, Name: "orders-server", IdentifierURIs: []string{"api://orders"},
 			AppRoles: []directory.AppRole{{Value: "Orders.Read", Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}},
 		})
 		if err != nil {
 			return err
 		}
-		client, err := e.CreateApplication(directory.Application{Tenant: contoso.ID, Name: "orders-client"})
+		client, err := e.Applications().Create(directory.Application{Tenant: contoso.ID, Name: "orders-client"})
 		if err != nil {
 			return err
 		}
-		resource, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso.ID, AppID: api.AppID})
+		resource, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso.ID, AppID: api.AppID})
 		if err != nil {
 			return err
 		}
-		principal, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso.ID, AppID: client.AppID})
+		principal, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso.ID, AppID: client.AppID})
 		if err != nil {
 			return err
 		}
-		_, err = e.Assign(contoso.ID, principal.ID, resource.ID, api.AppRoles[0].ID)
+		_, _, err = e.Assignments().Add(contoso.ID, principal.ID, resource.ID, api.AppRoles[0].ID)
 		return err
 	})
 	if err != nil {
@@ -78,15 +78,15 @@ func ExampleDirectory_Change_rule() {
 		fmt.Println(err)
 		return
 	}
-	_, err = d.Change(ctx, "example", func(e *directory.Editor) error {
-		_, err := e.CreateTenant(directory.Tenant{Name: "contoso", Domains: []string{"tokens.contoso.test"}})
+	_, err = d.Change(ctx, directory.Operator("example"), func(e *directory.Editor) error {
+		_, err := e.Tenants().Create(directory.Tenant{Name: "contoso", Domains: []string{"tokens.contoso.test"}})
 		return err
 	})
 	var rule *directory.RuleError
 	if errors.As(err, &rule) {
 		fmt.Println(rule.Field)
 		fmt.Println(rule.What)
-		fmt.Println(rule.Fix)
+		fmt.Println(rule.Advice)
 	}
 	// Output:
 	// domains[0]
@@ -104,22 +104,22 @@ func ExampleDirectory_CheckSecret() {
 	}
 	var app *directory.Application
 	var value string
-	_, err = d.Change(ctx, "example", func(e *directory.Editor) error {
-		contoso, err := e.CreateTenant(directory.Tenant{Name: "contoso"})
+	_, err = d.Change(ctx, directory.Operator("example"), func(e *directory.Editor) error {
+		contoso, err := e.Tenants().Create(directory.Tenant{Name: "contoso"})
 		if err != nil {
 			return err
 		}
-		if app, err = e.CreateApplication(directory.Application{Tenant: contoso.ID, Name: "orders-client"}); err != nil {
+		if app, err = e.Applications().Create(directory.Application{Tenant: contoso.ID, Name: "orders-client"}); err != nil {
 			return err
 		}
-		_, value, err = e.AddSecret(contoso.ID, app.ID, "ci", time.Now().AddDate(1, 0, 0))
+		_, value, err = e.Credentials().AddSecret(contoso.ID, app.ID, "ci", time.Now().AddDate(1, 0, 0))
 		return err
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	client, err := d.Client(ctx, app.Tenant, app.AppID)
+	client, err := d.Instance(ctx, app.Tenant, app.AppID)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -142,8 +142,8 @@ func ExampleEditor_Changes() {
 		return
 	}
 	dryRun := errors.New("dry run")
-	_, err = d.Change(ctx, "example", func(e *directory.Editor) error {
-		if _, err := e.CreateTenant(directory.Tenant{Name: "contoso"}); err != nil {
+	_, err = d.Change(ctx, directory.Operator("example"), func(e *directory.Editor) error {
+		if _, err := e.Tenants().Create(directory.Tenant{Name: "contoso"}); err != nil {
 			return err
 		}
 		for _, note := range e.Changes() {

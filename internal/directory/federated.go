@@ -17,14 +17,14 @@ const (
 // AddFederated lets tokens of another issuer prove an application, or a managed identity,
 // which is named by the object id of its service principal. Without an audience it is the
 // usual one, api://AzureADTokenExchange.
-func (e *Editor) AddFederated(tenant TenantID, owner ObjectID, c FederatedCredential) (FederatedCredential, error) {
+func (e CredentialEditor) AddFederated(tenant TenantID, owner ObjectID, c FederatedCredential) (FederatedCredential, error) {
 	if c.Audience == "" {
 		c.Audience = ExchangeAudience
 	}
 	if err := checkFederated(&c); err != nil {
 		return FederatedCredential{}, err
 	}
-	err := e.changeFederated(tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
+	err := e.changeFederated(Create, tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
 		if err := checkFederatedFree(name, *all, &c); err != nil {
 			return "", err
 		}
@@ -38,20 +38,22 @@ func (e *Editor) AddFederated(tenant TenantID, owner ObjectID, c FederatedCreden
 }
 
 // changeFederated lets f change the federated credentials of what has the object id.
-func (e *Editor) changeFederated(tenant TenantID, owner ObjectID, f func(name string, all *[]FederatedCredential) (string, error)) error {
-	identity, err := e.identityRow(tenant, owner)
-	if errors.Is(err, ErrNotFound) {
-		return e.changeApplication(tenant, owner, func(a *Application) (string, error) { return f(a.Name, &a.Federated) })
-	}
-	if err != nil {
-		return err
-	}
-	next := *identity.value
-	detail, err := f(next.Name, &next.Federated)
-	if err != nil {
-		return err
-	}
-	return update(e, identity, &next, detail)
+func (e CredentialEditor) changeFederated(verb Verb, tenant TenantID, owner ObjectID, f func(name string, all *[]FederatedCredential) (string, error)) error {
+	return e.act(verb, Credentials, func() error {
+		identity, err := e.view.Identities().get(tenant, owner)
+		if errors.Is(err, ErrNotFound) {
+			return e.changeApplication(verb, tenant, owner, func(a *Application) (string, error) { return f(a.Name, &a.Federated) })
+		}
+		if err != nil {
+			return err
+		}
+		next := *identity.value
+		detail, err := f(next.Name, &next.Federated)
+		if err != nil {
+			return err
+		}
+		return update(e.editor, identity, &next, detail)
+	})
 }
 
 func checkFederated(c *FederatedCredential) (err error) {
@@ -59,7 +61,7 @@ func checkFederated(c *FederatedCredential) (err error) {
 		return err
 	}
 	if !validFederatedName(c.Name) {
-		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", clip(c.Name)), Fix: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
+		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", clip(c.Name)), Advice: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		return err
@@ -80,14 +82,14 @@ func checkIssuer(issuer string) error {
 	}
 	u, err := url.Parse(issuer)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return &RuleError{Field: "issuer", What: fmt.Sprintf("The issuer %q is not an https URL.", clip(issuer)), Fix: "Write it exactly as in the tokens' iss claim, such as https://issuer.contoso.test/."}
+		return &RuleError{Field: "issuer", What: fmt.Sprintf("The issuer %q is not an https URL.", clip(issuer)), Advice: "Write it exactly as in the tokens' iss claim, such as https://issuer.contoso.test/."}
 	}
 	return nil
 }
 
 func checkFederatedFree(owner string, all []FederatedCredential, c *FederatedCredential) error {
 	if len(all) >= maxFederated {
-		return &RuleError{Field: "federated", What: fmt.Sprintf("%s has %d federated credentials already.", owner, len(all)), Fix: "Remove one first."}
+		return &RuleError{Field: "federated", What: fmt.Sprintf("%s has %d federated credentials already.", owner, len(all)), Advice: "Remove one first."}
 	}
 	if slices.ContainsFunc(all, func(f FederatedCredential) bool { return fold(f.Name) == fold(c.Name) || f.ID == c.ID }) {
 		return taken("name", fmt.Sprintf("%s has a federated credential named %q already.", owner, c.Name), "Choose another name.")

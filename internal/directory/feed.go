@@ -227,7 +227,7 @@ func (d *Directory) forget(changes []Change) {
 // cacheKind is the kind under which answers made of such objects are kept. Applications
 // and service principals share their app ids and names, and are answered together.
 func cacheKind(kind string) string {
-	return strings.Replace(kind, kindPrincipal, kindApplication, 1)
+	return strings.Replace(kind, KindServicePrincipal, KindApplication, 1)
 }
 
 // pending holds changes until Run hands them to Config.OnChange.

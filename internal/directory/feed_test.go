@@ -76,13 +76,12 @@ func TestWarmReadsAskNoStore(t *testing.T) {
 	o := newOrders(t, store)
 	ask := func() {
 		o.roles(t)
-		client, _ := o.Client(t.Context(), contoso, ordersApp)
+		client, _ := o.Instance(t.Context(), contoso, ordersApp)
 		_, secretErr := o.CheckSecret(t.Context(), client.Application, o.secret)
 		_, tenantErr := o.Tenant(t.Context(), "contoso.test")
 		_, tenantsErr := o.Tenants(t.Context())
 		_, namedErr := o.Named(t.Context(), contoso, "orders-server")
-		_, assignmentsErr := o.Assignments(t.Context(), contoso, o.appPrincipal.ID)
-		if err := errors.Join(secretErr, tenantErr, tenantsErr, namedErr, assignmentsErr); err != nil {
+		if err := errors.Join(secretErr, tenantErr, tenantsErr, namedErr); err != nil {
 			t.Error(err)
 		}
 		for _, err := range missingThings(o) {
@@ -135,7 +134,7 @@ func TestWarmReadsOfUsersAskNoStore(t *testing.T) {
 func missingThings(o *orders) []error {
 	ctx := context.Background()
 	_, tenantErr := o.Tenant(ctx, "fabrikam.test")
-	_, clientErr := o.Client(ctx, contoso, "00000000-0000-4000-8000-000000000000")
+	_, clientErr := o.Instance(ctx, contoso, "00000000-0000-4000-8000-000000000000")
 	_, resourceErr := o.Resource(ctx, contoso, "api://nothing")
 	_, namedErr := o.Named(ctx, contoso, "nobody")
 	return []error{tenantErr, clientErr, resourceErr, namedErr}
@@ -148,7 +147,7 @@ func TestAbsurdNamesAskNoStore(t *testing.T) {
 	before := store.reads.Load()
 	long := strings.Repeat("x", 100_000)
 	_, tenantErr := o.Tenant(t.Context(), long)
-	_, clientErr := o.Client(t.Context(), contoso, "not a GUID")
+	_, clientErr := o.Instance(t.Context(), contoso, "not a GUID")
 	_, resourceErr := o.Resource(t.Context(), contoso, long)
 	_, namedErr := o.Named(t.Context(), contoso, long)
 	for _, err := range []error{tenantErr, clientErr, resourceErr, namedErr} {
@@ -221,21 +220,21 @@ func TestOlderStoreIsReadAfresh(t *testing.T) {
 func TestOtherProcessesChangesShow(t *testing.T) {
 	acts := map[string]func(o *orders, e *directory.Editor) error{
 		"the role is taken away": func(o *orders, e *directory.Editor) error {
-			return e.Unassign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
+			return e.Assignments().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
 		},
-		"the client is deleted": func(o *orders, e *directory.Editor) error { return e.DeleteApplication(contoso, o.app.ID) },
+		"the client is deleted": func(o *orders, e *directory.Editor) error { return e.Applications().Delete(contoso, o.app.ID) },
 		"the role is disabled": func(o *orders, e *directory.Editor) error {
 			changed := *o.api
 			changed.AppRoles = slices.Clone(changed.AppRoles)
 			changed.AppRoles[0].Enabled = false
-			_, err := e.UpdateApplication(changed)
+			_, err := e.Applications().Edit(changed.Tenant, changed.ID, func(v *directory.Application) error { *v = changed; return nil })
 			return err
 		},
-		"the tenant is deleted": func(o *orders, e *directory.Editor) error { return e.DeleteTenant(contoso) },
+		"the tenant is deleted": func(o *orders, e *directory.Editor) error { return e.Tenants().Delete(contoso) },
 		"the URI moves": func(o *orders, e *directory.Editor) error {
 			changed := *o.api
 			changed.IdentifierURIs = nil
-			_, err := e.UpdateApplication(changed)
+			_, err := e.Applications().Edit(changed.Tenant, changed.ID, func(v *directory.Application) error { *v = changed; return nil })
 			return err
 		},
 	}
@@ -278,10 +277,10 @@ func TestGapInTheFeed(t *testing.T) {
 		t.Fatal("the role is not there to begin with")
 	}
 	change(t, o.Directory, func(e *directory.Editor) error {
-		return e.Unassign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
+		return e.Assignments().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
 	})
 	change(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.CreateTenant(directory.Tenant{Name: "fabrikam"})
+		_, err := e.Tenants().Create(directory.Tenant{Name: "fabrikam"})
 		return err
 	})
 	store.skip.Store(o.Applied() - 1)
@@ -303,7 +302,7 @@ func TestOwnChangesNeedNoFeed(t *testing.T) {
 	change(t, o.Directory, func(e *directory.Editor) error {
 		renamed := *o.app
 		renamed.Name = "daemon"
-		_, err := e.UpdateApplication(renamed)
+		_, err := e.Applications().Edit(renamed.Tenant, renamed.ID, func(v *directory.Application) error { *v = renamed; return nil })
 		store.down.Store(true)
 		return err
 	})
@@ -328,17 +327,17 @@ func TestHalvesOfAClientBelongTogether(t *testing.T) {
 		}
 		store.onLookup = nil
 		change(t, o.Directory, func(e *directory.Editor) error {
-			if err := e.DeleteApplication(contoso, o.app.ID); err != nil {
+			if err := e.Applications().Delete(contoso, o.app.ID); err != nil {
 				return err
 			}
-			if _, err := e.CreateApplication(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
+			if _, err := e.Applications().Create(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
 				return err
 			}
-			_, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
+			_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
 			return err
 		})
 	}
-	client, err := other.Client(t.Context(), contoso, ordersApp)
+	client, err := other.Instance(t.Context(), contoso, ordersApp)
 	if err != nil || client.Application.ID != o.app.ID || client.Principal != nil {
 		t.Errorf("got %+v, %v", client, err)
 	}
@@ -350,7 +349,7 @@ func holdsRole(t *testing.T, d *directory.Directory) bool {
 	if _, err := d.Tenant(t.Context(), "contoso.test"); err != nil {
 		return false
 	}
-	client, err := d.Client(t.Context(), contoso, ordersApp)
+	client, err := d.Instance(t.Context(), contoso, ordersApp)
 	if err != nil {
 		return false
 	}
@@ -393,7 +392,7 @@ func TestRunFollowsTheFeed(t *testing.T) {
 		time.Sleep(time.Second)
 		store.down.Store(false)
 		change(t, o.Directory, func(e *directory.Editor) error {
-			return e.Unassign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
+			return e.Assignments().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
 		})
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
@@ -448,7 +447,7 @@ func TestRefreshCountsWhatJustCameIn(t *testing.T) {
 		o := newOrders(t, store)
 		other := open(t, store)
 		time.Sleep(time.Minute)
-		change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteApplication(contoso, o.app.ID) })
+		change(t, o.Directory, func(e *directory.Editor) error { return e.Applications().Delete(contoso, o.app.ID) })
 		for i, want := range []bool{true, true, false} {
 			if changed, err := other.Refresh(t.Context()); changed != want || err != nil {
 				t.Errorf("refresh %d: got %v, %v, want %v", i+1, changed, err, want)

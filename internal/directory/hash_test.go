@@ -33,10 +33,10 @@ func TestHashCostIsRemembered(t *testing.T) {
 			store := memory.New()
 			var user *directory.User
 			change(t, at(store, tt.made), func(e *directory.Editor) (err error) {
-				if _, err = e.CreateTenant(directory.Tenant{ID: contoso, Name: "contoso", Domains: []string{"contoso.test"}}); err != nil {
+				if _, err = e.Tenants().Create(directory.Tenant{ID: contoso, Name: "contoso", Domains: []string{"contoso.test"}}); err != nil {
 					return err
 				}
-				user, err = e.CreateUser(directory.User{Tenant: contoso, PrincipalName: "dev@contoso.test"}, password)
+				user, err = e.Users().Create(directory.User{Tenant: contoso, PrincipalName: "dev@contoso.test"}, directory.Choose(password))
 				return err
 			})
 			if got := user.Password.Cost != nil; got != tt.costInDigest {

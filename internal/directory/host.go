@@ -2,7 +2,6 @@ package directory
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,101 +14,96 @@ const (
 	maxUserName  = 64 // of a user of the machine
 )
 
-// Hosts lists the tenant's hosts by name. It always asks the store.
-func (d *Directory) Hosts(ctx context.Context, tenant TenantID) ([]*Host, error) {
-	all, _, err := listAll[Host](ctx, d.cfg.Store, string(fold(tenant)), kindHost, "name/")
-	return all, err
+// A HostEditor reads and changes hosts.
+type HostEditor struct {
+	Objects[Host]
+	*editor
+	version version
 }
 
-// Host finds one by object id or name.
-func (e *Editor) Host(tenant TenantID, ref string) (*Host, error) {
-	found, err := e.hostRow(tenant, ref)
-	return found.value, err
+// IfVersion makes Edit and Delete fail with ErrConflict unless that version is there.
+func (e HostEditor) IfVersion(expected int64) HostEditor {
+	e.version = version(expected)
+	return e
 }
 
-// Hosts returns the tenant's hosts, by name.
-func (e *Editor) Hosts(tenant TenantID) ([]*Host, error) {
-	rows, err := list[Host](e, fold(tenant), kindHost, "name/")
-	return values(rows), err
+// Create makes a host and assigns it its identities.
+func (e HostEditor) Create(h Host) (*Host, error) {
+	return acting(e.editor, Create, Hosts, func() (*Host, error) {
+		tenant, err := e.tenantByID(h.Tenant)
+		if err != nil {
+			return nil, err
+		}
+		if h.ID, err = givenGUID("id", h.ID); err != nil {
+			return nil, err
+		}
+		h.Tenant, h.Created = tenant.ID, e.now
+		if err := e.free(h.Tenant, KindHost, makeKey("id", string(h.ID)), ""); err != nil {
+			return nil, duplicate(err, "id", fmt.Sprintf("There is a host with the id %s already.", h.ID), "Leave the id out to have a new one made.")
+		}
+		if err := e.check(&h); err != nil {
+			return nil, err
+		}
+		return &h, e.create(&h)
+	})
 }
 
-// CreateHost makes a host and assigns it its identities.
-func (e *Editor) CreateHost(h Host) (*Host, error) {
-	tenant, err := e.tenantByID(h.Tenant)
+// Edit changes everything but the id: what it is called, whose it is and where it is.
+func (e HostEditor) Edit(tenant TenantID, id ObjectID, f func(*Host) error) (*Host, error) {
+	old, err := e.get(tenant, id)
 	if err != nil {
 		return nil, err
 	}
-	if h.ID, err = givenGUID("id", h.ID); err != nil {
-		return nil, err
-	}
-	h.Tenant, h.Created = tenant.ID, e.now
-	if err := e.free(h.Tenant, kindHost, makeKey("id", string(h.ID)), ""); err != nil {
-		return nil, duplicate(err, "id", fmt.Sprintf("There is a host with the id %s already.", h.ID), "Leave the id out to have a new one made.")
-	}
-	if err := e.checkHostOf(&h); err != nil {
-		return nil, err
-	}
-	return &h, e.create(&h)
-}
-
-// UpdateHost changes everything but the id: what it is called, whose it is and where it is.
-func (e *Editor) UpdateHost(h Host) (*Host, error) {
-	old, err := e.hostRow(h.Tenant, string(h.ID))
+	h, err := edited(old, e.version, f)
 	if err != nil {
 		return nil, err
 	}
-	h.ID, h.Tenant, h.Created = old.value.ID, old.value.Tenant, old.value.Created
-	if err := e.checkHostOf(&h); err != nil {
-		return nil, err
-	}
-	return &h, update(e, old, &h, e.hostDetail(old.value, &h))
+	return acting(e.editor, Update, Hosts, func() (*Host, error) {
+		h.ID, h.Tenant, h.Created = old.value.ID, old.value.Tenant, old.value.Created
+		if err := e.check(h); err != nil {
+			return nil, err
+		}
+		return h, update(e.editor, old, h, e.detail(old.value, h))
+	})
 }
 
-// DeleteHost removes a host; its programs get no more tokens.
-func (e *Editor) DeleteHost(tenant TenantID, id ObjectID) error {
-	found, err := e.hostRow(tenant, string(id))
-	if err != nil {
-		return err
-	}
-	if err := e.remove(found.value, found.version); err != nil {
-		return err
-	}
-	return e.record("delete", found.value.target(), "")
+// Delete removes a host; its programs get no more tokens.
+func (e HostEditor) Delete(tenant TenantID, id ObjectID) error {
+	return e.act(Delete, Hosts, func() error {
+		found, err := e.get(tenant, id)
+		if err != nil {
+			return err
+		}
+		if err := e.version.check(found.version); err != nil {
+			return err
+		}
+		if err := e.remove(found.value, found.version); err != nil {
+			return err
+		}
+		return e.record("delete", found.value.target(), "")
+	})
 }
 
-// dropFromHosts takes an identity that is about to go from its hosts. A host that is left
+// dropIdentity takes an identity that is about to go from its hosts. A host that is left
 // with none stays: its programs are told that there is no identity.
-func (e *Editor) dropFromHosts(p *ServicePrincipal) error {
-	rows, err := list[Host](e, p.Tenant, kindHost, makePrefix("identity", string(p.ID)))
+func (e HostEditor) dropIdentity(p *ServicePrincipal) error {
+	rows, err := list[Host](e.editor, p.Tenant, KindHost, makePrefix("identity", string(p.ID)))
 	if err != nil {
 		return err
 	}
 	for _, old := range rows {
 		next := *old.value
 		next.Identities = emptyToNil(slices.DeleteFunc(slices.Clone(next.Identities), func(id ObjectID) bool { return id == p.ID }))
-		if err := update(e, old, &next, e.hostDetail(old.value, &next)); err != nil {
+		if err := update(e.editor, old, &next, e.detail(old.value, &next)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hostRow finds by object id or name.
-func (e *Editor) hostRow(tenant TenantID, ref string) (row[Host], error) {
-	key := makeKey("name", fold(ref))
-	if id, ok := parseGUID(ref); ok {
-		key = makeKey("id", id)
-	}
-	found, err := lookup[Host](e, fold(tenant), kindHost, key)
-	if errors.Is(err, ErrNotFound) {
-		return found, missing(fmt.Sprintf("There is no host %q in the tenant.", clip(ref)), "Name it by its name or id, or create it.")
-	}
-	return found, err
-}
-
-// checkHostOf holds for a host that has its ids. It brings what was given into the form
+// check holds for a host that has its ids. It brings what was given into the form
 // that is kept.
-func (e *Editor) checkHostOf(h *Host) error {
+func (e HostEditor) check(h *Host) error {
 	for _, check := range []func(*Host) error{e.checkHostName, checkHostPlatform, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
 		if err := check(h); err != nil {
 			return err
@@ -118,14 +112,14 @@ func (e *Editor) checkHostOf(h *Host) error {
 	return nil
 }
 
-func (e *Editor) checkHostName(h *Host) error {
+func (e HostEditor) checkHostName(h *Host) error {
 	if err := checkName("name", h.Name); err != nil {
 		return err
 	}
 	if err := checkNotGUID(h.Name); err != nil {
 		return err
 	}
-	if err := e.free(h.Tenant, kindHost, makeKey("name", fold(h.Name)), string(h.ID)); err != nil {
+	if err := e.free(h.Tenant, KindHost, makeKey("name", fold(h.Name)), string(h.ID)); err != nil {
 		return duplicate(err, "name", fmt.Sprintf("There is a host named %q already.", h.Name), "Choose another name; case does not count.")
 	}
 	return nil
@@ -134,7 +128,7 @@ func (e *Editor) checkHostName(h *Host) error {
 func checkHostPlatform(h *Host) error {
 	h.Platform = cmp.Or(h.Platform, PlatformAppService)
 	if !slices.Contains(Platforms(), h.Platform) {
-		return &RuleError{Field: "platform", What: fmt.Sprintf("There is no platform %q of hosts.", clip(string(h.Platform))), Fix: "Use one of " + join(Platforms()) + "."}
+		return &RuleError{Field: "platform", What: fmt.Sprintf("There is no platform %q of hosts.", clip(string(h.Platform))), Advice: "Use one of " + join(Platforms()) + "."}
 	}
 	return nil
 }
@@ -153,22 +147,22 @@ func join[T ~string](all []T) string {
 // checkListen wants an address with a port, both in their usual spelling: a name might
 // mean another address tomorrow, and a port that nobody chose could not be told to anyone.
 // A host may also listen nowhere.
-func (e *Editor) checkListen(h *Host) error {
+func (e HostEditor) checkListen(h *Host) error {
 	if h.Listen == "" {
 		return nil
 	}
 	const fix = "Write an address and a port of the server's machine, as 172.17.0.1:8450 or 127.0.0.1:8450."
 	at, err := netip.ParseAddrPort(h.Listen)
 	if err != nil || at.Port() == 0 || at.Addr().Is4In6() || at.Addr().IsMulticast() || at.Addr().Zone() != "" {
-		return &RuleError{Field: "listen", What: fmt.Sprintf("A host cannot listen at %q.", clip(h.Listen)), Fix: fix}
+		return &RuleError{Field: "listen", What: fmt.Sprintf("A host cannot listen at %q.", clip(h.Listen)), Advice: fix}
 	}
 	h.Listen = at.String()
-	tenants, err := e.Tenants()
+	tenants, err := e.tenants().All()
 	if err != nil {
 		return err
 	}
 	for _, tenant := range tenants { // hosts of all tenants are on one machine
-		if err := e.free(tenant.ID, kindHost, makeKey("listen", h.Listen), string(h.ID)); err != nil {
+		if err := e.free(tenant.ID, KindHost, makeKey("listen", h.Listen), string(h.ID)); err != nil {
 			return duplicate(err, "listen", fmt.Sprintf("Another host listens at %s already.", h.Listen), "Choose another port.")
 		}
 	}
@@ -190,7 +184,7 @@ func checkHostNames(h *Host) error {
 		field := fmt.Sprintf("names[%d]", i)
 		name = fold(name)
 		if _, err := netip.ParseAddr(name); err == nil || !validHostName(name) {
-			return &RuleError{Field: field, What: fmt.Sprintf("%q is not a host name.", clip(name)), Fix: "Write it as host.docker.internal, without a port; the address itself needs no mention."}
+			return &RuleError{Field: field, What: fmt.Sprintf("%q is not a host name.", clip(name)), Advice: "Write it as host.docker.internal, without a port; the address itself needs no mention."}
 		}
 		if slices.Contains(names, name) {
 			return taken(field, fmt.Sprintf("The name %q is listed twice.", name), "List it once.")
@@ -199,9 +193,9 @@ func checkHostNames(h *Host) error {
 	}
 	if at, err := netip.ParseAddrPort(h.Listen); err == nil && at.Addr().IsUnspecified() && len(names) == 0 {
 		return &RuleError{
-			Field: "names",
-			What:  fmt.Sprintf("%s stands for every address of the machine, and its programs could not be told where to ask.", h.Listen),
-			Fix:   "Say in names what they call the machine, or listen at the one address that they reach.",
+			Field:  "names",
+			What:   fmt.Sprintf("%s stands for every address of the machine, and its programs could not be told where to ask.", h.Listen),
+			Advice: "Say in names what they call the machine, or listen at the one address that they reach.",
 		}
 	}
 	h.Names = emptyToNil(names)
@@ -230,7 +224,7 @@ func checkFrom(h *Host) error {
 		field := fmt.Sprintf("from[%d]", i)
 		network, err := parseNetwork(text)
 		if err != nil {
-			return &RuleError{Field: field, What: fmt.Sprintf("%q is no address or network.", clip(text)), Fix: "Write it as 172.17.0.2 or 172.17.0.0/16."}
+			return &RuleError{Field: field, What: fmt.Sprintf("%q is no address or network.", clip(text)), Advice: "Write it as 172.17.0.2 or 172.17.0.0/16."}
 		}
 		if slices.Contains(networks, network.String()) {
 			return taken(field, fmt.Sprintf("The network %s is listed twice.", network), "List it once.")
@@ -239,9 +233,9 @@ func checkFrom(h *Host) error {
 	}
 	if len(networks) == 0 && h.Listen != "" && !h.Loopback() && !h.Platform.HasSecret() {
 		return &RuleError{
-			Field: "from",
-			What:  fmt.Sprintf("Programs of a host of platform %s show no secret, so everybody who reaches %s would get its tokens.", h.Platform, h.Listen),
-			Fix:   "Say in from which addresses may ask, or use the platform app-service.",
+			Field:  "from",
+			What:   fmt.Sprintf("Programs of a host of platform %s show no secret, so everybody who reaches %s would get its tokens.", h.Platform, h.Listen),
+			Advice: "Say in from which addresses may ask, or use the platform app-service.",
 		}
 	}
 	h.From = emptyToNil(networks)
@@ -277,28 +271,25 @@ func checkHostUser(h *Host) error {
 	case h.User == "":
 		return nil
 	case len(h.User) > maxUserName || strings.Trim(h.User, plain) != "":
-		return &RuleError{Field: "user", What: fmt.Sprintf("%q is no user of a machine.", clip(h.User)), Fix: "Write a user's name or number."}
+		return &RuleError{Field: "user", What: fmt.Sprintf("%q is no user of a machine.", clip(h.User)), Advice: "Write a user's name or number."}
 	case h.Listen != "" && !h.Loopback():
-		return &RuleError{Field: "user", What: fmt.Sprintf("Whose the processes are that reach %s cannot be told.", h.Listen), Fix: "Leave user out and say in from which addresses may ask, or listen on 127.0.0.1."}
+		return &RuleError{Field: "user", What: fmt.Sprintf("Processes that reach %s cannot be told apart by user.", h.Listen), Advice: "Leave user out and say in from which addresses may ask, or listen on 127.0.0.1."}
 	}
 	return nil
 }
 
 // checkHostIdentities wants managed identities, each once. A system-assigned one shares the
 // life of a single host.
-func (e *Editor) checkHostIdentities(h *Host) error {
+func (e HostEditor) checkHostIdentities(h *Host) error {
 	if err := checkHostList("identities", h.Identities); err != nil {
 		return err
 	}
 	ids := make([]ObjectID, 0, len(h.Identities))
 	for i, id := range h.Identities {
 		field := fmt.Sprintf("identities[%d]", i)
-		identity, err := e.identityRow(h.Tenant, id)
-		if errors.Is(err, ErrNotFound) {
-			return &RuleError{Field: field, What: fmt.Sprintf("There is no managed identity with the id %q in the tenant.", clip(string(id))), Fix: "Create it first.", Cause: ErrNotFound}
-		}
+		identity, err := e.view.Identities().get(h.Tenant, id)
 		if err != nil {
-			return err
+			return ruleAbout(field, err)
 		}
 		if slices.Contains(ids, identity.value.ID) {
 			return taken(field, fmt.Sprintf("%s is listed twice.", identity.value.Name), "List it once.")
@@ -312,11 +303,11 @@ func (e *Editor) checkHostIdentities(h *Host) error {
 	return nil
 }
 
-func (e *Editor) checkSystemAssigned(h *Host, identity *ServicePrincipal, field string) error {
+func (e HostEditor) checkSystemAssigned(h *Host, identity *ServicePrincipal, field string) error {
 	if identity.IdentityKind != IdentitySystem {
 		return nil
 	}
-	others, err := list[Host](e, h.Tenant, kindHost, makePrefix("identity", string(identity.ID)))
+	others, err := list[Host](e.editor, h.Tenant, KindHost, makePrefix("identity", string(identity.ID)))
 	if err != nil {
 		return err
 	}
@@ -328,18 +319,18 @@ func (e *Editor) checkSystemAssigned(h *Host, identity *ServicePrincipal, field 
 	return nil
 }
 
-// checkKindOnHosts holds for an identity whose kind is about to change.
-func (e *Editor) checkKindOnHosts(p *ServicePrincipal) error {
-	hosts, err := list[Host](e, p.Tenant, kindHost, makePrefix("identity", string(p.ID)))
+// checkKind holds for an identity whose kind is about to change.
+func (e HostEditor) checkKind(p *ServicePrincipal) error {
+	hosts, err := list[Host](e.editor, p.Tenant, KindHost, makePrefix("identity", string(p.ID)))
 	if err != nil || len(hosts) < 2 || p.IdentityKind != IdentitySystem {
 		return err
 	}
-	return &RuleError{Field: "identityKind", What: fmt.Sprintf("%s is assigned to %d hosts, and a system-assigned identity belongs to one.", p.Name, len(hosts)), Fix: "Take it from all hosts but one first."}
+	return &RuleError{Field: "identityKind", What: fmt.Sprintf("%s is assigned to %d hosts, and a system-assigned identity belongs to one.", p.Name, len(hosts)), Advice: "Take it from all hosts but one first."}
 }
 
 func checkHostList[T any](field string, list []T) error {
 	if len(list) > maxHostLists {
-		return &RuleError{Field: field, What: fmt.Sprintf("%s has more than %d entries.", field, maxHostLists), Fix: "Remove some."}
+		return &RuleError{Field: field, What: fmt.Sprintf("%s has more than %d entries.", field, maxHostLists), Advice: "Remove some."}
 	}
 	return nil
 }
@@ -351,7 +342,7 @@ func emptyToNil[T any](list []T) []T {
 	return list
 }
 
-func (e *Editor) hostDetail(old, next *Host) string {
+func (e HostEditor) detail(old, next *Host) string {
 	var d detail
 	d.changed("name", old.Name, next.Name)
 	d.changed("platform", old.Platform, next.Platform)
@@ -367,11 +358,11 @@ func (e *Editor) hostDetail(old, next *Host) string {
 }
 
 // identityNames are for people; an identity that is gone keeps its id.
-func (e *Editor) identityNames(h *Host) []string {
+func (e HostEditor) identityNames(h *Host) []string {
 	names := make([]string, len(h.Identities))
 	for i, id := range h.Identities {
 		names[i] = string(id)
-		if identity, err := e.identityRow(h.Tenant, id); err == nil {
+		if identity, err := e.view.Identities().get(h.Tenant, id); err == nil {
 			names[i] = identity.value.Name
 		}
 	}
@@ -379,5 +370,5 @@ func (e *Editor) identityNames(h *Host) []string {
 }
 
 func (h *Host) target() target {
-	return target{kind: kindHost, tenant: h.Tenant, id: string(h.ID), name: h.Name}
+	return target{kind: KindHost, tenant: h.Tenant, id: string(h.ID), name: h.Name}
 }

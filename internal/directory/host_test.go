@@ -16,7 +16,7 @@ func (o *orders) host(t testing.TB, h directory.Host) (made *directory.Host) {
 	t.Helper()
 	h.Tenant = contoso
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
-		made, err = e.CreateHost(h)
+		made, err = e.Hosts().Create(h)
 		return err
 	})
 	return made
@@ -24,7 +24,7 @@ func (o *orders) host(t testing.TB, h directory.Host) (made *directory.Host) {
 
 func (o *orders) hosts(t testing.TB) []*directory.Host {
 	t.Helper()
-	all, err := o.Hosts(t.Context(), contoso)
+	all, err := o.View(t.Context()).Hosts().All(contoso)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestHostRules(t *testing.T) {
 	shared := o.identity(t, directory.ServicePrincipal{Name: "shared", IdentityKind: directory.IdentityUser}).ID
 	o.host(t, directory.Host{Name: "first", Listen: "127.0.0.1:8450", Identities: []directory.ObjectID{lent, shared}})
 	change(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.CreateTenant(directory.Tenant{ID: "11111111-0000-4000-8000-000000000001", Name: "fabrikam"})
+		_, err := e.Tenants().Create(directory.Tenant{ID: "11111111-0000-4000-8000-000000000001", Name: "fabrikam"})
 		return err
 	})
 	for _, tt := range []struct {
@@ -82,7 +82,7 @@ func TestHostRules(t *testing.T) {
 			h := directory.Host{Tenant: contoso, Name: "second", Listen: "127.0.0.1:8451", Identities: []directory.ObjectID{system}}
 			tt.spoil(&h)
 			checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
-				_, err := e.CreateHost(h)
+				_, err := e.Hosts().Create(h)
 				return err
 			}), tt.field, tt.cause)
 		})
@@ -91,7 +91,7 @@ func TestHostRules(t *testing.T) {
 		t.Errorf("got %d hosts, want the first alone", len(got))
 	}
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.CreateHost(directory.Host{Tenant: contoso, ID: o.hosts(t)[0].ID, Name: "second", Listen: "127.0.0.1:8451", Identities: []directory.ObjectID{system}})
+		_, err := e.Hosts().Create(directory.Host{Tenant: contoso, ID: o.hosts(t)[0].ID, Name: "second", Listen: "127.0.0.1:8451", Identities: []directory.ObjectID{system}})
 		return err
 	}), "id", duplicate)
 }
@@ -104,7 +104,7 @@ func TestHostsAreKeptInOneSpelling(t *testing.T) {
 		Identities: []directory.ObjectID{directory.ObjectID(strings.ToUpper(string(shared.ID)))},
 	})
 	want := directory.Host{
-		ID: made.ID, Tenant: contoso, Name: "box", Platform: directory.PlatformAppService, Listen: "[::1]:8450",
+		Stored: made.Stored, ID: made.ID, Tenant: contoso, Name: "box", Platform: directory.PlatformAppService, Listen: "[::1]:8450",
 		Names: []string{"host.docker.internal"}, From: []string{"172.17.0.0/16", "10.0.0.1/32"}, Identities: []directory.ObjectID{shared.ID}, Created: made.Created,
 	}
 	if got := o.hosts(t); len(got) != 1 || fmt.Sprint(*got[0]) != fmt.Sprint(want) {
@@ -129,13 +129,13 @@ func TestHostsChangeAndGo(t *testing.T) {
 	update := func(f func(h *directory.Host)) {
 		t.Helper()
 		change(t, o.Directory, func(e *directory.Editor) error {
-			found, err := e.Host(contoso, "BOX")
+			found, err := e.Hosts().Find(contoso, "BOX")
 			if err != nil {
 				return err
 			}
 			next := *found
 			f(&next)
-			_, err = e.UpdateHost(next)
+			_, err = e.Hosts().Edit(next.Tenant, next.ID, func(v *directory.Host) error { *v = next; return nil })
 			notes = e.Changes()
 			return err
 		})
@@ -158,20 +158,20 @@ func TestHostsChangeAndGo(t *testing.T) {
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
 		next := *a
 		next.IdentityKind, next.ResourceID = directory.IdentitySystem, ""
-		_, err := e.UpdateServicePrincipal(next)
+		_, err := e.ServicePrincipals().Edit(next.Tenant, next.ID, func(v *directory.ServicePrincipal) error { *v = next; return nil })
 		return err
 	}), "identityKind", wrong)
 
 	// An identity that goes leaves its hosts, and one made anew with its ids is not theirs.
-	change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteServicePrincipal(contoso, a.ID) })
+	change(t, o.Directory, func(e *directory.Editor) error { return e.ServicePrincipals().Delete(contoso, a.ID) })
 	o.identity(t, directory.ServicePrincipal{Name: "a", ID: a.ID, AppID: a.AppID, IdentityKind: directory.IdentityUser})
 	hosts := o.hosts(t)
 	if !slices.Equal(hosts[0].Identities, []directory.ObjectID{b.ID}) || len(hosts[1].Identities) != 0 {
 		t.Errorf("after the identity went: got %+v and %+v", hosts[0], hosts[1])
 	}
 
-	change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteHost(contoso, other.ID) })
-	if err := attempt(t, o.Directory, func(e *directory.Editor) error { return e.DeleteHost(contoso, other.ID) }); !errors.Is(err, directory.ErrNotFound) {
+	change(t, o.Directory, func(e *directory.Editor) error { return e.Hosts().Delete(contoso, other.ID) })
+	if err := attempt(t, o.Directory, func(e *directory.Editor) error { return e.Hosts().Delete(contoso, other.ID) }); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("delete again: got %v", err)
 	}
 	// Its address is free for another, which is not the same host.
@@ -179,7 +179,7 @@ func TestHostsChangeAndGo(t *testing.T) {
 	if again.ID == other.ID {
 		t.Error("a host made anew has the id of the old one")
 	}
-	change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteTenant(contoso) })
+	change(t, o.Directory, func(e *directory.Editor) error { return e.Tenants().Delete(contoso) })
 	if left := o.hosts(t); len(left) != 0 {
 		t.Errorf("the tenant's end left %+v, such as %s", left, made.Name)
 	}

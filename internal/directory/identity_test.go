@@ -15,7 +15,7 @@ func (o *orders) identity(t testing.TB, p directory.ServicePrincipal) (made *dir
 	t.Helper()
 	p.Tenant, p.Type = contoso, directory.PrincipalManagedIdentity
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
-		made, err = e.CreateServicePrincipal(p)
+		made, err = e.ServicePrincipals().Create(p)
 		return err
 	})
 	return made
@@ -56,8 +56,8 @@ func TestIdentitiesAreFoundByEveryName(t *testing.T) {
 	if _, err := o.Identity(t.Context(), "00000000-0000-4000-8000-000000000000", system.Name); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("in another tenant: got %v", err)
 	}
-	all, err := o.ManagedIdentities(t.Context(), contoso)
-	if err != nil || len(all) != 2 || all[0].Principal.ID != user.ID {
+	all, err := o.View(t.Context()).Identities().All(contoso)
+	if err != nil || len(all) != 2 || all[0].ID != user.ID {
 		t.Errorf("list: got %+v, %v", all, err)
 	}
 }
@@ -87,13 +87,13 @@ func TestIdentityRules(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.identity.Tenant, tt.identity.Type = contoso, directory.PrincipalManagedIdentity
 			checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
-				_, err := e.CreateServicePrincipal(tt.identity)
+				_, err := e.ServicePrincipals().Create(tt.identity)
 				return err
 			}), tt.field, tt.cause)
 		})
 	}
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.CreateUser(directory.User{Tenant: contoso, ID: o.appPrincipal.ID, PrincipalName: "ann@contoso.test"}, "")
+		_, err := e.Users().Create(directory.User{Tenant: contoso, ID: o.appPrincipal.ID, PrincipalName: "ann@contoso.test"}, nil)
 		return err
 	}), "id", duplicate)
 }
@@ -106,7 +106,7 @@ func TestIdentityChanges(t *testing.T) {
 		change(t, o.Directory, func(e *directory.Editor) (err error) {
 			next := *made
 			f(&next)
-			made, err = e.UpdateServicePrincipal(next)
+			made, err = e.ServicePrincipals().Edit(next.Tenant, next.ID, func(v *directory.ServicePrincipal) error { *v = next; return nil })
 			return err
 		})
 	}
@@ -138,7 +138,7 @@ func TestIdentitiesTrustOtherIssuers(t *testing.T) {
 	made := o.identity(t, directory.ServicePrincipal{Name: "batch"})
 	trust := directory.FederatedCredential{Name: "cluster", Issuer: "https://issuer.test", Subject: "pod"}
 	add := func(e *directory.Editor) error {
-		added, err := e.AddFederated(contoso, made.ID, trust)
+		added, err := e.Credentials().AddFederated(contoso, made.ID, trust)
 		if err == nil {
 			trust = added
 		}
@@ -150,11 +150,11 @@ func TestIdentitiesTrustOtherIssuers(t *testing.T) {
 		t.Errorf("got %+v, %v", found, err)
 	}
 	checkRule(t, attempt(t, o.Directory, add), "name", duplicate)
-	change(t, o.Directory, func(e *directory.Editor) error { return e.RemoveCredential(contoso, made.ID, trust.ID) })
+	change(t, o.Directory, func(e *directory.Editor) error { return e.Credentials().Remove(contoso, made.ID, trust.ID) })
 	if found, err := o.Identity(t.Context(), contoso, "batch"); err != nil || len(found.Federated()) > 0 {
 		t.Errorf("after removal: got %+v, %v", found, err)
 	}
-	if err := attempt(t, o.Directory, func(e *directory.Editor) error { return e.RemoveCredential(contoso, made.ID, trust.ID) }); !errors.Is(err, directory.ErrNotFound) {
+	if err := attempt(t, o.Directory, func(e *directory.Editor) error { return e.Credentials().Remove(contoso, made.ID, trust.ID) }); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("remove again: got %v", err)
 	}
 	if client := o.client(t); len(client.Federated()) > 0 {
@@ -173,16 +173,16 @@ func TestRecycledIdentities(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(t, o.Directory, func(e *directory.Editor) error {
-			if _, err := e.AddFederated(contoso, present.Principal.ID, directory.FederatedCredential{Name: "cluster", Issuer: "https://issuer.test", Subject: "pod"}); err != nil {
+			if _, err := e.Credentials().AddFederated(contoso, present.Principal.ID, directory.FederatedCredential{Name: "cluster", Issuer: "https://issuer.test", Subject: "pod"}); err != nil {
 				return err
 			}
-			_, err := e.Assign(contoso, present.Principal.ID, o.apiPrincipal.ID, o.read)
+			_, _, err := e.Assignments().Add(contoso, present.Principal.ID, o.apiPrincipal.ID, o.read)
 			return err
 		})
 		if got := o.identityRoles(t, "batch"); len(got) != 1 {
 			t.Fatalf("before: got %q", got)
 		}
-		change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteServicePrincipal(contoso, present.Principal.ID) })
+		change(t, o.Directory, func(e *directory.Editor) error { return e.ServicePrincipals().Delete(contoso, present.Principal.ID) })
 		o.identity(t, next)
 		if got := o.identityRoles(t, "batch"); len(got) > 0 {
 			t.Errorf("the new one holds %q", got)

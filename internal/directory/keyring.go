@@ -27,7 +27,7 @@ func keyringOf(ref string) (tenant TenantID, id string) {
 // there is none yet. The directory does not read it: package keyring does.
 func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, version int64, err error) {
 	owner, id := keyringOf(tenant)
-	object, err := d.cfg.Store.Get(ctx, string(owner), kindKeyring, id)
+	object, err := d.cfg.Store.Get(ctx, string(owner), KindKeyring, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, 0, nil
 	}
@@ -41,18 +41,19 @@ func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, ve
 // (ErrConflict otherwise) and writes an audit row with the action and detail.
 func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail string) error {
 	ownerID, id := keyringOf(tenant)
-	_, err := d.Change(ctx, actor, func(e *Editor) error {
+	_, err := d.Change(ctx, System(actor), func(editor *Editor) error {
+		e := editor.editor
 		owner, err := e.tenantByID(ownerID)
 		if err != nil {
 			return err
 		}
-		object := Object{Tenant: string(owner.ID), Kind: kindKeyring, ID: id, Version: version, Body: body, Keys: []string{makeKey("id", id)}}
+		object := Object{Tenant: string(owner.ID), Kind: KindKeyring, ID: id, Version: version, Body: body, Keys: []string{makeKey("id", id)}}
 		if _, err := e.tx.Put(e.ctx, object); err != nil {
 			return err
 		}
 		return e.tx.Audit(e.ctx, audit.Event{
 			Time: e.now, Tenant: string(owner.ID), Actor: actor, Action: action,
-			Kind: kindKeyring, Target: id, Name: owner.Name, Detail: detail,
+			Kind: KindKeyring, Target: id, Name: owner.Name, Detail: detail,
 		})
 	})
 	return err

@@ -6,23 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// The kinds of objects in the store.
+// The kinds of objects in the store, of which a Change tells.
 const (
-	kindTenant      = "tenant"
-	kindApplication = "application"
-	kindPrincipal   = "servicePrincipal"
-	kindAssignment  = "assignment"
-	kindGrant       = "delegatedGrant"
-	kindUser        = "user"
-	kindHost        = "host"
-	kindKeyring     = "keyring"
-)
-
-// Kinds that followers of the change feed look for in Change.Kind.
-const (
-	KindTenant  = kindTenant
-	KindHost    = kindHost
-	KindKeyring = kindKeyring
+	KindTenant           = "tenant"
+	KindApplication      = "application"
+	KindServicePrincipal = "servicePrincipal"
+	KindAssignment       = "assignment"
+	KindDelegatedGrant   = "delegatedGrant"
+	KindUser             = "user"
+	KindHost             = "host"
+	KindKeyring          = "keyring"
 )
 
 // maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.
@@ -47,6 +40,13 @@ func makeKey(space string, parts ...string) string {
 
 // makePrefix is the prefix under which makeKey puts all keys with these first parts.
 func makePrefix(space string, parts ...string) string { return makeKey(space, parts...) + "/" }
+
+// escaped is a part as it stands in a key.
+func escaped(part string) string {
+	var b strings.Builder
+	writeEscaped(&b, part)
+	return b.String()
+}
 
 func writeEscaped(b *strings.Builder, part string) {
 	const hex = "0123456789ABCDEF"

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 func TestMakeKey(t *testing.T) {
@@ -72,7 +74,7 @@ func FuzzCheckURI(f *testing.F) {
 		if foldURI(strings.ToUpper(strings.TrimSuffix(uri, "/"))+"/") != foldURI(uri) {
 			t.Errorf("%q is not found again", uri)
 		}
-		if _, is := parseGUID(foldURI(uri)); is {
+		if _, is := guid.Parse(foldURI(uri)); is {
 			t.Errorf("%q would be taken for an app id", uri)
 		}
 	})
@@ -110,7 +112,7 @@ func FuzzParseGUID(f *testing.F) {
 	f.Add("7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11")
 	f.Add("{7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b1}")
 	f.Fuzz(func(t *testing.T, s string) {
-		id, ok := parseGUID(s)
+		id, ok := guid.Parse(s)
 		if ok != (id != "") || (ok && (!strings.EqualFold(id, s) || id != strings.ToLower(id))) {
 			t.Errorf("%q: got %q, %v", s, id, ok)
 		}
@@ -118,8 +120,8 @@ func FuzzParseGUID(f *testing.F) {
 }
 
 func TestNewGUID(t *testing.T) {
-	a, b := newGUID(), newGUID()
-	id, ok := parseGUID(a)
+	a, b := guid.New(), guid.New()
+	id, ok := guid.Parse(a)
 	if !ok || id != a || a == b || a[14] != '4' || !strings.ContainsRune("89ab", rune(a[19])) {
 		t.Errorf("got %q and %q", a, b)
 	}

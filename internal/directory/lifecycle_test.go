@@ -23,46 +23,46 @@ func TestRecycledNames(t *testing.T) {
 		delete func(o *orders, e *directory.Editor) error
 		create func(o *orders, e *directory.Editor) error
 	}{
-		{"the API", func(o *orders, e *directory.Editor) error { return e.DeleteApplication(contoso, o.api.ID) }, (*orders).createAPI},
+		{"the API", func(o *orders, e *directory.Editor) error { return e.Applications().Delete(contoso, o.api.ID) }, (*orders).createAPI},
 		{"the API's service principal", func(o *orders, e *directory.Editor) error {
-			return e.DeleteServicePrincipal(contoso, o.apiPrincipal.ID)
+			return e.ServicePrincipals().Delete(contoso, o.apiPrincipal.ID)
 		}, func(o *orders, e *directory.Editor) (err error) {
-			o.apiPrincipal, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersAPI})
+			o.apiPrincipal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: ordersAPI})
 			return err
 		}},
-		{"the client", func(o *orders, e *directory.Editor) error { return e.DeleteApplication(contoso, o.app.ID) }, func(o *orders, e *directory.Editor) (err error) {
-			if o.app, err = e.CreateApplication(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
+		{"the client", func(o *orders, e *directory.Editor) error { return e.Applications().Delete(contoso, o.app.ID) }, func(o *orders, e *directory.Editor) (err error) {
+			if o.app, err = e.Applications().Create(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
 				return err
 			}
-			o.appPrincipal, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
+			o.appPrincipal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
 			return err
 		}},
 		{"the role", func(o *orders, e *directory.Editor) error {
 			disabled := *o.api
 			disabled.AppRoles = slices.Clone(disabled.AppRoles)
 			disabled.AppRoles[0].Enabled = false
-			if _, err := e.UpdateApplication(disabled); err != nil {
+			if _, err := e.Applications().Edit(disabled.Tenant, disabled.ID, func(v *directory.Application) error { *v = disabled; return nil }); err != nil {
 				return err
 			}
 			disabled.AppRoles = nil
-			_, err := e.UpdateApplication(disabled)
+			_, err := e.Applications().Edit(disabled.Tenant, disabled.ID, func(v *directory.Application) error { *v = disabled; return nil })
 			return err
 		}, func(o *orders, e *directory.Editor) error {
 			restored := *o.api // the role with its old id, even
-			_, err := e.UpdateApplication(restored)
+			_, err := e.Applications().Edit(restored.Tenant, restored.ID, func(v *directory.Application) error { *v = restored; return nil })
 			return err
 		}},
-		{"the tenant", func(o *orders, e *directory.Editor) error { return e.DeleteTenant(contoso) }, func(o *orders, e *directory.Editor) (err error) {
-			if _, err = e.CreateTenant(directory.Tenant{ID: contoso, Name: "contoso"}); err != nil {
+		{"the tenant", func(o *orders, e *directory.Editor) error { return e.Tenants().Delete(contoso) }, func(o *orders, e *directory.Editor) (err error) {
+			if _, err = e.Tenants().Create(directory.Tenant{ID: contoso, Name: "contoso"}); err != nil {
 				return err
 			}
 			if err := o.createAPI(e); err != nil {
 				return err
 			}
-			if o.app, err = e.CreateApplication(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
+			if o.app, err = e.Applications().Create(directory.Application{Tenant: contoso, AppID: ordersApp, Name: "orders-client"}); err != nil {
 				return err
 			}
-			o.appPrincipal, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
+			o.appPrincipal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, AppID: ordersApp})
 			return err
 		}},
 	} {
@@ -77,7 +77,7 @@ func TestRecycledNames(t *testing.T) {
 			if roles := o.roles(t); len(roles) > 0 {
 				t.Errorf("the client holds %q again", roles)
 			}
-			client, err := o.Client(t.Context(), contoso, ordersApp)
+			client, err := o.Instance(t.Context(), contoso, ordersApp)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +87,7 @@ func TestRecycledNames(t *testing.T) {
 				}
 			}
 			for _, principal := range []directory.ObjectID{old.appPrincipal.ID, o.appPrincipal.ID} {
-				if left, err := o.Assignments(t.Context(), contoso, principal); len(left) > 0 || err != nil {
+				if left, err := o.View(t.Context()).Assignments().AllOf(contoso, principal); len(left) > 0 || err != nil {
 					t.Errorf("assignments of %s: got %v, %v", principal, left, err)
 				}
 			}
@@ -100,13 +100,13 @@ func TestRolesMustBeDisabledFirst(t *testing.T) {
 	without := *o.api
 	without.AppRoles = nil
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.UpdateApplication(without)
+		_, err := e.Applications().Edit(without.Tenant, without.ID, func(v *directory.Application) error { *v = without; return nil })
 		return err
 	}), "appRoles", wrong)
 	disabled := *o.api
 	disabled.AppRoles = []directory.AppRole{{Value: "Orders.Read", Members: []directory.MemberType{directory.MemberApplication}}}
 	change(t, o.Directory, func(e *directory.Editor) error {
-		updated, err := e.UpdateApplication(disabled)
+		updated, err := e.Applications().Edit(disabled.Tenant, disabled.ID, func(v *directory.Application) error { *v = disabled; return nil })
 		if err == nil && updated.AppRoles[0].ID != o.read {
 			t.Error("the role got another id for want of one")
 		}
@@ -115,20 +115,20 @@ func TestRolesMustBeDisabledFirst(t *testing.T) {
 	if roles := o.roles(t); len(roles) > 0 {
 		t.Errorf("a disabled role is still given: %q", roles)
 	}
-	if left, err := o.Assignments(t.Context(), contoso, o.appPrincipal.ID); len(left) != 1 || err != nil {
+	if left, err := o.View(t.Context()).Assignments().AllOf(contoso, o.appPrincipal.ID); len(left) != 1 || err != nil {
 		t.Errorf("assignments of a disabled role stay until it is removed: got %v, %v", left, err)
 	}
 }
 
 func TestAssignIsIdempotent(t *testing.T) {
 	o := newOrders(t, memory.New())
-	before, err := o.Assignments(t.Context(), contoso, o.appPrincipal.ID)
+	before, err := o.View(t.Context()).Assignments().AllOf(contoso, o.appPrincipal.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sequence := o.Applied()
 	change(t, o.Directory, func(e *directory.Editor) error {
-		again, err := e.Assign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, directory.RoleID(strings.ToUpper(string(o.read))))
+		again, _, err := e.Assignments().Add(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, directory.RoleID(strings.ToUpper(string(o.read))))
 		if err == nil && again.ID != before[0].ID {
 			t.Errorf("got another assignment, %v", again)
 		}
@@ -141,7 +141,7 @@ func TestAssignIsIdempotent(t *testing.T) {
 		t.Error("granting again changed something")
 	}
 	change(t, o.Directory, func(e *directory.Editor) error {
-		return e.Unassign(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
+		return e.Assignments().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
 	})
 	if roles := o.roles(t); len(roles) > 0 {
 		t.Errorf("got %q after the role was taken away", roles)
@@ -152,19 +152,19 @@ func TestUpdatesThatChangeNothing(t *testing.T) {
 	o := newOrders(t, memory.New())
 	const value = "an imported secret"
 	change(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.ImportSecret(contoso, o.app.ID, "imported", value, time.Time{})
+		_, err := e.Credentials().ImportSecret(contoso, o.app.ID, "imported", directory.Choose(value), time.Time{})
 		return err
 	})
 	sequence := o.Applied()
 	change(t, o.Directory, func(e *directory.Editor) error {
-		tenant, err := e.Tenant("contoso")
+		tenant, err := e.Tenants().Find("contoso")
 		if err != nil {
 			return err
 		}
-		_, tenantErr := e.UpdateTenant(*tenant)
-		_, appErr := e.UpdateApplication(*o.api)
-		_, principalErr := e.UpdateServicePrincipal(*o.apiPrincipal)
-		_, secretErr := e.ImportSecret(contoso, o.app.ID, "imported", value, time.Time{})
+		_, tenantErr := e.Tenants().Edit(tenant.ID, func(v *directory.Tenant) error { *v = *tenant; return nil })
+		_, appErr := e.Applications().Edit(o.api.Tenant, o.api.ID, func(v *directory.Application) error { *v = *o.api; return nil })
+		_, principalErr := e.ServicePrincipals().Edit(o.apiPrincipal.Tenant, o.apiPrincipal.ID, func(v *directory.ServicePrincipal) error { *v = *o.apiPrincipal; return nil })
+		_, secretErr := e.Credentials().ImportSecret(contoso, o.app.ID, "imported", directory.Choose(value), time.Time{})
 		for _, note := range e.Changes() {
 			if note.Action != "none" {
 				t.Errorf("got %+v", note)
@@ -181,13 +181,13 @@ func TestDryRun(t *testing.T) {
 	o := newOrders(t, memory.New())
 	enough := errors.New("enough")
 	var notes []directory.ChangeNote
-	_, err := o.Change(t.Context(), "test", func(e *directory.Editor) error {
+	_, err := o.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
 		changed := *o.api
 		changed.Name, changed.TokenVersion, changed.IdentifierURIs = "orders", 1, []string{"api://new"}
-		if _, err := e.UpdateApplication(changed); err != nil {
+		if _, err := e.Applications().Edit(changed.Tenant, changed.ID, func(v *directory.Application) error { *v = changed; return nil }); err != nil {
 			return err
 		}
-		if err := e.DeleteApplication(contoso, o.app.ID); err != nil {
+		if err := e.Applications().Delete(contoso, o.app.ID); err != nil {
 			return err
 		}
 		notes = e.Changes()
@@ -218,10 +218,10 @@ func TestSecrets(t *testing.T) {
 		var shown directory.Secret
 		var short string
 		change(t, o.Directory, func(e *directory.Editor) (err error) {
-			if shown, short, err = e.AddSecret(contoso, o.app.ID, "short", time.Now().Add(time.Hour)); err != nil {
+			if shown, short, err = e.Credentials().AddSecret(contoso, o.app.ID, "short", time.Now().Add(time.Hour)); err != nil {
 				return err
 			}
-			_, err = e.ImportSecret(contoso, o.app.ID, "imported", chosen, time.Now().Add(2*time.Hour))
+			_, err = e.Credentials().ImportSecret(contoso, o.app.ID, "imported", directory.Choose(chosen), time.Now().Add(2*time.Hour))
 			return err
 		})
 		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(short, "rc_"))
@@ -230,7 +230,7 @@ func TestSecrets(t *testing.T) {
 		}
 		check := func(presented string, name string, want error) {
 			t.Helper()
-			client, err := o.Client(t.Context(), contoso, ordersApp)
+			client, err := o.Instance(t.Context(), contoso, ordersApp)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,7 +258,7 @@ func TestSecrets(t *testing.T) {
 		check(chosen+"x", "", directory.ErrWrongSecret)
 		check(o.secret, "ci", nil)
 
-		change(t, o.Directory, func(e *directory.Editor) error { return e.RemoveCredential(contoso, o.app.ID, shown.ID) })
+		change(t, o.Directory, func(e *directory.Editor) error { return e.Credentials().Remove(contoso, o.app.ID, shown.ID) })
 		check(short, "", directory.ErrWrongSecret)
 	})
 }
@@ -271,7 +271,7 @@ func TestSlowSecrets(t *testing.T) {
 		const chosen = "correct horse battery"
 		slow := func(name, presented string, want bool) {
 			t.Helper()
-			client, err := o.Client(t.Context(), contoso, ordersApp)
+			client, err := o.Instance(t.Context(), contoso, ordersApp)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -283,7 +283,7 @@ func TestSlowSecrets(t *testing.T) {
 		slow("a generated one", o.secret, false)
 		slow("a wrong one, where all are generated", "wrong", false)
 		change(t, o.Directory, func(e *directory.Editor) error {
-			_, err := e.ImportSecret(contoso, o.app.ID, "chosen", chosen, time.Now().Add(time.Hour))
+			_, err := e.Credentials().ImportSecret(contoso, o.app.ID, "chosen", directory.Choose(chosen), time.Now().Add(time.Hour))
 			return err
 		})
 		slow("a generated one beside a chosen one", o.secret, false)
@@ -308,23 +308,23 @@ func TestSecretRules(t *testing.T) {
 		field string
 	}{
 		"expired": {func(e *directory.Editor) error {
-			_, _, err := e.AddSecret(contoso, o.app.ID, "a", time.Now().Add(-time.Second))
+			_, _, err := e.Credentials().AddSecret(contoso, o.app.ID, "a", time.Now().Add(-time.Second))
 			return err
 		}, "expires"},
 		"no name": {func(e *directory.Editor) error {
-			_, _, err := e.AddSecret(contoso, o.app.ID, "", time.Time{})
+			_, _, err := e.Credentials().AddSecret(contoso, o.app.ID, "", time.Time{})
 			return err
 		}, "name"},
 		"empty": {func(e *directory.Editor) error {
-			_, err := e.ImportSecret(contoso, o.app.ID, "a", "", time.Time{})
+			_, err := e.Credentials().ImportSecret(contoso, o.app.ID, "a", directory.Choose(""), time.Time{})
 			return err
 		}, "value"},
 		"over-long": {func(e *directory.Editor) error {
-			_, err := e.ImportSecret(contoso, o.app.ID, "a", strings.Repeat("x", 5000), time.Time{})
+			_, err := e.Credentials().ImportSecret(contoso, o.app.ID, "a", directory.Choose(strings.Repeat("x", 5000)), time.Time{})
 			return err
 		}, "value"},
 		"fifty-one": {func(e *directory.Editor) error {
-			return repeat(51, func() error { _, _, err := e.AddSecret(contoso, o.app.ID, "a", time.Time{}); return err })
+			return repeat(51, func() error { _, _, err := e.Credentials().AddSecret(contoso, o.app.ID, "a", time.Time{}); return err })
 		}, "secrets"},
 	} {
 		t.Run(name, func(t *testing.T) { checkRule(t, attempt(t, o.Directory, tt.f), tt.field, wrong) })
@@ -345,10 +345,10 @@ func TestSlowSecretsEndWithTheirContext(t *testing.T) {
 	o := newOrders(t, memory.New())
 	const chosen = "a secret that somebody chose"
 	change(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.ImportSecret(contoso, o.app.ID, "imported", chosen, time.Time{})
+		_, err := e.Credentials().ImportSecret(contoso, o.app.ID, "imported", directory.Choose(chosen), time.Time{})
 		return err
 	})
-	client, err := o.Client(t.Context(), contoso, ordersApp)
+	client, err := o.Instance(t.Context(), contoso, ordersApp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,11 +372,11 @@ func TestManagedIdentity(t *testing.T) {
 	o := newOrders(t, memory.New())
 	var identity *directory.ServicePrincipal
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
-		identity, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: contoso, Type: directory.PrincipalManagedIdentity, Name: "orders-client-mi"})
+		identity, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: contoso, Type: directory.PrincipalManagedIdentity, Name: "orders-client-mi"})
 		if err != nil {
 			return err
 		}
-		_, err = e.Assign(contoso, identity.ID, o.apiPrincipal.ID, o.read)
+		_, _, err = e.Assignments().Add(contoso, identity.ID, o.apiPrincipal.ID, o.read)
 		return err
 	})
 	client, err := o.Named(t.Context(), contoso, "orders-client-mi")
@@ -393,7 +393,7 @@ func TestManagedIdentity(t *testing.T) {
 	if _, err := o.Resource(t.Context(), contoso, string(identity.AppID)); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("as an API: got %v", err)
 	}
-	if all, err := o.ManagedIdentities(t.Context(), contoso); len(all) != 1 || err != nil {
+	if all, err := o.View(t.Context()).Identities().All(contoso); len(all) != 1 || err != nil {
 		t.Errorf("list: got %v, %v", all, err)
 	}
 }
@@ -402,19 +402,19 @@ func TestTenantsAreApart(t *testing.T) {
 	o := newOrders(t, memory.New())
 	var other *directory.Tenant
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
-		if other, err = e.CreateTenant(directory.Tenant{Name: "fabrikam"}); err != nil {
+		if other, err = e.Tenants().Create(directory.Tenant{Name: "fabrikam"}); err != nil {
 			return err
 		}
-		if _, err = e.CreateApplication(directory.Application{Tenant: other.ID, Name: "orders-server", AppID: ordersAPI, IdentifierURIs: []string{"api://orders"}}); err != nil {
+		if _, err = e.Applications().Create(directory.Application{Tenant: other.ID, Name: "orders-server", AppID: ordersAPI, IdentifierURIs: []string{"api://orders"}}); err != nil {
 			return err
 		}
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: other.ID, AppID: ordersAPI})
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: other.ID, AppID: ordersAPI})
 		return err
 	})
-	if _, err := o.Client(t.Context(), other.ID, ordersApp); !errors.Is(err, directory.ErrNotFound) {
+	if _, err := o.Instance(t.Context(), other.ID, ordersApp); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("the client of another tenant: got %v", err)
 	}
-	client, err := o.Client(t.Context(), contoso, ordersApp)
+	client, err := o.Instance(t.Context(), contoso, ordersApp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +425,7 @@ func TestTenantsAreApart(t *testing.T) {
 	if roles, assigned, err := o.Roles(t.Context(), client, resource); roles != nil || assigned || err != nil {
 		t.Errorf("roles across tenants: got %q, %v, %v", roles, assigned, err)
 	}
-	change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteTenant(other.ID) })
+	change(t, o.Directory, func(e *directory.Editor) error { return e.Tenants().Delete(other.ID) })
 	if _, err := o.Resource(t.Context(), other.ID, "api://orders"); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("after the tenant was deleted: got %v", err)
 	}
@@ -457,7 +457,7 @@ func TestKeyring(t *testing.T) {
 	if err := o.SetKeyring(t.Context(), string(ordersApp), 0, nil, "a", "b", "c"); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("of no tenant: got %v", err)
 	}
-	change(t, o.Directory, func(e *directory.Editor) error { return e.DeleteTenant(contoso) })
+	change(t, o.Directory, func(e *directory.Editor) error { return e.Tenants().Delete(contoso) })
 	if body, _, err := o.Keyring(t.Context(), string(contoso)); body != nil || err != nil {
 		t.Errorf("after the tenant was deleted: got %q, %v", body, err)
 	}

@@ -18,8 +18,18 @@ type RoleID string
 // A ScopeID is a scope's GUID, lower case; unique within its application, app roles included.
 type ScopeID string
 
+// Stored is part of everything that is kept by itself.
+type Stored struct {
+	// Version counts the changes; zero before the first. It serves as an entity tag: see
+	// IfVersion of each noun.
+	Version int64 `json:"-"`
+}
+
+func (s *Stored) stored(version int64) { s.Version = version }
+
 // A Tenant is an isolated directory.
 type Tenant struct {
+	Stored
 	ID      TenantID  `json:"id"`
 	Name    string    `json:"name"`              // unique among tenants
 	Domains []string  `json:"domains,omitempty"` // verified domains, lower case; unique among tenants
@@ -29,6 +39,7 @@ type Tenant struct {
 
 // An Application is a registration: what an API or a client is, wherever it runs.
 type Application struct {
+	Stored
 	ID             ObjectID `json:"id"`
 	Tenant         TenantID `json:"tenant"`
 	AppID          AppID    `json:"appId"`
@@ -166,6 +177,7 @@ const (
 // A ServicePrincipal is an application (or managed identity) as it exists in one tenant:
 // the thing that holds and offers roles there.
 type ServicePrincipal struct {
+	Stored
 	ID                 ObjectID      `json:"id"`
 	Tenant             TenantID      `json:"tenant"`
 	AppID              AppID         `json:"appId"`
@@ -188,6 +200,7 @@ type ServicePrincipal struct {
 // process run by rolecall has such a place for as long as it runs; that one has no name
 // and is kept nowhere.)
 type Host struct {
+	Stored
 	ID         ObjectID   `json:"id"`
 	Tenant     TenantID   `json:"tenant"`
 	Name       string     `json:"name"`                 // unique within the tenant
@@ -233,6 +246,7 @@ func (s Platform) HasSecret() bool {
 
 // An Assignment grants one app role of a resource to one principal, both in one tenant.
 type Assignment struct {
+	Stored
 	ID        ObjectID  `json:"id"`
 	Tenant    TenantID  `json:"tenant"`
 	Principal ObjectID  `json:"principal"` // the holder: a service principal or a user
@@ -245,6 +259,7 @@ type Assignment struct {
 // every user (Graph: oauth2PermissionGrant). There is one for each client, resource and
 // principal.
 type DelegatedGrant struct {
+	Stored
 	ID        ObjectID  `json:"id"`
 	Tenant    TenantID  `json:"tenant"`
 	Client    ObjectID  `json:"client"`              // the client's service principal
@@ -256,6 +271,7 @@ type DelegatedGrant struct {
 
 // A User is a developer who may sign in to the tenant. Users are few.
 type User struct {
+	Stored
 	ID             ObjectID  `json:"id"`
 	Tenant         TenantID  `json:"tenant"`
 	PrincipalName  string    `json:"userPrincipalName"` // unique, lower case

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // ErrWrongPassword is what CheckPassword answers besides success.
@@ -17,7 +19,7 @@ const (
 
 // CheckPassword reports whether the presented text is the user's password; if not, the
 // error is ErrWrongPassword. It works as hard for a user without a password, and for nil,
-// so that nobody learns by the clock who exists: ask it also about users who do not.
+// so that the time it takes does not tell who exists: ask it also about users who do not.
 // Whether the user may sign in at all is for the caller to see (User.Enabled), afterwards.
 func (d *Directory) CheckPassword(ctx context.Context, user *User, presented string) error {
 	if presented == "" || len(presented) > maxPassword {
@@ -46,37 +48,39 @@ func (s *secrets) noPassword() *Secret {
 
 // SetPassword replaces a user's password and ends the sessions that began with another.
 // Setting the one there is changes nothing.
-func (e *Editor) SetPassword(tenant TenantID, id ObjectID, password string) error {
-	old, err := e.userRow(tenant, string(id))
-	if err != nil {
-		return err
-	}
-	next := *old.value
-	if next.Password != nil && len(password) <= maxPassword {
-		same, err := e.d.secrets.is(e.ctx, next.Password, password)
+func (e UserEditor) SetPassword(tenant TenantID, id ObjectID, password *Chosen) error {
+	return e.act(Update, Passwords, func() error {
+		old, err := e.get(tenant, id)
 		if err != nil {
 			return err
 		}
-		if same {
-			e.note("none", next.target(), "")
-			return nil
+		next := *old.value
+		if next.Password != nil && len(password.text) <= maxPassword {
+			same, err := e.d.secrets.same(e.ctx, next.Password, password)
+			if err != nil {
+				return err
+			}
+			if same {
+				e.note("none", next.target(), "")
+				return nil
+			}
 		}
-	}
-	if next.Password, err = e.sealPassword(password); err != nil {
-		return err
-	}
-	if err := e.dropRecords(next.Tenant, next.ID); err != nil {
-		return err
-	}
-	return update(e, old, &next, "password set")
+		if next.Password, err = e.newPassword(password); err != nil {
+			return err
+		}
+		if err := e.dropRecords(next.Tenant, next.ID); err != nil {
+			return err
+		}
+		return update(e.editor, old, &next, "password set")
+	})
 }
 
-func (e *Editor) sealPassword(password string) (*Secret, error) {
-	if len(password) < minPassword || len(password) > maxPassword {
-		return nil, &RuleError{Field: "password", What: "The password is too short or too long.", Fix: fmt.Sprintf("Give it %d to %d bytes.", minPassword, maxPassword)}
+func (e UserEditor) newPassword(password *Chosen) (*Secret, error) {
+	if len(password.text) < minPassword || len(password.text) > maxPassword {
+		return nil, &RuleError{Field: "password", What: "The password is too short or too long.", Advice: fmt.Sprintf("Give it %d to %d bytes.", minPassword, maxPassword)}
 	}
-	secret := &Secret{ID: newGUID(), Name: "password", Created: e.now}
-	if err := e.d.secrets.hash(e.ctx, secret, password); err != nil {
+	secret := &Secret{ID: guid.New(), Name: "password", Created: e.now}
+	if err := e.d.secrets.keep(e.ctx, secret, password); err != nil {
 		return nil, err
 	}
 	return secret, nil

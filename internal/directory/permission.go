@@ -1,14 +1,13 @@
 package directory
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 )
 
 // checkPermissions holds for what a registration asks of APIs. What it asked for before
 // may stay, though an API may have dropped the role meanwhile.
-func (e *Editor) checkPermissions(old, a *Application) error {
+func (e ApplicationEditor) checkPermissions(old, a *Application) error {
 	a.Permissions = slices.Clone(a.Permissions)
 	for i := range a.Permissions {
 		permission := &a.Permissions[i]
@@ -25,9 +24,9 @@ func (e *Editor) checkPermissions(old, a *Application) error {
 	return nil
 }
 
-func (e *Editor) checkPermission(field string, old, a *Application, permission *Permission) error {
+func (e ApplicationEditor) checkPermission(field string, old, a *Application, permission *Permission) error {
 	if len(permission.Roles)+len(permission.Scopes) == 0 {
-		return &RuleError{Field: field + ".roles", What: "A required permission names no role and no scope.", Fix: "List at least one app role or scope of the API."}
+		return &RuleError{Field: field + ".roles", What: "A required permission names no role and no scope.", Advice: "List at least one app role or scope of the API."}
 	}
 	before := requested(old, permission.API)
 	newRoles, err := lowerIDs(field+".roles", "role", permission.Roles, before.Roles)
@@ -49,7 +48,7 @@ func (e *Editor) checkPermission(field string, old, a *Application, permission *
 	}
 	for _, id := range newScopes {
 		if !slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.ID == id }) {
-			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.Name, clip(string(id))), Fix: "Add the scope to the API first.", Cause: ErrNotFound}
+			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.Name, clip(string(id))), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
 		}
 	}
 	return nil
@@ -79,15 +78,12 @@ func lowerIDs[T ~string](field, what string, ids, before []T) (added []T, err er
 }
 
 // permissionAPI finds the API, which may be the application itself.
-func (e *Editor) permissionAPI(field string, a *Application, id AppID) (*Application, error) {
+func (e ApplicationEditor) permissionAPI(field string, a *Application, id AppID) (*Application, error) {
 	if id == a.AppID {
 		return a, nil
 	}
-	found, err := lookup[Application](e, a.Tenant, kindApplication, makeKey("appid", string(id)))
-	if errors.Is(err, ErrNotFound) {
-		return nil, &RuleError{Field: field + ".api", What: fmt.Sprintf("There is no API with the app id %q in the tenant.", clip(string(id))), Fix: "Create the API first.", Cause: ErrNotFound}
-	}
-	return found.value, err
+	found, err := e.byAppID(a.Tenant, id)
+	return found.value, ruleAbout(field+".api", err)
 }
 
 func checkRequested(field string, api *Application, id RoleID) error {
@@ -96,11 +92,11 @@ func checkRequested(field string, api *Application, id RoleID) error {
 			continue
 		}
 		if !role.Allows(MemberApplication) {
-			return &RuleError{Field: field + ".roles", What: fmt.Sprintf("The app role %q of %s is for users only.", role.Value, api.Name), Fix: "Add Application to the members of the role."}
+			return &RuleError{Field: field + ".roles", What: fmt.Sprintf("The app role %q of %s is for users only.", role.Value, api.Name), Advice: "Add Application to the members of the role."}
 		}
 		return nil
 	}
-	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.Name, clip(string(id))), Fix: "Add the role to the API first.", Cause: ErrNotFound}
+	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.Name, clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
 }
 
 func permissionList(permissions []Permission) []string {

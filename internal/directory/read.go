@@ -5,16 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
-// A Instance is an application together with its service principal in one tenant. A
+// An Instance is an application together with its service principal in one tenant. A
 // managed identity has a principal only: its Application is nil.
 type Instance struct {
 	Application *Application
 	Principal   *ServicePrincipal
 
 	// roles are the values of the app roles that applications may hold now; nil when
-	// this Client was not made by a Directory.
+	// this one was not made by a Directory.
 	roles map[RoleID]string
 }
 
@@ -23,7 +26,7 @@ func (d *Directory) Tenant(ctx context.Context, ref string) (*Tenant, error) {
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
-	key := cacheKey{"", kindTenant, tenantKey(ref)}
+	key := cacheKey{"", KindTenant, tenantKey(ref)}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[*Tenant](hit)
 	}
@@ -34,7 +37,7 @@ func (d *Directory) Tenant(ctx context.Context, ref string) (*Tenant, error) {
 
 // Tenants returns all tenants, by name.
 func (d *Directory) Tenants(ctx context.Context) ([]*Tenant, error) {
-	key := cacheKey{"", kindTenant, "name/"}
+	key := cacheKey{"", KindTenant, "name/"}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[[]*Tenant](hit)
 	}
@@ -43,20 +46,20 @@ func (d *Directory) Tenants(ctx context.Context) ([]*Tenant, error) {
 	})
 }
 
-// Client returns the application with that app id (any case) in the tenant, or
+// Instance returns the application with that app id (any case) in the tenant, or
 // ErrNotFound. Principal is nil when the application has no service principal there;
 // Application is nil when the app id is that of a managed identity.
-func (d *Directory) Client(ctx context.Context, tenant TenantID, app AppID) (*Instance, error) {
-	id, ok := parseGUID(string(app))
+func (d *Directory) Instance(ctx context.Context, tenant TenantID, app AppID) (*Instance, error) {
+	id, ok := guid.Parse(string(app))
 	if !ok {
 		return nil, ErrNotFound
 	}
-	key := cacheKey{fold(string(tenant)), kindApplication, "appid/" + id}
+	key := cacheKey{fold(string(tenant)), KindApplication, "appid/" + id}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[*Instance](hit)
 	}
 	return load(ctx, d, key, func(ctx context.Context) (*Instance, int64, error) {
-		return d.readClient(ctx, key.tenant, key.key)
+		return d.readInstance(ctx, key.tenant, key.key)
 	})
 }
 
@@ -67,54 +70,54 @@ func (d *Directory) Resource(ctx context.Context, tenant TenantID, identifier st
 		return nil, ErrNotFound
 	}
 	app := AppID(foldURI(identifier))
-	if _, is := parseGUID(string(app)); !is {
+	if _, is := guid.Parse(string(app)); !is {
 		var err error
 		if app, err = d.appID(ctx, tenant, makeKey("uri", string(app))); err != nil {
 			return nil, err
 		}
 	}
-	client, err := d.Client(ctx, tenant, app)
+	client, err := d.Instance(ctx, tenant, app)
 	if err == nil && client.Application == nil {
 		return nil, ErrNotFound // a managed identity is nobody's API
 	}
 	return client, err
 }
 
-// Named returns the application or managed identity with that name or app id, or ErrNotFound.
+// Named returns the application or managed identity that a name, an app id, an object id
+// or the ARM id of a managed identity (case does not matter) names, or ErrNotFound.
 func (d *Directory) Named(ctx context.Context, tenant TenantID, ref string) (*Instance, error) {
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
-	app := AppID(ref)
-	if _, is := parseGUID(ref); !is {
-		var err error
-		if app, err = d.appID(ctx, tenant, makeKey("name", fold(ref))); err != nil {
+	keys := []string{makeKey("name", fold(ref))}
+	if id, is := guid.Parse(ref); is {
+		found, err := d.Instance(ctx, tenant, AppID(id))
+		if !errors.Is(err, ErrNotFound) {
+			return found, err
+		}
+		keys[0] = makeKey("id", id)
+	} else if strings.HasPrefix(ref, "/") {
+		keys = append(keys, makeKey("arm", foldURI(ref)))
+	}
+	for _, key := range keys {
+		app, err := d.appID(ctx, tenant, key)
+		if err == nil {
+			return d.Instance(ctx, tenant, app)
+		}
+		if !errors.Is(err, ErrNotFound) {
 			return nil, err
 		}
 	}
-	return d.Client(ctx, tenant, app)
+	return nil, ErrNotFound
 }
 
-// Applications lists the tenant's applications by name. It always asks the store.
-func (d *Directory) Applications(ctx context.Context, tenant TenantID) ([]*Instance, error) {
-	space := fold(string(tenant))
-	applications, _, err := listAll[Application](ctx, d.cfg.Store, space, kindApplication, "name/")
-	if err != nil {
-		return nil, err
+// Identity is Named for managed identities alone.
+func (d *Directory) Identity(ctx context.Context, tenant TenantID, ref string) (*Instance, error) {
+	found, err := d.Named(ctx, tenant, ref)
+	if err == nil && found.Application != nil {
+		return nil, ErrNotFound
 	}
-	principals, _, err := listAll[ServicePrincipal](ctx, d.cfg.Store, space, kindPrincipal, "id/")
-	if err != nil {
-		return nil, err
-	}
-	byApplication := make(map[ObjectID]*ServicePrincipal, len(principals))
-	for _, p := range principals {
-		byApplication[p.Application] = p
-	}
-	clients := make([]*Instance, len(applications))
-	for i, a := range applications {
-		clients[i] = newClient(a, byApplication[a.ID])
-	}
-	return clients, nil
+	return found, err
 }
 
 // Roles returns the values of the enabled app roles of the resource that are assigned to
@@ -165,7 +168,7 @@ func (d *Directory) User(ctx context.Context, tenant TenantID, ref string) (*Use
 	if len(ref) > maxKeyPart {
 		return nil, ErrNotFound
 	}
-	key := cacheKey{fold(string(tenant)), kindUser, userKey(ref)}
+	key := cacheKey{fold(string(tenant)), KindUser, userKey(ref)}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[*User](hit)
 	}
@@ -174,23 +177,9 @@ func (d *Directory) User(ctx context.Context, tenant TenantID, ref string) (*Use
 	})
 }
 
-// Assignments lists the app roles that a principal, or a user, was granted.
-func (d *Directory) Assignments(ctx context.Context, tenant TenantID, principal ObjectID) ([]*Assignment, error) {
-	if len(principal) > maxKeyPart {
-		return nil, nil
-	}
-	key := cacheKey{fold(string(tenant)), kindAssignment, makePrefix("principal", fold(string(principal)))}
-	if hit := d.cache.get(key); hit != nil {
-		return answer[[]*Assignment](hit)
-	}
-	return load(ctx, d, key, func(ctx context.Context) ([]*Assignment, int64, error) {
-		return listAll[Assignment](ctx, d.cfg.Store, key.tenant, key.kind, key.key)
-	})
-}
-
 // assignedRoles returns the ids of the roles of a resource that somebody in its tenant holds.
 func (d *Directory) assignedRoles(ctx context.Context, holder ObjectID, resource *ServicePrincipal) ([]RoleID, error) {
-	key := cacheKey{string(resource.Tenant), kindAssignment, "principal/" + string(holder) + "/" + string(resource.ID) + "/"}
+	key := cacheKey{string(resource.Tenant), KindAssignment, "principal/" + string(holder) + "/" + string(resource.ID) + "/"}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[[]RoleID](hit)
 	}
@@ -206,19 +195,19 @@ func (d *Directory) assignedRoles(ctx context.Context, holder ObjectID, resource
 
 // appID returns the app id of what has a key: a name, an identifier URI, an id.
 func (d *Directory) appID(ctx context.Context, tenant TenantID, name string) (AppID, error) {
-	key := cacheKey{fold(string(tenant)), kindApplication, name}
+	key := cacheKey{fold(string(tenant)), KindApplication, name}
 	if hit := d.cache.get(key); hit != nil {
 		return answer[AppID](hit)
 	}
 	return load(ctx, d, key, func(ctx context.Context) (AppID, int64, error) {
-		app, _, err := lookupOne[Application](ctx, d.cfg.Store, key.tenant, kindApplication, key.key)
+		app, _, err := lookupOne[Application](ctx, d.cfg.Store, key.tenant, KindApplication, key.key)
 		if err == nil {
 			return app.AppID, 64, nil
 		}
 		if !errors.Is(err, ErrNotFound) {
 			return "", 0, err
 		}
-		principal, _, err := lookupOne[ServicePrincipal](ctx, d.cfg.Store, key.tenant, kindPrincipal, key.key)
+		principal, _, err := lookupOne[ServicePrincipal](ctx, d.cfg.Store, key.tenant, KindServicePrincipal, key.key)
 		if err != nil {
 			return "", 0, err
 		}
@@ -226,15 +215,15 @@ func (d *Directory) appID(ctx context.Context, tenant TenantID, name string) (Ap
 	})
 }
 
-// readClient puts together what the store has under an app id. The two halves are read
+// readInstance puts together what the store has under an app id. The two halves are read
 // one after the other; a principal of another registration than the one read (it was
 // deleted and made anew meanwhile) is none of its business.
-func (d *Directory) readClient(ctx context.Context, tenant, key string) (*Instance, int64, error) {
-	app, appBytes, err := lookupOne[Application](ctx, d.cfg.Store, tenant, kindApplication, key)
+func (d *Directory) readInstance(ctx context.Context, tenant, key string) (*Instance, int64, error) {
+	app, appBytes, err := lookupOne[Application](ctx, d.cfg.Store, tenant, KindApplication, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, 0, err
 	}
-	principal, principalBytes, err := lookupOne[ServicePrincipal](ctx, d.cfg.Store, tenant, kindPrincipal, key)
+	principal, principalBytes, err := lookupOne[ServicePrincipal](ctx, d.cfg.Store, tenant, KindServicePrincipal, key)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, 0, err
 	}
@@ -244,10 +233,10 @@ func (d *Directory) readClient(ctx context.Context, tenant, key string) (*Instan
 	case app == nil && (principal == nil || principal.Type != PrincipalManagedIdentity):
 		return nil, 0, ErrNotFound
 	}
-	return newClient(app, principal), appBytes + principalBytes, nil
+	return newInstance(app, principal), appBytes + principalBytes, nil
 }
 
-func newClient(app *Application, principal *ServicePrincipal) *Instance {
+func newInstance(app *Application, principal *ServicePrincipal) *Instance {
 	return &Instance{Application: app, Principal: principal, roles: offeredRoles(app)}
 }
 

@@ -13,7 +13,7 @@ const maxRedirects = 256
 // checkRedirects holds for where answers to a sign-in may be sent.
 func checkRedirects(_, a *Application) error {
 	if len(a.RedirectURIs) > maxRedirects {
-		return &RuleError{Field: "redirectUris", What: fmt.Sprintf("There are more than %d redirect URIs.", maxRedirects), Fix: "Remove some."}
+		return &RuleError{Field: "redirectUris", What: fmt.Sprintf("There are more than %d redirect URIs.", maxRedirects), Advice: "Remove some."}
 	}
 	for i, uri := range a.RedirectURIs {
 		field := fmt.Sprintf("redirectUris[%d]", i)
@@ -34,11 +34,11 @@ func checkRedirect(field, uri string) error {
 	wrong := func(why string) error {
 		return &RuleError{
 			Field: field, What: fmt.Sprintf("The redirect URI %q %s.", clip(uri), why),
-			Fix: "Write it as https://app.contoso.test/signed-in, http://localhost for a program on the same machine, or msal<app id>://auth.",
+			Advice: "Write it as https://app.contoso.test/signed-in, http://localhost for a program on the same machine, or msal<app id>://auth.",
 		}
 	}
 	if uri == "" {
-		return &RuleError{Field: field, What: "The redirect URI is empty.", Fix: "Write it as http://localhost."}
+		return &RuleError{Field: field, What: "The redirect URI is empty.", Advice: "Write it as http://localhost."}
 	}
 	if len(uri) > maxURI || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(uri, "\"<>\\^`{|}*") {
 		return wrong("is too long or holds a character that does not belong there")

@@ -17,12 +17,12 @@ func TestRoleThatBecomesOneForUsers(t *testing.T) {
 		t.Fatal("the role is not there to begin with")
 	}
 	change(t, o.Directory, func(e *directory.Editor) error {
-		api, err := e.Application(contoso, string(ordersAPI))
+		api, err := e.Applications().Find(contoso, string(ordersAPI))
 		if err != nil {
 			return err
 		}
 		api.AppRoles[0].Members = []directory.MemberType{directory.MemberUser}
-		_, err = e.UpdateApplication(*api)
+		_, err = e.Applications().Edit(api.Tenant, api.ID, func(v *directory.Application) error { *v = *api; return nil })
 		return err
 	})
 	if roles := o.roles(t); len(roles) != 0 {
@@ -34,23 +34,23 @@ func TestRoleThatBecomesOneForUsers(t *testing.T) {
 func TestRolesEndAtTheTenant(t *testing.T) {
 	o := newOrders(t, memory.New())
 	change(t, o.Directory, func(e *directory.Editor) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: "fabrikam"})
+		tenant, err := e.Tenants().Create(directory.Tenant{Name: "fabrikam"})
 		if err != nil {
 			return err
 		}
 		twin := *o.api
 		twin.Tenant = tenant.ID
-		if _, err := e.CreateApplication(twin); err != nil {
+		if _, err := e.Applications().Create(twin); err != nil {
 			return err
 		}
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{ID: o.apiPrincipal.ID, Tenant: tenant.ID, AppID: ordersAPI})
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{ID: o.apiPrincipal.ID, Tenant: tenant.ID, AppID: ordersAPI})
 		return err
 	})
 	fabrikam, err := o.Tenant(t.Context(), "fabrikam")
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := o.Client(t.Context(), contoso, ordersApp)
+	client, err := o.Instance(t.Context(), contoso, ordersApp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,15 +68,15 @@ func TestProvenSecretIsGoodForItselfAlone(t *testing.T) {
 	o := newOrders(t, memory.New())
 	const mine, theirs = "correct horse", "battery staple"
 	change(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.ImportSecret(contoso, o.app.ID, "mine", mine, time.Time{})
+		_, err := e.Credentials().ImportSecret(contoso, o.app.ID, "mine", directory.Choose(mine), time.Time{})
 		if err != nil {
 			return err
 		}
-		_, err = e.ImportSecret(contoso, o.api.ID, "theirs", theirs, time.Time{})
+		_, err = e.Credentials().ImportSecret(contoso, o.api.ID, "theirs", directory.Choose(theirs), time.Time{})
 		return err
 	})
 	app := func(id directory.AppID) *directory.Application {
-		client, err := o.Client(t.Context(), contoso, id)
+		client, err := o.Instance(t.Context(), contoso, id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,17 +5,22 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
-// A RuleError says which rule of the model a change breaks, and how to mend it.
+// A RuleError says which rule of the model a change breaks, and how to fix it.
 type RuleError struct {
-	Field string // "appRoles[2].value"; may be empty
-	What  string
-	Fix   string
-	Cause error // ErrDuplicate, ErrNotFound … where there is one
+	Field  string // "appRoles[2].value"; may be empty
+	What   string
+	Advice string
+	Cause  error // ErrDuplicate, ErrNotFound … where there is one
 }
 
-func (e *RuleError) Error() string { return e.What + " " + e.Fix }
+func (e *RuleError) Error() string { return e.What + " " + e.Advice }
+
+// Fix says what to do next.
+func (e *RuleError) Fix() string { return e.Advice }
 
 // Unwrap returns the cause, so that errors.Is sees ErrDuplicate and its like.
 func (e *RuleError) Unwrap() error { return e.Cause }
@@ -31,15 +36,15 @@ func checkName(field, name string) error {
 func checkText(field, text string, limit int) error {
 	switch {
 	case strings.TrimSpace(text) == "":
-		return &RuleError{Field: field, What: field + " is empty.", Fix: fmt.Sprintf("Give it 1 to %d characters.", limit)}
+		return &RuleError{Field: field, What: field + " is empty.", Advice: fmt.Sprintf("Give it 1 to %d characters.", limit)}
 	case !utf8.ValidString(text):
-		return &RuleError{Field: field, What: field + " is not valid UTF-8.", Fix: "Write it in UTF-8."}
+		return &RuleError{Field: field, What: field + " is not valid UTF-8.", Advice: "Write it in UTF-8."}
 	case utf8.RuneCountInString(text) > limit:
-		return &RuleError{Field: field, What: fmt.Sprintf("%s is longer than %d characters.", field, limit), Fix: "Shorten it."}
+		return &RuleError{Field: field, What: fmt.Sprintf("%s is longer than %d characters.", field, limit), Advice: "Shorten it."}
 	case strings.ContainsFunc(text, invisible):
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q holds a control or invisible character.", field, clip(text)), Fix: "Use visible characters only."}
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q holds a control or invisible character.", field, clip(text)), Advice: "Use visible characters only."}
 	case text != strings.TrimSpace(text):
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q begins or ends with a space.", field, clip(text)), Fix: "Remove the space."}
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q begins or ends with a space.", field, clip(text)), Advice: "Remove the space."}
 	}
 	return nil
 }
@@ -61,8 +66,8 @@ func invisible(r rune) bool {
 // checkNotGUID holds for names by which something is referred to: a GUID there would be
 // taken for an id.
 func checkNotGUID(name string) error {
-	if _, is := parseGUID(name); is {
-		return &RuleError{Field: "name", What: fmt.Sprintf("name %q looks like an id.", name), Fix: "Use a name that is not a GUID."}
+	if _, is := guid.Parse(name); is {
+		return &RuleError{Field: "name", What: fmt.Sprintf("name %q looks like an id.", name), Advice: "Use a name that is not a GUID."}
 	}
 	return nil
 }
@@ -70,7 +75,7 @@ func checkNotGUID(name string) error {
 // checkHost holds for a domain name of a tenant.
 func checkHost(field, host string) error {
 	if !validHost(host) {
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q is not a domain name.", field, clip(host)), Fix: "Write it as contoso.test: labels of letters, digits and hyphens, joined by dots."}
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q is not a domain name.", field, clip(host)), Advice: "Write it as contoso.test: labels of letters, digits and hyphens, joined by dots."}
 	}
 	return checkNoToken(field, host)
 }
@@ -81,9 +86,9 @@ func checkHost(field, host string) error {
 func checkNoToken(field, name string) error {
 	if strings.Contains(fold(name), "token") {
 		return &RuleError{
-			Field: field,
-			What:  fmt.Sprintf("%s %q contains the word \"token\", which clients rewrite in the URLs they call.", field, clip(name)),
-			Fix:   "Choose a name without that word.",
+			Field:  field,
+			What:   fmt.Sprintf("%s %q contains the word \"token\", which clients rewrite in the URLs they call.", field, clip(name)),
+			Advice: "Choose a name without that word.",
 		}
 	}
 	return nil
@@ -118,9 +123,25 @@ func clip(s string) string {
 }
 
 func taken(field, what, fix string) error {
-	return &RuleError{Field: field, What: what, Fix: fix, Cause: ErrDuplicate}
+	return &RuleError{Field: field, What: what, Advice: fix, Cause: ErrDuplicate}
 }
 
 func missing(what, fix string) error {
-	return &RuleError{What: what, Fix: fix, Cause: ErrNotFound}
+	return &RuleError{What: what, Advice: fix, Cause: ErrNotFound}
+}
+
+// givenGUID returns a given id in lower case, or a fresh one for none.
+func givenGUID[T ~string](field string, given T) (T, error) {
+	if given == "" {
+		return T(guid.New()), nil
+	}
+	id, ok := guid.Parse(string(given))
+	if !ok {
+		return "", &RuleError{
+			Field:  field,
+			What:   fmt.Sprintf("%s %q is not a GUID.", field, clip(string(given))),
+			Advice: "Write it as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11, or leave it out to have one made.",
+		}
+	}
+	return T(id), nil
 }

@@ -12,7 +12,7 @@ const maxScopes = 1200 // as for app roles
 // checkScopes holds for the scopes of a registration, whose app roles are in order.
 func checkScopes(old, a *Application) error {
 	if len(a.Scopes) > maxScopes {
-		return &RuleError{Field: "scopes", What: fmt.Sprintf("There are more than %d scopes.", maxScopes), Fix: "Remove some, or split the application."}
+		return &RuleError{Field: "scopes", What: fmt.Sprintf("There are more than %d scopes.", maxScopes), Advice: "Remove some, or split the application."}
 	}
 	a.Scopes = slices.Clone(a.Scopes)
 	ids, seen := map[string]bool{}, map[string]bool{}
@@ -57,7 +57,7 @@ func checkScope(field string, scope *Scope) error {
 	}
 	// A client asks for <API>/<value> in a list separated by spaces.
 	if strings.ContainsFunc(scope.Value, func(r rune) bool { return r <= ' ' || r > '~' }) || scope.Value[0] == '.' || strings.ContainsAny(scope.Value, "/\"\\") {
-		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The scope value %q holds a character that a request may not carry there.", scope.Value), Fix: "Write it as Orders.Read: ASCII without spaces, slashes and quotes, not beginning with a dot."}
+		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The scope value %q holds a character that a request may not carry there.", scope.Value), Advice: "Write it as Orders.Read: ASCII without spaces, slashes and quotes, not beginning with a dot."}
 	}
 	if err := checkText(field+".displayName", scope.DisplayName, maxName); err != nil {
 		return err
@@ -88,13 +88,13 @@ func (a *Application) Scope(ref string) (Scope, bool) {
 // of a scope that has another value now, and those of a scope that is left out, which
 // must have been disabled before, as app roles must. Grants name scopes by their values;
 // one that stayed behind would come to life with the next scope of that value.
-func (e *Editor) followScopes(old, a *Application) error {
+func (e ApplicationEditor) followScopes(old, a *Application) error {
 	moved := map[string]string{}
 	for _, scope := range old.Scopes {
 		i := slices.IndexFunc(a.Scopes, func(s Scope) bool { return s.ID == scope.ID })
 		switch {
 		case i < 0 && scope.Enabled:
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q is enabled and cannot be removed.", scope.Value), Fix: "Disable it first (enabled: false), then remove it."}
+			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q is enabled and cannot be removed.", scope.Value), Advice: "Disable it first (enabled: false), then remove it."}
 		case i < 0:
 			moved[scope.Value] = ""
 		case a.Scopes[i].Value != scope.Value:
@@ -104,20 +104,20 @@ func (e *Editor) followScopes(old, a *Application) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	api, err := e.principalRow(a.Tenant, string(a.AppID))
+	api, err := e.principals().of(a)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return e.moveGrants(api.value, moved)
+	return e.grants().move(api.value, moved)
 }
 
-// moveGrants replaces scopes in all grants of an API: the old values by the new, or by
+// move replaces scopes in all grants of an API: the old values by the new, or by
 // nothing.
-func (e *Editor) moveGrants(api *ServicePrincipal, moved map[string]string) error {
-	rows, err := list[DelegatedGrant](e, api.Tenant, kindGrant, makePrefix("resource", string(api.ID)))
+func (e DelegatedGrantEditor) move(api *ServicePrincipal, moved map[string]string) error {
+	rows, err := list[DelegatedGrant](e.editor, api.Tenant, KindDelegatedGrant, makePrefix("resource", string(api.ID)))
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (e *Editor) moveGrants(api *ServicePrincipal, moved map[string]string) erro
 		if slices.Equal(next.Scopes, grant.value.Scopes) {
 			continue
 		}
-		if err := e.writeGrant(grant, &next); err != nil {
+		if err := e.write(grant, &next); err != nil {
 			return err
 		}
 	}

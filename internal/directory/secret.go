@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/argon2"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // What CheckSecret answers besides success.
@@ -231,13 +233,13 @@ func (s *Secret) expired(now time.Time) bool { return !s.Expires.IsZero() && !no
 
 // AddSecret makes a secret of 256 random bits for the application and returns it
 // together with its value, which is kept nowhere. A zero expiry means never.
-func (e *Editor) AddSecret(tenant TenantID, app ObjectID, name string, expires time.Time) (secret Secret, value string, err error) {
+func (e CredentialEditor) AddSecret(tenant TenantID, app ObjectID, name string, expires time.Time) (secret Secret, value string, err error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
 	value = secretPrefix + base64.RawURLEncoding.EncodeToString(random)
 	digest := e.d.secrets.digest(value)
 	secret = Secret{Name: name, Hint: value[len(secretPrefix):][:3], Scheme: SchemeHMAC, Digest: digest[:], Expires: expires}
-	err = e.changeApplication(tenant, app, func(a *Application) (string, error) {
+	err = e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
 		if err := e.admitSecret(a, &secret); err != nil {
 			return "", err
 		}
@@ -253,12 +255,12 @@ func (e *Editor) AddSecret(tenant TenantID, app ObjectID, name string, expires t
 // ImportSecret gives the application a secret that was chosen elsewhere. Importing one
 // that the application has already, with that name and expiry, changes nothing and
 // returns it.
-func (e *Editor) ImportSecret(tenant TenantID, app ObjectID, name, value string, expires time.Time) (Secret, error) {
-	if value == "" || len(value) > maxSecret {
-		return Secret{}, &RuleError{Field: "value", What: "The secret is empty or too long.", Fix: fmt.Sprintf("Give it 1 to %d bytes.", maxSecret)}
+func (e CredentialEditor) ImportSecret(tenant TenantID, app ObjectID, name string, value *Chosen, expires time.Time) (Secret, error) {
+	if value.text == "" || len(value.text) > maxSecret {
+		return Secret{}, &RuleError{Field: "value", What: "The secret is empty or too long.", Advice: fmt.Sprintf("Give it 1 to %d bytes.", maxSecret)}
 	}
 	var secret Secret
-	err := e.changeApplication(tenant, app, func(a *Application) (string, error) {
+	err := e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
 		present, err := e.imported(a, name, value, expires)
 		if err != nil {
 			return "", err
@@ -267,7 +269,7 @@ func (e *Editor) ImportSecret(tenant TenantID, app ObjectID, name, value string,
 			secret = *present
 			return "", nil
 		}
-		secret = Secret{Name: name, Hint: hint(value), Expires: expires}
+		secret = Secret{Name: name, Hint: hint(value.text), Expires: expires}
 		if err := e.admitImported(a, &secret, value); err != nil {
 			return "", err
 		}
@@ -278,13 +280,13 @@ func (e *Editor) ImportSecret(tenant TenantID, app ObjectID, name, value string,
 }
 
 // imported finds the imported secret with that name, expiry and value.
-func (e *Editor) imported(a *Application, name, value string, expires time.Time) (*Secret, error) {
+func (e CredentialEditor) imported(a *Application, name string, value *Chosen, expires time.Time) (*Secret, error) {
 	for i := range a.Secrets {
 		s := &a.Secrets[i]
 		if s.Scheme != SchemeArgon2id || s.Name != name || !s.Expires.Equal(stamp(expires)) {
 			continue
 		}
-		matches, err := e.d.secrets.is(e.ctx, s, value)
+		matches, err := e.d.secrets.same(e.ctx, s, value)
 		if matches || err != nil {
 			return s, err
 		}
@@ -292,7 +294,7 @@ func (e *Editor) imported(a *Application, name, value string, expires time.Time)
 	return nil, nil
 }
 
-func (e *Editor) admitImported(a *Application, secret *Secret, value string) error {
+func (e CredentialEditor) admitImported(a *Application, secret *Secret, value *Chosen) error {
 	count := 0
 	for _, s := range a.Secrets {
 		if s.Scheme == SchemeArgon2id {
@@ -300,25 +302,25 @@ func (e *Editor) admitImported(a *Application, secret *Secret, value string) err
 		}
 	}
 	if count >= maxImported {
-		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d imported secrets already.", a.Name, count), Fix: "Remove one first, or use a generated secret."}
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d imported secrets already.", a.Name, count), Advice: "Remove one first, or use a generated secret."}
 	}
 	if err := e.admitSecret(a, secret); err != nil {
 		return err
 	}
-	return e.d.secrets.hash(e.ctx, secret, value)
+	return e.d.secrets.keep(e.ctx, secret, value)
 }
 
 // admitSecret holds for every new secret and gives it its id and time.
-func (e *Editor) admitSecret(a *Application, secret *Secret) error {
+func (e CredentialEditor) admitSecret(a *Application, secret *Secret) error {
 	if err := checkName("name", secret.Name); err != nil {
 		return err
 	}
-	secret.ID, secret.Created, secret.Expires = newGUID(), e.now, stamp(secret.Expires)
+	secret.ID, secret.Created, secret.Expires = guid.New(), e.now, stamp(secret.Expires)
 	if secret.expired(e.now) {
-		return &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", secret.Name), Fix: "Give a time to come, or none for a secret that never expires."}
+		return &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", secret.Name), Advice: "Give a time to come, or none for a secret that never expires."}
 	}
 	if len(a.Secrets) >= maxSecrets {
-		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d secrets already.", a.Name, len(a.Secrets)), Fix: "Remove one first."}
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d secrets already.", a.Name, len(a.Secrets)), Advice: "Remove one first."}
 	}
 	return nil
 }
@@ -337,10 +339,10 @@ func hint(value string) string {
 	}, value[:3])
 }
 
-// ExtendSecret lets a secret of the application live until a later time. It is for whoever
-// lends a secret for as long as something lasts, without knowing how long that is.
-func (e *Editor) ExtendSecret(tenant TenantID, app ObjectID, id string, expires time.Time) error {
-	return e.changeApplication(tenant, app, func(a *Application) (string, error) {
+// ExtendSecret lets a secret of the application live until a later time. It is for callers
+// that need a secret for as long as something lasts, without knowing how long that is.
+func (e CredentialEditor) ExtendSecret(tenant TenantID, app ObjectID, id string, expires time.Time) error {
+	return e.changeApplication(Update, tenant, app, func(a *Application) (string, error) {
 		i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id })
 		if i < 0 {
 			return "", fmt.Errorf("secret %s: %w", id, ErrNotFound)
@@ -348,7 +350,7 @@ func (e *Editor) ExtendSecret(tenant TenantID, app ObjectID, id string, expires 
 		a.Secrets = slices.Clone(a.Secrets)
 		a.Secrets[i].Expires = stamp(expires)
 		if a.Secrets[i].expired(e.now) {
-			return "", &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", a.Secrets[i].Name), Fix: "Give a time to come."}
+			return "", &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", a.Secrets[i].Name), Advice: "Give a time to come."}
 		}
 		return "secret extended: " + a.Secrets[i].Name, nil
 	})

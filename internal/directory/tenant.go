@@ -4,66 +4,94 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
-// CreateTenant makes a tenant.
-func (e *Editor) CreateTenant(t Tenant) (*Tenant, error) {
-	id, err := givenGUID("id", t.ID)
-	if err != nil {
-		return nil, err
-	}
-	t.ID, t.Enabled, t.Created = id, true, e.now
-	if err := e.checkTenant(&t); err != nil {
-		return nil, err
-	}
-	if err := e.free("", kindTenant, makeKey("id", string(t.ID)), ""); err != nil {
-		return nil, duplicate(err, "id", fmt.Sprintf("There is a tenant %s already.", t.ID), "Leave the id out to have a new one made.")
-	}
-	return &t, e.create(&t)
+// A TenantEditor reads and changes tenants.
+type TenantEditor struct {
+	TenantView
+	*editor
+	version version
 }
 
-// UpdateTenant changes the name, the domains and whether the tenant is enabled.
-func (e *Editor) UpdateTenant(t Tenant) (*Tenant, error) {
-	old, err := e.tenantRow(t.ID)
-	if err != nil {
-		return nil, err
-	}
-	next := *old.value
-	next.Name, next.Domains, next.Enabled = t.Name, t.Domains, t.Enabled
-	if err := e.checkTenant(&next); err != nil {
-		return nil, err
-	}
-	if err := e.checkDomainsUsed(old.value, &next); err != nil {
-		return nil, err
-	}
-	return &next, update(e, old, &next, tenantDetail(old.value, &next))
+// IfVersion makes Edit and Delete fail with ErrConflict unless that version is there.
+func (e TenantEditor) IfVersion(expected int64) TenantEditor {
+	e.version = version(expected)
+	return e
 }
 
-// DeleteTenant removes the tenant and everything in it.
-func (e *Editor) DeleteTenant(id TenantID) error {
-	tenant, err := e.tenantRow(id)
+// Create makes a tenant.
+func (e TenantEditor) Create(t Tenant) (*Tenant, error) {
+	return acting(e.editor, Create, Tenants, func() (*Tenant, error) {
+		id, err := givenGUID("id", t.ID)
+		if err != nil {
+			return nil, err
+		}
+		t.ID, t.Enabled, t.Created = id, true, e.now
+		if err := e.checkTenant(&t); err != nil {
+			return nil, err
+		}
+		if err := e.free("", KindTenant, makeKey("id", string(t.ID)), ""); err != nil {
+			return nil, duplicate(err, "id", fmt.Sprintf("There is a tenant %s already.", t.ID), "Leave the id out to have a new one made.")
+		}
+		return &t, e.create(&t)
+	})
+}
+
+// Edit changes the name, the domains and whether the tenant is enabled.
+func (e TenantEditor) Edit(id TenantID, f func(*Tenant) error) (*Tenant, error) {
+	old, err := e.objects.get("", ObjectID(id))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := e.record("delete", tenant.value.target(), "with everything in it"); err != nil {
-		return err
+	t, err := edited(old, e.version, f)
+	if err != nil {
+		return nil, err
 	}
-	for kind, space := range map[string]string{
-		kindAssignment: "principal", kindPrincipal: "id", kindApplication: "id", kindUser: "id", kindKeyring: "id",
-		kindGrant: "id", kindHost: "id",
-	} {
-		if err := e.clear(tenant.value.ID, kind, space); err != nil {
+	return acting(e.editor, Update, Tenants, func() (*Tenant, error) {
+		next := *old.value
+		next.Name, next.Domains, next.Enabled = t.Name, t.Domains, t.Enabled
+		if err := e.checkTenant(&next); err != nil {
+			return nil, err
+		}
+		if err := e.checkDomainsUsed(old.value, &next); err != nil {
+			return nil, err
+		}
+		return &next, update(e.editor, old, &next, tenantDetail(old.value, &next))
+	})
+}
+
+// Delete removes the tenant and everything in it.
+func (e TenantEditor) Delete(id TenantID) error {
+	return e.act(Delete, Tenants, func() error {
+		tenant, err := e.objects.get("", ObjectID(id))
+		if err != nil {
 			return err
 		}
-	}
-	if _, err := e.tx.DropTokenRecords(e.ctx, tenant.value.ID, RecordsOfTenant, ""); err != nil {
-		return err
-	}
-	return e.remove(tenant.value, tenant.version)
+		if err := e.version.check(tenant.version); err != nil {
+			return err
+		}
+		if err := e.record("delete", tenant.value.target(), "with everything in it"); err != nil {
+			return err
+		}
+		for kind, space := range map[string]string{
+			KindAssignment: "principal", KindServicePrincipal: "id", KindApplication: "id", KindUser: "id", KindKeyring: "id",
+			KindDelegatedGrant: "id", KindHost: "id",
+		} {
+			if err := e.clear(tenant.value.ID, kind, space); err != nil {
+				return err
+			}
+		}
+		if _, err := e.tx.DropTokenRecords(e.ctx, tenant.value.ID, RecordsOfTenant, ""); err != nil {
+			return err
+		}
+		return e.remove(tenant.value, tenant.version)
+	})
 }
 
 // clear deletes all objects of a kind, each of which has one key in the space.
-func (e *Editor) clear(tenant TenantID, kind, space string) error {
+func (e TenantEditor) clear(tenant TenantID, kind, space string) error {
 	const batch = 1000
 	for {
 		objects, _, err := e.tx.List(e.ctx, string(tenant), kind, space+"/", "", batch)
@@ -82,43 +110,20 @@ func (e *Editor) clear(tenant TenantID, kind, space string) error {
 	}
 }
 
-// Tenant returns the tenant that a GUID, a verified domain or a name names.
-func (e *Editor) Tenant(ref string) (*Tenant, error) {
-	found, err := lookup[Tenant](e, "", kindTenant, tenantKey(ref))
-	if errors.Is(err, ErrNotFound) {
-		return nil, missing(fmt.Sprintf("There is no tenant %q.", clip(ref)), "Name it by id, domain or name.")
-	}
-	return found.value, err
-}
-
-// Tenants returns all tenants, by name.
-func (e *Editor) Tenants() ([]*Tenant, error) {
-	rows, err := list[Tenant](e, "", kindTenant, "name/")
-	return values(rows), err
-}
-
 // tenantKey is the key under which what a caller calls a tenant is found.
 func tenantKey(ref string) string {
-	if id, ok := parseGUID(ref); ok {
+	if id, ok := guid.Parse(ref); ok {
 		return makeKey("id", id)
 	}
 	return makeKey("ref", fold(ref))
 }
 
-func (e *Editor) tenantRow(id TenantID) (row[Tenant], error) {
-	found, err := lookup[Tenant](e, "", kindTenant, makeKey("id", fold(string(id))))
-	if errors.Is(err, ErrNotFound) {
-		return found, missing(fmt.Sprintf("There is no tenant with id %q.", clip(string(id))), "Create the tenant first.")
-	}
-	return found, err
-}
-
 // tenantByID remembers what it found: nearly all acts of a transaction are in one tenant.
-func (e *Editor) tenantByID(id TenantID) (*Tenant, error) {
+func (e *editor) tenantByID(id TenantID) (*Tenant, error) {
 	if e.tenant != nil && e.tenant.ID == id {
 		return e.tenant, nil
 	}
-	found, err := e.tenantRow(id)
+	found, err := e.view.Tenants().objects.get("", ObjectID(id))
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +134,7 @@ func (e *Editor) tenantByID(id TenantID) (*Tenant, error) {
 // reservedTenants are the words that stand in the place of a tenant in Entra's URLs.
 var reservedTenants = [...]string{"common", "organizations", "consumers"}
 
-func (e *Editor) checkTenant(t *Tenant) error {
+func (e TenantEditor) checkTenant(t *Tenant) error {
 	e.tenant = nil
 	if err := checkName("name", t.Name); err != nil {
 		return err
@@ -141,15 +146,15 @@ func (e *Editor) checkTenant(t *Tenant) error {
 		return err
 	}
 	if slices.Contains(reservedTenants[:], fold(t.Name)) {
-		return &RuleError{Field: "name", What: fmt.Sprintf("The tenant name %q has a meaning of its own in sign-in URLs.", t.Name), Fix: "Choose another name."}
+		return &RuleError{Field: "name", What: fmt.Sprintf("The tenant name %q has a meaning of its own in sign-in URLs.", t.Name), Advice: "Choose another name."}
 	}
-	if err := e.free("", kindTenant, makeKey("ref", fold(t.Name)), string(t.ID)); err != nil {
+	if err := e.free("", KindTenant, makeKey("ref", fold(t.Name)), string(t.ID)); err != nil {
 		return duplicate(err, "name", fmt.Sprintf("The tenant name %q is taken by the name or domain of another tenant.", t.Name), "Choose another name.")
 	}
 	return e.checkDomains(t)
 }
 
-func (e *Editor) checkDomains(t *Tenant) error {
+func (e TenantEditor) checkDomains(t *Tenant) error {
 	domains := make([]string, 0, len(t.Domains))
 	for i, domain := range t.Domains {
 		field := fmt.Sprintf("domains[%d]", i)
@@ -160,7 +165,7 @@ func (e *Editor) checkDomains(t *Tenant) error {
 		if slices.Contains(domains, domain) {
 			return taken(field, fmt.Sprintf("The domain %q is listed twice.", domain), "List it once.")
 		}
-		if err := e.free("", kindTenant, makeKey("ref", domain), string(t.ID)); err != nil {
+		if err := e.free("", KindTenant, makeKey("ref", domain), string(t.ID)); err != nil {
 			return duplicate(err, field, fmt.Sprintf("The domain %q belongs to another tenant.", domain), "Remove it there first, or choose another.")
 		}
 		domains = append(domains, domain)
@@ -173,18 +178,18 @@ func (e *Editor) checkDomains(t *Tenant) error {
 }
 
 // checkDomainsUsed refuses to take away a domain that users sign in with.
-func (e *Editor) checkDomainsUsed(old, next *Tenant) error {
+func (e TenantEditor) checkDomainsUsed(old, next *Tenant) error {
 	for _, domain := range old.Domains {
 		if slices.Contains(next.Domains, domain) {
 			continue
 		}
-		users, err := e.Users(old.ID)
+		users, err := e.users().All(old.ID)
 		if err != nil {
 			return err
 		}
 		for _, user := range users {
 			if userDomain(user.PrincipalName) == domain {
-				return &RuleError{Field: "domains", What: fmt.Sprintf("The domain %q is in use by the user %s.", domain, user.PrincipalName), Fix: "Delete or rename its users first."}
+				return &RuleError{Field: "domains", What: fmt.Sprintf("The domain %q is in use by the user %s.", domain, user.PrincipalName), Advice: "Delete or rename its users first."}
 			}
 		}
 	}
@@ -200,11 +205,11 @@ func tenantDetail(old, next *Tenant) string {
 }
 
 func (t *Tenant) target() target {
-	return target{kind: kindTenant, tenant: t.ID, id: string(t.ID), name: t.Name}
+	return target{kind: KindTenant, tenant: t.ID, id: string(t.ID), name: t.Name}
 }
 
 // free returns ErrDuplicate when an object other than the one with that id has the key.
-func (e *Editor) free(tenant TenantID, kind, key, id string) error {
+func (e *editor) free(tenant TenantID, kind, key, id string) error {
 	switch object, err := e.tx.Lookup(e.ctx, string(tenant), kind, key); {
 	case errors.Is(err, ErrNotFound):
 		return nil

@@ -145,13 +145,13 @@ func (d *Directory) DropFamily(ctx context.Context, tenant TenantID, family stri
 func (r *TokenRecord) check() error {
 	switch {
 	case r.Kind == "" || r.ID == "":
-		return &RuleError{Field: "id", What: "The token record has no kind or no id.", Fix: "Give it both; TokenRecordID makes the id of a secret."}
+		return &RuleError{Field: "id", What: "The token record has no kind or no id.", Advice: "Give it both; TokenRecordID makes the id of a secret."}
 	case len(r.Kind)+len(r.ID)+len(r.Family) > maxKeyPart:
-		return &RuleError{Field: "id", What: "The token record's kind, id and family are too long.", Fix: "Use digests."}
+		return &RuleError{Field: "id", What: "The token record's kind, id and family are too long.", Advice: "Use digests."}
 	case r.Expires.IsZero():
-		return &RuleError{Field: "expires", What: "The token record never expires.", Fix: "Give it a time to end."}
+		return &RuleError{Field: "expires", What: "The token record never expires.", Advice: "Give it a time to end."}
 	case len(r.Body) > maxRecordBody:
-		return &RuleError{Field: "body", What: "The token record's body is too large.", Fix: fmt.Sprintf("Give it at most %d bytes.", maxRecordBody)}
+		return &RuleError{Field: "body", What: "The token record's body is too large.", Advice: fmt.Sprintf("Give it at most %d bytes.", maxRecordBody)}
 	}
 	return nil
 }
@@ -168,11 +168,11 @@ func (d *Directory) changeRecords(ctx context.Context, f func(Tx) error) error {
 // which is made while a user is being deleted does not outlive the user.
 func checkRecordOwners(ctx context.Context, tx Tx, r *TokenRecord) error {
 	for _, owner := range []struct{ tenant, kind, id string }{
-		{"", kindTenant, string(r.Tenant)},
-		{string(r.Tenant), kindPrincipal, string(r.Client)},
-		{string(r.Tenant), kindUser, string(r.User)},
+		{"", KindTenant, string(r.Tenant)},
+		{string(r.Tenant), KindServicePrincipal, string(r.Client)},
+		{string(r.Tenant), KindUser, string(r.User)},
 	} {
-		if owner.id == "" && owner.kind != kindTenant {
+		if owner.id == "" && owner.kind != KindTenant {
 			continue
 		}
 		if _, err := tx.Get(ctx, owner.tenant, owner.kind, owner.id); err != nil {
@@ -197,7 +197,7 @@ func (d *Directory) readRecord(ctx context.Context, from TokenRecordReader, tena
 }
 
 // dropRecords removes the token records of a service principal or user.
-func (e *Editor) dropRecords(tenant TenantID, owner ObjectID) error {
+func (e *editor) dropRecords(tenant TenantID, owner ObjectID) error {
 	_, err := e.tx.DropTokenRecords(e.ctx, tenant, RecordsOfOwner, string(owner))
 	return err
 }

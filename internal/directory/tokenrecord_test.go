@@ -220,29 +220,31 @@ func TestTokenRecordsEndWithTheirOwners(t *testing.T) {
 		act        func(o *orders, dev *directory.User, e *directory.Editor) error
 		user, left bool // whether the user's and the client's token records are left
 	}{
-		{"the user is deleted", func(_ *orders, dev *directory.User, e *directory.Editor) error { return e.DeleteUser(contoso, dev.ID) }, false, true},
+		{"the user is deleted", func(_ *orders, dev *directory.User, e *directory.Editor) error {
+			return e.Users().Delete(contoso, dev.ID)
+		}, false, true},
 		{"the user is disabled", func(_ *orders, dev *directory.User, e *directory.Editor) error {
 			disabled := *dev
 			disabled.Enabled = false
-			_, err := e.UpdateUser(disabled)
+			_, err := e.Users().Edit(disabled.Tenant, disabled.ID, func(v *directory.User) error { *v = disabled; return nil })
 			return err
 		}, false, true},
 		{"the user is renamed", func(_ *orders, dev *directory.User, e *directory.Editor) error {
 			renamed := *dev
 			renamed.DisplayName = "Devi"
-			_, err := e.UpdateUser(renamed)
+			_, err := e.Users().Edit(renamed.Tenant, renamed.ID, func(v *directory.User) error { *v = renamed; return nil })
 			return err
 		}, true, true},
 		{"the password is another", func(_ *orders, dev *directory.User, e *directory.Editor) error {
-			return e.SetPassword(contoso, dev.ID, "another password")
+			return e.Users().SetPassword(contoso, dev.ID, directory.Choose("another password"))
 		}, false, true},
 		{"the password is the same", func(_ *orders, dev *directory.User, e *directory.Editor) error {
-			return e.SetPassword(contoso, dev.ID, "correct horse battery")
+			return e.Users().SetPassword(contoso, dev.ID, directory.Choose("correct horse battery"))
 		}, true, true},
 		{"the client is deleted", func(o *orders, _ *directory.User, e *directory.Editor) error {
-			return e.DeleteApplication(contoso, o.app.ID)
+			return e.Applications().Delete(contoso, o.app.ID)
 		}, true, false},
-		{"the tenant is deleted", func(_ *orders, _ *directory.User, e *directory.Editor) error { return e.DeleteTenant(contoso) }, false, false},
+		{"the tenant is deleted", func(_ *orders, _ *directory.User, e *directory.Editor) error { return e.Tenants().Delete(contoso) }, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := newOrders(t, memory.New())
@@ -266,7 +268,7 @@ func TestTokenRecordsEndWithTheirOwners(t *testing.T) {
 func (o *orders) user(t testing.TB, name string) (u *directory.User) {
 	t.Helper()
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
-		u, err = e.CreateUser(directory.User{Tenant: contoso, PrincipalName: name}, "correct horse battery")
+		u, err = e.Users().Create(directory.User{Tenant: contoso, PrincipalName: name}, directory.Choose("correct horse battery"))
 		return err
 	})
 	return u
@@ -357,7 +359,7 @@ func TestTokenRecordsAreNoNews(t *testing.T) {
 	ended := make(chan error)
 	go func() { ended <- other.Run(ctx) }()
 	change(t, o.Directory, func(e *directory.Editor) error {
-		_, err := e.CreateTenant(directory.Tenant{Name: "fabrikam"})
+		_, err := e.Tenants().Create(directory.Tenant{Name: "fabrikam"})
 		return err
 	})
 	if c := <-heard; c.Kind != "tenant" {

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 const (
@@ -13,9 +15,9 @@ const (
 )
 
 // checkURIs holds for the identifier URIs of a registration: what clients name it by.
-func (e *Editor) checkURIs(_, a *Application) error {
+func (e ApplicationEditor) checkURIs(_, a *Application) error {
 	if len(a.IdentifierURIs) > maxURIs {
-		return &RuleError{Field: "identifierUris", What: fmt.Sprintf("There are more than %d identifier URIs.", maxURIs), Fix: "Remove some."}
+		return &RuleError{Field: "identifierUris", What: fmt.Sprintf("There are more than %d identifier URIs.", maxURIs), Advice: "Remove some."}
 	}
 	for i, uri := range a.IdentifierURIs {
 		field := fmt.Sprintf("identifierUris[%d]", i)
@@ -25,7 +27,7 @@ func (e *Editor) checkURIs(_, a *Application) error {
 		if slices.ContainsFunc(a.IdentifierURIs[:i], func(other string) bool { return foldURI(other) == foldURI(uri) }) {
 			return taken(field, fmt.Sprintf("The identifier URI %q occurs twice.", uri), "List it once; case and a trailing slash do not count.")
 		}
-		if err := e.free(a.Tenant, kindApplication, makeKey("uri", foldURI(uri)), string(a.ID)); err != nil {
+		if err := e.free(a.Tenant, KindApplication, makeKey("uri", foldURI(uri)), string(a.ID)); err != nil {
 			return duplicate(err, field, fmt.Sprintf("The identifier URI %q belongs to another application.", uri), "Choose another; case and a trailing slash do not count.")
 		}
 		if err := e.checkURIOwner(field, uri, a); err != nil {
@@ -40,10 +42,10 @@ func (e *Editor) checkURIs(_, a *Application) error {
 func checkURI(field, uri string) error {
 	fix := "Write it as api://orders or https://orders.contoso.test."
 	wrong := func(why string) error {
-		return &RuleError{Field: field, What: fmt.Sprintf("The identifier URI %q %s.", clip(uri), why), Fix: fix}
+		return &RuleError{Field: field, What: fmt.Sprintf("The identifier URI %q %s.", clip(uri), why), Advice: fix}
 	}
 	if uri == "" {
-		return &RuleError{Field: field, What: "The identifier URI is empty.", Fix: fix}
+		return &RuleError{Field: field, What: "The identifier URI is empty.", Advice: fix}
 	}
 	if len(uri) > maxURI {
 		return wrong(fmt.Sprintf("is longer than %d characters", maxURI))
@@ -66,17 +68,17 @@ func checkURI(field, uri string) error {
 
 // checkURIOwner refuses api://<app id of another application>: whoever asks for that id
 // must reach its owner.
-func (e *Editor) checkURIOwner(field, uri string, a *Application) error {
+func (e ApplicationEditor) checkURIOwner(field, uri string, a *Application) error {
 	host, ok := strings.CutPrefix(foldURI(uri), "api://")
 	if !ok {
 		return nil
 	}
 	host, _, _ = strings.Cut(host, "/")
-	id, ok := parseGUID(host)
+	id, ok := guid.Parse(host)
 	if !ok || id == string(a.AppID) {
 		return nil
 	}
-	if err := e.free(a.Tenant, kindApplication, makeKey("appid", id), string(a.ID)); err != nil {
+	if err := e.free(a.Tenant, KindApplication, makeKey("appid", id), string(a.ID)); err != nil {
 		return duplicate(err, field, fmt.Sprintf("The identifier URI %q bears the app id of another application.", uri), "Use api://"+string(a.AppID)+".")
 	}
 	return nil

@@ -64,24 +64,24 @@ func TestATokenIsExplained(t *testing.T) {
 		{"the client is gone", func(a *insidetest.Authority) string {
 			token := a.Token("report", "orders", role)
 			change(t, a, func(e *directory.Editor) error {
-				app, err := e.Application(authoritytest.TenantID, "report")
+				app, err := e.Applications().Find(authoritytest.TenantID, "report")
 				if err != nil {
 					return err
 				}
-				return e.DeleteApplication(authoritytest.TenantID, app.ID)
+				return e.Applications().Delete(authoritytest.TenantID, app.ID)
 			})
 			return token
 		}, "", "Register the client"},
 		{"the client is disabled", func(a *insidetest.Authority) string {
 			token := a.Token("report", "orders", role)
 			change(t, a, func(e *directory.Editor) error {
-				principal, err := e.ServicePrincipal(authoritytest.TenantID, "report")
+				principal, err := e.ServicePrincipals().Find(authoritytest.TenantID, "report")
 				if err != nil {
 					return err
 				}
 				next := *principal
 				next.Enabled = false
-				_, err = e.UpdateServicePrincipal(next)
+				_, err = e.ServicePrincipals().Edit(next.Tenant, next.ID, func(v *directory.ServicePrincipal) error { *v = next; return nil })
 				return err
 			})
 			return token
@@ -89,14 +89,14 @@ func TestATokenIsExplained(t *testing.T) {
 		{"the role is disabled", func(a *insidetest.Authority) string {
 			a.Grant("report", "orders", role)
 			change(t, a, func(e *directory.Editor) error {
-				app, err := e.Application(authoritytest.TenantID, "orders")
+				app, err := e.Applications().Find(authoritytest.TenantID, "orders")
 				if err != nil {
 					return err
 				}
 				next := *app
 				next.AppRoles = append([]directory.AppRole{}, app.AppRoles...)
 				next.AppRoles[0].Enabled = false
-				_, err = e.UpdateApplication(next)
+				_, err = e.Applications().Edit(next.Tenant, next.ID, func(v *directory.Application) error { *v = next; return nil })
 				return err
 			})
 			return a.Token("report", "orders")
@@ -156,7 +156,7 @@ func TestWhoCallsIsExplained(t *testing.T) {
 
 func change(t *testing.T, login *insidetest.Authority, f func(*directory.Editor) error) {
 	t.Helper()
-	if _, err := login.Directory().Change(t.Context(), "test", f); err != nil {
+	if _, err := login.Directory().Change(t.Context(), directory.Operator("test"), f); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -198,14 +198,14 @@ func TestAManagedIdentityIsNoApplication(t *testing.T) {
 	client := login.App("report").ClientID
 	token := login.Token("report", "orders", role)
 	change(t, login, func(e *directory.Editor) error {
-		app, err := e.Application(authoritytest.TenantID, client)
+		app, err := e.Applications().Find(authoritytest.TenantID, client)
 		if err != nil {
 			return err
 		}
-		if err := e.DeleteApplication(authoritytest.TenantID, app.ID); err != nil {
+		if err := e.Applications().Delete(authoritytest.TenantID, app.ID); err != nil {
 			return err
 		}
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
 			Tenant: authoritytest.TenantID, AppID: directory.AppID(client), Name: "report", Type: directory.PrincipalManagedIdentity,
 		})
 		return err
@@ -267,15 +267,15 @@ func TestASignInOfAUserIsExplained(t *testing.T) {
 	login := insidetest.Start(t)
 	login.API("payroll").Require("Salaries.Read", nil)
 	app := login.App("report")
-	_, err := login.Directory().Change(t.Context(), "test", func(e *directory.Editor) error {
-		api, err := e.Resource(authoritytest.TenantID, "api://payroll")
+	_, err := login.Directory().Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		api, err := e.Applications().Find(authoritytest.TenantID, "api://payroll")
 		if err != nil {
 			return err
 		}
 		for _, value := range []string{"Own.Read", "Own.Write"} {
 			api.Scopes = append(api.Scopes, directory.Scope{Value: value, DisplayName: value, Description: value, Enabled: true})
 		}
-		_, err = e.UpdateApplication(*api)
+		_, err = e.Applications().Edit(api.Tenant, api.ID, func(v *directory.Application) error { *v = *api; return nil })
 		return err
 	})
 	if err != nil {

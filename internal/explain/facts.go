@@ -32,7 +32,7 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 	if !f.known {
 		return f, nil
 	}
-	assignments, err := in.Directory.Assignments(ctx, s.tenant.ID, s.client.Principal.ID)
+	assignments, err := in.Directory.View(ctx).Assignments().AllOf(s.tenant.ID, s.client.Principal.ID)
 	if err != nil {
 		return nil, err
 	}

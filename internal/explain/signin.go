@@ -64,7 +64,7 @@ func fixPermission(ctx context.Context, dir *directory.Directory, row directory.
 	if err != nil || api == nil {
 		return err
 	}
-	client, err := dir.Client(ctx, row.Tenant, row.AppID)
+	client, err := dir.Instance(ctx, row.Tenant, row.AppID)
 	if errors.Is(err, directory.ErrNotFound) {
 		return nil
 	}

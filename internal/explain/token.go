@@ -89,7 +89,7 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 	if s.tenant, s.api, err = in.api(ctx, tenants, s.claims.audience); err != nil {
 		return nil, err
 	}
-	s.client, err = in.Directory.Client(ctx, s.tenant.ID, directory.AppID(s.claims.client))
+	s.client, err = in.Directory.Instance(ctx, s.tenant.ID, directory.AppID(s.claims.client))
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return nil, err
 	}

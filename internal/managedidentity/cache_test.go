@@ -75,9 +75,9 @@ func (w *world) assign(role directory.RoleID, granted bool) {
 	holder, api := w.principal(fixture.IdentityID).ID, w.principal(fixture.ServerID).ID
 	w.edit(func(e *directory.Editor) error {
 		if !granted {
-			return e.Unassign(fixture.TenantID, holder, api, role)
+			return e.Assignments().Remove(fixture.TenantID, holder, api, role)
 		}
-		_, err := e.Assign(fixture.TenantID, holder, api, role)
+		_, _, err := e.Assignments().Add(fixture.TenantID, holder, api, role)
 		return err
 	})
 }

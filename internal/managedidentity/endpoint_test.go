@@ -198,10 +198,10 @@ func TestRecycledIdentitiesAreNotAssigned(t *testing.T) {
 		old := *w.principal(fixture.IdentityID)
 		w.clock.Advance(time.Second)
 		w.edit(func(e *directory.Editor) error {
-			if err := e.DeleteServicePrincipal(fixture.TenantID, old.ID); err != nil {
+			if err := e.ServicePrincipals().Delete(fixture.TenantID, old.ID); err != nil {
 				return err
 			}
-			_, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+			_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{
 				Tenant: fixture.TenantID, ID: old.ID, AppID: old.AppID, Name: old.Name, Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
 			})
 			return err

@@ -34,7 +34,7 @@ func (c *call) choose(by selector) (*directory.Instance, *refusal) {
 		identities = identities[:1] // when that is gone, no other takes its place
 	}
 	for _, identity := range identities {
-		client, err := c.endpoint.service.cfg.Directory.Client(c.http.Context(), c.endpoint.tenant, identity.App)
+		client, err := c.endpoint.service.cfg.Directory.Instance(c.http.Context(), c.endpoint.tenant, identity.App)
 		switch {
 		case errors.Is(err, directory.ErrNotFound) || err == nil && (client.Principal == nil || !identity.is(client.Principal)):
 			continue // deleted since, whether or not another has its ids now

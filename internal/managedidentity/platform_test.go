@@ -349,7 +349,7 @@ func TestDeletedAndDisabled(t *testing.T) {
 	w.edit(func(e *directory.Editor) error {
 		p := *w.principal(fixture.IdentityID)
 		p.Enabled = false
-		_, err := e.UpdateServicePrincipal(p)
+		_, err := e.ServicePrincipals().Edit(p.Tenant, p.ID, func(v *directory.ServicePrincipal) error { *v = p; return nil })
 		return err
 	})
 	got := w.ask(h, good(h))
@@ -358,7 +358,7 @@ func TestDeletedAndDisabled(t *testing.T) {
 		t.Errorf("got %s", got.raw)
 	}
 	w.edit(func(e *directory.Editor) error {
-		return e.DeleteServicePrincipal(fixture.TenantID, w.principal(fixture.IdentityID).ID)
+		return e.ServicePrincipals().Delete(fixture.TenantID, w.principal(fixture.IdentityID).ID)
 	})
 	got = w.ask(h, good(h).with("client_id="+string(fixture.IdentityID)))
 	got.refusedWith(t, http.StatusBadRequest)

@@ -14,14 +14,14 @@ const toolID = directory.AppID("c11e0001-5a5a-4c4c-8d8d-0000000000c1") // a publ
 
 // addTool adds a tool that may list and count orders for every user.
 func addTool(e *directory.Editor) error {
-	if _, err := e.CreateApplication(directory.Application{Tenant: fixture.TenantID, AppID: toolID, Name: "tool", Public: true}); err != nil {
+	if _, err := e.Applications().Create(directory.Application{Tenant: fixture.TenantID, AppID: toolID, Name: "tool", Public: true}); err != nil {
 		return err
 	}
-	tool, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: fixture.TenantID, AppID: toolID})
+	tool, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: fixture.TenantID, AppID: toolID})
 	if err != nil {
 		return err
 	}
-	_, err = e.GrantScopes(fixture.TenantID, tool.ID, fixture.ServerPrincipal, "", []string{"Orders.List", "Orders.Count"})
+	_, err = e.DelegatedGrants().Add(fixture.TenantID, tool.ID, fixture.ServerPrincipal, "", []string{"Orders.List", "Orders.Count"})
 	return err
 }
 
@@ -82,12 +82,12 @@ func TestUsersTokensAreKept(t *testing.T) {
 			t.Errorf("%d tokens were made for two sessions, want 2: one took the other's place", w.signed.Load())
 		}
 		w.edit(func(e *directory.Editor) error {
-			user, err := e.User(fixture.TenantID, string(fixture.UserID))
+			user, err := e.Users().Find(fixture.TenantID, string(fixture.UserID))
 			if err != nil {
 				return err
 			}
 			user.Enabled = false
-			_, err = e.UpdateUser(*user)
+			_, err = e.Users().Edit(user.Tenant, user.ID, func(v *directory.User) error { *v = *user; return nil })
 			return err
 		})
 		refused := w.askScopes(h, "api://orders/.default")

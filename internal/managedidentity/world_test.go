@@ -75,25 +75,25 @@ func (w *world) must(err error) {
 
 func (w *world) edit(f func(*directory.Editor) error) {
 	w.t.Helper()
-	_, err := w.dir.Change(w.t.Context(), "test", f)
+	_, err := w.dir.Change(w.t.Context(), directory.Operator("test"), f)
 	w.must(err)
 }
 
 func addStranger(e *directory.Editor) error {
-	stranger, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+	stranger, err := e.ServicePrincipals().Create(directory.ServicePrincipal{
 		Tenant: fixture.TenantID, AppID: strangerID, Name: "orders-other-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
 	})
 	if err != nil {
 		return err
 	}
-	_, err = e.Assign(fixture.TenantID, stranger.ID, fixture.ServerPrincipal, fixture.ReadRole)
+	_, _, err = e.Assignments().Add(fixture.TenantID, stranger.ID, fixture.ServerPrincipal, fixture.ReadRole)
 	return err
 }
 
 // principal returns an identity's service principal.
 func (w *world) principal(id directory.AppID) *directory.ServicePrincipal {
 	w.t.Helper()
-	client, err := w.dir.Client(w.t.Context(), fixture.TenantID, id)
+	client, err := w.dir.Instance(w.t.Context(), fixture.TenantID, id)
 	w.must(err)
 	return client.Principal
 }

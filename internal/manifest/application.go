@@ -24,11 +24,30 @@ func (w *work) applyApplications() error {
 
 func (w *work) applyApplication(a *application) error {
 	found := w.applications[a]
-	next := directory.Application{Tenant: w.tenant.ID, ID: directory.ObjectID(a.id), AppID: directory.AppID(a.appID)}
-	if found != nil {
-		next = *found
+	var attempted *directory.Application // to find its place in the file
+	fill := func(next *directory.Application) error {
+		attempted = next
+		w.fillApplication(a, next, found == nil)
+		return nil
 	}
-	isNew := found == nil
+	var written *directory.Application
+	var err error
+	if found == nil {
+		next := directory.Application{Tenant: w.tenant.ID, ID: directory.ObjectID(a.id), AppID: directory.AppID(a.appID)}
+		_ = fill(&next) // it objects to nothing
+		written, err = w.editor.Applications().Create(next)
+	} else {
+		written, err = w.editor.Applications().Edit(w.tenant.ID, found.ID, fill)
+	}
+	if err != nil {
+		return w.ruled(err, func(field string) position { return a.field(field, attempted) })
+	}
+	w.applications[a] = written
+	return nil
+}
+
+// fillApplication brings a registration to the file's state.
+func (w *work) fillApplication(a *application, next *directory.Application, isNew bool) {
 	next.Name = a.name
 	next.IdentifierURIs = merge(next.IdentifierURIs, a.uris, sameText, setText, w.prune)
 	next.RedirectURIs = merge(next.RedirectURIs, a.redirects, equalText, setText, w.prune)
@@ -44,37 +63,28 @@ func (w *work) applyApplication(a *application) error {
 	if w.says(a.place, "strictAssertions", isNew) {
 		next.StrictAssertions = a.strictAssertions
 	}
-	write := w.editor.UpdateApplication
-	if isNew {
-		write = w.editor.CreateApplication
-	}
-	written, err := write(next)
-	if err != nil {
-		return w.ruled(err, func(field string) position { return a.field(field, &next) })
-	}
-	w.applications[a] = written
-	return nil
 }
 
 // applyPrincipal lets the application take part in its tenant.
 func (w *work) applyPrincipal(a *application) error {
 	app := w.applications[a]
-	found, err := w.editor.ServicePrincipal(w.tenant.ID, string(app.AppID))
+	found, err := w.editor.ServicePrincipals().Find(w.tenant.ID, string(app.AppID))
 	isNew := errors.Is(err, directory.ErrNotFound)
 	if isNew {
-		found, err = w.editor.CreateServicePrincipal(directory.ServicePrincipal{Tenant: w.tenant.ID, AppID: app.AppID, Type: directory.PrincipalApplication})
+		found, err = w.editor.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: w.tenant.ID, AppID: app.AppID, Type: directory.PrincipalApplication})
 	}
 	if err != nil {
 		return w.ruled(err, a.of)
 	}
-	next := *found
-	if w.says(a.place, "enabled", isNew) {
-		next.Enabled = a.enabled
-	}
-	if w.says(a.place, "assignmentRequired", isNew) {
-		next.AssignmentRequired = a.assignmentRequired
-	}
-	w.principals[a], err = w.editor.UpdateServicePrincipal(next)
+	w.principals[a], err = w.editor.ServicePrincipals().Edit(w.tenant.ID, found.ID, func(next *directory.ServicePrincipal) error {
+		if w.says(a.place, "enabled", isNew) {
+			next.Enabled = a.enabled
+		}
+		if w.says(a.place, "assignmentRequired", isNew) {
+			next.AssignmentRequired = a.assignmentRequired
+		}
+		return nil
+	})
 	return w.ruled(err, a.of)
 }
 

@@ -111,7 +111,16 @@ func (a *applier) ruled(err error, of func(field string) position) error {
 		return err
 	}
 	at := of(rule.Field)
-	return Problems{{File: a.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Fix, Cause: err}}
+	return Problems{{File: a.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Advice, Cause: err}}
+}
+
+// missing reports a reference to what is neither in the file nor in the directory.
+func (a *applier) missing(at position, err error) {
+	fix := "Give the name or the id of one in this file or in the directory."
+	if missing, is := errors.AsType[*directory.NotFoundError](err); is && len(missing.Near()) > 0 {
+		fix = missing.Fix()
+	}
+	a.add(at, err.Error()+".", fix)
 }
 
 // says reports whether the file decides on a setting: it gives it, or the thing is new, or
@@ -140,22 +149,24 @@ func (w *work) applyTenant() error {
 	}
 	isNew := found == nil
 	if isNew {
-		if found, err = w.editor.CreateTenant(next); err != nil {
+		if found, err = w.editor.Tenants().Create(next); err != nil {
 			return w.ruled(err, of)
 		}
-		next = *found
 	}
-	if w.says(w.file.place, "enabled", isNew) {
-		next.Enabled = w.file.enabled
-	}
-	w.tenant, err = w.editor.UpdateTenant(next)
+	w.tenant, err = w.editor.Tenants().Edit(found.ID, func(t *directory.Tenant) error {
+		t.Name, t.Domains = next.Name, next.Domains
+		if w.says(w.file.place, "enabled", isNew) {
+			t.Enabled = w.file.enabled
+		}
+		return nil
+	})
 	return w.ruled(err, of)
 }
 
 // findTenant returns the tenant that the file means, nil when it is new.
 func (w *work) findTenant() (*directory.Tenant, error) {
 	for _, ref := range refs(w.file.id, w.file.name) {
-		found, err := w.editor.Tenant(ref)
+		found, err := w.editor.Tenants().Find(ref)
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
 			continue

@@ -93,7 +93,7 @@ func (s *site) apply(text string, opts manifest.Options) (*manifest.Result, erro
 		return nil, err
 	}
 	var result *manifest.Result
-	_, err = s.dir.Change(context.Background(), "test", func(e *directory.Editor) (err error) {
+	_, err = s.dir.Change(context.Background(), directory.Operator("test"), func(e *directory.Editor) (err error) {
 		result, err = file.Apply(e, opts)
 		return err
 	})
@@ -130,16 +130,16 @@ func (s *site) want(got []string, want ...string) {
 func (s *site) roles(client string) []string {
 	s.Helper()
 	var values []string
-	_, err := s.dir.Change(context.Background(), "test", func(e *directory.Editor) error {
-		api, err := e.Application(contoso, "orders-server")
+	_, err := s.dir.Change(context.Background(), directory.Operator("test"), func(e *directory.Editor) error {
+		api, err := e.Applications().Find(contoso, "orders-server")
 		if err != nil {
 			return err
 		}
-		holder, err := e.ServicePrincipal(contoso, client)
+		holder, err := e.ServicePrincipals().Find(contoso, client)
 		if err != nil {
 			return err
 		}
-		assignments, err := e.Assignments(contoso, holder.ID)
+		assignments, err := e.Assignments().AllOf(contoso, holder.ID)
 		for _, a := range assignments {
 			role, _ := api.Role(string(a.Role))
 			values = append(values, role.Value)
@@ -469,7 +469,7 @@ func TestDryRunIsTheSameCode(t *testing.T) {
 	}
 	var dry *manifest.Result
 	rollback := errors.New("rolled back")
-	_, err = s.dir.Change(context.Background(), "test", func(e *directory.Editor) error {
+	_, err = s.dir.Change(context.Background(), directory.Operator("test"), func(e *directory.Editor) error {
 		if dry, err = file.Apply(e, manifest.Options{}); err != nil {
 			return err
 		}

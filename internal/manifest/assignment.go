@@ -11,7 +11,7 @@ import (
 func (w *work) applyAssignments() error {
 	held := make(map[assignmentKey]bool)
 	for _, holder := range w.holders() {
-		present, err := w.editor.Assignments(w.tenant.ID, holder)
+		present, err := w.editor.Assignments().AllOf(w.tenant.ID, holder)
 		if err != nil {
 			return err
 		}
@@ -29,7 +29,7 @@ func (w *work) applyAssignments() error {
 		if held[key] { // it may be one of a role that is disabled by now
 			return nil
 		}
-		_, err := w.editor.Assign(w.tenant.ID, key.principal, key.resource, key.role)
+		_, _, err := w.editor.Assignments().Add(w.tenant.ID, key.principal, key.resource, key.role)
 		held[key] = true
 		return err
 	})
@@ -70,7 +70,7 @@ func (w *work) applyGrants() error {
 	held, wanted := make(map[pair][]string), make(map[pair][]string)
 	var order []pair // of the file, so that the same file gives the same difference
 	for _, a := range w.file.applications {
-		present, err := w.editor.DelegatedGrants(w.tenant.ID, w.principals[a].ID)
+		present, err := w.editor.DelegatedGrants().AllOf(w.tenant.ID, w.principals[a].ID)
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (w *work) applyGrants() error {
 		if slices.Contains(held[key], g.value) { // it may be disabled by now
 			return nil
 		}
-		_, err := w.editor.GrantScopes(w.tenant.ID, key.client, key.resource, "", []string{g.value})
+		_, err := w.editor.DelegatedGrants().Add(w.tenant.ID, key.client, key.resource, "", []string{g.value})
 		return err
 	})
 	if err != nil || !w.prune {
@@ -101,7 +101,7 @@ func (w *work) applyGrants() error {
 		if len(excess) == 0 {
 			continue
 		}
-		if err := w.editor.RevokeScopes(w.tenant.ID, key.client, key.resource, "", excess); err != nil {
+		if err := w.editor.DelegatedGrants().Remove(w.tenant.ID, key.client, key.resource, "", excess); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ func (w *work) applyCredentials() error {
 		for _, step := range []func(*application, *directory.Application) error{
 			w.removeCredentials, w.applySecrets, w.applyCertificates, w.applyFederated,
 		} {
-			app, err := w.editor.Application(w.tenant.ID, string(w.applications[a].ID))
+			app, err := w.editor.Applications().Find(w.tenant.ID, string(w.applications[a].ID))
 			if err != nil {
 				return err
 			}
@@ -36,11 +36,11 @@ func (w *work) applyCredentials() error {
 func (w *work) applyIdentityCredentials(i *identity) error {
 	present := w.principals[i]
 	for _, id := range w.changedTrusts(i.federated, present.Federated) {
-		if err := w.editor.RemoveCredential(w.tenant.ID, present.ID, id); err != nil {
+		if err := w.editor.Credentials().Remove(w.tenant.ID, present.ID, id); err != nil {
 			return err
 		}
 	}
-	present, err := w.editor.ServicePrincipal(w.tenant.ID, string(present.ID))
+	present, err := w.editor.ServicePrincipals().Find(w.tenant.ID, string(present.ID))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (w *work) removeCredentials(a *application, app *directory.Application) err
 	}
 	gone = append(gone, w.changedTrusts(a.federated, app.Federated)...)
 	for _, id := range gone {
-		if err := w.editor.RemoveCredential(w.tenant.ID, app.ID, id); err != nil {
+		if err := w.editor.Credentials().Remove(w.tenant.ID, app.ID, id); err != nil {
 			return err
 		}
 	}
@@ -88,7 +88,7 @@ func (w *work) applySecrets(a *application, app *directory.Application) error {
 // importSecret relies on the directory, which knows a secret again, and lets the new one
 // take the place of those with its name.
 func (w *work) importSecret(s *secret, app *directory.Application) error {
-	kept, err := w.editor.ImportSecret(w.tenant.ID, app.ID, s.name, s.value, s.expires)
+	kept, err := w.editor.Credentials().ImportSecret(w.tenant.ID, app.ID, s.name, s.chosen(), s.expires)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (w *work) importSecret(s *secret, app *directory.Application) error {
 		if present.Name != s.name || present.ID == kept.ID {
 			continue
 		}
-		if err := w.editor.RemoveCredential(w.tenant.ID, app.ID, present.ID); err != nil {
+		if err := w.editor.Credentials().Remove(w.tenant.ID, app.ID, present.ID); err != nil {
 			return err
 		}
 	}
@@ -114,7 +114,7 @@ func (w *work) generateSecret(s *secret, app *directory.Application) error {
 		}
 		return nil
 	}
-	made, value, err := w.editor.AddSecret(w.tenant.ID, app.ID, s.name, s.expires)
+	made, value, err := w.editor.Credentials().AddSecret(w.tenant.ID, app.ID, s.name, s.expires)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (w *work) applyCertificates(a *application, app *directory.Application) err
 		if slices.ContainsFunc(app.Certificates, func(present directory.Certificate) bool { return present.Name == c.name }) {
 			continue
 		}
-		if _, err := w.editor.AddCertificate(w.tenant.ID, app.ID, c.name, c.der); err != nil {
+		if _, err := w.editor.Credentials().AddCertificate(w.tenant.ID, app.ID, c.name, c.der); err != nil {
 			return w.ruled(err, func(field string) position {
 				if field == "der" {
 					field = "file"
@@ -158,7 +158,7 @@ func (w *work) applyTrusts(wanted []*federated, owner directory.ObjectID, presen
 		if slices.ContainsFunc(present, func(c directory.FederatedCredential) bool { return strings.EqualFold(c.Name, f.name) }) {
 			continue
 		}
-		if _, err := w.editor.AddFederated(w.tenant.ID, owner, f.credential("")); err != nil {
+		if _, err := w.editor.Credentials().AddFederated(w.tenant.ID, owner, f.credential("")); err != nil {
 			return w.ruled(err, f.of)
 		}
 	}

@@ -31,7 +31,7 @@ tenants:
 	}
 	for range 2 { // the second time, there is nothing left to do
 		var result *manifest.Result
-		_, err = dir.Change(ctx, "example", func(e *directory.Editor) (err error) {
+		_, err = dir.Change(ctx, directory.Operator("example"), func(e *directory.Editor) (err error) {
 			result, err = file.Apply(e, manifest.Options{})
 			return err
 		})

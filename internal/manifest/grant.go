@@ -98,10 +98,9 @@ func (w *work) resolveAPI(mentioned *application, p *permission) (*directory.App
 	if mentioned != nil {
 		return w.applications[mentioned], nil
 	}
-	app, err := w.editor.Application(w.tenant.ID, p.api)
-	isObjectID := err == nil && !strings.EqualFold(app.Name, p.api) && !strings.EqualFold(string(app.AppID), p.api)
-	if errors.Is(err, directory.ErrNotFound) || isObjectID {
-		w.add(p.of("api"), fmt.Sprintf("there is no application %q in the tenant %s.", text.Shown(p.api), w.tenant.Name), "Give the name or the app id of one in this file or in the directory.")
+	app, err := w.editor.Applications().Find(w.tenant.ID, p.api)
+	if errors.Is(err, directory.ErrNotFound) {
+		w.missing(p.of("api"), err)
 		return nil, nil
 	}
 	return app, err
@@ -142,21 +141,24 @@ func scopeHint(api *directory.Application) string {
 // applyPermissions brings what each application asks for to the file's state.
 func (w *work) applyPermissions() error {
 	for _, a := range w.file.applications {
-		next := *w.applications[a]
-		if w.prune {
-			next.Permissions = nil
-		}
+		var attempted []directory.Permission
 		asked := make(map[directory.AppID]position)
-		for _, g := range w.asked[a] {
-			next.Permissions = ask(next.Permissions, g)
-			asked[g.api.AppID] = g.at
-		}
-		written, err := w.editor.UpdateApplication(next)
+		written, err := w.editor.Applications().Edit(w.tenant.ID, w.applications[a].ID, func(next *directory.Application) error {
+			if w.prune {
+				next.Permissions = nil
+			}
+			for _, g := range w.asked[a] {
+				next.Permissions = ask(next.Permissions, g)
+				asked[g.api.AppID] = g.at
+			}
+			attempted = next.Permissions
+			return nil
+		})
 		if err != nil {
 			return w.ruled(err, func(field string) position {
 				name, index, _ := splitField(field)
-				if name == "permissions" && index >= 0 && index < len(next.Permissions) {
-					if at, ok := asked[next.Permissions[index].API]; ok {
+				if name == "permissions" && index >= 0 && index < len(attempted) {
+					if at, ok := asked[attempted[index].API]; ok {
 						return at
 					}
 				}
@@ -194,7 +196,7 @@ func (w *work) granted(yield func(*grant, *directory.ServicePrincipal) error) er
 		if !g.consent {
 			continue
 		}
-		api, err := w.editor.ServicePrincipal(w.tenant.ID, string(g.api.AppID))
+		api, err := w.editor.ServicePrincipals().Find(w.tenant.ID, string(g.api.AppID))
 		if err == nil {
 			err = yield(g, api)
 		}

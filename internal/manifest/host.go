@@ -2,11 +2,9 @@ package manifest
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // vacateHosts takes from hosts what they lose, before any host of the file gets something: an
@@ -27,16 +25,20 @@ func (w *work) vacateHosts() error {
 		if found == nil {
 			continue
 		}
-		next := *found
-		next.Identities = slices.DeleteFunc(slices.Clone(found.Identities), func(id directory.ObjectID) bool { return !slices.Contains(w.assigned[h], id) })
-		if h.listen != found.Listen && w.places[found.Listen] {
-			next.Listen = ""
-		}
-		if len(next.Identities) == len(found.Identities) && next.Listen == found.Listen {
+		kept := slices.DeleteFunc(slices.Clone(found.Identities), func(id directory.ObjectID) bool { return !slices.Contains(w.assigned[h], id) })
+		moves := h.listen != found.Listen && w.places[found.Listen]
+		if len(kept) == len(found.Identities) && !moves {
 			continue
 		}
 		var err error
-		if w.hosts[h], err = w.editor.UpdateHost(next); err != nil {
+		w.hosts[h], err = w.editor.Hosts().Edit(w.tenant.ID, found.ID, func(next *directory.Host) error {
+			next.Identities = kept
+			if moves {
+				next.Listen = ""
+			}
+			return nil
+		})
+		if err != nil {
 			return w.ruled(err, h.field)
 		}
 	}
@@ -56,30 +58,31 @@ func (w *work) applyHosts() error {
 // applyHost brings one host to the file's state. Its lists are replaced, not added to: they
 // say who is let in.
 func (w *work) applyHost(h *host) (err error) {
-	next := directory.Host{Tenant: w.tenant.ID, ID: directory.ObjectID(h.id)}
 	found := w.hosts[h]
-	if found != nil {
-		next = *found
-	}
-	next.Name, next.Listen, next.Identities = h.name, h.listen, w.assigned[h]
 	isNew := found == nil
-	if w.says(h.place, "via", isNew) {
-		next.Platform = directory.Platform(h.platform)
+	fill := func(next *directory.Host) error {
+		next.Name, next.Listen, next.Identities = h.name, h.listen, w.assigned[h]
+		if w.says(h.place, "via", isNew) {
+			next.Platform = directory.Platform(h.platform)
+		}
+		if w.says(h.place, "names", isNew) {
+			next.Names = texts(h.names)
+		}
+		if w.says(h.place, "from", isNew) {
+			next.From = texts(h.from)
+		}
+		if w.says(h.place, "user", isNew) {
+			next.User = h.user
+		}
+		return nil
 	}
-	if w.says(h.place, "names", isNew) {
-		next.Names = texts(h.names)
+	if !isNew {
+		w.hosts[h], err = w.editor.Hosts().Edit(w.tenant.ID, found.ID, fill)
+		return err
 	}
-	if w.says(h.place, "from", isNew) {
-		next.From = texts(h.from)
-	}
-	if w.says(h.place, "user", isNew) {
-		next.User = h.user
-	}
-	if isNew {
-		w.hosts[h], err = w.editor.CreateHost(next)
-	} else {
-		w.hosts[h], err = w.editor.UpdateHost(next)
-	}
+	next := directory.Host{Tenant: w.tenant.ID, ID: directory.ObjectID(h.id)}
+	_ = fill(&next) // it objects to nothing
+	w.hosts[h], err = w.editor.Hosts().Create(next)
 	return err
 }
 
@@ -87,12 +90,12 @@ func (w *work) applyHost(h *host) (err error) {
 // not there.
 func (w *work) identitiesOf(h *host) (ids []directory.ObjectID, err error) {
 	for _, ref := range h.identities {
-		found, err := w.editor.ServicePrincipal(w.tenant.ID, ref.text)
+		found, err := w.editor.View().Identities().Find(w.tenant.ID, ref.text)
 		switch {
-		case err == nil && found.Type == directory.PrincipalManagedIdentity:
+		case err == nil:
 			ids = append(ids, found.ID)
-		case err == nil || errors.Is(err, directory.ErrNotFound):
-			w.add(ref.at, fmt.Sprintf("there is no managed identity %q in the tenant %s.", text.Shown(ref.text), w.tenant.Name), "Give the name or the id of one in this file or in the directory.")
+		case errors.Is(err, directory.ErrNotFound):
+			w.missing(ref.at, err)
 		default:
 			return nil, err
 		}

@@ -13,27 +13,29 @@ func (w *work) applyIdentities() error {
 }
 
 func (w *work) applyIdentity(i *identity) (err error) {
-	next := directory.ServicePrincipal{
-		Tenant: w.tenant.ID, ID: directory.ObjectID(i.id), AppID: directory.AppID(i.appID), Type: directory.PrincipalManagedIdentity,
+	set := func(next *directory.ServicePrincipal) {
+		next.Name, next.IdentityKind = i.name, directory.IdentityKind(i.kind)
+		if i.resourceID != "" {
+			next.ResourceID = i.resourceID
+		}
 	}
 	found := w.principals[i]
-	if found != nil {
-		next = *found
-	}
-	next.Name, next.IdentityKind = i.name, directory.IdentityKind(i.kind)
-	if i.resourceID != "" {
-		next.ResourceID = i.resourceID
-	}
-	if found == nil {
-		if found, err = w.editor.CreateServicePrincipal(next); err != nil {
+	isNew := found == nil
+	if isNew {
+		next := directory.ServicePrincipal{
+			Tenant: w.tenant.ID, ID: directory.ObjectID(i.id), AppID: directory.AppID(i.appID), Type: directory.PrincipalManagedIdentity,
+		}
+		set(&next)
+		if found, err = w.editor.ServicePrincipals().Create(next); err != nil {
 			return w.ruled(err, i.of)
 		}
-		next = *found
-		next.Enabled = i.enabled
 	}
-	if w.says(i.place, "enabled", false) {
-		next.Enabled = i.enabled
-	}
-	w.principals[i], err = w.editor.UpdateServicePrincipal(next)
+	w.principals[i], err = w.editor.ServicePrincipals().Edit(w.tenant.ID, found.ID, func(next *directory.ServicePrincipal) error {
+		set(next)
+		if w.says(i.place, "enabled", isNew) {
+			next.Enabled = i.enabled
+		}
+		return nil
+	})
 	return w.ruled(err, i.of)
 }

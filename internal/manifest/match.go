@@ -39,77 +39,74 @@ func (w *work) matchAll() error {
 }
 
 func (w *work) matchApplication(a *application) error {
-	for _, ref := range refs(a.appID, a.id, a.name) {
-		found, err := w.editor.Application(w.tenant.ID, ref)
-		switch {
-		case errors.Is(err, directory.ErrNotFound):
-			continue
-		case err != nil:
-			return err
-		case ref == a.appID && string(found.AppID) != a.appID: // the object id of another one
-			continue
-		}
-		w.keeps(a.place, "appId", a.appID, string(found.AppID), found.Name)
-		w.keeps(a.place, "id", a.id, string(found.ID), found.Name)
-		w.once("application/"+string(found.Tenant)+"/"+string(found.ID), a.place, found.Name)
-		w.applications[a] = found
-		return nil
+	found, err := match(refs(a.appID, a.id, a.name), inTenant(w, w.editor.Applications().Find), func(found *directory.Application, ref string) bool {
+		// Not the object id of another one, nor its identifier URI.
+		return ref == a.appID && string(found.AppID) == a.appID || ref == a.id || ref == a.name && strings.EqualFold(found.Name, a.name)
+	})
+	if found == nil || err != nil {
+		return err
 	}
+	w.keeps(a.place, "appId", a.appID, string(found.AppID), found.Name)
+	w.keeps(a.place, "id", a.id, string(found.ID), found.Name)
+	w.once("application/"+string(found.Tenant)+"/"+string(found.ID), a.place, found.Name)
+	w.applications[a] = found
 	return nil
 }
 
 func (w *work) matchIdentity(i *identity) error {
-	for _, ref := range refs(i.appID, i.id, i.name) {
-		found, err := w.editor.ServicePrincipal(w.tenant.ID, ref)
-		switch {
-		case errors.Is(err, directory.ErrNotFound):
-			continue
-		case err != nil:
-			return err
-		case found.Type != directory.PrincipalManagedIdentity:
-			continue // the rules say which name or id is taken
-		}
-		w.keeps(i.place, "appId", i.appID, string(found.AppID), found.Name)
-		w.keeps(i.place, "id", i.id, string(found.ID), found.Name)
-		w.once("identity/"+string(found.Tenant)+"/"+string(found.ID), i.place, found.Name)
-		w.principals[i] = found
-		return nil
+	// The rules say which name or id an application has taken.
+	found, err := match(refs(i.appID, i.id, i.name), inTenant(w, w.editor.View().Identities().Find), nil)
+	if found == nil || err != nil {
+		return err
 	}
+	w.keeps(i.place, "appId", i.appID, string(found.AppID), found.Name)
+	w.keeps(i.place, "id", i.id, string(found.ID), found.Name)
+	w.once("identity/"+string(found.Tenant)+"/"+string(found.ID), i.place, found.Name)
+	w.principals[i] = found
 	return nil
 }
 
 func (w *work) matchHost(h *host) error {
-	for _, ref := range refs(h.id, h.name) {
-		found, err := w.editor.Host(w.tenant.ID, ref)
-		if errors.Is(err, directory.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		w.keeps(h.place, "id", h.id, string(found.ID), found.Name)
-		w.once("host/"+string(found.Tenant)+"/"+string(found.ID), h.place, found.Name)
-		w.hosts[h] = found
-		return nil
+	found, err := match(refs(h.id, h.name), inTenant(w, w.editor.Hosts().Find), nil)
+	if found == nil || err != nil {
+		return err
 	}
+	w.keeps(h.place, "id", h.id, string(found.ID), found.Name)
+	w.once("host/"+string(found.Tenant)+"/"+string(found.ID), h.place, found.Name)
+	w.hosts[h] = found
 	return nil
 }
 
 func (w *work) matchUser(u *user) error {
-	for _, ref := range refs(u.id, u.principalName) {
-		found, err := w.editor.User(w.tenant.ID, ref)
+	found, err := match(refs(u.id, u.principalName), inTenant(w, w.editor.Users().Find), nil)
+	if found == nil || err != nil {
+		return err
+	}
+	w.keeps(u.place, "id", u.id, string(found.ID), found.PrincipalName)
+	w.once("user/"+string(found.Tenant)+"/"+string(found.ID), u.place, found.PrincipalName)
+	w.users[u] = found
+	return nil
+}
+
+// match returns what the first of the references finds that is accepted, nil for none.
+func match[T any](refs []string, find func(ref string) (*T, error), accept func(found *T, ref string) bool) (*T, error) {
+	for _, ref := range refs {
+		found, err := find(ref)
 		if errors.Is(err, directory.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		w.keeps(u.place, "id", u.id, string(found.ID), found.PrincipalName)
-		w.once("user/"+string(found.Tenant)+"/"+string(found.ID), u.place, found.PrincipalName)
-		w.users[u] = found
-		return nil
+		if accept == nil || accept(found, ref) {
+			return found, nil
+		}
 	}
-	return nil
+	return nil, nil
+}
+
+func inTenant[T any](w *work, find func(directory.TenantID, string) (*T, error)) func(ref string) (*T, error) {
+	return func(ref string) (*T, error) { return find(w.tenant.ID, ref) }
 }
 
 // refs leaves out what the file does not give.

@@ -129,12 +129,12 @@ func subset(t *rapid.T, label string, all ...string) []string {
 func (s *site) state() string {
 	s.Helper()
 	var b strings.Builder
-	_, err := s.dir.Change(context.Background(), "test", func(e *directory.Editor) error {
-		tenant, err := e.Tenant("contoso")
+	_, err := s.dir.Change(context.Background(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Find("contoso")
 		if err != nil {
 			return err
 		}
-		apps, err := e.Applications(tenant.ID)
+		apps, err := e.Applications().All(tenant.ID)
 		if err != nil {
 			return err
 		}
@@ -150,16 +150,16 @@ func (s *site) state() string {
 		for _, app := range apps {
 			writeApplication(&b, app, names)
 		}
-		principals, err := e.ServicePrincipals(tenant.ID)
+		principals, err := e.ServicePrincipals().All(tenant.ID)
 		if err != nil {
 			return err
 		}
 		for _, p := range principals {
-			assignments, err := e.Assignments(tenant.ID, p.ID)
+			assignments, err := e.Assignments().AllOf(tenant.ID, p.ID)
 			if err != nil {
 				return err
 			}
-			grants, err := e.DelegatedGrants(tenant.ID, p.ID)
+			grants, err := e.DelegatedGrants().AllOf(tenant.ID, p.ID)
 			if err != nil {
 				return err
 			}
@@ -168,26 +168,26 @@ func (s *site) state() string {
 				sorted(grants, func(g *directory.DelegatedGrant) string { return fmt.Sprint(g.Principal, g.Scopes) }),
 				sorted(p.Federated, func(f directory.FederatedCredential) string { return f.Name + f.Subject }))
 		}
-		hosts, err := e.Hosts(tenant.ID)
+		hosts, err := e.Hosts().All(tenant.ID)
 		if err != nil {
 			return err
 		}
 		for _, h := range hosts {
 			fmt.Fprintln(&b, h.Name, h.Platform, h.Listen, h.Names, h.From, h.User)
 			for _, id := range h.Identities {
-				identity, err := e.ServicePrincipal(tenant.ID, string(id))
+				identity, err := e.ServicePrincipals().Find(tenant.ID, string(id))
 				if err != nil {
 					return err
 				}
 				fmt.Fprintln(&b, "  ", identity.Name)
 			}
 		}
-		users, err := e.Users(tenant.ID)
+		users, err := e.Users().All(tenant.ID)
 		if err != nil {
 			return err
 		}
 		for _, u := range users {
-			assignments, err := e.Assignments(tenant.ID, u.ID)
+			assignments, err := e.Assignments().AllOf(tenant.ID, u.ID)
 			if err != nil {
 				return err
 			}

@@ -27,19 +27,7 @@ func (w *work) pruneApplications() error {
 	for _, app := range w.applications {
 		kept[app.ID] = true
 	}
-	present, err := w.editor.Applications(w.tenant.ID)
-	if err != nil {
-		return err
-	}
-	for _, app := range present {
-		if kept[app.ID] {
-			continue
-		}
-		if err := w.editor.DeleteApplication(w.tenant.ID, app.ID); err != nil {
-			return w.ruled(err, w.file.of)
-		}
-	}
-	return nil
+	return pruneRest(w, w.editor.Applications(), kept, func(a *directory.Application) directory.ObjectID { return a.ID })
 }
 
 func (w *work) pruneIdentities() error {
@@ -47,19 +35,17 @@ func (w *work) pruneIdentities() error {
 	for _, principal := range w.principals {
 		kept[principal.ID] = true
 	}
-	present, err := w.editor.ServicePrincipals(w.tenant.ID)
-	if err != nil {
-		return err
-	}
-	for _, p := range present {
-		if p.Type != directory.PrincipalManagedIdentity || kept[p.ID] {
-			continue
-		}
-		if err := w.editor.DeleteServicePrincipal(w.tenant.ID, p.ID); err != nil {
-			return w.ruled(err, w.file.of)
-		}
-	}
-	return nil
+	return pruneRest(w, identities{w.editor.View().Identities(), w.editor.ServicePrincipals()}, kept, func(p *directory.ServicePrincipal) directory.ObjectID { return p.ID })
+}
+
+// identities are listed as such, and deleted as service principals.
+type identities struct {
+	directory.Objects[directory.ServicePrincipal]
+	editor directory.PrincipalEditor
+}
+
+func (i identities) Delete(tenant directory.TenantID, id directory.ObjectID) error {
+	return i.editor.Delete(tenant, id)
 }
 
 func (w *work) pruneHosts() error {
@@ -67,19 +53,7 @@ func (w *work) pruneHosts() error {
 	for _, h := range w.hosts {
 		kept[h.ID] = true
 	}
-	present, err := w.editor.Hosts(w.tenant.ID)
-	if err != nil {
-		return err
-	}
-	for _, h := range present {
-		if kept[h.ID] {
-			continue
-		}
-		if err := w.editor.DeleteHost(w.tenant.ID, h.ID); err != nil {
-			return w.ruled(err, w.file.of)
-		}
-	}
-	return nil
+	return pruneRest(w, w.editor.Hosts(), kept, func(h *directory.Host) directory.ObjectID { return h.ID })
 }
 
 func (w *work) pruneUsers() error {
@@ -87,15 +61,26 @@ func (w *work) pruneUsers() error {
 	for _, u := range w.users {
 		kept[u.ID] = true
 	}
-	present, err := w.editor.Users(w.tenant.ID)
+	return pruneRest(w, w.editor.Users(), kept, func(u *directory.User) directory.ObjectID { return u.ID })
+}
+
+// A noun lists and deletes things of one kind.
+type noun[T any] interface {
+	All(directory.TenantID) ([]*T, error)
+	Delete(directory.TenantID, directory.ObjectID) error
+}
+
+// pruneRest deletes what is not kept.
+func pruneRest[T any](w *work, n noun[T], kept map[directory.ObjectID]bool, id func(*T) directory.ObjectID) error {
+	present, err := n.All(w.tenant.ID)
 	if err != nil {
 		return err
 	}
-	for _, u := range present {
-		if kept[u.ID] {
+	for _, one := range present {
+		if kept[id(one)] {
 			continue
 		}
-		if err := w.editor.DeleteUser(w.tenant.ID, u.ID); err != nil {
+		if err := n.Delete(w.tenant.ID, id(one)); err != nil {
 			return w.ruled(err, w.file.of)
 		}
 	}
@@ -109,14 +94,16 @@ func (w *work) pruneURIs() error {
 		if found == nil {
 			continue
 		}
-		next := *found
-		next.IdentifierURIs = slices.DeleteFunc(slices.Clone(found.IdentifierURIs), func(uri string) bool {
+		goes := func(uri string) bool {
 			return !slices.ContainsFunc(a.uris, func(i item) bool { return sameText(uri, i) })
-		})
-		if len(next.IdentifierURIs) == len(found.IdentifierURIs) {
+		}
+		if !slices.ContainsFunc(found.IdentifierURIs, goes) {
 			continue
 		}
-		written, err := w.editor.UpdateApplication(next)
+		written, err := w.editor.Applications().Edit(w.tenant.ID, found.ID, func(next *directory.Application) error {
+			next.IdentifierURIs = slices.DeleteFunc(next.IdentifierURIs, goes)
+			return nil
+		})
 		if err != nil {
 			return w.ruled(err, a.of)
 		}
@@ -135,7 +122,7 @@ func (w *work) pruneAssignments(held, wanted map[assignmentKey]bool) error {
 		if wanted[key] {
 			continue
 		}
-		if err := w.editor.Unassign(w.tenant.ID, key.principal, key.resource, key.role); err != nil {
+		if err := w.editor.Assignments().Remove(w.tenant.ID, key.principal, key.resource, key.role); err != nil {
 			return err
 		}
 	}
@@ -149,28 +136,33 @@ func (w *work) pruneRoles() error {
 		return nil
 	}
 	for _, a := range w.file.applications {
-		next := *w.applications[a]
+		present := w.applications[a]
 		goesRole := func(r directory.AppRole) bool { return !a.offers(r) }
 		goesScope := func(s directory.Scope) bool { return !a.offersScope(s) }
-		if !slices.ContainsFunc(next.AppRoles, goesRole) && !slices.ContainsFunc(next.Scopes, goesScope) {
+		if !slices.ContainsFunc(present.AppRoles, goesRole) && !slices.ContainsFunc(present.Scopes, goesScope) {
 			continue
 		}
-		next.AppRoles, next.Scopes = slices.Clone(next.AppRoles), slices.Clone(next.Scopes)
-		for i, r := range next.AppRoles {
-			next.AppRoles[i].Enabled = r.Enabled && !goesRole(r)
-		}
-		for i, s := range next.Scopes {
-			next.Scopes[i].Enabled = s.Enabled && !goesScope(s)
-		}
-		disabled, err := w.editor.UpdateApplication(next)
-		if err != nil {
-			return w.ruled(err, a.of)
-		}
-		next = *disabled
-		next.AppRoles = slices.DeleteFunc(slices.Clone(next.AppRoles), goesRole)
-		next.Scopes = slices.DeleteFunc(slices.Clone(next.Scopes), goesScope)
-		if w.applications[a], err = w.editor.UpdateApplication(next); err != nil {
-			return w.ruled(err, a.of)
+		for _, change := range []func(*directory.Application) error{
+			func(next *directory.Application) error {
+				for i, r := range next.AppRoles {
+					next.AppRoles[i].Enabled = r.Enabled && !goesRole(r)
+				}
+				for i, s := range next.Scopes {
+					next.Scopes[i].Enabled = s.Enabled && !goesScope(s)
+				}
+				return nil
+			},
+			func(next *directory.Application) error {
+				next.AppRoles = slices.DeleteFunc(next.AppRoles, goesRole)
+				next.Scopes = slices.DeleteFunc(next.Scopes, goesScope)
+				return nil
+			},
+		} {
+			written, err := w.editor.Applications().Edit(w.tenant.ID, present.ID, change)
+			if err != nil {
+				return w.ruled(err, a.of)
+			}
+			w.applications[a] = written
 		}
 	}
 	return nil
@@ -181,8 +173,9 @@ func (w *work) pruneDomains() error {
 	if !w.prune {
 		return nil
 	}
-	next := *w.tenant
-	next.Domains = merge(next.Domains, w.file.domains, sameText, setText, true)
-	_, err := w.editor.UpdateTenant(next)
+	_, err := w.editor.Tenants().Edit(w.tenant.ID, func(next *directory.Tenant) error {
+		next.Domains = merge(next.Domains, w.file.domains, sameText, setText, true)
+		return nil
+	})
 	return w.ruled(err, w.file.of)
 }

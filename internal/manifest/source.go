@@ -18,6 +18,15 @@ import (
 type source struct {
 	value    string
 	generate bool
+	prepared *directory.Chosen // nil until Prepare
+}
+
+// chosen is the text as the directory takes it.
+func (s *source) chosen() *directory.Chosen {
+	if s.prepared == nil {
+		s.prepared = directory.Choose(s.value)
+	}
+	return s.prepared
 }
 
 func (d *decoder) secret(n *yaml.Node) *secret {

@@ -14,39 +14,40 @@ func (w *work) applyUsers() error {
 
 func (w *work) applyUser(u *user) (err error) {
 	found := w.users[u]
-	next := directory.User{Tenant: w.tenant.ID, ID: directory.ObjectID(u.id)}
 	isNew := found == nil
-	if !isNew {
-		next = *found
-	}
-	next.PrincipalName = u.principalName
-	next.DirectoryRoles = merge(next.DirectoryRoles, u.directoryRoles, sameText, setText, w.prune)
-	if w.says(u.place, "displayName", isNew) {
-		next.DisplayName = u.displayName
+	set := func(next *directory.User) {
+		next.PrincipalName = u.principalName
+		next.DirectoryRoles = merge(next.DirectoryRoles, u.directoryRoles, sameText, setText, w.prune)
+		if w.says(u.place, "displayName", isNew) {
+			next.DisplayName = u.displayName
+		}
 	}
 	if isNew {
-		if found, err = w.editor.CreateUser(next, u.passwordText()); err != nil {
+		next := directory.User{Tenant: w.tenant.ID, ID: directory.ObjectID(u.id)}
+		set(&next)
+		if found, err = w.editor.Users().Create(next, u.chosen()); err != nil {
 			return err
 		}
-		next.ID, next.Enabled = found.ID, u.enabled
 	}
-	if w.says(u.place, "enabled", isNew) {
-		next.Enabled = u.enabled
-	}
-	if w.users[u], err = w.editor.UpdateUser(next); err != nil {
+	w.users[u], err = w.editor.Users().Edit(w.tenant.ID, found.ID, func(next *directory.User) error {
+		set(next)
+		if w.says(u.place, "enabled", isNew) {
+			next.Enabled = u.enabled
+		}
+		return nil
+	})
+	if err != nil || isNew || u.password == nil {
 		return err
 	}
-	if isNew || u.password == nil {
-		return nil
-	}
-	return w.editor.SetPassword(w.tenant.ID, next.ID, u.password.value)
+	return w.editor.Users().SetPassword(w.tenant.ID, found.ID, u.chosen())
 }
 
-func (u *user) passwordText() string {
+// chosen is the password that the file gives, nil for none.
+func (u *user) chosen() *directory.Chosen {
 	if u.password == nil {
-		return ""
+		return nil
 	}
-	return u.password.value
+	return u.password.chosen()
 }
 
 func (u *user) field(field string) position {

@@ -74,9 +74,6 @@ func instances(ctx context.Context, dir *directory.Directory, tenant, ref string
 	}
 	for _, t := range tenants {
 		instance, err := dir.Named(ctx, t.ID, ref)
-		if errors.Is(err, directory.ErrNotFound) {
-			instance, err = dir.Identity(ctx, t.ID, ref)
-		}
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
 		case err != nil:
@@ -109,12 +106,12 @@ func onlyOne(ctx context.Context, dir *directory.Directory, found []Actor, tenan
 func applicationsThere(ctx context.Context, dir *directory.Directory, tenants []*directory.Tenant) string {
 	var names []string
 	for _, t := range tenants {
-		all, err := dir.Applications(ctx, t.ID)
+		all, err := dir.View(ctx).Applications().All(t.ID)
 		if err != nil || len(all) > readableApplications {
 			return ""
 		}
-		for _, instance := range all {
-			names = append(names, instance.Application.Name)
+		for _, app := range all {
+			names = append(names, app.Name)
 		}
 	}
 	return thereAre(names, readableApplications)
@@ -130,7 +127,7 @@ func users(ctx context.Context, dir *directory.Directory, tenants []*directory.T
 		if err != nil {
 			return nil, err
 		}
-		cli, err := dir.Client(ctx, t.ID, launch.AzureCLI)
+		cli, err := dir.Instance(ctx, t.ID, launch.AzureCLI)
 		switch {
 		case err != nil && !errors.Is(err, directory.ErrNotFound):
 			return nil, err
@@ -145,20 +142,20 @@ func users(ctx context.Context, dir *directory.Directory, tenants []*directory.T
 // noAzureCLI says how to register the application as which the tools get users' tokens. It
 // comes with permission to act for users, so nobody registers it without being asked.
 func noAzureCLI(ctx context.Context, dir *directory.Directory, t *directory.Tenant, user *directory.User) error {
-	all, err := dir.Applications(ctx, t.ID)
+	all, err := dir.View(ctx).Applications().All(t.ID)
 	if err != nil {
 		return err
 	}
 	permissions := "permissions:"
-	for _, instance := range all {
+	for _, app := range all {
 		var scopes []string
-		for _, scope := range instance.Application.Scopes {
+		for _, scope := range app.Scopes {
 			if scope.Enabled && !scope.AdminOnly {
 				scopes = append(scopes, scope.Value)
 			}
 		}
 		if len(scopes) > 0 {
-			permissions += fmt.Sprintf("\n  - {api: %q, scopes: [%s], consent: true}", instance.Application.Name, strings.Join(scopes, ", "))
+			permissions += fmt.Sprintf("\n  - {api: %q, scopes: [%s], consent: true}", app.Name, strings.Join(scopes, ", "))
 		}
 	}
 	members := []string{"appId: " + launch.AzureCLI, "public: true"}

@@ -21,10 +21,10 @@ type Assignee struct {
 
 // FindAssignee finds one by name or id: in the given tenant, or in whichever has it.
 func FindAssignee(e *directory.Editor, tenant, ref string) (Assignee, error) {
-	tenants, err := e.Tenants()
+	tenants, err := e.Tenants().All()
 	if tenant != "" {
 		var one *directory.Tenant
-		one, err = e.Tenant(tenant)
+		one, err = e.Tenants().Find(tenant)
 		tenants = []*directory.Tenant{one}
 	}
 	if err != nil {
@@ -51,14 +51,14 @@ func FindAssignee(e *directory.Editor, tenant, ref string) (Assignee, error) {
 }
 
 func assigneeIn(e *directory.Editor, t *directory.Tenant, ref string) (Assignee, error) {
-	p, err := e.ServicePrincipal(t.ID, ref)
+	p, err := e.ServicePrincipals().Find(t.ID, ref)
 	if err == nil {
 		return Assignee{t, p.ID, p.Name, directory.MemberApplication}, nil
 	}
 	if !errors.Is(err, directory.ErrNotFound) {
 		return Assignee{}, err
 	}
-	u, err := e.User(t.ID, ref)
+	u, err := e.Users().Find(t.ID, ref)
 	if err != nil {
 		return Assignee{}, err
 	}
@@ -110,15 +110,15 @@ func FindRole(command string, e *directory.Editor, who Assignee, arg string) (Ro
 
 // findAPI finds an application by identifier URI, app id or name.
 func findAPI(e *directory.Editor, tenant directory.TenantID, ref string) (*directory.Application, error) {
-	app, err := e.Resource(tenant, ref)
+	app, err := e.Applications().Find(tenant, ref)
 	if errors.Is(err, directory.ErrNotFound) {
-		return e.Application(tenant, ref)
+		return e.Applications().Find(tenant, ref)
 	}
 	return app, err
 }
 
 func offered(e *directory.Editor, app *directory.Application, role directory.AppRole) (Role, error) {
-	principal, err := e.ServicePrincipal(app.Tenant, string(app.AppID))
+	principal, err := e.ServicePrincipals().Find(app.Tenant, string(app.AppID))
 	if errors.Is(err, directory.ErrNotFound) {
 		return Role{}, notFound("`rolecall apply -f rolecall.yaml` makes one", "%s has no service principal in its tenant", app.Name)
 	}
@@ -163,11 +163,11 @@ func near(a, b string) bool {
 
 func principalNames(e *directory.Editor, tenants []*directory.Tenant) (names []string) {
 	for _, t := range tenants {
-		principals, _ := e.ServicePrincipals(t.ID) // it only makes a message shorter
+		principals, _ := e.ServicePrincipals().All(t.ID) // it only makes a message shorter
 		for _, p := range principals {
 			names = append(names, p.Name)
 		}
-		users, _ := e.Users(t.ID)
+		users, _ := e.Users().All(t.ID)
 		for _, u := range users {
 			names = append(names, u.PrincipalName)
 		}
@@ -177,7 +177,7 @@ func principalNames(e *directory.Editor, tenants []*directory.Tenant) (names []s
 
 // apiNames are those of the applications that offer roles.
 func apiNames(e *directory.Editor, t *directory.Tenant) (names []string) {
-	applications, _ := e.Applications(t.ID) // it only makes a message shorter
+	applications, _ := e.Applications().All(t.ID) // it only makes a message shorter
 	for _, app := range applications {
 		if len(app.AppRoles) > 0 {
 			names = append(names, app.Name)

@@ -17,12 +17,12 @@ func TestNothingIsSaidOfABindingThatEndsWithItsProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	running, err := server.Start(t.Context(), server.Config{Dir: dir, Prepare: func(ctx context.Context, data *server.Data) error {
-		_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
-			tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+		_, err := data.Directory.Change(ctx, directory.Operator("test"), func(e *directory.Editor) error {
+			tenant, err := e.Tenants().Create(directory.Tenant{Name: "contoso", Enabled: true})
 			if err != nil {
 				return err
 			}
-			_, err = e.CreateServicePrincipal(directory.ServicePrincipal{
+			_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
 				Tenant: tenant.ID, Name: "orders-client-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
 			})
 			return err

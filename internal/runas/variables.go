@@ -100,7 +100,7 @@ func HostVariables(ctx context.Context, s *server.Session, tenant, host string) 
 		return nil, err
 	}
 	variables := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(state.Tenant)}}
-	identity, err := s.Data.Directory.Client(ctx, state.Tenant, state.ClientID)
+	identity, err := s.Data.Directory.Instance(ctx, state.Tenant, state.ClientID)
 	if err != nil {
 		return nil, err
 	}

@@ -46,16 +46,16 @@ func startBindable(t *testing.T) *Server {
 }
 
 func populate(ctx context.Context, data *Data) error {
-	_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
+	_, err := data.Directory.Change(ctx, directory.Operator("test"), func(e *directory.Editor) error {
 		if err := fixture.Orders(e); err != nil {
 			return err
 		}
-		gone, err := e.CreateUser(directory.User{Tenant: fixture.TenantID, PrincipalName: "gone@contoso.test"}, "")
+		gone, err := e.Users().Create(directory.User{Tenant: fixture.TenantID, PrincipalName: "gone@contoso.test"}, nil)
 		if err != nil {
 			return err
 		}
 		gone.Enabled = false
-		_, err = e.UpdateUser(*gone)
+		_, err = e.Users().Edit(gone.Tenant, gone.ID, func(v *directory.User) error { *v = *gone; return nil })
 		return err
 	})
 	return err
@@ -453,8 +453,8 @@ func TestWorkloadIdentityCredential(t *testing.T) {
 
 func TestBindRefusesTheDisabled(t *testing.T) {
 	s := startBindable(t)
-	_, err := s.data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
-		tenants, err := e.Tenants()
+	_, err := s.data.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenants, err := e.Tenants().All()
 		if err != nil {
 			return err
 		}
@@ -464,7 +464,7 @@ func TestBindRefusesTheDisabled(t *testing.T) {
 		}
 		disabled := *identity.Principal
 		disabled.Enabled = false
-		_, err = e.UpdateServicePrincipal(disabled)
+		_, err = e.ServicePrincipals().Edit(disabled.Tenant, disabled.ID, func(v *directory.ServicePrincipal) error { *v = disabled; return nil })
 		return err
 	})
 	if err != nil {

@@ -132,11 +132,7 @@ func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindReq
 }
 
 func (s *Server) clientNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.Instance, error) {
-	client, err := s.data.Directory.Identity(ctx, tenant.ID, name)
-	if errors.Is(err, directory.ErrNotFound) {
-		client, err = s.data.Directory.Named(ctx, tenant.ID, name)
-	}
-	return client, err
+	return s.data.Directory.Named(ctx, tenant.ID, name)
 }
 
 // userNamed finds a user, or nobody when the name is none, or that of an application or

@@ -144,7 +144,7 @@ func TestADatabaseRemovedUnderTheServer(t *testing.T) {
 		t.Errorf("readiness: %d %s", status, body)
 	}
 	log.await(t, "no longer in its place")
-	if _, err := s.Data().Directory.Change(t.Context(), "test", makeTenant("lost")); !errors.Is(err, directory.ErrReplaced) {
+	if _, err := s.Data().Directory.Change(t.Context(), directory.Operator("test"), makeTenant("lost")); !errors.Is(err, directory.ErrReplaced) {
 		t.Errorf("a change of the server's: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -191,7 +191,7 @@ func TestADatabaseReplacedUnderTheServer(t *testing.T) {
 
 func makeTenant(name string) func(*directory.Editor) error {
 	return func(e *directory.Editor) error {
-		_, err := e.CreateTenant(directory.Tenant{Name: name, Enabled: true})
+		_, err := e.Tenants().Create(directory.Tenant{Name: name, Enabled: true})
 		return err
 	}
 }
@@ -223,10 +223,10 @@ func filledFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+	_, err = data.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Create(directory.Tenant{Name: "contoso", Enabled: true})
 		for i := 0; i < 300 && err == nil; i++ {
-			_, err = e.CreateApplication(directory.Application{Tenant: tenant.ID, Name: fmt.Sprintf("application-%d", i)})
+			_, err = e.Applications().Create(directory.Application{Tenant: tenant.ID, Name: fmt.Sprintf("application-%d", i)})
 		}
 		return err
 	})
@@ -321,7 +321,7 @@ func TestDamageUnderTheServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	for n := 0; ctx.Err() == nil && !strings.Contains(log.String(), "is damaged"); n++ { // what is in memory still answers
-		_, _ = s.Data().Directory.Change(ctx, "test", makeTenant(fmt.Sprintf("new-%d", n)))
+		_, _ = s.Data().Directory.Change(ctx, directory.Operator("test"), makeTenant(fmt.Sprintf("new-%d", n)))
 	}
 	log.await(t, "restore a backup")
 	if status, body := readiness(t, s); status != http.StatusServiceUnavailable || !strings.Contains(body, "damaged") {

@@ -141,7 +141,7 @@ func (h *hosts) wanted(ctx context.Context) (map[entryKey]*hostEntry, error) {
 	}
 	wanted := make(map[entryKey]*hostEntry)
 	for _, tenant := range tenants {
-		all, err := h.directory.Hosts(ctx, tenant.ID)
+		all, err := h.directory.View(ctx).Hosts().All(tenant.ID)
 		if err != nil {
 			return nil, err
 		}

@@ -57,8 +57,8 @@ func (s *Server) edit(t *testing.T, f func(e *directory.Editor, tenant directory
 		t.Fatal(err)
 	}
 	defer data.Close()
-	sequence, err := data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
-		tenant, err := e.Tenant("contoso")
+	sequence, err := data.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Find("contoso")
 		if err != nil {
 			return err
 		}
@@ -82,22 +82,22 @@ func (s *Server) putHost(t *testing.T, h directory.Host, identities ...string) {
 	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
 		h.Tenant = tenant
 		for _, name := range identities {
-			identity, err := e.ServicePrincipal(tenant, name)
+			identity, err := e.ServicePrincipals().Find(tenant, name)
 			if err != nil {
 				return err
 			}
 			h.Identities = append(h.Identities, identity.ID)
 		}
-		present, err := e.Host(tenant, h.Name)
+		present, err := e.Hosts().Find(tenant, h.Name)
 		if errors.Is(err, directory.ErrNotFound) {
-			_, err = e.CreateHost(h)
+			_, err = e.Hosts().Create(h)
 			return err
 		}
 		if err != nil {
 			return err
 		}
 		h.ID = present.ID
-		_, err = e.UpdateHost(h)
+		_, err = e.Hosts().Edit(h.Tenant, h.ID, func(v *directory.Host) error { *v = h; return nil })
 		return err
 	})
 }
@@ -163,11 +163,11 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 	}
 	// but not when it is gone.
 	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
-		host, err := e.Host(tenant, "agent")
+		host, err := e.Hosts().Find(tenant, "agent")
 		if err != nil {
 			return err
 		}
-		return e.DeleteHost(tenant, host.ID)
+		return e.Hosts().Delete(tenant, host.ID)
 	})
 	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, ""); status != 0 {
 		t.Errorf("after the host's end: got %d", status)
@@ -218,15 +218,15 @@ func TestHostsMadeAnewHaveNewSecrets(t *testing.T) {
 	s.putHost(t, host, "orders-user-mi")
 	before := s.lineOf(t, "agent")
 	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
-		old, err := e.Host(tenant, "agent")
+		old, err := e.Hosts().Find(tenant, "agent")
 		if err != nil {
 			return err
 		}
-		if err := e.DeleteHost(tenant, old.ID); err != nil {
+		if err := e.Hosts().Delete(tenant, old.ID); err != nil {
 			return err
 		}
 		host.Tenant, host.Identities = tenant, old.Identities
-		_, err = e.CreateHost(host)
+		_, err = e.Hosts().Create(host)
 		return err
 	})
 	after := s.lineOf(t, "agent")
@@ -247,17 +247,17 @@ func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
 	at, other := freeAddress(t), freeAddress(t)
 	s.putHost(t, directory.Host{ID: id, Name: "agent", Listen: at}, "orders-client-mi")
 	s.edit(t, func(e *directory.Editor, _ directory.TenantID) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: "fabrikam", Enabled: true})
+		tenant, err := e.Tenants().Create(directory.Tenant{Name: "fabrikam", Enabled: true})
 		if err != nil {
 			return err
 		}
-		identity, err := e.CreateServicePrincipal(directory.ServicePrincipal{
+		identity, err := e.ServicePrincipals().Create(directory.ServicePrincipal{
 			Tenant: tenant.ID, Name: "their-mi", Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentitySystem,
 		})
 		if err != nil {
 			return err
 		}
-		_, err = e.CreateHost(directory.Host{Tenant: tenant.ID, ID: id, Name: "agent", Listen: other, Identities: []directory.ObjectID{identity.ID}})
+		_, err = e.Hosts().Create(directory.Host{Tenant: tenant.ID, ID: id, Name: "agent", Listen: other, Identities: []directory.ObjectID{identity.ID}})
 		return err
 	})
 	secrets := make(map[string]bool)
@@ -289,19 +289,19 @@ func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
-		if err := e.DeleteHost(tenant, id); err != nil {
+		if err := e.Hosts().Delete(tenant, id); err != nil {
 			return err
 		}
-		fabrikam, err := e.Tenant("fabrikam")
+		fabrikam, err := e.Tenants().Find("fabrikam")
 		if err != nil {
 			return err
 		}
-		host, err := e.Host(fabrikam.ID, id)
+		host, err := e.Hosts().Find(fabrikam.ID, id)
 		if err != nil {
 			return err
 		}
 		host.Listen = at
-		_, err = e.UpdateHost(*host)
+		_, err = e.Hosts().Edit(host.Tenant, host.ID, func(v *directory.Host) error { *v = *host; return nil })
 		return err
 	})
 	after, err := Host(t.Context(), s.cfg.Dir, "fabrikam", "agent")
@@ -316,11 +316,11 @@ func TestHostsLoseIdentitiesThatGo(t *testing.T) {
 	s.putHost(t, directory.Host{Name: "agent", Listen: freeAddress(t)}, "orders-client-mi")
 	line := s.lineOf(t, "agent")
 	s.edit(t, func(e *directory.Editor, tenant directory.TenantID) error {
-		identity, err := e.ServicePrincipal(tenant, "orders-client-mi")
+		identity, err := e.ServicePrincipals().Find(tenant, "orders-client-mi")
 		if err != nil {
 			return err
 		}
-		return e.DeleteServicePrincipal(tenant, identity.ID)
+		return e.ServicePrincipals().Delete(tenant, identity.ID)
 	})
 	if status, body := ask(t, line.Endpoint, line.Header, ""); status != http.StatusBadRequest || body["message"] != "Identity not found" {
 		t.Errorf("got %d: %v", status, body)
@@ -426,12 +426,12 @@ func TestHostsFollowOnceTheStoreAnswersAgain(t *testing.T) {
 		defer synctest.Wait()
 		defer cancel()
 		go h.run(ctx, changed)
-		_, err = dir.Change(ctx, "test", func(e *directory.Editor) error {
-			tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso", Enabled: true})
+		_, err = dir.Change(ctx, directory.Operator("test"), func(e *directory.Editor) error {
+			tenant, err := e.Tenants().Create(directory.Tenant{Name: "contoso", Enabled: true})
 			if err != nil {
 				return err
 			}
-			_, err = e.CreateHost(directory.Host{Tenant: tenant.ID, Name: "agent"})
+			_, err = e.Hosts().Create(directory.Host{Tenant: tenant.ID, Name: "agent"})
 			return err
 		})
 		if err != nil {

@@ -18,15 +18,15 @@ func TestPasswordsOnlyWhereAllowed(t *testing.T) {
 	const tool = "d0000001-5a5a-4c4c-8d8d-000000000001"
 	for allowed, want := range map[bool]string{false: "unsupported", true: "'username'"} {
 		s := start(t, server.Config{Dir: t.TempDir(), AllowPasswords: allowed, Prepare: func(ctx context.Context, data *server.Data) error {
-			_, err := data.Directory.Change(ctx, "test", func(e *directory.Editor) error {
-				tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso"})
+			_, err := data.Directory.Change(ctx, directory.Operator("test"), func(e *directory.Editor) error {
+				tenant, err := e.Tenants().Create(directory.Tenant{Name: "contoso"})
 				if err != nil {
 					return err
 				}
-				if _, err = e.CreateApplication(directory.Application{Tenant: tenant.ID, AppID: tool, Name: "dev-tool", Public: true}); err != nil {
+				if _, err = e.Applications().Create(directory.Application{Tenant: tenant.ID, AppID: tool, Name: "dev-tool", Public: true}); err != nil {
 					return err
 				}
-				_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, AppID: tool, Name: "dev-tool"})
+				_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant.ID, AppID: tool, Name: "dev-tool"})
 				return err
 			})
 			return err

@@ -208,8 +208,8 @@ func (d *Data) ensureTenant(ctx context.Context) ([]Tenant, error) {
 		return nil, err
 	}
 	if len(tenants) == 0 {
-		_, err := d.Directory.Change(ctx, "system:first-start", func(e *directory.Editor) error {
-			tenant, err := e.CreateTenant(directory.Tenant{Name: "default", Enabled: true})
+		_, err := d.Directory.Change(ctx, directory.Operator("system:first-start"), func(e *directory.Editor) error {
+			tenant, err := e.Tenants().Create(directory.Tenant{Name: "default", Enabled: true})
 			tenants = []*directory.Tenant{tenant}
 			return err
 		})

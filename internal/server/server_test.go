@@ -144,8 +144,8 @@ func TestCommandsOpenANewFolderAtOnce(t *testing.T) {
 				begin.Wait()
 				data, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir})
 				if err == nil {
-					_, err = data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
-						_, err := e.CreateTenant(directory.Tenant{Name: fmt.Sprint("tenant-", i)})
+					_, err = data.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+						_, err := e.Tenants().Create(directory.Tenant{Name: fmt.Sprint("tenant-", i)})
 						return err
 					})
 					err = errors.Join(err, data.Close())
@@ -241,8 +241,8 @@ func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sequence, err := other.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
-		_, err := e.CreateApplication(directory.Application{Tenant: directory.TenantID(tenant.ID), Name: "orders-client", TokenVersion: 2})
+	sequence, err := other.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		_, err := e.Applications().Create(directory.Application{Tenant: directory.TenantID(tenant.ID), Name: "orders-client", TokenVersion: 2})
 		return err
 	})
 	if err != nil {

@@ -113,7 +113,7 @@ func (s *Session) Close() error {
 
 // Change edits the directory and returns once the server acts on it.
 func (s *Session) Change(ctx context.Context, actor string, f func(*directory.Editor) error) error {
-	sequence, err := s.Data.Directory.Change(ctx, actor, f)
+	sequence, err := s.Data.Directory.Change(ctx, directory.Operator(actor), f)
 	if err != nil {
 		return err
 	}

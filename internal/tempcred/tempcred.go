@@ -53,7 +53,7 @@ func (i Issuer) AddSecret(ctx context.Context, app *directory.Application, life 
 		if err != nil {
 			return err
 		}
-		secret, value, err = e.AddSecret(app.Tenant, app.ID, prefix+i.Purpose, i.Now().Add(life))
+		secret, value, err = e.Credentials().AddSecret(app.Tenant, app.ID, prefix+i.Purpose, i.Now().Add(life))
 		return err
 	})
 	if err != nil && secret.ID != "" { // it may be there, though nobody said so
@@ -65,7 +65,7 @@ func (i Issuer) AddSecret(ctx context.Context, app *directory.Application, life 
 // ExtendSecret lets a secret live on.
 func (i Issuer) ExtendSecret(ctx context.Context, app *directory.Application, id string, life time.Duration) error {
 	return i.change(ctx, func(e *directory.Editor) error {
-		return e.ExtendSecret(app.Tenant, app.ID, id, i.Now().Add(life))
+		return e.Credentials().ExtendSecret(app.Tenant, app.ID, id, i.Now().Add(life))
 	})
 }
 
@@ -89,7 +89,7 @@ func (i Issuer) AddCertificate(ctx context.Context, app *directory.Application, 
 		if err != nil {
 			return err
 		}
-		kept, err = e.AddCertificate(app.Tenant, app.ID, prefix+i.Purpose, certificate.Chain[0].Raw)
+		kept, err = e.Credentials().AddCertificate(app.Tenant, app.ID, prefix+i.Purpose, certificate.Chain[0].Raw)
 		return err
 	})
 	if err != nil {
@@ -99,7 +99,7 @@ func (i Issuer) AddCertificate(ctx context.Context, app *directory.Application, 
 }
 
 func (i Issuer) change(ctx context.Context, f func(*directory.Editor) error) error {
-	sequence, err := i.Directory.Change(ctx, i.actor(), f)
+	sequence, err := i.Directory.Change(ctx, directory.Operator(i.actor()), f)
 	if err != nil {
 		return err
 	}
@@ -111,8 +111,8 @@ func (i Issuer) change(ctx context.Context, f func(*directory.Editor) error) err
 func (i Issuer) Remove(ctx context.Context, app *directory.Application, id string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
 	defer cancel()
-	_, err := i.Directory.Change(ctx, i.actor(), func(e *directory.Editor) error {
-		return e.RemoveCredential(app.Tenant, app.ID, id)
+	_, err := i.Directory.Change(ctx, directory.Operator(i.actor()), func(e *directory.Editor) error {
+		return e.Credentials().Remove(app.Tenant, app.ID, id)
 	})
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return fmt.Errorf("remove the credential made for this command (it expires by itself): %w", err)
@@ -171,7 +171,7 @@ func expiredAt(now time.Time) func(temporary) bool {
 // remove removes the temporary credentials of the application that which selects. It looks
 // at the application as it is in the transaction, for another command may be doing the same.
 func remove(e *directory.Editor, app *directory.Application, which func(temporary) bool) error {
-	now, err := e.Application(app.Tenant, string(app.ID))
+	now, err := e.Applications().Find(app.Tenant, string(app.ID))
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func remove(e *directory.Editor, app *directory.Application, which func(temporar
 		note(c.ID, temporary{c.Name, c.ValidUntil})
 	}
 	for _, id := range ids {
-		if err := e.RemoveCredential(now.Tenant, now.ID, id); err != nil {
+		if err := e.Credentials().Remove(now.Tenant, now.ID, id); err != nil {
 			return err
 		}
 	}

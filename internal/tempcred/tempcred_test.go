@@ -28,16 +28,16 @@ func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
 			t.Error(err)
 		}
 	})
-	_, err = data.Directory.Change(t.Context(), "test", func(e *directory.Editor) error {
-		tenant, err := e.CreateTenant(directory.Tenant{Name: "contoso"})
+	_, err = data.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Create(directory.Tenant{Name: "contoso"})
 		if err != nil {
 			return err
 		}
-		app, err := e.CreateApplication(directory.Application{Tenant: tenant.ID, Name: "orders-client"})
+		app, err := e.Applications().Create(directory.Application{Tenant: tenant.ID, Name: "orders-client"})
 		if err != nil {
 			return err
 		}
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: tenant.ID, AppID: app.AppID, Name: app.Name})
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant.ID, AppID: app.AppID, Name: app.Name})
 		return err
 	})
 	if err != nil {
@@ -53,7 +53,7 @@ func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
 // credentials counts those of the application now.
 func credentials(t *testing.T, data *server.Data, app resolve.Actor) int {
 	t.Helper()
-	now, err := data.Directory.Client(t.Context(), app.Tenant.ID, app.Application.AppID)
+	now, err := data.Directory.Instance(t.Context(), app.Tenant.ID, app.Application.AppID)
 	if err != nil {
 		t.Fatal(err)
 	}

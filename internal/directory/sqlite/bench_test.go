@@ -24,16 +24,16 @@ func BenchmarkChange(b *testing.B) {
 	}
 	defer closeStore(b, store)
 	var tenant *directory.Tenant
-	_, err = d.Change(b.Context(), "test", func(e *directory.Editor) (err error) {
-		tenant, err = e.CreateTenant(directory.Tenant{Name: "contoso"})
+	_, err = d.Change(b.Context(), directory.Operator("test"), func(e *directory.Editor) (err error) {
+		tenant, err = e.Tenants().Create(directory.Tenant{Name: "contoso"})
 		return err
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
 	for i := 0; b.Loop(); i++ {
-		_, err := d.Change(b.Context(), "test", func(e *directory.Editor) error {
-			_, err := e.CreateApplication(directory.Application{Tenant: tenant.ID, Name: fmt.Sprintf("app-%d", i)})
+		_, err := d.Change(b.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+			_, err := e.Applications().Create(directory.Application{Tenant: tenant.ID, Name: fmt.Sprintf("app-%d", i)})
 			return err
 		})
 		if err != nil {
@@ -155,7 +155,7 @@ func bigUpdate(b *testing.B, store *sqlite.Store, f func(put func(kind, id strin
 
 // ask is what one token asks, of a random client.
 func (big *bigDirectory) ask(b *testing.B, d *directory.Directory) {
-	client, err := d.Client(b.Context(), crashTenant, big.apps[rand.IntN(len(big.apps))])
+	client, err := d.Instance(b.Context(), crashTenant, big.apps[rand.IntN(len(big.apps))])
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -40,25 +40,25 @@ func crashStep(e *directory.Editor, writer string, n int) error {
 	if n%stepsPerApp == 0 {
 		return crashCreate(e, name)
 	}
-	app, err := e.Application(crashTenant, name)
+	app, err := e.Applications().Find(crashTenant, name)
 	if err != nil {
 		return err
 	}
 	switch {
 	case n%stepsPerApp == 1:
-		_, _, err = e.AddSecret(crashTenant, app.ID, "ci", time.Time{})
+		_, _, err = e.Credentials().AddSecret(crashTenant, app.ID, "ci", time.Time{})
 	case n%stepsPerApp == 2:
 		changed := *app
 		changed.IdentifierURIs = []string{"api://" + name}
-		_, err = e.UpdateApplication(changed)
+		_, err = e.Applications().Edit(changed.Tenant, changed.ID, func(v *directory.Application) error { *v = changed; return nil })
 	case deletedInTheEnd(n / stepsPerApp):
-		err = e.DeleteApplication(crashTenant, app.ID)
+		err = e.Applications().Delete(crashTenant, app.ID)
 	default:
 		var p *directory.ServicePrincipal
-		if p, err = e.ServicePrincipal(crashTenant, name); err == nil {
+		if p, err = e.ServicePrincipals().Find(crashTenant, name); err == nil {
 			disabled := *p
 			disabled.Enabled = false
-			_, err = e.UpdateServicePrincipal(disabled)
+			_, err = e.ServicePrincipals().Edit(disabled.Tenant, disabled.ID, func(v *directory.ServicePrincipal) error { *v = disabled; return nil })
 		}
 	}
 	return err
@@ -69,23 +69,23 @@ func crashApp(writer string, k int) string { return fmt.Sprintf("%s-%d", writer,
 func deletedInTheEnd(k int) bool { return k%2 == 1 }
 
 func crashCreate(e *directory.Editor, name string) error {
-	api, err := e.Application(crashTenant, crashAPI)
+	api, err := e.Applications().Find(crashTenant, crashAPI)
 	if err != nil {
 		return err
 	}
-	apiPrincipal, err := e.ServicePrincipal(crashTenant, crashAPI)
+	apiPrincipal, err := e.ServicePrincipals().Find(crashTenant, crashAPI)
 	if err != nil {
 		return err
 	}
-	app, err := e.CreateApplication(directory.Application{Tenant: crashTenant, Name: name})
+	app, err := e.Applications().Create(directory.Application{Tenant: crashTenant, Name: name})
 	if err != nil {
 		return err
 	}
-	principal, err := e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: crashTenant, AppID: app.AppID})
+	principal, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: crashTenant, AppID: app.AppID})
 	if err != nil {
 		return err
 	}
-	_, err = e.Assign(crashTenant, principal.ID, apiPrincipal.ID, api.AppRoles[0].ID)
+	_, _, err = e.Assignments().Add(crashTenant, principal.ID, apiPrincipal.ID, api.AppRoles[0].ID)
 	return err
 }
 
@@ -128,7 +128,7 @@ func runWriters(ctx context.Context, path, actor string) error {
 		writer := fmt.Sprintf("%s-%d", actor, w)
 		go func() {
 			for n := 0; ; n++ {
-				if _, err := d.Change(ctx, writer, func(e *directory.Editor) error { return crashStep(e, writer, n) }); err != nil {
+				if _, err := d.Change(ctx, directory.Operator(writer), func(e *directory.Editor) error { return crashStep(e, writer, n) }); err != nil {
 					failed <- fmt.Errorf("%s, change %d: %w", writer, n, err)
 					return
 				}
@@ -189,17 +189,17 @@ func prepareCrash(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer closeStore(t, store)
-	_, err = d.Change(t.Context(), "test", func(e *directory.Editor) error {
-		if _, err := e.CreateTenant(directory.Tenant{ID: crashTenant, Name: "contoso"}); err != nil {
+	_, err = d.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		if _, err := e.Tenants().Create(directory.Tenant{ID: crashTenant, Name: "contoso"}); err != nil {
 			return err
 		}
-		api, err := e.CreateApplication(directory.Application{Tenant: crashTenant, Name: crashAPI, AppRoles: []directory.AppRole{
+		api, err := e.Applications().Create(directory.Application{Tenant: crashTenant, Name: crashAPI, AppRoles: []directory.AppRole{
 			{Value: "Orders.Read", Enabled: true, Members: []directory.MemberType{directory.MemberApplication}},
 		}})
 		if err != nil {
 			return err
 		}
-		_, err = e.CreateServicePrincipal(directory.ServicePrincipal{Tenant: crashTenant, AppID: api.AppID})
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: crashTenant, AppID: api.AppID})
 		return err
 	})
 	if err != nil {
@@ -284,7 +284,7 @@ func verifyCrash(t *testing.T, path string, acked map[string]int) {
 // foundApps returns the applications with the steps that each shows.
 func foundApps(t *testing.T, d *directory.Directory) map[string]int {
 	t.Helper()
-	clients, err := d.Applications(t.Context(), crashTenant)
+	applications, err := d.View(t.Context()).Applications().All(crashTenant)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,9 +293,13 @@ func foundApps(t *testing.T, d *directory.Directory) map[string]int {
 		t.Fatal(err)
 	}
 	found := map[string]int{}
-	for _, c := range clients {
-		if c.Application.Name == crashAPI {
+	for _, app := range applications {
+		if app.Name == crashAPI {
 			continue
+		}
+		c, err := d.Instance(t.Context(), crashTenant, app.AppID)
+		if err != nil {
+			t.Fatal(err)
 		}
 		if c.Principal == nil {
 			t.Fatalf("%s has no service principal", c.Application.Name)

@@ -1,0 +1,354 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
+)
+
+// A View reads the directory on behalf of one request: the same whether it comes from
+// [Directory.View], which reads the store as it is at each call, or from [Editor.View],
+// which also sees what its transaction has done. It asks the store each time; what a
+// token needs is answered from memory by the Directory itself ([Directory.Instance] and
+// those beside it).
+//
+// Each noun has Get (by id), Find (by whatever people call it) and List (by name, in
+// pages). A value that is returned bears its version, and is the caller's own. What is not
+// there is a [NotFoundError], which says what was asked for, where, and what has a name
+// like it:
+//
+//	app, err := dir.View(ctx).Applications().Find(tenant.ID, "orders-server")
+//	if errors.Is(err, directory.ErrNotFound) { … } // err and its Fix() are fit to be shown
+type View struct {
+	ctx  context.Context // of the one request this View is made for
+	from Reader
+}
+
+// View returns the reading face of the directory for one request.
+func (d *Directory) View(ctx context.Context) *View { return &View{ctx: ctx, from: d.cfg.Store} }
+
+// Tenants reads the tenants. Find takes a GUID, a verified domain or a name.
+func (v *View) Tenants() TenantView {
+	return TenantView{Objects[Tenant]{v, noun[Tenant]{kind: KindTenant, called: "tenant", space: "name", refs: func(ref string) []string { return []string{tenantKey(ref)} }}}}
+}
+
+// Applications reads registrations. Find takes an object id, an app id, a name or an
+// identifier URI.
+func (v *View) Applications() Objects[Application] {
+	return Objects[Application]{v, noun[Application]{kind: KindApplication, called: "application", space: "name", refs: func(ref string) []string {
+		if keys, is := idKeys(ref); is {
+			return keys
+		}
+		return []string{makeKey("name", fold(ref)), makeKey("uri", foldURI(ref))}
+	}}}
+}
+
+// ServicePrincipals reads the service principals of applications and managed identities.
+// Find takes an object id, an app id, a name or the ARM id of a managed identity.
+func (v *View) ServicePrincipals() Objects[ServicePrincipal] {
+	return Objects[ServicePrincipal]{v, principalNoun("service principal", nil)}
+}
+
+// Identities reads the managed identities among the service principals.
+func (v *View) Identities() Objects[ServicePrincipal] {
+	return Objects[ServicePrincipal]{v, principalNoun("managed identity", func(p *ServicePrincipal) bool { return p.Type == PrincipalManagedIdentity })}
+}
+
+func principalNoun(called string, keep func(*ServicePrincipal) bool) noun[ServicePrincipal] {
+	return noun[ServicePrincipal]{kind: KindServicePrincipal, called: called, space: "name", keep: keep, refs: func(ref string) []string {
+		if keys, is := idKeys(ref); is {
+			return keys
+		}
+		keys := []string{makeKey("name", fold(ref))}
+		if strings.HasPrefix(ref, "/") {
+			keys = append(keys, makeKey("arm", foldURI(ref)))
+		}
+		return keys
+	}}
+}
+
+// Users reads users. Find takes an object id or a user principal name, by which they are
+// listed.
+func (v *View) Users() Objects[User] {
+	return Objects[User]{v, noun[User]{kind: KindUser, called: "user", space: "upn", refs: func(ref string) []string { return []string{userKey(ref)} }}}
+}
+
+// Hosts reads hosts. Find takes an object id or a name.
+func (v *View) Hosts() Objects[Host] {
+	return Objects[Host]{v, noun[Host]{kind: KindHost, called: "host", space: "name", refs: func(ref string) []string {
+		if id, is := guid.Parse(ref); is {
+			return []string{makeKey("id", id)}
+		}
+		return []string{makeKey("name", fold(ref))}
+	}}}
+}
+
+// Assignments reads app-role assignments: of a holder (a service principal or a user), or
+// to a resource.
+func (v *View) Assignments() Relations[Assignment] {
+	return Relations[Assignment]{v, noun[Assignment]{kind: KindAssignment, called: "assignment"}, "principal"}
+}
+
+// DelegatedGrants reads delegated grants: of a client, to a resource, or for a user.
+func (v *View) DelegatedGrants() DelegatedGrantView {
+	return DelegatedGrantView{Relations[DelegatedGrant]{v, noun[DelegatedGrant]{kind: KindDelegatedGrant, called: "delegated grant"}, "client"}}
+}
+
+// A Query chooses a page of a list.
+type Query struct {
+	Prefix string // of the name, without regard to case; empty: all
+	Limit  int    // of the page; zero: no limit
+	// After is the Next of the page before. It is a key of the store and says what things
+	// are called, also things that its holder may not see: seal it where it leaves the
+	// process.
+	After string
+}
+
+// A Page is a part of a list, in the order of names.
+type Page[T any] struct {
+	Items []*T
+	Next  string // for the next page; empty at the end of the list
+}
+
+// A noun says how things of one kind are found.
+type noun[T any] struct {
+	kind   string
+	called string                    // in a NotFoundError
+	space  string                    // of the keys that name each thing
+	refs   func(ref string) []string // the keys under which a reference may be found, in order
+	keep   func(*T) bool             // nil: all of the kind
+}
+
+// Objects reads the things of one kind in a tenant.
+type Objects[T any] struct {
+	v    *View
+	noun noun[T]
+}
+
+// Get returns the one with the object id.
+func (o Objects[T]) Get(tenant TenantID, id ObjectID) (*T, error) {
+	found, err := o.get(tenant, id)
+	return found.value, err
+}
+
+// Find returns the one that a reference of any kind means.
+func (o Objects[T]) Find(tenant TenantID, ref string) (*T, error) {
+	found, err := o.find(tenant, ref)
+	return found.value, err
+}
+
+// List returns a page of them.
+func (o Objects[T]) List(tenant TenantID, q Query) (Page[T], error) {
+	return listPage(o.v, fold(tenant), o.noun, makePrefix(o.noun.space), q)
+}
+
+// All returns all of them, by name.
+func (o Objects[T]) All(tenant TenantID) ([]*T, error) {
+	page, err := o.List(tenant, Query{})
+	return page.Items, err
+}
+
+func (o Objects[T]) get(tenant TenantID, id ObjectID) (row[T], error) {
+	return o.first(tenant, string(id), o.byID)
+}
+
+func (o Objects[T]) find(tenant TenantID, ref string) (row[T], error) {
+	return o.first(tenant, ref, o.byRef)
+}
+
+func (o Objects[T]) first(tenant TenantID, ref string, read func(tenant, ref string) (row[T], error)) (row[T], error) {
+	found, err := read(string(fold(tenant)), ref)
+	if errors.Is(err, ErrNotFound) {
+		return row[T]{}, o.missing(tenant, ref)
+	}
+	return found, err
+}
+
+func (o Objects[T]) byID(tenant, id string) (row[T], error) {
+	if len(id) > maxKeyPart {
+		return row[T]{}, ErrNotFound
+	}
+	return o.kept(o.v.from.Get(o.v.ctx, tenant, o.noun.kind, fold(id)))
+}
+
+func (o Objects[T]) byRef(tenant, ref string) (row[T], error) {
+	if ref == "" || len(ref) > maxKeyPart {
+		return row[T]{}, ErrNotFound
+	}
+	for _, key := range o.noun.refs(ref) {
+		found, err := o.kept(o.v.from.Lookup(o.v.ctx, tenant, o.noun.kind, key))
+		if !errors.Is(err, ErrNotFound) {
+			return found, err
+		}
+	}
+	return row[T]{}, ErrNotFound
+}
+
+func (o Objects[T]) kept(object Object, err error) (row[T], error) {
+	if err != nil {
+		return row[T]{}, o.v.failed(err)
+	}
+	found, err := decodeRow[T](object)
+	if err == nil && o.noun.keep != nil && !o.noun.keep(found.value) {
+		return row[T]{}, ErrNotFound
+	}
+	return found, err
+}
+
+// TenantView reads the tenants themselves.
+type TenantView struct{ objects Objects[Tenant] }
+
+// Get returns the tenant with the id.
+func (t TenantView) Get(id TenantID) (*Tenant, error) { return t.objects.Get("", ObjectID(id)) }
+
+// Find returns the tenant that a GUID, a verified domain or a name means.
+func (t TenantView) Find(ref string) (*Tenant, error) { return t.objects.Find("", ref) }
+
+// List returns a page of tenants.
+func (t TenantView) List(q Query) (Page[Tenant], error) { return t.objects.List("", q) }
+
+// All returns all tenants, by name.
+func (t TenantView) All() ([]*Tenant, error) { return t.objects.All("") }
+
+// Relations reads what stands between two things of a tenant, from either side. In its
+// pages Query.Prefix is of no effect.
+type Relations[T any] struct {
+	v      *View
+	noun   noun[T]
+	holder string // the space of the keys that begin with who has it
+}
+
+// Get returns the one with the id.
+func (r Relations[T]) Get(tenant TenantID, id ObjectID) (*T, error) {
+	return Objects[T]{r.v, r.noun}.Get(tenant, id)
+}
+
+// Of returns a page of those that a holder (a principal, a client) has.
+func (r Relations[T]) Of(tenant TenantID, holder ObjectID, q Query) (Page[T], error) {
+	return r.list(r.holder, tenant, holder, q)
+}
+
+// To returns a page of those to a resource: who may call an API.
+func (r Relations[T]) To(tenant TenantID, resource ObjectID, q Query) (Page[T], error) {
+	return r.list("resource", tenant, resource, q)
+}
+
+// AllOf returns all that a holder has.
+func (r Relations[T]) AllOf(tenant TenantID, holder ObjectID) ([]*T, error) {
+	page, err := r.Of(tenant, holder, Query{})
+	return page.Items, err
+}
+
+// AllTo returns all to a resource.
+func (r Relations[T]) AllTo(tenant TenantID, resource ObjectID) ([]*T, error) {
+	page, err := r.To(tenant, resource, Query{})
+	return page.Items, err
+}
+
+func (r Relations[T]) list(space string, tenant TenantID, id ObjectID, q Query) (Page[T], error) {
+	if len(id) > maxKeyPart {
+		return Page[T]{}, nil
+	}
+	q.Prefix = ""
+	return listPage(r.v, fold(tenant), r.noun, makePrefix(space, string(fold(id))), q)
+}
+
+// DelegatedGrantView reads delegated grants.
+type DelegatedGrantView struct{ Relations[DelegatedGrant] }
+
+// For returns a page of the grants for one user. Those for everyone are of no user.
+func (g DelegatedGrantView) For(tenant TenantID, user ObjectID, q Query) (Page[DelegatedGrant], error) {
+	return g.list("principal", tenant, user, q)
+}
+
+// failed tells a store that does not answer from one that has nothing there.
+func (v *View) failed(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return ErrNotFound
+	}
+	return fmt.Errorf("read the directory: %w", err)
+}
+
+// listPage returns the things with a key under the prefix, those of a name with its
+// prefix, a page of them.
+func listPage[T any](v *View, tenant TenantID, n noun[T], prefix string, q Query) (Page[T], error) {
+	l := lister[T]{view: v, tenant: string(tenant), noun: n, prefix: prefix, start: prefix + escaped(fold(q.Prefix)), limit: q.Limit}
+	after := q.After
+	if q.Prefix != "" && after == "" {
+		// The store lists what comes after a key; the name that is the prefix comes first.
+		after = l.start
+		switch object, err := v.from.Lookup(v.ctx, l.tenant, n.kind, l.start); {
+		case err == nil:
+			if _, err := l.add(object, l.start); err != nil {
+				return Page[T]{}, err
+			}
+		case !errors.Is(err, ErrNotFound):
+			return Page[T]{}, v.failed(err)
+		}
+	}
+	err := l.fill(after)
+	return l.page, err
+}
+
+// A lister fills one page.
+type lister[T any] struct {
+	view          *View
+	tenant        string
+	noun          noun[T]
+	prefix, start string // of keys; start goes on with the beginning of the name
+	limit         int
+	page          Page[T]
+	last          string // key that was added
+}
+
+func (l *lister[T]) fill(after string) error {
+	for {
+		want := 0
+		if l.limit > 0 {
+			want = l.limit - len(l.page.Items) + 1 // one more tells whether there is a next page
+		}
+		objects, keys, err := l.view.from.List(l.view.ctx, l.tenant, l.noun.kind, l.prefix, after, want)
+		if err != nil {
+			return l.view.failed(err)
+		}
+		for i, object := range objects {
+			if !strings.HasPrefix(keys[i], l.start) {
+				return nil
+			}
+			if full, err := l.add(object, keys[i]); full || err != nil {
+				return err
+			}
+		}
+		if want == 0 || len(keys) < want {
+			return nil
+		}
+		after = keys[len(keys)-1]
+	}
+}
+
+// add adds a thing to the page, or reports that there is no more room for it.
+func (l *lister[T]) add(object Object, key string) (full bool, err error) {
+	found, err := decodeRow[T](object)
+	if err != nil || l.noun.keep != nil && !l.noun.keep(found.value) {
+		return false, err
+	}
+	if l.limit > 0 && len(l.page.Items) == l.limit {
+		l.page.Next = l.last
+		return true, nil
+	}
+	l.page.Items, l.last = append(l.page.Items, found.value), key
+	return false, nil
+}
+
+// idKeys are the keys under which an application or service principal with that GUID may
+// be found, in order.
+func idKeys(ref string) (keys []string, is bool) {
+	id, is := guid.Parse(ref)
+	if !is {
+		return nil, false
+	}
+	return []string{makeKey("id", id), makeKey("appid", id)}, true
+}
