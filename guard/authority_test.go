@@ -3,9 +3,11 @@ package guard_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"maps"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -36,6 +38,18 @@ var (
 	strangerKey = sync.OnceValue(makeKey)
 	spareKey    = sync.OnceValue(makeKey)
 )
+
+// trustedCertificate is that of the trusted key, as authorities publish it beside the key.
+var trustedCertificate = sync.OnceValue(func() []byte { return certificateOf(trustedKey()) })
+
+func certificateOf(key *rsa.PrivateKey) []byte {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: now, NotAfter: now.AddDate(5, 0, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	return der
+}
 
 func makeKey() *rsa.PrivateKey {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

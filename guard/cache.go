@@ -35,8 +35,10 @@ func newVerified(in *inspection) *verified {
 	return v
 }
 
+// current reports whether the result still holds: the token has not ended, and
+// its key is still published, as far as that could be asked lately.
 func (v *verified) current(now int64) bool {
-	return now < v.expires && v.generation == v.source.generation.Load()
+	return now < v.expires && v.generation == v.source.generation.Load() && now < v.source.goodUntil.Load()
 }
 
 // A cache remembers verified tokens. The key is the whole token compared

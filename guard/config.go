@@ -49,6 +49,11 @@ type Config struct {
 	HTTPClient *http.Client // to fetch keys with; nil means one of our own that uses no proxy
 	CABundle   string       // PEM file of the only authorities to trust for fetching; not with HTTPClient
 
+	// MaxKeyAge is how long keys count that cannot be fetched anew. After that
+	// requests are answered 503, because a key may have been revoked meanwhile.
+	// Zero means 24 hours.
+	MaxKeyAge time.Duration
+
 	Realm            string // in challenges; empty means "api"
 	ResourceMetadata string // in challenges: the URL of the metadata of RFC 9728
 	IgnoreCase       bool   // match paths as a server does that ignores case
@@ -63,6 +68,8 @@ const (
 	maxSkew            = 10 * time.Minute
 	defaultMaxLifetime = 29 * time.Hour
 	defaultCacheBytes  = 32 << 20
+	defaultMaxKeyAge   = 24 * time.Hour
+	minMaxKeyAge       = 10 * time.Minute
 	maxTokenSize       = 64 << 10
 	defaultRealm       = "api"
 )
@@ -167,6 +174,12 @@ func (c *Config) boundsOrDefaults() error {
 	}
 	if c.MaxToken < 0 || c.MaxToken > maxTokenSize {
 		return fmt.Errorf("a MaxToken of %d: use zero (16 KiB) up to %d", c.MaxToken, maxTokenSize)
+	}
+	if c.MaxKeyAge == 0 {
+		c.MaxKeyAge = defaultMaxKeyAge
+	}
+	if c.MaxKeyAge < minMaxKeyAge {
+		return fmt.Errorf("a MaxKeyAge of %v: use zero (24 hours), or %v and more", c.MaxKeyAge, minMaxKeyAge)
 	}
 	if c.Skew == 0 {
 		c.Skew = defaultSkew

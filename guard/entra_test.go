@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
@@ -16,7 +17,7 @@ import (
 func entra(t *testing.T, requests *[]string) *http.Client {
 	t.Helper()
 	public := trustedKey().Public()
-	certificate := [][]byte{[]byte("a certificate")}
+	certificate := [][]byte{trustedCertificate()}
 	kid := token.Thumbprint(certificate[0])
 	v2Keys := document(t, token.Key{ID: kid, Use: "sig", Public: public, Certificates: certificate,
 		Issuer: "https://login.microsoftonline.com/" + tenant + "/v2.0", CloudInstance: "microsoftonline.com"})
@@ -50,7 +51,7 @@ func entra(t *testing.T, requests *[]string) *http.Client {
 	})}
 }
 
-func document(t *testing.T, keys ...token.Key) string {
+func document(t testing.TB, keys ...token.Key) string {
 	t.Helper()
 	b, err := token.KeysDocument(keys)
 	if err != nil {
@@ -63,7 +64,7 @@ func document(t *testing.T, keys ...token.Key) string {
 // app-only tokens have.
 func entraToken(t *testing.T, version string, changes claims) string {
 	t.Helper()
-	kid := token.Thumbprint([]byte("a certificate"))
+	kid := token.Thumbprint(trustedCertificate())
 	c := claims{
 		"aud": apiID, "iss": "https://login.microsoftonline.com/" + tenant + "/v2.0", "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Unix() + 3900,
 		"aio": "k2RgYFjCfWbNjuSZ", "azp": clientID, "azpacr": "1", "oid": principalID, "rh": "0.AAAA.", "roles": []string{"Orders.Read"},
@@ -145,6 +146,158 @@ func TestAuthoritiesAndTheirIssuers(t *testing.T) {
 		detail := stepNamed(t, steps, "issuer").Detail
 		if !strings.HasSuffix(detail, "trusted: "+want[0]+", "+want[1]) {
 			t.Errorf("%s: %s", authority, detail)
+		}
+	}
+}
+
+// named answers as an authority that issues version 1.0 tokens under a name of its own
+// choice (serve --v1-issuer).
+func named(a *authority, v1 func() string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/"+tenant+"/.well-known/openid-configuration" {
+			return false
+		}
+		_, _ = io.WriteString(w, `{"issuer":"`+v1()+`","jwks_uri":"`+a.url+"/"+tenant+`/discovery/keys"}`)
+		return true
+	}
+}
+
+// The guard learns what the issuer of version 1.0 tokens is called from the metadata of its
+// own authority.
+func TestTheNameOfTheV1IssuerIsLearned(t *testing.T) {
+	const sts = "https://sts.windows.net/" + tenant + "/"
+	a := newAuthority("https://authority.test")
+	a.fail(named(a, func() string { return sts }))
+	own, theirs := a.token(t, a.v1Claims()), a.token(t, a.v1Claims(), claims{"iss": sts})
+	run(t, newGuard(t, a.config()), []bearerCase{
+		{"v1.0", theirs, allowed},
+		{"v2.0", a.token(t), allowed},
+		{"v1.0 under the name that was presumed", own, badToken(guard.IssuerUnknown)},
+		{"v1.0 of another tenant", a.token(t, a.v1Claims(), claims{"iss": "https://sts.windows.net/" + otherTenant + "/", "tid": otherTenant}), badToken(guard.IssuerUnknown)},
+		{"v1.0 that says 2.0", a.token(t, a.v1Claims(), claims{"iss": sts, "ver": "2.0"}), badToken(guard.IssuerVersionMismatch)},
+		{"signed by another", signWith(t, strangerKey(), "trusted", nil, a.claims(a.v1Claims(), claims{"iss": sts})), badToken(guard.SignatureInvalid)},
+		{"nobody's", a.token(t, claims{"iss": "https://nobody.test/" + tenant + "/"}), badToken(guard.IssuerUnknown)},
+	})
+	if r := reason(newGuard(t, a.config()), own); r != guard.IssuerUnknown {
+		t.Errorf("a guard that meets the presumed name first: %q", r)
+	}
+	// One that trusts the v2 issuer alone learns nothing.
+	if r := reason(newGuard(t, a.single()), theirs); r != guard.IssuerUnknown {
+		t.Errorf("without an Authority: %q", r)
+	}
+}
+
+// A name that is not one for the tenant is not learned: then there are no keys for version
+// 1.0, and version 2.0 goes on.
+func TestNamesThatAreNotLearned(t *testing.T) {
+	for _, name := range []string{
+		"", "x", "https://sts.windows.net/" + otherTenant + "/", "https://sts.windows.net/", "http://sts.windows.net/" + tenant + "/",
+		"https://sts.windows.net/{tenantid}/", "https://authority.test/" + tenant + "/v2.0", "https://sts.windows.net/" + tenant + "/?x=1",
+		"https://sts.windows.net/" + tenant + "/ x", "https://user@sts.windows.net/" + tenant + "/", "https://sts.windows.net/" + strings.ToUpper(tenant) + "/",
+	} {
+		a := newAuthority("https://authority.test")
+		a.fail(named(a, func() string { return name }))
+		g := newGuard(t, a.config())
+		for _, iss := range []string{name, a.v1} {
+			if d := g.Check(t.Context(), a.token(t, a.v1Claims(), claims{"iss": iss}), ordersRule); d.Allowed() {
+				t.Errorf("%q: a token of %q was let in", name, iss)
+			}
+		}
+		if r := reason(g, a.token(t)); r != "" {
+			t.Errorf("%q: version 2.0: %s", name, r)
+		}
+	}
+}
+
+// When the authority gives its issuer another name, tokens under the old one end.
+func TestTheV1IssuerIsRenamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority("https://authority.test")
+		name := a.v1
+		a.fail(named(a, func() string { return name }))
+		cfg := a.aging()
+		cfg.Issuers, cfg.Authority = nil, a.url+"/"+tenant
+		g := newGuard(t, cfg)
+		before := a.token(t, a.v1Claims(), lasting())
+		if r := reason(g, before); r != "" {
+			t.Fatal(r)
+		}
+		name = "https://sts.windows.net/" + tenant + "/"
+		time.Sleep(13 * time.Hour)
+		if r := reason(g, before); r != guard.IssuerUnknown {
+			t.Errorf("the old name: %q", r)
+		}
+		if r := reason(g, a.token(t, a.v1Claims(), lasting(), claims{"iss": name})); r != "" {
+			t.Errorf("the new name: %q", r)
+		}
+	})
+}
+
+// While the authority cannot be asked, a guard does not pretend to know what its issuers are
+// called.
+func TestAnUnknownIssuerWhileTheAuthorityIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuthority("https://authority.test")
+		a.fail(outage)
+		g := newGuard(t, a.config())
+		raw := a.token(t, a.v1Claims(), claims{"iss": "https://sts.windows.net/" + tenant + "/"})
+		before := a.fetches.Load()
+		for range 1000 {
+			if d := g.Check(t.Context(), raw, ordersRule); d.Reason != guard.KeysUnavailable || d.RetryAfter < time.Second {
+				t.Fatalf("got %q, again in %v", d.Reason, d.RetryAfter)
+			}
+		}
+		if got := a.fetches.Load() - before; got > 1 {
+			t.Errorf("%d fetches for a stranger's tokens", got)
+		}
+		a.fail(nil)
+		time.Sleep(time.Minute)
+		if r := reason(g, raw); r != guard.IssuerUnknown {
+			t.Errorf("once it is up: %q", r)
+		}
+	})
+}
+
+// Authorities, metadata and redirects are the same with the default port and without.
+func TestTheDefaultPortIsLeftOut(t *testing.T) {
+	for _, authority := range []string{"https://authority.test:443/" + tenant, "https://AUTHORITY.test:443/" + tenant + "/", "https://authority.test/" + tenant} {
+		a := newAuthority("https://authority.test")
+		cfg := a.config()
+		cfg.Authority = authority
+		g := newGuard(t, cfg)
+		for _, raw := range []string{a.token(t), a.token(t, a.v1Claims())} {
+			if r := reason(g, raw); r != "" {
+				t.Errorf("%s: %s", authority, r)
+			}
+		}
+		if r := reason(g, a.token(t, claims{"iss": "https://authority.test:443/" + tenant + "/v2.0"})); r != guard.IssuerUnknown {
+			t.Errorf("%s: an issuer with the port: %q", authority, r)
+		}
+		d := g.Decide(t.Context(), guard.Request{Method: "GET", Path: "/"}, ordersRule)
+		if challenge := d.Answer().Header["Www-Authenticate"][0]; strings.Contains(challenge, ":443") {
+			t.Error(challenge)
+		}
+	}
+	for keys, want := range map[string]guard.Reason{
+		"https://authority.test:443/" + tenant + "/discovery/keys": "", "https://Authority.Test/" + tenant + "/discovery/keys": "",
+		"https://authority.test:444/" + tenant + "/discovery/keys": guard.KeysUnavailable, "https://authority.test:80/" + tenant + "/discovery/keys": guard.KeysUnavailable,
+	} {
+		a := newAuthority("https://authority.test")
+		a.fail(func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.HasSuffix(r.URL.Path, "/keys") {
+				return false
+			}
+			_, _ = io.WriteString(w, `{"issuer":"`+a.v2+`","jwks_uri":"`+keys+`"}`)
+			return true
+		})
+		cfg := a.single()
+		cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			r = r.Clone(r.Context())
+			r.URL.Host = "authority.test"
+			return client(a).Transport.RoundTrip(r)
+		})}
+		if r := reason(newGuard(t, cfg), a.token(t)); r != want {
+			t.Errorf("%s: %q", keys, r)
 		}
 	}
 }

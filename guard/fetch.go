@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,8 +80,7 @@ func caBundle(path string) (*x509.CertPool, error) {
 // sameOrigin refuses a redirect that leaves the origin that was asked, and
 // more than three.
 func sameOrigin(next *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	if next.URL.Scheme != first.Scheme || next.URL.Host != first.Host {
+	if originOf(next.URL) != originOf(via[0].URL) {
 		return errors.New("redirected to another origin")
 	}
 	if len(via) > 3 {
@@ -89,20 +89,30 @@ func sameOrigin(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// get fetches a document of at most limit bytes.
-func (f *fetcher) get(ctx context.Context, address string, limit int64) ([]byte, http.Header, error) {
+// errNotModified is the answer to a conditional request when nothing changed.
+var errNotModified = errors.New("nothing has changed")
+
+// get fetches a document of at most limit bytes. With the tag of a document
+// that is there already, the answer may be errNotModified.
+func (f *fetcher) get(ctx context.Context, address, tag string, limit int64) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Header.Set("User-Agent", "rolecall-guard")
 	req.Header.Set("Accept", "application/json")
+	if tag != "" {
+		req.Header.Set("If-None-Match", tag)
+	}
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }() // the body has been read, or is given up
-	if resp.StatusCode != http.StatusOK {
+	switch {
+	case resp.StatusCode == http.StatusNotModified && tag != "":
+		return nil, resp.Header, errNotModified
+	case resp.StatusCode != http.StatusOK:
 		return nil, nil, fmt.Errorf("get %s: status %d", address, resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
@@ -115,37 +125,64 @@ func (f *fetcher) get(ctx context.Context, address string, limit int64) ([]byte,
 	return body, resp.Header, nil
 }
 
-// discover returns the keys URL that a metadata document names, if the
-// document is that of issuer and the URL on the host of the document.
-func (f *fetcher) discover(ctx context.Context, metadata, issuer string) (string, error) {
-	body, _, err := f.get(ctx, metadata, maxMetadataSize)
-	if err != nil {
-		return "", err
+// A location is where the keys of an issuer are, by its own word.
+type location struct {
+	issuer string // what the issuer calls itself
+	cloud  string // the cloud it says it is part of, if it says so
+	keys   string // the URL of the keys document
+}
+
+// locate finds the keys document of an issuer.
+func (f *fetcher) locate(ctx context.Context, s source) (location, error) {
+	if s.metadata == "" {
+		return location{issuer: s.issuer, keys: s.keys}, nil
 	}
+	body, _, err := f.get(ctx, s.metadata, "", maxMetadataSize)
+	if err != nil {
+		return location{}, err
+	}
+	found, err := readMetadata(body, s)
+	if err != nil {
+		return location{}, fmt.Errorf("read %s: %w", s.metadata, err)
+	}
+	return found, nil
+}
+
+// readMetadata reads a discovery document, which must be that of the issuer, or
+// for an issuer whose name is learned from it that of the same tenant, and
+// whose keys must be on the host of the document.
+func readMetadata(body []byte, s source) (location, error) {
 	document, err := token.ParseObject(body, maxMetadataDepth, maxMembers)
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", metadata, err)
+		return location{}, err
 	}
-	if v, _ := document.Get("issuer"); !isString(v, issuer) {
-		return "", fmt.Errorf("read %s: it is the document of issuer %s, not of %q: configure the authority by the name it gives itself", metadata, shown(v), issuer)
+	v, _ := document.Get("issuer")
+	issuer, _ := v.String()
+	switch {
+	case s.learns && !namesTenant(issuer, s.tenant):
+		return location{}, fmt.Errorf("the issuer %s is not one of version 1.0 tokens of this tenant", shown(v))
+	case !s.learns && issuer != s.issuer:
+		return location{}, fmt.Errorf("it is the document of issuer %s, not of %q: configure the authority by the name it gives itself", shown(v), s.issuer)
 	}
-	v, _ := document.Get("jwks_uri")
+	v, _ = document.Get("jwks_uri")
 	keys, _ := v.String()
 	if err := checkURL("jwks_uri", keys); err != nil {
-		return "", fmt.Errorf("read %s: %w", metadata, err)
+		return location{}, err
 	}
-	from, err := url.Parse(metadata)
+	from, err := url.Parse(s.metadata)
 	if err != nil {
-		return "", err
+		return location{}, err
 	}
 	to, err := url.Parse(keys)
 	if err != nil {
-		return "", err
+		return location{}, err
 	}
-	if from.Scheme != to.Scheme || !strings.EqualFold(from.Host, to.Host) {
-		return "", fmt.Errorf("read %s: jwks_uri is on another host", metadata)
+	if originOf(from) != originOf(to) {
+		return location{}, errors.New("jwks_uri is on another host")
 	}
-	return keys, nil
+	v, _ = document.Get("cloud_instance_name")
+	cloud, _ := v.String()
+	return location{issuer: issuer, cloud: cloud, keys: keys}, nil
 }
 
 func isString(v token.Value, want string) bool {
@@ -155,28 +192,56 @@ func isString(v token.Value, want string) bool {
 
 // A keySet is what one fetch brought. It is never changed.
 type keySet struct {
+	location
 	keys     map[string][]token.Key // by kid
 	unusable map[string]bool        // kids of entries that cannot verify a signature
 	maxAge   time.Duration          // how long the server says it holds; zero if it says nothing
+	tag      string                 // by which the server knows the document; may be empty
+	fetched  time.Time
 }
 
-// keys fetches the keys document at address. What it could not use of the
-// document it returns beside the keys.
-func (f *fetcher) keys(ctx context.Context, address string) (*keySet, []error, error) {
-	body, header, err := f.get(ctx, address, maxKeysSize)
+// age is how old the set is by the clock that says more: the monotonic one
+// stops while a machine sleeps, and the wall clock can be set back.
+func (s *keySet) age(now time.Time) time.Duration {
+	return max(now.Sub(s.fetched), now.Round(0).Sub(s.fetched.Round(0)))
+}
+
+// keys fetches the keys document at a location, unless old is that document
+// and still what the server has. What it could not use of the document it
+// returns beside the keys.
+func (f *fetcher) keys(ctx context.Context, at location, old *keySet) (*keySet, []error, error) {
+	tag := ""
+	if old != nil && old.location == at {
+		tag = old.tag
+	}
+	now := time.Now() // older rather than younger
+	body, header, err := f.get(ctx, at.keys, tag, maxKeysSize)
+	if errors.Is(err, errNotModified) {
+		same := *old
+		same.fetched = now
+		if header.Get("Cache-Control") != "" {
+			same.maxAge = maxAge(header)
+		}
+		return &same, nil, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	keys, ignored, err := token.ParseKeys(body)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", address, err)
+		return nil, nil, fmt.Errorf("read %s: %w", at.keys, err)
 	}
-	if len(keys) == 0 {
-		return nil, ignored, fmt.Errorf("read %s: it has no usable key", address)
-	}
-	set := &keySet{keys: make(map[string][]token.Key, len(keys)), unusable: map[string]bool{}, maxAge: maxAge(header)}
+	set := &keySet{location: at, keys: make(map[string][]token.Key, len(keys)), unusable: map[string]bool{},
+		maxAge: maxAge(header), tag: entityTag(header), fetched: now}
 	for _, key := range keys {
+		if key.CloudInstance != "" && at.cloud != "" && key.CloudInstance != at.cloud {
+			ignored = append(ignored, &token.IgnoredKey{ID: key.ID, Cause: fmt.Errorf("it is for another cloud than %q", at.cloud)})
+			continue
+		}
 		set.keys[key.ID] = append(set.keys[key.ID], key)
+	}
+	if len(set.keys) == 0 {
+		return nil, ignored, fmt.Errorf("read %s: it has no usable key", at.keys)
 	}
 	for _, problem := range ignored {
 		var key *token.IgnoredKey
@@ -187,28 +252,38 @@ func (f *fetcher) keys(ctx context.Context, address string) (*keySet, []error, e
 	return set, ignored, nil
 }
 
+// entityTag returns the ETag of a document, if it can be sent back as it is.
+func entityTag(header http.Header) string {
+	const most = 256
+	tag := header.Get("Etag")
+	if len(tag) > most || strings.ContainsFunc(tag, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return ""
+	}
+	return tag
+}
+
 // knows reports whether the set says anything about kid.
 func (s *keySet) knows(kid string) bool { return len(s.keys[kid]) > 0 || s.unusable[kid] }
 
-// keeps reports whether every key of old is in s, unchanged.
+// keeps reports whether the keys of old are in s, unchanged and under the same
+// issuer: whether what they have verified is what s would verify.
 func (s *keySet) keeps(old *keySet) bool {
+	if s.issuer != old.issuer {
+		return false
+	}
 	for kid, keys := range old.keys {
-		for _, key := range keys {
-			if !s.has(kid, key) {
-				return false
-			}
+		if !slices.EqualFunc(keys, s.keys[kid], sameKey) {
+			return false
 		}
 	}
 	return true
 }
 
-func (s *keySet) has(kid string, key token.Key) bool {
-	for _, mine := range s.keys[kid] {
-		if samePublic(mine.Public, key.Public) && mine.Use == key.Use && mine.Issuer == key.Issuer {
-			return true
-		}
-	}
-	return false
+// sameKey reports whether two entries of the same kid are the same in all that
+// decides over a signature.
+func sameKey(a, b token.Key) bool {
+	return samePublic(a.Public, b.Public) && a.Use == b.Use && a.Algorithm == b.Algorithm && a.Issuer == b.Issuer &&
+		a.CloudInstance == b.CloudInstance && (a.Operations == nil) == (b.Operations == nil) && slices.Equal(a.Operations, b.Operations)
 }
 
 // maxAge returns the max-age of Cache-Control, or zero.

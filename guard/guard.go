@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -67,7 +68,12 @@ func (g *Guard) trust(ctx context.Context) error {
 		if out.alternate = out.name; i < pair {
 			out.alternate = all[1].Issuer
 		}
-		out.keys = g.newSource(ctx, in)
+		from := in.source()
+		if i == 0 && pair > 0 { // the issuer of an authority's v1.0 tokens
+			from.learns = !inEntra(g.cfg.Authority)
+			out.learns = from.learns
+		}
+		out.keys = g.newSource(ctx, from)
 		g.issuers = append(g.issuers, out)
 	}
 	for _, i := range g.issuers {
@@ -76,22 +82,41 @@ func (g *Guard) trust(ctx context.Context) error {
 	return nil
 }
 
-func (g *Guard) newSource(ctx context.Context, in Issuer) *keySource {
-	metadata, keys := in.sourceURLs()
-	s := &keySource{issuer: in.Issuer, metadata: metadata, keysURL: keys, log: g.cfg.Log, lifetime: ctx}
+func (g *Guard) newSource(ctx context.Context, from source) *keySource {
+	s := &keySource{source: from, maxAge: g.cfg.MaxKeyAge, clock: g.cfg.Now, log: g.cfg.Log, lifetime: ctx}
 	context.AfterFunc(ctx, s.stop)
 	return s
 }
 
 // Ready fetches the keys of every issuer that has none yet, and returns an
-// error that names those which still have none. A guard that is ready once
-// stays so: keys that cannot be fetched anew are kept.
+// error that names those which still have none. A guard that is ready stays so
+// while its keys can be fetched anew, and for Config.MaxKeyAge after that.
 func (g *Guard) Ready(ctx context.Context) error {
 	var problems []error
 	for _, i := range g.issuers {
 		if err := i.keys.ready(ctx); err != nil {
-			problems = append(problems, fmt.Errorf("guard: issuer %s: %w", i.name, err))
+			problems = append(problems, fmt.Errorf("guard: issuer %s: %w", i.called(), err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// A KeyState says how a guard stands with the keys of an issuer.
+type KeyState struct {
+	Issuer  string
+	Keys    int       // that can verify a signature
+	Fetched time.Time // when they were last fetched, or found unchanged; zero if never
+	Usable  bool      // whether they count: they are there, and not older than Config.MaxKeyAge
+	Err     error     // why the last fetch failed; nil if it did not
+}
+
+// Keys says how the guard stands with the keys of each issuer, for metrics and
+// health checks. It fetches nothing.
+func (g *Guard) Keys() []KeyState {
+	states := make([]KeyState, len(g.issuers))
+	for i, issuer := range g.issuers {
+		states[i] = issuer.keys.state()
+		states[i].Issuer = issuer.called()
+	}
+	return states
 }

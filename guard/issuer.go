@@ -32,19 +32,31 @@ const tenantPlaceholder = "{tenantid}"
 // An issuer is one value of iss, or one family of them, and the keys that may
 // sign for it.
 type issuer struct {
-	name      string // the value of iss; may hold tenantPlaceholder
+	name      string // the value of iss; may hold tenantPlaceholder; presumed if learns
+	learns    bool   // whether its metadata says what its name is
 	alternate string // the v2 form of the same issuer, which Entra's v1 keys may name
 	tenant    string // the tenant it names; empty if name is a template
 	version   string // the ver its tokens carry
 	keys      *keySource
 }
 
+// called returns the value of iss, as far as it is known.
+func (i *issuer) called() string {
+	if i.learns {
+		if set := i.keys.set.Load(); set != nil {
+			return set.issuer
+		}
+	}
+	return i.name
+}
+
 // match returns the tenant that iss names, if iss is of this issuer.
 func (i *issuer) match(iss string) (tenant string, ok bool) {
+	name := i.called()
 	if i.tenant != "" {
-		return i.tenant, iss == i.name
+		return i.tenant, iss == name
 	}
-	before, after, _ := strings.Cut(i.name, tenantPlaceholder)
+	before, after, _ := strings.Cut(name, tenantPlaceholder)
 	if len(iss) != len(before)+guidLength+len(after) || !strings.HasPrefix(iss, before) || !strings.HasSuffix(iss, after) {
 		return "", false
 	}
@@ -89,9 +101,9 @@ func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 	case !isGUID(tenant):
 		return nil, fmt.Errorf("the Authority %q names no tenant id: write the tenant's GUID, which its tokens carry as tid", authority)
 	}
-	host := u.Scheme + "://" + strings.ToLower(u.Host)
-	v1, v2 := host+"/", host+"/"
-	if cloud, ok := entraCloud(u.Host); ok {
+	host := originOf(u)
+	v1, v2 := host+"/", host+"/" // the first is presumed: the metadata may say otherwise
+	if cloud, ok := entraCloud(host); ok {
 		v1, v2 = cloud.v1, cloud.login
 		host = strings.TrimSuffix(cloud.login, "/")
 	}
@@ -108,19 +120,30 @@ func authorizationURI(authority string) string {
 	if err != nil {
 		return ""
 	}
-	host := u.Scheme + "://" + strings.ToLower(u.Host)
-	if cloud, ok := entraCloud(u.Host); ok {
+	host := originOf(u)
+	if cloud, ok := entraCloud(host); ok {
 		host = strings.TrimSuffix(cloud.login, "/")
 	}
 	return host + "/" + strings.ToLower(strings.Trim(u.Path, "/")) + "/oauth2/v2.0/authorize"
 }
 
+// inEntra reports whether an authority, which authorityIssuers has taken, is
+// one of Microsoft's.
+func inEntra(authority string) bool {
+	u, err := url.Parse(authority)
+	if err != nil {
+		return false
+	}
+	_, ok := entraCloud(originOf(u))
+	return ok
+}
+
 type cloud struct{ login, v1 string }
 
-// entraCloud returns the issuers of the Entra cloud behind a login host. Only
-// there the v1 issuer lives on a host of its own.
-func entraCloud(host string) (cloud, bool) {
-	switch strings.ToLower(host) {
+// entraCloud returns the issuers of the Entra cloud behind the origin of a login
+// host. There the v1 issuer lives on a host of its own, which is known.
+func entraCloud(origin string) (cloud, bool) {
+	switch strings.TrimPrefix(origin, "https://") {
 	case "login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net":
 		return cloud{"https://login.microsoftonline.com/", "https://sts.windows.net/"}, true
 	case "login.microsoftonline.us":
@@ -169,9 +192,17 @@ func newIssuer(in Issuer, tenants []string) (*issuer, error) {
 	return out, nil
 }
 
-// sourceURLs returns where the keys of an issuer come from: the discovery
-// document, or else the keys document itself.
-func (in Issuer) sourceURLs() (metadata, keys string) {
+// A source is where the keys of an issuer come from.
+type source struct {
+	issuer   string // what the issuer is called, as far as the configuration knows
+	learns   bool   // whether metadata may give it another name, of the same tenant
+	tenant   string // that the issuer names; empty if it is a template
+	metadata string // the URL of the discovery document, or
+	keys     string // that of the keys document itself
+}
+
+// source returns where the keys of an issuer come from.
+func (in Issuer) source() source {
 	withApp := func(address string) string {
 		if in.AppID == "" {
 			return address
@@ -182,13 +213,42 @@ func (in Issuer) sourceURLs() (metadata, keys string) {
 		}
 		return address + separator + "appid=" + strings.ToLower(in.AppID)
 	}
-	if in.Keys != "" {
-		return "", withApp(in.Keys)
+	s := source{issuer: in.Issuer, tenant: guidIn(in.Issuer)}
+	switch {
+	case in.Keys != "":
+		s.keys = withApp(in.Keys)
+	case in.Metadata != "":
+		s.metadata = withApp(in.Metadata)
+	default:
+		s.metadata = withApp(strings.TrimSuffix(in.Issuer, "/") + discovery)
 	}
-	if in.Metadata != "" {
-		return withApp(in.Metadata), ""
+	return s
+}
+
+// namesTenant reports whether a name that an authority gives to its issuer of
+// version 1.0 tokens is one for the tenant, or, without one, for every tenant.
+func namesTenant(issuer, tenant string) bool {
+	if checkURL("issuer", strings.ReplaceAll(issuer, tenantPlaceholder, "tenant")) != nil || quotable(issuer) != issuer ||
+		strings.ContainsAny(issuer, "?# ") || strings.HasSuffix(issuer, "/v2.0") {
+		return false
 	}
-	return withApp(strings.TrimSuffix(in.Issuer, "/") + discovery), ""
+	if tenant == "" {
+		return strings.Count(issuer, tenantPlaceholder) == 1
+	}
+	return guidIn(issuer) == tenant && !strings.Contains(issuer, tenantPlaceholder)
+}
+
+// originOf returns scheme and host in lower case, without the scheme's default
+// port (RFC 3986 section 6.2.3).
+func originOf(u *url.URL) string {
+	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	switch scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return scheme + "://" + strings.TrimSuffix(host, ":")
 }
 
 // checkURL refuses what cannot be fetched safely. Plain http is for a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -13,13 +14,16 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-// When keys are fetched. Every timer runs on the monotonic clock: a jump of
-// the wall clock moves none of them.
+// When keys are fetched. Timers run on the monotonic clock, so that a jump of
+// the wall clock moves none of them. A machine that sleeps stops that clock:
+// what is overdue by the wall clock is fetched at the next request.
 const (
 	refreshEvery    = 12 * time.Hour // without a max-age
 	refreshEarliest = 5 * time.Minute
-	refreshLatest   = 24 * time.Hour
-	refreshGap      = 30 * time.Second // between fetches that unknown kids cause
+	refreshLatest   = 18 * time.Hour   // which leaves time to try again before keys of a day ago count no more
+	refreshByTag    = 15 * time.Minute // from a server that can answer that nothing has changed
+	refreshGap      = 30 * time.Second // in which one more fetch may be caused by an unknown kid
+	refreshBudget   = 2                // of such fetches that may follow each other at once
 	backoffFirst    = 5 * time.Second
 	backoffLast     = 5 * time.Minute
 	unknownKidTTL   = time.Minute
@@ -36,21 +40,27 @@ var (
 // A keySource has the keys of one issuer. It fetches them when they are first
 // needed, again when they grow old, and again, but rarely, when a token names
 // a kid that it does not know. It keeps the keys it has until a fetch succeeds,
-// however long that takes: an authority that is down locks nobody out.
+// so that an authority that is down locks nobody out, but not for longer than
+// maxAge: somebody who keeps the guard from the authority must not keep a
+// revoked key alive.
 type keySource struct {
-	issuer   string
-	metadata string // the discovery document, or
-	keysURL  string // the keys document itself
+	source   source
 	fetcher  *fetcher
+	maxAge   time.Duration // how long keys count that cannot be fetched anew
+	clock    func() time.Time
 	log      *slog.Logger
 	lifetime context.Context // ends fetches, which outlive the request that caused them
 
 	set        atomic.Pointer[keySet] // nil until the first fetch has succeeded
 	generation atomic.Uint64          // grows when a key goes, which ends what it has verified
+	goodUntil  atomic.Int64           // Unix time of clock from which set counts no more
+	due        atomic.Int64           // Unix nanoseconds of the wall clock from which set should be fetched anew
 
 	mu       sync.Mutex // guards what follows
 	flight   chan struct{}
-	notUntil time.Time            // no fetch on behalf of a token before
+	notUntil time.Time            // no fetch before, because the last one failed
+	budget   int                  // fetches that unknown kids may still cause
+	refilled time.Time            // when the budget last grew
 	failures int                  // fetches that have failed since the last success
 	failure  error                // why the last of them did
 	unknown  map[string]time.Time // kids looked for in vain, and until when that counts
@@ -60,25 +70,45 @@ type keySource struct {
 // find returns the keys named kid, fetching if that may help. The errors are
 // errKeyUnknown and errKeysUnavailable.
 func (s *keySource) find(ctx context.Context, kid string) ([]token.Key, error) {
-	set := s.set.Load()
-	if set != nil && set.knows(kid) {
+	set, wait := s.usable(), waitForKid
+	switch {
+	case set == nil:
+		wait = waitForFirst
+	case set.knows(kid):
+		if time.Now().UnixNano() >= s.due.Load() { // the timer slept
+			s.refresh()
+		}
 		return set.keys[kid], nil
 	}
-	wait := waitForFirst
-	if set != nil {
-		wait = waitForKid
-	}
 	fetched := s.await(ctx, s.request(kid), wait)
-	set = s.set.Load()
+	set = s.usable()
 	switch {
 	case set == nil:
 		return nil, errKeysUnavailable
 	case set.knows(kid):
 		return set.keys[kid], nil
+	case s.failing():
+		return nil, errKeysUnavailable // the key may be one that is published meanwhile
 	case fetched:
 		s.noteUnknown(kid)
 	}
 	return nil, errKeyUnknown
+}
+
+// usable returns the keys there are, or nil if there are none or they are too old.
+func (s *keySource) usable() *keySet {
+	set := s.set.Load()
+	if set == nil || set.age(time.Now()) >= s.maxAge {
+		return nil
+	}
+	return set
+}
+
+// failing reports whether the last fetch failed.
+func (s *keySource) failing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures > 0
 }
 
 // await waits for a fetch to end and reports whether it did.
@@ -107,11 +137,31 @@ func (s *keySource) request(kid string) <-chan struct{} {
 	switch {
 	case s.flight != nil:
 		return s.flight
-	case s.lifetime.Err() != nil, now.Before(s.notUntil), now.Before(s.unknown[kid]):
+	case s.lifetime.Err() != nil, now.Before(s.notUntil):
+		return nil
+	case s.usable() == nil:
+		s.spendLocked(now)
+		return s.startLocked()
+	case now.Before(s.unknown[kid]) || !s.spendLocked(now):
 		return nil
 	default:
 		return s.startLocked()
 	}
+}
+
+// spendLocked takes a fetch out of the budget, and reports whether there was one.
+func (s *keySource) spendLocked(now time.Time) bool {
+	grown := int(now.Sub(s.refilled) / refreshGap)
+	if s.budget += grown; s.budget >= refreshBudget || s.refilled.IsZero() {
+		s.budget, s.refilled = refreshBudget, now
+	} else {
+		s.refilled = s.refilled.Add(time.Duration(grown) * refreshGap)
+	}
+	if s.budget == 0 {
+		return false
+	}
+	s.budget--
+	return true
 }
 
 func (s *keySource) startLocked() <-chan struct{} {
@@ -128,16 +178,13 @@ func (s *keySource) startLocked() <-chan struct{} {
 func (s *keySource) fetch() (*keySet, error) {
 	ctx, cancel := context.WithTimeout(s.lifetime, 2*fetchTimeout)
 	defer cancel()
-	address := s.keysURL
-	if s.metadata != "" {
-		var err error
-		if address, err = s.fetcher.discover(ctx, s.metadata, s.issuer); err != nil {
-			return nil, err
-		}
+	from, err := s.fetcher.locate(ctx, s.source)
+	if err != nil {
+		return nil, err
 	}
-	set, ignored, err := s.fetcher.keys(ctx, address)
+	set, ignored, err := s.fetcher.keys(ctx, from, s.set.Load())
 	for _, problem := range ignored {
-		s.log.Warn("ignore key of issuer", "issuer", s.issuer, "error", problem)
+		s.log.Warn("ignore key of issuer", "issuer", s.source.issuer, "error", problem)
 	}
 	return set, err
 }
@@ -148,24 +195,37 @@ func (s *keySource) finish(set *keySet, err error) {
 	defer s.mu.Unlock()
 	s.flight = nil
 	if err != nil {
-		pause := min(backoffLast, backoffFirst<<min(s.failures, 10))
-		s.failures++
-		s.failure = err
-		s.notUntil = time.Now().Add(pause)
-		s.log.Warn("fetch keys of issuer", "issuer", s.issuer, "error", err, "again_in", pause)
-		if s.set.Load() != nil {
-			s.armLocked(pause)
-		}
+		s.failedLocked(err)
 		return
 	}
 	old := s.set.Swap(set)
 	if old != nil && !set.keeps(old) {
 		s.generation.Add(1)
 	}
+	s.goodUntil.Store(s.clock().Add(s.maxAge).Unix())
 	s.failures, s.failure = 0, nil
-	s.notUntil = time.Now().Add(refreshGap)
+	s.notUntil = time.Time{}
 	s.unknown = nil
-	s.armLocked(refreshAfter(set.maxAge))
+	s.armLocked(s.refreshAfter(set))
+}
+
+// failedLocked puts off the next fetch, and ends what keys have verified that
+// are too old by now.
+func (s *keySource) failedLocked(err error) {
+	pause := min(backoffLast, backoffFirst<<min(s.failures, 10))
+	s.failures++
+	s.failure = err
+	s.notUntil = time.Now().Add(pause)
+	about := []any{"issuer", s.source.issuer, "error", err, "again_in", pause}
+	if set := s.set.Load(); set != nil {
+		about = append(about, "last_success", set.fetched.Round(0))
+		if s.usable() == nil {
+			s.generation.Add(1)
+			about = append(about, "too_old_after", s.maxAge)
+		}
+		s.armLocked(pause)
+	}
+	s.log.Warn("fetch keys of issuer", about...)
 }
 
 // refreshAfter returns when a set should be fetched anew: as its server says
@@ -178,6 +238,17 @@ func refreshAfter(maxAge time.Duration) time.Duration {
 	return after - rand.N(after/5) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
+// refreshAfter is refreshAfter of a set. An answer that nothing has changed
+// costs next to nothing, so where a server gives such answers a key that was
+// revoked is noticed soon.
+func (s *keySource) refreshAfter(set *keySet) time.Duration {
+	told := set.maxAge
+	if set.tag != "" && (told == 0 || told > refreshByTag) {
+		told = refreshByTag
+	}
+	return min(refreshAfter(told), s.maxAge*3/4)
+}
+
 // armLocked sets the timer that refreshes the keys without any request.
 func (s *keySource) armLocked(after time.Duration) {
 	if s.timer != nil {
@@ -186,6 +257,7 @@ func (s *keySource) armLocked(after time.Duration) {
 	if s.lifetime.Err() != nil {
 		return
 	}
+	s.due.Store(time.Now().Add(after).UnixNano())
 	s.timer = time.AfterFunc(after, s.refresh)
 }
 
@@ -225,16 +297,30 @@ func (s *keySource) absence() (retry time.Duration, cause error) {
 	if cause = s.failure; cause == nil {
 		cause = errKeysUnavailable
 	}
+	if set := s.set.Load(); set != nil {
+		cause = fmt.Errorf("%w; keys were last fetched at %s", cause, set.fetched.UTC().Format(time.RFC3339))
+	}
 	return max(time.Second, time.Until(s.notUntil)), cause
+}
+
+// state is what others may know of the source.
+func (s *keySource) state() KeyState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state := KeyState{Usable: s.usable() != nil, Err: s.failure}
+	if set := s.set.Load(); set != nil {
+		state.Fetched, state.Keys = set.fetched.Round(0), len(set.keys)
+	}
+	return state
 }
 
 // ready waits for the first keys and returns why there are none.
 func (s *keySource) ready(ctx context.Context) error {
-	if s.set.Load() != nil {
+	if s.usable() != nil {
 		return nil
 	}
 	s.await(ctx, s.request(""), 2*fetchTimeout)
-	if s.set.Load() != nil {
+	if s.usable() != nil {
 		return nil
 	}
 	_, cause := s.absence()

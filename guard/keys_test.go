@@ -263,6 +263,7 @@ func TestLastKnownGoodKeysStay(t *testing.T) {
 				a := newAuthority("https://authority.test")
 				cfg := a.single()
 				cfg.CacheBytes = -1 // so that the keys are needed every time
+				cfg.MaxKeyAge = 100 * time.Hour
 				g := newGuard(t, cfg)
 				if r := reason(g, a.token(t)); r != "" {
 					t.Fatal(r)
@@ -406,7 +407,9 @@ func TestNothingIsFetchedAfterTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
 		ctx, cancel := context.WithCancel(t.Context())
-		g, err := guard.New(ctx, a.single())
+		cfg := a.single()
+		cfg.MaxKeyAge = 200 * time.Hour
+		g, err := guard.New(ctx, cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -112,6 +112,11 @@ func (in *inspection) header() *refusal {
 			return fail(HeaderForbidden, "", "the header has %s", name)
 		}
 	}
+	for _, name := range thumbprintParameters {
+		if v, present := h.Get(name); present && v.Kind() != token.String {
+			return fail(HeaderInvalid, "", "%s is %s, not a string", name, shown(v))
+		}
+	}
 	if typ, present := h.Get("typ"); present {
 		name, ok := typ.String()
 		if !ok || !slices.ContainsFunc(accessTokenTypes, func(t string) bool { return strings.EqualFold(t, name) }) {
@@ -121,11 +126,14 @@ func (in *inspection) header() *refusal {
 	return nil
 }
 
-// Header parameters that would bring a key or another encoding along, and
-// the values of typ that mean an access token (RFC 9068 and Entra).
+// Header parameters that would bring a key or another encoding along, those
+// that name a certificate (Entra's v1.0 tokens do; they choose nothing here,
+// but what another reader refuses is no token), and the values of typ that mean
+// an access token (RFC 9068 and Entra).
 var (
-	forbiddenParameters = []string{"b64", "zip", "cty", "enc", "jku", "x5u", "jwk", "x5c"}
-	accessTokenTypes    = []string{"JWT", "at+jwt", "application/at+jwt"}
+	forbiddenParameters  = []string{"b64", "zip", "cty", "enc", "jku", "x5u", "jwk", "x5c"}
+	thumbprintParameters = []string{"x5t", "x5t#S256"}
+	accessTokenTypes     = []string{"JWT", "at+jwt", "application/at+jwt"}
 )
 
 // keyID reads the name of the key. It is a name only: the key of a map, never
@@ -152,39 +160,61 @@ func notKidChar(c rune) bool {
 func (in *inspection) selectIssuer() *refusal {
 	v, _ := in.token.Claims.Get("iss")
 	iss, ok := v.String()
-	if ok {
-		for _, candidate := range in.guard.issuers {
-			if tenant, match := candidate.match(iss); match {
-				in.iss, in.issuer, in.tenant = iss, candidate, tenant
-				return nil
-			}
+	if ok && in.issuedBy(iss) {
+		return nil
+	}
+	if first := in.guard.issuers[0]; ok && first.learns && first.keys.set.Load() == nil {
+		if err := first.keys.ready(in.ctx); err != nil {
+			retry, _ := first.keys.absence()
+			r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.",
+				"iss is %s, and whether the authority issues version 1.0 tokens under that name could not be asked: %v; trusted: %s", shown(v), err, in.guard.issuerNames())
+			r.retryAfter = retry
+			return r
+		}
+		if in.issuedBy(iss) {
+			return nil
 		}
 	}
 	return fail(IssuerUnknown, "Ask the authority this API trusts for the token, or correct the API's Authority setting.",
 		"iss is %s; trusted: %s", shown(v), in.guard.issuerNames())
 }
 
+// issuedBy notes the issuer that is called so, if it is one of the guard's.
+func (in *inspection) issuedBy(iss string) bool {
+	for _, candidate := range in.guard.issuers {
+		if tenant, match := candidate.match(iss); match {
+			in.iss, in.issuer, in.tenant = iss, candidate, tenant
+			return true
+		}
+	}
+	return false
+}
+
 func (g *Guard) issuerNames() string {
 	names := make([]string, len(g.issuers))
 	for i, issuer := range g.issuers {
-		names[i] = issuer.name
+		names[i] = issuer.called()
 	}
 	return strings.Join(names, ", ")
 }
 
 func (in *inspection) findKeys() *refusal {
-	source := in.issuer.keys
+	source, name := in.issuer.keys, in.issuer.called()
 	in.generation = source.generation.Load() // before the keys, so that a key that goes now ends the result
 	keys, err := source.find(in.ctx, in.kid)
+	if _, still := in.issuer.match(in.iss); !still { // its name was presumed, and its metadata says another one
+		return fail(IssuerUnknown, "Get a new token: the authority issues them under another name now.",
+			"iss is %q; trusted: %s", in.iss, in.guard.issuerNames())
+	}
 	switch {
 	case errors.Is(err, errKeysUnavailable):
 		retry, cause := source.absence()
-		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.", "%s: %v", source.issuer, cause)
+		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.", "%s: %v", name, cause)
 		r.retryAfter = retry
 		return r
 	case err != nil:
 		return fail(KeyUnknown, "Get a new token. If new ones are refused too, another authority issued them.",
-			"%s publishes no key %q", source.issuer, in.kid)
+			"%s publishes no key %q", name, in.kid)
 	case len(keys) == 0:
 		return fail(KeyMismatch, "", "the key %q cannot verify signatures", in.kid)
 	}

@@ -17,7 +17,7 @@ import (
 type Key struct {
 	ID            string           // kid
 	Use           string           // "sig", or empty where the document says nothing
-	Operations    []string         // key_ops, empty where the document says nothing
+	Operations    []string         // key_ops, nil where the document says nothing
 	Algorithm     string           // alg; Entra publishes none
 	KeyType       string           // RSA, EC or OKP
 	Issuer        string           // Entra: the only issuer the key may sign for; may hold {tenantid}
@@ -31,7 +31,7 @@ type Key struct {
 func (k Key) Verifies(alg string) bool {
 	return Fits(alg, k.Public) &&
 		(k.Use == "" || k.Use == "sig") &&
-		(len(k.Operations) == 0 || slices.Contains(k.Operations, "verify")) &&
+		(k.Operations == nil || slices.Contains(k.Operations, "verify")) &&
 		(k.Algorithm == "" || k.Algorithm == alg)
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -73,13 +74,17 @@ func parseKey(entry Value) (Key, error) {
 		return Key{}, errors.New("the entry is not an object")
 	}
 	var k Key
-	for name, field := range map[string]*string{
-		"kid": &k.ID, "use": &k.Use, "alg": &k.Algorithm, "kty": &k.KeyType,
-		"issuer": &k.Issuer, "cloud_instance_name": &k.CloudInstance,
+	var unused string // a thumbprint or address chooses nothing, and is a string all the same
+	for _, text := range []struct {
+		name  string
+		field *string
+	}{
+		{"kid", &k.ID}, {"use", &k.Use}, {"alg", &k.Algorithm}, {"kty", &k.KeyType}, {"issuer", &k.Issuer},
+		{"cloud_instance_name", &k.CloudInstance}, {"x5t", &unused}, {"x5t#S256", &unused}, {"x5u", &unused},
 	} {
-		if v, present := members.Get(name); present {
-			if *field, ok = v.String(); !ok {
-				return k, fmt.Errorf("%s is not a string", name)
+		if v, present := members.Get(text.name); present {
+			if *text.field, ok = v.String(); !ok {
+				return k, fmt.Errorf("%s is not a string", text.name)
 			}
 		}
 	}
@@ -100,8 +105,26 @@ func parseKey(entry Value) (Key, error) {
 	if k.Public, err = publicKey(k.KeyType, members); err != nil {
 		return k, err
 	}
-	k.Certificates, err = certificates(members)
-	return k, err
+	if k.Certificates, err = certificates(members); err != nil {
+		return k, err
+	}
+	return k, k.agrees()
+}
+
+// agrees demands that the first certificate of an entry is for the key of the entry (RFC
+// 7517 section 4.7). Where it is not, one reader goes by the one, another by the other.
+func (k Key) agrees() error {
+	if len(k.Certificates) == 0 {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(k.Certificates[0])
+	if err != nil {
+		return errors.New("the first certificate of x5c cannot be read")
+	}
+	if own, ok := k.Public.(interface{ Equal(crypto.PublicKey) bool }); !ok || !own.Equal(certificate.PublicKey) {
+		return errors.New("the first certificate of x5c is for another key than the entry's own")
+	}
+	return nil
 }
 
 func publicKey(keyType string, members Object) (crypto.PublicKey, error) {

@@ -1,7 +1,13 @@
 package token_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -37,6 +43,10 @@ func TestParseKeysLeavesOutWhatItCannotUse(t *testing.T) {
 		"a short Ed25519 key":   `{"kid":"bad","kty":"OKP","crv":"Ed25519","x":"AQ"}`,
 		"bad x5c":               strings.Replace(strings.Replace(good, `"kid"`, `"x5c":["!"],"kid"`, 1), "good", "bad", 1),
 		"x5c is a string":       strings.Replace(strings.Replace(good, `"kid"`, `"x5c":"AA","kid"`, 1), "good", "bad", 1),
+		"x5t is a number":       strings.Replace(strings.Replace(good, `"kid"`, `"x5t":1,"kid"`, 1), "good", "bad", 1),
+		"x5t#S256 is null":      strings.Replace(strings.Replace(good, `"kid"`, `"x5t#S256":null,"kid"`, 1), "good", "bad", 1),
+		"x5c is no certificate": strings.Replace(strings.Replace(good, `"kid"`, `"x5c":["AAAA"],"kid"`, 1), "good", "bad", 1),
+		"x5c is for another":    strings.Replace(strings.Replace(good, `"kid"`, `"x5c":["`+someCertificate(t)+`"],"kid"`, 1), "good", "bad", 1),
 		"key_ops is a string":   strings.Replace(strings.Replace(good, `"kid"`, `"key_ops":"verify","kid"`, 1), "good", "bad", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,6 +74,37 @@ func TestParseKeysRefusesWhatIsNoKeysDocument(t *testing.T) {
 	} {
 		if _, _, err := token.ParseKeys([]byte(document)); err == nil {
 			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+// someCertificate is one of a key that is in no document.
+func someCertificate(t *testing.T) string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(der)
+}
+
+// A key that may do nothing cannot verify; one of which nothing is said can.
+func TestOperationsOfAKey(t *testing.T) {
+	const entry = `{"kty":"EC","kid":"k","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"`
+	for members, want := range map[string]bool{
+		"": true, `,"key_ops":["verify"]`: true, `,"key_ops":["sign","verify"]`: true,
+		`,"key_ops":[]`: false, `,"key_ops":["encrypt"]`: false, `,"key_ops":["Verify"]`: false,
+	} {
+		keys, _, err := token.ParseKeys([]byte(`{"keys":[` + entry + members + `}]}`))
+		if err != nil || len(keys) != 1 {
+			t.Fatal(members, err)
+		}
+		if got := keys[0].Verifies("ES256"); got != want {
+			t.Errorf("%s: %t, want %t", members, got, want)
 		}
 	}
 }

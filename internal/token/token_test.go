@@ -7,10 +7,12 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -276,8 +278,13 @@ func TestKeysDocumentIsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, rsaKey.Public(), rsaKey)
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := []token.Key{
-		{ID: "r", Use: "sig", KeyType: "RSA", Issuer: "https://i/{tenantid}/v2.0", CloudInstance: "c", Public: rsaKey.Public(), Certificates: [][]byte{{1, 2}}},
+		{ID: "r", Use: "sig", KeyType: "RSA", Issuer: "https://i/{tenantid}/v2.0", CloudInstance: "c", Public: rsaKey.Public(), Certificates: [][]byte{certificate}},
 		{ID: "e", KeyType: "EC", Public: ec.Public()},
 		{ID: "o", KeyType: "OKP", Public: ed},
 	}
