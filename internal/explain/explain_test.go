@@ -187,7 +187,7 @@ func TestAnAPIThatIsNotThere(t *testing.T) {
 	_, err := explain.Token(t.Context(), explain.Input{
 		Token: login.Token("report", "orders", role), API: "nothing", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
 	})
-	if err == nil || !strings.Contains(err.Error(), `no API "nothing"`) {
+	if err == nil || !strings.Contains(err.Error(), `no application "nothing" in the tenant contoso`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -216,7 +216,7 @@ func TestAManagedIdentityIsNoApplication(t *testing.T) {
 	_, err := explain.Token(t.Context(), explain.Input{
 		Token: token, API: "report", Directory: login.Directory(), Authority: login.URL, HTTP: login.HTTPClient(),
 	})
-	if err == nil || !strings.Contains(err.Error(), `no API "report"`) {
+	if err == nil || !strings.Contains(err.Error(), `no application "report" in the tenant contoso`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,7 @@ func (in *Input) tenants(ctx context.Context, id string) ([]*directory.Tenant, e
 		return nil, err
 	}
 	if len(tenants) == 0 {
-		return nil, fmt.Errorf("explain a token: there is no tenant: %w", directory.ErrNotFound)
+		return nil, fmt.Errorf("explain a token: the directory has no tenants: %w", directory.ErrNotFound)
 	}
 	tenants = slices.Clone(tenants)
 	if i := slices.IndexFunc(tenants, func(t *directory.Tenant) bool { return string(t.ID) == id }); i > 0 {
@@ -133,16 +134,20 @@ func (in *Input) api(ctx context.Context, tenants []*directory.Tenant, audience 
 		api, err := found(in.Directory.Resource(ctx, tenants[0].ID, audience))
 		return tenants[0], api, err
 	}
+	var missing error
 	for _, tenant := range tenants {
-		api, err := found(in.Directory.Resource(ctx, tenant.ID, in.API))
-		if api == nil && err == nil {
-			api, err = found(in.Directory.Named(ctx, tenant.ID, in.API))
+		app, err := in.Directory.View(ctx).Applications().Find(tenant.ID, in.API)
+		if errors.Is(err, directory.ErrNotFound) {
+			missing = cmp.Or(missing, fmt.Errorf("find the API: %w", err))
+			continue
 		}
-		if api != nil || err != nil {
-			return tenant, api, err
+		if err != nil {
+			return nil, nil, err
 		}
+		api, err := in.Directory.Instance(ctx, tenant.ID, app.AppID)
+		return tenant, api, err
 	}
-	return nil, nil, fmt.Errorf("there is no API %q: %w", in.API, directory.ErrNotFound)
+	return nil, nil, missing
 }
 
 // found returns nil for ErrNotFound and for a managed identity, which is not an application.
