@@ -25,7 +25,7 @@ type Caller struct {
 	Kind     CallerKind
 	TenantID string // tid
 	ClientID string // appid or azp: the application that calls
-	ObjectID string // oid: the principal in the tenant
+	ObjectID string // oid: the principal in the tenant; empty only with Config.ObjectIDOptional
 	Subject  string // sub
 	Roles    []string
 	Scopes   []string // scp, split at spaces

@@ -162,7 +162,7 @@ func (in *inspection) callerOf() *refusal {
 		value    *string
 		required bool
 	}{
-		{"oid", &c.ObjectID, true}, {"sub", &c.Subject, true},
+		{"oid", &c.ObjectID, !in.guard.cfg.ObjectIDOptional}, {"sub", &c.Subject, true},
 		{"idtyp", &in.idtyp, false}, {"scp", &scp, false}, {"scope", &scope, false},
 		{"uti", &uti, false}, {"jti", &jti, false},
 	} {
@@ -171,7 +171,7 @@ func (in *inspection) callerOf() *refusal {
 			continue
 		}
 		text, ok := v.String()
-		if !ok || text == "" && (claim.required || claim.name == "idtyp") {
+		if !ok || text == "" && (claim.required || claim.name == "idtyp" || claim.name == "oid") {
 			return fail(ClaimsInvalid, "", "%s is %s, not the string it must be", claim.name, shown(v))
 		}
 		*claim.value = text
@@ -191,7 +191,9 @@ func (in *inspection) callerOf() *refusal {
 	if c.TokenID = uti; uti == "" {
 		c.TokenID = jti
 	}
-	c.Kind = kindOf(in.idtyp, in.scoped, c.ObjectID, c.Subject)
+	if c.Kind = kindOf(in.idtyp, in.scoped, c.ObjectID, c.Subject); c.ObjectID == "" && in.idtyp == "" && !in.scoped {
+		c.Kind = CallerApplication // a user always has an oid, and users' tokens a scope
+	}
 	c.Expires = time.Unix(in.exp, 0)
 	if in.iat != 0 {
 		c.IssuedAt = time.Unix(in.iat, 0)

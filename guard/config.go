@@ -37,6 +37,17 @@ type Config struct {
 	Clients    []string   // application ids that may call; empty means any
 	Principals []string   // object ids that may call; empty means any
 
+	// ObjectIDOptional takes tokens without oid. Entra issues such tokens to an
+	// application that has no service principal in the tenant; nobody can give
+	// it a role. Where a rule lets it in, the rule (or Clients above) names it
+	// by its application id.
+	ObjectIDOptional bool
+
+	// ForwardToken leaves the header Authorization in requests that the
+	// protected handler gets, for instance for a token on behalf of the caller.
+	// Otherwise the handler learns who calls, and never sees a credential.
+	ForwardToken bool
+
 	Algorithms  []string      // signature algorithms; empty means RS256
 	Skew        time.Duration // how far clocks may differ; zero means a minute
 	MaxLifetime time.Duration // longest life of a token; zero means 29 hours, which a managed identity's needs

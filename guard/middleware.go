@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 )
@@ -18,7 +19,7 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 			in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header} // whatever its path
 			d := g.decide(r.Context(), &in, rule)
 			d.rule = rule
-			respond(w, r, g.conclude(r.Context(), &in, d), next)
+			g.respond(w, r, g.conclude(r.Context(), &in, d), next)
 		})
 	}
 }
@@ -38,7 +39,7 @@ func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 		return nil, errors.New("guard: no handler to protect")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		respond(w, r, policy.Decide(r.Context(), requestOf(r)), next)
+		g.respond(w, r, policy.Decide(r.Context(), requestOf(r)), next)
 	}), nil
 }
 
@@ -66,9 +67,9 @@ func rawPath(u *url.URL) string {
 }
 
 // respond passes a request on or answers it.
-func respond(w http.ResponseWriter, r *http.Request, d Decision, next http.Handler) {
+func (g *Guard) respond(w http.ResponseWriter, r *http.Request, d Decision, next http.Handler) {
 	if d.Allowed() {
-		next.ServeHTTP(w, admitted(r, d))
+		next.ServeHTTP(w, g.admitted(r, d))
 		return
 	}
 	answer, header := d.Answer(), w.Header()
@@ -83,9 +84,15 @@ func respond(w http.ResponseWriter, r *http.Request, d Decision, next http.Handl
 
 // admitted returns the request as the protected handler sees it. Trailers
 // arrive after the decision and could name an identity, so there are none.
-func admitted(r *http.Request, d Decision) *http.Request {
+func (g *Guard) admitted(r *http.Request, d Decision) *http.Request {
 	out := r.WithContext(d.Context(r.Context()))
 	out.Header = Sanitize(r.Header)
+	if _, present := out.Header["Authorization"]; present && !g.cfg.ForwardToken {
+		if len(out.Header) == len(r.Header) { // nothing was removed, so it may be the map of the request
+			out.Header = maps.Clone(out.Header)
+		}
+		delete(out.Header, "Authorization")
+	}
 	out.Trailer = nil
 	return out
 }

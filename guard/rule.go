@@ -108,6 +108,8 @@ func (g *Guard) permit(c *Caller, rule *Rule) Reason {
 		return ClientNotAllowed
 	case !listed(g.cfg.Principals, c.ObjectID) || !listed(rule.Principals, c.ObjectID):
 		return PrincipalNotAllowed
+	case c.ObjectID == "" && len(g.cfg.Clients)+len(rule.Clients) == 0:
+		return PrincipalNotAllowed // there is no principal: only its client id can name it
 	case !listed(rule.Tenants, c.TenantID):
 		return TenantNotAllowed
 	}
