@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"io"
@@ -18,30 +19,39 @@ import (
 
 // A cli is one invocation: where it reads and writes, and what all commands have in common.
 type cli struct {
-	lookup func(string) (string, bool)
-	in     io.Reader
-	out    io.Writer // data
-	err    io.Writer // messages
-	screen screen    // what out is shown on
+	streams
+	screen screen // what out is shown on
 	now    func() time.Time
+	newKey func() (*rsa.PrivateKey, error) // of signing keys; nil: fresh ones. Tests save time by it
 
 	dir     string // --data
 	verbose bool   // --verbose
 }
 
+// The streams are what a process has: its environment, and where it reads and writes.
+type streams struct {
+	lookup func(string) (string, bool)
+	in     io.Reader
+	out    io.Writer // data
+	err    io.Writer // messages
+}
+
+func newCLI(s streams) *cli {
+	return &cli{streams: s, screen: screenOf(s.out, s.lookup), now: time.Now}
+}
+
 // run carries out one command line and returns the exit code.
-func run(ctx context.Context, args []string, lookup func(string) (string, bool), in io.Reader, out, errOut io.Writer) int {
-	c := &cli{lookup: lookup, in: in, out: out, err: errOut, screen: screenOf(out, lookup), now: time.Now}
+func (c *cli) run(ctx context.Context, args []string) int {
 	root := c.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errOut)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
 	err := ruled(root.ExecuteContext(ctx))
 	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(errOut, "rolecall: %v\n", err)
+		fmt.Fprintf(c.err, "rolecall: %v\n", err)
 		if fix := fixOf(err); fix != "" {
-			fmt.Fprintf(errOut, "hint: %s\n", fix)
+			fmt.Fprintf(c.err, "hint: %s\n", fix)
 		}
 	}
 	return exitCode(err)
@@ -139,7 +149,7 @@ func (c *cli) open(ctx context.Context) (*server.Data, error) {
 	if err := c.needData(); err != nil {
 		return nil, err
 	}
-	return server.OpenData(ctx, server.DataConfig{Dir: c.dir, Log: c.log(slog.LevelWarn), Now: c.now})
+	return server.OpenData(ctx, server.DataConfig{Dir: c.dir, NewKey: c.newKey, Log: c.log(slog.LevelWarn), Now: c.now})
 }
 
 // connect begins a session with the folder's running server, or with one for this command.
@@ -162,7 +172,7 @@ func (c *cli) connectRunning(ctx context.Context) (*server.Session, error) {
 }
 
 func (c *cli) sessionConfig() server.SessionConfig {
-	return server.SessionConfig{Dir: c.dir, Say: func(text string) { c.say("%s", text) }, Now: c.now, Log: c.log(slog.LevelWarn)}
+	return server.SessionConfig{Dir: c.dir, NewKey: c.newKey, Say: func(text string) { c.say("%s", text) }, Now: c.now, Log: c.log(slog.LevelWarn)}
 }
 
 // awaitServer returns once the folder's server, if one runs, acts on what the command changed.

@@ -19,12 +19,13 @@ func noEnvironment(t *testing.T) func(string) (string, bool) {
 }
 
 func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
+	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read, write := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- run(ctx, []string{"demo", "--keep"}, noEnvironment(t), nil, io.Discard, write)
+		ended <- testCLI(streams{noEnvironment(t), nil, io.Discard, write}).run(ctx, []string{"demo", "--keep"})
 		write.Close()
 	}()
 	var folder string
@@ -36,7 +37,7 @@ func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if code := run(ctx, []string{"token", "--data", folder, "--as", "orders-client", "--scope", "api://orders/.default"}, noEnvironment(t), nil, &out, io.Discard); code != exitOK || !strings.HasPrefix(out.String(), "eyJ") {
+	if code := testCLI(streams{noEnvironment(t), nil, &out, io.Discard}).run(ctx, []string{"token", "--data", folder, "--as", "orders-client", "--scope", "api://orders/.default"}); code != exitOK || !strings.HasPrefix(out.String(), "eyJ") {
 		t.Errorf("a token from the demo that was kept: exit code %d", code)
 	}
 	stop()
@@ -50,6 +51,7 @@ func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 }
 
 func TestTheDataFolderIsFoundInTheEnvironment(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		env  map[string]string
@@ -61,7 +63,7 @@ func TestTheDataFolderIsFoundInTheEnvironment(t *testing.T) {
 		{"nowhere", nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := &cli{lookup: func(name string) (string, bool) { v, ok := tt.env[name]; return v, ok }}
+			c := &cli{streams: streams{lookup: func(name string) (string, bool) { v, ok := tt.env[name]; return v, ok }}}
 			if got := c.defaultDir(); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
@@ -70,6 +72,7 @@ func TestTheDataFolderIsFoundInTheEnvironment(t *testing.T) {
 }
 
 func TestShellQuoting(t *testing.T) {
+	t.Parallel()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("there is no shell")
@@ -83,6 +86,7 @@ func TestShellQuoting(t *testing.T) {
 }
 
 func TestTablesFitTheScreen(t *testing.T) {
+	t.Parallel()
 	columns, rows := []string{"name", "state"}, [][]string{{"orders\x1b[2Jclient", "current"}, {"x", ""}}
 	for _, tt := range []struct {
 		width int
@@ -100,6 +104,7 @@ func TestTablesFitTheScreen(t *testing.T) {
 }
 
 func TestChallengeParameters(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ challenge, name, want string }{
 		{`Bearer realm="api", authorization_uri="https://x/authorize", resource_id="a91"`, "resource_id", "a91"},
 		{`Bearer realm="api" authorization_uri="https://x" resource_id=a91`, "resource_id", "a91"},

@@ -45,7 +45,7 @@ behind. The exit code is 0 only if every row is as expected.`,
 		}
 		data := filepath.Join(folder, "data")
 		running, err := demo.Start(cmd.Context(), demo.Config{
-			Dir: data, Program: program, Version: thisBuild().Version, Log: c.log(slog.LevelError),
+			Dir: data, Program: program, Version: thisBuild().Version, NewKey: c.newKey, Log: c.log(slog.LevelError),
 		})
 		if err != nil {
 			return err

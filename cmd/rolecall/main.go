@@ -11,9 +11,13 @@ import (
 )
 
 func main() {
+	os.Exit(start(newCLI(streams{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr})))
+}
+
+// start runs the program's command line until it ends or a signal comes.
+func start(c *cli) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	return c.run(ctx, os.Args[1:])
 }

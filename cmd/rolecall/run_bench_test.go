@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -42,7 +41,8 @@ func BenchmarkRunStart(b *testing.B) {
 			}
 		})
 	}
-	c := &cli{lookup: os.LookupEnv, err: b.Output(), now: time.Now, dir: b.TempDir()}
+	c := newCLI(streams{lookup: os.LookupEnv, err: b.Output()})
+	c.dir = b.TempDir()
 	wanted, err := c.readManifest(config)
 	if err != nil {
 		b.Fatal(err)

@@ -86,7 +86,9 @@ func asked(ts *testscript.TestScript, neg bool, args []string) {
 	request.Header.Set("X-IDENTITY-HEADER", strings.TrimSpace(ts.ReadFile("header")))
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var got string
-	for end := time.Now().Add(readyLimit); time.Now().Before(end); {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for end := time.Now().Add(readyLimit); time.Now().Before(end); <-look.C {
 		got = "gone"
 		if response, err := client.Do(request); err == nil {
 			got = fmt.Sprint(response.StatusCode)

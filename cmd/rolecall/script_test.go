@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,15 +25,23 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"rolecall": main, "connection": connection})
+	// Scripts wait for their processes most of the time, so more of them run at once than
+	// there are processors. What the command line says of -parallel wins.
+	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection})
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
+	keys := keysFile(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("ROLECALL_DATA", filepath.Join(env.WorkDir, "data"))
+			env.Setenv(keysVariable, keys)
 			// Under the race detector every program sleeps for a second before it exits.
 			env.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 			return nil
@@ -49,8 +59,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// readyLimit is how long a server may take to start on a busy machine.
-const readyLimit = 30 * time.Second
+const (
+	readyLimit = 30 * time.Second      // how long a server may take to start on a busy machine
+	lookEvery  = 20 * time.Millisecond // how often is looked whether a process has got that far
+)
 
 // ready waits until a server runs on the script's data folder.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
@@ -63,7 +75,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 func found(ts *testscript.TestScript) *server.Found {
 	ctx, cancel := context.WithTimeout(context.Background(), readyLimit)
 	defer cancel()
-	look := time.NewTicker(10 * time.Millisecond)
+	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
 		running, err := server.Find(ctx, ts.Getenv("ROLECALL_DATA"))
@@ -139,7 +151,9 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	for end := time.Now().Add(readyLimit); time.Now().Before(end); {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for end := time.Now().Add(readyLimit); time.Now().Before(end); <-look.C {
 		if ts.Exec(args[2], args[3:]...) == nil && pattern.MatchString(ts.ReadFile("stdout")) {
 			return
 		}
@@ -150,7 +164,8 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 // TestEveryExampleIsRun holds the examples in help to the scripts: each of their lines
 // must be in the script that is named like the command.
 func TestEveryExampleIsRun(t *testing.T) {
-	c := &cli{lookup: os.LookupEnv}
+	t.Parallel()
+	c := newCLI(streams{lookup: os.LookupEnv})
 	var check func(*cobra.Command)
 	check = func(cmd *cobra.Command) {
 		if cmd.Hidden {

@@ -21,6 +21,7 @@ var everySecret = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}|rc_[A-Za-z0-9_-]{8,}
 // Whatever is asked for, and however much is to be said about it, only what is asked for a
 // secret prints one.
 func TestVerboseCommandsPrintNoSecret(t *testing.T) {
+	t.Parallel()
 	var log lockedBuffer
 	dir, config := t.TempDir(), filepath.Join(t.TempDir(), "rolecall.yaml")
 	content := `tenants:
@@ -38,14 +39,14 @@ func TestVerboseCommandsPrintNoSecret(t *testing.T) {
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	running, err := server.Start(t.Context(), server.Config{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	running, err := server.Start(t.Context(), server.Config{Dir: dir, NewKey: newTestKeys(), Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer running.Close()
 	do := func(args ...string) (code int, out, said string) {
 		var o, e bytes.Buffer
-		code = run(t.Context(), append([]string{"--verbose", "--data", dir}, args...), noEnvironment(t), strings.NewReader(""), &o, &e)
+		code = testCLI(streams{noEnvironment(t), strings.NewReader(""), &o, &e}).run(t.Context(), append([]string{"--verbose", "--data", dir}, args...))
 		return code, o.String(), e.String()
 	}
 	const api, client, identity, scope = "orders-server", "orders-client", "orders-client-mi", "api://orders/.default"

@@ -56,7 +56,7 @@ and prints the addresses, with -o json as one line of JSON.`,
 			}
 			cfg.Faults = append(cfg.Faults, rule)
 		}
-		cfg.Dir, cfg.Version, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.now, c.log(slog.LevelInfo)
+		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.newKey, c.now, c.log(slog.LevelInfo)
 		if file != "" {
 			manifest, err := c.readManifest(file)
 			if err != nil {

@@ -34,6 +34,8 @@ type Config struct {
 	Program string // required: rolecall, which runs processes as managed identities
 	Version string
 	Log     *slog.Logger // nil means discard
+	// NewKey makes the signing keys of the tenant and of the other issuer; see server.Config.
+	NewKey func() (*rsa.PrivateKey, error)
 }
 
 // A Demo is an authority, an API, and everything the client needs, all of it running.
@@ -105,12 +107,12 @@ func (d *Demo) start(ctx context.Context, cfg Config) error {
 		d.foreign, err = rsa.GenerateKey(rand.Reader, 2048)
 		return err
 	})
-	making.Go(d.issuer.makeKey)
+	making.Go(func() error { return d.issuer.makeKey(cfg.NewKey) })
 	if err := making.Wait(); err != nil {
 		return err
 	}
 	d.server, err = server.Start(ctx, server.Config{
-		Dir: cfg.Dir, Version: cfg.Version, Log: cfg.Log,
+		Dir: cfg.Dir, Version: cfg.Version, NewKey: cfg.NewKey, Log: cfg.Log,
 		AllowIssuers: []string{d.issuer.at.address()},
 		Prepare: func(ctx context.Context, data *server.Data) (err error) {
 			d.fixtures, err = register(ctx, data.Directory, certificate, d.issuer.url())

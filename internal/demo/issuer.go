@@ -30,8 +30,12 @@ func newIssuer(ctx context.Context) (*issuer, error) {
 	return &issuer{at: at}, nil
 }
 
-func (i *issuer) makeKey() (err error) {
-	i.key, err = rsa.GenerateKey(rand.Reader, 2048)
+// makeKey makes the key that the issuer signs with, by newKey or else afresh.
+func (i *issuer) makeKey(newKey func() (*rsa.PrivateKey, error)) (err error) {
+	if newKey == nil {
+		newKey = func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+	}
+	i.key, err = newKey()
 	return err
 }
 

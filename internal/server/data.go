@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,8 +39,10 @@ type DataConfig struct {
 	// Database is the URL of the directory's store (package storeurl). Empty means a file in
 	// the folder.
 	Database string
-	Now      func() time.Time // nil means time.Now
-	Log      *slog.Logger     // nil means discard
+	// NewKey makes the private keys of tenants; see keyring.Config. Nil means fresh ones.
+	NewKey func() (*rsa.PrivateKey, error)
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil means discard
 }
 
 // Data is an open data folder: the directory kept in it, and its signing keys.
@@ -106,7 +109,7 @@ func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store *watch
 	if err != nil {
 		return nil, err
 	}
-	data.Keys, err = keyring.New(keyring.Config{Store: data.Directory, KEK: kek, Now: cfg.Now, Log: cfg.Log})
+	data.Keys, err = keyring.New(keyring.Config{Store: data.Directory, KEK: kek, NewKey: cfg.NewKey, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

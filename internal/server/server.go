@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,9 +59,11 @@ type Config struct {
 	// Unannounced leaves out server.json and the directory's hosts: a server for one
 	// command's own use.
 	Unannounced bool
-	Version     string
-	Now         func() time.Time // nil means time.Now
-	Log         *slog.Logger     // nil means discard
+	// NewKey makes the private keys of tenants; see keyring.Config. Nil means fresh ones.
+	NewKey  func() (*rsa.PrivateKey, error)
+	Version string
+	Now     func() time.Time // nil means time.Now
+	Log     *slog.Logger     // nil means discard
 }
 
 // A Server serves the surfaces of one data folder.
@@ -149,7 +152,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.data, err = OpenData(ctx, DataConfig{Dir: s.cfg.Dir, Now: s.cfg.Now, Log: s.log})
+	s.data, err = OpenData(ctx, DataConfig{Dir: s.cfg.Dir, NewKey: s.cfg.NewKey, Now: s.cfg.Now, Log: s.log})
 	if err != nil {
 		return err
 	}

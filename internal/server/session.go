@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,9 +22,11 @@ type SessionConfig struct {
 	// Prepare runs before a server of the session's own listens. It does not run when a server
 	// is found.
 	Prepare func(context.Context, *Data) error
-	Say     func(string)     // what people should know, in one line; nil means nobody is told
-	Now     func() time.Time // nil means time.Now
-	Log     *slog.Logger     // nil means discard
+	// NewKey makes the private keys of tenants; see keyring.Config. Nil means fresh ones.
+	NewKey func() (*rsa.PrivateKey, error)
+	Say    func(string)     // what people should know, in one line; nil means nobody is told
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil means discard
 }
 
 // A Session is a data folder as a command works on it: its directory, and the server that
@@ -74,7 +77,7 @@ func ConnectRunning(ctx context.Context, cfg SessionConfig) (*Session, error) {
 	if found == nil || err != nil {
 		return nil, err
 	}
-	data, err := OpenData(ctx, DataConfig{Dir: cfg.Dir, Now: cfg.Now, Log: cfg.Log})
+	data, err := OpenData(ctx, DataConfig{Dir: cfg.Dir, NewKey: cfg.NewKey, Now: cfg.Now, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func ConnectRunning(ctx context.Context, cfg SessionConfig) (*Session, error) {
 // startOwn runs a server on the usual port, so that the issuer in tokens is the usual one,
 // or on a free port where that is taken. It outlives ctx, which bounds the start.
 func startOwn(ctx context.Context, cfg SessionConfig) (*Session, error) {
-	server := Config{Dir: cfg.Dir, Prepare: cfg.Prepare, Port: DefaultPort, Unannounced: true, Now: cfg.Now, Log: cfg.Log}
+	server := Config{Dir: cfg.Dir, Prepare: cfg.Prepare, Port: DefaultPort, Unannounced: true, NewKey: cfg.NewKey, Now: cfg.Now, Log: cfg.Log}
 	own, err := Start(context.WithoutCancel(ctx), server)
 	if errors.Is(err, ErrListen) {
 		server.Port = 0
