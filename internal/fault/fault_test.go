@@ -15,6 +15,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]Rule{
 		"token:429,retry-after=2,times=3": {Surface: Token, Status: 429, RetryAfter: 2, Times: 3},
 		"identity:410":                    {Surface: Identity, Status: 410},
@@ -34,6 +35,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseRefusals(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		"", "token", "token:", ":429", "portal:429", "token:200", "token:399", "token:600", "token:429,times=0", "token:429,times=-1", "token:429,times=x",
 		"token:retry-after=2", "token:429,retry-after=-1", "token:429,retry-after=soon", "token:delay=61s", "token:delay=2h", "token:delay=-1s", "token:delay=soon",
@@ -80,6 +82,7 @@ func mustNew(t *testing.T, texts ...string) *Injector {
 const tokenPath = "/contoso.test/oauth2/v2.0/token"
 
 func TestNothingGoesWrongByItself(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{tokenPath, "/t/oauth2/token", "/t/discovery/v2.0/keys"} {
 		if got := around(t, new(Injector), path); got.StatusCode != http.StatusOK || got.Header.Get("X-Age") != "0s" {
 			t.Errorf("%s: got %d, age %s", path, got.StatusCode, got.Header.Get("X-Age"))
@@ -88,6 +91,7 @@ func TestNothingGoesWrongByItself(t *testing.T) {
 }
 
 func TestStatusesInTurn(t *testing.T) {
+	t.Parallel()
 	i := mustNew(t, "token:429,retry-after=2,times=2", "token:503,times=1", "keys:500,times=1")
 	for n, want := range []int{429, 429, 503, 200, 200} {
 		got := around(t, i, strings.ToUpper(tokenPath)+"/")
@@ -114,6 +118,7 @@ func TestStatusesInTurn(t *testing.T) {
 }
 
 func TestOnlyWhatPassesIsToldToPass(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404, 405, 408, 410, 429, 500, 502, 503} {
 		got := around(t, mustNew(t, fmt.Sprintf("token:%d", status)), tokenPath)
 		var body struct{ Error string }
@@ -131,6 +136,7 @@ func TestOnlyWhatPassesIsToldToPass(t *testing.T) {
 }
 
 func TestEveryFaultIsLoggedWithItsListener(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	i := mustNew(t, "identity:429,retry-after=2,times=2", "identity:drop,times=1")
 	i.Log = slog.New(slog.NewTextHandler(&log, nil))
@@ -158,6 +164,7 @@ func TestEveryFaultIsLoggedWithItsListener(t *testing.T) {
 }
 
 func TestSetAndAdd(t *testing.T) {
+	t.Parallel()
 	i := mustNew(t, "token:503")
 	if err := i.Set(); err != nil || around(t, i, tokenPath).StatusCode != 200 {
 		t.Errorf("taken back: %v", err)
@@ -174,6 +181,7 @@ func TestSetAndAdd(t *testing.T) {
 }
 
 func TestExpired(t *testing.T) {
+	t.Parallel()
 	i := mustNew(t, "token:expired,times=1")
 	if got := around(t, i, tokenPath).Header.Get("X-Age"); got != "25h0m0s" {
 		t.Errorf("age is %s", got)
@@ -184,6 +192,7 @@ func TestExpired(t *testing.T) {
 }
 
 func TestDropKey(t *testing.T) {
+	t.Parallel()
 	got := around(t, mustNew(t, "token:drop-key"), "/t/discovery/v2.0/keys")
 	var body struct {
 		Keys []struct{ KID string }
@@ -195,6 +204,7 @@ func TestDropKey(t *testing.T) {
 
 // What is no keys document passes as it is.
 func TestDropKeyLeavesOtherAnswersAlone(t *testing.T) {
+	t.Parallel()
 	for body, status := range map[string]int{"no JSON": 200, `{"keys":[]}`: 200, `{"error":"x"}`: 404} {
 		handler := mustNew(t, "keys:drop-key").Authority(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Own", "kept")
@@ -211,6 +221,7 @@ func TestDropKeyLeavesOtherAnswersAlone(t *testing.T) {
 
 // Nothing is done for a caller that did not wait.
 func TestACallerDoesNotWait(t *testing.T) {
+	t.Parallel()
 	gone, leave := context.WithCancel(t.Context())
 	leave()
 	handler := mustNew(t, "identity:delay=1m").Identity(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was answered") }))
@@ -218,6 +229,7 @@ func TestACallerDoesNotWait(t *testing.T) {
 }
 
 func TestDropAndDelay(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(mustNew(t, "identity:drop,times=1").Identity(http.NotFoundHandler()))
 	defer server.Close()
 	transport := &http.Transport{DisableKeepAlives: true}

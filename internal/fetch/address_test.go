@@ -77,6 +77,7 @@ var oddHosts = []string{
 }
 
 func TestInsideIsNotReached(t *testing.T) {
+	t.Parallel()
 	port, visits := canary(t)
 	client := New(Config{Timeout: 2 * time.Second, Resolver: names{}})
 	cases := 0
@@ -111,6 +112,7 @@ func TestInsideIsNotReached(t *testing.T) {
 
 // A name is judged by what it resolves to, at the time of the connection.
 func TestNamesThatLeadInside(t *testing.T) {
+	t.Parallel()
 	port, visits := canary(t)
 	for _, text := range insideAddresses {
 		resolver := names{
@@ -145,6 +147,7 @@ func (r *turning) LookupNetIP(context.Context, string, string) ([]netip.Addr, er
 }
 
 func TestRebindingIsRefused(t *testing.T) {
+	t.Parallel()
 	port, visits := canary(t)
 	resolver := new(turning)
 	client := New(Config{Resolver: resolver, Timeout: 2 * time.Second})
@@ -168,6 +171,7 @@ func TestRebindingIsRefused(t *testing.T) {
 }
 
 func TestReach(t *testing.T) {
+	t.Parallel()
 	for _, text := range publicAddresses {
 		if reachOf(netip.MustParseAddr(text)) != public {
 			t.Errorf("%s is not public", text)
@@ -184,6 +188,7 @@ func TestReach(t *testing.T) {
 }
 
 func TestAllowList(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		allow string

@@ -61,6 +61,7 @@ func host(tb testing.TB, raw string) string {
 }
 
 func TestGet(t *testing.T) {
+	t.Parallel()
 	server, client := issuer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Accept-Encoding") != "" {
 			t.Errorf("Accept-Encoding is %q, want none", r.Header.Get("Accept-Encoding"))
@@ -75,6 +76,7 @@ func TestGet(t *testing.T) {
 }
 
 func TestGetRefusesAnswers(t *testing.T) {
+	t.Parallel()
 	bomb := new(bytes.Buffer)
 	zip := gzip.NewWriter(bomb)
 	if _, err := zip.Write(make([]byte, 64<<20)); err != nil {
@@ -129,6 +131,7 @@ func TestGetRefusesAnswers(t *testing.T) {
 }
 
 func TestSizeLimitIsExact(t *testing.T) {
+	t.Parallel()
 	server, client := issuer(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/flushed" { // no Content-Length
 			w.WriteHeader(200)
@@ -147,6 +150,7 @@ func TestSizeLimitIsExact(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		other, _ := issuer(t, func(http.ResponseWriter, *http.Request) { t.Error("the other origin was reached") })
 		plain := httptest.NewServer(other.Config.Handler)
@@ -188,6 +192,7 @@ func TestRedirects(t *testing.T) {
 }
 
 func TestSlowAnswerTimesOut(t *testing.T) {
+	t.Parallel()
 	server, client := issuer(t, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(200)
 		w.(http.Flusher).Flush()
@@ -201,6 +206,7 @@ func TestSlowAnswerTimesOut(t *testing.T) {
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
@@ -213,6 +219,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 }
 
 func TestUntrustedCertificateIsRefused(t *testing.T) {
+	t.Parallel()
 	server, _ := issuer(t, func(http.ResponseWriter, *http.Request) { t.Error("reached") })
 	client := New(Config{Allow: []string{host(t, server.URL)}, RootCAs: x509.NewCertPool()})
 	if _, _, err := client.Get(t.Context(), server.URL, 0); err == nil {
@@ -234,6 +241,7 @@ func TestProxySettingsAreIgnored(t *testing.T) {
 
 // A slow host keeps its own callers waiting and nobody else's.
 func TestBulkheadSeparatesHosts(t *testing.T) {
+	t.Parallel()
 	var inside, most atomic.Int64
 	release := make(chan struct{})
 	entered := make(chan struct{}, 16)
@@ -277,6 +285,7 @@ func TestBulkheadSeparatesHosts(t *testing.T) {
 }
 
 func TestWaitingForTheBulkheadEnds(t *testing.T) {
+	t.Parallel()
 	client := New(Config{Allow: []string{"127.0.0.1"}, PerHost: 1, Timeout: 20 * time.Millisecond})
 	leave, err := client.hosts.enter(t.Context(), "https://127.0.0.1:1")
 	if err != nil {
@@ -289,6 +298,7 @@ func TestWaitingForTheBulkheadEnds(t *testing.T) {
 }
 
 func TestBadConfigurationFetchesNothing(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range []Config{
 		{Allow: []string{"local host"}}, {Allow: []string{""}}, {Allow: []string{"*.127.0.0.1"}}, {Allow: []string{"a:0"}},
 		{Allow: []string{"https://localhost"}}, {Allow: []string{"10.0.0.0/33"}}, {Allow: []string{"0x7f.1"}},

@@ -14,6 +14,7 @@ import (
 // A program that is in no folder that can be searched is not there, as shells say too; one
 // that is there and may not be run is another matter.
 func TestFoldersThatCannotBeSearchedHoldNothing(t *testing.T) {
+	t.Parallel()
 	base, err := os.MkdirTemp("", "launch-") // that of the test is closed to others
 	if err != nil {
 		t.Fatal(err)

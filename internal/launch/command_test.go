@@ -14,6 +14,7 @@ import (
 )
 
 func TestCommandExitCodes(t *testing.T) {
+	t.Parallel()
 	plain := filepath.Join(t.TempDir(), "plain")
 	if err := os.WriteFile(plain, []byte("no program"), 0o600); err != nil {
 		t.Fatal(err)
@@ -72,6 +73,7 @@ func TestCommandIsSearched(t *testing.T) {
 }
 
 func TestCommandPassesSignals(t *testing.T) {
+	t.Parallel()
 	signals := make(chan os.Signal, 1)
 	var out bytes.Buffer
 	read, write, err := os.Pipe()

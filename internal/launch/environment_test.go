@@ -6,6 +6,7 @@ import (
 )
 
 func TestEnvironmentDropsWhatContradicts(t *testing.T) {
+	t.Parallel()
 	got := Environment([]string{
 		"HOME=/home/dev", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "IDENTITY_ENDPOINT=old", "IMDS_ENDPOINT=old", "ARM_CLIENT_ID=old",
 		"AzureServicesAuthConnectionString=old", "MSAL_FORCE_REGION=old", "AZURE_STORAGE_ACCOUNT=kept", "SSL_CERT_FILE=old", "JAVA_TOOL_OPTIONS=-Xmx1g", "=C:=odd",
@@ -21,6 +22,7 @@ func TestEnvironmentDropsWhatContradicts(t *testing.T) {
 }
 
 func TestContradicting(t *testing.T) {
+	t.Parallel()
 	inherited := []string{"HOME=/home/dev", "IDENTITY_ENDPOINT=old", "AZURE_CLIENT_SECRET=old", "AZURE_TENANT_ID=old", "ARM_CLIENT_SECRET=old", "AZURE_STORAGE_ACCOUNT=kept"}
 	got := Contradicting(inherited, []Variable{{"AZURE_TENANT_ID", "t"}})
 	if want := []string{"ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"}; !slices.Equal(got, want) {
@@ -29,6 +31,7 @@ func TestContradicting(t *testing.T) {
 }
 
 func TestNoProxy(t *testing.T) {
+	t.Parallel()
 	got := NoProxy([]string{"HTTPS_PROXY=http://proxy.corp.test:3128", "no_proxy=.corp.test"})
 	if want := []Variable{{"NO_PROXY", ".corp.test,localhost,127.0.0.1,::1"}, {"no_proxy", ".corp.test,localhost,127.0.0.1,::1"}}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -41,6 +44,7 @@ func TestNoProxy(t *testing.T) {
 }
 
 func TestFirstInPath(t *testing.T) {
+	t.Parallel()
 	if got := FirstInPath(nil, "/shims"); got != (Variable{"PATH", "/shims"}) {
 		t.Errorf("without a path: %q", got)
 	}
@@ -50,6 +54,7 @@ func TestFirstInPath(t *testing.T) {
 }
 
 func TestEnvironmentKeepsThisMachineFromProxies(t *testing.T) {
+	t.Parallel()
 	got := Environment([]string{"HTTPS_PROXY=http://proxy.corp.test:3128", "NO_PROXY=.corp.test"}, nil)
 	want := []string{
 		"HTTPS_PROXY=http://proxy.corp.test:3128",

@@ -16,6 +16,7 @@ import (
 const inside = "LAUNCH_TEST_INSIDE"
 
 func TestNamespaceHasTheMetadataAddressAlone(t *testing.T) {
+	t.Parallel()
 	if address := os.Getenv(inside); address != "" {
 		askInside(t, address)
 		return

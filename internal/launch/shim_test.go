@@ -46,6 +46,7 @@ func shimAs(t *testing.T, account Account, answer http.HandlerFunc) func(args ..
 }
 
 func TestShimsAskAsTheToolsDo(t *testing.T) {
+	t.Parallel()
 	expires := time.Date(2026, 12, 1, 10, 0, 0, 0, time.UTC)
 	var asked string
 	shim := shimFor(t, func(w http.ResponseWriter, r *http.Request) {
@@ -100,6 +101,7 @@ func TestShimsAskAsTheToolsDo(t *testing.T) {
 
 // A user's tools ask for what the user may do, in as many scopes as it takes.
 func TestShimsOfAUser(t *testing.T) {
+	t.Parallel()
 	var asked string
 	shim := shimAs(t, Account{ClientID: "04b07795-8ddb-461a-bbee-02f9e1bf7b46", User: "dev@contoso.test"}, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -130,6 +132,7 @@ func TestShimsOfAUser(t *testing.T) {
 }
 
 func TestShimsFailAsTheToolsDo(t *testing.T) {
+	t.Parallel()
 	shim := shimFor(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if strings.Contains(string(body), "signed-out") {
@@ -177,6 +180,7 @@ func TestShimsFailAsTheToolsDo(t *testing.T) {
 }
 
 func TestShimsWithoutTheirFile(t *testing.T) {
+	t.Parallel()
 	var out, errOut bytes.Buffer
 	code := RunShim(t.Context(), []string{filepath.Join(t.TempDir(), shimFile), "az", "account", "show"}, &out, &errOut)
 	if code != 1 || !strings.Contains(errOut.String(), "az login") {
@@ -188,6 +192,7 @@ func TestShimsWithoutTheirFile(t *testing.T) {
 }
 
 func TestAccountsAreNotPrinted(t *testing.T) {
+	t.Parallel()
 	if text := fmt.Sprintf("%v %+v %#v", Account{Key: "canary"}, Account{Secret: "canary"}, Account{Key: "canary"}); strings.Contains(text, "canary") {
 		t.Error(text)
 	}
@@ -195,6 +200,7 @@ func TestAccountsAreNotPrinted(t *testing.T) {
 
 // The account holds secrets: nobody else reads it, whatever the folder lets them.
 func TestShimsKeepTheirAccountToThemselves(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("there are no modes here")
 	}

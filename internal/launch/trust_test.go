@@ -46,6 +46,7 @@ func writeBundle(t *testing.T, names ...string) (path string) {
 
 // Java keeps one certificate for each name in a trust store, whatever the case of it.
 func TestNoRootTakesThePlaceOfAnotherInJava(t *testing.T) {
+	t.Parallel()
 	bundle := writeBundle(t, "Contoso Root", "CONTOSO ROOT", "Contoso Root", "Racine \U0001F511")
 	roots, err := ReadCertificates(bundle)
 	if err != nil {
@@ -77,6 +78,7 @@ func TestNoRootTakesThePlaceOfAnotherInJava(t *testing.T) {
 
 // A trust store is made again when the bundle is newer, and only then.
 func TestATrustStoreFollowsItsBundle(t *testing.T) {
+	t.Parallel()
 	folder, bundle := t.TempDir(), writeBundle(t, "Contoso Root")
 	made := func() os.FileInfo {
 		t.Helper()
@@ -109,6 +111,7 @@ func TestATrustStoreFollowsItsBundle(t *testing.T) {
 
 // The Java machine reads its variable with quotes of both kinds and no other escapes.
 func TestJavaOptionsAreQuoted(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{"/plain/x", "/with space/x", "/o'brien/x", `/with "quotes"/x`, `/o'brien "x" y/x`, "/a\tb"} {
 		if got := readJavaOptions(t, javaQuote(path)+" -Dnext"); !slices.Equal(got, []string{path, "-Dnext"}) {
 			t.Errorf("%s: written as %s, read as %q", path, javaQuote(path), got)

@@ -78,6 +78,7 @@ func TestBundleFromItself(t *testing.T) {
 }
 
 func TestBundleUpToDateIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	ca := open(t, pki.Config{Dir: t.TempDir(), SystemRoots: rootsFile(t)})
 	path := filepath.Join(t.TempDir(), "bundle.pem")
 	if err := ca.Bundle(path); err != nil {

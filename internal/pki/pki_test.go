@@ -53,6 +53,7 @@ func verify(certificate *x509.Certificate, roots *x509.CertPool, name string, at
 }
 
 func TestServerCertificateVerifiesForEveryName(t *testing.T) {
+	t.Parallel()
 	now := newClock()
 	ca := open(t, pki.Config{Dir: t.TempDir(), Hosts: []string{"Login.Corp.test", "10.1.2.3", "[2001:db8::7]"}, Now: now.read})
 	for _, name := range []string{"localhost", "127.0.0.1", "::1", "login.corp.test", "10.1.2.3", "2001:db8::7"} {
@@ -68,6 +69,7 @@ func TestServerCertificateVerifiesForEveryName(t *testing.T) {
 }
 
 func TestRootIsBoundToItsNames(t *testing.T) {
+	t.Parallel()
 	ca := open(t, pki.Config{Dir: t.TempDir(), Hosts: []string{"login.corp.test"}})
 	root := ca.Certificate()
 	if !root.PermittedDNSDomainsCritical || !slices.Equal(root.PermittedDNSDomains, []string{"localhost", "login.corp.test"}) {
@@ -82,6 +84,7 @@ func TestRootIsBoundToItsNames(t *testing.T) {
 }
 
 func TestOpenTwiceKeepsTheRoot(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := open(t, pki.Config{Dir: dir})
 	if !first.Renewed() {
@@ -97,6 +100,7 @@ func TestOpenTwiceKeepsTheRoot(t *testing.T) {
 }
 
 func TestAddedHostIssuesTheRootAgain(t *testing.T) {
+	t.Parallel()
 	dir, now := t.TempDir(), newClock()
 	before := open(t, pki.Config{Dir: dir, Hosts: []string{"one.test"}})
 	after := open(t, pki.Config{Dir: dir, Hosts: []string{"two.test"}})
@@ -119,6 +123,7 @@ func TestAddedHostIssuesTheRootAgain(t *testing.T) {
 }
 
 func TestServerCertificateIsRenewed(t *testing.T) {
+	t.Parallel()
 	now := newClock()
 	ca := open(t, pki.Config{Dir: t.TempDir(), Now: now.read})
 	first := leaf(t, ca)
@@ -145,6 +150,7 @@ func TestServerCertificateIsRenewed(t *testing.T) {
 }
 
 func TestRootIsRenewedInItsLastYear(t *testing.T) {
+	t.Parallel()
 	dir, now := t.TempDir(), newClock()
 	first := open(t, pki.Config{Dir: dir, Now: now.read})
 	now.now = now.now.AddDate(9, 1, 0)
@@ -160,6 +166,7 @@ func TestRootIsRenewedInItsLastYear(t *testing.T) {
 }
 
 func TestFileModes(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("no permission bits")
 	}
@@ -186,6 +193,7 @@ func TestFileModes(t *testing.T) {
 }
 
 func TestOpenGoesOnAfterACrash(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	before := open(t, pki.Config{Dir: dir})
 	if err := os.Remove(before.Path()); err != nil { // as if killed between the two files
@@ -198,6 +206,7 @@ func TestOpenGoesOnAfterACrash(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	write := func(name, content string, mode os.FileMode) func(string) error {
 		return func(dir string) error {
 			path := filepath.Join(dir, name)
@@ -259,6 +268,7 @@ func otherKey(dir string) error {
 }
 
 func TestManyStartsAtOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	authorities := make([]*pki.CA, 16)
 	var wg sync.WaitGroup
@@ -291,6 +301,7 @@ func TestManyStartsAtOnce(t *testing.T) {
 }
 
 func TestTLSServer(t *testing.T) {
+	t.Parallel()
 	ca := open(t, pki.Config{Dir: t.TempDir(), Now: time.Now})
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
 	server.EnableHTTP2 = true

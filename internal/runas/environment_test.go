@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/resolve"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -16,7 +17,7 @@ import (
 func TestNothingIsSaidOfABindingThatEndsWithItsProgram(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	running, err := server.Start(t.Context(), server.Config{Dir: dir, Prepare: func(ctx context.Context, data *server.Data) error {
+	running, err := server.Start(t.Context(), server.Config{Dir: dir, NewKey: fixture.NewKeys(), Prepare: func(ctx context.Context, data *server.Data) error {
 		_, err := data.Directory.Change(ctx, directory.Operator("test"), func(e *directory.Editor) error {
 			tenant, err := e.Tenants().Create(directory.Tenant{Name: "contoso", Enabled: true})
 			if err != nil {

@@ -33,7 +33,7 @@ import (
 // startBindable runs a server with an API, an application and two managed identities.
 func startBindable(t *testing.T) *Server {
 	t.Helper()
-	s, err := Start(t.Context(), Config{Dir: t.TempDir(), Unannounced: true, Prepare: populate})
+	s, err := Start(t.Context(), Config{NewKey: fixture.NewKeys(), Dir: t.TempDir(), Unannounced: true, Prepare: populate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,6 +96,7 @@ func ask(t *testing.T, endpoint, secret, more string) (int, map[string]string) {
 }
 
 func TestBindLastsUntilClosed(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "app-service", Also: []string{"orders-user-mi"}})
 	status, body := ask(t, b.Endpoint, b.Header, "")
@@ -139,6 +140,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func TestBindEndsWithTheServer(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "imds"})
 	if err := s.Close(); err != nil {
@@ -154,6 +156,7 @@ func TestBindEndsWithTheServer(t *testing.T) {
 }
 
 func TestBindRefusals(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	for _, tt := range []struct {
 		name string
@@ -185,6 +188,7 @@ func TestBindRefusals(t *testing.T) {
 }
 
 func TestBindWorkload(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	for _, name := range []string{"orders-client", "orders-user-mi"} {
 		b := bindFor(t, s, BindRequest{As: name, Via: ViaWorkload})
@@ -195,6 +199,7 @@ func TestBindWorkload(t *testing.T) {
 }
 
 func TestBindUser(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	named := bindFor(t, s, BindRequest{As: "DEV@contoso.test", Via: "cli"})
 	if named.Name != "dev@contoso.test" || named.ClientID != launch.AzureCLI || named.Endpoint == "" || named.Header == "" || named.Environment["AZD_AUTH_ENDPOINT"] != named.Endpoint {
@@ -210,6 +215,7 @@ func TestBindUser(t *testing.T) {
 }
 
 func TestBindPrintsNoSecret(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	b := bindFor(t, s, BindRequest{As: "orders-client-mi", Via: "app-service"})
 	for _, text := range []string{b.String(), b.GoString()} {
@@ -220,6 +226,7 @@ func TestBindPrintsNoSecret(t *testing.T) {
 }
 
 func TestAdminSocketIsTheOwnersAlone(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	path := s.cfg.Dir + "/" + adminFile
 	info, err := os.Stat(path) // follows the link, where there is one
@@ -271,6 +278,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestBindEndsWithItsProcess(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	self, err := os.Executable()
 	if err != nil {
@@ -310,6 +318,7 @@ func TestBindEndsWithItsProcess(t *testing.T) {
 // A socket's path may be short only; a folder's need not be. What a crashed server left is
 // no obstacle.
 func TestAdminSocketInADeepFolder(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -317,7 +326,7 @@ func TestAdminSocketInADeepFolder(t *testing.T) {
 	if err := os.Symlink(filepath.Join(t.TempDir(), "gone"), filepath.Join(dir, adminFile)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Start(t.Context(), Config{Dir: dir, Unannounced: true, Prepare: populate})
+	s, err := Start(t.Context(), Config{NewKey: fixture.NewKeys(), Dir: dir, Unannounced: true, Prepare: populate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,6 +360,7 @@ func (w *lineWriter) Flush() {}
 
 // An assertion is renewed at half of its life, and a failure is no end.
 func TestLinesAreRenewed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0
@@ -376,13 +386,15 @@ func TestLinesAreRenewed(t *testing.T) {
 }
 
 func TestFaultsStayOnThisMachine(t *testing.T) {
-	_, err := Start(t.Context(), Config{Dir: t.TempDir(), Unannounced: true, Listen: "0.0.0.0", Faults: []fault.Rule{{Surface: fault.Token, Status: 503}}})
+	t.Parallel()
+	_, err := Start(t.Context(), Config{NewKey: fixture.NewKeys(), Dir: t.TempDir(), Unannounced: true, Listen: "0.0.0.0", Faults: []fault.Rule{{Surface: fault.Token, Status: 503}}})
 	if err == nil || !strings.Contains(err.Error(), "faults are for this machine only") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestTheLogTellsWhoseAnswersWentWrong(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
 	s, err := Start(t.Context(), Config{
 		Dir: t.TempDir(), Unannounced: true, Prepare: populate, Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -423,6 +435,7 @@ func TestTheLogTellsWhoseAnswersWentWrong(t *testing.T) {
 
 // azidentity presents the assertion of a binding, unmodified, and stops when it is over.
 func TestWorkloadIdentityCredential(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	b := bindFor(t, s, BindRequest{As: "orders-user-mi", Via: ViaWorkload})
 	file := filepath.Join(t.TempDir(), "assertion")
@@ -452,6 +465,7 @@ func TestWorkloadIdentityCredential(t *testing.T) {
 }
 
 func TestBindRefusesTheDisabled(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	_, err := s.data.Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
 		tenants, err := e.Tenants().All()

@@ -21,11 +21,15 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // startWith runs a server on a folder, as `rolecall serve` does.
 func startWith(t *testing.T, cfg Config) *Server {
 	t.Helper()
+	if cfg.NewKey == nil {
+		cfg.NewKey = fixture.NewKeys()
+	}
 	s, err := Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -126,6 +130,7 @@ func (s *Server) clientID(t *testing.T, name string) string {
 }
 
 func TestHostsOfTheDirectoryAnswer(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
 	at := freeAddress(t)
 	s.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-client-mi", "orders-user-mi")
@@ -186,7 +191,7 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 func stoppedWithHost(t *testing.T) (dir string, line BindingState) {
 	t.Helper()
 	dir = t.TempDir()
-	s, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
+	s, err := Start(t.Context(), Config{NewKey: fixture.NewKeys(), Dir: dir, Prepare: populate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +205,7 @@ func stoppedWithHost(t *testing.T) (dir string, line BindingState) {
 
 // A container outlives the server: after a restart its variables are as good as before.
 func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
+	t.Parallel()
 	dir, line := stoppedWithHost(t)
 	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != 0 {
 		t.Errorf("after the server's end: got %d", status)
@@ -213,6 +219,7 @@ func TestHostsKeepTheirSecretsOverARestart(t *testing.T) {
 // Who knew the variables of a host that is gone does not know those of the next one, though it
 // has the id and the address of the first, and nobody looked in between.
 func TestHostsMadeAnewHaveNewSecrets(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
 	host := directory.Host{ID: "0a57e11d-0000-4000-8000-000000000001", Name: "agent", Listen: freeAddress(t)}
 	s.putHost(t, host, "orders-user-mi")
@@ -242,6 +249,7 @@ func TestHostsMadeAnewHaveNewSecrets(t *testing.T) {
 
 // Ids are unique within a tenant: hosts of two tenants may have the same one.
 func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
+	t.Parallel()
 	const id = "0a57e11d-0000-4000-8000-000000000001"
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
 	at, other := freeAddress(t), freeAddress(t)
@@ -312,6 +320,7 @@ func TestHostsOfTwoTenantsAreTwoHosts(t *testing.T) {
 
 // The deletion of an identity shows at once, and its host goes on without it.
 func TestHostsLoseIdentitiesThatGo(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate})
 	s.putHost(t, directory.Host{Name: "agent", Listen: freeAddress(t)}, "orders-client-mi")
 	line := s.lineOf(t, "agent")
@@ -332,6 +341,7 @@ func TestHostsLoseIdentitiesThatGo(t *testing.T) {
 
 // What the directory says does not open the machine to a network: the operator does.
 func TestHostsStayOnTheMachineUnlessAllowed(t *testing.T) {
+	t.Parallel()
 	log := &logged{}
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Log: slog.New(slog.NewTextHandler(log, nil))})
 	for _, address := range []string{"192.0.2.1:8450", "0.0.0.0:8450", "[::]:8450", "[2001:db8::1]:8450"} {
@@ -352,6 +362,7 @@ func TestHostsStayOnTheMachineUnlessAllowed(t *testing.T) {
 }
 
 func TestAllowedAddresses(t *testing.T) {
+	t.Parallel()
 	for _, texts := range [][]string{{"localhost"}, {"172.17.0.1:8450"}, {"172.17.0.0/33"}, {""}} {
 		if _, err := parseAddresses(texts); err == nil {
 			t.Errorf("%q is taken for an address", texts)
@@ -378,6 +389,7 @@ func TestAllowedAddresses(t *testing.T) {
 }
 
 func TestHostsAtAddressesThatTheMachineLacks(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, AllowHosts: []string{"192.0.2.1"}})
 	s.putHost(t, directory.Host{Name: "agent", Listen: "192.0.2.1:8450"}, "orders-client-mi")
 	if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(err.Error(), "this machine does not have the address 192.0.2.1, or not yet") {
@@ -387,6 +399,7 @@ func TestHostsAtAddressesThatTheMachineLacks(t *testing.T) {
 
 // An address that is not to be had yet is tried again.
 func TestHostsAreOpenedWhenTheirAddressComesFree(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Faults: []fault.Rule{{Surface: fault.Identity, Status: 503, Times: 1}}})
 	taker, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -414,6 +427,7 @@ func TestHostsAreOpenedWhenTheirAddressComesFree(t *testing.T) {
 // A change that came while the store did not answer is not forgotten: it may have taken
 // something from a host.
 func TestHostsFollowOnceTheStoreAnswersAgain(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &failing{Store: memory.New()}
 		dir, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32)})
@@ -465,6 +479,7 @@ func (f *failing) List(ctx context.Context, tenant, kind, prefix, after string, 
 }
 
 func TestHostsBelongToUsers(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Log("only on Linux does the system tell whose a connection is") // then secrets and listeners decide
 		return
@@ -494,6 +509,7 @@ func TestHostsBelongToUsers(t *testing.T) {
 
 // A server for one command's own use leaves the hosts to the one that serves.
 func TestHostsAreLeftToTheServerThatServes(t *testing.T) {
+	t.Parallel()
 	dir, line := stoppedWithHost(t)
 	if _, err := Host(t.Context(), dir, "", "agent"); !errors.Is(err, ErrNoServer) {
 		t.Errorf("without a server: got %v", err)

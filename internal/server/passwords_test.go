@@ -15,6 +15,7 @@ import (
 
 // Clients may take users' passwords only where the operator said so.
 func TestPasswordsOnlyWhereAllowed(t *testing.T) {
+	t.Parallel()
 	const tool = "d0000001-5a5a-4c4c-8d8d-000000000001"
 	for allowed, want := range map[bool]string{false: "unsupported", true: "'username'"} {
 		s := start(t, server.Config{Dir: t.TempDir(), AllowPasswords: allowed, Prepare: func(ctx context.Context, data *server.Data) error {

@@ -18,12 +18,16 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 func start(t *testing.T, cfg server.Config) *server.Server {
 	t.Helper()
+	if cfg.NewKey == nil {
+		cfg.NewKey = fixture.NewKeys()
+	}
 	s, err := server.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +57,7 @@ func get(t *testing.T, s *server.Server, url string) (status int, body string) {
 }
 
 func TestFirstStartMakesEverything(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	s := start(t, server.Config{Dir: dir, Version: "test"})
 	at := s.Endpoints()
@@ -86,8 +91,9 @@ func TestFirstStartMakesEverything(t *testing.T) {
 }
 
 func TestWhatIsKeptSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	first, err := server.Start(t.Context(), server.Config{Dir: dir})
+	first, err := server.Start(t.Context(), server.Config{NewKey: fixture.NewKeys(), Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,9 +119,10 @@ func TestWhatIsKeptSurvivesARestart(t *testing.T) {
 }
 
 func TestOneFolderHasOneServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, server.Config{Dir: dir})
-	_, err := server.Start(t.Context(), server.Config{Dir: dir})
+	_, err := server.Start(t.Context(), server.Config{NewKey: fixture.NewKeys(), Dir: dir})
 	var inUse *server.InUseError
 	if !errors.As(err, &inUse) || inUse.Other == nil {
 		t.Fatalf("a second server: %v, want an InUseError that names the first", err)
@@ -133,6 +140,7 @@ func TestOneFolderHasOneServer(t *testing.T) {
 
 // `rolecall serve` and `rolecall apply` of one script may meet in a folder that is new.
 func TestCommandsOpenANewFolderAtOnce(t *testing.T) {
+	t.Parallel()
 	const folders, commands = 20, 4
 	for range folders {
 		dir := filepath.Join(t.TempDir(), "data")
@@ -162,6 +170,7 @@ func TestCommandsOpenANewFolderAtOnce(t *testing.T) {
 }
 
 func TestTheStoreIsWhereItsURLSays(t *testing.T) {
+	t.Parallel()
 	dir, file := t.TempDir(), filepath.Join(t.TempDir(), "elsewhere.db")
 	data, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir, Database: "sqlite:" + file})
 	if err != nil {
@@ -182,18 +191,20 @@ func TestTheStoreIsWhereItsURLSays(t *testing.T) {
 }
 
 func TestAnUnannouncedServerIsNotFound(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start(t, server.Config{Dir: dir, Unannounced: true})
 	if found, err := server.Find(t.Context(), dir); found != nil || err != nil {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	var inUse *server.InUseError
-	if _, err := server.Start(t.Context(), server.Config{Dir: dir}); !errors.As(err, &inUse) || inUse.Other != nil {
+	if _, err := server.Start(t.Context(), server.Config{NewKey: fixture.NewKeys(), Dir: dir}); !errors.As(err, &inUse) || inUse.Other != nil {
 		t.Errorf("another server: %v, want an InUseError that names none", err)
 	}
 }
 
 func TestTracesOfACrashAreNoServer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, server.Config{Dir: dir})
 	path := filepath.Join(dir, "server.json")
@@ -229,6 +240,7 @@ func TestTracesOfACrashAreNoServer(t *testing.T) {
 }
 
 func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, server.Config{Dir: dir})
 	tenant := s.Endpoints().Tenants[0]
@@ -275,6 +287,7 @@ func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
 }
 
 func TestSurfacesHaveTheLimitsOfTheAuthority(t *testing.T) {
+	t.Parallel()
 	s := start(t, server.Config{Dir: t.TempDir()})
 	at := s.Endpoints()
 	for _, url := range []string{at.Authority + "/default/discovery/keys", at.Ops + "/healthz"} {
@@ -300,6 +313,7 @@ func TestSurfacesHaveTheLimitsOfTheAuthority(t *testing.T) {
 }
 
 func TestOpsAnswersToThisMachineAlone(t *testing.T) {
+	t.Parallel()
 	s := start(t, server.Config{Dir: t.TempDir()})
 	for host, want := range map[string]int{
 		"localhost": 200, "localhost:1234": 200, "127.0.0.1": 200, "[::1]:80": 200,
@@ -322,6 +336,7 @@ func TestOpsAnswersToThisMachineAlone(t *testing.T) {
 }
 
 func TestWhatCannotBeServedIsRefusedAtStart(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		prepare func(t *testing.T, dir string)
@@ -390,13 +405,14 @@ func write(t *testing.T, path, content string) {
 }
 
 func TestATakenPortIsSaidPlainly(t *testing.T) {
+	t.Parallel()
 	s := start(t, server.Config{Dir: t.TempDir()})
 	_, number, _ := strings.Cut(strings.TrimPrefix(s.Endpoints().Authority, "https://"), ":")
 	var port int
 	if err := json.Unmarshal([]byte(number), &port); err != nil {
 		t.Fatal(err)
 	}
-	_, err := server.Start(t.Context(), server.Config{Dir: t.TempDir(), Port: port})
+	_, err := server.Start(t.Context(), server.Config{NewKey: fixture.NewKeys(), Dir: t.TempDir(), Port: port})
 	if !errors.Is(err, server.ErrListen) || !strings.Contains(withFix(err), "choose another base port") {
 		t.Errorf("got %v", err)
 	}

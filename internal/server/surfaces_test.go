@@ -8,6 +8,7 @@ import (
 
 // A surface may serve several names, each with a handler of its own.
 func TestASurfaceAnswersByHostName(t *testing.T) {
+	t.Parallel()
 	says := func(text string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) })
 	}
@@ -28,6 +29,7 @@ func TestASurfaceAnswersByHostName(t *testing.T) {
 
 // Two surfaces on one port, or one name twice, would be found out only at start.
 func TestSurfacesDoNotOverlap(t *testing.T) {
+	t.Parallel()
 	names, offsets := map[string]bool{}, map[int]bool{}
 	for _, plan := range surfacePlans() {
 		if names[plan.name] || offsets[plan.offset] {

@@ -13,13 +13,15 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // A web page in a browser of this machine can send a GET to the ops surface. That must not
 // make the server do anything, nor keep it waiting.
 func TestAskingForStatusChangesNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
-	s, err := Start(t.Context(), Config{Dir: dir, Prepare: populate})
+	s, err := Start(t.Context(), Config{NewKey: fixture.NewKeys(), Dir: dir, Prepare: populate})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +69,7 @@ func TestAskingForStatusChangesNothing(t *testing.T) {
 // The handler of /status has nothing to change things with: it works without the parts that
 // /sync needs.
 func TestStatusNeedsTheDirectoryAlone(t *testing.T) {
+	t.Parallel()
 	dir, err := directory.Open(t.Context(), directory.Config{Store: memory.New(), SecretKey: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +83,7 @@ func TestStatusNeedsTheDirectoryAlone(t *testing.T) {
 }
 
 func TestSyncIsAskedForBySequence(t *testing.T) {
+	t.Parallel()
 	for query, want := range map[string]int64{"": 0, "?sequence=": 0, "?sequence=0": 0, "?sequence=17": 17, "?sequence=-1": -1, "?sequence=soon": -1} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/sync"+query, nil)
 		if err != nil {
@@ -93,6 +97,7 @@ func TestSyncIsAskedForBySequence(t *testing.T) {
 
 // A command that waits for a change is told within bounds what kept it.
 func TestWaitingForAChangeIsBounded(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		wrap  func(directory.Store) directory.Store
@@ -146,6 +151,7 @@ func (b *brokenAfter) Sequence(ctx context.Context) (int64, error) {
 
 // What failed goes over the socket with its next step and its status, and comes out the same.
 func TestRefusalsCrossTheSocket(t *testing.T) {
+	t.Parallel()
 	s := startBindable(t)
 	_, err := Bind(t.Context(), s.cfg.Dir, BindRequest{As: "nobody", Via: "imds"})
 	if !errors.Is(err, directory.ErrNotFound) {
