@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/insidetest"
 )
 
 // refusal is the number by which the authority refuses a token for the API, or empty.
@@ -91,6 +92,24 @@ func TestWhatIsDisabledGetsNoToken(t *testing.T) {
 				t.Errorf("enabled again: %q", code)
 			}
 		})
+	}
+}
+
+func TestAUserIsDisabled(t *testing.T) {
+	t.Parallel()
+	login := insidetest.Start(t)
+	const dev = "dev@contoso.test"
+	login.UserToken(dev, "shell", "orders", "Orders.List")
+	for _, enabled := range []bool{false, true} {
+		if enabled {
+			login.Enable(dev)
+		} else {
+			login.Disable(dev)
+		}
+		user, err := login.Directory().User(t.Context(), authoritytest.TenantID, dev)
+		if err != nil || user.Enabled != enabled {
+			t.Errorf("enabled: %v, %v, want %v", user, err, enabled)
+		}
 	}
 }
 
