@@ -15,9 +15,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// tokenExchange is the audience of tokens that stand in place of a secret.
-const tokenExchange = "api://AzureADTokenExchange"
-
 // Certificate returns a new certificate by which the named client can prove who it is, and
 // its private key, after registering it for the client. It is valid for an hour before and
 // after now, by the machine's clock and by the authority's.
@@ -73,7 +70,7 @@ func (a *Authority) Trust(client, issuer, subject string) {
 	a.t.Helper()
 	a.edit(client, func(e *directory.Editor, app directory.ObjectID) error {
 		_, err := e.Credentials().AddFederated(TenantID, app, directory.FederatedCredential{
-			Name: fmt.Sprintf("test-%x", random(8)), Issuer: issuer, Subject: subject, Audience: tokenExchange,
+			Name: fmt.Sprintf("test-%x", random(8)), Issuer: issuer, Subject: subject, Audience: directory.ExchangeAudience,
 		})
 		return err
 	})

@@ -7,7 +7,7 @@ import (
 	"maps"
 	"os"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
@@ -77,7 +77,7 @@ func (a *Authority) registerIdentity(name string, kind directory.IdentityKind) *
 // Token returns a token of the identity for the named API, a new one each time.
 func (i *Identity) Token(api string) string {
 	i.login.t.Helper()
-	minted, err := i.login.issuer.Mint(context.WithoutCancel(i.login.t.Context()), authority.MintRequest{
+	minted, err := i.login.issuer.Mint(context.WithoutCancel(i.login.t.Context()), issuance.MintRequest{
 		Tenant: TenantID, Identity: directory.AppID(i.ClientID), Resource: i.login.API(api).Identifier,
 	})
 	i.login.check("mint a token for "+i.Name, err)

@@ -36,7 +36,7 @@ func (a *Authority) SignIns() []SignIn {
 	a.t.Helper()
 	ctx, stop := context.WithTimeout(context.WithoutCancel(a.t.Context()), 10*time.Second)
 	defer stop()
-	a.check("write the sign-ins", a.issuer.Settle(ctx))
+	a.check("write the sign-ins", a.issuer.Flush(ctx))
 	rows, err := a.directory.SignIns(ctx, directory.SignInFilter{Limit: math.MaxInt32})
 	a.check("read the sign-ins", err)
 	out := make([]SignIn, 0, len(rows))

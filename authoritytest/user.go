@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -42,9 +42,9 @@ func (a *Authority) UserToken(user, client, api string, scopes ...string) string
 	for i, scope := range scopes {
 		asked[i] = target.Identifier + "/" + scope
 	}
-	minted, err := a.issuer.Mint(context.WithoutCancel(a.t.Context()), authority.MintRequest{
+	minted, err := a.issuer.Mint(context.WithoutCancel(a.t.Context()), issuance.MintRequest{
 		Tenant: TenantID, Identity: directory.AppID(app.ClientID),
-		User: authority.UserSignIn{User: id, Session: guid.New(), Scope: strings.Join(asked, " ")},
+		User: issuance.UserSignIn{User: id, Session: guid.New(), Scope: strings.Join(asked, " ")},
 	})
 	a.check("get a token of "+user, err)
 	return minted.Token

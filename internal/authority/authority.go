@@ -1,24 +1,28 @@
 package authority
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
+	"github.com/rolecall-auth/rolecall/internal/authority/coordination"
+	"github.com/rolecall-auth/rolecall/internal/authority/discovery"
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/grants"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/authority/records"
+	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
+	"github.com/rolecall-auth/rolecall/internal/authority/signin"
+	"github.com/rolecall-auth/rolecall/internal/authority/userauth"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
-	"github.com/rolecall-auth/rolecall/internal/loopback"
-	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // Config says what an Authority works with.
@@ -39,9 +43,12 @@ type Config struct {
 	// MaxStale is how long tokens are issued from memory while the directory's store does
 	// not answer. Zero means an hour; the most is 72.
 	MaxStale time.Duration
-	Throttle ThrottleConfig
+	Throttle coordination.ThrottleConfig
+	// State is what requests have to know of each other. Nil means that this process alone
+	// serves the authority, and keeps it in memory as Throttle says.
+	State *coordination.State
 	// AllowPassword lets public clients take users' names and passwords themselves (grant
-	// type password). Such a client learns the password, so that it is off unless wanted.
+	// type password). Such a client learns the password, so it is off by default.
 	AllowPassword bool
 	// IdentityLifetime is that of tokens for managed identities. Zero means 24 hours.
 	IdentityLifetime time.Duration
@@ -51,64 +58,114 @@ type Config struct {
 	// Source names the network address that a request came from: what failed attempts
 	// are counted by. Nil means the connection's address.
 	Source func(*http.Request) string
-	Now    func() time.Time // nil means time.Now
-	Log    *slog.Logger     // nil means discard
+	// OnAnswer is told of each answer before it is written, and of each token that was minted:
+	// for metrics. It must return at once, and may be called concurrently. Nil: nobody is told.
+	OnAnswer func(exchange.Answered)
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil means discard
 }
-
-// The lifetimes a token may have.
-const (
-	minLifetime = time.Minute
-	maxLifetime = 24 * time.Hour
-)
 
 // An Authority issues tokens. It is safe for concurrent use.
 type Authority struct {
-	cfg        Config
-	base       string // BaseURL without a trailing slash
-	host       string // of BaseURL, with port
-	directory  *directory.Directory
-	keys       *keyring.Ring
-	assertions *assertionVerifier
-	throttle   *throttle
-	devices    *throttle // of device codes
-	turns      turns     // of guesses at one password or chosen secret
-	signIns    *signInQueue
-	state      *state
-	polls      polls
-	shared     sharedKeys
-	endpoints  map[string]endpoint // of tenants
-	places     map[string]endpoint // of no tenant
-	pages      map[string]*template.Template
-	log        *slog.Logger
-	now        func() time.Time
+	origin    origin.Origin // the one that every request is for
+	server    *exchange.Server
+	recorder  *exchange.Recorder
+	minter    *issuance.Minter
+	workloads *clientauth.Workloads
 }
 
 // New checks the configuration and returns an authority that can serve. It starts nothing.
 func New(cfg Config) (*Authority, error) {
-	base, err := checkBaseURL(cfg.BaseURL)
+	own, err := origin.New(cfg.BaseURL, cfg.V1Issuer)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case cfg.Directory == nil:
-		return nil, errors.New("authority: Directory is missing")
-	case cfg.Keys == nil:
-		return nil, errors.New("authority: Keys is missing")
-	case cfg.Lifetime != 0 && (cfg.Lifetime < minLifetime || cfg.Lifetime > maxLifetime):
-		return nil, fmt.Errorf("authority: Lifetime is %v, want %v to %v, or 0 for 60 to 90 minutes", cfg.Lifetime, minLifetime, maxLifetime)
-	case cfg.IdentityLifetime != 0 && (cfg.IdentityLifetime < minLifetime || cfg.IdentityLifetime > maxLifetime):
-		return nil, fmt.Errorf("authority: IdentityLifetime is %v, want %v to %v, or 0 for %v", cfg.IdentityLifetime, minLifetime, maxLifetime, maxLifetime)
-	case cfg.MaxStale < 0 || cfg.MaxStale > longestMaxStale:
-		return nil, fmt.Errorf("authority: MaxStale is %v, want at most %v, or 0 for %v", cfg.MaxStale, longestMaxStale, defaultMaxStale)
-	}
-	setDefault(&cfg.MaxStale, defaultMaxStale)
-	setDefault(&cfg.IdentityLifetime, maxLifetime)
-	if cfg.V1Issuer == "" {
-		cfg.V1Issuer = base.String() + "/" + tenantPlaceholder + "/"
-	}
-	if err := checkIssuer(cfg.V1Issuer); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	cfg.setDefaults()
+	state, err := cfg.state()
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := records.NewSealer(cfg.Directory, cfg.Now)
+	if err != nil {
+		return nil, err
+	}
+	resolver := resolve.New(cfg.Directory, cfg.MaxStale)
+	kept := records.New(cfg.Directory, cfg.Now)
+	users := userauth.New(cfg.Directory, state.Failures, state.Turns)
+	clients := clientauth.New(clientauth.Config{
+		Directory: cfg.Directory, Resolver: resolver, Keys: cfg.Keys, State: state, Fetch: cfg.Fetch, Now: cfg.Now,
+	})
+	issuer := issuance.New(issuance.Config{
+		Directory: cfg.Directory, Resolver: resolver, Keys: cfg.Keys, Sealer: sealer,
+		Lifetime: cfg.Lifetime, Age: cfg.Age, Now: cfg.Now,
+	})
+	pages, err := signin.New(signin.Config{
+		Directory: cfg.Directory, Resolver: resolver, Users: users, Issuer: issuer,
+		Records: kept, Sealer: sealer, State: state, Now: cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	tokens := grants.New(grants.Config{
+		Resolver: resolver, Clients: clients, Users: users, Issuer: issuer, Records: kept, State: state,
+		AllowPassword: cfg.AllowPassword, Now: cfg.Now,
+	})
+	recorder := exchange.NewRecorder(cfg.Directory, state.Failures, cfg.Log, cfg.Now, cfg.OnAnswer)
+	return &Authority{
+		origin: own,
+		server: &exchange.Server{
+			Mux:      mount(discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.Now), tokens, pages),
+			Recorder: recorder, Source: cfg.Source, ProblemPage: pages.ProblemPage, Now: cfg.Now,
+			Origin: func(*http.Request) origin.Origin { return own },
+		},
+		recorder:  recorder,
+		minter:    issuance.NewMinter(issuer, clients, recorder, cfg.IdentityLifetime),
+		workloads: clients.Workloads(),
+	}, nil
+}
+
+// mount lets each part add its URLs.
+func mount(parts ...interface{ Mount(*exchange.Mux) }) *exchange.Mux {
+	mux := exchange.NewMux()
+	for _, part := range parts {
+		part.Mount(mux)
+	}
+	return mux
+}
+
+// check refuses settings that cannot work.
+func (cfg *Config) check() error {
+	const shortest, longest = issuance.MinLifetime, issuance.MaxLifetime
+	switch {
+	case cfg.Directory == nil:
+		return errors.New("authority: Directory is missing")
+	case cfg.Keys == nil:
+		return errors.New("authority: Keys is missing")
+	case cfg.Lifetime != 0 && (cfg.Lifetime < shortest || cfg.Lifetime > longest):
+		return fmt.Errorf("authority: Lifetime is %v, want %v to %v, or 0 for 60 to 90 minutes", cfg.Lifetime, shortest, longest)
+	case cfg.IdentityLifetime != 0 && (cfg.IdentityLifetime < shortest || cfg.IdentityLifetime > longest):
+		return fmt.Errorf("authority: IdentityLifetime is %v, want %v to %v, or 0 for %v", cfg.IdentityLifetime, shortest, longest, longest)
+	case cfg.MaxStale < 0 || cfg.MaxStale > resolve.LongestMaxStale:
+		return fmt.Errorf("authority: MaxStale is %v, want at most %v, or 0 for %v", cfg.MaxStale, resolve.LongestMaxStale, resolve.DefaultMaxStale)
+	}
+	return nil
+}
+
+// state returns what requests have to know of each other.
+func (cfg *Config) state() (coordination.State, error) {
+	if cfg.State != nil {
+		return *cfg.State, nil
+	}
+	return coordination.InMemory(cfg.Throttle, cfg.Now)
+}
+
+// setDefaults fills in what was left out.
+func (cfg *Config) setDefaults() {
+	cfg.MaxStale = cmp.Or(cfg.MaxStale, resolve.DefaultMaxStale)
+	cfg.IdentityLifetime = cmp.Or(cfg.IdentityLifetime, issuance.MaxLifetime)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -116,97 +173,30 @@ func New(cfg Config) (*Authority, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Source == nil {
-		cfg.Source = remoteAddress
+		cfg.Source = exchange.RemoteAddress
 	}
-	limits, err := newThrottle(cfg.Throttle, cfg.Now)
-	if err != nil {
-		return nil, err
-	}
-	own, err := newState([]byte(cfg.Directory.TokenRecordID("state", "authority")), cfg.Now)
-	if err != nil {
-		return nil, err
-	}
-	pages, err := parsePages()
-	if err != nil {
-		return nil, err
-	}
-	return &Authority{
-		cfg: cfg, base: base.String(), host: base.Host,
-		directory: cfg.Directory, keys: cfg.Keys,
-		assertions: newAssertionVerifier(cfg, base.String()),
-		throttle:   limits,
-		devices:    limits.deviceCodes(),
-		signIns:    newSignInQueue(cfg.Directory, cfg.Log),
-		state:      own,
-		endpoints:  endpoints(),
-		places:     places(),
-		pages:      pages,
-		log:        cfg.Log, now: cfg.Now,
-	}, nil
-}
-
-// checkBaseURL refuses what clients could not work with.
-func checkBaseURL(raw string) (*url.URL, error) {
-	bad := func(why string) error {
-		return fmt.Errorf("authority: BaseURL is %q: %s; a good one is https://localhost:8443", raw, why)
-	}
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, bad("it is not a URL")
-	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
-	u.Host = strings.ToLower(u.Host)
-	switch {
-	case u.Host == "" || u.Hostname() == "":
-		return nil, bad("it has no host")
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback.Is(u.Hostname())):
-		return nil, bad("it must be https, because client libraries refuse anything else")
-	case u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return nil, bad("it must be the root of a host, because client libraries take the first path segment for the tenant")
-	}
-	return u, CheckHost(u.Hostname())
-}
-
-// CheckHost refuses the names of hosts and domains that client libraries trip over.
-func CheckHost(name string) error {
-	if strings.Contains(strings.ToLower(name), "token") {
-		return fmt.Errorf(`authority: the name %q contains "token": MSAL for Go makes the device code URL by replacing that word in the URL of the token endpoint; choose another name`, name)
-	}
-	return nil
 }
 
 // Handler serves the authority's URL space. It expects to be at the root of its host.
-func (a *Authority) Handler() http.Handler { return http.HandlerFunc(a.serve) }
+func (a *Authority) Handler() http.Handler { return a.server }
 
 // Run writes sign-ins until the context ends, then writes what is left and returns.
-func (a *Authority) Run(ctx context.Context) error { return a.signIns.run(ctx) }
+func (a *Authority) Run(ctx context.Context) error { return a.recorder.Run(ctx) }
 
-// Settle returns when the sign-ins of all answers given before are kept. It needs Run.
-func (a *Authority) Settle(ctx context.Context) error { return a.signIns.settle(ctx) }
+// Flush returns when the sign-ins of all answers given before are kept. It needs Run.
+func (a *Authority) Flush(ctx context.Context) error { return a.recorder.Flush(ctx) }
 
-// lifetime is how long the next token lives.
-func (a *Authority) lifetime() time.Duration {
-	if a.cfg.Lifetime != 0 {
-		return a.cfg.Lifetime
-	}
-	spread := rand.Int64N(int64(30*time.Minute/time.Second) + 1) //nolint:gosec // it spreads renewals and is no secret
-	return time.Hour + time.Duration(spread)*time.Second
+// Mint makes a token that this machine vouches for; see [issuance.Minter.Mint].
+func (a *Authority) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
+	return a.minter.Mint(ctx, a.origin, req)
 }
 
-// remoteAddress is the address of the connection without its port. Of an IPv6 address
-// the network counts, because whoever has one address there has all of them.
-func remoteAddress(r *http.Request) string {
-	remote, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return text.Line(r.RemoteAddr, aadsts.MaxNoted)
-	}
-	address := remote.Addr().Unmap().WithZone("")
-	if address.Is4() {
-		return address.String()
-	}
-	network, err := address.Prefix(64)
-	if err != nil {
-		return address.String()
-	}
-	return network.String()
+// Fingerprint tells what Mint would say now; see [issuance.Minter.Fingerprint].
+func (a *Authority) Fingerprint(ctx context.Context, req issuance.MintRequest) (string, error) {
+	return a.minter.Fingerprint(ctx, a.origin, req)
+}
+
+// StartWorkload lets something act as an application or managed identity until it is closed.
+func (a *Authority) StartWorkload(ctx context.Context, tenant directory.TenantID, client directory.AppID) (*clientauth.Workload, error) {
+	return a.workloads.Start(ctx, a.origin, tenant, client)
 }

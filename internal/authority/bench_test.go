@@ -10,6 +10,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
 )
 
 // BenchmarkToken compares a whole token request with the one RSA signature in it:
@@ -40,7 +42,7 @@ func BenchmarkToken(b *testing.B) {
 		})
 	}
 	b.Run("signature", func(b *testing.B) {
-		keys, err := testKeys()
+		keys, err := fixture.Keys()
 		w.must(err)
 		digest := sha256.Sum256([]byte("token"))
 		b.ReportAllocs()

@@ -117,7 +117,7 @@ func TestSingleSignOnAsksOnce(t *testing.T) {
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "login"))
 	b.signIn(testUser).coded("http://localhost:51234/")
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "select_account"))
-	b.submit(signInPath, values{"form": b.last.form(), "action": "continue"}).coded("http://localhost:51234/")
+	b.submit("/signin", values{"form": b.last.form(), "action": "continue"}).coded("http://localhost:51234/")
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "consent"))
 	b.allow().coded("http://localhost:51234/")
 	b.open(authorizeV2Path, w.toolAsks().set("response_mode", "form_post"))
@@ -136,7 +136,7 @@ func TestSingleSignOnDeclined(t *testing.T) {
 	b.toolCode()
 	for _, action := range []string{"cancel", "", "accept"} {
 		b.open(authorizeV2Path, w.toolAsks())
-		got := b.submit(confirmPath, values{"form": b.last.form(), "action": action}).landed("http://localhost:51234/?")
+		got := b.submit("/confirm", values{"form": b.last.form(), "action": action}).landed("http://localhost:51234/?")
 		if got.Get("error") != "access_denied" || got.Get("code") != "" || got.Get("state") != "s1" {
 			t.Errorf("%q: got %q", action, got.Get("error"))
 		}
@@ -152,7 +152,7 @@ func TestSingleSignOnConfirmedTooLate(t *testing.T) {
 	shown := b.last.form()
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "login"))
 	b.signIn(testAdmin)
-	if r := b.submit(confirmPath, values{"form": shown, "action": "continue"}); r.Code != http.StatusForbidden || r.answers() {
+	if r := b.submit("/confirm", values{"form": shown, "action": "continue"}); r.Code != http.StatusForbidden || r.answers() {
 		t.Errorf("somebody else: got %d", r.Code)
 	}
 	b.open(authorizeV2Path, w.toolAsks())

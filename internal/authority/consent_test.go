@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
+	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 )
@@ -59,7 +60,7 @@ func TestConsentRefused(t *testing.T) {
 	b := w.browser()
 	b.open(authorizeV2Path, w.webAsks())
 	b.signIn(testUser)
-	if got := b.submit(consentPath, values{"form": b.last.form(), "action": "cancel"}).landed(webRedirect + "?"); got.Get("error") != "access_denied" || got.Get("state") != "s1" {
+	if got := b.submit("/consent", values{"form": b.last.form(), "action": "cancel"}).landed(webRedirect + "?"); got.Get("error") != "access_denied" || got.Get("state") != "s1" {
 		t.Errorf("got %v", got)
 	}
 	if got := b.open(authorizeV2Path, w.webAsks().set("prompt", "none")).landed(webRedirect + "?").Get("error"); got != "consent_required" {
@@ -266,7 +267,7 @@ func TestConsentOfTheGone(t *testing.T) {
 			b.open(authorizeV2Path, w.webAsks())
 			form := b.signIn(testUser).form()
 			act(w)
-			if r := b.submit(consentPath, values{"form": form, "action": "accept"}); r.answers() || r.Code == http.StatusFound && r.landed(webRedirect).Get("error") == "" {
+			if r := b.submit("/consent", values{"form": form, "action": "accept"}); r.answers() || r.Code == http.StatusFound && r.landed(webRedirect).Get("error") == "" {
 				t.Errorf("got %d", r.Code)
 			}
 			w.enableTenant(testTenant, true)
@@ -283,16 +284,16 @@ func TestDecisionsNeedAFreshView(t *testing.T) {
 	for name, decide := range map[string]func(b *browser) func() *reply{
 		"consent": func(b *browser) func() *reply {
 			form := b.open(authorizeV2Path, b.webAsks()).form()
-			return func() *reply { return b.submit(consentPath, values{"form": form, "action": "accept"}) }
+			return func() *reply { return b.submit("/consent", values{"form": form, "action": "accept"}) }
 		},
 		"confirmation": func(b *browser) func() *reply {
 			form := b.open(authorizeV2Path, b.toolAsks()).form()
-			return func() *reply { return b.submit(confirmPath, values{"form": form, "action": "continue"}) }
+			return func() *reply { return b.submit("/confirm", values{"form": form, "action": "continue"}) }
 		},
 		"sign-in": func(b *browser) func() *reply {
 			form := b.open(authorizeV2Path, b.toolAsks().set("prompt", "login")).form()
 			return func() *reply {
-				return b.submit(signInPath, values{"form": form, "username": testUser, "password": testPassword, "action": "signin"})
+				return b.submit("/signin", values{"form": form, "username": testUser, "password": testPassword, "action": "signin"})
 			}
 		},
 		"single sign-on": func(b *browser) func() *reply {
@@ -307,7 +308,7 @@ func TestDecisionsNeedAFreshView(t *testing.T) {
 				b.toolCode()
 				act := decide(b)
 				store.deaf.Store(true)
-				time.Sleep(defaultMaxStale + time.Minute)
+				time.Sleep(resolve.DefaultMaxStale + time.Minute)
 				if r := act(); r.Code != http.StatusServiceUnavailable || r.answers() {
 					t.Errorf("got %d", r.Code)
 				}
@@ -344,7 +345,7 @@ func TestConsentForAnotherTenant(t *testing.T) {
 		t.Errorf("a user of another tenant signs in: got %d", r.Code)
 	}
 	b.signIn(otherUser).coded(webRedirect)
-	if r := b.submit(consentPath, values{"form": shown, "action": "accept"}); r.Code != http.StatusForbidden {
+	if r := b.submit("/consent", values{"form": shown, "action": "accept"}); r.Code != http.StatusForbidden {
 		t.Errorf("the page of the tenant before: got %d", r.Code)
 	}
 	if r := b.open(authorizeV2Path, w.webAsks()); !strings.Contains(r.Body.String(), `name="password"`) {
@@ -379,7 +380,7 @@ func TestConsentToALookAlike(t *testing.T) {
 	if text := r.Body.String(); !strings.Contains(text, twin) || strings.Contains(text, webApp) {
 		t.Error("the other page does not tell which of the two asks")
 	}
-	b.submit(consentPath, values{"form": form, "action": "accept", "client_id": twin})
+	b.submit("/consent", values{"form": form, "action": "accept", "client_id": twin})
 	if got := w.grants(); !slices.Equal(got[w.user.ID], []string{"Orders.ReadMine"}) {
 		t.Errorf("granted: %v", got)
 	}
@@ -406,7 +407,7 @@ func TestConsentIsNoted(t *testing.T) {
 	b := w.browser()
 	b.open(authorizeV2Path, w.webAsks())
 	b.signIn(testUser)
-	b.submit(consentPath, values{"form": b.last.form(), "action": "cancel"})
+	b.submit("/consent", values{"form": b.last.form(), "action": "cancel"})
 	rows := w.signedIn()
 	if last := rows[len(rows)-1]; !slices.ContainsFunc(rows, func(r directory.SignIn) bool {
 		return r.Code == 65004 && r.User == testUser && r.AppID == webApp && r.Tenant == testTenant
@@ -431,7 +432,7 @@ func TestConsentOfAnother(t *testing.T) {
 	form := b.signIn(testUser).form()
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "login"))
 	b.signIn(testAdmin)
-	if r := b.submit(consentPath, values{"form": form, "action": "accept"}); r.Code != http.StatusForbidden {
+	if r := b.submit("/consent", values{"form": form, "action": "accept"}); r.Code != http.StatusForbidden {
 		t.Errorf("got %d: %s", r.Code, r.Body)
 	}
 	if got := w.grants(); len(got) != 0 {
@@ -469,7 +470,7 @@ func TestDisabledUserSignsIn(t *testing.T) {
 	if r := b.signIn(testUser); r.answers() || !strings.Contains(r.Body.String(), "is disabled") {
 		t.Errorf("got %d", r.Code)
 	}
-	if _, there := b.cookies[sessionCookie]; there {
+	if _, there := b.cookies["__Host-rolecall-session"]; there {
 		t.Error("there is a session")
 	}
 }

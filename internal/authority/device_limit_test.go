@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/coordination"
+	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 )
@@ -78,7 +80,7 @@ func TestDeviceCodesOfOneClient(t *testing.T) {
 	}
 	seconds, err := strconv.Atoi(w.post(deviceV2Path, v2).Header().Get("Retry-After"))
 	w.must(err)
-	w.clock.advance(time.Duration(seconds) * time.Second)
+	w.clock.Advance(time.Duration(seconds) * time.Second)
 	if r := w.post(deviceV2Path, v2); r.Code != http.StatusOK {
 		t.Errorf("after the time told: got %d", r.Code)
 	}
@@ -143,10 +145,10 @@ func TestDeviceCodesHeld(t *testing.T) {
 	var ends []time.Time
 	for range 40 * 60 {
 		if w.asksForDevice(deviceV2Path, publicApp).Code == http.StatusOK {
-			ends = append(ends, w.clock.now().Add(deviceLife))
+			ends = append(ends, w.clock.Now().Add(records.DeviceLife))
 		}
-		w.clock.advance(time.Second)
-		for len(ends) > 0 && !w.clock.now().Before(ends[0]) {
+		w.clock.Advance(time.Second)
+		for len(ends) > 0 && !w.clock.Now().Before(ends[0]) {
 			ends = ends[1:]
 		}
 		if len(ends) > 40 {
@@ -183,7 +185,7 @@ func TestDeviceCodesConfigured(t *testing.T) {
 	}
 	w.asksForDevice(deviceV2Path, publicApp).refused(http.StatusTooManyRequests, "temporarily_unavailable", 90055)
 	w.post(pathV2, values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword, "scope": "openid"}).token()
-	if _, err := newThrottle(ThrottleConfig{DeviceCodes: -1}, time.Now); err == nil {
+	if _, err := coordination.InMemory(coordination.ThrottleConfig{DeviceCodes: -1}, time.Now); err == nil {
 		t.Error("accepted a negative number")
 	}
 }

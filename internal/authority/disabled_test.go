@@ -74,7 +74,7 @@ func removeSecret(w *world) {
 func TestRefusalIsFresh(t *testing.T) {
 	store := memory.New()
 	w := newWorldOn(t, store)
-	elsewhere, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.now})
+	elsewhere, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.Now})
 	w.must(err)
 	w.post(pathV2, w.good().set("scope", "api://closed/.default")).refused(400, "invalid_grant", 501051)
 	w.post(pathV2, w.good().set("scope", "api://billing/.default")).refused(400, "invalid_resource", 500011)

@@ -1,24 +1,25 @@
 // Package authority issues access tokens to applications over the endpoints and in the
 // shapes that Microsoft's client libraries know.
 //
-// It owns the protocol: the URL space of a tenant (discovery documents, keys, token
-// endpoints of both versions), client authentication, the resolution of a scope to a
-// resource, the claims of a token, and what a refusal says. It refuses to own who exists
-// and who may what, which package directory answers, and where signing keys come from,
-// which package keyring answers.
+// It owns the wiring of its parts, each of which is a package below it, and nothing else:
 //
-// A token request goes one way, and each step takes the step before as its argument:
+//	discovery   metadata, keys, instance discovery
+//	grants      token endpoint, one file for each grant type; device authorization; userinfo
+//	signin      authorization requests, browser sessions, consent, the pages
+//	issuance    who gets what; the claims and signatures of tokens
+//	clientauth  which client asks: secrets, client assertions, federated credentials
+//	userauth    which user signs in: passwords
+//	records     codes, refresh tokens and sessions, as signin makes and grants redeems them
+//	exchange    a request in, its one answer out
+//	resolve     what a request names: tenant, client, API, user
+//	coordination  what requests have to know of each other
+//	origin      who issues, and under which URLs
+//	scope       what the parameters scope and resource say
+//	aadsts      the table of errors
 //
-//	readForm ▸ parse ▸ authenticate ▸ authorize ▸ claims ▸ sign ▸ writeAnswer
+// It refuses to own who exists and who may do what, which package directory answers, and
+// where signing keys come from, which package keyring answers.
 //
-// Users sign in too, for development and so that there is somebody for an API that takes
-// applications only to turn away. What a browser comes for is an errand, which each page
-// takes a step on (Authority.pursue); what comes of it is kept as tickets, which the token
-// endpoint redeems:
-//
-//	understand ▸ sign in ▸ confirm ▸ delegate ▸ consent ▸ code
-//	readForm ▸ parse ▸ authenticate ▸ redeem ▸ delegate ▸ claims ▸ sign ▸ writeAnswer
-//
-// Start reading at [New] and at Authority.token, which reads like the protocol. Every
-// refusal is a [Problem]; [Problems] lists them all.
+// A part mounts its own URLs; [New] holds the one list of the parts. Start reading at the
+// token endpoint in package grants, which reads like the protocol, or at [New].
 package authority

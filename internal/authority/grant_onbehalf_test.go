@@ -25,7 +25,7 @@ func onBehalfWorld(t *testing.T, change ...func(*Config)) (w *userWorld, form va
 		return err
 	})
 	return w, values{
-		"grant_type": grantOnBehalf, "client_id": testAPI, "client_secret": secret, "requested_token_use": "on_behalf_of",
+		"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "client_id": testAPI, "client_secret": secret, "requested_token_use": "on_behalf_of",
 		"scope": "api://legacy/user_impersonation", "client_info": "1",
 	}
 }
@@ -89,7 +89,7 @@ func TestOnBehalfMisuse(t *testing.T) {
 		})
 	}
 	w.post("/fabrikam.test/oauth2/v2.0/token", form.set("assertion", raw)).refused(400, "unauthorized_client", 700016)
-	w.clock.advance(2 * time.Hour)
+	w.clock.Advance(2 * time.Hour)
 	w.post(pathV2, form.set("assertion", raw)).refused(400, "invalid_grant", 500133)
 }
 
@@ -171,6 +171,6 @@ func TestPasswordGuessing(t *testing.T) {
 	w.post(pathV2, right).refused(429, "temporarily_unavailable", 90055)
 	w.post(pathV2, right, from("198.51.100.7:1000")).token()
 	w.post(pathV2, right.set("username", testAdmin)).token()
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	w.post(pathV2, right).token()
 }

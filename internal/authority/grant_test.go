@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -165,7 +166,7 @@ func TestCodeMisuse(t *testing.T) {
 	})
 	t.Run("after ten minutes", func(t *testing.T) {
 		code := w.browser().toolCode()
-		w.clock.advance(10 * time.Minute)
+		w.clock.Advance(10 * time.Minute)
 		w.post(pathV2, w.toolRedeems().set("code", code)).refused(400, "invalid_grant", 70008)
 	})
 	t.Run("a verifier without a challenge", func(t *testing.T) {
@@ -250,11 +251,11 @@ func TestRefreshConfidential(t *testing.T) {
 	raw := w.post(pathV2, w.webRedeems().set("code", code)).text("refresh_token")
 	form := values{"grant_type": "refresh_token", "client_id": webApp, "client_secret": w.webSecret, "refresh_token": raw}
 	for range 3 {
-		w.clock.advance(60 * 24 * time.Hour)
+		w.clock.Advance(60 * 24 * time.Hour)
 		w.post(pathV2, form).token()
 	}
 	w.post(pathV2, form.without("client_secret")).refused(401, "invalid_client", 7000218)
-	w.clock.advance(refreshLife)
+	w.clock.Advance(records.RefreshLife)
 	w.post(pathV2, form).refused(400, "invalid_grant", 700082)
 }
 

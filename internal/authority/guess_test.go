@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/coordination"
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -104,11 +107,11 @@ func TestSecretExpires(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, w.secret, err = e.Credentials().AddSecret(testTenant, app.ID, "short", w.clock.now().Add(time.Hour))
+		_, w.secret, err = e.Credentials().AddSecret(testTenant, app.ID, "short", w.clock.Now().Add(time.Hour))
 		return err
 	})
 	w.post(pathV2, w.good()).token()
-	w.clock.advance(time.Hour)
+	w.clock.Advance(time.Hour)
 	w.post(pathV2, w.good()).refused(401, "invalid_client", 7000222)
 }
 
@@ -158,7 +161,7 @@ func TestThrottleSpellings(t *testing.T) {
 		t.Errorf("the right secret from the throttled source got %d", r.Code)
 	}
 	w.post(pathV2, w.good(), from("198.51.100.7:1")).token() // from elsewhere it always works
-	w.clock.advance(6 * time.Second)
+	w.clock.Advance(6 * time.Second)
 	w.post(pathV2, w.good()).token()
 }
 
@@ -206,7 +209,7 @@ func TestSource(t *testing.T) {
 		{"@", "@"},
 		{"", ""},
 	} {
-		if got := remoteAddress(&http.Request{RemoteAddr: tt.address}); got != tt.want {
+		if got := exchange.RemoteAddress(&http.Request{RemoteAddr: tt.address}); got != tt.want {
 			t.Errorf("%s counts as %q, want %q", tt.address, got, tt.want)
 		}
 	}
@@ -235,7 +238,7 @@ func TestPasswordGuessesAtOnce(t *testing.T) {
 	if r.Code != http.StatusTooManyRequests {
 		t.Errorf("the right password at last: got %d, want 429", r.Code)
 	}
-	w.clock.advance(time.Hour)
+	w.clock.Advance(time.Hour)
 	w.post(pathV2, form.set("password", testPassword)).token()
 }
 
@@ -287,22 +290,22 @@ func TestSecretGuessesAtOnce(t *testing.T) {
 		t.Errorf("the right secret at last: got %d, want 429", r.Code)
 	}
 	w.post(pathV2, right, from("198.51.100.7:1")).token()
-	w.clock.advance(time.Hour)
+	w.clock.Advance(time.Hour)
 	w.post(pathV2, right).token()
 }
 
 // While somebody guesses, who has a generated secret, or a chosen one that was right
 // before, waits for nobody; nor does anybody from elsewhere or at another application.
 func TestSecretsThatAreQuickTakeNoTurn(t *testing.T) {
-	w := newWorld(t)
+	state, err := coordination.InMemory(coordination.ThrottleConfig{}, fixture.NewClock().Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) { c.State = &state })
 	w.importSecret("correct horse battery")
 	chosen := w.good().set("client_secret", "correct horse battery")
 	w.post(pathV2, chosen).token()
-	var x exchange
-	x.source = "192.0.2.1"
-	if problem := w.inTurn(&x, testClient); problem != nil {
-		t.Fatal(problem)
-	}
+	giveBack := state.Turns.Take(t.Context(), "application "+testClient+" 192.0.2.1")
 	quick := make(chan []*reply, 1)
 	go func() {
 		quick <- []*reply{
@@ -323,8 +326,10 @@ func TestSecretsThatAreQuickTakeNoTurn(t *testing.T) {
 	}
 	waits := make(chan *reply)
 	go func() { waits <- w.post(pathV2, w.good().set("client_secret", "wrong")) }()
-	fail(w.throttle, 10, testClient, "192.0.2.1") // what the one before it comes to
-	x.endTurn()
+	for range 10 { // what the one before it comes to
+		state.Failures.Failed(t.Context(), testClient, "192.0.2.1")
+	}
+	giveBack()
 	(<-waits).refused(429, "temporarily_unavailable", 90055)
 }
 
@@ -341,7 +346,7 @@ func TestPasswordGuessesByEveryName(t *testing.T) {
 		return func() int {
 			b := w.browser()
 			b.open(path, w.toolAsks())
-			r := b.submit(signInPath, values{"form": b.last.form(), "username": name, "password": "wrong", "action": "signin"})
+			r := b.submit("/signin", values{"form": b.last.form(), "username": name, "password": "wrong", "action": "signin"})
 			switch {
 			case r.Code == http.StatusTooManyRequests:
 				return aadsts.CodeThrottled

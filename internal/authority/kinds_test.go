@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -24,7 +25,7 @@ func (w *userWorld) handedOut(api values) map[string]string {
 	sealed := b.open(authorizeV2Path, w.toolAsks()).form()
 	_, assertion := w.startWorkload(testClient)
 	_, identity := w.startWorkload(testIdentity)
-	minted, err := w.Mint(w.t.Context(), MintRequest{Tenant: testTenant, Identity: testIdentity, Resource: "api://orders"})
+	minted, err := w.Mint(w.t.Context(), issuance.MintRequest{Tenant: testTenant, Identity: testIdentity, Resource: "api://orders"})
 	w.must(err)
 	out := map[string]string{
 		"application's access token":   w.post(pathV2, w.good()).token(),
@@ -41,8 +42,8 @@ func (w *userWorld) handedOut(api values) map[string]string {
 		"code":                         b.toolCode(),
 		"device code":                  device.text("device_code"),
 		"user code":                    device.text("user_code"),
-		"session":                      b.cookies[sessionCookie],
-		"form cookie":                  b.cookies[formCookie],
+		"session":                      b.cookies["__Host-rolecall-session"],
+		"form cookie":                  b.cookies["__Host-rolecall-form"],
 		"sealed form":                  sealed,
 		"workload's assertion":         assertion.Token,
 		"managed identity's assertion": identity.Token,
@@ -102,12 +103,12 @@ func TestKindsAreNotConfused(t *testing.T) {
 		},
 		"session": func(text string) bool {
 			b := w.browser()
-			b.cookies[sessionCookie] = text
+			b.cookies["__Host-rolecall-session"] = text
 			return !strings.Contains(b.open(authorizeV2Path, w.toolAsks().set("prompt", "none")).Header().Get("Location"), "login_required")
 		},
 		"hint of who signs out": func(text string) bool {
 			r := httptest.NewRequest(http.MethodGet, testBase+logoutPath+"?"+values{"id_token_hint": text}.encode(), nil)
-			r.AddCookie(&http.Cookie{Name: sessionCookie, Value: visitor.cookies[sessionCookie]})
+			r.AddCookie(&http.Cookie{Name: "__Host-rolecall-session", Value: visitor.cookies["__Host-rolecall-session"]})
 			out := w.send(r)
 			if strings.Contains(out.Body.String(), "signed out") {
 				visitor = w.browser()
@@ -117,13 +118,13 @@ func TestKindsAreNotConfused(t *testing.T) {
 			return false
 		},
 		"form": func(text string) bool {
-			return visitor.submit(signInPath, values{"form": text, "username": testUser, "password": testPassword, "action": "signin"}).Code != http.StatusForbidden
+			return visitor.submit("/signin", values{"form": text, "username": testUser, "password": testPassword, "action": "signin"}).Code != http.StatusForbidden
 		},
 		"code that a person types": func(text string) bool {
 			b := w.browser()
-			b.open(devicePath, nil)
-			r := b.submit(devicePath, values{"form": b.last.form(), "user_code": text})
-			w.clock.advance(6e9) // wrong ones are counted
+			b.open("/devicelogin", nil)
+			r := b.submit("/devicelogin", values{"form": b.last.form(), "user_code": text})
+			w.clock.Advance(6e9) // wrong ones are counted
 			return strings.Contains(r.Body.String(), `name="password"`)
 		},
 	}
@@ -176,7 +177,7 @@ func TestKindsAreNotConfused(t *testing.T) {
 // signed it (A17).
 func TestVersionsAreNotConfused(t *testing.T) {
 	w, api := onBehalfWorld(t)
-	now := w.clock.now().Unix()
+	now := w.clock.Now().Unix()
 	v1, v2 := testBase+"/"+testTenant+"/", testBase+"/"+testTenant+"/v2.0"
 	good := object{
 		"iss": v2, "ver": "2.0", "tid": testTenant, "aud": testAPI, "oid": string(w.user.ID), "sub": "pairwise", "scp": "user_impersonation",

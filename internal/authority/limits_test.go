@@ -8,13 +8,15 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 )
 
 // serve starts a real server with the limits set.
 func (w *world) serve() *httptest.Server {
 	w.t.Helper()
 	server := httptest.NewUnstartedServer(w.handler)
-	Limit(server.Config)
+	exchange.Limit(server.Config)
 	server.Start()
 	w.t.Cleanup(server.Close)
 	return server
@@ -55,12 +57,12 @@ func TestHeaderLimit(t *testing.T) {
 		request string
 		want    int
 	}{
-		{"headers of 32 KB", request(MaxHeader), 200},
-		{"one byte more", request(MaxHeader + 1), 431},
-		{"a hundred times as much", request(100 * MaxHeader), 431},
-		{"a request line of 32 KB", line(MaxHeader), 200},
-		{"one byte more", line(MaxHeader + 1), 431},
-		{"a hundred times as much", line(100 * MaxHeader), 431},
+		{"headers of 32 KB", request(exchange.MaxHeader), 200},
+		{"one byte more", request(exchange.MaxHeader + 1), 431},
+		{"a hundred times as much", request(100 * exchange.MaxHeader), 431},
+		{"a request line of 32 KB", line(exchange.MaxHeader), 200},
+		{"one byte more", line(exchange.MaxHeader + 1), 431},
+		{"a hundred times as much", line(100 * exchange.MaxHeader), 431},
 	} {
 		if got := raw(t, server, tt.request); got != tt.want {
 			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
@@ -81,7 +83,7 @@ func TestBodyLimit(t *testing.T) {
 		return head + fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 	}
 	for _, declared := range []bool{true, false} {
-		for _, tt := range []struct{ size, want int }{{MaxBody, 200}, {MaxBody + 1, 413}, {100 * MaxBody, 413}} {
+		for _, tt := range []struct{ size, want int }{{exchange.MaxBody, 200}, {exchange.MaxBody + 1, 413}, {100 * exchange.MaxBody, 413}} {
 			if got := raw(t, server, request(tt.size, declared)); got != tt.want {
 				t.Errorf("%d bytes, declared %v: got %d, want %d", tt.size, declared, got, tt.want)
 			}
@@ -95,7 +97,7 @@ func TestBodyLimit(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	var server http.Server
-	Limit(&server)
+	exchange.Limit(&server)
 	if server.ReadHeaderTimeout == 0 || server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 {
 		t.Errorf("some limit is missing: %+v", &server)
 	}

@@ -132,7 +132,12 @@ func publicDocuments() []string {
 		"/common/userrealm/dev@contoso.test?api-version=1.0",
 	}
 	for _, tenant := range []string{"/contoso.test", "/" + testTenant, "/common", "/organizations", "/nosuch.test"} {
-		for path := range endpoints() {
+		for _, path := range []string{
+			"/.well-known/openid-configuration", "/v2.0/.well-known/openid-configuration", "/discovery/keys", "/discovery/v2.0/keys",
+			"/workload/.well-known/openid-configuration", "/workload/keys", "/oauth2/token", "/oauth2/v2.0/token",
+			"/oauth2/devicecode", "/oauth2/v2.0/devicecode", "/oauth2/authorize", "/oauth2/v2.0/authorize",
+			"/oauth2/logout", "/oauth2/v2.0/logout", "/openid/userinfo",
+		} {
 			documents = append(documents, tenant+path)
 		}
 	}

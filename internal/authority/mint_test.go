@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -35,8 +36,8 @@ func (w *world) addIdentity(kind directory.IdentityKind) *directory.ServicePrinc
 	return made
 }
 
-func mintRequest(resource string) MintRequest {
-	return MintRequest{Tenant: testTenant, Identity: testIdentity, Resource: resource, Source: "127.0.0.1", Library: "azsdk"}
+func mintRequest(resource string) issuance.MintRequest {
+	return issuance.MintRequest{Tenant: testTenant, Identity: testIdentity, Resource: resource, Source: "127.0.0.1", Library: "azsdk"}
 }
 
 func TestMint(t *testing.T) {
@@ -69,7 +70,7 @@ func TestMintForAnApplication(t *testing.T) {
 	req.Identity = testClient
 	minted, err := w.Mint(t.Context(), req)
 	w.must(err)
-	if minted.ResourceID != "" || minted.Expires.Sub(w.clock.now()) > 90*time.Minute || len(minted.Roles) != 1 {
+	if minted.ResourceID != "" || minted.Expires.Sub(w.clock.Now()) > 90*time.Minute || len(minted.Roles) != 1 {
 		t.Errorf("got resource %q, roles %v, until %v", minted.ResourceID, minted.Roles, minted.Expires)
 	}
 }
@@ -79,16 +80,16 @@ func TestMintRefusals(t *testing.T) {
 	w.addIdentity(directory.IdentitySystem)
 	for _, tt := range []struct {
 		name   string
-		change func(*MintRequest)
+		change func(*issuance.MintRequest)
 		code   int
 	}{
-		{"no such identity", func(r *MintRequest) { r.Identity = nobody }, 700016},
-		{"no such tenant", func(r *MintRequest) { r.Tenant = "00000000-5a5a-4c4c-8d8d-000000000000" }, 90002},
-		{"identity of another tenant", func(r *MintRequest) { r.Tenant = otherOne }, 700016},
-		{"no resource", func(r *MintRequest) { r.Resource = "" }, 900144},
-		{"no such resource", func(r *MintRequest) { r.Resource = "api://nobody" }, 500011},
-		{"resource of another tenant", func(r *MintRequest) { r.Resource = "api://fabrikam" }, 500011},
-		{"resource that wants an assignment", func(r *MintRequest) { r.Resource = "api://closed" }, 501051},
+		{"no such identity", func(r *issuance.MintRequest) { r.Identity = nobody }, 700016},
+		{"no such tenant", func(r *issuance.MintRequest) { r.Tenant = "00000000-5a5a-4c4c-8d8d-000000000000" }, 90002},
+		{"identity of another tenant", func(r *issuance.MintRequest) { r.Tenant = otherOne }, 700016},
+		{"no resource", func(r *issuance.MintRequest) { r.Resource = "" }, 900144},
+		{"no such resource", func(r *issuance.MintRequest) { r.Resource = "api://nobody" }, 500011},
+		{"resource of another tenant", func(r *issuance.MintRequest) { r.Resource = "api://fabrikam" }, 500011},
+		{"resource that wants an assignment", func(r *issuance.MintRequest) { r.Resource = "api://closed" }, 501051},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			req := mintRequest("api://orders")
@@ -167,7 +168,7 @@ func TestMintOfOldTokens(t *testing.T) {
 	w.addIdentity(directory.IdentitySystem)
 	minted, err := w.Mint(t.Context(), mintRequest("api://orders"))
 	w.must(err)
-	if !minted.Expires.Before(w.clock.now()) {
+	if !minted.Expires.Before(w.clock.Now()) {
 		t.Errorf("it expires at %v, which is not past", minted.Expires)
 	}
 }

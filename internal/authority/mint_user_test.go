@@ -6,15 +6,16 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 const testSession = "5e551011-5a5a-4c4c-8d8d-000000000001"
 
 // mintForTool asks for a token of the user, by the public client.
-func (w *userWorld) mintForTool(scope string) MintRequest {
-	return MintRequest{
-		Tenant: testTenant, Identity: publicApp, User: UserSignIn{User: w.user.ID, Session: testSession, Scope: scope},
+func (w *userWorld) mintForTool(scope string) issuance.MintRequest {
+	return issuance.MintRequest{
+		Tenant: testTenant, Identity: publicApp, User: issuance.UserSignIn{User: w.user.ID, Session: testSession, Scope: scope},
 		Source: "192.0.2.1", Library: "az",
 	}
 }
@@ -55,14 +56,14 @@ func TestMintForAUserIsAsASignIn(t *testing.T) {
 func TestMintForAUserRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		change func(*userWorld, *MintRequest)
+		change func(*userWorld, *issuance.MintRequest)
 		code   int
 	}{
-		{"a user who does not exist", func(_ *userWorld, r *MintRequest) { r.User.User = "22222222-5a5a-4c4c-8d8d-0000000000ff" }, 50034},
-		{"a user who was deleted", func(w *userWorld, _ *MintRequest) {
+		{"a user who does not exist", func(_ *userWorld, r *issuance.MintRequest) { r.User.User = "22222222-5a5a-4c4c-8d8d-0000000000ff" }, 50034},
+		{"a user who was deleted", func(w *userWorld, _ *issuance.MintRequest) {
 			w.edit(func(e *directory.Editor) error { return e.Users().Delete(testTenant, w.user.ID) })
 		}, 50034},
-		{"a user who was disabled", func(w *userWorld, _ *MintRequest) {
+		{"a user who was disabled", func(w *userWorld, _ *issuance.MintRequest) {
 			w.edit(func(e *directory.Editor) error {
 				off := *w.user
 				off.Enabled = false
@@ -70,18 +71,20 @@ func TestMintForAUserRefusals(t *testing.T) {
 				return err
 			})
 		}, 50057},
-		{"a client that is not registered", func(_ *userWorld, r *MintRequest) { r.Identity = nobody }, 700016},
-		{"a client that is not public", func(_ *userWorld, r *MintRequest) { r.Identity = testClient }, 7000218},
-		{"a client that was disabled", func(w *userWorld, _ *MintRequest) {
+		{"a client that is not registered", func(_ *userWorld, r *issuance.MintRequest) { r.Identity = nobody }, 700016},
+		{"a client that is not public", func(_ *userWorld, r *issuance.MintRequest) { r.Identity = testClient }, 7000218},
+		{"a client that was disabled", func(w *userWorld, _ *issuance.MintRequest) {
 			w.editPrincipal(publicApp, func(p *directory.ServicePrincipal) { p.Enabled = false })
 		}, 7000112},
-		{"no scope", func(_ *userWorld, r *MintRequest) { r.User.Scope = "" }, 90014},
-		{"no such API", func(_ *userWorld, r *MintRequest) { r.User.Scope = "api://nobody/.default" }, 500011},
-		{"two APIs", func(_ *userWorld, r *MintRequest) { r.User.Scope = "api://orders/.default api://legacy/.default" }, 700022},
-		{"no such scope", func(_ *userWorld, r *MintRequest) { r.User.Scope = "api://orders/Orders.Nothing" }, 650053},
-		{"a scope that nobody consented to", func(_ *userWorld, r *MintRequest) { r.User.Scope = "api://orders/Orders.ReadMine" }, 65001},
-		{"an API that was not asked for", func(w *userWorld, r *MintRequest) { r.User.Scope = "api://closed/.default" }, 50105},
-		{"a grant that was taken back", func(w *userWorld, _ *MintRequest) {
+		{"no scope", func(_ *userWorld, r *issuance.MintRequest) { r.User.Scope = "" }, 90014},
+		{"no such API", func(_ *userWorld, r *issuance.MintRequest) { r.User.Scope = "api://nobody/.default" }, 500011},
+		{"two APIs", func(_ *userWorld, r *issuance.MintRequest) {
+			r.User.Scope = "api://orders/.default api://legacy/.default"
+		}, 700022},
+		{"no such scope", func(_ *userWorld, r *issuance.MintRequest) { r.User.Scope = "api://orders/Orders.Nothing" }, 650053},
+		{"a scope that nobody consented to", func(_ *userWorld, r *issuance.MintRequest) { r.User.Scope = "api://orders/Orders.ReadMine" }, 65001},
+		{"an API that was not asked for", func(w *userWorld, r *issuance.MintRequest) { r.User.Scope = "api://closed/.default" }, 50105},
+		{"a grant that was taken back", func(w *userWorld, _ *issuance.MintRequest) {
 			w.edit(func(e *directory.Editor) error {
 				return e.DelegatedGrants().Remove(testTenant, principalID(publicApp), principalID(testAPI), "", []string{"user_impersonation"})
 			})

@@ -1,6 +1,8 @@
 package authority
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -9,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -27,7 +31,7 @@ func checkPage(t *testing.T, r *reply) {
 	}
 	for name, want := range map[string]string{
 		"Cache-Control": "no-store, no-cache", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
-		"Referrer-Policy": "same-origin", "Content-Type": typeHTML,
+		"Referrer-Policy": "same-origin", "Content-Type": exchange.TypeHTML,
 	} {
 		if got := header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -50,20 +54,20 @@ func TestPagesAreSafe(t *testing.T) {
 	w := newUserWorld(t)
 	b := w.browser()
 	checkPage(t, b.open(authorizeV2Path, w.webAsks()))
-	checkPage(t, b.submit(signInPath, values{"form": b.last.form(), "username": testUser, "password": "wrong"}))
+	checkPage(t, b.submit("/signin", values{"form": b.last.form(), "username": testUser, "password": "wrong"}))
 	checkPage(t, b.signIn(testUser)) // consent
 	checkPage(t, b.open(authorizeV2Path, w.toolAsks().set("prompt", "select_account")))
 	checkPage(t, b.open(authorizeV2Path, w.toolAsks().set("response_mode", "form_post")))
 	checkPage(t, b.confirm())
 	checkPage(t, b.open(authorizeV2Path, w.toolAsks().set("redirect_uri", "https://evil.test")))
-	checkPage(t, b.open(devicePath, nil))
-	checkPage(t, b.submit(devicePath, values{"form": b.last.form(), "user_code": "WRONG"}))
-	checkPage(t, b.submit(devicePath, values{"form": b.last.form(), "user_code": w.deviceCode().text("user_code")}))
-	checkPage(t, b.submit(confirmPath, values{"form": b.last.form(), "action": "continue"}))
+	checkPage(t, b.open("/devicelogin", nil))
+	checkPage(t, b.submit("/devicelogin", values{"form": b.last.form(), "user_code": "WRONG"}))
+	checkPage(t, b.submit("/devicelogin", values{"form": b.last.form(), "user_code": w.deviceCode().text("user_code")}))
+	checkPage(t, b.submit("/confirm", values{"form": b.last.form(), "action": "continue"}))
 	checkPage(t, b.open(logoutPath, nil))
-	checkPage(t, b.submit(signOutPath, values{"form": b.last.form()}))
+	checkPage(t, b.submit("/signout", values{"form": b.last.form()}))
 	checkPage(t, b.open("/error", values{"code": "50011"}))
-	if r := b.open(stylePath, nil); r.Code != http.StatusOK || r.Header().Get("Content-Type") != typeCSS {
+	if r := b.open("/rolecall.css", nil); r.Code != http.StatusOK || r.Header().Get("Content-Type") != exchange.TypeCSS {
 		t.Errorf("the style sheet: %d %v", r.Code, r.Header())
 	}
 }
@@ -99,8 +103,8 @@ func TestForgedForms(t *testing.T) {
 		return values{"form": b.last.form(), "action": "accept"}
 	}
 	device := func(b *browser) values {
-		b.open(devicePath, nil)
-		b.submit(devicePath, values{"form": b.last.form(), "user_code": w.deviceCode().text("user_code")})
+		b.open("/devicelogin", nil)
+		b.submit("/devicelogin", values{"form": b.last.form(), "user_code": w.deviceCode().text("user_code")})
 		b.signIn(testUser)
 		return values{"form": b.last.form(), "action": "continue"}
 	}
@@ -131,14 +135,14 @@ func TestForgedForms(t *testing.T) {
 		"JSON":                    header("Content-Type", "application/json"),
 		"another method":          func(_ *browser, r *http.Request) { r.Method = http.MethodGet },
 		"a method in a header":    func(_ *browser, r *http.Request) { r.Method = "GET"; r.Header.Set("X-HTTP-Method-Override", "POST") },
-		"too late":                func(b *browser, _ *http.Request) { b.clock.advance(formLife) },
+		"too late":                func(b *browser, _ *http.Request) { b.clock.Advance(30 * time.Minute) },
 	}
 	for name, form := range map[string]struct {
 		path string
 		fill func(*browser) values
 	}{
-		"sign-in": {signInPath, sign}, "consent": {consentPath, consent}, "device": {confirmPath, device},
-		"single sign-on": {confirmPath, local}, "sign-out": {signOutPath, signOut},
+		"sign-in": {"/signin", sign}, "consent": {"/consent", consent}, "device": {"/confirm", device},
+		"single sign-on": {"/confirm", local}, "sign-out": {"/signout", signOut},
 	} {
 		for attack, change := range attacks {
 			t.Run(name+", "+attack, func(t *testing.T) {
@@ -159,7 +163,7 @@ func TestForgedForms(t *testing.T) {
 		t.Run(name+", another page's form", func(t *testing.T) {
 			b := w.browser()
 			v := form.fill(b)
-			for _, other := range []string{signInPath, consentPath, confirmPath, signOutPath, devicePath} {
+			for _, other := range []string{"/signin", "/consent", "/confirm", "/signout", "/devicelogin"} {
 				if other == form.path {
 					continue
 				}
@@ -178,10 +182,10 @@ func TestForgedForms(t *testing.T) {
 func TestSessions(t *testing.T) {
 	w := newUserWorld(t)
 	b := w.browser()
-	planted := newArtifact(ticketSession, testTenant).String()
-	b.cookies[sessionCookie] = planted
+	planted := records.NewOpaqueToken(records.KindSession, testTenant).String()
+	b.cookies["__Host-rolecall-session"] = planted
 	b.toolCode()
-	first := b.cookies[sessionCookie]
+	first := b.cookies["__Host-rolecall-session"]
 	if first == planted || first == "" {
 		t.Fatal("the planted session lives")
 	}
@@ -190,24 +194,24 @@ func TestSessions(t *testing.T) {
 	}
 	b.open(authorizeV2Path, w.toolAsks().set("prompt", "login"))
 	b.signIn(testUser)
-	second := b.cookies[sessionCookie]
+	second := b.cookies["__Host-rolecall-session"]
 	dead := func(name, value string) {
 		t.Helper()
 		other := w.browser()
-		other.cookies[sessionCookie] = value
+		other.cookies["__Host-rolecall-session"] = value
 		if r := other.open(authorizeV2Path, w.toolAsks()); !strings.Contains(r.Body.String(), `name="password"`) {
 			t.Errorf("%s: got %d", name, r.Code)
 		}
 	}
 	dead("the session before", first)
 	b.open(logoutPath, nil)
-	b.submit(signOutPath, values{"form": b.last.form()})
+	b.submit("/signout", values{"form": b.last.form()})
 	dead("after signing out", second)
-	if _, there := b.cookies[sessionCookie]; there {
+	if _, there := b.cookies["__Host-rolecall-session"]; there {
 		t.Error("the cookie is still there")
 	}
 	b.toolCode()
-	third := b.cookies[sessionCookie]
+	third := b.cookies["__Host-rolecall-session"]
 	w.edit(func(e *directory.Editor) error {
 		return e.Users().SetPassword(testTenant, w.user.ID, directory.Choose("another password"))
 	})
@@ -216,8 +220,8 @@ func TestSessions(t *testing.T) {
 		return e.Users().SetPassword(testTenant, w.user.ID, directory.Choose(testPassword))
 	})
 	b.toolCode()
-	fourth := b.cookies[sessionCookie]
-	w.clock.advance(sessionLife)
+	fourth := b.cookies["__Host-rolecall-session"]
+	w.clock.Advance(records.SessionLife)
 	dead("after eight hours", fourth)
 }
 
@@ -229,7 +233,7 @@ func TestSignOut(t *testing.T) {
 	if r.landed("http://localhost:51234/?").Get("state") != "bye" {
 		t.Errorf("got %v", r.Header())
 	}
-	if _, there := b.cookies[sessionCookie]; there {
+	if _, there := b.cookies["__Host-rolecall-session"]; there {
 		t.Error("the cookie is still there")
 	}
 	if r := b.open(logoutPath, nil); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), "signed out") {
@@ -291,7 +295,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 		})
 	}
 	for _, path := range []string{"/nosuch.test/oauth2/v2.0/authorize", "/consumers/oauth2/v2.0/authorize"} {
-		if r := w.browser().open(path, w.toolAsks()); r.Code != 400 || r.Header().Get("Content-Type") != typeHTML {
+		if r := w.browser().open(path, w.toolAsks()); r.Code != 400 || r.Header().Get("Content-Type") != exchange.TypeHTML {
 			t.Errorf("%s: got %d", path, r.Code)
 		}
 	}
@@ -322,7 +326,8 @@ func TestResponseModes(t *testing.T) {
 	parameters, err := url.ParseQuery(u.EscapedFragment())
 	w.must(err)
 	_, claims := w.judge(parameters.Get("id_token"), keysV2Path)
-	if claims["nonce"] != "n1" || claims["c_hash"] != halfHash(parameters.Get("code")) {
+	sum := sha256.Sum256([]byte(parameters.Get("code")))
+	if claims["nonce"] != "n1" || claims["c_hash"] != base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2]) {
 		t.Errorf("got %v", claims)
 	}
 	w.post(pathV2, w.toolRedeems().set("code", parameters.Get("code"))).token()
@@ -349,17 +354,17 @@ func TestPrompts(t *testing.T) {
 	b.open(authorizeV2Path, w.webAsks().set("login_hint", testUser)).coded(webRedirect + "?")
 	signInAgain("login", "prompt", "login")
 	signInAgain("somebody else", "login_hint", testAdmin)
-	w.clock.advance(10 * time.Second)
+	w.clock.Advance(10 * time.Second)
 	signInAgain("max_age", "max_age", "5")
 	signInAgain("select_account", "prompt", "select_account")
-	r := b.submit(signInPath, values{"form": b.last.form(), "action": "continue"})
+	r := b.submit("/signin", values{"form": b.last.form(), "action": "continue"})
 	r.coded("http://localhost:51234/?")
 	signInAgain("login", "prompt", "login")
-	if r := b.submit(signInPath, values{"form": b.last.form(), "action": "continue"}); r.Code == http.StatusFound {
+	if r := b.submit("/signin", values{"form": b.last.form(), "action": "continue"}); r.Code == http.StatusFound {
 		t.Error("went on without a password")
 	}
 	signInAgain("login", "prompt", "login")
-	if got := b.submit(signInPath, values{"form": b.last.form(), "action": "cancel"}).landed("http://localhost:51234/?").Get("error"); got != "access_denied" {
+	if got := b.submit("/signin", values{"form": b.last.form(), "action": "cancel"}).landed("http://localhost:51234/?").Get("error"); got != "access_denied" {
 		t.Errorf("got %q", got)
 	}
 	if r := b.open(authorizeV2Path, w.toolAsks().set("prompt", "consent")); r.Code != http.StatusOK || !strings.Contains(r.Body.String(), "user_impersonation") {
@@ -392,13 +397,11 @@ func TestUserSignInRows(t *testing.T) {
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.toolAsks())
-	b.submit(signInPath, values{"form": b.last.form(), "username": testUser, "password": "wrong"})
+	b.submit("/signin", values{"form": b.last.form(), "username": testUser, "password": "wrong"})
 	code := b.signIn(testUser).landed("http://localhost:51234/?").Get("code")
 	w.post(pathV2, w.toolRedeems().set("code", code)).token()
-	var rows []directory.SignIn
-	for len(w.signIns.rows) > 0 {
-		rows = append(rows, <-w.signIns.rows)
-	}
+	rows := w.signedIn()
+	slices.Reverse(rows) // oldest first
 	if len(rows) != 3 {
 		t.Fatalf("%d rows: %+v", len(rows), rows)
 	}
@@ -460,7 +463,7 @@ func TestContinueIsNoSignIn(t *testing.T) {
 		b := w.browser()
 		b.toolCode()
 		b.open(authorizeV2Path, w.toolAsks().set(more...))
-		r := b.submit(signInPath, values{"form": b.last.form(), "action": "continue"})
+		r := b.submit("/signin", values{"form": b.last.form(), "action": "continue"})
 		if r.Header().Get("Location") != "" || !strings.Contains(r.Body.String(), `name="password"`) {
 			t.Errorf("%v: got %d %v", more, r.Code, r.Header())
 		}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 )
 
@@ -226,9 +227,9 @@ func TestRefreshAfterRevocation(t *testing.T) {
 
 func familyOfText(t *testing.T, raw string) string {
 	t.Helper()
-	v, ok := parseArtifact(ticketRefresh, raw)
+	v, ok := records.ParseOpaqueToken(records.KindRefresh, raw)
 	if !ok {
 		t.Fatal("no refresh token")
 	}
-	return v.familyID()
+	return v.FamilyID()
 }

@@ -9,91 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/pagetest"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
-
-func TestMatchesRedirect(t *testing.T) {
-	for _, tt := range []struct {
-		registered, asked string
-		public, want      bool
-	}{
-		{"https://web.test/cb", "https://web.test/cb", false, true},
-		{"https://web.test/cb", "https://web.test/cb/", false, false},
-		{"https://web.test/cb", "https://web.test/CB", false, false},
-		{"https://web.test/cb", "https://WEB.test/cb", false, false},
-		{"https://web.test/cb", "https://web.test:443/cb", false, false},
-		{"https://web.test/cb", "https://web.test/cb?x=1", false, false},
-		{"https://web.test/cb?x=1", "https://web.test/cb?x=1", false, true},
-		{"https://web.test/cb", "http://web.test/cb", false, false},
-		{"https://web.test/cb", "https://user@web.test/cb", false, false},
-		{"https://web.test/cb", "https://web.test/cb#f", false, false},
-		{"http://localhost", "http://localhost", false, true},
-		{"http://localhost", "http://localhost:1234", false, false}, // not for confidential clients
-		{"http://localhost", "http://localhost:1234", true, true},
-		{"http://localhost", "http://localhost:1234/", true, true},
-		{"http://localhost/", "http://localhost:1234", true, true},
-		{"http://localhost:8400", "http://localhost:8401", true, true},
-		{"http://localhost/cb", "http://localhost:1234/cb", true, true},
-		{"http://localhost/cb", "http://localhost:1234/cb/", true, false},
-		{"http://localhost/cb", "http://localhost:1234/", true, false},
-		{"http://localhost", "http://localhost:1234/cb", true, false},
-		{"http://localhost", "http://127.0.0.1:1234", true, false},
-		{"http://127.0.0.1", "http://127.0.0.1:1234", true, true},
-		{"http://localhost", "https://localhost:1234", true, false},
-		{"http://localhost", "http://localhost:", true, false},
-		{"http://localhost", "http://localhost:80x", true, false},
-		{"http://localhost", "http://localhost:1@evil.test", true, false},
-		{"http://localhost", "http://localhost@evil.test", true, false},
-		{"http://localhost", "http://localhost.evil.test", true, false},
-		{"http://localhost", "http://localhost:1234.evil.test", true, false},
-		{"http://localhost", "http://localhost:123456", true, false},
-		{"http://localhost", "http://LOCALHOST:1234", true, false},
-		{"http://localhost", "http://localhost\\@evil.test", true, false},
-		{"myapp://auth", "myapp://auth", true, true},
-		{"urn:ietf:wg:oauth:2.0:oob", "urn:ietf:wg:oauth:2.0:oob", true, true},
-		{"javascript:alert(1)", "javascript:alert(1)", true, false},
-		{"data:text/html,x", "data:text/html,x", true, false},
-		{"", "", true, false},
-	} {
-		if got := matchesRedirect([]string{"https://other.test/", tt.registered}, tt.asked, tt.public); got != tt.want {
-			t.Errorf("%q for %q: got %v", tt.asked, tt.registered, got)
-		}
-	}
-}
-
-func TestRedirectTo(t *testing.T) {
-	for _, tt := range []struct{ uri, mode, want string }{
-		{"http://localhost:51234", modeQuery, "http://localhost:51234/?code=a+b"},
-		{"http://localhost:51234/cb", modeQuery, "http://localhost:51234/cb?code=a+b"},
-		{"https://web.test/cb?x=1", modeQuery, "https://web.test/cb?x=1&code=a+b"},
-		{"https://web.test/cb", modeFragment, "https://web.test/cb#code=a+b"},
-		{"myapp://auth", modeQuery, "myapp://auth?code=a+b"},
-	} {
-		if got := redirectTo(tt.uri, tt.mode, url.Values{"code": {"a b"}}); got != tt.want {
-			t.Errorf("got %q, want %q", got, tt.want)
-		}
-	}
-}
-
-// redirectMutations gives strings that have sent browsers astray elsewhere.
-func redirectMutations(registered []string) []string {
-	evil := []string{"evil.test", "evil.test%2f", "//evil.test", "\\evil.test", "/\\evil.test", "evil.test#", "evil.test?", "evil.test;", "127.0.0.2", "[::1]"}
-	var all []string
-	for _, uri := range registered {
-		scheme, rest, _ := strings.Cut(uri, "://")
-		for _, e := range evil {
-			all = append(all,
-				uri+e, uri+"@"+e, uri+"."+e, uri+":80@"+e, uri+"/"+e, uri+"?"+e, uri+"#"+e, uri+"\\"+e, uri+"%00"+e, uri+"\r\nLocation: https://"+e,
-				uri+"%0d%0a"+e, uri+"\t"+e, uri+" "+e, uri+"/../"+e, uri+"/.."+"/"+"..//"+e, uri+";@"+e, uri+"&next=https://"+e,
-				e+uri, "https://"+e+"/"+uri, "https://"+e+"@"+rest, "https://"+e+"#@"+rest, "https://"+e+"\\@"+rest, "https://"+e+"?"+uri,
-				scheme+":"+e, scheme+":/"+e, scheme+":///"+e, scheme+"://"+e+"/"+rest, scheme+"://"+e+":80#"+rest,
-				strings.ToUpper(scheme)+"://"+e, "javascript://"+rest+"/%0aalert(1)//"+e, "data:text/html,"+e, " "+uri, uri+" ", "\x00"+uri, uri+"\x00",
-				strings.Replace(uri, "://", ":\\\\", 1)+e, strings.Replace(uri, "://", "://"+e+"@", 1)+"@", strings.Replace(uri, ".", "%2e", 1)+e,
-			)
-		}
-	}
-	return all
-}
 
 // openRedirects reads a list of such strings that others collected, where there is one.
 func openRedirects(t *testing.T) []string {
@@ -119,7 +37,7 @@ func TestNoOpenRedirect(t *testing.T) {
 	for _, client := range []directory.AppID{webApp, publicApp} {
 		w.editApplication(client, func(a *directory.Application) { a.RedirectURIs = append(a.RedirectURIs, kinds[3:]...) })
 	}
-	corpus := append(redirectMutations(kinds), openRedirects(t)...)
+	corpus := append(pagetest.RedirectMutations(kinds), openRedirects(t)...)
 	good := map[string]bool{}
 	for _, uri := range kinds {
 		good[uri] = true
@@ -173,30 +91,6 @@ func TestPostedRequestStaysHere(t *testing.T) {
 			t.Errorf("%s: got %d, Location %q", tenant, r.Code, location)
 		}
 	}
-}
-
-func FuzzRedirect(f *testing.F) {
-	for _, uri := range redirectMutations([]string{"http://localhost:8400/cb"})[:40] {
-		f.Add("http://localhost/cb", uri, true)
-	}
-	f.Add("https://web.test/cb", "https://web.test/cb", false)
-	f.Fuzz(func(t *testing.T, registered, asked string, public bool) {
-		if !matchesRedirect([]string{registered}, asked, public) || asked == registered {
-			return
-		}
-		was, err := url.Parse(registered)
-		if err != nil {
-			t.Fatalf("%q matches %q, which is no URL", asked, registered)
-		}
-		is, err := url.Parse(asked)
-		if err != nil {
-			t.Fatalf("%q matches %q, and is no URL", asked, registered)
-		}
-		if !public || is.Scheme != "http" || is.Hostname() != was.Hostname() || is.Hostname() != "localhost" && is.Hostname() != "127.0.0.1" ||
-			orRoot(is.EscapedPath()) != orRoot(was.EscapedPath()) || is.RawQuery != was.RawQuery || is.User != nil || is.Fragment != "" {
-			t.Errorf("%q matches %q", asked, registered)
-		}
-	})
 }
 
 // Whatever the query of an authorization request is, the answer is a page or goes to a

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -29,7 +30,7 @@ func refusals(w *world) []refusal {
 		{"another grant", pathV2, w.good().set("grant_type", "magic"), nil, 400, "unsupported_grant_type", 70003, "magic"},
 		{"common", "/common/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 9001023, "common"},
 		{"consumers", "/consumers/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 9001023, "consumers"},
-		{"the consumers' tenant", "/" + consumersTenant + "/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 9001023, consumersTenant},
+		{"the consumers' tenant", "/" + "9188040d-6c67-4c5b-b112-36a304b66dad" + "/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 9001023, "9188040d-6c67-4c5b-b112-36a304b66dad"},
 		{"organizations", "/Organizations/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 50194, "Organizations"},
 		{"an unknown tenant", "/nosuch.test/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 90002, "nosuch.test"},
 		{"an unknown tenant's id", "/" + nobody + "/oauth2/token", w.good(), nil, 400, "invalid_request", 90002, nobody},
@@ -47,7 +48,7 @@ func refusals(w *world) []refusal {
 		{"a resource of another tenant", pathV2, w.good().set("scope", "api://fabrikam/.default"), nil, 400, "invalid_resource", 500011, "api://fabrikam"},
 		{"a resource of another tenant by app id", pathV1, w.goodV1().set("resource", foreignAPI), nil, 400, "invalid_resource", 500011, foreignAPI},
 		{"an unknown resource at v1", pathV1, w.goodV1().set("resource", "api://nosuch"), nil, 400, "invalid_resource", 500011, "api://nosuch"},
-		{"Graph, which is not there", pathV2, w.good().set("scope", ".default"), nil, 400, "invalid_resource", 500011, graphAppID},
+		{"Graph, which is not there", pathV2, w.good().set("scope", ".default"), nil, 400, "invalid_resource", 500011, scope.GraphAppID},
 		{"a resource that is none", pathV1, w.goodV1().set("resource", "a b"), nil, 400, "invalid_resource", 50001, "a b"},
 		{"itself by name", pathV2, w.good().set("scope", "api://self/.default"), nil, 400, "invalid_request", 90009, "api://self"},
 		{"a role for a scope", pathV2, w.good().set("scope", "api://orders/Orders.Read"), nil, 400, "invalid_scope", 1002012, "api://orders/Orders.Read"},
@@ -125,7 +126,7 @@ func checkHeaders(t *testing.T, header http.Header) {
 		"Cache-Control": "no-store, no-cache", "Pragma": "no-cache", "Expires": "-1",
 		"Content-Type":              "application/json; charset=utf-8",
 		"Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-		"X-Content-Type-Options":    "nosniff", "X-Ms-Ests-Server": serverName,
+		"X-Content-Type-Options":    "nosniff", "X-Ms-Ests-Server": "rolecall",
 	} {
 		if got := header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

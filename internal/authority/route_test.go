@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 )
 
 func TestRouteNotFound(t *testing.T) {
@@ -77,7 +79,7 @@ func TestPanicIsAnswered(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Source = func(*http.Request) string { return "here" }
 	})
-	w.endpoints["/boom"] = endpoint{method: http.MethodGet}
+	w.server.Mux.Tenant("/boom", exchange.Endpoint{Method: http.MethodGet})
 	r := w.get("/contoso.test/boom")
 	r.refused(500, "server_error", 50000)
 	if text := r.Body.String(); strings.Contains(text, "nil pointer") {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 )
@@ -39,7 +40,7 @@ func TestSignIns(t *testing.T) {
 	w.must(err)
 	_, claims := w.judge(good.token(), "/"+testTenant+"/discovery/v2.0/keys")
 	want := directory.SignIn{
-		Time: w.clock.now(), Tenant: testTenant, CorrelationID: correlation, TraceID: good.Header().Get("x-ms-request-id"),
+		Time: w.clock.Now(), Tenant: testTenant, CorrelationID: correlation, TraceID: good.Header().Get("x-ms-request-id"),
 		AppID: testClient, Name: "orders-client", Credential: "secret", CredentialID: client.Application.Secrets[0].ID,
 		Resource: "api://orders", Roles: []string{"Orders.Read"}, Version: "2.0", TokenID: claims["uti"].(string),
 		Source: "192.0.2.1", Library: "MSAL.Go 1.10.1",
@@ -116,22 +117,31 @@ func TestSignInsOfAFloodWithoutCredentials(t *testing.T) {
 	if rows := w.signedIn(); len(rows) != 104 {
 		t.Errorf("%d rows of others and of attempts, want 4", len(rows)-100)
 	}
-	w.clock.advance(6 * time.Second)
+	w.clock.Advance(6 * time.Second)
 	flood(10)
 	if rows := w.signedIn(); len(rows) != 114 {
 		t.Errorf("%d rows after a pause, want 10", len(rows)-104)
 	}
 }
 
+// The sizes of the queue of sign-ins.
+const (
+	signInQueueLength = 4096
+	signInBatch       = 256
+	signInFlush       = 5 * time.Second
+)
+
+// addSignIns queues rows as if so many requests had been answered.
+func (w *world) addSignIns(n int) {
+	for range n {
+		w.recorder.Finish(w.t.Context(), &exchange.Exchange{Start: w.clock.Now(), SignIn: directory.SignIn{Tenant: testTenant}}, http.StatusOK, nil)
+	}
+}
+
 // A store that is too slow costs rows, never tokens.
 func TestSignInsBounded(t *testing.T) {
 	w := newWorld(t)
-	for range signInQueueLength + 100 {
-		w.signIns.add(directory.SignIn{Tenant: testTenant})
-	}
-	if dropped := w.signIns.dropped.Load(); dropped != 100 {
-		t.Errorf("%d rows were dropped, want 100", dropped)
-	}
+	w.addSignIns(signInQueueLength + 100)
 	w.post(pathV2, w.good()).token()
 	if rows := w.signedIn(); len(rows) != signInQueueLength {
 		t.Errorf("%d rows are kept, want %d", len(rows), signInQueueLength)
@@ -169,9 +179,7 @@ func TestRunEndsThoughTheStoreHangs(t *testing.T) {
 		store := &faultyStore{Store: memory.New(), kept: make(chan int, 2*signInQueueLength)}
 		w := newWorldOn(t, store)
 		store.hangs.Store(true)
-		for range 3 * signInBatch {
-			w.signIns.add(directory.SignIn{Tenant: testTenant})
-		}
+		w.addSignIns(3 * signInBatch)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan time.Time)
 		go func() {
@@ -283,9 +291,9 @@ func TestStoreDownForLong(t *testing.T) {
 
 var errDown = errors.New("the disk is gone")
 
-// Settle is what a command that reads sign-ins waits for: the moment in which rows are
+// Flush is what a command that reads sign-ins waits for: the moment in which rows are
 // gathered ends at once, and every row so far is kept.
-func TestSettle(t *testing.T) {
+func TestFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -293,25 +301,23 @@ func TestSettle(t *testing.T) {
 		go func() { ended <- w.Run(ctx) }()
 		began := time.Now()
 		for i := range 3 {
-			for range 2 * signInBatch {
-				w.signIns.add(directory.SignIn{Tenant: testTenant})
-			}
-			w.must(w.Settle(t.Context()))
+			w.addSignIns(2 * signInBatch)
+			w.must(w.Flush(t.Context()))
 			rows, err := w.dir.SignIns(t.Context(), directory.SignInFilter{Limit: 10_000})
 			w.must(err)
 			if want := (i + 1) * 2 * signInBatch; len(rows) != want {
-				t.Errorf("%d rows are kept after settling, want %d", len(rows), want)
+				t.Errorf("%d rows are kept after flushing, want %d", len(rows), want)
 			}
 		}
 		if waited := time.Since(began); waited != 0 {
-			t.Errorf("settling took %v, want no wait", waited)
+			t.Errorf("flushing took %v, want no wait", waited)
 		}
 		cancel()
 		w.must(<-ended)
 		hurried, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
-		if err := w.Settle(hurried); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("settling without Run gave %v, want the caller's deadline", err)
+		if err := w.Flush(hurried); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("flushing without Run gave %v, want the caller's deadline", err)
 		}
 	})
 }

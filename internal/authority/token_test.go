@@ -31,7 +31,7 @@ func (w *world) judge(raw, keysPath string) (jose.Header, map[string]any) {
 	var standard jwt.Claims
 	var claims map[string]any
 	w.must(parsed.Claims(keys, &standard, &claims))
-	w.must(standard.ValidateWithLeeway(jwt.Expected{Time: w.clock.now()}, 0))
+	w.must(standard.ValidateWithLeeway(jwt.Expected{Time: w.clock.Now()}, 0))
 	return parsed.Headers[0], claims
 }
 
@@ -119,7 +119,7 @@ func TestTokenTimes(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.Lifetime = 3 * time.Hour })
 	r := w.post(pathV1, w.goodV1())
 	_, claims := w.judge(r.token(), "/"+testTenant+"/discovery/v2.0/keys")
-	now := w.clock.now().Unix()
+	now := w.clock.Now().Unix()
 	for name, want := range map[string]any{
 		"expires_in": "10800", "ext_expires_in": "10800", "refresh_in": 5400.0,
 		"expires_on": fmt.Sprint(now + 10800), "not_before": fmt.Sprint(now - 300), "resource": "api://orders",
@@ -238,7 +238,7 @@ func TestTokenOptionalClaims(t *testing.T) {
 		a.OptionalClaims = []directory.OptionalClaim{{Name: "aud", Properties: []string{"use_guid"}}, {Name: "xms_cc"}}
 	})
 	form := w.good().set("scope", "api://legacy/.default", "claims",
-		fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"},"xms_cc":{"values":["CP1"]}}}`, w.clock.now().Unix()-10))
+		fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"},"xms_cc":{"values":["CP1"]}}}`, w.clock.Now().Unix()-10))
 	_, claims := w.judge(w.post(pathV2, form).token(), "/"+testTenant+"/discovery/keys")
 	if claims["aud"] != legacyAPI {
 		t.Errorf("aud is %v, want the app id", claims["aud"])
@@ -246,7 +246,7 @@ func TestTokenOptionalClaims(t *testing.T) {
 	if cc, _ := claims["xms_cc"].([]any); len(cc) != 1 || cc[0] != "CP1" {
 		t.Errorf("xms_cc is %v", claims["xms_cc"])
 	}
-	if claims["nbf"] != float64(w.clock.now().Unix()-10) {
+	if claims["nbf"] != float64(w.clock.Now().Unix()-10) {
 		t.Errorf("nbf is %v, want what the challenge demands", claims["nbf"])
 	}
 }

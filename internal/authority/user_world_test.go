@@ -106,7 +106,7 @@ func (w *userWorld) populateUsers(e *directory.Editor) (err error) {
 	if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{ID: principalID(webApp), Tenant: testTenant, AppID: webApp, Enabled: true}); err != nil {
 		return err
 	}
-	if _, w.webSecret, err = e.Credentials().AddSecret(testTenant, web.ID, "web", w.clock.now().AddDate(1, 0, 0)); err != nil {
+	if _, w.webSecret, err = e.Credentials().AddSecret(testTenant, web.ID, "web", w.clock.Now().AddDate(1, 0, 0)); err != nil {
 		return err
 	}
 	for api, value := range map[directory.AppID]string{testAPI: "user_impersonation", legacyAPI: "user_impersonation"} {
@@ -218,22 +218,22 @@ func (r *reply) form() string {
 // signIn fills in the sign-in page that is open.
 func (b *browser) signIn(user string) *reply {
 	b.t.Helper()
-	return b.submit(signInPath, values{"form": b.last.form(), "username": user, "password": testPassword, "action": "signin"})
+	return b.submit("/signin", values{"form": b.last.form(), "username": user, "password": testPassword, "action": "signin"})
 }
 
 // allow answers the consent page that is open.
 func (b *browser) allow(more ...string) *reply {
 	b.t.Helper()
-	return b.submit(consentPath, values{"form": b.last.form(), "action": "accept"}.set(more...))
+	return b.submit("/consent", values{"form": b.last.form(), "action": "accept"}.set(more...))
 }
 
 // asked reports whether the answer asks the person whether they started this.
-func (r *reply) asked() bool { return strings.Contains(r.Body.String(), `action="`+confirmPath+`"`) }
+func (r *reply) asked() bool { return strings.Contains(r.Body.String(), `action="`+"/confirm"+`"`) }
 
 // confirm answers the confirmation page that is open.
 func (b *browser) confirm() *reply {
 	b.t.Helper()
-	return b.submit(confirmPath, values{"form": b.last.form(), "action": "continue"})
+	return b.submit("/confirm", values{"form": b.last.form(), "action": "continue"})
 }
 
 // landed gives the parameters that the last answer takes to a client.

@@ -2,57 +2,48 @@ package authority
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
+// The names of package fixture, as these tests use them.
 const (
-	testBase   = "https://login.contoso.test:8443"
-	testTenant = "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11"
-	otherOne   = "8a2e4d63-1b5f-4c9f-8d72-3e6f901b2c22" // a second tenant
-	testClient = "c11e0001-5a5a-4c4c-8d8d-000000000001"
-	testAPI    = "a9100002-5a5a-4c4c-8d8d-000000000002" // api://orders, version 2
-	legacyAPI  = "a9100003-5a5a-4c4c-8d8d-000000000003" // api://legacy, version 1
-	closedAPI  = "a9100004-5a5a-4c4c-8d8d-000000000004" // api://closed, wants an assignment
-	publicApp  = "c11e0005-5a5a-4c4c-8d8d-000000000005"
-	foreignAPI = "a9100006-5a5a-4c4c-8d8d-000000000006" // api://fabrikam, of the second tenant
-	nobody     = "c11e00ff-5a5a-4c4c-8d8d-0000000000ff"
+	testBase   = fixture.BaseURL
+	testTenant = fixture.Tenant
+	otherOne   = fixture.OtherTenant // a second tenant
+	testClient = fixture.Client
+	testAPI    = fixture.API
+	legacyAPI  = fixture.LegacyAPI
+	closedAPI  = fixture.ClosedAPI
+	publicApp  = fixture.PublicApp
+	foreignAPI = fixture.ForeignAPI // of the second tenant
+	nobody     = fixture.Nobody
 )
-
-// testKeys makes the private keys of a test binary once: they take long to make.
-var testKeys = sync.OnceValues(func() ([]*rsa.PrivateKey, error) {
-	keys := make([]*rsa.PrivateKey, 2)
-	for i := range keys {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
-		if err != nil {
-			return nil, err
-		}
-		keys[i] = key
-	}
-	return keys, nil
-})
 
 // A world is an authority with the tenants, applications and grants of the tests.
 type world struct {
 	t testing.TB
 	*Authority
 	handler http.Handler
-	clock   *clock
+	clock   *fixture.Clock
 	dir     *directory.Directory
+	keys    *keyring.Ring
+	cfg     Config // that the authority was made with
 	secret  string // of the client
 	logged  *bytes.Buffer
 }
@@ -64,27 +55,28 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 
 func newWorldOn(t testing.TB, store directory.Store, change ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{time.Date(2026, 11, 23, 14, 5, 6, 0, time.UTC)}, logged: new(bytes.Buffer)}
+	w := &world{t: t, clock: fixture.NewClock(), logged: new(bytes.Buffer)}
 	var err error
-	w.dir, err = directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.now})
+	w.dir, err = directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.Now})
 	w.must(err)
 	kek, err := keyring.KEKFromBytes(make([]byte, 32))
 	w.must(err)
-	keys, err := testKeys()
+	keys, err := fixture.Keys()
 	w.must(err)
 	var made atomic.Int64 // keys are made at once
-	ring, err := keyring.New(keyring.Config{
-		Store: w.dir, KEK: kek, Now: w.clock.now,
+	w.keys, err = keyring.New(keyring.Config{
+		Store: w.dir, KEK: kek, Now: w.clock.Now,
 		NewKey: func() (*rsa.PrivateKey, error) { return keys[made.Add(1)%int64(len(keys))], nil },
 	})
 	w.must(err)
 	cfg := Config{
-		BaseURL: testBase, Directory: w.dir, Keys: ring, Now: w.clock.now,
+		BaseURL: testBase, Directory: w.dir, Keys: w.keys, Now: w.clock.Now,
 		Log: slog.New(slog.NewJSONHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {
 		f(&cfg)
 	}
+	w.cfg = cfg
 	w.Authority, err = New(cfg)
 	w.must(err)
 	w.handler = w.Handler()
@@ -329,4 +321,27 @@ func (r *reply) token() string {
 		r.t.Fatalf("got %d: %s", r.Code, r.json["error_description"])
 	}
 	return raw
+}
+
+// assertionTypeJWT is the type of client assertions.
+const assertionTypeJWT = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// object is a JSON object of a test. Setting a member to nil removes it.
+type object map[string]any
+
+func (o object) with(changes object) object {
+	o = maps.Clone(o)
+	for name, value := range changes {
+		if value == nil {
+			delete(o, name)
+		} else {
+			o[name] = value
+		}
+	}
+	return o
+}
+
+// basic is the Authorization header of an id and a secret.
+func basic(pair string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 }

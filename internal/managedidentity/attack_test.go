@@ -17,8 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
@@ -176,9 +176,9 @@ type ailingMinter struct {
 	failure *error
 }
 
-func (m ailingMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+func (m ailingMinter) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
 	if *m.failure != nil {
-		return authority.Minted{}, *m.failure
+		return issuance.Minted{}, *m.failure
 	}
 	return m.Minter.Mint(ctx, req)
 }
@@ -238,7 +238,7 @@ func TestACallerThatGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		minter := make(gatedMinter)
 		tokens := newCache(Config{Minter: minter, Now: time.Now})
-		req := authority.MintRequest{Tenant: fixture.TenantID, Identity: fixture.IdentityID, Resource: "api://orders"}
+		req := issuance.MintRequest{Tenant: fixture.TenantID, Identity: fixture.IdentityID, Resource: "api://orders"}
 		leaving, leave := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
@@ -276,7 +276,7 @@ func TestFlightsKeepApart(t *testing.T) {
 			tokens := newCache(Config{Minter: minter, Now: time.Now, PlatformCache: platform})
 			var waiting sync.WaitGroup
 			ask := func() {
-				for _, req := range []authority.MintRequest{
+				for _, req := range []issuance.MintRequest{
 					{Tenant: "a", Identity: "b", Resource: "c"}, {Tenant: "x", Identity: "b", Resource: "c"}, {Tenant: "a", Identity: "x", Resource: "c"},
 					{Tenant: "a", Identity: "b", Resource: "x"}, {Tenant: "a", Identity: "b\nc", Resource: ""}, {Tenant: "a\nb", Identity: "", Resource: "c"}, {Tenant: "ab", Identity: "", Resource: "c"},
 				} {
@@ -312,7 +312,7 @@ func TestALateLookFindsTheTokenOfTheOneBefore(t *testing.T) {
 			}
 			return time.Now()
 		}})
-		req := authority.MintRequest{Resource: "api://orders"}
+		req := issuance.MintRequest{Resource: "api://orders"}
 		ask := func() {
 			if _, err := tokens.token(t.Context(), req); err != nil {
 				t.Error(err)
@@ -339,7 +339,7 @@ func TestAChangeWhileATokenIsMade(t *testing.T) {
 	minter := &changingMinter{}
 	tokens := newCache(Config{Minter: minter, Now: time.Now})
 	for want := range 3 {
-		got, err := tokens.token(t.Context(), authority.MintRequest{Resource: "api://orders"})
+		got, err := tokens.token(t.Context(), issuance.MintRequest{Resource: "api://orders"})
 		if err != nil || got.Token != fmt.Sprint(want) {
 			t.Errorf("got token %s, %v; want that of change %d", got.Token, err, want)
 		}
@@ -353,32 +353,32 @@ type changingMinter struct {
 	steady        bool // no such change happens
 }
 
-func (m *changingMinter) Fingerprint(context.Context, authority.MintRequest) (string, error) {
+func (m *changingMinter) Fingerprint(context.Context, issuance.MintRequest) (string, error) {
 	return fmt.Sprint(m.changes), nil
 }
 
-func (m *changingMinter) Mint(context.Context, authority.MintRequest) (authority.Minted, error) {
+func (m *changingMinter) Mint(context.Context, issuance.MintRequest) (issuance.Minted, error) {
 	token := fmt.Sprint(m.changes)
 	m.made++
 	if !m.steady {
 		m.changes++
 	}
-	return authority.Minted{Token: token, Expires: time.Now().Add(time.Hour)}, nil
+	return issuance.Minted{Token: token, Expires: time.Now().Add(time.Hour)}, nil
 }
 
 // gatedMinter issues no token before it is closed.
 type gatedMinter chan struct{}
 
-func (m gatedMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+func (m gatedMinter) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
 	select {
 	case <-m:
-		return authority.Minted{Token: fmt.Sprintf("%q", []any{req.Tenant, req.Identity, req.Resource}), Expires: time.Now().Add(time.Hour)}, nil
+		return issuance.Minted{Token: fmt.Sprintf("%q", []any{req.Tenant, req.Identity, req.Resource}), Expires: time.Now().Add(time.Hour)}, nil
 	case <-ctx.Done():
-		return authority.Minted{}, ctx.Err()
+		return issuance.Minted{}, ctx.Err()
 	}
 }
 
-func (gatedMinter) Fingerprint(context.Context, authority.MintRequest) (string, error) {
+func (gatedMinter) Fingerprint(context.Context, issuance.MintRequest) (string, error) {
 	return "", nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 )
 
 // azd's external authentication: a key in the Authorization header, scopes in JSON.
@@ -63,18 +63,18 @@ func (c *call) requireKey() *refusal {
 
 // tokenForScopes returns the token for the scopes of a request: for a user, with those scopes;
 // for an identity, with all its roles of the one API that they name.
-func (c *call) tokenForScopes() (authority.Minted, *refusal) {
+func (c *call) tokenForScopes() (issuance.Minted, *refusal) {
 	scopes, p := c.scopes()
 	if p != nil {
-		return authority.Minted{}, p
+		return issuance.Minted{}, p
 	}
 	if c.endpoint.user.User != "" {
 		user := c.endpoint.user
 		user.Scope = strings.Join(scopes, " ")
-		return c.mint(authority.MintRequest{Identity: c.endpoint.assigned()[0].App, User: user})
+		return c.mint(issuance.MintRequest{Identity: c.endpoint.assigned()[0].App, User: user})
 	}
 	if len(scopes) != 1 {
-		return authority.Minted{}, malformed("Exactly one scope is supported, such as api://orders/.default.")
+		return issuance.Minted{}, malformed("Exactly one scope is supported, such as api://orders/.default.")
 	}
 	return c.token(query{resource: strings.TrimSuffix(scopes[0], "/.default")})
 }

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -34,12 +34,12 @@ type cacheKey struct {
 	tenant   directory.TenantID
 	identity directory.AppID
 	resource string
-	user     authority.UserSignIn
+	user     issuance.UserSignIn
 }
 
 // A cachedToken is a token, with the fingerprint under which it was issued.
 type cachedToken struct {
-	authority.Minted
+	issuance.Minted
 	fingerprint string
 	made        time.Time // by the wall clock alone: a laptop's monotonic clock stops while it sleeps
 }
@@ -50,7 +50,7 @@ func newCache(cfg Config) *cache {
 }
 
 // token returns a cached token, or a new one.
-func (c *cache) token(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+func (c *cache) token(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
 	key := cacheKey{req.Tenant, req.Identity, req.Resource, req.User}
 	if have, ok := c.find(ctx, key, req); ok {
 		return have, nil
@@ -66,23 +66,23 @@ func (c *cache) token(ctx context.Context, req authority.MintRequest) (authority
 	})
 	select {
 	case <-ctx.Done():
-		return authority.Minted{}, ctx.Err()
+		return issuance.Minted{}, ctx.Err()
 	case result := <-flight:
 		if result.Err != nil {
-			return authority.Minted{}, result.Err
+			return issuance.Minted{}, result.Err
 		}
-		return result.Val.(authority.Minted), nil
+		return result.Val.(issuance.Minted), nil
 	}
 }
 
 // find returns a cached token that is as good as a new one.
-func (c *cache) find(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, bool) {
+func (c *cache) find(ctx context.Context, key cacheKey, req issuance.MintRequest) (issuance.Minted, bool) {
 	c.mu.Lock()
 	have, ok := c.tokens[key]
 	c.mu.Unlock()
-	platform := c.platform && req.User == (authority.UserSignIn{}) // Azure caches those of identities alone
+	platform := c.platform && req.User == (issuance.UserSignIn{}) // Azure caches those of identities alone
 	if !ok || !have.lasts(c.now(), platform) {
-		return authority.Minted{}, false
+		return issuance.Minted{}, false
 	}
 	if platform {
 		return have.Minted, true
@@ -105,7 +105,7 @@ func (t cachedToken) lasts(now time.Time, platform bool) bool {
 }
 
 // mint issues a token and caches it.
-func (c *cache) mint(ctx context.Context, key cacheKey, req authority.MintRequest) (authority.Minted, error) {
+func (c *cache) mint(ctx context.Context, key cacheKey, req issuance.MintRequest) (issuance.Minted, error) {
 	// The fingerprint comes first: after a change in between it is outdated, not the token.
 	fingerprint, refusal := c.minter.Fingerprint(ctx, req)
 	now := c.now()

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
@@ -139,24 +139,24 @@ func (e *Endpoint) isSecret(text string) bool {
 }
 
 // token returns the token for a query.
-func (c *call) token(q query) (authority.Minted, *refusal) {
+func (c *call) token(q query) (issuance.Minted, *refusal) {
 	if p := q.requireResource(); p != nil {
-		return authority.Minted{}, p
+		return issuance.Minted{}, p
 	}
 	client, p := c.choose(q.by)
 	if p != nil {
-		return authority.Minted{}, p
+		return issuance.Minted{}, p
 	}
-	return c.mint(authority.MintRequest{Identity: client.Principal.AppID, Resource: q.resource})
+	return c.mint(issuance.MintRequest{Identity: client.Principal.AppID, Resource: q.resource})
 }
 
 // mint returns the token for a request that names the identity and the resource.
-func (c *call) mint(req authority.MintRequest) (authority.Minted, *refusal) {
+func (c *call) mint(req issuance.MintRequest) (issuance.Minted, *refusal) {
 	req.Tenant, req.CorrelationID = c.endpoint.tenant, c.correlation
 	req.Source, req.Library = source(c.http), library(c.http.Header)
 	minted, err := c.endpoint.service.tokens.token(c.http.Context(), req)
 	if err != nil {
-		return authority.Minted{}, refused(err)
+		return issuance.Minted{}, refused(err)
 	}
 	return minted, nil
 }
@@ -175,10 +175,10 @@ type tokenBody struct {
 	TokenType   string `json:"token_type"`
 }
 
-func (c *call) body(q query) (tokenBody, authority.Minted, *refusal) {
+func (c *call) body(q query) (tokenBody, issuance.Minted, *refusal) {
 	minted, p := c.token(q)
 	if p != nil {
-		return tokenBody{}, authority.Minted{}, p
+		return tokenBody{}, issuance.Minted{}, p
 	}
 	left := max(0, minted.Expires.Sub(c.endpoint.service.cfg.Now())/time.Second)
 	return tokenBody{

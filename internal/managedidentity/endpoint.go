@@ -11,7 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -51,7 +51,7 @@ type Endpoint struct {
 	service    *Service
 	tenant     directory.TenantID
 	identities atomic.Pointer[[]Identity]
-	user       authority.UserSignIn // without a scope; zero: the identities act for themselves
+	user       issuance.UserSignIn // without a scope; zero: the identities act for themselves
 	kind       directory.Platform
 	platform   platform
 	names      []string
@@ -78,7 +78,7 @@ func (s *Service) Open(ctx context.Context, cfg EndpointConfig) (*Endpoint, erro
 		if cfg.Platform != directory.PlatformCLI || len(cfg.Identities) != 1 {
 			return nil, fmt.Errorf("managed identities: a user needs one client and the platform %s", directory.PlatformCLI)
 		}
-		e.user = authority.UserSignIn{User: cfg.User, Session: guid.New()}
+		e.user = issuance.UserSignIn{User: cfg.User, Session: guid.New()}
 	}
 	var err error
 	if e.platform, err = platformOf(cfg.Platform); err != nil {

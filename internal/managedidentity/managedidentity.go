@@ -12,16 +12,16 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // A Minter issues tokens for identities; an authority is one.
 type Minter interface {
-	Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error)
+	Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error)
 	// Fingerprint returns what a token would say now: a cached one with the same
 	// fingerprint is as good as a new one.
-	Fingerprint(ctx context.Context, req authority.MintRequest) (string, error)
+	Fingerprint(ctx context.Context, req issuance.MintRequest) (string, error)
 }
 
 // Config says what a Service works with.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
@@ -110,7 +110,7 @@ func TestUsersHaveTheDeveloperToolsAlone(t *testing.T) {
 			t.Errorf("%s with %d clients was opened", h.kind, len(cfg.Identities))
 		}
 	}
-	if h := w.endpoint(directory.PlatformCLI); h.user != (authority.UserSignIn{}) {
+	if h := w.endpoint(directory.PlatformCLI); h.user != (issuance.UserSignIn{}) {
 		t.Error("a host of identities acts for a user")
 	}
 }

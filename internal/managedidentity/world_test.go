@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -40,7 +41,7 @@ type countingMinter struct {
 	signed *atomic.Int64
 }
 
-func (m countingMinter) Mint(ctx context.Context, req authority.MintRequest) (authority.Minted, error) {
+func (m countingMinter) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
 	m.signed.Add(1)
 	return m.Authority.Mint(ctx, req)
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
 	"github.com/rolecall-auth/rolecall/internal/folder"
@@ -147,7 +147,7 @@ func (d *Data) forgetKeys(ctx context.Context) {
 // forgetTenant does so for one tenant: the keys of access tokens and those of workloads.
 func (d *Data) forgetTenant(tenant string) {
 	d.Keys.Forget(tenant)
-	d.Keys.Forget(authority.WorkloadRing(directory.TenantID(tenant)))
+	d.Keys.Forget(clientauth.WorkloadRing(directory.TenantID(tenant)))
 }
 
 // makeFolder makes the data folder. One that other users can look into is closed to them

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -292,7 +292,7 @@ func TestSurfacesHaveTheLimitsOfTheAuthority(t *testing.T) {
 	at := s.Endpoints()
 	for _, url := range []string{at.Authority + "/default/discovery/keys", at.Ops + "/healthz"} {
 		for size, want := range map[int]int{
-			authority.MaxHeader - 1<<10: http.StatusOK, authority.MaxHeader + 1<<10: http.StatusRequestHeaderFieldsTooLarge,
+			exchange.MaxHeader - 1<<10: http.StatusOK, exchange.MaxHeader + 1<<10: http.StatusRequestHeaderFieldsTooLarge,
 		} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 			if err != nil {

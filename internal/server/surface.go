@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 )
 
 // drainTime is how long a surface that stops waits for requests under way.
@@ -31,7 +31,7 @@ func newSurface(name string, listener net.Listener, secure *tls.Config, log *slo
 		// Failed handshakes and the like: other people's doing, worth no more than this.
 		ErrorLog: slog.NewLogLogger(log.With("surface", name).Handler(), slog.LevelDebug),
 	}}
-	authority.Limit(s.http)
+	exchange.Limit(s.http)
 	return s
 }
 

@@ -79,7 +79,7 @@ func (s *Server) follow(ctx context.Context, sequence int64) error {
 func (s *Server) flushSignIns(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushLimit)
 	defer cancel()
-	if err := s.authority.Settle(ctx); err != nil {
+	if err := s.authority.Flush(ctx); err != nil {
 		s.log.WarnContext(ctx, "write sign-ins", "error", err)
 		return &refusedError{what: "the server could not write its latest sign-ins", fix: "see the server's log, and try again", cause: err}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -141,7 +142,7 @@ func FederatedIssuer(issuer, client string) *Problem {
 func FederatedAudience(audience string) *Problem {
 	return refusedAssertion(700212,
 		"No federated credential of the application has the audience of the presented token: "+text.Quote(audience)+".",
-		"Ask the issuer for a token with the audience of the credential, usually api://AzureADTokenExchange.")
+		"Ask the issuer for a token with the audience of the credential, usually "+directory.ExchangeAudience+".")
 }
 
 // FederatedSubject refuses a federated token with another subject.

@@ -75,3 +75,11 @@ const (
 	unauthorizedClient     = "unauthorized_client"
 	unsupportedGrantType   = "unsupported_grant_type"
 )
+
+// Code returns the AADSTS number of an error; 0 when there is no error.
+func Code(err error) int {
+	if err == nil {
+		return 0
+	}
+	return Of(err).Code
+}

@@ -1,0 +1,166 @@
+package clientauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// verifyFederated checks a token that an issuer made for something that may act as the
+// application. The platform presents one token many times, so there is no replay here.
+func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInput, parsed *token.Token, a assertionClaims) (Proof, error) {
+	client, p := in.Lookup(ctx, directory.AppID(strings.ToLower(in.ClientID)))
+	if p != nil {
+		return Proof{}, p
+	}
+	workload := in.Origin.WorkloadTenantOf(a.issuer)
+	var credentialID string
+	if v.runs(ctx, client, workload, a, parsed.Claims) {
+		credentialID = credentialWorkload
+	} else if credential, p := trusted(client, a); p != nil {
+		return Proof{}, p
+	} else {
+		credentialID = credential.ID
+	}
+	alg, p := algorithm(parsed.Header, "RS256")
+	if p != nil {
+		return Proof{}, p
+	}
+	if p := a.checkTimes(v.now(), false); p != nil {
+		return Proof{}, p
+	}
+	key, p := v.issuerKey(ctx, in.Origin, parsed, a.issuer)
+	if p != nil {
+		return Proof{}, p
+	}
+	if err := parsed.Verify(alg, key.Public); err != nil {
+		return Proof{}, aadsts.FederatedSignature(a.issuer, key.ID).Because(err)
+	}
+	if workload == "" && in.Origin.TenantOf(a.issuer) != "" && !IsAppOnly(parsed.Claims) {
+		return Proof{}, aadsts.FederatedUser()
+	}
+	return Proof{Client: client, Credential: ByFederation, CredentialID: credentialID}, nil
+}
+
+// credentialWorkload stands in the place of a credential's id for a workload that runs.
+const credentialWorkload = "workload"
+
+// trusted finds the credential that names exactly this issuer, audience and subject, and
+// reports the first of them that does not fit. Nothing is normalised: to a platform,
+// subjects that differ by case are different workloads.
+func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, error) {
+	known := false
+	var audiences []*directory.FederatedCredential
+	federated := client.Federated()
+	for i := range federated {
+		c := &federated[i]
+		if c.Issuer != a.issuer || c.Issuer == "" {
+			continue
+		}
+		known = true
+		if slices.Contains(a.audience, c.Audience) {
+			audiences = append(audiences, c)
+		}
+	}
+	switch {
+	case !known:
+		return nil, aadsts.FederatedIssuer(a.issuer, string(client.Principal.AppID))
+	case len(audiences) == 0:
+		return nil, aadsts.FederatedAudience(strings.Join(a.audience, " "))
+	}
+	for _, c := range audiences {
+		if c.Subject == a.subject {
+			return c, nil
+		}
+	}
+	for _, c := range audiences {
+		if strings.EqualFold(c.Subject, a.subject) {
+			return nil, aadsts.FederatedCase(a.subject)
+		}
+	}
+	return nil, aadsts.FederatedSubject(a.subject, a.issuer)
+}
+
+// issuerKey finds the key of the issuer that the token's header names.
+func (v *assertionVerifier) issuerKey(ctx context.Context, o origin.Origin, parsed *token.Token, issuer string) (token.Key, error) {
+	value, present := parsed.Header.Get("kid")
+	kid, ok := value.String()
+	if present && !ok {
+		return token.Key{}, aadsts.AssertionUnreadable("its header's 'kid' is not a string")
+	}
+	key, err := v.findKey(ctx, o, issuer, kid)
+	switch {
+	case errors.Is(err, errNoSuchKey):
+		return token.Key{}, aadsts.FederatedSignature(issuer, kid).Because(err)
+	case err != nil:
+		return token.Key{}, aadsts.FederatedUnreachable(issuer, int(failedEvery/time.Second)).Because(err)
+	}
+	return key, nil
+}
+
+func (v *assertionVerifier) findKey(ctx context.Context, o origin.Origin, issuer, kid string) (token.Key, error) {
+	if tenant := o.WorkloadTenantOf(issuer); tenant != "" {
+		return v.own.find(ctx, tenant, WorkloadRing(tenant), kid)
+	}
+	if tenant := o.TenantOf(issuer); tenant != "" {
+		return v.own.Key(ctx, tenant, kid)
+	}
+	return v.foreign.key(ctx, issuer, kid)
+}
+
+// errNoSuchKey says that an issuer has no key of that name.
+var errNoSuchKey = errors.New("the issuer has no such key")
+
+// IsAppOnly reports whether a token of this authority was issued to an application, as
+// opposed to a user: such a token has no scopes, and its subject is the principal itself.
+func IsAppOnly(claims token.Object) bool {
+	if _, scoped := claims.Get("scp"); scoped {
+		return false
+	}
+	if value, present := claims.Get("idtyp"); present {
+		kind, _ := value.String()
+		return kind == "app"
+	}
+	object, _ := claims.Get("oid")
+	subject, _ := claims.Get("sub")
+	oid, ok := object.String()
+	sub, _ := subject.String()
+	return ok && oid != "" && oid == sub
+}
+
+// OwnKeys are the signing keys of this authority's tenants. They need no fetching: the token
+// of a managed identity may stand in for a secret.
+type OwnKeys struct {
+	Directory *directory.Directory
+	Keys      *keyring.Ring
+}
+
+// Key finds a signing key of a tenant that is enabled.
+func (o OwnKeys) Key(ctx context.Context, tenant directory.TenantID, kid string) (token.Key, error) {
+	return o.find(ctx, tenant, string(tenant), kid)
+}
+
+// find finds a key in one of a tenant's rings.
+func (o OwnKeys) find(ctx context.Context, id directory.TenantID, ring, kid string) (token.Key, error) {
+	tenant, err := o.Directory.Tenant(ctx, string(id))
+	if err != nil {
+		return token.Key{}, fmt.Errorf("tenant %s, an issuer: %w", id, err)
+	}
+	if !tenant.Enabled {
+		return token.Key{}, fmt.Errorf("tenant %s is disabled", tenant.ID)
+	}
+	keys, err := o.Keys.Published(ctx, ring)
+	if err != nil {
+		return token.Key{}, err
+	}
+	return pick(keys, kid)
+}

@@ -1,0 +1,200 @@
+package coordination
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/records"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// ThrottleConfig says how many attempts to authenticate may fail, and how many device codes
+// may be asked for that nobody answers. Zero fields mean the defaults. There is no lockout:
+// an application's id is public, and a lock would let anybody turn it off.
+type ThrottleConfig struct {
+	// Failures is how many attempts in a row may fail for one application from one
+	// source before that source has to wait. Zero means 10.
+	Failures int
+	// Forgive is how long it takes until one failure is forgotten. Zero means 6 seconds.
+	Forgive time.Duration
+	// Total is the budget of failures for all applications and sources together. While
+	// it is used up, sources with a failure on record have to wait; others do not notice.
+	// Zero means 1000.
+	Total int
+	// TotalForgive is how long it takes until one failure of the budget is forgotten.
+	// Zero means 50 milliseconds.
+	TotalForgive time.Duration
+	// Entries bounds the memory: how many pairs of application and source are kept in
+	// mind. Zero means 100,000.
+	Entries int
+	// DeviceCodes is how many device codes one source may ask for at once for one
+	// application; for all of them together four times as many. In the life of a code as
+	// many again may follow, and one that a user answers does not count any more. Zero
+	// means 20.
+	DeviceCodes int
+}
+
+// deviceShare is how much of a device code counts for its source as a whole.
+const deviceShare = 0.25
+
+// A throttle counts failed attempts in buckets that leak with time.
+type throttle struct {
+	cfg ThrottleConfig
+	now func() time.Time
+
+	mu      sync.Mutex // guards what follows
+	total   bucket
+	entries map[attemptKey]*list.Element // of throttleEntry
+	recent  *list.List                   // newest failure first
+}
+
+// An attemptKey names a bucket. One without an application is for its source as a whole.
+type attemptKey struct {
+	app    directory.AppID
+	source string
+}
+
+type throttleEntry struct {
+	key    attemptKey
+	bucket bucket
+}
+
+// A bucket holds a number of failures as of some time.
+type bucket struct {
+	level float64
+	at    time.Time
+}
+
+// leaked is the level now, when one failure leaks in each interval.
+func (b bucket) leaked(now time.Time, interval time.Duration) float64 {
+	return max(0, b.level-max(0, float64(now.Sub(b.at))/float64(interval)))
+}
+
+func newThrottle(cfg ThrottleConfig, now func() time.Time) (*throttle, error) {
+	if cfg.Failures < 0 || cfg.Forgive < 0 || cfg.Total < 0 || cfg.TotalForgive < 0 || cfg.Entries < 0 || cfg.DeviceCodes < 0 {
+		return nil, fmt.Errorf("authority: Throttle is %+v: none of it may be negative; zero means the default", cfg)
+	}
+	setDefault(&cfg.Failures, 10)
+	setDefault(&cfg.Forgive, 6*time.Second)
+	setDefault(&cfg.Total, 1000)
+	setDefault(&cfg.TotalForgive, 50*time.Millisecond)
+	setDefault(&cfg.Entries, 100_000)
+	setDefault(&cfg.DeviceCodes, 20)
+	return &throttle{cfg: cfg, now: now, entries: map[attemptKey]*list.Element{}, recent: list.New()}, nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Wait implements [Failures].
+func (t *throttle) Wait(_ context.Context, app directory.AppID, source string) int {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	own := t.level(attemptKey{app, source}, now)
+	if excess := own - float64(t.cfg.Failures) + 1; excess > 0 {
+		return seconds(excess, t.cfg.Forgive)
+	}
+	if excess := t.total.leaked(now, t.cfg.TotalForgive) - float64(t.cfg.Total) + 1; excess > 0 && t.level(attemptKey{"", source}, now) > 0 {
+		return seconds(excess, t.cfg.TotalForgive)
+	}
+	return 0
+}
+
+// seconds is the time in which that many failures leak, in whole seconds: clients cannot
+// read fractions.
+func seconds(failures float64, interval time.Duration) int {
+	return max(1, int(math.Ceil(failures*interval.Seconds())))
+}
+
+// Failed implements [Failures].
+func (t *throttle) Failed(_ context.Context, app directory.AppID, source string) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.total = bucket{min(t.total.leaked(now, t.cfg.TotalForgive)+1, float64(t.cfg.Total)), now}
+	t.add(attemptKey{"", source}, 1, now)
+	if app != "" {
+		t.add(attemptKey{app, source}, 1, now)
+	}
+}
+
+// deviceCodes makes the throttle that counts device codes in the place of failures.
+func (t *throttle) deviceCodes() *throttle {
+	cfg := t.cfg
+	cfg.Failures, cfg.Forgive = cfg.DeviceCodes, records.DeviceLife/time.Duration(cfg.DeviceCodes)
+	return &throttle{cfg: cfg, now: t.now, entries: map[attemptKey]*list.Element{}, recent: list.New()}
+}
+
+// Spend implements [Budget].
+func (t *throttle) Spend(_ context.Context, app directory.AppID, source string) int {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	own, all := attemptKey{app, source}, attemptKey{"", source}
+	if excess := max(t.level(own, now)+1, t.level(all, now)+deviceShare) - float64(t.cfg.Failures); excess > 0 {
+		return seconds(excess, t.cfg.Forgive)
+	}
+	t.add(own, 1, now)
+	t.add(all, deviceShare, now)
+	return 0
+}
+
+// Restore implements [Budget].
+func (t *throttle) Restore(_ context.Context, app directory.AppID, source string) {
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.add(attemptKey{app, source}, -1, now)
+	t.add(attemptKey{"", source}, -deviceShare, now)
+}
+
+// Noteworthy implements [Failures]: the first hundred or so refusals from a source deserve a
+// row. Nobody waits because of these.
+func (t *throttle) Noteworthy(_ context.Context, source string) bool {
+	const share = 0.1 // of a failure
+	key := attemptKey{appNone, source}
+	now := t.now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.level(key, now)+share > float64(t.cfg.Failures) {
+		return false
+	}
+	t.add(key, share, now)
+	return true
+}
+
+// appNone stands for no application in a key. It is no app id.
+const appNone directory.AppID = "none"
+
+// level gives how full the bucket of a key is.
+func (t *throttle) level(key attemptKey, now time.Time) float64 {
+	if element, ok := t.entries[key]; ok {
+		return element.Value.(*throttleEntry).bucket.leaked(now, t.cfg.Forgive)
+	}
+	return 0
+}
+
+// add counts failures of a key; the key that failed longest ago makes room.
+func (t *throttle) add(key attemptKey, failures float64, now time.Time) {
+	level := min(t.level(key, now)+failures, float64(t.cfg.Failures))
+	if element, ok := t.entries[key]; ok {
+		element.Value.(*throttleEntry).bucket = bucket{level, now}
+		t.recent.MoveToFront(element)
+		return
+	}
+	if len(t.entries) >= t.cfg.Entries {
+		oldest := t.recent.Back()
+		delete(t.entries, oldest.Value.(*throttleEntry).key)
+		t.recent.Remove(oldest)
+	}
+	t.entries[key] = t.recent.PushFront(&throttleEntry{key, bucket{level, now}})
+}

@@ -1,0 +1,141 @@
+package coordination
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+func testThrottle(t *testing.T, cfg ThrottleConfig) (*throttle, *fixture.Clock) {
+	t.Helper()
+	c := fixture.NewClock()
+	limits, err := newThrottle(cfg, c.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return limits, c
+}
+
+func fail(limits *throttle, times int, app, source string) {
+	for range times {
+		limits.Failed(context.Background(), directory.AppID(app), source)
+	}
+}
+
+func TestThrottleOneSource(t *testing.T) {
+	limits, clock := testThrottle(t, ThrottleConfig{})
+	fail(limits, 9, "a", "here")
+	if wait := limits.Wait(t.Context(), "a", "here"); wait != 0 {
+		t.Fatalf("after 9 failures: wait %d s", wait)
+	}
+	fail(limits, 1, "a", "here")
+	if wait := limits.Wait(t.Context(), "a", "here"); wait != 6 {
+		t.Fatalf("after 10 failures: wait %d s, want 6", wait)
+	}
+	if wait := limits.Wait(t.Context(), "a", "there"); wait != 0 {
+		t.Errorf("another source waits %d s", wait)
+	}
+	if wait := limits.Wait(t.Context(), "b", "here"); wait != 0 {
+		t.Errorf("another application waits %d s", wait)
+	}
+	clock.Advance(5500 * time.Millisecond)
+	if wait := limits.Wait(t.Context(), "a", "here"); wait != 1 {
+		t.Errorf("half a second early: wait %d s, want 1", wait)
+	}
+	clock.Advance(500 * time.Millisecond)
+	if wait := limits.Wait(t.Context(), "a", "here"); wait != 0 {
+		t.Errorf("after the time told: wait %d s", wait)
+	}
+}
+
+func TestThrottleForgetsFailuresBeyondTheLimit(t *testing.T) {
+	limits, _ := testThrottle(t, ThrottleConfig{})
+	fail(limits, 1000, "a", "here") // requests that were under way
+	if wait := limits.Wait(t.Context(), "a", "here"); wait != 6 {
+		t.Errorf("wait %d s, want 6: fixture.Nobody is locked out", wait)
+	}
+}
+
+func TestThrottleClockGoingBack(t *testing.T) {
+	limits, clock := testThrottle(t, ThrottleConfig{})
+	fail(limits, 10, "a", "here")
+	clock.Advance(-time.Hour)
+	if wait := limits.Wait(t.Context(), "a", "here"); wait != 6 {
+		t.Errorf("wait %d s, want 6", wait)
+	}
+}
+
+func TestThrottleTotal(t *testing.T) {
+	limits, clock := testThrottle(t, ThrottleConfig{})
+	for i := range 1000 {
+		fail(limits, 1, fmt.Sprint("app", i), fmt.Sprint("source", i%50))
+	}
+	if wait := limits.Wait(t.Context(), "untried", "source7"); wait != 1 {
+		t.Errorf("a source with failures waits %d s, want 1", wait)
+	}
+	if wait := limits.Wait(t.Context(), "app7", "elsewhere"); wait != 0 {
+		t.Errorf("a source without failures waits %d s", wait)
+	}
+	clock.Advance(50 * time.Millisecond)
+	if wait := limits.Wait(t.Context(), "untried", "source7"); wait != 0 {
+		t.Errorf("with budget again: wait %d s", wait)
+	}
+}
+
+func TestThrottleMemory(t *testing.T) {
+	limits, _ := testThrottle(t, ThrottleConfig{Entries: 100})
+	for i := range 10_000 {
+		fail(limits, 1, "a", fmt.Sprint(i))
+	}
+	if len(limits.entries) != 100 || limits.recent.Len() != 100 {
+		t.Errorf("%d entries, %d in order; want 100", len(limits.entries), limits.recent.Len())
+	}
+	fail(limits, 10, "a", "here")
+	fail(limits, 40, "b", "there")
+	if wait := limits.Wait(t.Context(), "a", "here"); wait == 0 {
+		t.Error("a recent entry made room for others")
+	}
+}
+
+func TestThrottleConfigNegative(t *testing.T) {
+	if _, err := newThrottle(ThrottleConfig{Failures: -1}, time.Now); err == nil {
+		t.Error("accepted a negative number")
+	}
+}
+
+// However many sources ask for device codes, those that asked of late are kept in mind.
+func TestThrottleDeviceCodesMemory(t *testing.T) {
+	limits, _ := testThrottle(t, ThrottleConfig{Entries: 100, DeviceCodes: 3})
+	devices := limits.deviceCodes()
+	for i := range 10_000 {
+		if wait := devices.Spend(t.Context(), "a", fmt.Sprint(i)); wait != 0 {
+			t.Fatalf("source %d waits %d s", i, wait)
+		}
+	}
+	if len(devices.entries) != 100 || devices.recent.Len() != 100 || len(limits.entries) != 0 {
+		t.Errorf("%d entries, %d in order; want 100", len(devices.entries), devices.recent.Len())
+	}
+	for range 3 {
+		devices.Spend(t.Context(), "b", "here")
+	}
+	if wait := devices.Spend(t.Context(), "b", "here"); wait != 300 {
+		t.Errorf("wait %d s, want a third of a code's life", wait)
+	}
+	devices.Restore(t.Context(), "b", "here")
+	if wait := devices.Spend(t.Context(), "b", "here"); wait != 0 {
+		t.Errorf("with one answered: wait %d s", wait)
+	}
+	for range 5 {
+		devices.Restore(t.Context(), "b", "here") // more than there is
+	}
+	for range 3 {
+		devices.Spend(t.Context(), "b", "here")
+	}
+	if wait := devices.Spend(t.Context(), "b", "here"); wait == 0 {
+		t.Error("what was taken back twice is allowed twice")
+	}
+}

@@ -1,0 +1,131 @@
+package discovery
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/token"
+)
+
+// keysV1 serves the keys of a tenant. A key that stands in a tenant's own document names
+// no issuer, as resource servers of version 1 know it.
+func (h *Handler) keysV1(ctx context.Context, x *exchange.Exchange) (exchange.Answer, error) {
+	if resolve.IsShared(x.Tenant) {
+		return h.sharedDocument(ctx, x.Origin, 1)
+	}
+	keys, _, err := h.tenantKeys(ctx, x.Tenant)
+	if err != nil {
+		return exchange.Answer{}, err
+	}
+	return keysAnswer(keys)
+}
+
+// keysV2 serves the keys of a tenant, each with its issuer.
+func (h *Handler) keysV2(ctx context.Context, x *exchange.Exchange) (exchange.Answer, error) {
+	if resolve.IsShared(x.Tenant) {
+		return h.sharedDocument(ctx, x.Origin, 2)
+	}
+	keys, tenant, err := h.tenantKeys(ctx, x.Tenant)
+	if err != nil {
+		return exchange.Answer{}, err
+	}
+	return keysAnswer(named(x.Origin, keys, x.Origin.IssuerV2(tenant.ID)))
+}
+
+// tenantKeys gives the public keys of the tenant that a path names.
+func (h *Handler) tenantKeys(ctx context.Context, ref string) ([]token.Key, *directory.Tenant, error) {
+	tenant, err := h.resolver.Tenant(ctx, ref)
+	if err != nil {
+		return nil, nil, refusal(err)
+	}
+	keys, err := h.keys.Published(ctx, string(tenant.ID))
+	return keys, tenant, err
+}
+
+// named says in each key which issuer it belongs to.
+func named(o origin.Origin, keys []token.Key, issuer string) []token.Key {
+	for i := range keys {
+		keys[i].Issuer, keys[i].CloudInstance = issuer, o.Hostname()
+	}
+	return keys
+}
+
+func keysAnswer(keys []token.Key) (exchange.Answer, error) {
+	body, err := token.KeysDocument(keys)
+	return exchange.Answer{Body: body, CacheFor: exchange.KeysCached}, err
+}
+
+// sharedKeysAge is how long the keys of all tenants are kept ready: many tenants make a
+// large document, and anybody may ask for it.
+const sharedKeysAge = 10 * time.Second
+
+// sharedKeys keeps the documents of /common, one for each origin and version.
+type sharedKeys struct {
+	mu        sync.Mutex // held while a document is made, so that it is made once
+	documents map[sharedKey]sharedDocument
+}
+
+type sharedKey struct {
+	origin  origin.Origin
+	version int
+}
+
+type sharedDocument struct {
+	exchange.Answer
+	applied int64
+	made    time.Time
+}
+
+// sharedDocument serves the keys of all tenants, each with the one issuer it is good for:
+// a key of one tenant must not verify tokens of another.
+func (h *Handler) sharedDocument(ctx context.Context, o origin.Origin, version int) (exchange.Answer, error) {
+	h.shared.mu.Lock()
+	defer h.shared.mu.Unlock()
+	kept := h.shared.documents[sharedKey{o, version}]
+	now, applied := h.now(), h.directory.Applied()
+	if age := now.Sub(kept.made); kept.Body != nil && kept.applied == applied && 0 <= age && age < sharedKeysAge {
+		return kept.Answer, nil
+	}
+	keys, err := h.allKeys(ctx, o, version)
+	if err != nil {
+		return exchange.Answer{}, err
+	}
+	response, err := keysAnswer(keys)
+	if err != nil {
+		return exchange.Answer{}, err
+	}
+	if h.shared.documents == nil {
+		h.shared.documents = map[sharedKey]sharedDocument{}
+	}
+	h.shared.documents[sharedKey{o, version}] = sharedDocument{response, applied, now}
+	return response, nil
+}
+
+// allKeys gives the keys of all enabled tenants.
+func (h *Handler) allKeys(ctx context.Context, o origin.Origin, version int) ([]token.Key, error) {
+	tenants, err := h.directory.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []token.Key
+	for _, tenant := range tenants {
+		if !tenant.Enabled {
+			continue
+		}
+		keys, err := h.keys.Published(ctx, string(tenant.ID))
+		if err != nil {
+			return nil, err
+		}
+		issuer := o.IssuerV2(tenant.ID)
+		if version == 1 {
+			issuer = o.IssuerV1(tenant.ID)
+		}
+		all = append(all, named(o, keys, issuer)...)
+	}
+	return all, nil
+}

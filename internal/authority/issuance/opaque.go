@@ -1,0 +1,13 @@
+package issuance
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+)
+
+// opaque returns n random bytes as base64url text: a claim without meaning to anyone.
+func opaque(n int) string {
+	b := make([]byte, n)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}

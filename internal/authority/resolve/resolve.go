@@ -1,0 +1,170 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
+)
+
+// A Resolver finds what requests name. It is safe for concurrent use.
+type Resolver struct {
+	directory *directory.Directory
+	maxStale  time.Duration
+}
+
+// New returns a resolver that goes by a view of the directory that is at most so old.
+func New(d *directory.Directory, maxStale time.Duration) *Resolver {
+	return &Resolver{directory: d, maxStale: maxStale}
+}
+
+// Fresh runs a check that rests on the directory and, when it refuses, once more if the
+// directory had fallen behind: no refusal rests on a stale view.
+func Fresh[T any](ctx context.Context, d *directory.Directory, check func() (T, error)) (T, error) {
+	value, err := check()
+	if err == nil || aadsts.Of(err).Code == aadsts.CodeThrottled {
+		return value, err
+	}
+	if changed, failed := d.Refresh(ctx); failed != nil || !changed {
+		return value, err
+	}
+	return check()
+}
+
+// Tenant returns the tenant that a path names by id, domain or name.
+func (r *Resolver) Tenant(ctx context.Context, ref string) (*directory.Tenant, error) {
+	return Fresh(ctx, r.directory, func() (*directory.Tenant, error) { return r.findTenant(ctx, ref) })
+}
+
+func (r *Resolver) findTenant(ctx context.Context, ref string) (*directory.Tenant, error) {
+	switch strings.ToLower(ref) {
+	case AliasCommon, aliasConsumers, consumersTenant:
+		return nil, aadsts.Tenantless(ref)
+	case AliasOrganizations:
+		return nil, aadsts.SingleTenant(ref)
+	}
+	if !IsTenantName(ref) {
+		return nil, aadsts.TenantName(ref)
+	}
+	tenant, err := r.directory.Tenant(ctx, ref)
+	switch {
+	case err == nil && tenant.Enabled:
+		return tenant, nil
+	case err == nil:
+		return nil, aadsts.TenantDisabled(ref)
+	case !errors.Is(err, directory.ErrNotFound):
+		return nil, err
+	case guid.Is(ref) || strings.Contains(ref, "."):
+		return nil, aadsts.TenantUnknown(ref)
+	}
+	return nil, aadsts.TenantName(ref)
+}
+
+// TenantOfClient returns the first enabled tenant that has the client, where a path names
+// an alias and the user, whose tenant it should be, is not known yet.
+func (r *Resolver) TenantOfClient(ctx context.Context, alias, id string) (*directory.Tenant, error) {
+	tenants, err := r.directory.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, tenant := range tenants {
+		if !tenant.Enabled {
+			continue
+		}
+		if _, err := r.ClientNow(ctx, tenant, id); err == nil {
+			return tenant, nil
+		}
+	}
+	if id == "" {
+		return nil, aadsts.Missing("client_id")
+	}
+	return nil, aadsts.ClientUnknown(id, alias)
+}
+
+// Home returns the tenant that has the domain of a user's name.
+func (r *Resolver) Home(ctx context.Context, name string) (*directory.Tenant, error) {
+	_, domain, _ := strings.Cut(name, "@")
+	if domain == "" {
+		return nil, aadsts.UserHome(name)
+	}
+	tenant, err := r.Tenant(ctx, domain)
+	switch {
+	case err != nil && aadsts.Of(err).IsOutage():
+		return nil, err
+	case err != nil || !HasDomain(tenant, domain):
+		return nil, aadsts.UserHome(name)
+	}
+	return tenant, nil
+}
+
+// HasDomain reports whether a domain is one of the tenant's.
+func HasDomain(tenant *directory.Tenant, domain string) bool {
+	for _, d := range tenant.Domains {
+		if strings.EqualFold(d, domain) {
+			return true
+		}
+	}
+	return false
+}
+
+// Client returns the client of that id, if it may ask for anything.
+func (r *Resolver) Client(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, error) {
+	return Fresh(ctx, r.directory, func() (*directory.Instance, error) { return r.ClientNow(ctx, tenant, id) })
+}
+
+// ClientNow is Client for a check that is itself repeated by [Fresh], or whose outcome is no
+// refusal.
+func (r *Resolver) ClientNow(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, error) {
+	if !guid.Is(id) {
+		return nil, aadsts.ClientUnknown(id, tenant.Name)
+	}
+	client, err := r.directory.Instance(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return nil, aadsts.ClientUnknown(id, tenant.Name)
+	case err != nil:
+		return nil, err
+	case client.Principal == nil:
+		return nil, aadsts.ClientAbsent(id, tenant.Name)
+	case !client.Principal.Enabled:
+		return nil, aadsts.ClientDisabled(id)
+	}
+	return client, nil
+}
+
+// ResourceNow returns the API that an identifier names, if tokens for it may be issued. It
+// is for a check that is itself repeated by [Fresh].
+func (r *Resolver) ResourceNow(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, error) {
+	resource, err := r.directory.Resource(ctx, tenant.ID, identifier)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)
+	case err != nil:
+		return nil, err
+	case resource.Principal == nil:
+		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)
+	case !resource.Principal.Enabled:
+		return nil, aadsts.ResourceDisabled(identifier)
+	}
+	return resource, nil
+}
+
+// User returns a user who may sign in.
+func (r *Resolver) User(ctx context.Context, tenant *directory.Tenant, ref string) (*directory.User, error) {
+	return Fresh(ctx, r.directory, func() (*directory.User, error) {
+		user, err := r.directory.User(ctx, tenant.ID, ref)
+		switch {
+		case errors.Is(err, directory.ErrNotFound):
+			return nil, aadsts.UserUnknown(ref)
+		case err != nil:
+			return nil, err
+		case !user.Enabled:
+			return nil, aadsts.UserDisabled(user.PrincipalName)
+		}
+		return user, nil
+	})
+}
