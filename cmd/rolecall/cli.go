@@ -47,9 +47,9 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	err := ruled(root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(c.err, "rolecall: %v\n", err)
+		fmt.Fprintf(c.err, "rolecall: %s\n", whatOf(err))
 		if fix := fixOf(err); fix != "" {
 			fmt.Fprintf(c.err, "hint: %s\n", fix)
 		}

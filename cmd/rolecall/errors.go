@@ -86,23 +86,18 @@ func exitCode(err error) int {
 	}
 }
 
-// ruled takes the next step out of the text of a rule that was broken.
-func ruled(err error) error {
-	var rule *directory.RuleError
-	if !errors.As(err, &rule) || err.Error() != rule.Error() {
-		return err
+// whatOf is the text of an error without its next step, which some errors end with.
+func whatOf(err error) string {
+	if fix := fixOf(err); fix != "" {
+		return strings.TrimSuffix(err.Error(), " "+fix)
 	}
-	code := exitFailed
-	if errors.Is(err, directory.ErrNotFound) {
-		code = exitNotFound
-	}
-	return &failure{code, errors.New(rule.What), rule.Advice}
+	return err.Error()
 }
 
 // inOneLine is an error and its next step.
 func inOneLine(err error) string {
 	if fix := fixOf(err); fix != "" {
-		return err.Error() + ": " + fix
+		return whatOf(err) + ": " + fix
 	}
 	return err.Error()
 }

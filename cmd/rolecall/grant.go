@@ -35,7 +35,7 @@ before carry them until they expire.`,
 }
 
 // assigning completes a command that does something with each of the roles it is given.
-func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, resolve.Assignee, resolve.Role) (string, error)) *cobra.Command {
+func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, resolve.Principal, resolve.Role) (string, error)) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < 2 {
 			return usageError(cmd, errors.New("say who, and which roles: PRINCIPAL API/ROLE"))
@@ -55,12 +55,12 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, re
 		var done []assignment
 		_, err = data.Directory.Change(ctx, directory.Operator("cli:"+cmd.Name()), func(e *directory.Editor) error {
 			done = nil
-			who, err := resolve.FindAssignee(e, tenant, args[0])
+			who, err := resolve.FindPrincipal(e.View(), tenant, args[0])
 			if err != nil {
 				return err
 			}
 			for _, arg := range args[1:] {
-				role, err := resolve.FindRole(cmd.CommandPath(), e, who, arg)
+				role, err := resolve.FindRole(cmd.CommandPath(), e.View(), who, arg)
 				if err != nil {
 					return err
 				}
@@ -68,7 +68,7 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, re
 				if err != nil {
 					return err
 				}
-				done = append(done, assignment{who.Tenant.Name, who.Name, who.ID, role.API.Name, role.Value, result})
+				done = append(done, assignment{who.Tenant.Name, who.Name(), who.ID(), role.API.Name, role.Value, result})
 			}
 			return nil
 		})
@@ -103,29 +103,18 @@ func assignmentListing(all []assignment) listing {
 
 const unchanged = "unchanged"
 
-func assign(e *directory.Editor, who resolve.Assignee, role resolve.Role) (string, error) {
-	held, err := holds(e, who, role)
-	if held || err != nil {
+func assign(e *directory.Editor, who resolve.Principal, role resolve.Role) (string, error) {
+	_, added, err := e.Assignments().Add(who.Tenant.ID, who.ID(), role.Principal, role.ID)
+	if err != nil || !added {
 		return unchanged, err
 	}
-	_, _, err = e.Assignments().Add(who.Tenant.ID, who.ID, role.Principal, role.ID)
-	return "granted", err
+	return "granted", nil
 }
 
-func unassign(e *directory.Editor, who resolve.Assignee, role resolve.Role) (string, error) {
-	held, err := holds(e, who, role)
-	if !held || err != nil {
-		return unchanged, err
+func unassign(e *directory.Editor, who resolve.Principal, role resolve.Role) (string, error) {
+	err := e.Assignments().Remove(who.Tenant.ID, who.ID(), role.Principal, role.ID)
+	if errors.Is(err, directory.ErrNotFound) {
+		return unchanged, nil
 	}
-	return "revoked", e.Assignments().Remove(who.Tenant.ID, who.ID, role.Principal, role.ID)
-}
-
-func holds(e *directory.Editor, who resolve.Assignee, role resolve.Role) (bool, error) {
-	assignments, err := e.Assignments().AllOf(who.Tenant.ID, who.ID)
-	for _, a := range assignments {
-		if a.Resource == role.Principal && a.Role == role.ID {
-			return true, err
-		}
-	}
-	return false, err
+	return "revoked", err
 }

@@ -39,19 +39,8 @@ and the user, if the token was for one.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		if tenant != "" {
-			found, err := resolve.FindTenants(ctx, data.Directory, tenant)
-			if err != nil {
-				return err
-			}
-			filter.Tenant = found[0].ID
-		}
-		if app != "" {
-			found, err := resolve.FindInstance(ctx, data.Directory, tenant, app)
-			if err != nil {
-				return err
-			}
-			filter.Tenant, filter.AppID = found.Tenant.ID, found.Principal.AppID
+		if err := chooseSignIns(data.Directory.View(ctx), &filter, tenant, app); err != nil {
+			return err
 		}
 		rows, err := c.newestSignIns(ctx, data, filter)
 		if err != nil {
@@ -60,6 +49,29 @@ and the user, if the token was for one.`,
 		return c.print(output, signInListing(rows))
 	}
 	return cmd
+}
+
+// chooseSignIns completes a filter with the tenant and the application that were named.
+func chooseSignIns(v *directory.View, filter *directory.SignInFilter, tenant, app string) error {
+	if app == "" && tenant == "" {
+		return nil
+	}
+	if app == "" {
+		found, err := v.Tenants().Find(tenant)
+		if err == nil {
+			filter.Tenant = found.ID
+		}
+		return err
+	}
+	found, err := resolve.FindPrincipal(v, tenant, app)
+	if err != nil {
+		return err
+	}
+	if found.Service == nil {
+		return notFound("name an application or a managed identity", "%s is a user", found.Name())
+	}
+	filter.Tenant, filter.AppID = found.Tenant.ID, found.Service.AppID
+	return nil
 }
 
 // newestSignIns reads sign-ins, those included that a running server has not written yet.

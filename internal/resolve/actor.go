@@ -11,9 +11,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 
-// readableApplications is how many names of applications an error lists.
-const readableApplications = 10
-
 // An Actor is whoever a command or a program acts as, in a tenant: an application, a managed
 // identity, or a user, for whom the Azure CLI acts.
 type Actor struct {
@@ -41,108 +38,39 @@ func (a Actor) ID() string {
 	return string(a.Principal.AppID)
 }
 
-// FindInstance finds an application or managed identity by name or id: in the given tenant,
-// or in whichever has it.
-func FindInstance(ctx context.Context, dir *directory.Directory, tenant, ref string) (Actor, error) {
-	found, tenants, err := instances(ctx, dir, tenant, ref)
-	if err != nil {
-		return Actor{}, err
-	}
-	return onlyOne(ctx, dir, found, tenants, "application", ref)
-}
-
 // FindActor finds whoever a program can be run as: an application, a managed identity, or a
 // user.
 func FindActor(ctx context.Context, dir *directory.Directory, tenant, ref string) (Actor, error) {
-	found, tenants, err := instances(ctx, dir, tenant, ref)
+	found, err := FindPrincipal(dir.View(ctx), tenant, ref)
 	if err != nil {
 		return Actor{}, err
 	}
-	if len(found) == 0 {
-		if found, err = users(ctx, dir, tenants, ref); err != nil {
-			return Actor{}, err
-		}
+	if found.User != nil {
+		return actingFor(ctx, dir, found)
 	}
-	return onlyOne(ctx, dir, found, tenants, "application, managed identity or user", ref)
-}
-
-// instances returns all that the reference may mean, and the tenants it looked in.
-func instances(ctx context.Context, dir *directory.Directory, tenant, ref string) (found []Actor, tenants []*directory.Tenant, err error) {
-	tenants, err = FindTenants(ctx, dir, tenant)
+	instance, err := dir.Instance(ctx, found.Tenant.ID, found.Service.AppID)
 	if err != nil {
-		return nil, nil, err
+		return Actor{}, err
 	}
-	for _, t := range tenants {
-		instance, err := dir.Named(ctx, t.ID, ref)
-		switch {
-		case errors.Is(err, directory.ErrNotFound):
-		case err != nil:
-			return nil, nil, err
-		case instance.Principal == nil:
-			return nil, nil, &Error{
-				fmt.Sprintf("the application %q has no service principal in tenant %s, so it gets no tokens there", ref, t.Name),
-				"`rolecall apply` with the application in its file makes one", errUnusable,
-			}
-		default:
-			found = append(found, Actor{Tenant: t, Instance: instance})
-		}
-	}
-	return found, tenants, nil
+	return Actor{Tenant: found.Tenant, Instance: instance}, nil
 }
 
-func onlyOne(ctx context.Context, dir *directory.Directory, found []Actor, tenants []*directory.Tenant, what, ref string) (Actor, error) {
-	switch len(found) {
-	case 0:
-		return Actor{}, notFound("`rolecall apply -f rolecall.yaml` creates applications, managed identities and users",
-			"no %s is named %q%s", what, ref, applicationsThere(ctx, dir, tenants))
-	case 1:
-		return found[0], nil
-	default:
-		return Actor{}, &Error{fmt.Sprintf("applications named %q are in %d tenants", ref, len(found)), "say which tenant with --tenant", ErrAmbiguous}
+// actingFor returns the Azure CLI, acting for a user.
+func actingFor(ctx context.Context, dir *directory.Directory, user Principal) (Actor, error) {
+	cli, err := dir.Instance(ctx, user.Tenant.ID, launch.AzureCLI)
+	switch {
+	case err != nil && !errors.Is(err, directory.ErrNotFound):
+		return Actor{}, err
+	case err != nil || cli.Principal == nil || cli.Application == nil || !cli.Application.Public:
+		return Actor{}, noAzureCLI(dir.View(ctx), user.Tenant, user.User)
 	}
-}
-
-// applicationsThere says what there is instead, when that is little enough to read.
-func applicationsThere(ctx context.Context, dir *directory.Directory, tenants []*directory.Tenant) string {
-	var names []string
-	for _, t := range tenants {
-		all, err := dir.View(ctx).Applications().All(t.ID)
-		if err != nil || len(all) > readableApplications {
-			return ""
-		}
-		for _, app := range all {
-			names = append(names, app.Name)
-		}
-	}
-	return thereAre(names, readableApplications)
-}
-
-// users returns the Azure CLI, acting for each user that the reference may mean.
-func users(ctx context.Context, dir *directory.Directory, tenants []*directory.Tenant, ref string) (found []Actor, err error) {
-	for _, t := range tenants {
-		user, err := dir.User(ctx, t.ID, ref)
-		if errors.Is(err, directory.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		cli, err := dir.Instance(ctx, t.ID, launch.AzureCLI)
-		switch {
-		case err != nil && !errors.Is(err, directory.ErrNotFound):
-			return nil, err
-		case err != nil || cli.Principal == nil || cli.Application == nil || !cli.Application.Public:
-			return nil, noAzureCLI(ctx, dir, t, user)
-		}
-		found = append(found, Actor{t, cli, user})
-	}
-	return found, nil
+	return Actor{user.Tenant, cli, user.User}, nil
 }
 
 // noAzureCLI says how to register the application as which the tools get users' tokens. It
 // comes with permission to act for users, so nobody registers it without being asked.
-func noAzureCLI(ctx context.Context, dir *directory.Directory, t *directory.Tenant, user *directory.User) error {
-	all, err := dir.View(ctx).Applications().All(t.ID)
+func noAzureCLI(v *directory.View, t *directory.Tenant, user *directory.User) error {
+	all, err := v.Applications().All(t.ID)
 	if err != nil {
 		return err
 	}

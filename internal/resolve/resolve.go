@@ -5,11 +5,11 @@
 // or several things. It refuses to own what is there, which is the directory's affair, and
 // what the named one may do.
 //
-// Start at [FindActor]; [FindAssignee] and [FindRole] do so within a change of the directory.
+// Start at [FindPrincipal]. It reads a View, which is the same within a change of the
+// directory and outside; [FindActor] adds what is needed to act.
 package resolve
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,14 +41,11 @@ func notFound(fix, format string, args ...any) error {
 }
 
 // FindTenants returns the tenant that ref names, or all when it is empty.
-func FindTenants(ctx context.Context, dir *directory.Directory, ref string) ([]*directory.Tenant, error) {
+func FindTenants(v *directory.View, ref string) ([]*directory.Tenant, error) {
 	if ref == "" {
-		return dir.Tenants(ctx)
+		return v.Tenants().All()
 	}
-	tenant, err := dir.Tenant(ctx, ref)
-	if errors.Is(err, directory.ErrNotFound) {
-		return nil, notFound("`rolecall keys list -o tsv` names the tenants there are", "no tenant is named %q", ref)
-	}
+	tenant, err := v.Tenants().Find(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +53,14 @@ func FindTenants(ctx context.Context, dir *directory.Directory, ref string) ([]*
 }
 
 // FindTenant returns the tenant that ref names, or the only one there is.
-func FindTenant(ctx context.Context, dir *directory.Directory, ref string) (*directory.Tenant, error) {
-	tenants, err := FindTenants(ctx, dir, ref)
+func FindTenant(v *directory.View, ref string) (*directory.Tenant, error) {
+	tenants, err := FindTenants(v, ref)
 	if err != nil {
 		return nil, err
 	}
 	switch len(tenants) {
 	case 0:
-		return nil, notFound("`rolecall serve` makes the first one", "there is no tenant yet")
+		return nil, notFound("`rolecall serve` creates the first one", "there is no tenant yet")
 	case 1:
 		return tenants[0], nil
 	default:
@@ -71,8 +68,11 @@ func FindTenant(ctx context.Context, dir *directory.Directory, ref string) (*dir
 	}
 }
 
+// readable is how many names an error lists.
+const readable = 20
+
 // thereAre lists names in an error, when they are few enough to read.
-func thereAre(names []string, readable int) string {
+func thereAre(names []string) string {
 	switch {
 	case len(names) == 0:
 		return "; there are none"

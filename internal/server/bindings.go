@@ -53,28 +53,24 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 	if err != nil {
 		return nil, err
 	}
-	user, err := s.userNamed(ctx, tenant, req.As)
+	instances, user, err := s.find(ctx, tenant, req)
 	if err != nil {
 		return nil, err
 	}
 	if user != nil {
 		return s.bindUser(ctx, tenant, user, req, owner)
 	}
-	clients, err := s.find(ctx, tenant, req)
-	if err != nil {
-		return nil, err
-	}
 	if req.Via == ViaWorkload {
-		return s.startWorkload(ctx, tenant, clients[0])
+		return s.startWorkload(ctx, tenant, instances[0])
 	}
-	identities := make([]managedidentity.Identity, len(clients))
-	for i, client := range clients {
+	identities := make([]managedidentity.Identity, len(instances))
+	for i, client := range instances {
 		if client.Application != nil && directory.Platform(req.Via) != directory.PlatformCLI {
 			return nil, refused("use --via secret, certificate, workload or cli, or create a managed identity", "%q is an application, and %s is for managed identities", client.Principal.Name, req.Via)
 		}
 		identities[i] = managedidentity.IdentityOf(client.Principal)
 	}
-	return s.openHost(ctx, newState(tenant.ID, clients[0]), managedidentity.EndpointConfig{
+	return s.openHost(ctx, newState(tenant.ID, instances[0]), managedidentity.EndpointConfig{
 		Tenant: tenant.ID, Identities: identities, Platform: directory.Platform(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
 	})
 }
@@ -108,54 +104,38 @@ func (s *Server) openHost(ctx context.Context, state BindingState, cfg managedid
 	}}, nil
 }
 
-// find looks up which identities are to be bound.
-func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindRequest) ([]*directory.Instance, error) {
-	clients := make([]*directory.Instance, 0, 1+len(req.Also))
-	for _, name := range append([]string{req.As}, req.Also...) {
-		client, err := s.clientNamed(ctx, tenant, name)
-		if errors.Is(err, directory.ErrNotFound) || err == nil && client.Principal == nil {
-			return nil, &refusedError{
+// find looks up which identities are to be bound, or the one user.
+func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindRequest) ([]*directory.Instance, *directory.User, error) {
+	var instances []*directory.Instance
+	for i, name := range append([]string{req.As}, req.Also...) {
+		instance, err := s.data.Directory.Named(ctx, tenant.ID, name)
+		if errors.Is(err, directory.ErrNotFound) && i == 0 {
+			user, err := s.data.Directory.User(ctx, tenant.ID, name)
+			if !errors.Is(err, directory.ErrNotFound) {
+				return nil, user, err
+			}
+		}
+		switch {
+		case errors.Is(err, directory.ErrNotFound) || err == nil && instance.Principal == nil:
+			return nil, nil, &refusedError{
 				what:  fmt.Sprintf("there is no managed identity, application or user %q in the tenant %s", name, tenant.Name),
 				fix:   "check the name, or create one with `rolecall apply -f rolecall.yaml`",
 				cause: directory.ErrNotFound,
 			}
+		case err != nil:
+			return nil, nil, err
+		case !instance.Principal.Enabled:
+			return nil, nil, refused("enable its service principal first", "%q is disabled", instance.Principal.Name)
 		}
-		if err != nil {
-			return nil, err
-		}
-		if !client.Principal.Enabled {
-			return nil, refused("enable its service principal first", "%q is disabled", client.Principal.Name)
-		}
-		clients = append(clients, client)
+		instances = append(instances, instance)
 	}
-	return clients, nil
-}
-
-func (s *Server) clientNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.Instance, error) {
-	return s.data.Directory.Named(ctx, tenant.ID, name)
-}
-
-// userNamed finds a user, or nobody when the name is none, or that of an application or
-// managed identity.
-func (s *Server) userNamed(ctx context.Context, tenant *directory.Tenant, name string) (*directory.User, error) {
-	if _, err := s.clientNamed(ctx, tenant, name); !errors.Is(err, directory.ErrNotFound) {
-		return nil, err
-	}
-	user, err := s.data.Directory.User(ctx, tenant.ID, name)
-	if errors.Is(err, directory.ErrNotFound) {
-		return nil, nil
-	}
-	return user, err
+	return instances, nil, nil
 }
 
 // tenantOf finds a tenant, or the only one when none is named.
 func (s *Server) tenantOf(ctx context.Context, ref string) (*directory.Tenant, error) {
 	if ref != "" {
-		tenant, err := s.data.Directory.Tenant(ctx, ref)
-		if err != nil {
-			return nil, fmt.Errorf("tenant %q: %w", ref, err)
-		}
-		return tenant, nil
+		return s.data.Directory.View(ctx).Tenants().Find(ref)
 	}
 	tenants, err := s.data.Directory.Tenants(ctx)
 	switch {

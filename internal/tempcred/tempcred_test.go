@@ -43,7 +43,7 @@ func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := resolve.FindInstance(t.Context(), data.Directory, "contoso", "orders-client")
+	app, err := resolve.FindActor(t.Context(), data.Directory, "contoso", "orders-client")
 	if err != nil {
 		t.Fatal(err)
 	}

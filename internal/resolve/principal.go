@@ -1,0 +1,130 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// A Principal is whoever can have app roles in a tenant: an application or a managed
+// identity by its service principal, or a user.
+type Principal struct {
+	Tenant  *directory.Tenant
+	Service *directory.ServicePrincipal // nil: a user
+	User    *directory.User             // nil: a service principal
+}
+
+// Name is what people call it.
+func (p Principal) Name() string {
+	if p.User != nil {
+		return p.User.PrincipalName
+	}
+	return p.Service.Name
+}
+
+// ID is its object id.
+func (p Principal) ID() directory.ObjectID {
+	if p.User != nil {
+		return p.User.ID
+	}
+	return p.Service.ID
+}
+
+// Member is the type that an app role must allow.
+func (p Principal) Member() directory.MemberType {
+	if p.User != nil {
+		return directory.MemberUser
+	}
+	return directory.MemberApplication
+}
+
+// FindPrincipal finds one by name or id: in the given tenant, or in whichever has it.
+func FindPrincipal(v *directory.View, tenant, ref string) (Principal, error) {
+	tenants, err := FindTenants(v, tenant)
+	if err != nil {
+		return Principal{}, err
+	}
+	var found []Principal
+	var near []string
+	for _, t := range tenants {
+		p, err := principalIn(v, t, ref)
+		switch {
+		case err == nil:
+			found = append(found, p)
+		case errors.Is(err, directory.ErrNotFound):
+			near = append(near, nearNames(err)...)
+		default:
+			return Principal{}, err
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Principal{}, noPrincipal(v, tenants, ref, near)
+	case 1:
+		return found[0], nil
+	}
+	return Principal{}, &Error{fmt.Sprintf("%q is in %d tenants", ref, len(found)), "say which tenant with --tenant", ErrAmbiguous}
+}
+
+// principalIn finds one in a tenant.
+func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal, error) {
+	service, err := v.ServicePrincipals().Find(t.ID, ref)
+	if err == nil {
+		return Principal{Tenant: t, Service: service}, nil
+	}
+	if !errors.Is(err, directory.ErrNotFound) {
+		return Principal{}, err
+	}
+	user, userErr := v.Users().Find(t.ID, ref)
+	if userErr == nil {
+		return Principal{Tenant: t, User: user}, nil
+	}
+	if !errors.Is(userErr, directory.ErrNotFound) {
+		return Principal{}, userErr
+	}
+	if app, appErr := v.Applications().Find(t.ID, ref); appErr == nil {
+		return Principal{}, &Error{
+			fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app.Name, t.Name),
+			"`rolecall apply` with the application in its file creates one", errUnusable,
+		}
+	}
+	return Principal{}, errors.Join(err, userErr)
+}
+
+// nearNames returns the names that the directory thinks may have been meant.
+func nearNames(err error) (names []string) {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the very error of principalIn
+	if !ok {
+		return nil
+	}
+	for _, err := range joined.Unwrap() {
+		if missing, ok := errors.AsType[*directory.NotFoundError](err); ok {
+			names = append(names, missing.Near()...)
+		}
+	}
+	return names
+}
+
+func noPrincipal(v *directory.View, tenants []*directory.Tenant, ref string, near []string) error {
+	fix := "`rolecall apply -f rolecall.yaml` creates applications, managed identities and users"
+	if len(near) > 0 {
+		fix = "did you mean " + strings.Join(near, ", or ") + "?"
+	}
+	return notFound(fix, "there is no application, managed identity or user %q%s", ref, thereAre(principalNames(v, tenants)))
+}
+
+func principalNames(v *directory.View, tenants []*directory.Tenant) (names []string) {
+	for _, t := range tenants {
+		services, _ := v.ServicePrincipals().List(t.ID, directory.Query{Limit: readable + 1}) // it only makes a message shorter
+		for _, p := range services.Items {
+			names = append(names, p.Name)
+		}
+		users, _ := v.Users().List(t.ID, directory.Query{Limit: readable + 1})
+		for _, u := range users.Items {
+			names = append(names, u.PrincipalName)
+		}
+	}
+	return names
+}

@@ -1,0 +1,107 @@
+package resolve
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// A Role is an app role together with the API that offers it.
+type Role struct {
+	directory.AppRole
+	API       *directory.Application
+	Principal directory.ObjectID // of the API
+}
+
+// FindRole finds the role that API/ROLE means. Both may contain slashes; the API with the
+// longest name that has the role is meant. The command is for the advice: "rolecall grant".
+func FindRole(command string, v *directory.View, who Principal, arg string) (Role, error) {
+	var closest *directory.Application
+	var wanted string // of its roles
+	api, role := arg, ""
+	for {
+		cut := strings.LastIndexByte(api, '/')
+		if cut <= 0 {
+			break
+		}
+		api, role = arg[:cut], arg[cut+1:]
+		app, err := v.Applications().Find(who.Tenant.ID, api)
+		if errors.Is(err, directory.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return Role{}, err
+		}
+		if found, ok := app.Role(role); ok {
+			return offered(v, app, found)
+		}
+		if closest == nil {
+			closest, wanted = app, role
+		}
+	}
+	switch {
+	case closest != nil:
+		return Role{}, roleMissing(command, closest, who, wanted)
+	case !strings.Contains(arg, "/"):
+		return Role{}, &Error{fmt.Sprintf("%q names no API and role", arg), "write orders-server/Orders.Read or api://orders/Orders.Read", ErrMalformed}
+	}
+	return Role{}, notFound("name the API by its name, its app id or an identifier URI",
+		"%q begins with the name of no API%s", arg, thereAre(apiNames(v, who.Tenant)))
+}
+
+func offered(v *directory.View, app *directory.Application, role directory.AppRole) (Role, error) {
+	principal, err := v.ServicePrincipals().Find(app.Tenant, string(app.AppID))
+	if errors.Is(err, directory.ErrNotFound) {
+		return Role{}, notFound("`rolecall apply -f rolecall.yaml` makes one", "%s has no service principal in its tenant", app.Name)
+	}
+	if err != nil {
+		return Role{}, err
+	}
+	return Role{role, app, principal.ID}, nil
+}
+
+// roleMissing says which roles there are, and how the command reads with the likely one.
+func roleMissing(command string, app *directory.Application, who Principal, wanted string) error {
+	var values []string
+	fix := "`rolecall apply -f rolecall.yaml` adds app roles"
+	for _, role := range app.AppRoles {
+		if !role.Enabled || !role.Allows(who.Member()) {
+			continue
+		}
+		values = append(values, role.Value)
+		if strings.EqualFold(role.Value, wanted) || near(role.Value, wanted) {
+			fix = fmt.Sprintf("did you mean `%s %s %s/%s`?", command, who.Name(), app.Name, role.Value)
+		}
+	}
+	there := "; it has none for " + map[directory.MemberType]string{directory.MemberApplication: "applications", directory.MemberUser: "users"}[who.Member()]
+	if len(values) > 0 {
+		there = "; it has " + strings.Join(values, ", ")
+	}
+	return notFound(fix, "%s has no app role %q%s", app.Name, wanted, there)
+}
+
+// near reports whether two words differ by a slip of the pen: a letter more, less or
+// other, or two that changed places.
+func near(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+}
+
+// apiNames are those of the applications that offer roles.
+func apiNames(v *directory.View, t *directory.Tenant) (names []string) {
+	applications, _ := v.Applications().All(t.ID) // it only makes a message shorter
+	for _, app := range applications {
+		if len(app.AppRoles) > 0 {
+			names = append(names, app.Name)
+		}
+	}
+	return names
+}
