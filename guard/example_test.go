@@ -94,6 +94,16 @@ func ExampleGuard_Ready() {
 	}
 }
 
+// A readiness check that says which issuer has no keys, and why.
+func ExampleGuard_Keys() {
+	for _, state := range ordersGuard().Keys() {
+		fmt.Println(state.Issuer, state.Keys, state.Fetched.IsZero())
+	}
+	// Output:
+	// https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/ 0 true
+	// https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/v2.0 0 true
+}
+
 // Rules for a whole server in one place. What no rule names is refused.
 func ExampleGuard_Handler() {
 	g := ordersGuard()
