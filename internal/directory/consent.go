@@ -13,3 +13,9 @@ func consentRoles() []string {
 func (u *User) IsConsentAdmin() bool {
 	return slices.ContainsFunc(u.DirectoryRoles, func(role string) bool { return slices.Contains(consentRoles(), role) })
 }
+
+// Consenter is a user who agrees that an application acts for them or, if they may, for
+// everyone.
+func Consenter(user *User) Actor {
+	return Actor{ActorUser, user.PrincipalName, To(Create, DelegatedGrants)}
+}

@@ -194,11 +194,6 @@ func (h *Handler) declineConsent(ctx context.Context, x *exchange.Exchange, r *r
 	return h.giveUp(ctx, x, r)
 }
 
-// consenting is a user who agrees that an application acts for them, or for everyone.
-func consenting(user *directory.User) directory.Actor {
-	return directory.Actor{Kind: directory.ActorUser, Name: user.PrincipalName, Rights: directory.Manage(directory.DelegatedGrants)}
-}
-
 // grantScopes writes what was agreed to into the directory, in the name of the user.
 func (h *Handler) grantScopes(ctx context.Context, r *resolvedRequest, session *browserSession, d issuance.Delegation, scopes []directory.Scope, everyone bool) error {
 	if len(scopes) == 0 {
@@ -216,7 +211,7 @@ func (h *Handler) grantScopes(ctx context.Context, r *resolvedRequest, session *
 	for _, s := range scopes {
 		values = append(values, s.Value)
 	}
-	_, err := h.directory.Change(ctx, consenting(session.user), func(e *directory.Editor) error {
+	_, err := h.directory.Change(ctx, directory.Consenter(session.user), func(e *directory.Editor) error {
 		_, err := e.DelegatedGrants().Add(r.tenant.ID, r.client.Principal.ID, d.Resource.Principal.ID, holder, values)
 		return err
 	})
