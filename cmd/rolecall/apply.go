@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -69,23 +68,19 @@ func (c *cli) readManifest(name string) (*manifest.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder := filepath.Dir(name)
-	shown := name
 	if name == "-" {
-		folder, shown = ".", "standard input"
+		name = "standard input"
 	}
-	return manifest.Parse(shown, content, c.lookup, func(path string) ([]byte, error) {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(folder, path)
-		}
-		return os.ReadFile(path)
-	})
+	return manifest.Parse(name, content, c.lookup, os.ReadFile)
 }
 
 var errDryRun = errors.New("dry run")
 
 // applyManifest works the file into the directory, or only finds out what that would change.
 func applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) (*manifest.Result, error) {
+	if err := wanted.Prepare(ctx, data.Directory); err != nil {
+		return nil, err
+	}
 	var result *manifest.Result
 	_, err := data.Directory.Change(ctx, directory.Operator("cli:apply"), func(e *directory.Editor) error {
 		var err error
