@@ -36,6 +36,7 @@ func (a *Authority) apply(path string, content []byte) {
 	defer a.mu.Unlock()
 	file, err := manifest.Parse(path, content, os.LookupEnv, os.ReadFile)
 	a.check("apply", err)
+	a.check("apply", file.Prepare(context.WithoutCancel(a.t.Context()), a.directory))
 	var result *manifest.Result
 	a.change("apply", func(e *directory.Editor) (err error) {
 		result, err = file.Apply(e, manifest.Options{})

@@ -29,6 +29,9 @@ func Choose(text string) *Chosen { return &Chosen{text: text} }
 // Prepare makes the slow hashes that a transaction will need to put a chosen secret beside
 // the present ones (or in the place of the present password).
 func (d *Directory) Prepare(ctx context.Context, chosen *Chosen, present ...Secret) error {
+	if chosen.text == "" || len(chosen.text) > maxSecret {
+		return nil // the rules refuse it
+	}
 	known := false
 	for i := range present {
 		if present[i].Scheme != SchemeArgon2id {
