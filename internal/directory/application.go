@@ -80,7 +80,7 @@ func (e ApplicationEditor) replace(old row[Application], a *Application) error {
 	if err := e.followScopes(was, a); err != nil {
 		return err
 	}
-	if a.Name != was.Name {
+	if a.Name != was.Name || a.DisplayName != was.DisplayName {
 		if err := e.principals().rename(a); err != nil {
 			return err
 		}
@@ -155,16 +155,10 @@ func (e ApplicationEditor) checkApplication(old, a *Application) error {
 }
 
 func (e ApplicationEditor) checkApplicationName(_, a *Application) error {
-	if err := checkName("name", a.Name); err != nil {
+	if err := checkNames(a.Name, &a.DisplayName); err != nil {
 		return err
 	}
-	if err := checkNotGUID(a.Name); err != nil {
-		return err
-	}
-	if err := e.free(a.Tenant, KindApplication, makeKey("name", fold(a.Name)), string(a.ID)); err != nil {
-		return duplicate(err, "name", fmt.Sprintf("There is an application named %q already.", a.Name), "Choose another name; case does not count.")
-	}
-	return nil
+	return e.nameFree(a.Tenant, KindApplication, "an application", a.Name, a.ID)
 }
 
 func checkTokenVersion(_, a *Application) error {
@@ -203,6 +197,7 @@ func checkOptionalClaims(_, a *Application) error {
 func applicationDetail(old, next *Application) string {
 	var d detail
 	d.changed("name", old.Name, next.Name)
+	d.changed("displayName", old.DisplayName, next.DisplayName)
 	d.changed("tokenVersion", old.TokenVersion, next.TokenVersion)
 	d.changed("public", old.Public, next.Public)
 	d.changed("strictAssertions", old.StrictAssertions, next.StrictAssertions)
@@ -224,5 +219,5 @@ func claimList(claims []OptionalClaim) []string {
 }
 
 func (a *Application) target() target {
-	return target{kind: KindApplication, tenant: a.Tenant, id: string(a.ID), name: a.Name}
+	return target{kind: KindApplication, tenant: a.Tenant, id: string(a.ID), name: a.ref()}
 }

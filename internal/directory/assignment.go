@@ -74,7 +74,7 @@ func (e AssignmentEditor) Remove(tenant TenantID, principal, resource ObjectID, 
 func (e AssignmentEditor) holderOf(tenant TenantID, id ObjectID) (holder, error) {
 	principal, err := e.principals().byID(tenant, id)
 	if err == nil {
-		return holder{principal.ID, principal.Tenant, principal.Name, MemberApplication}, nil
+		return holder{principal.ID, principal.Tenant, principal.ref(), MemberApplication}, nil
 	}
 	if !errors.Is(err, ErrNotFound) {
 		return holder{}, err
@@ -92,7 +92,7 @@ func (e AssignmentEditor) holderOf(tenant TenantID, id ObjectID) (holder, error)
 // grantable returns the API's role if it may be given to a member of that type.
 func (e AssignmentEditor) grantable(api *ServicePrincipal, id RoleID, member MemberType) (AppRole, error) {
 	if api.Type != PrincipalApplication {
-		return AppRole{}, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no app roles.", api.Name), Advice: "Name the service principal of an API."}
+		return AppRole{}, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no app roles.", api.ref()), Advice: "Name the service principal of an API."}
 	}
 	app, err := lookup[Application](e.editor, api.Tenant, KindApplication, makeKey("id", string(api.Application)))
 	if err != nil {
@@ -103,15 +103,15 @@ func (e AssignmentEditor) grantable(api *ServicePrincipal, id RoleID, member Mem
 			continue
 		}
 		if !role.Enabled {
-			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is disabled.", role.Value, api.Name), Advice: "Enable it first."}
+			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is disabled.", role.Value, api.ref()), Advice: "Enable it first."}
 		}
 		if !role.Allows(member) {
 			others := map[MemberType]string{MemberApplication: "users", MemberUser: "applications"}[member]
-			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is for %s only.", role.Value, api.Name, others), Advice: fmt.Sprintf("Add %s to the members of the role.", member)}
+			return role, &RuleError{Field: "role", What: fmt.Sprintf("The app role %q of %s is for %s only.", role.Value, api.ref(), others), Advice: fmt.Sprintf("Add %s to the members of the role.", member)}
 		}
 		return role, nil
 	}
-	return AppRole{}, &RuleError{Field: "role", What: fmt.Sprintf("%s has no app role with the id %q.", api.Name, clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
+	return AppRole{}, &RuleError{Field: "role", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
 }
 
 // unassign removes an assignment; what it is called is looked up while it still can be.
@@ -182,7 +182,7 @@ func (e AssignmentEditor) describe(a *Assignment) target {
 
 func assignmentTarget(a *Assignment, holder string, api *ServicePrincipal, role string) target {
 	t := a.target()
-	t.name = holder + " → " + api.Name + "/" + role
+	t.name = holder + " → " + api.ref() + "/" + role
 	return t
 }
 

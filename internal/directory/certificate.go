@@ -43,10 +43,10 @@ func (e CredentialEditor) AddCertificate(tenant TenantID, app ObjectID, name str
 	}
 	err = e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
 		if slices.ContainsFunc(a.Certificates, func(c Certificate) bool { return c.SHA256 == added.SHA256 }) {
-			return "", taken("der", fmt.Sprintf("The application %s has this certificate already.", a.Name), "Use the one there is.")
+			return "", taken("der", fmt.Sprintf("The application %s has this certificate already.", a.ref()), "Use the one there is.")
 		}
 		if len(a.Certificates) >= maxCertificates {
-			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("The application %s has %d certificates already.", a.Name, len(a.Certificates)), Advice: "Remove one first."}
+			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("The application %s has %d certificates already.", a.ref(), len(a.Certificates)), Advice: "Remove one first."}
 		}
 		a.Certificates = append(a.Certificates[:len(a.Certificates):len(a.Certificates)], added)
 		return "certificate added: " + added.Name + " " + added.SHA256, nil

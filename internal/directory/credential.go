@@ -35,7 +35,7 @@ func (e CredentialEditor) Remove(tenant TenantID, owner ObjectID, id string) err
 			a.Federated = without(a.Federated, i)
 			return "federated credential removed: " + name, nil
 		}
-		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.Name, clip(id)), "List its credentials to see their ids.")
+		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.ref(), clip(id)), "List its credentials to see their ids.")
 	})
 }
 

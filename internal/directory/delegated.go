@@ -80,7 +80,7 @@ func (e DelegatedGrantEditor) wanted(tenant TenantID, client, resource, principa
 		return nil, err
 	}
 	if holder.Type != PrincipalApplication {
-		return nil, &RuleError{Field: "client", What: fmt.Sprintf("%s is a managed identity and never acts on behalf of users.", holder.Name), Advice: "Name the service principal of an application, or grant an app role."}
+		return nil, &RuleError{Field: "client", What: fmt.Sprintf("%s is a managed identity and never acts on behalf of users.", holder.ref()), Advice: "Name the service principal of an application, or grant an app role."}
 	}
 	api, err := e.principals().byID(tenant, resource)
 	if err != nil {
@@ -127,7 +127,7 @@ func (e DelegatedGrantEditor) Remove(tenant TenantID, client, resource, principa
 // checkGrantable holds for scopes that are about to be granted.
 func (e DelegatedGrantEditor) checkGrantable(api *ServicePrincipal, scopes []string) error {
 	if api.Type != PrincipalApplication {
-		return &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no scopes.", api.Name), Advice: "Name the service principal of an API."}
+		return &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no scopes.", api.ref()), Advice: "Name the service principal of an API."}
 	}
 	if len(scopes) == 0 {
 		return &RuleError{Field: "scopes", What: "The grant names no scope.", Advice: "Name at least one scope of the API."}
@@ -139,10 +139,10 @@ func (e DelegatedGrantEditor) checkGrantable(api *ServicePrincipal, scopes []str
 	for _, value := range scopes {
 		scope, ok := app.value.Scope(value)
 		if !ok || scope.Value != value {
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("%s has no scope %q.", api.Name, clip(value)), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
+			return &RuleError{Field: "scopes", What: fmt.Sprintf("%s has no scope %q.", api.ref(), clip(value)), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
 		}
 		if !scope.Enabled {
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q of %s is disabled.", value, api.Name), Advice: "Enable it first."}
+			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q of %s is disabled.", value, api.ref()), Advice: "Enable it first."}
 		}
 	}
 	return nil
@@ -203,7 +203,7 @@ func (e DelegatedGrantEditor) describe(g *DelegatedGrant) target {
 	if err != nil {
 		return t
 	}
-	t.name = client.Name + " → " + api.Name + " for "
+	t.name = client.ref() + " → " + api.ref() + " for "
 	if g.Principal == "" {
 		t.name += "everyone"
 		return t

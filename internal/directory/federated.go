@@ -42,13 +42,13 @@ func (e CredentialEditor) changeFederated(verb Verb, tenant TenantID, owner Obje
 	return e.act(verb, Credentials, func() error {
 		identity, err := e.view.Identities().get(tenant, owner)
 		if errors.Is(err, ErrNotFound) {
-			return e.changeApplication(verb, tenant, owner, func(a *Application) (string, error) { return f(a.Name, &a.Federated) })
+			return e.changeApplication(verb, tenant, owner, func(a *Application) (string, error) { return f(a.ref(), &a.Federated) })
 		}
 		if err != nil {
 			return err
 		}
 		next := *identity.value
-		detail, err := f(next.Name, &next.Federated)
+		detail, err := f(next.ref(), &next.Federated)
 		if err != nil {
 			return err
 		}

@@ -292,7 +292,7 @@ func (e HostEditor) checkHostIdentities(h *Host) error {
 			return ruleAbout(field, err)
 		}
 		if slices.Contains(ids, identity.value.ID) {
-			return taken(field, fmt.Sprintf("%s is listed twice.", identity.value.Name), "List it once.")
+			return taken(field, fmt.Sprintf("%s is listed twice.", identity.value.ref()), "List it once.")
 		}
 		if err := e.checkSystemAssigned(h, identity.value, field); err != nil {
 			return err
@@ -313,7 +313,7 @@ func (e HostEditor) checkSystemAssigned(h *Host, identity *ServicePrincipal, fie
 	}
 	for _, other := range others {
 		if other.value.ID != h.ID {
-			return taken(field, fmt.Sprintf("%s is system-assigned, and the host %s has it.", identity.Name, other.value.Name), "Take it from that host first, or use an identity of the type user.")
+			return taken(field, fmt.Sprintf("%s is system-assigned, and the host %s has it.", identity.ref(), other.value.Name), "Take it from that host first, or use an identity of the type user.")
 		}
 	}
 	return nil
@@ -325,7 +325,7 @@ func (e HostEditor) checkKind(p *ServicePrincipal) error {
 	if err != nil || len(hosts) < 2 || p.IdentityKind != IdentitySystem {
 		return err
 	}
-	return &RuleError{Field: "identityKind", What: fmt.Sprintf("%s is assigned to %d hosts, and a system-assigned identity belongs to one.", p.Name, len(hosts)), Advice: "Take it from all hosts but one first."}
+	return &RuleError{Field: "identityKind", What: fmt.Sprintf("%s is assigned to %d hosts, and a system-assigned identity belongs to one.", p.ref(), len(hosts)), Advice: "Take it from all hosts but one first."}
 }
 
 func checkHostList[T any](field string, list []T) error {
@@ -363,7 +363,7 @@ func (e HostEditor) identityNames(h *Host) []string {
 	for i, id := range h.Identities {
 		names[i] = string(id)
 		if identity, err := e.view.Identities().get(h.Tenant, id); err == nil {
-			names[i] = identity.value.Name
+			names[i] = identity.value.ref()
 		}
 	}
 	return names

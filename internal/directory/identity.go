@@ -39,7 +39,7 @@ func (e PrincipalEditor) fillManagedIdentity(p *ServicePrincipal) (err error) {
 // becomes another, unless p has one to go with it.
 func (e PrincipalEditor) changeIdentity(next, p *ServicePrincipal) error {
 	present := next.ResourceID
-	next.Name, next.ResourceID = p.Name, cmp.Or(p.ResourceID, present)
+	next.Name, next.DisplayName, next.ResourceID = p.Name, p.DisplayName, cmp.Or(p.ResourceID, present)
 	if p.IdentityKind != "" && p.IdentityKind != next.IdentityKind {
 		next.IdentityKind = p.IdentityKind
 		if next.ResourceID == present {
@@ -84,7 +84,7 @@ func (e PrincipalEditor) newResourceID(p *ServicePrincipal) (string, error) {
 	if p.IdentityKind == IdentityUser {
 		kind = identityType
 	}
-	name := url.PathEscape(p.Name)
+	name := url.PathEscape(cmp.Or(p.Name, string(p.ID)))
 	if len(name) > 2*maxName { // three times as long as the name, where that is not ASCII
 		name = string(p.ID)
 	}
@@ -97,11 +97,11 @@ func (e PrincipalEditor) newResourceID(p *ServicePrincipal) (string, error) {
 }
 
 func (e PrincipalEditor) checkIdentityName(p *ServicePrincipal) error {
-	if err := checkName("name", p.Name); err != nil {
+	if err := checkNames(p.Name, &p.DisplayName); err != nil {
 		return err
 	}
-	if err := checkNotGUID(p.Name); err != nil {
-		return err
+	if p.Name == "" {
+		return nil
 	}
 	if err := e.free(p.Tenant, KindApplication, makeKey("name", fold(p.Name)), string(p.Application)); err != nil {
 		return duplicate(err, "name", fmt.Sprintf("The name %q belongs to an application.", p.Name), "Choose another name; case does not count.")

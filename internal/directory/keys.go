@@ -101,8 +101,17 @@ func (t *Tenant) keys() []string {
 	return keys
 }
 
+// nameKey is the key by which something is named and listed. What has no name is listed
+// by its display name and id, under a key that no name makes.
+func nameKey(name, display string, id ObjectID) string {
+	if name != "" {
+		return makeKey("name", fold(name))
+	}
+	return makeKey("name", "", fold(display), string(id))
+}
+
 func (a *Application) keys() []string {
-	keys := []string{makeKey("id", string(a.ID)), makeKey("appid", string(a.AppID)), makeKey("name", fold(a.Name))}
+	keys := []string{makeKey("id", string(a.ID)), makeKey("appid", string(a.AppID)), nameKey(a.Name, a.DisplayName, a.ID)}
 	for _, uri := range a.IdentifierURIs {
 		keys = append(keys, makeKey("uri", foldURI(uri)))
 	}
@@ -110,7 +119,7 @@ func (a *Application) keys() []string {
 }
 
 func (p *ServicePrincipal) keys() []string {
-	keys := []string{makeKey("id", string(p.ID)), makeKey("appid", string(p.AppID)), makeKey("name", fold(p.Name))}
+	keys := []string{makeKey("id", string(p.ID)), makeKey("appid", string(p.AppID)), nameKey(p.Name, p.DisplayName, p.ID)}
 	if p.ResourceID != "" {
 		keys = append(keys, makeKey("arm", foldURI(p.ResourceID)))
 	}

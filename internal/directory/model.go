@@ -40,10 +40,14 @@ type Tenant struct {
 // An Application is a registration: what an API or a client is, wherever it runs.
 type Application struct {
 	Stored
-	ID             ObjectID `json:"id"`
-	Tenant         TenantID `json:"tenant"`
-	AppID          AppID    `json:"appId"`
-	Name           string   `json:"name"` // unique within the tenant
+	ID     ObjectID `json:"id"`
+	Tenant TenantID `json:"tenant"`
+	AppID  AppID    `json:"appId"`
+	// Name is what rolecall.yaml and commands call it, unique within the tenant; none where
+	// it was made elsewhere. People are shown the Label.
+	Name string `json:"name,omitempty"`
+	// DisplayName need not be unique. Empty means the name.
+	DisplayName    string   `json:"displayName,omitempty"`
 	IdentifierURIs []string `json:"identifierUris,omitempty"`
 	RedirectURIs   []string `json:"redirectUris,omitempty"` // where the answer to a sign-in may go
 	// TokenVersion is 1 or 2: the version of access tokens issued for this application
@@ -182,7 +186,8 @@ type ServicePrincipal struct {
 	Tenant             TenantID      `json:"tenant"`
 	AppID              AppID         `json:"appId"`
 	Application        ObjectID      `json:"application,omitempty"` // the registration it stands for; none for a managed identity
-	Name               string        `json:"name"`                  // unique within the tenant
+	Name               string        `json:"name,omitempty"`        // as an application's
+	DisplayName        string        `json:"displayName,omitempty"` // as an application's
 	Type               PrincipalType `json:"type"`
 	Enabled            bool          `json:"enabled"`
 	AssignmentRequired bool          `json:"assignmentRequired,omitempty"`

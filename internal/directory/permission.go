@@ -48,7 +48,7 @@ func (e ApplicationEditor) checkPermission(field string, old, a *Application, pe
 	}
 	for _, id := range newScopes {
 		if !slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.ID == id }) {
-			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.Name, clip(string(id))), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
+			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.ref(), clip(string(id))), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
 		}
 	}
 	return nil
@@ -92,11 +92,11 @@ func checkRequested(field string, api *Application, id RoleID) error {
 			continue
 		}
 		if !role.Allows(MemberApplication) {
-			return &RuleError{Field: field + ".roles", What: fmt.Sprintf("The app role %q of %s is for users only.", role.Value, api.Name), Advice: "Add Application to the members of the role."}
+			return &RuleError{Field: field + ".roles", What: fmt.Sprintf("The app role %q of %s is for users only.", role.Value, api.ref()), Advice: "Add Application to the members of the role."}
 		}
 		return nil
 	}
-	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.Name, clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
+	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
 }
 
 func permissionList(permissions []Permission) []string {

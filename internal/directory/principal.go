@@ -53,7 +53,7 @@ func (e PrincipalEditor) fill(p *ServicePrincipal) error {
 }
 
 // Edit changes whether it is enabled and whether callers need an assignment; of a managed
-// identity also the name, and the kind and the resource id where they are given.
+// identity also the names, and the kind and the resource id where they are given.
 func (e PrincipalEditor) Edit(tenant TenantID, id ObjectID, f func(*ServicePrincipal) error) (*ServicePrincipal, error) {
 	old, err := e.get(tenant, id)
 	if err != nil {
@@ -134,7 +134,8 @@ func (e PrincipalEditor) fillApplicationPrincipal(p *ServicePrincipal) error {
 	if err != nil {
 		return ruleAbout("appId", err)
 	}
-	p.Type, p.Application, p.AppID, p.Name = PrincipalApplication, app.value.ID, app.value.AppID, app.value.Name
+	p.Type, p.Application, p.AppID = PrincipalApplication, app.value.ID, app.value.AppID
+	p.Name, p.DisplayName = app.value.Name, app.value.DisplayName
 	p.ResourceID, p.IdentityKind, p.Federated = "", "", nil
 	return nil
 }
@@ -153,10 +154,7 @@ func (e PrincipalEditor) checkPrincipalFree(p *ServicePrincipal) error {
 }
 
 func (e PrincipalEditor) checkPrincipalName(p *ServicePrincipal) error {
-	if err := e.free(p.Tenant, KindServicePrincipal, makeKey("name", fold(p.Name)), string(p.ID)); err != nil {
-		return duplicate(err, "name", fmt.Sprintf("There is a service principal named %q already.", p.Name), "Choose another name; case does not count.")
-	}
-	return nil
+	return e.nameFree(p.Tenant, KindServicePrincipal, "a service principal", p.Name, p.ID)
 }
 
 // rename gives the service principal of an application its new name.
@@ -169,7 +167,7 @@ func (e PrincipalEditor) rename(a *Application) error {
 		return err
 	}
 	next := *old.value
-	next.Name = a.Name
+	next.Name, next.DisplayName = a.Name, a.DisplayName
 	if err := e.checkPrincipalName(&next); err != nil {
 		return err
 	}
@@ -179,6 +177,7 @@ func (e PrincipalEditor) rename(a *Application) error {
 func principalDetail(old, next *ServicePrincipal) string {
 	var d detail
 	d.changed("name", old.Name, next.Name)
+	d.changed("displayName", old.DisplayName, next.DisplayName)
 	d.changed("enabled", old.Enabled, next.Enabled)
 	d.changed("assignmentRequired", old.AssignmentRequired, next.AssignmentRequired)
 	d.changed("identityKind", old.IdentityKind, next.IdentityKind)
@@ -187,5 +186,5 @@ func principalDetail(old, next *ServicePrincipal) string {
 }
 
 func (p *ServicePrincipal) target() target {
-	return target{kind: KindServicePrincipal, tenant: p.Tenant, id: string(p.ID), name: p.Name}
+	return target{kind: KindServicePrincipal, tenant: p.Tenant, id: string(p.ID), name: p.ref()}
 }

@@ -302,7 +302,7 @@ func (e CredentialEditor) admitImported(a *Application, secret *Secret, value *C
 		}
 	}
 	if count >= maxImported {
-		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d imported secrets already.", a.Name, count), Advice: "Remove one first, or use a generated secret."}
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d imported secrets already.", a.ref(), count), Advice: "Remove one first, or use a generated secret."}
 	}
 	if err := e.admitSecret(a, secret); err != nil {
 		return err
@@ -320,7 +320,7 @@ func (e CredentialEditor) admitSecret(a *Application, secret *Secret) error {
 		return &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", secret.Name), Advice: "Give a time to come, or none for a secret that never expires."}
 	}
 	if len(a.Secrets) >= maxSecrets {
-		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d secrets already.", a.Name, len(a.Secrets)), Advice: "Remove one first."}
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d secrets already.", a.ref(), len(a.Secrets)), Advice: "Remove one first."}
 	}
 	return nil
 }

@@ -49,6 +49,9 @@ func (w *work) applyApplication(a *application) error {
 // fillApplication brings a registration to the file's state.
 func (w *work) fillApplication(a *application, next *directory.Application, isNew bool) {
 	next.Name = a.name
+	if w.says(a.place, "displayName", isNew) {
+		next.DisplayName = a.displayName
+	}
 	next.IdentifierURIs = merge(next.IdentifierURIs, a.uris, sameText, setText, w.prune)
 	next.RedirectURIs = merge(next.RedirectURIs, a.redirects, equalText, setText, w.prune)
 	next.OptionalClaims = merge(next.OptionalClaims, a.claims, sameClaim, w.setClaim, w.prune)

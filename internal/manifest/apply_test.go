@@ -235,6 +235,15 @@ func TestApplyEdits(t *testing.T) {
 			want: []string{"update application orders-client secret imported: ci", "update application orders-client secret removed: ci"},
 		},
 		{
+			name: "a display name",
+			edit: []string{"name: orders-client\n", "name: orders-client\n        displayName: Client of orders\n"},
+			want: []string{
+				"update servicePrincipal orders-client displayName:  → Client of orders",
+				"update application orders-client displayName:  → Client of orders",
+			},
+			client: []string{"Orders.Read"},
+		},
+		{
 			name: "so does a new expiry",
 			edit: []string{"people chose", "people chose, expires: 2028-01-01"},
 			want: []string{"update application orders-client secret imported: ci", "update application orders-client secret removed: ci"},

@@ -13,14 +13,17 @@ func (w *work) applyIdentities() error {
 }
 
 func (w *work) applyIdentity(i *identity) (err error) {
+	found := w.principals[i]
+	isNew := found == nil
 	set := func(next *directory.ServicePrincipal) {
 		next.Name, next.IdentityKind = i.name, directory.IdentityKind(i.kind)
+		if w.says(i.place, "displayName", isNew) {
+			next.DisplayName = i.displayName
+		}
 		if i.resourceID != "" {
 			next.ResourceID = i.resourceID
 		}
 	}
-	found := w.principals[i]
-	isNew := found == nil
 	if isNew {
 		next := directory.ServicePrincipal{
 			Tenant: w.tenant.ID, ID: directory.ObjectID(i.id), AppID: directory.AppID(i.appID), Type: directory.PrincipalManagedIdentity,

@@ -36,6 +36,7 @@ type (
 	application struct {
 		place
 		name, id, appID    string
+		displayName        string
 		uris               []item
 		redirects          []item
 		tokenVersion       int
@@ -96,6 +97,7 @@ type (
 	identity struct {
 		place
 		name, id, appID, kind, resourceID string
+		displayName                       string
 		enabled                           bool
 		assignments                       []*permission
 		federated                         []*federated

@@ -30,6 +30,7 @@ func (d *decoder) application(n *yaml.Node) *application {
 	a := &application{enabled: true, tokenVersion: 2}
 	a.place, _ = d.object(n, schema{what: "an application", members: map[string]reader{
 		"name":                        d.text(&a.name),
+		"displayName":                 d.text(&a.displayName),
 		"id":                          d.guid(&a.id),
 		"appId":                       d.guid(&a.appID),
 		"identifierUris":              d.texts(&a.uris),
@@ -115,6 +116,7 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"name":        d.text(&i.name),
 		"id":          d.guid(&i.id),
 		"appId":       d.guid(&i.appID),
+		"displayName": d.text(&i.displayName),
 		"type":        d.choice(&i.kind, kindSystem, kindUser),
 		"resourceId":  d.text(&i.resourceID),
 		"enabled":     d.boolean(&i.enabled),

@@ -270,7 +270,7 @@ func (h *Handler) finishDevice(ctx context.Context, r *resolvedRequest, session 
 		return exchange.Answer{}, err
 	}
 	return h.pages.message(message{
-		Title: "You are signed in", Text: r.client.Principal.Name + " on your device goes on by itself now. You can close this window.",
+		Title: "You are signed in", Text: r.client.Principal.Label() + " on your device goes on by itself now. You can close this window.",
 	})
 }
 

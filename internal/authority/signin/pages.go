@@ -146,7 +146,7 @@ type whose struct {
 }
 
 func (r *resolvedRequest) whose() whose {
-	w := whose{App: r.client.Principal.Name, AppID: r.client.Principal.AppID, Tenant: r.tenant.Name}
+	w := whose{App: r.client.Principal.Label(), AppID: r.client.Principal.AppID, Tenant: r.tenant.Name}
 	if r.request != nil {
 		w.Address = hostOf(r.request.redirectURI)
 	}

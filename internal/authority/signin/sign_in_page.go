@@ -136,6 +136,6 @@ func (h *Handler) giveUp(ctx context.Context, x *exchange.Exchange, r *resolvedR
 		return exchange.Answer{}, err
 	}
 	return h.pages.message(message{
-		Title: "Nothing was allowed", Text: r.client.Principal.Name + " on the device did not get access. You can close this window.",
+		Title: "Nothing was allowed", Text: r.client.Principal.Label() + " on the device did not get access. You can close this window.",
 	})
 }
