@@ -63,7 +63,7 @@ func (c *call) checkChallenge() *refusal {
 		p.message = "The challenge file could not be written."
 		return p
 	}
-	return &refusal{status: http.StatusUnauthorized, code: codeUnauthorized, challenge: "Basic realm=" + path, message: "Send what the file named in WWW-Authenticate holds."}
+	return &refusal{status: http.StatusUnauthorized, code: codeUnauthorized, challenge: "Basic realm=" + path, message: "Send the content of the file named in WWW-Authenticate."}
 }
 
 func (arc) body(p *refusal, _ string) any { return metadataError{p.code, p.message} }
