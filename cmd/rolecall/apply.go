@@ -62,7 +62,7 @@ and cannot be read again.`,
 	return cmd
 }
 
-// readManifest reads a rolecall.yaml. Files that it names are relative to it.
+// readManifest reads a rolecall.yaml.
 func (c *cli) readManifest(name string) (*manifest.File, error) {
 	content, err := c.readFile(name)
 	if err != nil {
