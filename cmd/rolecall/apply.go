@@ -15,7 +15,11 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-func applyCommand(c *cli) *cobra.Command {
+// An applier brings the directory to what a rolecall.yaml says.
+type applier struct{ *cli }
+
+func applyCommand(base *cli) *cobra.Command {
+	c := applier{base}
 	var file string
 	var dryRun, prune bool
 	cmd := &cobra.Command{
@@ -63,7 +67,7 @@ and cannot be read again.`,
 }
 
 // readManifest reads a rolecall.yaml.
-func (c *cli) readManifest(name string) (*manifest.File, error) {
+func (c applier) readManifest(name string) (*manifest.File, error) {
 	content, err := c.readFile(name)
 	if err != nil {
 		return nil, err
@@ -100,7 +104,7 @@ func applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File
 
 // applyAtStart is what `rolecall serve --config` does before it serves. Generated secrets
 // go to files, because what a server prints ends up in logs.
-func (c *cli) applyAtStart(ctx context.Context, data *server.Data, wanted *manifest.File) error {
+func (c applier) applyAtStart(ctx context.Context, data *server.Data, wanted *manifest.File) error {
 	result, err := applyManifest(ctx, data, wanted, manifest.Options{}, false)
 	if err != nil {
 		return err
@@ -125,7 +129,7 @@ type applied struct {
 	Secrets []manifest.GeneratedSecret `json:"secrets,omitempty"`
 }
 
-func (c *cli) printApplied(output *format, result *manifest.Result, dryRun bool) error {
+func (c applier) printApplied(output *format, result *manifest.Result, dryRun bool) error {
 	if dryRun { // what it generated is gone again
 		result.Secrets = nil
 	}
@@ -145,7 +149,7 @@ func (c *cli) printApplied(output *format, result *manifest.Result, dryRun bool)
 }
 
 // printDifference shows one change a line, as a difference, and the new secrets below.
-func (c *cli) printDifference(all applied) {
+func (c applier) printDifference(all applied) {
 	if len(all.Changes) == 0 {
 		c.say("nothing to change: the directory matches the file")
 	}

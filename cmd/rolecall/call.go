@@ -20,7 +20,11 @@ import (
 // maxAnswer bounds what `rolecall call` reads of an answer.
 const maxAnswer = 32 << 20
 
-func callCommand(c *cli) *cobra.Command {
+// A caller calls APIs.
+type caller struct{ *cli }
+
+func callCommand(base *cli) *cobra.Command {
+	c := caller{base}
 	var r request
 	var method, body string
 	var headers []string
@@ -73,7 +77,7 @@ type target struct {
 	body    string
 }
 
-func (c *cli) newCall(method, address, body string, headers []string) (target, error) {
+func (c caller) newCall(method, address, body string, headers []string) (target, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return target{}, fmt.Errorf("%q is not a URL such as http://localhost:7071/api/GetOrders", address)
@@ -110,7 +114,7 @@ func (c *cli) newCall(method, address, body string, headers []string) (target, e
 }
 
 // scopeOf returns the scope for the API at a URL, as the API itself tells it.
-func (c *cli) scopeOf(ctx context.Context, u *url.URL) (string, error) {
+func (c caller) scopeOf(ctx context.Context, u *url.URL) (string, error) {
 	api, err := c.apiAt(ctx, u)
 	if err != nil {
 		return "", err
@@ -124,7 +128,7 @@ func (c *cli) scopeOf(ctx context.Context, u *url.URL) (string, error) {
 
 // apiAt asks without a token and reads in the challenge which API is there; empty when it
 // does not tell. It asks with GET, which changes nothing, whatever the request will be.
-func (c *cli) apiAt(ctx context.Context, u *url.URL) (string, error) {
+func (c caller) apiAt(ctx context.Context, u *url.URL) (string, error) {
 	response, err := c.send(ctx, target{method: http.MethodGet, url: u, headers: http.Header{}}, "")
 	if err != nil {
 		return "", err
@@ -158,7 +162,7 @@ func challengeParameter(challenge, name string) string {
 
 // send makes the request, with the token unless that is empty. Redirects are not followed:
 // the token is for this address alone.
-func (c *cli) send(ctx context.Context, t target, token string) (*http.Response, error) {
+func (c caller) send(ctx context.Context, t target, token string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, t.method, t.url.String(), strings.NewReader(t.body))
 	if err != nil {
 		return nil, err
@@ -178,7 +182,7 @@ func (c *cli) send(ctx context.Context, t target, token string) (*http.Response,
 }
 
 // callClient trusts the data folder's certificate authority, if there is one, and the system's.
-func (c *cli) callClient() (*http.Client, error) {
+func (c caller) callClient() (*http.Client, error) {
 	bundle := filepath.Join(c.dir, server.BundleFile)
 	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
 		return newClient(nil), nil
@@ -187,7 +191,7 @@ func (c *cli) callClient() (*http.Client, error) {
 }
 
 // carryOut calls the API, prints its answer, and explains a refusal.
-func (c *cli) carryOut(ctx context.Context, t target, token string) (err error) {
+func (c caller) carryOut(ctx context.Context, t target, token string) (err error) {
 	response, err := c.send(ctx, t, token)
 	if err != nil {
 		return err
@@ -199,7 +203,7 @@ func (c *cli) carryOut(ctx context.Context, t target, token string) (err error) 
 	switch {
 	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
 		c.say("%s answered %s", t.url.Redacted(), response.Status)
-		return c.explainRefusal(ctx, t.url, token)
+		return explainer{c.cli}.explainRefusal(ctx, t.url, token)
 	case response.StatusCode >= http.StatusBadRequest:
 		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:

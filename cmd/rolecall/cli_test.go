@@ -18,8 +18,8 @@ func noEnvironment(t *testing.T) func(string) (string, bool) {
 	return func(name string) (string, bool) { return home, name == "HOME" }
 }
 
+// It is not parallel: a demo has rows with limits of time, and scripts run three of them.
 func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
-	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read, write := io.Pipe()
@@ -29,8 +29,10 @@ func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 		write.Close()
 	}()
 	var folder string
+	var said strings.Builder // also which row is not as expected
 	lines := bufio.NewScanner(read)
 	for lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
 		if _, rest, ok := strings.Cut(lines.Text(), "rolecall signins --data "); ok {
 			folder, _, _ = strings.Cut(rest, " ")
 			break
@@ -43,7 +45,7 @@ func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 	stop()
 	go func() { _, _ = io.Copy(io.Discard, read) }()
 	if code := <-ended; code != exitOK {
-		t.Errorf("exit code %d, want 0", code)
+		t.Errorf("exit code %d, want 0:\n%s", code, said.String())
 	}
 	if _, err := os.Stat(folder); !os.IsNotExist(err) {
 		t.Errorf("the demo's folder %s is still there: %v", folder, err)

@@ -17,7 +17,11 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 
-func demoCommand(c *cli) *cobra.Command {
+// A presenter shows the demo.
+type presenter struct{ *cli }
+
+func demoCommand(base *cli) *cobra.Command {
+	c := presenter{base}
 	var keep bool
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -76,7 +80,7 @@ func ownProgram(folder string) (string, error) {
 }
 
 // keepRunning says how to use what runs, and waits for the end.
-func (c *cli) keepRunning(ctx context.Context, running *demo.Demo, folder string) {
+func (c presenter) keepRunning(ctx context.Context, running *demo.Demo, folder string) {
 	c.say("\nStill running, until Ctrl-C:")
 	c.say("  authority   %s", running.Endpoints().Authority)
 	c.say("  orders API  %s", running.OrdersURL())
@@ -89,7 +93,7 @@ func (c *cli) keepRunning(ctx context.Context, running *demo.Demo, folder string
 	<-ctx.Done()
 }
 
-func (c *cli) printReport(output *format, report *demo.Report, took time.Duration) error {
+func (c presenter) printReport(output *format, report *demo.Report, took time.Duration) error {
 	for _, way := range report.Ways {
 		if way.Problem != nil {
 			c.say("%s: %v", way.Way, way.Problem)
@@ -112,7 +116,7 @@ func (c *cli) printReport(output *format, report *demo.Report, took time.Duratio
 // wideEnough is the least width at which the ways fit in one line each.
 const wideEnough = 168
 
-func (c *cli) printWays(rows []demo.Way) {
+func (c presenter) printWays(rows []demo.Way) {
 	s := c.screen
 	fmt.Fprintf(c.out, "%s\n", s.paint(bold, "An application gets a token in every way, and the Orders API lets it in"))
 	if s.width < wideEnough {
@@ -134,7 +138,7 @@ func (c *cli) printWays(rows []demo.Way) {
 	}
 }
 
-func (c *cli) printRefusals(rows []demo.Refusal) {
+func (c presenter) printRefusals(rows []demo.Refusal) {
 	s := c.screen
 	fmt.Fprintf(c.out, "\n%s\n\n", s.paint(bold, "Everything else is refused, each for its own reason"))
 	for _, r := range rows {
@@ -142,7 +146,7 @@ func (c *cli) printRefusals(rows []demo.Refusal) {
 	}
 }
 
-func (c *cli) printVerdict(report *demo.Report, took time.Duration) {
+func (c presenter) printVerdict(report *demo.Report, took time.Duration) {
 	if !report.OK() {
 		return
 	}

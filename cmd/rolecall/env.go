@@ -25,7 +25,11 @@ type envRequest struct {
 	remove              bool
 }
 
-func envCommand(c *cli) *cobra.Command {
+// An environment prints the variables of programs that are run elsewhere.
+type environment struct{ *cli }
+
+func envCommand(base *cli) *cobra.Command {
+	c := environment{base}
 	var r envRequest
 	cmd := &cobra.Command{
 		Use:   "env {--as NAME|--on HOST}",
@@ -76,7 +80,7 @@ func (r envRequest) check(lends bool) error {
 }
 
 // printEnvironment finds the running server and does what was asked for.
-func (c *cli) printEnvironment(cmd *cobra.Command, r envRequest, format string) (err error) {
+func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format string) (err error) {
 	ctx := cmd.Context()
 	s, err := c.connectRunning(ctx)
 	if err != nil {
@@ -133,7 +137,7 @@ func checkLasting(actor resolve.Actor, as string) error {
 	return nil
 }
 
-func (c *cli) printVariables(format string, variables []launch.Variable) error {
+func (c environment) printVariables(format string, variables []launch.Variable) error {
 	switch format {
 	case "json":
 		return printJSON(c.out, object(variables))

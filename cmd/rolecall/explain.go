@@ -21,7 +21,11 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
-func explainCommand(c *cli) *cobra.Command {
+// An explainer says why something was accepted or refused.
+type explainer struct{ *cli }
+
+func explainCommand(base *cli) *cobra.Command {
+	c := explainer{base}
 	var api, correlation, connection string
 	var roles []string
 	cmd := &cobra.Command{
@@ -71,7 +75,7 @@ the request or the connection string is refused.`,
 }
 
 // tokenArgument returns the token, from the argument or from standard input.
-func (c *cli) tokenArgument(args []string, correlation string) (string, error) {
+func (c explainer) tokenArgument(args []string, correlation string) (string, error) {
 	switch {
 	case correlation != "" && len(args) > 0:
 		return "", errors.New("give a token or --correlation-id, not both")
@@ -89,7 +93,7 @@ func (c *cli) tokenArgument(args []string, correlation string) (string, error) {
 }
 
 // explainToken checks a token against the directory and the authority's keys.
-func (c *cli) explainToken(ctx context.Context, data *server.Data, raw, api string, roles []string) (*explain.Report, error) {
+func (c explainer) explainToken(ctx context.Context, data *server.Data, raw, api string, roles []string) (*explain.Report, error) {
 	base, err := c.authorityOf(ctx, raw)
 	if err != nil {
 		return nil, err
@@ -108,7 +112,7 @@ func (c *cli) explainToken(ctx context.Context, data *server.Data, raw, api stri
 
 // authorityOf returns where the tokens of this data folder come from: the running server,
 // or, when none runs, the one on this machine that the token names, or the usual one.
-func (c *cli) authorityOf(ctx context.Context, raw string) (string, error) {
+func (c explainer) authorityOf(ctx context.Context, raw string) (string, error) {
 	found, err := server.Find(ctx, c.dir)
 	if err != nil {
 		return "", err
@@ -126,7 +130,7 @@ func (c *cli) authorityOf(ctx context.Context, raw string) (string, error) {
 	return fmt.Sprintf("https://localhost:%d", server.DefaultPort), nil
 }
 
-func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {
+func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {
 	rows, err := c.newestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
 	if err != nil {
 		return err
@@ -142,8 +146,8 @@ func (c *cli) explainSignIns(ctx context.Context, data *server.Data, output *for
 }
 
 // explainRefusal explains why the API at a URL did not accept a token.
-func (c *cli) explainRefusal(ctx context.Context, u *url.URL, raw string) (err error) {
-	api, err := c.apiAt(ctx, u)
+func (c explainer) explainRefusal(ctx context.Context, u *url.URL, raw string) (err error) {
+	api, err := caller{c.cli}.apiAt(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -166,7 +170,7 @@ func (c *cli) explainRefusal(ctx context.Context, u *url.URL, raw string) (err e
 	return silently(exitRefused)
 }
 
-func (c *cli) printExplanation(output *format, report *explain.Report) error {
+func (c explainer) printExplanation(output *format, report *explain.Report) error {
 	switch output.value {
 	case "json":
 		if err := printJSON(c.out, report); err != nil {
@@ -186,7 +190,7 @@ func (c *cli) printExplanation(output *format, report *explain.Report) error {
 }
 
 // showExplanation is the explanation for people.
-func (c *cli) showExplanation(w io.Writer, report *explain.Report) {
+func (c explainer) showExplanation(w io.Writer, report *explain.Report) {
 	s := c.screen
 	who := s.paint(bold, orElse(report.Client, "an unknown client"))
 	if report.User != "" {

@@ -10,7 +10,7 @@ import (
 )
 
 // explainConnection explains a connection string, given or read from standard input.
-func (c *cli) explainConnection(output *format, text string) error {
+func (c explainer) explainConnection(output *format, text string) error {
 	if text == "-" {
 		b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
 		if err != nil {
@@ -35,7 +35,7 @@ func (c *cli) explainConnection(output *format, text string) error {
 }
 
 // showConnection is the explanation for people.
-func (c *cli) showConnection(report *explain.ConnectionReport) {
+func (c explainer) showConnection(report *explain.ConnectionReport) {
 	s := c.screen
 	fmt.Fprintf(c.out, "%s\n", s.paint(bold, text.Clean(report.Means)))
 	if len(report.Parts) > 0 {
@@ -74,7 +74,7 @@ func (c *cli) showConnection(report *explain.ConnectionReport) {
 
 // showInDotNet says what the library for which the string was made does with it here, when
 // Parse refuses it.
-func (c *cli) showInDotNet(report *explain.ConnectionReport) {
+func (c explainer) showInDotNet(report *explain.ConnectionReport) {
 	switch {
 	case report.DotNet == "" && len(report.Missing) == 0:
 		fmt.Fprintln(c.out, "In .NET on this system, the App Authentication library takes it.")

@@ -26,7 +26,11 @@ type runRequest struct {
 	temporary               bool // no data folder was named, and a configuration was
 }
 
-func runCommand(c *cli) *cobra.Command {
+// A runner runs programs as somebody.
+type runner struct{ *cli }
+
+func runCommand(base *cli) *cobra.Command {
+	c := runner{base}
 	var r runRequest
 	var ports []uint
 	cmd := &cobra.Command{
@@ -92,7 +96,7 @@ func (r *runRequest) complete(ports []uint) error {
 }
 
 // carryOutAs runs the program and returns its exit code.
-func (c *cli) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code int, err error) {
+func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (code int, err error) {
 	ctx := cmd.Context()
 	signals, stop := launch.CatchSignals()
 	defer stop()
@@ -150,21 +154,22 @@ func signalBefore(signals <-chan os.Signal) int {
 }
 
 // connectFor finds or starts the server, with the configuration applied.
-func (c *cli) connectFor(ctx context.Context, r runRequest) (*server.Session, error) {
+func (c runner) connectFor(ctx context.Context, r runRequest) (*server.Session, error) {
 	var wanted *manifest.File
 	var prepare func(context.Context, *server.Data) error
+	apply := applier{c.cli}
 	if r.config != "" {
 		var err error
-		if wanted, err = c.readManifest(r.config); err != nil {
+		if wanted, err = apply.readManifest(r.config); err != nil {
 			return nil, err
 		}
-		prepare = func(ctx context.Context, data *server.Data) error { return c.applyAtStart(ctx, data, wanted) }
+		prepare = func(ctx context.Context, data *server.Data) error { return apply.applyAtStart(ctx, data, wanted) }
 	}
 	s, err := c.connect(ctx, prepare)
 	if err != nil || wanted == nil || s.Own() {
 		return s, err
 	}
-	if err = c.applyAtStart(ctx, s.Data, wanted); err == nil {
+	if err = apply.applyAtStart(ctx, s.Data, wanted); err == nil {
 		err = c.awaitServer(ctx, s.Data)
 	}
 	if err != nil {

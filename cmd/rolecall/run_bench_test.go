@@ -43,12 +43,12 @@ func BenchmarkRunStart(b *testing.B) {
 	}
 	c := newCLI(streams{lookup: os.LookupEnv, err: b.Output()})
 	c.dir = b.TempDir()
-	wanted, err := c.readManifest(config)
+	wanted, err := applier{c}.readManifest(config)
 	if err != nil {
 		b.Fatal(err)
 	}
 	running, err := server.Start(b.Context(), server.Config{Dir: c.dir, Prepare: func(ctx context.Context, data *server.Data) error {
-		return c.applyAtStart(ctx, data, wanted)
+		return applier{c}.applyAtStart(ctx, data, wanted)
 	}})
 	if err != nil {
 		b.Fatal(err)

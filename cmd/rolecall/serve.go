@@ -58,12 +58,12 @@ and prints the addresses, with -o json as one line of JSON.`,
 		}
 		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.newKey, c.now, c.log(slog.LevelInfo)
 		if file != "" {
-			manifest, err := c.readManifest(file)
+			manifest, err := applier{c}.readManifest(file)
 			if err != nil {
 				return err
 			}
 			cfg.Prepare = func(ctx context.Context, data *server.Data) error {
-				return c.applyAtStart(ctx, data, manifest)
+				return applier{c}.applyAtStart(ctx, data, manifest)
 			}
 		}
 		tuneCollector(c.lookup)
