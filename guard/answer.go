@@ -29,7 +29,7 @@ func (d Decision) Answer() Answer {
 		"Cache-Control": {"no-store"}, "Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
 	}
 	if text.challenge {
-		header["Www-Authenticate"] = []string{d.challenge.value(d.Reason, text, d.rule)}
+		header["Www-Authenticate"] = d.challenge.values(d, text)
 	}
 	if d.Outcome == Unavailable {
 		header["Retry-After"] = []string{strconv.Itoa(retrySeconds(d.RetryAfter))}
@@ -53,11 +53,14 @@ type challenge struct {
 	resourceID       string // what a client that knows nothing of the API asks a token for
 	resource         string // the resource in a scope
 	metadata         string // the URL of the metadata of RFC 9728
+	signed           bool   // whether signed requests are taken
+	bearer           bool   // whether tokens that are not bound are taken
 }
 
 // newChallenge returns the challenge of a configuration that is complete.
 func newChallenge(cfg *Config) challenge {
-	c := challenge{realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
+	signed := cfg.SignedRequests
+	c := challenge{signed: signed != nil, bearer: signed == nil || !signed.Required, realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
 	if cfg.Authority != "" {
 		c.authorizationURI = authorizationURI(cfg.Authority)
 	}
@@ -71,14 +74,30 @@ func newChallenge(cfg *Config) challenge {
 	return c
 }
 
-// value returns the value of WWW-Authenticate (RFC 6750 section 3). A request
-// without credentials learns no error, only where to get some.
-func (c *challenge) value(reason Reason, text refusalText, rule *Rule) string {
+// values returns the challenges to a refused request: one of the scheme that
+// it used, or should have used, and to a request without credentials one of
+// each scheme.
+func (c *challenge) values(d Decision, text refusalText) []string {
 	if c == nil { // of a Decision that no guard has made
-		c = &challenge{realm: defaultRealm}
+		c = &challenge{realm: defaultRealm, bearer: true}
 	}
+	var all []string
+	missing := d.Reason == TokenMissing
+	bySigned := d.signed || !c.bearer || d.Reason == BindingMissing
+	if c.bearer && (missing || !c.signed || !bySigned) {
+		all = append(all, c.value(schemeBearer, d.Reason, text, d.rule))
+	}
+	if c.signed && (missing || bySigned) {
+		all = append(all, c.value(schemeSigned, d.Reason, text, d.rule))
+	}
+	return all
+}
+
+// value returns a value of WWW-Authenticate (RFC 6750 section 3). A request
+// without credentials learns no error, only where to get some.
+func (c *challenge) value(scheme string, reason Reason, text refusalText, rule *Rule) string {
 	var b strings.Builder
-	b.WriteString(`Bearer realm="` + c.realm + `"`)
+	b.WriteString(scheme + ` realm="` + c.realm + `"`)
 	attribute := func(name, value string) {
 		if value != "" {
 			b.WriteString(`, ` + name + `="` + value + `"`)

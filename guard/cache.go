@@ -17,6 +17,7 @@ type verified struct {
 	source     *keySource
 	used       atomic.Bool // since the cache last considered dropping it
 	slot       int         // index in the ring of its shard, guarded by the shard's mutex
+	bound      string      // thumbprint of the key to which the token is bound; empty if to none
 	caller     Caller
 	roles      [4]string // where caller.Roles lies, if it fits
 }
@@ -24,7 +25,7 @@ type verified struct {
 // newVerified returns the result of an inspection that found no fault.
 func newVerified(in *inspection) *verified {
 	v := &verified{
-		expires: in.exp + in.skew(), generation: in.generation, source: in.issuer.keys, caller: in.caller,
+		expires: in.exp + in.skew(), generation: in.generation, source: in.issuer.keys, bound: in.bound, caller: in.caller,
 	}
 	if len(in.caller.Roles) <= len(v.roles) {
 		v.caller.Roles = append(v.roles[:0], in.caller.Roles...)

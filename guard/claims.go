@@ -201,11 +201,20 @@ func (in *inspection) callerOf() *refusal {
 	return nil
 }
 
-// binding refuses a token that only the holder of a key may use. No proof of
-// possession can be checked here, and without one the token may be stolen.
+// binding reads the key to which a token is bound, if signed requests are
+// taken. Otherwise it refuses such a token: no proof of possession can be
+// checked, and without one the token may have been stolen.
 func (in *inspection) binding() *refusal {
-	if _, present := in.token.Claims.Get("cnf"); present {
-		return fail(BindingMissing, "Ask for a token without proof of possession.", "cnf binds the token to a key, and proofs are not supported")
+	cnf, present := in.token.Claims.Get("cnf")
+	if !present {
+		return nil
+	}
+	if in.guard.signed == nil {
+		return fail(BindingMissing, "Request a token without proof of possession, or set SignedRequests.", "cnf binds the token to a key, and signed requests are not taken here")
+	}
+	var ok bool
+	if in.bound, ok = boundKey(cnf); !ok {
+		return fail(BindingMissing, "Request a token that is bound by the thumbprint of a key (cnf.kid).", "cnf is %s, a binding that is not known here", shown(cnf))
 	}
 	return nil
 }

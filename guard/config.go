@@ -43,6 +43,10 @@ type Config struct {
 	// by its application id.
 	ObjectIDOptional bool
 
+	// SignedRequests takes tokens that are bound to a key (token_type pop), in
+	// requests that the key has signed. Nil refuses them.
+	SignedRequests *SignedRequests
+
 	// ForwardToken leaves the header Authorization in requests that the
 	// protected handler gets, for instance for a token on behalf of the caller.
 	// Otherwise the handler learns who calls, and never sees a credential.
@@ -111,6 +115,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	check(c.algorithmsOrDefault())
 	check(c.boundsOrDefaults())
+	if c.SignedRequests != nil {
+		signed, err := c.SignedRequests.withDefaults()
+		check(err)
+		c.SignedRequests = &signed
+	}
 	for name, value := range map[string]string{"Realm": c.Realm, "ResourceMetadata": c.ResourceMetadata} {
 		if quotable(value) != value {
 			check(fmt.Errorf("%s %q: use printable ASCII without quotes and backslashes, it stands in a header", name, value))

@@ -38,9 +38,12 @@ func (g *Guard) decide(ctx context.Context, r *Request, rule *Rule) Decision {
 	if rule.Anonymous {
 		return Decision{Outcome: Allow, Route: rule.Path}
 	}
-	raw, reason := r.credential()
-	if reason != "" {
+	raw, signed, reason := r.credential(g.signed != nil)
+	switch {
+	case reason != "":
 		return g.refuse(reason, rule.Path)
+	case signed:
+		return g.decideSigned(ctx, r, raw, rule)
 	}
 	return g.decideToken(ctx, raw, true, rule)
 }
@@ -49,16 +52,32 @@ func (g *Guard) decide(ctx context.Context, r *Request, rule *Rule) Decision {
 // token from a header is still to be looked at.
 func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, rule *Rule) Decision {
 	v, refusal := g.verify(ctx, raw, fromHeader)
-	if refusal != nil {
-		d := g.refuse(refusal.reason, rule.Path)
-		d.RetryAfter, d.refusal = refusal.retryAfter, refusal
-		return d
+	switch {
+	case refusal != nil:
+		return g.refused(refusal, rule.Path)
+	case v.bound != "":
+		return g.refused(fail(BindingMissing, "Send the token in a signed request, as the library makes it for token_type=pop.",
+			"the token is bound to a key, and came alone"), rule.Path)
+	case g.signed != nil && g.signed.Required:
+		return g.refused(fail(BindingMissing, "Ask for a token with token_type=pop, and sign each request.", "the token is bound to no key"), rule.Path)
 	}
+	return g.decideCaller(v, rule)
+}
+
+// decideCaller decides about a proven caller by one rule.
+func (g *Guard) decideCaller(v *verified, rule *Rule) Decision {
 	d := Decision{Outcome: Allow, Route: rule.Path}
 	if reason := g.rights(&v.caller, rule); reason != "" {
 		d = g.refuse(reason, rule.Path)
 	}
 	d.caller = &v.caller
+	return d
+}
+
+// refused returns the decision about a request whose token failed a check.
+func (g *Guard) refused(r *refusal, route string) Decision {
+	d := g.refuse(r.reason, route)
+	d.RetryAfter, d.refusal = r.retryAfter, r
 	return d
 }
 

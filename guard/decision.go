@@ -22,6 +22,7 @@ type Decision struct {
 	rule      *Rule      // that decided; nil if no rule is for the request
 	refusal   *refusal   // the check that the token failed; nil if it was good, or none was read
 	challenge *challenge // for the answer to a refusal
+	signed    bool       // whether the credential was a signed request
 }
 
 // Allowed reports whether the request may go on.

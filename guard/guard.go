@@ -18,6 +18,7 @@ type Guard struct {
 	limits    token.Limits
 	cache     *cache
 	challenge challenge
+	signed    *signedRequests // nil if none are taken
 }
 
 // New returns the guard of the API that cfg describes, or everything that is
@@ -39,6 +40,7 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	}
 	g.cache = newCache(cfg.CacheBytes)
 	g.challenge = newChallenge(&cfg)
+	g.signed = newSignedRequests(cfg.SignedRequests, cfg.Skew)
 	return g, nil
 }
 

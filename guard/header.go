@@ -7,32 +7,40 @@ import (
 )
 
 // parseAuthorization reads "Bearer", spaces and what should be a b64token
-// (RFC 6750 section 2.1). The scheme is compared ignoring case, as all schemes
-// of HTTP are.
-func parseAuthorization(value string) (string, Reason) {
+// (RFC 6750 section 2.1), or the same with "PoP" if signed requests are taken.
+// The scheme is compared without case, as all of HTTP's are.
+func parseAuthorization(value string, takesSigned bool) (raw string, signed bool, reason Reason) {
 	end := strings.IndexFunc(value, func(c rune) bool { return !isTokenChar(c) })
 	if end < 0 {
 		end = len(value)
 	}
-	if !strings.EqualFold(value[:end], "Bearer") {
-		if _, second, found := strings.Cut(value, ","); found && hasScheme(strings.TrimLeft(second, " \t")) {
-			return "", MultipleCredentials
+	signed = takesSigned && strings.EqualFold(value[:end], schemeSigned)
+	if !signed && !strings.EqualFold(value[:end], schemeBearer) {
+		if _, second, found := strings.Cut(value, ","); found {
+			if second = strings.TrimLeft(second, " \t"); hasScheme(second, schemeBearer) || takesSigned && hasScheme(second, schemeSigned) {
+				return "", false, MultipleCredentials
+			}
 		}
-		return "", TokenMissing
+		return "", false, TokenMissing
 	}
 	credential := value[end:]
 	if strings.Contains(credential, ",") { // two header lines that a proxy has joined
-		return "", MultipleCredentials
+		return "", false, MultipleCredentials
 	}
-	raw := strings.TrimLeft(credential, " ")
+	raw = strings.TrimLeft(credential, " ")
 	if raw == credential || raw == "" {
-		return "", CredentialsMalformed
+		return "", false, CredentialsMalformed
 	}
-	return raw, ""
+	return raw, signed, ""
 }
 
-func hasScheme(value string) bool {
-	const scheme = "bearer"
+// The schemes of the header Authorization.
+const (
+	schemeBearer = "Bearer"
+	schemeSigned = "PoP"
+)
+
+func hasScheme(value, scheme string) bool {
 	return len(value) >= len(scheme) && strings.EqualFold(value[:len(scheme)], scheme)
 }
 

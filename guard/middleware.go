@@ -16,7 +16,7 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 	rule := &Rule{Roles: append([]string(nil), roles...), Caller: g.cfg.Caller}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header} // whatever its path
+			in := requestOf(r) // the rule holds whatever the path, but a signed request has to be for it
 			d := g.decide(r.Context(), &in, rule)
 			d.rule = rule
 			g.respond(w, r, g.conclude(r.Context(), &in, d), next)

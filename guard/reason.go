@@ -87,6 +87,9 @@ const (
 	TenantNotAllowed      Reason = "tenant_not_allowed"
 	NotAccessToken        Reason = "not_access_token"
 	BindingMissing        Reason = "binding_missing"
+	BindingMismatch       Reason = "binding_mismatch"
+	ProofInvalid          Reason = "proof_invalid"
+	ProofReplayed         Reason = "proof_replayed"
 )
 
 // Reasons found in the rights of a proven caller.
@@ -182,7 +185,10 @@ var refusalTexts = map[Reason]refusalText{
 	TenantMismatch:        badToken("The tenant of the token does not fit its issuer."),
 	TenantNotAllowed:      badToken("The tenant of the token is not allowed here."),
 	NotAccessToken:        badToken("The token is not an access token."),
-	BindingMissing:        badToken("The token is bound to a key, and this resource cannot check the proof."),
+	BindingMissing:        badToken("The token has to come in a request that the key signed to which it is bound."),
+	BindingMismatch:       badToken("The token is not bound to the key that signed the request."),
+	ProofInvalid:          badToken("The signed request is not valid, or it is not this request."),
+	ProofReplayed:         badToken("The signed request was used before."),
 
 	WrongCallerKind:     missingRight("This kind of caller is not allowed here."),
 	ClientNotAllowed:    denied("This client is not allowed here."),

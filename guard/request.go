@@ -53,21 +53,21 @@ func canonicalPath(raw string) (string, bool) {
 	return path, true
 }
 
-// credential returns the one token that the request carries, or why it
-// carries none. Whether isB64Token is left to the caller: it costs more than
-// all the rest.
-func (r *Request) credential() (string, Reason) {
+// credential returns the one token that the request carries, or the signed
+// request with a token in it if those are taken, or why it carries neither.
+// Whether isB64Token is left to the caller: it costs more than all the rest.
+func (r *Request) credential(takesSigned bool) (raw string, signed bool, reason Reason) {
 	lines := r.Header["Authorization"]
 	if len(lines) > 1 {
-		return "", MultipleCredentials
+		return "", false, MultipleCredentials
 	}
 	if r.Query != "" && tokenInQuery(r.Query) {
-		return "", TokenInQuery
+		return "", false, TokenInQuery
 	}
 	if len(lines) == 0 {
-		return "", TokenMissing
+		return "", false, TokenMissing
 	}
-	return parseAuthorization(lines[0])
+	return parseAuthorization(lines[0], takesSigned)
 }
 
 // trace returns the trace that the request belongs to (W3C Trace Context), or

@@ -29,7 +29,8 @@ type inspection struct {
 	generation uint64
 	exp, iat   int64 // iat is zero if the token has none
 	idtyp      string
-	scoped     bool // whether the token has a scope
+	scoped     bool   // whether the token has a scope
+	bound      string // thumbprint of the key to which the token is bound
 	caller     Caller
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // a thumbprint names a certificate; it protects nothing
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -76,6 +77,24 @@ func (k Key) JWK() JWK {
 		j.Thumbprint = Thumbprint(k.Certificates[0])
 	}
 	return j
+}
+
+// Thumbprint returns the base64url SHA-256 of the members that make up the key,
+// in their one canonical form (RFC 7638).
+func (k Key) Thumbprint() string {
+	j := k.JWK()
+	// None of these values needs escaping.
+	var text string
+	switch j.KeyType {
+	case "RSA":
+		text = `{"e":"` + j.E + `","kty":"RSA","n":"` + j.N + `"}`
+	case "EC":
+		text = `{"crv":"` + j.Curve + `","kty":"EC","x":"` + j.X + `","y":"` + j.Y + `"}`
+	case "OKP": // RFC 8037 appendix A.3
+		text = `{"crv":"` + j.Curve + `","kty":"OKP","x":"` + j.X + `"}`
+	}
+	digest := sha256.Sum256([]byte(text))
+	return base64.RawURLEncoding.EncodeToString(digest[:])
 }
 
 // KeysDocument returns the JSON document that publishes keys.

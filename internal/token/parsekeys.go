@@ -67,6 +67,17 @@ func ParseKeys(b []byte) (keys []Key, ignored []error, err error) {
 	return keys, ignored, nil
 }
 
+// ParseKey reads one public key in its JSON form (RFC 7517), such as a client
+// shows beside a proof. A key that could not stand in a keys document is
+// refused.
+func ParseKey(v Value) (Key, error) {
+	k, err := parseKey(v)
+	if err != nil {
+		return Key{}, err
+	}
+	return k, nil
+}
+
 // parseKey reads one entry. With an error, the key may still have its ID.
 func parseKey(entry Value) (Key, error) {
 	members, ok := entry.Object()
