@@ -158,8 +158,9 @@ func TestIgnoreCase(t *testing.T) {
 	}
 }
 
-// FuzzPath holds the guard to its word: a path it lets pass is one that a mux
-// does not redirect and that nobody can shorten.
+// FuzzPath checks that a path which the guard lets pass is one that a mux does
+// not redirect and that no server can shorten, and that a path as it was sent
+// gets the same decision as one that was parsed.
 func FuzzPath(f *testing.F) {
 	for i, path := range pathTricks() {
 		if i%40 == 0 { // TestPathTricks has all of them
@@ -172,7 +173,12 @@ func FuzzPath(f *testing.F) {
 		f.Fatal(err)
 	}
 	var passed string
-	handler, err := g.Handler([]guard.Rule{{Path: "/*", Anonymous: true}}, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r.URL.Path }))
+	rules := []guard.Rule{{Path: "/*", Anonymous: true}}
+	handler, err := g.Handler(rules, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { passed = r.URL.Path }))
+	if err != nil {
+		f.Fatal(err)
+	}
+	policy, err := g.Policy(rules)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -183,6 +189,10 @@ func FuzzPath(f *testing.F) {
 		}
 		passed = ""
 		handler.ServeHTTP(httptest.NewRecorder(), &http.Request{Method: http.MethodGet, URL: u, Header: http.Header{}})
+		sent, query, _ := strings.Cut(target, "?")
+		if d := policy.Decide(t.Context(), guard.Request{Method: "GET", Path: sent, Query: query}); d.Allowed() != (passed != "") {
+			t.Errorf("%q passed as %q, and is decided as %s %s where the path was sent", target, passed, d.Outcome, d.Reason)
+		}
 		if passed == "" {
 			return
 		}
