@@ -11,7 +11,7 @@ import (
 // that could never match, such as an empty role, lets nobody in.
 func (g *Guard) Check(ctx context.Context, raw string, rule Rule) Decision {
 	d := keepRule(g.decideToken(ctx, raw, false, &rule), &rule)
-	g.report(ctx, d)
+	g.report(ctx, &d)
 	return d
 }
 
@@ -20,7 +20,9 @@ func (g *Guard) Check(ctx context.Context, raw string, rule Rule) Decision {
 // request is not looked at, nor are Path and Methods of the rule. For rules by
 // path there is [Guard.Policy].
 func (g *Guard) Decide(ctx context.Context, r Request, rule Rule) Decision {
-	return g.conclude(ctx, &r, keepRule(g.decide(ctx, &r, &rule), &rule))
+	d := keepRule(g.decide(ctx, &r, &rule), &rule)
+	g.conclude(ctx, &r, &d)
+	return d
 }
 
 // keepRule returns a refusal with the rule that caused it. It copies the rule
@@ -117,20 +119,19 @@ func (g *Guard) rights(c *Caller, rule *Rule) Reason {
 }
 
 // conclude gives a refused request a name and tells the decision.
-func (g *Guard) conclude(ctx context.Context, r *Request, d Decision) Decision {
-	if !d.Allowed() {
+func (g *Guard) conclude(ctx context.Context, r *Request, d *Decision) {
+	if d.Outcome != Allow {
 		d.TraceID = r.trace()
 	}
 	g.report(ctx, d)
-	return d
 }
 
 // report tells a decision to the hook and the log.
-func (g *Guard) report(ctx context.Context, d Decision) {
+func (g *Guard) report(ctx context.Context, d *Decision) {
 	if g.cfg.OnDecision != nil {
-		g.cfg.OnDecision(d)
+		g.cfg.OnDecision(*d)
 	}
-	if !d.Allowed() && g.cfg.Log.Enabled(ctx, slog.LevelInfo) {
+	if d.Outcome != Allow && g.cfg.Log.Enabled(ctx, slog.LevelInfo) {
 		g.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request refused", d.attributes()...)
 	}
 }

@@ -19,7 +19,8 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 			in := requestOf(r) // the rule holds whatever the path, but a signed request has to be for it
 			d := g.decide(r.Context(), &in, rule)
 			d.rule = rule
-			g.respond(w, r, g.conclude(r.Context(), &in, d), next)
+			g.conclude(r.Context(), &in, &d)
+			g.respond(w, r, &d, next)
 		})
 	}
 }
@@ -39,7 +40,8 @@ func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 		return nil, errors.New("guard: no handler to protect")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.respond(w, r, policy.Decide(r.Context(), requestOf(r)), next)
+		d := policy.Decide(r.Context(), requestOf(r))
+		g.respond(w, r, &d, next)
 	}), nil
 }
 
@@ -67,8 +69,8 @@ func rawPath(u *url.URL) string {
 }
 
 // respond passes a request on or answers it.
-func (g *Guard) respond(w http.ResponseWriter, r *http.Request, d Decision, next http.Handler) {
-	if d.Allowed() {
+func (g *Guard) respond(w http.ResponseWriter, r *http.Request, d *Decision, next http.Handler) {
+	if d.Outcome == Allow {
 		next.ServeHTTP(w, g.admitted(r, d))
 		return
 	}
@@ -84,7 +86,7 @@ func (g *Guard) respond(w http.ResponseWriter, r *http.Request, d Decision, next
 
 // admitted returns the request as the protected handler sees it. Trailers
 // arrive after the decision and could name an identity, so there are none.
-func (g *Guard) admitted(r *http.Request, d Decision) *http.Request {
+func (g *Guard) admitted(r *http.Request, d *Decision) *http.Request {
 	out := r.WithContext(d.Context(r.Context()))
 	out.Header = Sanitize(r.Header)
 	if _, present := out.Header["Authorization"]; present && !g.cfg.ForwardToken {

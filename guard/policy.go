@@ -46,12 +46,15 @@ func (g *Guard) Policy(rules []Rule) (*Policy, error) {
 // and tells the decision to Config.OnDecision and the log.
 func (p *Policy) Decide(ctx context.Context, r Request) Decision {
 	rule, reason := p.match(&r)
-	d := p.guard.refuse(reason, "")
+	var d Decision
 	if reason == "" {
 		d = p.guard.decide(ctx, &r, rule)
+	} else {
+		d = p.guard.refuse(reason, "")
 	}
 	d.rule = rule
-	return p.guard.conclude(ctx, &r, d)
+	p.guard.conclude(ctx, &r, &d)
+	return d
 }
 
 // match returns the first rule for the request, or why there is none.

@@ -37,11 +37,11 @@ func (r Request) CanonicalPath() (path string, ok bool) { return canonicalPath(r
 
 // canonicalPath is CanonicalPath of a path as it was sent.
 func canonicalPath(raw string) (string, bool) {
-	if !cleanEscapes(raw) {
-		return "", false
-	}
 	path := raw
 	if strings.Contains(raw, "%") {
+		if !cleanEscapes(raw) {
+			return "", false
+		}
 		var err error
 		if path, err = url.PathUnescape(raw); err != nil {
 			return "", false
