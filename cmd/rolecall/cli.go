@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -49,9 +50,9 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetErr(c.err)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(c.err, "rolecall: %s\n", whatOf(err))
-		if fix := fixOf(err); fix != "" {
-			fmt.Fprintf(c.err, "hint: %s\n", fix)
+		fmt.Fprintf(c.err, "rolecall: %s\n", fix.What(err))
+		if step := fix.Of(err); step != "" {
+			fmt.Fprintf(c.err, "hint: %s\n", step)
 		}
 	}
 	return exitCode(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/resolve"
 )
 
@@ -33,20 +34,9 @@ func (f *failure) Unwrap() error { return f.err }
 // Fix says what to do next.
 func (f *failure) Fix() string {
 	if f.fix == "" {
-		return fixOf(f.err)
+		return fix.Of(f.err)
 	}
 	return f.fix
-}
-
-// fixOf returns the next step that an error of any package knows. It is printed as the hint.
-func fixOf(err error) string {
-	if fixable, ok := errors.AsType[interface {
-		error
-		Fix() string
-	}](err); ok {
-		return fixable.Fix()
-	}
-	return ""
 }
 
 var (
@@ -84,22 +74,6 @@ func exitCode(err error) int {
 	default:
 		return exitFailed
 	}
-}
-
-// whatOf is the text of an error without its next step, which some errors end with.
-func whatOf(err error) string {
-	if fix := fixOf(err); fix != "" {
-		return strings.TrimSuffix(err.Error(), " "+fix)
-	}
-	return err.Error()
-}
-
-// inOneLine is an error and its next step.
-func inOneLine(err error) string {
-	if fix := fixOf(err); fix != "" {
-		return whatOf(err) + ": " + fix
-	}
-	return err.Error()
 }
 
 // unknownCommand refuses words that name no command and offers those that nearly do.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/fault"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -116,7 +117,7 @@ func (c *cli) announce(output *format, running *server.Server) error {
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
 	for _, host := range running.Hosts() {
 		if host.Problem != nil {
-			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+inOneLine(host.Problem)))
+			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+fix.InOneLine(host.Problem)))
 			continue
 		}
 		fmt.Fprintf(c.out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))

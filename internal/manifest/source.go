@@ -123,7 +123,7 @@ func (d *decoder) fromFile(take func(content []byte) error) reader {
 			err = pathError.Err
 		}
 		if err != nil {
-			d.add(positionOf(n), fmt.Sprintf("the file of this name is of no use: %v.", err), "Paths are relative to the folder of this file.")
+			d.add(positionOf(n), fmt.Sprintf("cannot read this file: %v.", err), "Paths are relative to the folder of this file.")
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/resolve"
@@ -53,19 +54,10 @@ func (e *Environment) addBinding(ctx context.Context) error {
 		select {
 		case <-closing:
 		case <-binding.Done():
-			e.say("the program is no longer %s: %s", e.cfg.Actor.Name(), withFix(binding.Err()))
+			e.say("the program is no longer %s: %s", e.cfg.Actor.Name(), fix.InOneLine(binding.Err()))
 		}
 	})
 	return nil
-}
-
-// withFix is an error and its next step, in one line.
-func withFix(err error) string {
-	var fixable interface{ Fix() string }
-	if errors.As(err, &fixable) {
-		return err.Error() + ": " + fixable.Fix()
-	}
-	return fmt.Sprint(err)
 }
 
 // addAssertion keeps the newest assertion of a workload in a file.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 )
 
 // maxAdminBody is the longest request or answer on the admin socket.
@@ -59,17 +60,7 @@ func statusOf(err error) int {
 
 // refuse answers with an error.
 func refuse(w http.ResponseWriter, err error) {
-	answer(w, statusOf(err), problem{err.Error(), fixOf(err)})
-}
-
-func fixOf(err error) string {
-	if fixable, ok := errors.AsType[interface {
-		error
-		Fix() string
-	}](err); ok {
-		return fixable.Fix()
-	}
-	return ""
+	answer(w, statusOf(err), problem{fix.What(err), fix.Of(err)})
 }
 
 // serve makes a handler of the admin socket: read takes the request apart, act does what it

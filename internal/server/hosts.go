@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
 
@@ -185,7 +186,7 @@ func (h *hosts) add(ctx context.Context, p, before *hostEntry) {
 	case p.problem == nil:
 		h.log.LogAttrs(ctx, slog.LevelInfo, "host opened", attributes...)
 	case before == nil || before.problem.Error() != p.problem.Error():
-		h.log.LogAttrs(ctx, slog.LevelError, "host not opened", append(attributes, slog.Any("error", p.problem), slog.String("fix", fixOf(p.problem)))...)
+		h.log.LogAttrs(ctx, slog.LevelError, "host not opened", append(attributes, slog.Any("error", p.problem), slog.String("fix", fix.Of(p.problem)))...)
 	}
 }
 

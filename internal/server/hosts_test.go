@@ -21,6 +21,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
@@ -346,7 +347,7 @@ func TestHostsStayOnTheMachineUnlessAllowed(t *testing.T) {
 	s := startWith(t, Config{Dir: t.TempDir(), Prepare: populate, Log: slog.New(slog.NewTextHandler(log, nil))})
 	for _, address := range []string{"192.0.2.1:8450", "0.0.0.0:8450", "[::]:8450", "[2001:db8::1]:8450"} {
 		s.putHost(t, directory.Host{Name: "agent", Listen: address, Names: []string{"box.test"}}, "orders-client-mi")
-		if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(fixOf(err), "--allow-host") {
+		if _, err := Host(t.Context(), s.cfg.Dir, "", "agent"); err == nil || !strings.Contains(fix.Of(err), "--allow-host") {
 			t.Errorf("%s: got %v", address, err)
 		}
 		if state := s.Hosts(); len(state) != 1 || state[0].Problem == nil || state[0].Listen != address {

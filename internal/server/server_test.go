@@ -18,6 +18,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -390,11 +391,10 @@ func TestWhatCannotBeServedIsRefusedAtStart(t *testing.T) {
 
 // withFix is what people read of an error: what happened, and the next step.
 func withFix(err error) string {
-	var fixable interface{ Fix() string }
-	if errors.As(err, &fixable) {
-		return err.Error() + ": " + fixable.Fix()
+	if err == nil {
+		return "no error"
 	}
-	return fmt.Sprint(err)
+	return fix.InOneLine(err)
 }
 
 func write(t *testing.T, path, content string) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
@@ -125,8 +126,8 @@ func TestWaitingForAChangeIsBounded(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), tt.other) {
 					t.Errorf("got %v, want one with %q and without %q", err, tt.want, tt.other)
 				}
-				if fixOf(err) == "" || statusOf(err) != http.StatusGatewayTimeout {
-					t.Errorf("status %d, fix %q", statusOf(err), fixOf(err))
+				if fix.Of(err) == "" || statusOf(err) != http.StatusGatewayTimeout {
+					t.Errorf("status %d, fix %q", statusOf(err), fix.Of(err))
 				}
 				if took := time.Since(began); took > followLimit+time.Second {
 					t.Errorf("it took %v", took)
