@@ -7,6 +7,7 @@ import (
 )
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	good := newWorld(t).cfg
 	for _, tt := range []struct {
 		name   string

@@ -13,6 +13,7 @@ import (
 // would be signed in as whoever is at the browser. So single sign-on asks first (RFC 8252
 // section 8.6), and says who is answered and where.
 func TestSingleSignOnAsksForLocalPrograms(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		redirect, shown string
 		public, asks    bool
@@ -89,6 +90,7 @@ func (r *reply) answers() bool {
 
 // What does not ask for a sign-in cannot ask for a click either.
 func TestSingleSignOnSilently(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.toolCode()
@@ -110,6 +112,7 @@ func TestSingleSignOnSilently(t *testing.T) {
 // One click is enough: who signs in for the request, goes on as somebody on the sign-in
 // page or consents has seen who asks, and where the answer goes.
 func TestSingleSignOnAsksOnce(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.toolAsks())
@@ -131,6 +134,7 @@ func TestSingleSignOnAsksOnce(t *testing.T) {
 }
 
 func TestSingleSignOnDeclined(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.toolCode()
@@ -145,6 +149,7 @@ func TestSingleSignOnDeclined(t *testing.T) {
 
 // Who confirms is who saw the page, and it holds for what the directory says now.
 func TestSingleSignOnConfirmedTooLate(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.toolCode()

@@ -29,6 +29,7 @@ func (w *userWorld) grants() map[directory.ObjectID][]string {
 // The page tells whom, what and where; what is granted is what it said, and to nobody
 // but the user (A16).
 func TestConsent(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.webAsks())
@@ -56,6 +57,7 @@ func TestConsent(t *testing.T) {
 }
 
 func TestConsentRefused(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.webAsks())
@@ -74,6 +76,7 @@ func TestConsentRefused(t *testing.T) {
 // When what is asked for changes while somebody looks, nothing is granted until it was
 // looked at again (A16).
 func TestConsentChangesMeanwhile(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*userWorld){
 		"description": func(w *userWorld) {
 			w.editApplication(testAPI, func(a *directory.Application) {
@@ -173,6 +176,7 @@ func TestConsentChangesMeanwhile(t *testing.T) {
 
 // Scopes for administrators are granted by administrators, and only they grant for everyone.
 func TestConsentOfAdministrators(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	asks := w.webAsks().set("scope", "api://orders/Orders.Manage api://orders/Orders.ReadMine")
 	b := w.browser()
@@ -220,6 +224,7 @@ func (w *userWorld) editUser(name string, f func(*directory.User)) {
 // Who is no administrator any more when the page comes back consents to nothing for
 // everyone, and to nothing that is for administrators (A16).
 func TestConsentOfWhoWasAdministrator(t *testing.T) {
+	t.Parallel()
 	for _, scope := range []string{"Orders.Manage", "Orders.ReadMine"} {
 		w := newUserWorld(t)
 		b := w.browser()
@@ -237,6 +242,7 @@ func TestConsentOfWhoWasAdministrator(t *testing.T) {
 
 // Whom the directory lets in no more while they look, consents to nothing (A16).
 func TestConsentOfTheGone(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(*userWorld){
 		"user disabled": func(w *userWorld) { w.editUser(testUser, func(u *directory.User) { u.Enabled = false }) },
 		"user deleted": func(w *userWorld) {
@@ -281,6 +287,7 @@ func TestConsentOfTheGone(t *testing.T) {
 // Decisions rest on a view of the directory that is not too old, although the store still
 // gives out sessions and takes what is written.
 func TestDecisionsNeedAFreshView(t *testing.T) {
+	t.Parallel()
 	for name, decide := range map[string]func(b *browser) func() *reply{
 		"consent": func(b *browser) func() *reply {
 			form := b.open(authorizeV2Path, b.webAsks()).form()
@@ -327,6 +334,7 @@ func TestDecisionsNeedAFreshView(t *testing.T) {
 // A user of one tenant is nobody at another one: there is no page, and the page of a user
 // who is at home there is not for them (A16).
 func TestConsentForAnotherTenant(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error { // the client is known there, too
 		app := directory.Application{Tenant: otherOne, AppID: webApp, Name: "orders-web", RedirectURIs: []string{webRedirect}}
@@ -359,6 +367,7 @@ func TestConsentForAnotherTenant(t *testing.T) {
 // Applications of the same name are told apart by their ids, and what is granted is
 // granted to the one that the page named (A16).
 func TestConsentToALookAlike(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	const twin = "c11e0096-5a5a-4c4c-8d8d-000000000096"
 	w.edit(func(e *directory.Editor) error {
@@ -393,6 +402,7 @@ func TestConsentToALookAlike(t *testing.T) {
 // Each decision leaves a trace: what was allowed in the audit chain, in the name of the
 // user, and what was not among the sign-ins (A16).
 func TestConsentIsNoted(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	audited := func() (n int) {
 		rows, err := w.dir.AuditRows(t.Context(), 0, 10_000)
@@ -426,6 +436,7 @@ func TestConsentIsNoted(t *testing.T) {
 
 // A consent page is for whom it was shown to (A16).
 func TestConsentOfAnother(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.webAsks())
@@ -443,6 +454,7 @@ func TestConsentOfAnother(t *testing.T) {
 // Users without a role stay out where one is required: of the application as well as of
 // the API, which they do not get a token for in any way.
 func TestUserNotAssignedAtTheAPI(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	refresh := func(raw string) *reply {
 		return w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": raw, "scope": "api://legacy/.default"})
@@ -460,6 +472,7 @@ func TestUserNotAssignedAtTheAPI(t *testing.T) {
 
 // A user who is disabled is told so by the right password alone, and gets in nowhere.
 func TestDisabledUserSignsIn(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.editUser(testUser, func(u *directory.User) { u.Enabled = false })
 	form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword, "scope": "openid offline_access"}
@@ -477,6 +490,7 @@ func TestDisabledUserSignsIn(t *testing.T) {
 
 // Users without a role stay out where one is required.
 func TestUserNotAssigned(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.editPrincipal(publicApp, func(p *directory.ServicePrincipal) { p.AssignmentRequired = true })
 	b := w.browser()

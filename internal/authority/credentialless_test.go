@@ -8,6 +8,7 @@ import (
 
 // A managed identity has no registration, hence no credential to prove itself by here.
 func TestManagedIdentityIsNoClient(t *testing.T) {
+	t.Parallel()
 	const identity = "c11e0009-5a5a-4c4c-8d8d-000000000009"
 	w := newWorld(t)
 	w.edit(func(e *directory.Editor) error {
@@ -32,6 +33,7 @@ func TestManagedIdentityIsNoClient(t *testing.T) {
 
 // A public client without a credential cannot prove itself by an assertion either.
 func TestAssertionForAPublicClient(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	signer, err := w.keys.Signer(t.Context(), testTenant)
 	w.must(err)

@@ -43,6 +43,7 @@ func (w *userWorld) moreTools(n int) []string {
 // Device codes that nobody answers are limited by client and source, however the client is
 // spelled; from elsewhere it always gets one.
 func TestDeviceCodesOfOneClient(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	v2 := values{"client_id": publicApp, "scope": "api://orders/.default"}
 	asks := []func() *reply{
@@ -91,6 +92,7 @@ func TestDeviceCodesOfOneClient(t *testing.T) {
 
 // Other clients' ids are public as well: they help a source to some more codes, and no further.
 func TestDeviceCodesOfOneSource(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	clients := w.moreTools(12)
 	given := 0
@@ -112,6 +114,7 @@ func TestDeviceCodesOfOneSource(t *testing.T) {
 
 // A code that a user answered, either way, no longer counts. What gave no code never did.
 func TestDeviceCodesAnswered(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	for range 50 {
 		w.post(deviceV2Path, values{"client_id": publicApp}).refused(400, "invalid_request", 90014)
@@ -141,6 +144,7 @@ func TestDeviceCodesAnswered(t *testing.T) {
 
 // As fast as it may, a source holds at most twice the number at a time.
 func TestDeviceCodesHeld(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	var ends []time.Time
 	for range 40 * 60 {
@@ -161,6 +165,7 @@ func TestDeviceCodesHeld(t *testing.T) {
 }
 
 func TestDeviceCodesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	var given atomic.Int32
 	var all sync.WaitGroup
@@ -179,6 +184,7 @@ func TestDeviceCodesAtOnce(t *testing.T) {
 
 // An operator may allow another number. Guesses at credentials have a budget of their own.
 func TestDeviceCodesConfigured(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t, func(c *Config) { c.Throttle.DeviceCodes = 2 })
 	for range 5 {
 		w.asksForDevice(deviceV2Path, publicApp)
@@ -192,6 +198,7 @@ func TestDeviceCodesConfigured(t *testing.T) {
 
 // Codes that were not kept are not counted.
 func TestDeviceCodesThatWereNotKept(t *testing.T) {
+	t.Parallel()
 	store := &faultyStore{Store: memory.New()}
 	w := newUserWorldOn(t, store)
 	store.full.Store(true)

@@ -9,6 +9,7 @@ import (
 
 // What is disabled or deleted gets nothing from the moment the change is acknowledged.
 func TestDisabled(t *testing.T) {
+	t.Parallel()
 	enable := func(on bool) func(*directory.ServicePrincipal) {
 		return func(p *directory.ServicePrincipal) { p.Enabled = on }
 	}
@@ -72,6 +73,7 @@ func removeSecret(w *world) {
 
 // A change made through another process is seen before anything is refused because of it.
 func TestRefusalIsFresh(t *testing.T) {
+	t.Parallel()
 	store := memory.New()
 	w := newWorldOn(t, store)
 	elsewhere, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.Now})

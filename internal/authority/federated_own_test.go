@@ -23,6 +23,7 @@ func (w *world) ownToken(tenant string, claims object) string {
 // A token of the authority itself, such as a managed identity's, stands in for a secret;
 // a user's does not.
 func TestOwnTokensAsCredentials(t *testing.T) {
+	t.Parallel()
 	const identity = "0b1ec7ff-5a5a-4c4c-8d8d-0000000000aa"
 	issuers := map[string]string{"v2": testBase + "/" + otherOne + "/v2.0", "v1": testBase + "/" + otherOne + "/"}
 	for _, tt := range []struct {
@@ -81,6 +82,7 @@ func TestOwnTokensAsCredentials(t *testing.T) {
 
 // The tokens that a tenant issued end with it, as far as they stand in for a credential.
 func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	issuer := testBase + "/" + otherOne + "/v2.0"
 	w.edit(func(e *directory.Editor) error {

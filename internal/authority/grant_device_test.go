@@ -40,6 +40,7 @@ func (b *browser) approve(userCode, user, action string) *reply {
 
 // Each version has types of its own, and clients read both names of the page.
 func TestDeviceAnswer(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	v2 := w.deviceCode().json
 	v1 := w.post(deviceV1Path+"?api-version=1.0", values{"client_id": publicApp, "resource": "api://legacy"}).json
@@ -65,6 +66,7 @@ func TestDeviceAnswer(t *testing.T) {
 
 // Libraries spell the grant, and the code, each in their own way.
 func TestDeviceSpellings(t *testing.T) {
+	t.Parallel()
 	for name, form := range map[string]func(code string) values{
 		"MSAL for Go and Node": func(code string) values { return values{"grant_type": "device_code", "device_code": code} },
 		"MSAL for Python": func(code string) values {
@@ -98,6 +100,7 @@ func TestDeviceSpellings(t *testing.T) {
 }
 
 func TestDeviceEnds(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	t.Run("declined", func(t *testing.T) {
 		started := w.deviceCode()
@@ -145,6 +148,7 @@ func TestDeviceEnds(t *testing.T) {
 
 // At an alias the user's name says which tenant it is about.
 func TestDeviceAtAlias(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	const path = "/organizations/oauth2/v2.0/token"
 	r := w.post("/organizations/oauth2/v2.0/devicecode", values{"client_id": publicApp, "scope": "api://orders/.default"})
@@ -168,6 +172,7 @@ func TestDeviceAtAlias(t *testing.T) {
 
 // A managed identity acts for itself alone: no user signs in to one.
 func TestDeviceOfManagedIdentity(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.addIdentity(directory.IdentityUser)
 	_, assertion := w.startWorkload(testIdentity)
@@ -177,6 +182,7 @@ func TestDeviceOfManagedIdentity(t *testing.T) {
 
 // A person who guesses codes has to wait (RFC 8628 section 5.1).
 func TestUserCodesGuessed(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open("/devicelogin", nil)
@@ -194,6 +200,7 @@ func TestUserCodesGuessed(t *testing.T) {
 
 // Who confirms a device is who saw the page: it says as whom the device will be signed in.
 func TestDeviceConfirmedBySomebodyElse(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open("/devicelogin", nil)
@@ -209,6 +216,7 @@ func TestDeviceConfirmedBySomebodyElse(t *testing.T) {
 
 // A device's request is settled once, whoever still has the page open.
 func TestDeviceSettledOnce(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	for _, first := range []string{"continue", "cancel"} {
 		code := w.deviceCode()

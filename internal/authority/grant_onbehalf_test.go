@@ -31,6 +31,7 @@ func onBehalfWorld(t *testing.T, change ...func(*Config)) (w *userWorld, form va
 }
 
 func TestOnBehalf(t *testing.T) {
+	t.Parallel()
 	w, form := onBehalfWorld(t)
 	signed := w.toolSigned()
 	r := w.post(pathV2, form.set("assertion", signed.token()))
@@ -52,6 +53,7 @@ func TestOnBehalf(t *testing.T) {
 
 // Only a user's access token for the caller is an assertion (A17).
 func TestOnBehalfMisuse(t *testing.T) {
+	t.Parallel()
 	w, form := onBehalfWorld(t)
 	signed := w.toolSigned()
 	raw := signed.token()
@@ -96,6 +98,7 @@ func TestOnBehalfMisuse(t *testing.T) {
 // An access token that is still good speaks for nobody any more when its user is disabled
 // or gone.
 func TestOnBehalfOfTheGone(t *testing.T) {
+	t.Parallel()
 	for name, act := range map[string]func(*userWorld){
 		"disabled": func(w *userWorld) { w.editUser(testUser, func(u *directory.User) { u.Enabled = false }) },
 		"deleted": func(w *userWorld) {
@@ -120,6 +123,7 @@ func TestOnBehalfOfTheGone(t *testing.T) {
 }
 
 func TestPasswordGrant(t *testing.T) {
+	t.Parallel()
 	form := values{
 		"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword,
 		"scope": "api://orders/.default openid profile offline_access", "client_info": "1",
@@ -153,6 +157,7 @@ func TestPasswordGrant(t *testing.T) {
 
 // A guesser waits; the user at another address, and other users here, do not (P6).
 func TestPasswordGuessing(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": "wrong", "scope": "openid"}
 	spellings := []string{testUser, "DEV@contoso.test", "Dev@Contoso.Test"}

@@ -15,6 +15,7 @@ import (
 )
 
 func TestCodeFlow(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	if page := b.open(authorizeV2Path, w.toolAsks()); page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "orders-tool") {
@@ -60,6 +61,7 @@ func TestCodeFlow(t *testing.T) {
 // What nobody agreed to at the sign-in is not had by asking for it later: of OpenID
 // Connect no more than what comes with any sign-in.
 func TestScopesAskedForLater(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	more := "openid profile offline_access email"
 	r := w.post(pathV2, w.toolRedeems().set("code", w.browser().toolCode("scope", "openid profile offline_access"), "scope", more))
@@ -80,6 +82,7 @@ func TestScopesAskedForLater(t *testing.T) {
 }
 
 func TestUserAnswersGolden(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	for _, tt := range []struct {
@@ -126,6 +129,7 @@ func steadyUser(t *testing.T, body []byte) []byte {
 
 // Downgrades, injected codes, mix-ups and second uses: nobody gets a token (A14).
 func TestCodeMisuse(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	otherVerifier := strings.Repeat("x", 43)
 	for _, tt := range []struct {
@@ -187,6 +191,7 @@ func flip(text string) string {
 
 // The second use of a code is refused, and takes back what the first one got (A14).
 func TestCodeTwice(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	form := w.toolRedeems().set("code", w.browser().toolCode())
 	first := w.post(pathV2, form)
@@ -198,6 +203,7 @@ func TestCodeTwice(t *testing.T) {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	refresh := func(raw string, more ...string) *reply {
 		return w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": raw, "client_info": "1"}.set(more...))
@@ -226,6 +232,7 @@ func TestRefresh(t *testing.T) {
 
 // A refresh token that was replaced ends everything that came of the sign-in (A15).
 func TestRefreshTheft(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	refresh := func(raw string, more ...string) *reply {
 		return w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": raw}.set(more...))
@@ -243,6 +250,7 @@ func TestRefreshTheft(t *testing.T) {
 
 // A confidential client's refresh token stays good, and is worth nothing without its secret.
 func TestRefreshConfidential(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.webAsks())
@@ -261,6 +269,7 @@ func TestRefreshConfidential(t *testing.T) {
 
 // Nothing is issued for those who were disabled, deleted or locked out since (A12).
 func TestRefreshOfTheGone(t *testing.T) {
+	t.Parallel()
 	user := func(f func(*directory.User)) func(*userWorld) {
 		return func(w *userWorld) {
 			w.edit(func(e *directory.Editor) error {
@@ -337,6 +346,7 @@ func TestRefreshOfTheGone(t *testing.T) {
 // An application that is public as well as confidential needs its credential for what it
 // got with one, and none for the rest.
 func TestRefreshOfMixedClient(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.editApplication(webApp, func(a *directory.Application) { a.Public = true })
 	for _, tt := range []struct {
@@ -366,6 +376,7 @@ func TestRefreshOfMixedClient(t *testing.T) {
 // An application that keeps a secret may do without PKCE. When it is public as well, a code
 // of such a request is worth nothing without the secret.
 func TestCodeWithoutChallengeNeedsTheSecret(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
 		app, err := e.Applications().Find(testTenant, webApp)
@@ -389,6 +400,7 @@ func TestCodeWithoutChallengeNeedsTheSecret(t *testing.T) {
 
 // What one tenant gave out is worth nothing at another that has the client, too.
 func TestGrantsOfAnotherTenant(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
 		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true}); err != nil {

@@ -14,12 +14,14 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/coordination"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // Everything that is almost the secret is refused.
 func TestSecretForms(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Throttle.Failures = 1000 })
 	s := w.secret
 	for _, tt := range []struct {
@@ -67,6 +69,7 @@ func TestSecretForms(t *testing.T) {
 
 // What the directory takes as a secret, the authority takes too.
 func TestLongSecret(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	long := strings.Repeat("x", 4096)
 	w.edit(func(e *directory.Editor) error {
@@ -101,6 +104,7 @@ func everyByte(s string) string {
 }
 
 func TestSecretExpires(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit(func(e *directory.Editor) error {
 		app, err := e.Applications().Find(testTenant, testClient)
@@ -117,6 +121,7 @@ func TestSecretExpires(t *testing.T) {
 
 // Every spelling of one application shares one counter.
 func TestThrottleSpellings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	wrong := w.good().set("client_secret", "wrong")
 	upper := strings.ToUpper(testClient)
@@ -166,6 +171,7 @@ func TestThrottleSpellings(t *testing.T) {
 }
 
 func TestThrottleAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	wrong := w.good().set("client_secret", "wrong")
 	codes := make([]int, 50)
@@ -189,6 +195,7 @@ func TestThrottleAtOnce(t *testing.T) {
 // Many applications tried from few sources use up the budget of all; sources that have
 // not failed do not notice.
 func TestThrottleStuffing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Throttle.Total = 20 })
 	wrong := w.good().set("client_secret", "wrong")
 	for i := range 20 {
@@ -199,6 +206,7 @@ func TestThrottleStuffing(t *testing.T) {
 }
 
 func TestSource(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ address, want string }{
 		{"192.0.2.1:1234", "192.0.2.1"},
 		{"[::ffff:192.0.2.1]:1234", "192.0.2.1"},
@@ -218,6 +226,7 @@ func TestSource(t *testing.T) {
 // Guesses of a password that are sent all at once learn no more than those that come one
 // by one.
 func TestPasswordGuessesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	const guesses, allowed = 60, 10
 	form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": "wrong password", "scope": "openid"}
@@ -258,6 +267,7 @@ func (w *world) importSecret(value string) {
 // Guesses of a chosen secret that are sent all at once learn no more than those that come
 // one by one, whichever way they are sent.
 func TestSecretGuessesAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.importSecret("correct horse battery")
 	const guesses, allowed = 60, 10
@@ -297,7 +307,8 @@ func TestSecretGuessesAtOnce(t *testing.T) {
 // While somebody guesses, who has a generated secret, or a chosen one that was right
 // before, waits for nobody; nor does anybody from elsewhere or at another application.
 func TestSecretsThatAreQuickTakeNoTurn(t *testing.T) {
-	state, err := coordination.InMemory(coordination.ThrottleConfig{}, fixture.NewClock().Now)
+	t.Parallel()
+	state, err := coordination.InMemory(coordination.ThrottleConfig{}, fixture.NewClock(testids.Start()).Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,6 +346,7 @@ func TestSecretsThatAreQuickTakeNoTurn(t *testing.T) {
 
 // One user has one budget of failures, by whatever name and on whatever way the guesses come.
 func TestPasswordGuessesByEveryName(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	var told, tried int
 	password := func(path, name string) func() int {
@@ -400,6 +412,7 @@ func TestPasswordGuessesByEveryName(t *testing.T) {
 
 // Whom nobody knows has a budget as well, so that nobody learns by it who exists.
 func TestPasswordGuessesOfNobody(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	form := values{"grant_type": "password", "client_id": publicApp, "password": "wrong", "scope": "openid"}
 	for i := range 15 {

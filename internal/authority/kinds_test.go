@@ -60,6 +60,7 @@ func (w *userWorld) handedOut(api values) map[string]string {
 
 // What was handed out for one purpose is good for that one, and for no other (A17).
 func TestKindsAreNotConfused(t *testing.T) {
+	t.Parallel()
 	w, api := onBehalfWorld(t, func(c *Config) { c.Throttle.Failures = 1000 })
 	w.addIdentity(directory.IdentityUser)
 	things := w.handedOut(api)
@@ -176,6 +177,7 @@ func TestKindsAreNotConfused(t *testing.T) {
 // The version, the issuer and the tenant that a token names belong together, whoever
 // signed it (A17).
 func TestVersionsAreNotConfused(t *testing.T) {
+	t.Parallel()
 	w, api := onBehalfWorld(t)
 	now := w.clock.Now().Unix()
 	v1, v2 := testBase+"/"+testTenant+"/", testBase+"/"+testTenant+"/v2.0"

@@ -40,6 +40,7 @@ func raw(t *testing.T, server *httptest.Server, request string) int {
 }
 
 func TestHeaderLimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	server := w.serve()
 	request := func(size int) string {
@@ -71,6 +72,7 @@ func TestHeaderLimit(t *testing.T) {
 }
 
 func TestBodyLimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	server := w.serve()
 	request := func(size int, declared bool) string {
@@ -96,6 +98,7 @@ func TestBodyLimit(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
+	t.Parallel()
 	var server http.Server
 	exchange.Limit(&server)
 	if server.ReadHeaderTimeout == 0 || server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 {

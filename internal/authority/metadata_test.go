@@ -13,6 +13,7 @@ import (
 )
 
 func TestMetadataGolden(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct{ name, path string }{
 		{"v1", "/contoso.test/.well-known/openid-configuration"},
@@ -32,6 +33,7 @@ func TestMetadataGolden(t *testing.T) {
 // A tenant's document is the same by whatever name it was asked for, and always holds
 // its id.
 func TestMetadataNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	want := w.get("/" + testTenant + "/v2.0/.well-known/openid-configuration").Body.String()
 	for _, path := range []string{
@@ -48,6 +50,7 @@ func TestMetadataNames(t *testing.T) {
 }
 
 func TestMetadataRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		tenant string
@@ -60,6 +63,7 @@ func TestMetadataRefused(t *testing.T) {
 }
 
 func TestV1Issuer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.V1Issuer = "https://sts.windows.net/{tenantid}/" })
 	want := "https://sts.windows.net/" + testTenant + "/"
 	if got := w.get("/contoso.test/.well-known/openid-configuration").json["issuer"]; got != want {
@@ -86,6 +90,7 @@ func (w *world) keyIssuers(path string) map[string]string {
 // A key is good for one issuer. The documents of one tenant hold its keys alone; those of
 // all tenants say which key belongs to whom.
 func TestKeysBelongToOneIssuer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	contoso, fabrikam := w.keyIssuers("/contoso.test/discovery/v2.0/keys"), w.keyIssuers("/fabrikam.test/discovery/v2.0/keys")
 	if len(contoso) < 2 || len(fabrikam) < 2 {
@@ -117,6 +122,7 @@ func TestKeysBelongToOneIssuer(t *testing.T) {
 }
 
 func TestKeysGolden(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, version := range []string{"v1", "v2"} {
 		path := map[string]string{"v1": "/contoso.test/discovery/keys", "v2": "/contoso.test/discovery/v2.0/keys"}[version]
@@ -147,6 +153,7 @@ func publicDocuments() []string {
 // No public document holds a private member of a key (RFC 7518 section 6), a private key
 // or a secret.
 func TestNothingPrivateIsPublic(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	private := []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 	var search func(path string, value any)
@@ -175,6 +182,7 @@ func TestNothingPrivateIsPublic(t *testing.T) {
 }
 
 func TestInstance(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name, version, endpoint string
@@ -218,6 +226,7 @@ func TestInstance(t *testing.T) {
 }
 
 func TestUserRealm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct{ path, want string }{
 		{"/common/userrealm/dev@contoso.test?api-version=1.0", "Managed"},
@@ -237,6 +246,7 @@ func TestUserRealm(t *testing.T) {
 
 // A revoked key must not be believed for a day by those who cache the document.
 func TestKeysAreFetchedAnewWithinTheHour(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, path := range []string{"/contoso.test/discovery/keys", "/contoso.test/discovery/v2.0/keys", "/common/discovery/keys", "/" + testTenant + "/workload/keys"} {
 		if got := w.get(path).Header().Get("Cache-Control"); got != "max-age=3600, private" {

@@ -41,6 +41,7 @@ func mintRequest(resource string) issuance.MintRequest {
 }
 
 func TestMint(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.addIdentity(directory.IdentityUser)
 	for resource, want := range map[string]map[string]string{
@@ -65,6 +66,7 @@ func TestMint(t *testing.T) {
 }
 
 func TestMintForAnApplication(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	req := mintRequest("api://orders")
 	req.Identity = testClient
@@ -76,6 +78,7 @@ func TestMintForAnApplication(t *testing.T) {
 }
 
 func TestMintRefusals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addIdentity(directory.IdentitySystem)
 	for _, tt := range []struct {
@@ -112,6 +115,7 @@ func TestMintRefusals(t *testing.T) {
 }
 
 func TestFingerprintChangesWithTheToken(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := w.addIdentity(directory.IdentitySystem)
 	seen := map[string]string{}
@@ -139,6 +143,7 @@ func TestFingerprintChangesWithTheToken(t *testing.T) {
 }
 
 func TestMintLeavesASignIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addIdentity(directory.IdentitySystem)
 	minted, err := w.Mint(t.Context(), mintRequest("api://orders"))
@@ -164,6 +169,7 @@ func TestMintLeavesASignIn(t *testing.T) {
 }
 
 func TestMintOfOldTokens(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(cfg *Config) { cfg.Age = func(context.Context) time.Duration { return 25 * time.Hour } })
 	w.addIdentity(directory.IdentitySystem)
 	minted, err := w.Mint(t.Context(), mintRequest("api://orders"))

@@ -22,6 +22,7 @@ func (w *userWorld) mintForTool(scope string) issuance.MintRequest {
 
 // Whether a user signed in by a page or on this machine, tokens say the same.
 func TestMintForAUserIsAsASignIn(t *testing.T) {
+	t.Parallel()
 	for _, scope := range []string{"api://orders/.default", "api://orders/user_impersonation", "api://legacy/.default"} {
 		t.Run(scope, func(t *testing.T) {
 			w := newUserWorld(t)
@@ -54,6 +55,7 @@ func TestMintForAUserIsAsASignIn(t *testing.T) {
 }
 
 func TestMintForAUserRefusals(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		change func(*userWorld, *issuance.MintRequest)
@@ -106,6 +108,7 @@ func TestMintForAUserRefusals(t *testing.T) {
 }
 
 func TestFingerprintChangesWithAUsersToken(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	seen := map[string]string{}
 	look := func(what string) {
@@ -143,6 +146,7 @@ func TestFingerprintChangesWithAUsersToken(t *testing.T) {
 }
 
 func TestMintForAUserLeavesASignIn(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	minted, err := w.Mint(t.Context(), w.mintForTool("api://orders/.default"))
 	w.must(err)
@@ -171,6 +175,7 @@ func TestMintForAUserLeavesASignIn(t *testing.T) {
 
 // Who was refused is to be found, and at what.
 func TestMintForADisabledUserLeavesASignIn(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
 		off := *w.user

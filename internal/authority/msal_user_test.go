@@ -31,6 +31,7 @@ func servedWorld(t *testing.T) (w *userWorld, client *http.Client, base string) 
 
 // MSAL for Go judges what users' grants answer, from the first redirect to a silent renewal.
 func TestMSALForUsers(t *testing.T) {
+	t.Parallel()
 	w, httpClient, base := servedWorld(t)
 	app, err := public.New(publicApp, public.WithAuthority(base+"/"+testTenant), public.WithHTTPClient(httpClient), public.WithInstanceDiscovery(false))
 	w.must(err)

@@ -51,6 +51,7 @@ func checkPage(t *testing.T, r *reply) {
 }
 
 func TestPagesAreSafe(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	checkPage(t, b.open(authorizeV2Path, w.webAsks()))
@@ -74,6 +75,7 @@ func TestPagesAreSafe(t *testing.T) {
 
 // What a directory says is text on a page, whatever it looks like.
 func TestPagesEscape(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	const name = `<script>alert(1)</script>"><img src=x onerror=alert(2)>`
 	w.editApplication(webApp, func(a *directory.Application) { a.Name = name })
@@ -92,6 +94,7 @@ func TestPagesEscape(t *testing.T) {
 // No form that another site sends, or that was made for another browser or page, does
 // anything (P3).
 func TestForgedForms(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	sign := func(b *browser) values {
 		b.open(authorizeV2Path, w.toolAsks())
@@ -180,6 +183,7 @@ func TestForgedForms(t *testing.T) {
 
 // Each sign-in has a session of its own, and ends the one before (P6).
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	planted := records.NewOpaqueToken(records.KindSession, testTenant).String()
@@ -226,6 +230,7 @@ func TestSessions(t *testing.T) {
 }
 
 func TestSignOut(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	id := w.post(pathV2, w.toolRedeems().set("code", b.toolCode())).text("id_token")
@@ -244,6 +249,7 @@ func TestSignOut(t *testing.T) {
 // What is refused before the address is known to be good is a page; after that the client
 // is told.
 func TestAuthorizeRefusals(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	for _, tt := range []struct {
 		name string
@@ -302,6 +308,7 @@ func TestAuthorizeRefusals(t *testing.T) {
 }
 
 func TestResponseModes(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.toolCode()
@@ -339,6 +346,7 @@ func TestResponseModes(t *testing.T) {
 }
 
 func TestPrompts(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.toolCode()
@@ -375,6 +383,7 @@ func TestPrompts(t *testing.T) {
 
 // At an alias the user's name says which tenant it is about.
 func TestAuthorizeAtAlias(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	for _, path := range []string{"/organizations/oauth2/v2.0/authorize", "/common/oauth2/v2.0/authorize"} {
 		b := w.browser()
@@ -394,6 +403,7 @@ func TestAuthorizeAtAlias(t *testing.T) {
 
 // Users' attempts leave rows that say who tried.
 func TestUserSignInRows(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.toolAsks())
@@ -416,6 +426,7 @@ func TestUserSignInRows(t *testing.T) {
 }
 
 func TestUserInfo(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	b.open(authorizeV2Path, w.toolAsks().set("scope", "openid profile email"))
@@ -440,6 +451,7 @@ func TestUserInfo(t *testing.T) {
 
 // Somebody who is signed in at one tenant is nobody at another.
 func TestSessionOfAnotherTenant(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	w.edit(func(e *directory.Editor) error {
@@ -458,6 +470,7 @@ func TestSessionOfAnotherTenant(t *testing.T) {
 
 // Who has to sign in anew cannot go on as who they are, whatever the form says.
 func TestContinueIsNoSignIn(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	for _, more := range [][]string{{"prompt", "login select_account"}, {"prompt", "select_account", "max_age", "0"}} {
 		b := w.browser()
@@ -472,6 +485,7 @@ func TestContinueIsNoSignIn(t *testing.T) {
 
 // A page that shows somebody else's id token signs nobody out.
 func TestSignOutByAnothersToken(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	other := w.browser()
 	other.open(authorizeV2Path, w.toolAsks())
@@ -489,6 +503,7 @@ func TestSignOutByAnothersToken(t *testing.T) {
 
 // Nor does an id token of one tenant at another one.
 func TestSignOutByAnotherTenantsToken(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	w.edit(func(e *directory.Editor) error {
 		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: publicApp, Name: "tool", Public: true, RedirectURIs: []string{toolRedirect}}); err != nil {

@@ -162,6 +162,7 @@ func unassigned(b *browser) *reply {
 // Whatever a directory holds is text on every page: the page is the one that a harmless
 // name makes, with the text in its place (P4).
 func TestPagesHoldWhatTheDirectoryHolds(t *testing.T) {
+	t.Parallel()
 	pagetest.Texts(t, func(t *testing.T, all []string) {
 		w := newUserWorld(t, func(c *Config) { c.Throttle = coordination.ThrottleConfig{DeviceCodes: 1 << 20}; c.Log = nil })
 		b := w.browser()
@@ -203,6 +204,7 @@ func TestPagesHoldWhatTheDirectoryHolds(t *testing.T) {
 
 // What a query or a form says is text, too, as far as a page repeats it at all.
 func TestPagesHoldWhatIsSent(t *testing.T) {
+	t.Parallel()
 	const placeholder = "Plaintext"
 	pagetest.Texts(t, func(t *testing.T, all []string) {
 		w := newUserWorld(t, func(c *Config) {

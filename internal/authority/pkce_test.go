@@ -26,6 +26,7 @@ func (b *browser) webCode(asks values) string {
 // Each kind of challenge with each verifier: a code is worth a token with the one verifier
 // that the challenge was made of, and nothing any more after one that was wrong (A14).
 func TestChallengesAndVerifiers(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	other := w.browser()
@@ -103,6 +104,7 @@ func TestChallengesAndVerifiers(t *testing.T) {
 
 // A code is nobody's but its client's, and who else presents it does no harm (A14).
 func TestCodeOfAnotherClient(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	b := w.browser()
 	code := b.toolCode()
@@ -127,6 +129,7 @@ func TestCodeOfAnotherClient(t *testing.T) {
 // Of those who redeem a code at the same time one gets something at most, and the others
 // take it back (A14).
 func TestCodeRedeemedAtOnce(t *testing.T) {
+	t.Parallel()
 	store := &faultyStore{Store: memory.New()}
 	w := newUserWorldOn(t, store)
 	form := w.toolRedeems().set("code", w.browser().toolCode())
@@ -135,6 +138,7 @@ func TestCodeRedeemedAtOnce(t *testing.T) {
 
 // So it is with refresh tokens: who comes second has a copy (A15).
 func TestRefreshedAtOnce(t *testing.T) {
+	t.Parallel()
 	store := &faultyStore{Store: memory.New()}
 	w := newUserWorldOn(t, store)
 	form := values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": w.toolSigned().text("refresh_token")}
@@ -143,6 +147,7 @@ func TestRefreshedAtOnce(t *testing.T) {
 
 // A device code is redeemed once, however many ask for it in the moment of its approval.
 func TestDeviceCodeRedeemedAtOnce(t *testing.T) {
+	t.Parallel()
 	store := &faultyStore{Store: memory.New()}
 	w := newUserWorldOn(t, store)
 	started := w.deviceCode()
@@ -199,6 +204,7 @@ func (w *userWorld) atMostOne(replies []*reply) {
 // Whatever ends a sign-in ends its refresh tokens, the newest of a chain as well as those
 // before (A15).
 func TestRefreshAfterRevocation(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	refresh := func(raw string) *reply {
 		return w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": raw})

@@ -31,6 +31,7 @@ func openRedirects(t *testing.T) []string {
 // No request sends a browser to an address that is not registered, whatever else is wrong
 // with it; before the address is known to be good, problems are pages (A13).
 func TestNoOpenRedirect(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	tried := 0
 	kinds := []string{webRedirect, toolRedirect, "http://localhost:51234", "https://tool.contoso.test/cb?x=1", "http://127.0.0.1:8400/cb", "com.contoso.tool://auth"}
@@ -82,6 +83,7 @@ func TestNoOpenRedirect(t *testing.T) {
 
 // A request in a form becomes one in the address line of this host, whatever its path.
 func TestPostedRequestStaysHere(t *testing.T) {
+	t.Parallel()
 	w := newUserWorld(t)
 	for _, tenant := range []string{"%5Cevil.test", "%5C%5Cevil.test", "%09%5Cevil.test", "evil.test%0d%0aX:y", "%2Fevil.test", "/evil.test", "@evil.test"} {
 		b := w.browser()

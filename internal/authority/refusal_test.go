@@ -81,6 +81,7 @@ func refusalWorld(t *testing.T) *world {
 var description = regexp.MustCompile(`^AADSTS(\d+): .+\. Trace ID: ([0-9a-f-]{36}) Correlation ID: ([0-9a-f-]{36}) Timestamp: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ)$`)
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	const correlation = "5e2b9c10-7d1f-4c52-8e77-0d3a6f4b9e21"
 	w := refusalWorld(t)
 	for _, tt := range refusals(w) {
@@ -135,6 +136,7 @@ func checkHeaders(t *testing.T, header http.Header) {
 }
 
 func TestGoodAnswerHeaders(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.post(pathV2, w.good())
 	r.token()
@@ -143,6 +145,7 @@ func TestGoodAnswerHeaders(t *testing.T) {
 
 // The numbers are integers and the description has its form, or MSAL cannot read either.
 func TestRefusalGolden(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.post(pathV2, w.good().set("client_secret", "wrong"))
 	golden(t, filepath.Join("testdata", "refusal.json"), steady(t, r.Body.Bytes()))
@@ -159,6 +162,7 @@ func TestRefusalGolden(t *testing.T) {
 // A correlation id may stand in the header, the query or the form, and wins in that
 // order. Only a GUID counts.
 func TestCorrelation(t *testing.T) {
+	t.Parallel()
 	const one, two, three = "11111111-7d1f-4c52-8e77-0d3a6f4b9e21", "22222222-7d1f-4c52-8e77-0d3a6f4b9e21", "33333333-7d1f-4c52-8e77-0d3a6f4b9e21"
 	w := newWorld(t)
 	for _, tt := range []struct{ name, header, query, form, want string }{
@@ -188,6 +192,7 @@ func TestCorrelation(t *testing.T) {
 
 // Each request is wrong in two ways; the earlier check wins.
 func TestRefusalOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.editPrincipal(legacyAPI, func(p *directory.ServicePrincipal) { p.Enabled = false })
 	for _, tt := range []struct {
@@ -218,6 +223,7 @@ func TestRefusalOrder(t *testing.T) {
 
 // Whatever way a client sends its credential, two at once are refused.
 func TestTwoCredentials(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	type part struct {
 		name   string
@@ -251,6 +257,7 @@ func TestTwoCredentials(t *testing.T) {
 }
 
 func TestUnauthorizedChallenge(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.post(pathV2, w.good().without("client_id", "client_secret"), withHeader("Authorization", basic(testClient+":wrong")))
 	r.refused(401, "invalid_client", 7000215)

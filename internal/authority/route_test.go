@@ -10,6 +10,7 @@ import (
 )
 
 func TestRouteNotFound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, path := range []string{
 		"/", "/nosuch", "/contoso.test", "/contoso.test/", "/contoso.test/oauth2", "/contoso.test/oauth2/v2.0",
@@ -28,6 +29,7 @@ func TestRouteNotFound(t *testing.T) {
 }
 
 func TestRouteMethod(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	document := "/contoso.test/v2.0/.well-known/openid-configuration"
 	for _, tt := range []struct{ method, path, allow string }{
@@ -49,6 +51,7 @@ func TestRouteMethod(t *testing.T) {
 }
 
 func TestErrorPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.get("/error?code=7000215")
 	if body := r.Body.String(); r.Code != 200 || !strings.Contains(body, "AADSTS7000215") || !strings.Contains(body, "What to do") {
@@ -66,6 +69,7 @@ func TestErrorPage(t *testing.T) {
 
 // Every refusal with a number points to a page that explains it.
 func TestErrorPages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	r := w.post(pathV2, w.good().set("client_secret", "wrong"))
 	uri, _ := r.json["error_uri"].(string)
@@ -76,6 +80,7 @@ func TestErrorPages(t *testing.T) {
 
 // A panic in an endpoint is an answer, and its cause is for the log alone.
 func TestPanicIsAnswered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) {
 		c.Source = func(*http.Request) string { return "here" }
 	})

@@ -29,6 +29,7 @@ func (w *world) signedIn() []directory.SignIn {
 }
 
 func TestSignIns(t *testing.T) {
+	t.Parallel()
 	const correlation = "5e2b9c10-7d1f-4c52-8e77-0d3a6f4b9e21"
 	w := newWorld(t)
 	good := w.post(pathV2, w.good(), withHeader("client-request-id", correlation), withHeader("x-client-SKU", "MSAL.Go"), withHeader("x-client-Ver", "1.10.1"))
@@ -51,6 +52,7 @@ func TestSignIns(t *testing.T) {
 }
 
 func TestSignInsOfFailures(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, path string
 		form       func(*world) values
@@ -87,6 +89,7 @@ func TestSignInsOfFailures(t *testing.T) {
 }
 
 func TestSignInsOfAFlood(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for range 100 {
 		w.post(pathV2, w.good().set("client_secret", "wrong"))
@@ -98,6 +101,7 @@ func TestSignInsOfAFlood(t *testing.T) {
 
 // Who proves nothing cannot push the rows of others out of the store.
 func TestSignInsOfAFloodWithoutCredentials(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	flood := func(n int) {
 		for i := range n {
@@ -140,6 +144,7 @@ func (w *world) addSignIns(n int) {
 
 // A store that is too slow costs rows, never tokens.
 func TestSignInsBounded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addSignIns(signInQueueLength + 100)
 	w.post(pathV2, w.good()).token()
@@ -152,6 +157,7 @@ func TestSignInsBounded(t *testing.T) {
 }
 
 func TestRunWritesAsItGoes(t *testing.T) {
+	t.Parallel()
 	store := &faultyStore{Store: memory.New(), kept: make(chan int, 10)}
 	w := newWorldOn(t, store)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -175,6 +181,7 @@ func TestRunWritesAsItGoes(t *testing.T) {
 
 // A store that hangs holds up the end of Run for a while, and not for ever.
 func TestRunEndsThoughTheStoreHangs(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &faultyStore{Store: memory.New(), kept: make(chan int, 2*signInQueueLength)}
 		w := newWorldOn(t, store)
@@ -200,6 +207,7 @@ func TestRunEndsThoughTheStoreHangs(t *testing.T) {
 // Neither the log nor the sign-ins hold a secret, an assertion or a token, nor what would
 // forge a line.
 func TestNothingSecretIsNoted(t *testing.T) {
+	t.Parallel()
 	const canary = "canary~Zk8dQ2.secret-value"
 	w := newWorld(t, func(c *Config) { c.Throttle.Failures = 1000 })
 	hostile := "a\r\nb\x1b[31m\u2028\u202e" + strings.Repeat("x", 1<<12)
@@ -245,6 +253,7 @@ func TestNothingSecretIsNoted(t *testing.T) {
 }
 
 func TestStoreDown(t *testing.T) {
+	t.Parallel()
 	store := &faultyStore{Store: memory.New()}
 	w := newWorldOn(t, store)
 	w.post(pathV2, w.good()).token()
@@ -264,6 +273,7 @@ func TestStoreDown(t *testing.T) {
 
 // While the store does not answer, tokens become shorter, then none are issued.
 func TestStoreDownForLong(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &faultyStore{Store: memory.New()}
 		w := newWorldOn(t, store, func(c *Config) { c.Lifetime = time.Hour })
@@ -294,6 +304,7 @@ var errDown = errors.New("the disk is gone")
 // Flush is what a command that reads sign-ins waits for: the moment in which rows are
 // gathered ends at once, and every row so far is kept.
 func TestFlush(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		ctx, cancel := context.WithCancel(t.Context())

@@ -37,6 +37,7 @@ func (w *world) judge(raw, keysPath string) (jose.Header, map[string]any) {
 
 // The resource chooses the version of a token, whichever endpoint the client calls.
 func TestTokenVersions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name, path   string
@@ -89,6 +90,7 @@ func rawHeader(t *testing.T, raw string) map[string]any {
 
 // Clients of v1 read numbers from strings, those of v2 from numbers.
 func TestTokenAnswerTypes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name  string
@@ -116,6 +118,7 @@ func TestTokenAnswerTypes(t *testing.T) {
 }
 
 func TestTokenTimes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Lifetime = 3 * time.Hour })
 	r := w.post(pathV1, w.goodV1())
 	_, claims := w.judge(r.token(), "/"+testTenant+"/discovery/v2.0/keys")
@@ -162,6 +165,7 @@ func steady(t *testing.T, body []byte) []byte {
 }
 
 func TestTokenGolden(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.Lifetime = time.Hour })
 	for _, tt := range []struct {
 		name, path string
@@ -179,6 +183,7 @@ func TestTokenGolden(t *testing.T) {
 }
 
 func TestTokenRoles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	rolesAt := func(path string, form values) []string {
 		t.Helper()
@@ -233,6 +238,7 @@ func TestTokenRoles(t *testing.T) {
 }
 
 func TestTokenOptionalClaims(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.editApplication(legacyAPI, func(a *directory.Application) {
 		a.OptionalClaims = []directory.OptionalClaim{{Name: "aud", Properties: []string{"use_guid"}}, {Name: "xms_cc"}}
@@ -253,6 +259,7 @@ func TestTokenOptionalClaims(t *testing.T) {
 
 // What libraries send beside the parameters of the grant changes nothing.
 func TestTokenSpellings(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct {
 		name, path string
@@ -296,6 +303,7 @@ func TestTokenSpellings(t *testing.T) {
 }
 
 func TestTokensAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	ids := make([]any, 20)
 	var wg sync.WaitGroup

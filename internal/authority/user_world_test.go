@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 )
@@ -21,7 +22,7 @@ const (
 	testAdmin    = "admin@contoso.test"
 	otherUser    = "dev@fabrikam.test"
 	testPassword = "correct horse battery"
-	webApp       = "c11e0006-5a5a-4c4c-8d8d-000000000006" // confidential, with redirect URIs
+	webApp       = testids.WebApp // confidential, with redirect URIs
 	webRedirect  = "https://web.contoso.test/signin-oidc"
 	toolRedirect = "http://localhost"
 	testVerifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"

@@ -25,6 +25,7 @@ func (w *world) startWorkload(client directory.AppID) (*clientauth.Workload, cli
 }
 
 func TestWorkloadActsWhileItRuns(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addIdentity(directory.IdentityUser)
 	for _, client := range []directory.AppID{testClient, testIdentity} {
@@ -52,6 +53,7 @@ func TestWorkloadActsWhileItRuns(t *testing.T) {
 }
 
 func TestWorkloadAssertionsAreNobodyElses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addIdentity(directory.IdentityUser)
 	_, client := w.startWorkload(testClient)
@@ -67,6 +69,7 @@ func TestWorkloadAssertionsAreNobodyElses(t *testing.T) {
 
 // What is made anew under the ids of an identity that is gone is not the workload's.
 func TestWorkloadOfARecycledIdentity(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.addIdentity(directory.IdentityUser)
 	_, assertion := w.startWorkload(testIdentity)
@@ -93,6 +96,7 @@ func TestWorkloadOfARecycledIdentity(t *testing.T) {
 
 // An access token, which the tenant's other keys sign, is no assertion of a workload.
 func TestAccessTokensAreNoWorkloads(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.startWorkload(testClient)
 	raw := w.post(pathV2, w.good()).token()
@@ -102,6 +106,7 @@ func TestAccessTokensAreNoWorkloads(t *testing.T) {
 }
 
 func TestWorkloadIssuer(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	_, assertion := w.startWorkload(testClient)
 	issuer := testBase + "/" + testTenant + "/workload"
@@ -133,6 +138,7 @@ func TestWorkloadIssuer(t *testing.T) {
 
 // The issuer may also be trusted like any other, by a federated credential.
 func TestWorkloadByFederatedCredential(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	started, assertion := w.startWorkload(testClient)
 	w.edit(func(e *directory.Editor) error {
@@ -150,6 +156,7 @@ func TestWorkloadByFederatedCredential(t *testing.T) {
 }
 
 func TestWorkloadRefusals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for name, client := range map[string]directory.AppID{"nobody": nobody, "no GUID": "orders-client"} {
 		if _, err := w.StartWorkload(t.Context(), testTenant, client); err == nil {
@@ -163,6 +170,7 @@ func TestWorkloadRefusals(t *testing.T) {
 
 // The same application in two tenants is two: what runs as the one is not the other.
 func TestWorkloadOfAnotherTenant(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.edit(func(e *directory.Editor) error {
 		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: testClient, Name: "orders-client"}); err != nil {

@@ -2,7 +2,6 @@ package authority
 
 import (
 	"bytes"
-	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"log/slog"
@@ -11,28 +10,28 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
 // The names of package fixture, as these tests use them.
 const (
-	testBase   = fixture.BaseURL
-	testTenant = fixture.Tenant
-	otherOne   = fixture.OtherTenant // a second tenant
-	testClient = fixture.Client
-	testAPI    = fixture.API
-	legacyAPI  = fixture.LegacyAPI
-	closedAPI  = fixture.ClosedAPI
-	publicApp  = fixture.PublicApp
-	foreignAPI = fixture.ForeignAPI // of the second tenant
-	nobody     = fixture.Nobody
+	testBase   = testids.BaseURL
+	testTenant = testids.Tenant
+	otherOne   = testids.OtherTenant // a second tenant
+	testClient = testids.Client
+	testAPI    = testids.API
+	legacyAPI  = testids.LegacyAPI
+	closedAPI  = testids.ClosedAPI
+	publicApp  = testids.PublicApp
+	foreignAPI = testids.ForeignAPI // of the second tenant
+	nobody     = testids.Nobody
 )
 
 // A world is an authority with the tenants, applications and grants of the tests.
@@ -55,19 +54,13 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 
 func newWorldOn(t testing.TB, store directory.Store, change ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, clock: fixture.NewClock(), logged: new(bytes.Buffer)}
+	w := &world{t: t, clock: fixture.NewClock(testids.Start()), logged: new(bytes.Buffer)}
 	var err error
 	w.dir, err = directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), SlowHash: directory.CheapHash(), Now: w.clock.Now})
 	w.must(err)
 	kek, err := keyring.KEKFromBytes(make([]byte, 32))
 	w.must(err)
-	keys, err := fixture.Keys()
-	w.must(err)
-	var made atomic.Int64 // keys are made at once
-	w.keys, err = keyring.New(keyring.Config{
-		Store: w.dir, KEK: kek, Now: w.clock.Now,
-		NewKey: func() (*rsa.PrivateKey, error) { return keys[made.Add(1)%int64(len(keys))], nil },
-	})
+	w.keys, err = keyring.New(keyring.Config{Store: w.dir, KEK: kek, Now: w.clock.Now, NewKey: fixture.NewKeys()})
 	w.must(err)
 	cfg := Config{
 		BaseURL: testBase, Directory: w.dir, Keys: w.keys, Now: w.clock.Now,

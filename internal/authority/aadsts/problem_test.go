@@ -35,6 +35,7 @@ func golden(t *testing.T, name string, got []byte) {
 
 // The table of refusals in the documentation is made from the refusals.
 func TestProblemsDocumented(t *testing.T) {
+	t.Parallel()
 	var text strings.Builder
 	text.WriteString("# Refusals of the token authority\n\n" +
 		"<!-- Generated: UPDATE=1 go test ./internal/authority/aadsts -->\n\n" +
@@ -51,6 +52,7 @@ func TestProblemsDocumented(t *testing.T) {
 }
 
 func TestProblemsAreComplete(t *testing.T) {
+	t.Parallel()
 	for _, row := range Table() {
 		if row.Status < 400 || row.OAuth == "" || row.What == "" || row.Fix == "" {
 			t.Errorf("%d lacks something: %+v", row.Code, row)
@@ -65,6 +67,7 @@ func TestProblemsAreComplete(t *testing.T) {
 }
 
 func TestProblemError(t *testing.T) {
+	t.Parallel()
 	cause := fmt.Errorf("disk on fire")
 	p := Unavailable(cause)
 	if text := p.Error(); !strings.HasPrefix(text, "AADSTS90033: ") || strings.Contains(text, "fire") {
@@ -79,6 +82,7 @@ func TestProblemError(t *testing.T) {
 }
 
 func TestClean(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, in, want string }{
 		{"text", "orders ünïcode 注文", "orders ünïcode 注文"},
 		{"line breaks", "a\r\nb", "a??b"},

@@ -22,9 +22,10 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/coordination"
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
@@ -43,20 +44,25 @@ type bench struct {
 }
 
 // assertionAudience is the token endpoint that the bench's assertions are for.
-const assertionAudience = fixture.BaseURL + "/" + fixture.Tenant + "/oauth2/v2.0/token"
+const assertionAudience = testids.BaseURL + "/" + testids.Tenant + "/oauth2/v2.0/token"
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	keys, err := fixture.Keys()
-	if err != nil {
-		t.Fatal(err)
+	next, keys := fixture.NewKeys(), make([]*rsa.PrivateKey, 2)
+	for i := range keys {
+		key, err := next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys[i] = key
 	}
 	b := &bench{
-		t: t, clock: fixture.NewClock(), keys: keys,
-		tenant: &directory.Tenant{ID: fixture.Tenant, Name: "contoso", Enabled: true},
-		urls:   []string{assertionAudience, assertionAudience + "?api-version=1.0", fixture.BaseURL + "/" + fixture.Tenant + "/v2.0"},
+		t: t, clock: fixture.NewClock(testids.Start()), keys: keys,
+		tenant: &directory.Tenant{ID: testids.Tenant, Name: "contoso", Enabled: true},
+		urls:   []string{assertionAudience, assertionAudience + "?api-version=1.0", testids.BaseURL + "/" + testids.Tenant + "/v2.0"},
 	}
-	if b.origin, err = origin.New(fixture.BaseURL, ""); err != nil {
+	var err error
+	if b.origin, err = origin.New(testids.BaseURL, ""); err != nil {
 		t.Fatal(err)
 	}
 	state, err := coordination.InMemory(coordination.ThrottleConfig{}, b.clock.Now)
@@ -64,10 +70,10 @@ func newBench(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	b.v = newAssertionVerifier(Config{Now: b.clock.Now, State: state})
-	b.app = &directory.Application{AppID: fixture.Client, Certificates: []directory.Certificate{
+	b.app = &directory.Application{AppID: testids.Client, Certificates: []directory.Certificate{
 		b.certificate("current", keys[0], time.Hour), b.certificate("expired", keys[0], -time.Minute),
 	}}
-	b.other = &directory.Application{AppID: fixture.Nobody, Certificates: []directory.Certificate{b.certificate("foreign", keys[1], time.Hour)}}
+	b.other = &directory.Application{AppID: testids.Nobody, Certificates: []directory.Certificate{b.certificate("foreign", keys[1], time.Hour)}}
 	return b
 }
 
@@ -139,7 +145,7 @@ func (b *bench) header() object {
 func (b *bench) claims() object {
 	now := b.clock.Now()
 	return object{
-		"aud": assertionAudience, "iss": fixture.Client, "sub": fixture.Client, "jti": guid.New(),
+		"aud": assertionAudience, "iss": testids.Client, "sub": testids.Client, "jti": guid.New(),
 		"nbf": now.Unix(), "exp": now.Add(10 * time.Minute).Unix(),
 	}
 }

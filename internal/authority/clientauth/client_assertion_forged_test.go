@@ -16,11 +16,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// A forgery is an assertion that fixture.Nobody may be let in with.
+// A forgery is an assertion that testids.Nobody may be let in with.
 type forgery struct {
 	name     string
 	clientID string
@@ -99,18 +99,18 @@ func forgedRegistrations() (all []forgery) {
 			return *first(b)
 		},
 		"application removed": func(b *bench) directory.Certificate {
-			b.app.AppID = fixture.API
+			b.app.AppID = testids.API
 			return *first(b)
 		},
 		"application has federated credentials alone": func(b *bench) directory.Certificate {
 			cert := *first(b)
 			b.app.Certificates = nil
-			b.app.Federated = federatedCredentials(fixture.Client, fixture.Client, assertionAudience)
+			b.app.Federated = federatedCredentials(testids.Client, testids.Client, assertionAudience)
 			return cert
 		},
 	} {
 		for naming := range namings(directory.Certificate{}) {
-			all = append(all, forgery{"registration: " + state + ", " + naming, fixture.Client, func(b *bench) string {
+			all = append(all, forgery{"registration: " + state + ", " + naming, testids.Client, func(b *bench) string {
 				cert := spoil(b)
 				return b.sign(namings(cert)[naming], b.claims(), b.keys[0])
 			}})
@@ -147,11 +147,11 @@ func forgedKeys() (all []forgery) {
 		},
 		"the modulus":    func(b *bench) crypto.PrivateKey { return b.keys[0].N.Bytes() },
 		"the thumbprint": func(b *bench) crypto.PrivateKey { return []byte(b.app.Certificates[0].SHA256) },
-		"the client id":  func(*bench) crypto.PrivateKey { return []byte(fixture.Client) },
+		"the client id":  func(*bench) crypto.PrivateKey { return []byte(testids.Client) },
 		"the header":     func(b *bench) crypto.PrivateKey { return []byte(segment(b.t, b.header())) },
 	} {
 		for _, alg := range []string{"PS256", "RS256", "HS256", "HS512", "none", "ES256"} {
-			all = append(all, forgery{"key: " + key + " as " + alg, fixture.Client, func(b *bench) string {
+			all = append(all, forgery{"key: " + key + " as " + alg, testids.Client, func(b *bench) string {
 				return b.sign(b.header().with(object{"alg": alg}), b.claims(), of(b))
 			}})
 		}
@@ -161,9 +161,9 @@ func forgedKeys() (all []forgery) {
 			return object{"alg": alg, "x5t#S256": b.other.Certificates[0].SHA256}
 		}
 		for name, claims := range map[string]object{
-			"for ours": {}, "for itself": {"iss": fixture.Nobody, "sub": fixture.Nobody}, "for ours, as itself": {"iss": fixture.Nobody}, "for itself, as ours": {"sub": fixture.Nobody},
+			"for ours": {}, "for itself": {"iss": testids.Nobody, "sub": testids.Nobody}, "for ours, as itself": {"iss": testids.Nobody}, "for itself, as ours": {"sub": testids.Nobody},
 		} {
-			all = append(all, forgery{"key: another application's, " + name + ", " + alg, fixture.Client, func(b *bench) string {
+			all = append(all, forgery{"key: another application's, " + name + ", " + alg, testids.Client, func(b *bench) string {
 				return b.sign(b.header().with(foreign(b)), b.claims().with(claims), b.keys[1])
 			}})
 		}
@@ -179,7 +179,7 @@ func forgedKeys() (all []forgery) {
 			"at x5u": func(*bench) object { return object{"x5u": "https://evil.test/cert"} },
 			"by kid": func(b *bench) object { return object{"kid": b.other.Certificates[0].SHA256} },
 		} {
-			all = append(all, forgery{"key: another application's " + name + ", " + alg, fixture.Client, func(b *bench) string {
+			all = append(all, forgery{"key: another application's " + name + ", " + alg, testids.Client, func(b *bench) string {
 				return b.sign(b.header().with(object{"alg": alg}).with(embedded(b)), b.claims(), b.keys[1])
 			}})
 		}
@@ -295,7 +295,7 @@ func forgedSignatures() (all []forgery) {
 		},
 	} {
 		for _, alg := range []string{"PS256", "RS256"} {
-			all = append(all, forgery{"signature: " + name + ", " + alg, fixture.Client, func(b *bench) string {
+			all = append(all, forgery{"signature: " + name + ", " + alg, testids.Client, func(b *bench) string {
 				header, claims := segment(b.t, b.header().with(object{"alg": alg})), segment(b.t, b.claims())
 				return header + "." + claims + "." + base64.RawURLEncoding.EncodeToString(make(b, alg, header, claims))
 			}})
@@ -339,11 +339,11 @@ func (n nameTriple) String() string {
 }
 
 func nameTriples() (all []nameTriple) {
-	upper := strings.ToUpper(fixture.Client)
-	is := func(name string) bool { return name == fixture.Client || name == upper }
-	for _, iss := range []string{fixture.Client, upper, fixture.Nobody, fixture.API} {
-		for _, sub := range []string{fixture.Client, upper, fixture.Nobody, fixture.API} {
-			for _, id := range []string{fixture.Client, upper, fixture.Nobody, fixture.API, ""} {
+	upper := strings.ToUpper(testids.Client)
+	is := func(name string) bool { return name == testids.Client || name == upper }
+	for _, iss := range []string{testids.Client, upper, testids.Nobody, testids.API} {
+		for _, sub := range []string{testids.Client, upper, testids.Nobody, testids.API} {
+			for _, id := range []string{testids.Client, upper, testids.Nobody, testids.API, ""} {
 				all = append(all, nameTriple{iss, sub, id, is(iss) && is(sub) && (is(id) || id == "")})
 			}
 		}
@@ -375,7 +375,7 @@ func forgedTimes() (all []forgery) {
 		"ends before it begins":        {"nbf": 250, "exp": 100},
 	} {
 		for writing, write := range writings {
-			all = append(all, forgery{"times: " + name + ", as " + writing, fixture.Client, func(b *bench) string {
+			all = append(all, forgery{"times: " + name + ", as " + writing, testids.Client, func(b *bench) string {
 				claims := b.claims()
 				if _, ok := change["nbf"]; !ok {
 					delete(claims, "nbf")
@@ -401,7 +401,7 @@ func forgedJSON() (all []forgery) {
 		return string(raw)
 	}
 	add := func(name string, header, claims func(good string) string) {
-		all = append(all, forgery{"JSON: " + name, fixture.Client, func(b *bench) string {
+		all = append(all, forgery{"JSON: " + name, testids.Client, func(b *bench) string {
 			h, c := text(b.t, b.header()), text(b.t, b.claims())
 			signed := segment(b.t, header(h)) + "." + segment(b.t, claims(c))
 			return signed + "." + base64.RawURLEncoding.EncodeToString(signature(b.t, "PS256", signed, b.keys[0]))
@@ -415,7 +415,7 @@ func forgedJSON() (all []forgery) {
 		return func(good string) string { return good[:len(good)-1] + "," + member + "}" }
 	}
 	for claim, bad := range map[string]string{
-		"iss": `"` + fixture.Nobody + `"`, "sub": `"` + fixture.Nobody + `"`, "aud": `"https://evil.test"`, "exp": "1", "nbf": "99999999999", "jti": `"x"`,
+		"iss": `"` + testids.Nobody + `"`, "sub": `"` + testids.Nobody + `"`, "aud": `"https://evil.test"`, "exp": "1", "nbf": "99999999999", "jti": `"x"`,
 	} {
 		for name, member := range map[string]string{
 			"":               `"` + claim + `":` + bad,
@@ -471,8 +471,9 @@ func forgedJSON() (all []forgery) {
 }
 
 // However it is put together, what is not signed by the client's own certificate, for this
-// endpoint and now, lets fixture.Nobody in (A7). The count is part of the promise.
+// endpoint and now, lets testids.Nobody in (A7). The count is part of the promise.
 func TestForgeriesAreRefused(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for _, f := range forgeries() {
 		if seen[f.name] {
@@ -498,16 +499,17 @@ func TestForgeriesAreRefused(t *testing.T) {
 // What the forgeries vary is accepted as long as it says one thing: they are refused for
 // their difference, and not because nothing is let in.
 func TestWhatForgeriesVaryIsAccepted(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	accept := func(name, raw, clientID string) {
 		t.Run(name, func(t *testing.T) {
-			if proven, p := b.verify(raw, clientID); p != nil || proven.Client.Application.AppID != fixture.Client {
+			if proven, p := b.verify(raw, clientID); p != nil || proven.Client.Application.AppID != testids.Client {
 				t.Errorf("refused: %v", p)
 			}
 		})
 	}
 	for name, header := range namings(b.app.Certificates[0]) {
-		accept(name, b.sign(header, b.claims(), b.keys[0]), fixture.Client)
+		accept(name, b.sign(header, b.claims(), b.keys[0]), testids.Client)
 	}
 	triples := 0
 	for _, names := range nameTriples() {
@@ -525,10 +527,10 @@ func TestWhatForgeriesVaryIsAccepted(t *testing.T) {
 	} {
 		now := b.clock.Now().Unix()
 		times := object{"nbf": write(now - 299), "iat": write(now + 299), "exp": write(now + 300)}
-		accept(fmt.Sprintf("times as %T %v", write(0), write(0)), b.sign(b.header(), b.claims().with(times), b.keys[0]), fixture.Client)
+		accept(fmt.Sprintf("times as %T %v", write(0), write(0)), b.sign(b.header(), b.claims().with(times), b.keys[0]), testids.Client)
 	}
-	other := b.sign(b.header().with(object{"x5t#S256": b.other.Certificates[0].SHA256}), b.claims().with(object{"iss": fixture.Nobody, "sub": fixture.Nobody}), b.keys[1])
-	if _, p := b.verify(other, fixture.Nobody); p != nil {
+	other := b.sign(b.header().with(object{"x5t#S256": b.other.Certificates[0].SHA256}), b.claims().with(object{"iss": testids.Nobody, "sub": testids.Nobody}), b.keys[1])
+	if _, p := b.verify(other, testids.Nobody); p != nil {
 		t.Errorf("the other application, with its own key: %v", p)
 	}
 }

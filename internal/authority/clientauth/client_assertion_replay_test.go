@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/coordination"
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 )
 
 func TestReplayIsNoted(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	raw := b.good()
 	for i := range 100 {
-		proven, p := b.verify(raw, fixture.Client)
+		proven, p := b.verify(raw, testids.Client)
 		if p != nil {
 			t.Fatal(p)
 		}
@@ -25,12 +26,13 @@ func TestReplayIsNoted(t *testing.T) {
 }
 
 func TestReplayIsRefusedWhereAsked(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.app.StrictAssertions = true
 	raw := b.good()
 	accepted, refused := 0, 0
 	for i := range 100 { // a minute's retries, then six minutes more
-		_, p := b.verify(raw, fixture.Client)
+		_, p := b.verify(raw, testids.Client)
 		switch {
 		case p == nil && i <= 12:
 			accepted++
@@ -45,38 +47,41 @@ func TestReplayIsRefusedWhereAsked(t *testing.T) {
 }
 
 func TestSameJTIInAnotherAssertion(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.app.StrictAssertions = true
 	claims := b.claims()
-	if _, p := b.verify(b.sign(b.header(), claims, b.keys[0]), fixture.Client); p != nil {
+	if _, p := b.verify(b.sign(b.header(), claims, b.keys[0]), testids.Client); p != nil {
 		t.Fatal(p)
 	}
-	b.wantRefused(t, b.sign(b.header(), claims.with(object{"x": 1}), b.keys[0]), fixture.Client, 50012)
+	b.wantRefused(t, b.sign(b.header(), claims.with(object{"x": 1}), b.keys[0]), testids.Client, 50012)
 }
 
 func TestRefusedAssertionIsNotRemembered(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.app.StrictAssertions = true
 	claims := b.claims()
-	b.wantRefused(t, b.sign(b.header(), claims, b.keys[1]), fixture.Client, 700027)
-	if proven, p := b.verify(b.sign(b.header(), claims, b.keys[0]), fixture.Client); p != nil || proven.replayed {
+	b.wantRefused(t, b.sign(b.header(), claims, b.keys[1]), testids.Client, 700027)
+	if proven, p := b.verify(b.sign(b.header(), claims, b.keys[0]), testids.Client); p != nil || proven.replayed {
 		t.Errorf("got %+v, %v", proven, p)
 	}
 }
 
 func TestFullMemoryRefusesStrictApplications(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.v.strict = &smallMemory{room: 1}
 	b.app.StrictAssertions = true
-	if _, p := b.verify(b.good(), fixture.Client); p != nil {
+	if _, p := b.verify(b.good(), testids.Client); p != nil {
 		t.Fatal(p)
 	}
-	_, p := b.verify(b.good(), fixture.Client)
+	_, p := b.verify(b.good(), testids.Client)
 	if p == nil || p.Status != 503 {
 		t.Errorf("got %v, want 503", p)
 	}
 	b.app.StrictAssertions = false
-	if _, p := b.verify(b.good(), fixture.Client); p != nil {
+	if _, p := b.verify(b.good(), testids.Client); p != nil {
 		t.Errorf("an application that does not ask for it: %v", p)
 	}
 }

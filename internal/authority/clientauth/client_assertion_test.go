@@ -11,11 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 )
 
 // What each client library sends, as far as it differs from the others.
 func TestAssertionsOfClientLibraries(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	cert := b.app.Certificates[0]
 	raw := func(thumbprint string) []byte {
@@ -34,32 +35,32 @@ func TestAssertionsOfClientLibraries(t *testing.T) {
 		header, claims object
 		clientID       string
 	}{
-		{"MSAL Go", object{"x5t#S256": base64.StdEncoding.EncodeToString(two)}, nil, fixture.Client},
-		{"MSAL Go with chain", object{"x5c": []string{chain, chain, chain}}, nil, fixture.Client},
-		{"MSAL Node, SHA-256", object{"x5t#S256": cert.SHA256}, object{"iat": now}, fixture.Client},
-		{"MSAL Node, SHA-1", object{"alg": "RS256", "x5t#S256": nil, "x5t": cert.SHA1}, object{"iat": now}, fixture.Client},
-		{"MSAL Node, clock rounded up", nil, object{"nbf": now + 1, "iat": now + 1}, fixture.Client},
+		{"MSAL Go", object{"x5t#S256": base64.StdEncoding.EncodeToString(two)}, nil, testids.Client},
+		{"MSAL Go with chain", object{"x5c": []string{chain, chain, chain}}, nil, testids.Client},
+		{"MSAL Node, SHA-256", object{"x5t#S256": cert.SHA256}, object{"iat": now}, testids.Client},
+		{"MSAL Node, SHA-1", object{"alg": "RS256", "x5t#S256": nil, "x5t": cert.SHA1}, object{"iat": now}, testids.Client},
+		{"MSAL Node, clock rounded up", nil, object{"nbf": now + 1, "iat": now + 1}, testids.Client},
 		{"MSAL Python", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.URLEncoding.EncodeToString(one)},
-			object{"nbf": nil, "exp": float64(now) + 600.7338, "iat": float64(now) + 0.7338}, fixture.Client},
-		{"MSAL .NET", object{"x5t#S256": cert.SHA256, "x5c": chain}, object{"nbf": seconds(0), "exp": seconds(600)}, fixture.Client},
-		{"MSAL .NET, SHA-1", object{"alg": "RS256", "x5t#S256": nil, "x5t": cert.SHA1}, object{"nbf": seconds(0), "exp": seconds(600)}, fixture.Client},
-		{"MSAL Java", object{"alg": "RS256", "x5t#S256": base64.StdEncoding.EncodeToString(two), "x5c": []string{chain}}, nil, fixture.Client},
-		{"MSAL Java, SHA-1", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.StdEncoding.EncodeToString(one)}, nil, fixture.Client},
+			object{"nbf": nil, "exp": float64(now) + 600.7338, "iat": float64(now) + 0.7338}, testids.Client},
+		{"MSAL .NET", object{"x5t#S256": cert.SHA256, "x5c": chain}, object{"nbf": seconds(0), "exp": seconds(600)}, testids.Client},
+		{"MSAL .NET, SHA-1", object{"alg": "RS256", "x5t#S256": nil, "x5t": cert.SHA1}, object{"nbf": seconds(0), "exp": seconds(600)}, testids.Client},
+		{"MSAL Java", object{"alg": "RS256", "x5t#S256": base64.StdEncoding.EncodeToString(two), "x5c": []string{chain}}, nil, testids.Client},
+		{"MSAL Java, SHA-1", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.StdEncoding.EncodeToString(one)}, nil, testids.Client},
 		{"ADAL Go", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.URLEncoding.EncodeToString(one), "x5c": []string{chain}},
-			object{"exp": now + 86400, "aud": assertionAudience + "?api-version=1.0"}, fixture.Client},
-		{"ADAL Python", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.URLEncoding.EncodeToString(one)}, nil, fixture.Client},
+			object{"exp": now + 86400, "aud": assertionAudience + "?api-version=1.0"}, testids.Client},
+		{"ADAL Python", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.URLEncoding.EncodeToString(one)}, nil, testids.Client},
 		{"no client_id", nil, nil, ""},
-		{"client_id in capitals", nil, nil, strings.ToUpper(fixture.Client)},
-		{"everything in capitals", nil, object{"iss": strings.ToUpper(fixture.Client), "sub": strings.ToUpper(fixture.Client)}, strings.ToUpper(fixture.Client)},
-		{"both thumbprints", object{"x5t": cert.SHA1}, nil, fixture.Client},
-		{"no typ", object{"typ": nil}, nil, fixture.Client},
-		{"key id besides", object{"kid": "anything"}, nil, fixture.Client},
-		{"issuer as audience", nil, object{"aud": fixture.BaseURL + "/" + fixture.Tenant + "/v2.0"}, fixture.Client},
-		{"audience in an array", nil, object{"aud": []string{assertionAudience}}, fixture.Client},
-		{"other claims", nil, object{"name": "x", "nested": object{"a": []int{1}}}, fixture.Client},
-		{"ends in the present minute", nil, object{"exp": now + 1}, fixture.Client},
-		{"expired within the skew", nil, object{"exp": now - 299, "nbf": now - 900}, fixture.Client},
-		{"begins within the skew", nil, object{"nbf": now + 300}, fixture.Client},
+		{"client_id in capitals", nil, nil, strings.ToUpper(testids.Client)},
+		{"everything in capitals", nil, object{"iss": strings.ToUpper(testids.Client), "sub": strings.ToUpper(testids.Client)}, strings.ToUpper(testids.Client)},
+		{"both thumbprints", object{"x5t": cert.SHA1}, nil, testids.Client},
+		{"no typ", object{"typ": nil}, nil, testids.Client},
+		{"key id besides", object{"kid": "anything"}, nil, testids.Client},
+		{"issuer as audience", nil, object{"aud": testids.BaseURL + "/" + testids.Tenant + "/v2.0"}, testids.Client},
+		{"audience in an array", nil, object{"aud": []string{assertionAudience}}, testids.Client},
+		{"other claims", nil, object{"name": "x", "nested": object{"a": []int{1}}}, testids.Client},
+		{"ends in the present minute", nil, object{"exp": now + 1}, testids.Client},
+		{"expired within the skew", nil, object{"exp": now - 299, "nbf": now - 900}, testids.Client},
+		{"begins within the skew", nil, object{"nbf": now + 300}, testids.Client},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			raw := b.sign(b.header().with(tt.header), b.claims().with(tt.claims), b.keys[0])
@@ -67,7 +68,7 @@ func TestAssertionsOfClientLibraries(t *testing.T) {
 			if p != nil {
 				t.Fatalf("refused: %v (%v)", p, p.Cause)
 			}
-			if proven.Client.Application.AppID != fixture.Client || proven.Credential != ByCertificate || proven.CredentialID != "current" || proven.replayed || proven.jti == "" {
+			if proven.Client.Application.AppID != testids.Client || proven.Credential != ByCertificate || proven.CredentialID != "current" || proven.replayed || proven.jti == "" {
 				t.Errorf("proof is %+v", proven)
 			}
 		})
@@ -131,13 +132,13 @@ func badClaims(now int64) map[string]struct {
 		code   int
 	}
 	cases := map[string]row{
-		"sub of another":          {object{"sub": fixture.Nobody}, 50048},
-		"sub with a blank":        {object{"sub": fixture.Client + " "}, 50048},
-		"iss of another":          {object{"iss": fixture.Nobody, "sub": fixture.Nobody}, 700021},
-		"iss in braces":           {object{"iss": "{" + fixture.Client + "}", "sub": "{" + fixture.Client + "}"}, 700211},
-		"iss as a URN":            {object{"iss": "urn:uuid:" + fixture.Client}, 700211},
-		"iss is the tenant":       {object{"iss": fixture.Tenant, "sub": fixture.Tenant}, 700021},
-		"iss is a URL":            {object{"iss": fixture.BaseURL}, 700211},
+		"sub of another":          {object{"sub": testids.Nobody}, 50048},
+		"sub with a blank":        {object{"sub": testids.Client + " "}, 50048},
+		"iss of another":          {object{"iss": testids.Nobody, "sub": testids.Nobody}, 700021},
+		"iss in braces":           {object{"iss": "{" + testids.Client + "}", "sub": "{" + testids.Client + "}"}, 700211},
+		"iss as a URN":            {object{"iss": "urn:uuid:" + testids.Client}, 700211},
+		"iss is the tenant":       {object{"iss": testids.Tenant, "sub": testids.Tenant}, 700021},
+		"iss is a URL":            {object{"iss": testids.BaseURL}, 700211},
 		"no jti":                  {object{"jti": nil}, 50027},
 		"empty jti":               {object{"jti": ""}, 50027},
 		"jti is a number":         {object{"jti": 7}, 50027},
@@ -167,10 +168,10 @@ func badClaims(now int64) map[string]struct {
 		cases[name] = row{change, 700024}
 	}
 	for _, aud := range []any{
-		"", " ", fixture.Tenant, fixture.Client, fixture.API, "api://orders", "api://AzureADTokenExchange", fixture.BaseURL, fixture.BaseURL + "/", assertionAudience + "/", assertionAudience + " ", " " + assertionAudience,
+		"", " ", testids.Tenant, testids.Client, testids.API, "api://orders", "api://AzureADTokenExchange", testids.BaseURL, testids.BaseURL + "/", assertionAudience + "/", assertionAudience + " ", " " + assertionAudience,
 		assertionAudience + "?", assertionAudience + "?api-version=2.0", assertionAudience + "#", assertionAudience + "x", assertionAudience[:len(assertionAudience)-1], strings.ToUpper(assertionAudience),
 		strings.Replace(assertionAudience, "https:", "http:", 1), strings.Replace(assertionAudience, ":8443", "", 1), strings.Replace(assertionAudience, ":8443", ":443", 1), strings.Replace(assertionAudience, "contoso", "contosо", 1),
-		strings.Replace(assertionAudience, fixture.Tenant, fixture.OtherTenant, 1), strings.Replace(assertionAudience, fixture.Tenant, "common", 1), "https://login.microsoftonline.com/" + fixture.Tenant + "/oauth2/v2.0/token", "https://evil.test/" + assertionAudience,
+		strings.Replace(assertionAudience, testids.Tenant, testids.OtherTenant, 1), strings.Replace(assertionAudience, testids.Tenant, "common", 1), "https://login.microsoftonline.com/" + testids.Tenant + "/oauth2/v2.0/token", "https://evil.test/" + assertionAudience,
 		[]string{"api://orders", assertionAudience}, []string{assertionAudience, "https://other.test"}, []string{assertionAudience, assertionAudience}, []string{""},
 	} {
 		code := 700023
@@ -185,6 +186,7 @@ type jsonNull struct{}
 func (jsonNull) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 func TestForgedAssertionsAreRefused(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	cases := 0
 	check := func(name, raw, clientID string, codes ...int) {
@@ -192,26 +194,26 @@ func TestForgedAssertionsAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) { b.wantRefused(t, raw, clientID, codes...) })
 	}
 	for name, change := range badThumbprints(b) {
-		check("thumbprint "+name, b.sign(b.header().with(change), b.claims(), b.keys[0]), fixture.Client, 50027, 700027)
+		check("thumbprint "+name, b.sign(b.header().with(change), b.claims(), b.keys[0]), testids.Client, 50027, 700027)
 	}
 	for name, change := range badHeaders(b) {
-		check("header "+name, b.sign(b.header().with(change), b.claims(), b.keys[0]), fixture.Client, 50027)
+		check("header "+name, b.sign(b.header().with(change), b.claims(), b.keys[0]), testids.Client, 50027)
 	}
 	for name, tt := range badClaims(b.clock.Now().Unix()) {
-		check("claim "+name, b.sign(b.header(), b.claims().with(tt.change), b.keys[0]), fixture.Client, tt.code)
+		check("claim "+name, b.sign(b.header(), b.claims().with(tt.change), b.keys[0]), testids.Client, tt.code)
 	}
 
 	pkcs1 := b.header().with(object{"alg": "RS256"})
-	check("key of another application", b.sign(b.header(), b.claims(), b.keys[1]), fixture.Client, 700027)
-	check("key of another application, RS256", b.sign(pkcs1, b.claims(), b.keys[1]), fixture.Client, 700027)
-	check("elliptic curve", b.sign(b.header(), b.claims(), newECKey(t)), fixture.Client, 700027)
-	check("certificate as HMAC key", b.sign(pkcs1, b.claims(), b.app.Certificates[0].DER), fixture.Client, 700027)
-	check("certificate as HMAC key, HS256", b.sign(b.header().with(object{"alg": "HS256"}), b.claims(), b.app.Certificates[0].DER), fixture.Client, 50027)
-	check("expired certificate", b.sign(b.header().with(object{"x5t#S256": b.app.Certificates[1].SHA256}), b.claims(), b.keys[0]), fixture.Client, 700027)
-	check("certificate offered in x5c", b.sign(b.header().with(object{"x5t#S256": b.other.Certificates[0].SHA256, "x5c": []string{base64.StdEncoding.EncodeToString(b.other.Certificates[0].DER)}}), b.claims(), b.keys[1]), fixture.Client, 700027)
-	check("another application's, with our client id", b.sign(b.header().with(object{"x5t#S256": b.other.Certificates[0].SHA256}), b.claims().with(object{"iss": fixture.Nobody, "sub": fixture.Nobody}), b.keys[1]), fixture.Client, 700021)
-	check("unknown application", b.sign(b.header(), b.claims().with(object{"iss": fixture.API, "sub": fixture.API}), b.keys[0]), "", 700016)
-	check("our key, another client id", b.good(), fixture.Nobody, 700021)
+	check("key of another application", b.sign(b.header(), b.claims(), b.keys[1]), testids.Client, 700027)
+	check("key of another application, RS256", b.sign(pkcs1, b.claims(), b.keys[1]), testids.Client, 700027)
+	check("elliptic curve", b.sign(b.header(), b.claims(), newECKey(t)), testids.Client, 700027)
+	check("certificate as HMAC key", b.sign(pkcs1, b.claims(), b.app.Certificates[0].DER), testids.Client, 700027)
+	check("certificate as HMAC key, HS256", b.sign(b.header().with(object{"alg": "HS256"}), b.claims(), b.app.Certificates[0].DER), testids.Client, 50027)
+	check("expired certificate", b.sign(b.header().with(object{"x5t#S256": b.app.Certificates[1].SHA256}), b.claims(), b.keys[0]), testids.Client, 700027)
+	check("certificate offered in x5c", b.sign(b.header().with(object{"x5t#S256": b.other.Certificates[0].SHA256, "x5c": []string{base64.StdEncoding.EncodeToString(b.other.Certificates[0].DER)}}), b.claims(), b.keys[1]), testids.Client, 700027)
+	check("another application's, with our client id", b.sign(b.header().with(object{"x5t#S256": b.other.Certificates[0].SHA256}), b.claims().with(object{"iss": testids.Nobody, "sub": testids.Nobody}), b.keys[1]), testids.Client, 700021)
+	check("unknown application", b.sign(b.header(), b.claims().with(object{"iss": testids.API, "sub": testids.API}), b.keys[0]), "", 700016)
+	check("our key, another client id", b.good(), testids.Nobody, 700021)
 	check("not a GUID and no client id", b.sign(b.header(), b.claims().with(object{"iss": "me", "sub": "me"}), b.keys[0]), "", 900144)
 
 	header, claims, sig := parts(b.good())
@@ -223,7 +225,7 @@ func TestForgedAssertionsAreRefused(t *testing.T) {
 		"not base64": header + "." + claims + ".***", "JSON": `{"protected":"` + header + `"}`, "not JSON": "AAAA." + claims + "." + sig, "too large": header + "." + strings.Repeat("A", 20<<10) + "." + sig,
 		"array as claims": header + "." + segment(t, "[]") + "." + sig, "duplicate claim": header + "." + segment(t, `{"iss":"a","iss":"b"}`) + "." + sig, "bearer": "Bearer " + header + "." + claims + "." + sig,
 	} {
-		check("form "+name, raw, fixture.Client, 50027)
+		check("form "+name, raw, testids.Client, 50027)
 	}
 	flipped := []byte(sig)
 	flipped[40] ^= 1
@@ -232,7 +234,7 @@ func TestForgedAssertionsAreRefused(t *testing.T) {
 		"header of another": other + "." + claims + "." + sig, "short signature": header + "." + claims + ".AAAA", "zeros": header + "." + claims + "." + strings.Repeat("A", 342),
 		"changed claims": header + "." + segment(t, b.claims()) + "." + sig,
 	} {
-		check(name, raw, fixture.Client, 50027, 700027)
+		check(name, raw, testids.Client, 50027, 700027)
 	}
 	if cases < 249 { // the combined ones are in TestForgeriesAreRefused
 		t.Errorf("%d forged assertions, want at least 249", cases)
@@ -245,48 +247,53 @@ func parts(raw string) (header, claims, signature string) {
 }
 
 func TestAssertionOfRemovedCertificate(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	raw := b.good()
 	b.app.Certificates = b.app.Certificates[1:]
-	b.wantRefused(t, raw, fixture.Client, 700027)
+	b.wantRefused(t, raw, testids.Client, 700027)
 }
 
 func TestAssertionOfUnfitKeys(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	ec := newECKey(t)
 	certificate := b.app.Certificates[0]
 	template := selfSigned(t, ec, b.clock.Now())
 	certificate.DER = template
 	b.app.Certificates[0] = certificate
-	b.wantRefused(t, b.good(), fixture.Client, 700027)
+	b.wantRefused(t, b.good(), testids.Client, 700027)
 	b.app.Certificates[0].DER = []byte("not a certificate")
-	b.wantRefused(t, b.good(), fixture.Client, 700027)
+	b.wantRefused(t, b.good(), testids.Client, 700027)
 }
 
 func TestCertificateNotYetValid(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	raw := func() string { return b.sign(b.header(), b.claims(), b.keys[0]) }
 	b.clock.Advance(-24*time.Hour - assertionSkew)
-	if _, p := b.verify(raw(), fixture.Client); p != nil {
+	if _, p := b.verify(raw(), testids.Client); p != nil {
 		t.Errorf("within the skew: %v", p)
 	}
 	b.clock.Advance(-time.Second)
-	b.wantRefused(t, raw(), fixture.Client, 700027)
+	b.wantRefused(t, raw(), testids.Client, 700027)
 }
 
 // The registration may end a certificate before the certificate itself ends.
 func TestRegistrationEndsBeforeTheCertificate(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.app.Certificates[0].ValidUntil = b.clock.Now().Add(-time.Second)
-	b.wantRefused(t, b.good(), fixture.Client, 700027)
+	b.wantRefused(t, b.good(), testids.Client, 700027)
 }
 
 // No refusal repeats the assertion or a part of it.
 func TestRefusalsDoNotRepeatTheAssertion(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
-	for _, change := range []object{{"aud": "x"}, {"exp": 1}, {"sub": "x"}, {"jti": 1}, {"iss": fixture.Nobody, "sub": fixture.Nobody}} {
+	for _, change := range []object{{"aud": "x"}, {"exp": 1}, {"sub": "x"}, {"jti": 1}, {"iss": testids.Nobody, "sub": testids.Nobody}} {
 		raw := b.sign(b.header(), b.claims().with(change), b.keys[0])
-		_, p := b.verify(raw, fixture.Client)
+		_, p := b.verify(raw, testids.Client)
 		if p == nil {
 			t.Fatalf("%v: accepted", change)
 		}
@@ -315,16 +322,16 @@ func FuzzAssertion(f *testing.F) {
 		f.Add(text(h), text(c), clientID)
 	}
 	header, claims := object{"alg": "PS256", "typ": "JWT", "x5t#S256": "{x5t#S256}"}, b.claims().with(object{"jti": "1"})
-	seed(header, claims, fixture.Client)
+	seed(header, claims, testids.Client)
 	seed(header, claims, "")
-	seed(object{"alg": "RS256", "x5t": "{x5t}"}, claims.with(object{"nbf": nil, "exp": fmt.Sprint(b.clock.Now().Unix() + 60)}), fixture.Client)
+	seed(object{"alg": "RS256", "x5t": "{x5t}"}, claims.with(object{"nbf": nil, "exp": fmt.Sprint(b.clock.Now().Unix() + 60)}), testids.Client)
 	for _, change := range badHeaders(b) {
-		seed(header.with(change), claims, fixture.Client)
+		seed(header.with(change), claims, testids.Client)
 	}
 	for _, tt := range badClaims(b.clock.Now().Unix()) {
-		seed(header, claims.with(tt.change), fixture.Client)
+		seed(header, claims.with(tt.change), testids.Client)
 	}
-	seed(object{"alg": "RS256", "kid": "k"}, claims.with(object{"iss": "https://issuer.test", "sub": "orders", "aud": exchangeAudience}), fixture.Client)
+	seed(object{"alg": "RS256", "kid": "k"}, claims.with(object{"iss": "https://issuer.test", "sub": "orders", "aud": exchangeAudience}), testids.Client)
 	cert := b.app.Certificates[0]
 	thumbprints := strings.NewReplacer("{x5t}", cert.SHA1, "{x5t#S256}", cert.SHA256)
 	f.Fuzz(func(t *testing.T, header, claims, clientID string) {
@@ -359,7 +366,7 @@ func plainReading(t *testing.T, b *bench, header, claims, clientID string) {
 			t.Fatalf("accepted a header with %s", name)
 		}
 	}
-	if !strings.EqualFold(fmt.Sprint(c["iss"]), fixture.Client) || !strings.EqualFold(fmt.Sprint(c["sub"]), fixture.Client) || clientID != "" && !strings.EqualFold(clientID, fixture.Client) {
+	if !strings.EqualFold(fmt.Sprint(c["iss"]), testids.Client) || !strings.EqualFold(fmt.Sprint(c["sub"]), testids.Client) || clientID != "" && !strings.EqualFold(clientID, testids.Client) {
 		t.Fatalf("accepted iss %v, sub %v for %q", c["iss"], c["sub"], clientID)
 	}
 	if list, ok := c["aud"].([]any); ok && len(list) == 1 {
@@ -387,7 +394,7 @@ func BenchmarkAssertion(b *testing.B) {
 	raw := x.good()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, p := x.verify(raw, fixture.Client); p != nil {
+		if _, p := x.verify(raw, testids.Client); p != nil {
 			b.Fatal(p)
 		}
 	}

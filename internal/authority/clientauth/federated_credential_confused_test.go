@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -18,7 +18,7 @@ var confusedCredentials = []directory.FederatedCredential{
 	{ID: "other", Issuer: otherIssuer, Subject: "orders", Audience: "api://orders"},
 }
 
-// strangeIssuer publishes keys as the others do, and fixture.Nobody trusts it.
+// strangeIssuer publishes keys as the others do, and testids.Nobody trusts it.
 const strangeIssuer = "https://oidc.strange.test"
 
 // A confusion is a platform's token put together of parts that are right each on its own.
@@ -44,7 +44,7 @@ func (c confusion) wants() string {
 
 func confusions() (all []confusion) {
 	for _, issuer := range []string{clusterIssuer, otherIssuer, strangeIssuer} {
-		for _, subject := range []string{workload, "batch", "orders", fixture.Client} {
+		for _, subject := range []string{workload, "batch", "orders", testids.Client} {
 			for _, audience := range []string{exchangeAudience, "api://batch", "api://orders", assertionAudience} {
 				for signer := range 2 {
 					all = append(all, confusion{issuer, subject, audience, signer})
@@ -66,6 +66,7 @@ func confusedBench(t *testing.T) (*bench, *web) {
 // Issuer, subject, audience and key belong together: a token that has each of them from
 // some credential is good for none (A10).
 func TestFederatedCombinationsAreRefused(t *testing.T) {
+	t.Parallel()
 	refused, accepted := 0, 0
 	for _, c := range confusions() {
 		for _, form := range []string{"text", "array", "array with another"} {
@@ -73,7 +74,7 @@ func TestFederatedCombinationsAreRefused(t *testing.T) {
 				b, _ := confusedBench(t)
 				audience := map[string]any{"text": c.audience, "array": []string{c.audience}, "array with another": []string{"https://sts.other.test", c.audience}}[form]
 				raw := b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": c.issuer, "sub": c.subject, "aud": audience}), b.keys[c.signer])
-				proven, p := b.verify(raw, fixture.Client)
+				proven, p := b.verify(raw, testids.Client)
 				if c.wants() == "" {
 					refused++
 					switch {
@@ -99,6 +100,7 @@ func TestFederatedCombinationsAreRefused(t *testing.T) {
 // What ends on either side ends the trust, in either key's name, although the token itself
 // is good and the issuer's keys are in memory (A10).
 func TestFederatedTrustEnds(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]struct {
 		act  func(*testing.T, *bench, *web)
 		code int
@@ -109,7 +111,7 @@ func TestFederatedTrustEnds(t *testing.T) {
 		"another audience":              {func(_ *testing.T, b *bench, _ *web) { b.app.Federated[0].Audience = "api://x" }, 700212},
 		"another issuer":                {func(_ *testing.T, b *bench, _ *web) { b.app.Federated[0].Issuer += "/x" }, 700212},
 		"moved to another application":  {func(_ *testing.T, b *bench, _ *web) { b.app.Federated, b.other.Federated = nil, b.app.Federated }, 700211},
-		"application removed":           {func(_ *testing.T, b *bench, _ *web) { b.app.AppID = fixture.API }, 700016},
+		"application removed":           {func(_ *testing.T, b *bench, _ *web) { b.app.AppID = testids.API }, 700016},
 		"certificate in its place":      {func(_ *testing.T, b *bench, _ *web) { b.app.Federated, b.app.Certificates = nil, b.other.Certificates }, 700211},
 		"token ended":                   {func(_ *testing.T, b *bench, _ *web) { b.clock.Advance(3600e9 + assertionSkew) }, 700024},
 		"token not begun, by our clock": {func(_ *testing.T, b *bench, _ *web) { b.clock.Advance(-assertionSkew - 1e9) }, 700024},
@@ -117,11 +119,11 @@ func TestFederatedTrustEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b, w := confusedBench(t)
 			raw := b.federated()
-			if _, p := b.verify(raw, fixture.Client); p != nil {
+			if _, p := b.verify(raw, testids.Client); p != nil {
 				t.Fatalf("before: %v", p)
 			}
 			end.act(t, b, w)
-			b.wantRefused(t, raw, fixture.Client, end.code)
+			b.wantRefused(t, raw, testids.Client, end.code)
 		})
 	}
 }
@@ -129,6 +131,7 @@ func TestFederatedTrustEnds(t *testing.T) {
 // Keys go by the issuer and by their id: no other key of either issuer will do, whatever
 // the header calls it.
 func TestFederatedKeyIDs(t *testing.T) {
+	t.Parallel()
 	ids := map[string]any{
 		"its own": "k1", "the other's": "k2", "in capitals": "K1", "empty": "", "left out": nil, "a number": 1, "null": jsonNull{}, "an array": []string{"k1"},
 		"with a blank": "k1 ", "with a NUL": "k1\x00", "a path": "../k1", "a query": "k1?x", "a list": "k1,k2", "a wildcard": "*", "for SQL": "k1' OR '1'='1",
@@ -142,7 +145,7 @@ func TestFederatedKeyIDs(t *testing.T) {
 				b, w := confusedBench(t)
 				w.publish(t, otherIssuer, b.key("k2", 1)) // under a name of its own
 				raw := b.sign(b.federatedHeader().with(object{"kid": id}), b.federatedClaims(), b.keys[signer])
-				_, p := b.verify(raw, fixture.Client)
+				_, p := b.verify(raw, testids.Client)
 				if ok := accepted[name] && signer == 0; ok != (p == nil) {
 					t.Errorf("got %v, want accepted: %v", p, ok)
 				} else if !ok {

@@ -7,21 +7,22 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 )
 
 func TestUnknownKeysAskSeldom(t *testing.T) {
+	t.Parallel()
 	b, w := federatedBench(t)
 	good := b.federated()
-	if _, p := b.verify(good, fixture.Client); p != nil {
+	if _, p := b.verify(good, testids.Client); p != nil {
 		t.Fatal(p)
 	}
 	for i := range 60 { // a minute of invented key ids
 		for j := range 10 {
 			header := b.federatedHeader().with(object{"kid": fmt.Sprint("invented", i, j)})
-			b.wantRefused(t, b.sign(header, b.federatedClaims(), b.keys[0]), fixture.Client, 700027)
+			b.wantRefused(t, b.sign(header, b.federatedClaims(), b.keys[0]), testids.Client, 700027)
 		}
-		if _, p := b.verify(good, fixture.Client); p != nil {
+		if _, p := b.verify(good, testids.Client); p != nil {
 			t.Fatal(p)
 		}
 		b.clock.Advance(time.Second)
@@ -31,62 +32,65 @@ func TestUnknownKeysAskSeldom(t *testing.T) {
 	}
 	b.clock.Advance(unknownEvery)
 	w.publish(t, clusterIssuer, b.key("k1", 0), b.key("k2", 1))
-	if _, p := b.verify(b.sign(b.federatedHeader().with(object{"kid": "k2"}), b.federatedClaims(), b.keys[1]), fixture.Client); p != nil {
+	if _, p := b.verify(b.sign(b.federatedHeader().with(object{"kid": "k2"}), b.federatedClaims(), b.keys[1]), testids.Client); p != nil {
 		t.Errorf("the issuer's new key: %v", p)
 	}
 }
 
 func TestRemovedKeyIsGoneAfterTheNextLook(t *testing.T) {
+	t.Parallel()
 	b, w := federatedBench(t)
-	if _, p := b.verify(b.federated(), fixture.Client); p != nil {
+	if _, p := b.verify(b.federated(), testids.Client); p != nil {
 		t.Fatal(p)
 	}
 	w.publish(t, clusterIssuer, b.key("k2", 1))
 	b.clock.Advance(keysFresh)
-	b.wantRefused(t, b.federated(), fixture.Client, 700027)
-	if _, p := b.verify(b.sign(b.federatedHeader().with(object{"kid": "k2"}), b.federatedClaims(), b.keys[1]), fixture.Client); p != nil {
+	b.wantRefused(t, b.federated(), testids.Client, 700027)
+	if _, p := b.verify(b.sign(b.federatedHeader().with(object{"kid": "k2"}), b.federatedClaims(), b.keys[1]), testids.Client); p != nil {
 		t.Errorf("the key that replaced it: %v", p)
 	}
 }
 
 func TestLastGoodKeysServeForADay(t *testing.T) {
+	t.Parallel()
 	b, w := federatedBench(t)
-	if _, p := b.verify(b.federated(), fixture.Client); p != nil {
+	if _, p := b.verify(b.federated(), testids.Client); p != nil {
 		t.Fatal(p)
 	}
 	w.remove(metadataURL(clusterIssuer))
 	for range 23 {
 		b.clock.Advance(time.Hour)
-		if _, p := b.verify(b.federated(), fixture.Client); p != nil {
+		if _, p := b.verify(b.federated(), testids.Client); p != nil {
 			t.Fatalf("at %v: %v", b.clock.Now(), p)
 		}
 	}
 	b.clock.Advance(time.Hour)
-	b.wantRefused(t, b.federated(), fixture.Client, 50166)
+	b.wantRefused(t, b.federated(), testids.Client, 50166)
 	// It is not asked for each request while it is down, and it recovers by itself.
 	before := w.count(metadataURL(clusterIssuer))
 	for range 100 {
-		b.wantRefused(t, b.federated(), fixture.Client, 50166)
+		b.wantRefused(t, b.federated(), testids.Client, 50166)
 	}
 	if n := w.count(metadataURL(clusterIssuer)) - before; n != 0 {
 		t.Errorf("a failing issuer was asked %d more times at once", n)
 	}
 	w.publish(t, clusterIssuer, b.key("k1", 0))
 	b.clock.Advance(failedEvery)
-	if _, p := b.verify(b.federated(), fixture.Client); p != nil {
+	if _, p := b.verify(b.federated(), testids.Client); p != nil {
 		t.Errorf("after the issuer came back: %v", p)
 	}
 }
 
 func TestEmptyOrBrokenAnswerKeepsTheLastGoodKeys(t *testing.T) {
+	t.Parallel()
 	for _, body := range []string{`{"keys":[]}`, `<html>`, ``, `{"keys":[{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}]}`} {
 		b, w := federatedBench(t)
-		if _, p := b.verify(b.federated(), fixture.Client); p != nil {
+		if _, p := b.verify(b.federated(), testids.Client); p != nil {
 			t.Fatal(p)
 		}
 		w.set(keysURL(clusterIssuer), body)
 		b.clock.Advance(keysFresh)
-		if _, p := b.verify(b.federated(), fixture.Client); p != nil {
+		if _, p := b.verify(b.federated(), testids.Client); p != nil {
 			t.Errorf("%.20q: %v", body, p)
 		}
 	}
@@ -94,8 +98,9 @@ func TestEmptyOrBrokenAnswerKeepsTheLastGoodKeys(t *testing.T) {
 
 // However many wait for an issuer, it is asked once; those of another issuer do not wait.
 func TestSlowIssuerHurtsItselfAlone(t *testing.T) {
+	t.Parallel()
 	b, w := federatedBench(t)
-	if _, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": otherIssuer, "sub": "orders"}), b.keys[1]), fixture.Client); p != nil {
+	if _, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": otherIssuer, "sub": "orders"}), b.keys[1]), testids.Client); p != nil {
 		t.Fatal(p)
 	}
 	release := make(chan struct{})
@@ -104,13 +109,13 @@ func TestSlowIssuerHurtsItselfAlone(t *testing.T) {
 	raw := b.federated()
 	for range 20 {
 		wg.Go(func() {
-			if _, p := b.verify(raw, fixture.Client); p != nil {
+			if _, p := b.verify(raw, testids.Client); p != nil {
 				t.Errorf("after the issuer answered: %v", p)
 			}
 		})
 	}
 	for range 100 { // the other issuer's keys are in memory
-		if _, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": otherIssuer, "sub": "orders"}), b.keys[1]), fixture.Client); p != nil {
+		if _, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": otherIssuer, "sub": "orders"}), b.keys[1]), testids.Client); p != nil {
 			t.Fatal(p)
 		}
 	}
@@ -122,17 +127,19 @@ func TestSlowIssuerHurtsItselfAlone(t *testing.T) {
 }
 
 func TestWaitingForAnIssuerEndsWithTheRequest(t *testing.T) {
+	t.Parallel()
 	b, _ := federatedBench(t)
 	issuer := b.v.foreign.issuer(clusterIssuer)
 	issuer.looking <- struct{}{} // somebody else asks, and waits
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := b.v.foreign.key(ctx, clusterIssuer, "k1"); err == nil {
-		t.Error("got a key although fixture.Nobody had one")
+		t.Error("got a key although testids.Nobody had one")
 	}
 }
 
 func TestIssuersRememberedAreBounded(t *testing.T) {
+	t.Parallel()
 	f := newForeignIssuers(nil, time.Now)
 	for i := range maxForeign + 100 {
 		if _, err := f.key(t.Context(), fmt.Sprint("https://issuer.test/", i), "k"); err == nil {

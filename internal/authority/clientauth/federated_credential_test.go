@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -138,11 +138,12 @@ func (b *bench) federated() string {
 
 // One platform token serves for as long as it lives, however often it is presented.
 func TestFederatedTokenIsAcceptedAgainAndAgain(t *testing.T) {
+	t.Parallel()
 	b, w := federatedBench(t)
 	b.app.StrictAssertions = true
 	raw := b.federated()
 	for range 1000 {
-		proven, p := b.verify(raw, fixture.Client)
+		proven, p := b.verify(raw, testids.Client)
 		if p != nil {
 			t.Fatalf("%v (%v)", p, p.Cause)
 		}
@@ -156,6 +157,7 @@ func TestFederatedTokenIsAcceptedAgainAndAgain(t *testing.T) {
 }
 
 func TestFederatedTokensAccepted(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct{ header, claims object }{
 		"audience as a string":   {nil, object{"aud": exchangeAudience}},
 		"several audiences":      {nil, object{"aud": []string{"sts.other.test", exchangeAudience}}},
@@ -171,7 +173,7 @@ func TestFederatedTokensAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, _ := federatedBench(t)
-			id := fixture.Client
+			id := testids.Client
 			if strings.Contains(name, "capitals") {
 				id = strings.ToUpper(id)
 			}
@@ -198,12 +200,13 @@ func caseSpellings(s string) []string {
 }
 
 func TestFederatedConfusionIsRefused(t *testing.T) {
+	t.Parallel()
 	cases := 0
 	check := func(name string, header, claims object, signer int, codes ...int) {
 		cases++
 		t.Run(name, func(t *testing.T) {
 			b, _ := federatedBench(t)
-			b.wantRefused(t, b.sign(b.federatedHeader().with(header), b.federatedClaims().with(claims), b.keys[signer]), fixture.Client, codes...)
+			b.wantRefused(t, b.sign(b.federatedHeader().with(header), b.federatedClaims().with(claims), b.keys[signer]), testids.Client, codes...)
 		})
 	}
 	for _, field := range []struct {
@@ -249,7 +252,7 @@ func TestFederatedConfusionIsRefused(t *testing.T) {
 		"no subject":                            {nil, object{"sub": nil}, 0, 50027},
 		"no audience":                           {nil, object{"aud": nil}, 0, 50027},
 		"audience of the token endpoint":        {nil, object{"aud": assertionAudience}, 0, 700212},
-		"audience of the client":                {nil, object{"aud": fixture.Client}, 0, 700212},
+		"audience of the client":                {nil, object{"aud": testids.Client}, 0, 700212},
 		"audience within an array element":      {nil, object{"aud": []string{"x " + exchangeAudience}}, 0, 700212},
 		"subject as an array":                   {nil, object{"sub": []string{workload}}, 0, 50027},
 		"issuer as an array":                    {nil, object{"iss": []string{clusterIssuer}}, 0, 50027},
@@ -266,22 +269,25 @@ func TestFederatedConfusionIsRefused(t *testing.T) {
 }
 
 func TestFederatedNeedsTheRightApplication(t *testing.T) {
+	t.Parallel()
 	b, _ := federatedBench(t)
 	raw := b.federated()
-	b.wantRefused(t, raw, fixture.Nobody, 700211)
-	b.wantRefused(t, raw, fixture.API, 700016)
+	b.wantRefused(t, raw, testids.Nobody, 700211)
+	b.wantRefused(t, raw, testids.API, 700016)
 	b.wantRefused(t, raw, "", 900144)
 	b.app.Federated = nil // removed a moment ago, keys still in memory
-	b.wantRefused(t, raw, fixture.Client, 700211)
+	b.wantRefused(t, raw, testids.Client, 700211)
 }
 
 func TestIncompleteCredentialMatchesNothing(t *testing.T) {
+	t.Parallel()
 	b, _ := federatedBench(t)
 	b.app.Federated = []directory.FederatedCredential{{}}
-	b.wantRefused(t, b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": "", "sub": "", "aud": ""}), b.keys[0]), fixture.Client, 50027)
+	b.wantRefused(t, b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": "", "sub": "", "aud": ""}), b.keys[0]), testids.Client, 50027)
 }
 
 func TestIssuerDocuments(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		metadata string
 		listed   string
@@ -316,7 +322,7 @@ func TestIssuerDocuments(t *testing.T) {
 			if tt.listed != "" {
 				w.listed = []string{tt.listed}
 			}
-			_, p := b.verify(b.federated(), fixture.Client)
+			_, p := b.verify(b.federated(), testids.Client)
 			switch {
 			case tt.want && p != nil:
 				t.Errorf("%v (%v)", p, p.Cause)
@@ -328,6 +334,7 @@ func TestIssuerDocuments(t *testing.T) {
 }
 
 func TestIssuerKeys(t *testing.T) {
+	t.Parallel()
 	b, w := federatedBench(t)
 	document := func(keys ...string) string { return `{"keys":[` + strings.Join(keys, ",") + `]}` }
 	good, err := json.Marshal(b.key("k1", 0).JWK())
@@ -369,7 +376,7 @@ func TestIssuerKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b.v.foreign = newForeignIssuers(w, b.clock.Now)
 			w.set(keysURL(clusterIssuer), tt.body)
-			_, p := b.verify(b.federated(), fixture.Client)
+			_, p := b.verify(b.federated(), testids.Client)
 			if codeOf(p) != tt.code {
 				t.Errorf("got %v, want %d", p, tt.code)
 			}

@@ -5,20 +5,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 )
 
 // A refused assertion leaves no trace: it must not use up somebody's jti.
 func testUse(n int, expires time.Time) Use {
-	return NewUse(fixture.Tenant, fixture.Client, fmt.Sprint(n), fmt.Sprint("assertion ", n), expires)
+	return NewUse(testids.Tenant, testids.Client, fmt.Sprint(n), fmt.Sprint("assertion ", n), expires)
 }
 
 // A jti is unique within its application only; two may choose the same.
 func TestUsesOfOneJTIByTwoApplications(t *testing.T) {
-	mine := NewUse(fixture.Tenant, fixture.Client, "1", "assertion", time.Time{})
+	t.Parallel()
+	mine := NewUse(testids.Tenant, testids.Client, "1", "assertion", time.Time{})
 	for name, other := range map[string]Use{
-		"application": NewUse(fixture.Tenant, fixture.API, "1", "assertion", time.Time{}),
-		"tenant":      NewUse(fixture.OtherTenant, fixture.Client, "1", "assertion", time.Time{}),
+		"application": NewUse(testids.Tenant, testids.API, "1", "assertion", time.Time{}),
+		"tenant":      NewUse(testids.OtherTenant, testids.Client, "1", "assertion", time.Time{}),
 	} {
 		if mine.key == other.key {
 			t.Errorf("the use by another %s counts as this one's", name)
@@ -27,6 +28,7 @@ func TestUsesOfOneJTIByTwoApplications(t *testing.T) {
 }
 
 func TestReplaysExpire(t *testing.T) {
+	t.Parallel()
 	r := newReplays(10, 10)
 	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
 	for i := range 10 {
@@ -47,6 +49,7 @@ func TestReplaysExpire(t *testing.T) {
 }
 
 func TestFullReplaysForgetNothingAlive(t *testing.T) {
+	t.Parallel()
 	r := newReplays(100, 100)
 	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
 	for i := range 100 {
@@ -67,6 +70,7 @@ func TestFullReplaysForgetNothingAlive(t *testing.T) {
 }
 
 func TestOneApplicationCannotFillTheMemory(t *testing.T) {
+	t.Parallel()
 	r := newReplays(10, 2)
 	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
 	ends := now.Add(time.Minute)
@@ -75,7 +79,7 @@ func TestOneApplicationCannotFillTheMemory(t *testing.T) {
 	if o := r.Note(t.Context(), testUse(3, ends), now); o != Full {
 		t.Errorf("over its share: %v, want full", o)
 	}
-	if o := r.Note(t.Context(), NewUse(fixture.Tenant, fixture.API, "3", "assertion", ends), now); o != First {
+	if o := r.Note(t.Context(), NewUse(testids.Tenant, testids.API, "3", "assertion", ends), now); o != First {
 		t.Errorf("another application: %v, want first", o)
 	}
 	if o := r.Note(t.Context(), testUse(3, ends.Add(time.Hour)), ends.Add(time.Minute)); o != First {

@@ -6,13 +6,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 func testThrottle(t *testing.T, cfg ThrottleConfig) (*throttle, *fixture.Clock) {
 	t.Helper()
-	c := fixture.NewClock()
+	c := fixture.NewClock(testids.Start())
 	limits, err := newThrottle(cfg, c.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +28,7 @@ func fail(limits *throttle, times int, app, source string) {
 }
 
 func TestThrottleOneSource(t *testing.T) {
+	t.Parallel()
 	limits, clock := testThrottle(t, ThrottleConfig{})
 	fail(limits, 9, "a", "here")
 	if wait := limits.Wait(t.Context(), "a", "here"); wait != 0 {
@@ -53,14 +55,16 @@ func TestThrottleOneSource(t *testing.T) {
 }
 
 func TestThrottleForgetsFailuresBeyondTheLimit(t *testing.T) {
+	t.Parallel()
 	limits, _ := testThrottle(t, ThrottleConfig{})
 	fail(limits, 1000, "a", "here") // requests that were under way
 	if wait := limits.Wait(t.Context(), "a", "here"); wait != 6 {
-		t.Errorf("wait %d s, want 6: fixture.Nobody is locked out", wait)
+		t.Errorf("wait %d s, want 6: testids.Nobody is locked out", wait)
 	}
 }
 
 func TestThrottleClockGoingBack(t *testing.T) {
+	t.Parallel()
 	limits, clock := testThrottle(t, ThrottleConfig{})
 	fail(limits, 10, "a", "here")
 	clock.Advance(-time.Hour)
@@ -70,6 +74,7 @@ func TestThrottleClockGoingBack(t *testing.T) {
 }
 
 func TestThrottleTotal(t *testing.T) {
+	t.Parallel()
 	limits, clock := testThrottle(t, ThrottleConfig{})
 	for i := range 1000 {
 		fail(limits, 1, fmt.Sprint("app", i), fmt.Sprint("source", i%50))
@@ -87,6 +92,7 @@ func TestThrottleTotal(t *testing.T) {
 }
 
 func TestThrottleMemory(t *testing.T) {
+	t.Parallel()
 	limits, _ := testThrottle(t, ThrottleConfig{Entries: 100})
 	for i := range 10_000 {
 		fail(limits, 1, "a", fmt.Sprint(i))
@@ -102,6 +108,7 @@ func TestThrottleMemory(t *testing.T) {
 }
 
 func TestThrottleConfigNegative(t *testing.T) {
+	t.Parallel()
 	if _, err := newThrottle(ThrottleConfig{Failures: -1}, time.Now); err == nil {
 		t.Error("accepted a negative number")
 	}
@@ -109,6 +116,7 @@ func TestThrottleConfigNegative(t *testing.T) {
 
 // However many sources ask for device codes, those that asked of late are kept in mind.
 func TestThrottleDeviceCodesMemory(t *testing.T) {
+	t.Parallel()
 	limits, _ := testThrottle(t, ThrottleConfig{Entries: 100, DeviceCodes: 3})
 	devices := limits.deviceCodes()
 	for i := range 10_000 {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestLibrary(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		form   Form

@@ -11,6 +11,7 @@ import (
 )
 
 func TestParseForm(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, body string
 		want       Form
@@ -68,6 +69,7 @@ func fieldMap(n int) Form {
 }
 
 func TestReadForm(t *testing.T) {
+	t.Parallel()
 	body := func(n int) string { return "a=" + strings.Repeat("x", n-2) }
 	const formType = "application/x-www-form-urlencoded"
 	for _, tt := range []struct {

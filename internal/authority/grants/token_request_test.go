@@ -15,6 +15,7 @@ func basic(pair string) string {
 }
 
 func TestParse(t *testing.T) {
+	t.Parallel()
 	const id, jwt = "c11e0001-5a5a-4c4c-8d8d-000000000001", assertionTypeJWT
 	with := func(pairs ...string) exchange.Form {
 		f := exchange.Form{"grant_type": grantClientCredentials}

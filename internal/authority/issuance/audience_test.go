@@ -8,6 +8,7 @@ import (
 )
 
 func TestAudience(t *testing.T) {
+	t.Parallel()
 	const id = "a9100002-5a5a-4c4c-8d8d-000000000002"
 	app := func(version int, claims ...directory.OptionalClaim) *directory.Application {
 		return &directory.Application{

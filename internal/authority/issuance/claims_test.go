@@ -10,12 +10,13 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 func TestParseClaimsRequest(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, text string
 		want       ClaimsRequest
@@ -48,6 +49,7 @@ func TestParseClaimsRequest(t *testing.T) {
 }
 
 func TestRequestedNotBefore(t *testing.T) {
+	t.Parallel()
 	now := time.Unix(1795442000, 0)
 	for _, tt := range []struct {
 		name         string
@@ -74,14 +76,14 @@ func accessTo(version int, optional ...directory.OptionalClaim) *Access {
 	return &Access{
 		Proof: clientauth.Proof{
 			Client: &directory.Instance{
-				Application: &directory.Application{AppID: fixture.Client},
-				Principal:   &directory.ServicePrincipal{ID: "0b1ec701-1111-4222-8333-000000000001", AppID: fixture.Client},
+				Application: &directory.Application{AppID: testids.Client},
+				Principal:   &directory.ServicePrincipal{ID: "0b1ec701-1111-4222-8333-000000000001", AppID: testids.Client},
 			},
 			Credential: clientauth.BySecret,
 		},
-		Tenant: &directory.Tenant{ID: fixture.Tenant},
+		Tenant: &directory.Tenant{ID: testids.Tenant},
 		Resource: &directory.Instance{Application: &directory.Application{
-			AppID: fixture.API, TokenVersion: version, OptionalClaims: optional, IdentifierURIs: []string{"api://orders"},
+			AppID: testids.API, TokenVersion: version, OptionalClaims: optional, IdentifierURIs: []string{"api://orders"},
 		}},
 		Identifier: "api://orders",
 		Roles:      []string{"Orders.Read"},
@@ -102,6 +104,7 @@ func testClaims(a *Access) map[string]any {
 }
 
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	xmsCC := directory.OptionalClaim{Name: "xms_cc"}
 	certificate := accessTo(2)
 	certificate.Credential = "certificate"
@@ -113,7 +116,7 @@ func TestClaims(t *testing.T) {
 	capable.Claims.cp1 = true
 	unasked := accessTo(2)
 	unasked.Claims.cp1 = true
-	const v1Issuer = "https://sts.windows.net/" + fixture.Tenant + "/"
+	const v1Issuer = "https://sts.windows.net/" + testids.Tenant + "/"
 	for _, tt := range []struct {
 		name   string
 		access *Access
@@ -121,16 +124,16 @@ func TestClaims(t *testing.T) {
 	}{
 		{"version 1", accessTo(1), map[string]any{
 			"ver": "1.0", "iss": v1Issuer, "idp": v1Issuer, "aud": "api://orders",
-			"appid": fixture.Client, "appidacr": "1", "azp": nil, "azpacr": nil,
+			"appid": testids.Client, "appidacr": "1", "azp": nil, "azpacr": nil,
 		}},
 		{"version 2", accessTo(2), map[string]any{
-			"ver": "2.0", "iss": "https://login.contoso.test:8443/" + fixture.Tenant + "/v2.0", "idp": nil, "aud": fixture.API,
-			"azp": fixture.Client, "azpacr": "1", "appid": nil, "appidacr": nil,
+			"ver": "2.0", "iss": "https://login.contoso.test:8443/" + testids.Tenant + "/v2.0", "idp": nil, "aud": testids.API,
+			"azp": testids.Client, "azpacr": "1", "appid": nil, "appidacr": nil,
 		}},
 		{"dates", accessTo(2), map[string]any{"iat": 1795441700.0, "nbf": 1795441700.0, "exp": 1795445600.0}},
 		{"who", accessTo(2), map[string]any{
 			"oid": "0b1ec701-1111-4222-8333-000000000001", "sub": "0b1ec701-1111-4222-8333-000000000001",
-			"tid": fixture.Tenant, "idtyp": "app", "roles": []any{"Orders.Read"},
+			"tid": testids.Tenant, "idtyp": "app", "roles": []any{"Orders.Read"},
 		}},
 		{"nothing of users", accessTo(1), map[string]any{
 			"scp": nil, "name": nil, "upn": nil, "unique_name": nil, "preferred_username": nil, "email": nil, "acr": nil, "amr": nil, "ipaddr": nil,
@@ -161,6 +164,7 @@ func TestClaims(t *testing.T) {
 }
 
 func TestClaimsOpaque(t *testing.T) {
+	t.Parallel()
 	one, two := testClaims(accessTo(1)), testClaims(accessTo(1))
 	for _, name := range []string{"aio", "rh", "uti"} {
 		a, b := one[name].(string), two[name].(string)
@@ -178,6 +182,7 @@ func TestClaimsOpaque(t *testing.T) {
 
 // Names that people choose end up in claims: they must not become other claims.
 func TestClaimsHostileText(t *testing.T) {
+	t.Parallel()
 	for _, text := range []string{
 		`","roles":["Admin"],"x":"`, "a\"b", `a\`, "line\nbreak", "\x00", "</script>", "\u2028", "\U0001F4A9", "\xff\xfe", strings.Repeat("a", 1<<16),
 	} {
@@ -198,6 +203,7 @@ func TestClaimsHostileText(t *testing.T) {
 }
 
 func TestLifetime(t *testing.T) {
+	t.Parallel()
 	a := &Issuer{}
 	seen := map[time.Duration]bool{}
 	for range 1000 {

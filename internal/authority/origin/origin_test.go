@@ -5,11 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 func TestHostname(t *testing.T) {
+	t.Parallel()
 	for host, want := range map[string]string{
 		"login.contoso.test": "login.contoso.test", "localhost:8443": "localhost", "[::1]:8443": "[::1]", "[::1]": "[::1]",
 	} {
@@ -22,17 +23,18 @@ func TestHostname(t *testing.T) {
 // What a refusal recommends as the audience is the plain endpoint, by the tenant's id: not
 // one with the query of this one request, or with a name that may change.
 func TestRecommendedAudience(t *testing.T) {
-	o, err := New(fixture.BaseURL, "")
+	t.Parallel()
+	o, err := New(testids.BaseURL, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tenant := &directory.Tenant{ID: fixture.Tenant, Name: "contoso", Domains: []string{"contoso.test"}}
-	const plain, query = fixture.BaseURL + "/" + fixture.Tenant + "/oauth2/v2.0/token", "client-request-id=" + fixture.Nobody
+	tenant := &directory.Tenant{ID: testids.Tenant, Name: "contoso", Domains: []string{"contoso.test"}}
+	const plain, query = testids.BaseURL + "/" + testids.Tenant + "/oauth2/v2.0/token", "client-request-id=" + testids.Nobody
 	urls := o.Audiences(tenant, "contoso.test", query)
 	if last := urls[len(urls)-1]; last != plain {
 		t.Errorf("recommended: %s, want %s", last, plain)
 	}
-	for _, accepted := range []string{plain + "?" + query, fixture.BaseURL + "/contoso.test/oauth2/token?" + query, fixture.BaseURL + "/contoso.test/v2.0"} {
+	for _, accepted := range []string{plain + "?" + query, testids.BaseURL + "/contoso.test/oauth2/token?" + query, testids.BaseURL + "/contoso.test/v2.0"} {
 		if !slices.Contains(urls, accepted) {
 			t.Errorf("%s is not accepted", accepted)
 		}
@@ -41,7 +43,8 @@ func TestRecommendedAudience(t *testing.T) {
 
 // An issuer leads back to its tenant, and no other text leads to one.
 func TestTenantOfIssuer(t *testing.T) {
-	o, err := New(fixture.BaseURL, "https://sts.windows.net/{tenantid}/")
+	t.Parallel()
+	o, err := New(testids.BaseURL, "https://sts.windows.net/{tenantid}/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,14 +52,14 @@ func TestTenantOfIssuer(t *testing.T) {
 		name, issuer     string
 		tokens, workload directory.TenantID
 	}{
-		{"version 1", o.IssuerV1(fixture.Tenant), fixture.Tenant, ""},
-		{"version 2", o.IssuerV2(fixture.Tenant), fixture.Tenant, ""},
-		{"workloads", o.WorkloadIssuer(fixture.Tenant), "", fixture.Tenant},
-		{"in capitals", strings.ToUpper(o.IssuerV2(fixture.Tenant)), "", ""},
-		{"an id in capitals", o.IssuerV2(directory.TenantID(strings.ToUpper(fixture.Tenant))), "", ""},
-		{"of another host", "https://login.fabrikam.test/" + fixture.Tenant + "/v2.0", "", ""},
-		{"a slash too many", o.IssuerV2(fixture.Tenant) + "/", "", ""},
-		{"a slash too few", strings.TrimSuffix(o.IssuerV1(fixture.Tenant), "/"), "", ""},
+		{"version 1", o.IssuerV1(testids.Tenant), testids.Tenant, ""},
+		{"version 2", o.IssuerV2(testids.Tenant), testids.Tenant, ""},
+		{"workloads", o.WorkloadIssuer(testids.Tenant), "", testids.Tenant},
+		{"in capitals", strings.ToUpper(o.IssuerV2(testids.Tenant)), "", ""},
+		{"an id in capitals", o.IssuerV2(directory.TenantID(strings.ToUpper(testids.Tenant))), "", ""},
+		{"of another host", "https://login.fabrikam.test/" + testids.Tenant + "/v2.0", "", ""},
+		{"a slash too many", o.IssuerV2(testids.Tenant) + "/", "", ""},
+		{"a slash too few", strings.TrimSuffix(o.IssuerV1(testids.Tenant), "/"), "", ""},
 		{"a name", o.IssuerV2("contoso"), "", ""},
 		{"nothing", "", "", ""},
 	} {
@@ -69,19 +72,20 @@ func TestTenantOfIssuer(t *testing.T) {
 }
 
 func TestOwnIssuersAreRecognised(t *testing.T) {
-	own, err := New(fixture.BaseURL, "https://sts.windows.net/"+TenantPlaceholder+"/")
+	t.Parallel()
+	own, err := New(testids.BaseURL, "https://sts.windows.net/"+TenantPlaceholder+"/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for issuer, want := range map[string]directory.TenantID{
-		fixture.BaseURL + "/" + fixture.Tenant + "/v2.0":               fixture.Tenant,
-		"https://sts.windows.net/" + fixture.Tenant + "/":              fixture.Tenant,
-		fixture.BaseURL + "/" + fixture.Tenant + "/":                   "",
-		fixture.BaseURL + "/" + fixture.Tenant + "/v2.0/":              "",
-		fixture.BaseURL + "/contoso.test/v2.0":                         "",
-		fixture.BaseURL + "/" + fixture.Tenant + "/x/v2.0":             "",
-		"https://evil.test/" + fixture.Tenant + "/v2.0":                "",
-		fixture.BaseURL + "/7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11/v2.0": "",
+		testids.BaseURL + "/" + testids.Tenant + "/v2.0":               testids.Tenant,
+		"https://sts.windows.net/" + testids.Tenant + "/":              testids.Tenant,
+		testids.BaseURL + "/" + testids.Tenant + "/":                   "",
+		testids.BaseURL + "/" + testids.Tenant + "/v2.0/":              "",
+		testids.BaseURL + "/contoso.test/v2.0":                         "",
+		testids.BaseURL + "/" + testids.Tenant + "/x/v2.0":             "",
+		"https://evil.test/" + testids.Tenant + "/v2.0":                "",
+		testids.BaseURL + "/7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11/v2.0": "",
 		"": "",
 	} {
 		if got := own.TenantOf(issuer); got != want {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestUserCodeAlphabet(t *testing.T) {
+	t.Parallel()
 	code := newUserCode()
 	if len(code) != userCodeLength || strings.Trim(code, userCodeAlphabet) != "" {
 		t.Errorf("got %q", code)

@@ -8,6 +8,7 @@ import (
 )
 
 func TestScopeResource(t *testing.T) {
+	t.Parallel()
 	const guid = "a9100002-5a5a-4c4c-8d8d-000000000002"
 	for _, tt := range []struct {
 		name, scope string
@@ -55,6 +56,7 @@ func TestScopeResource(t *testing.T) {
 }
 
 func TestResource(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name            string
 		version         int

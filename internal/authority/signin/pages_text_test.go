@@ -11,13 +11,14 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
-	"github.com/rolecall-auth/rolecall/internal/authority/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/authority/internal/pagetest"
+	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 const webRedirect = "https://web.contoso.test/signin-oidc"
@@ -43,7 +44,7 @@ func newTestHandler(t *testing.T) *Handler {
 // rendered writes a page.
 func rendered(t *testing.T, page func(x *exchange.Exchange) (exchange.Answer, error)) *httptest.ResponseRecorder {
 	t.Helper()
-	x := &exchange.Exchange{Request: httptest.NewRequest(http.MethodGet, fixture.BaseURL, nil), Now: fixture.NewClock().Now}
+	x := &exchange.Exchange{Request: httptest.NewRequest(http.MethodGet, testids.BaseURL, nil), Now: fixture.NewClock(testids.Start()).Now}
 	answer, err := page(x)
 	if err != nil {
 		t.Fatal(err)
@@ -55,9 +56,10 @@ func rendered(t *testing.T, page func(x *exchange.Exchange) (exchange.Answer, er
 
 // What the directory lets nobody store is text, too: the pages do not rest on its rules.
 func TestPagesHoldAnyText(t *testing.T) {
+	t.Parallel()
 	h := newTestHandler(t)
 	render := func(text string) map[string]*httptest.ResponseRecorder {
-		tenant, user := &directory.Tenant{ID: fixture.Tenant, Name: text}, &directory.User{PrincipalName: text, DisplayName: text, DirectoryRoles: []string{"Global Administrator"}}
+		tenant, user := &directory.Tenant{ID: testids.Tenant, Name: text}, &directory.User{PrincipalName: text, DisplayName: text, DirectoryRoles: []string{"Global Administrator"}}
 		client := &directory.Instance{
 			Application: &directory.Application{AppID: directory.AppID(text), Name: text, Public: true},
 			Principal:   &directory.ServicePrincipal{ID: "1", AppID: directory.AppID(text), Name: text},
@@ -123,6 +125,7 @@ func written(uri string) string {
 // An address that may be registered is an address on the page that leads there, and
 // nothing else.
 func TestPagesHoldRegisteredAddresses(t *testing.T) {
+	t.Parallel()
 	h := newTestHandler(t)
 	render := func(uri string) *httptest.ResponseRecorder {
 		return rendered(t, func(*exchange.Exchange) (exchange.Answer, error) {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestMatchesRedirect(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		registered, asked string
 		public, want      bool
@@ -57,6 +58,7 @@ func TestMatchesRedirect(t *testing.T) {
 }
 
 func TestRedirectTo(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ uri, mode, want string }{
 		{"http://localhost:51234", modeQuery, "http://localhost:51234/?code=a+b"},
 		{"http://localhost:51234/cb", modeQuery, "http://localhost:51234/cb?code=a+b"},
