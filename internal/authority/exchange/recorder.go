@@ -48,23 +48,21 @@ type Answered struct {
 
 // Finish notes an exchange before its answer is written: a log line, a sign-in row when it
 // was a token request to a known tenant, and a call of the hook. The status is that of an
-// answer that is no error.
+// answer; an error has its own.
 //
 // Refusals with a number are logged for operators; what went well is in the sign-ins
 // already, and a second account of it would cost as much as a tenth of a signature.
-func (r *Recorder) Finish(ctx context.Context, x *Exchange, good int, err error) {
-	row := x.SignIn
-	level, status := slog.LevelDebug, http.StatusOK
+func (r *Recorder) Finish(ctx context.Context, x *Exchange, status int, err error) {
+	row, level := x.SignIn, slog.LevelDebug
 	var cause error
 	if err != nil {
-		err := aadsts.Of(err)
-		status, cause = err.Status, err.Cause
-		row.Code = err.Code
-		row.Reason = text.Line(err.What, text.MaxQuoted)
+		problem := aadsts.Of(err)
+		status, cause = problem.Status, problem.Cause
+		row.Code, row.Reason = problem.Code, text.Line(problem.What, text.MaxQuoted)
 		switch {
 		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
-		case err.Code != 0:
+		case row.Code != 0:
 			level = slog.LevelInfo
 		}
 	}
@@ -74,7 +72,7 @@ func (r *Recorder) Finish(ctx context.Context, x *Exchange, good int, err error)
 	}
 	if r.onAnswer != nil {
 		r.onAnswer(Answered{
-			Endpoint: x.endpoint, Status: good, Code: row.Code, Tenant: row.Tenant, Version: row.Version, Took: r.now().Sub(x.Start),
+			Endpoint: x.endpoint, Status: status, Code: row.Code, Tenant: row.Tenant, Version: row.Version, Took: r.now().Sub(x.Start),
 		})
 	}
 	if r.log.Enabled(ctx, level) {

@@ -2,6 +2,7 @@ package issuance
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
@@ -81,7 +82,7 @@ func (m *Minter) Mint(ctx context.Context, o origin.Origin, req MintRequest) (Mi
 	}
 	x.SignIn.Library = exchange.Noted(req.Library)
 	minted, err := m.mint(ctx, x, req)
-	m.recorder.Finish(ctx, x, 0, err)
+	m.recorder.Finish(ctx, x, http.StatusOK, err)
 	if err != nil {
 		return Minted{}, aadsts.Of(err)
 	}

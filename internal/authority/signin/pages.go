@@ -137,7 +137,7 @@ func hostOf(uri string) string {
 	return u.Host
 }
 
-// whose is what pages say about an errand.
+// whose is what pages say about the request of an interaction.
 type whose struct {
 	App     string
 	AppID   directory.AppID
@@ -153,7 +153,7 @@ func (r *resolvedRequest) whose() whose {
 	return w
 }
 
-// target is where the forms of an errand's pages may lead in the end.
+// target is where the forms of a request's pages may lead in the end.
 func (r *resolvedRequest) target() string {
 	if r.request == nil {
 		return ""
