@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/server"
-	"github.com/rolecall-auth/rolecall/internal/tempcred"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -52,18 +52,31 @@ and cannot be read again.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		result, err := applyManifest(ctx, data, wanted, manifest.Options{Prune: prune}, dryRun)
-		if err != nil {
-			return err
-		}
-		if !dryRun {
-			if err := c.awaitServer(ctx, data); err != nil {
-				return err
-			}
-		}
-		return c.printApplied(output, result, dryRun)
+		return c.applyAndShow(ctx, output, data, wanted, manifest.Options{Prune: prune}, dryRun)
 	}
 	return cmd
+}
+
+// applyAndShow applies the file and prints what that changed and made, before anything
+// else can fail: what is committed is known.
+func (c applier) applyAndShow(ctx context.Context, output *format, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) error {
+	result, files, err := c.applyManifest(ctx, data, wanted, options, shownStem, dryRun)
+	if err != nil {
+		return err
+	}
+	if err := c.printApplied(output, result, dryRun); err != nil {
+		if len(files) > 0 {
+			err = failed("move it to where it is needed", "the secrets made could not be printed: %w; they are in %s", err, strings.Join(files, ", "))
+		}
+		return err
+	}
+	if dryRun {
+		return nil
+	}
+	if err := errors.Join(removeFiles(files), c.sayUnshown(ctx, data)); err != nil {
+		return err
+	}
+	return c.warnUnreachable(c.awaitServer(ctx, data))
 }
 
 // readManifest reads a rolecall.yaml.
@@ -81,40 +94,43 @@ func (c applier) readManifest(name string) (*manifest.File, error) {
 var errDryRun = errors.New("dry run")
 
 // applyManifest works the file into the directory, or only finds out what that would change.
-func applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) (*manifest.Result, error) {
+// The secrets that it makes are also in files, whose names begin with the stem.
+func (c applier) applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File, options manifest.Options, stem string, dryRun bool) (result *manifest.Result, files []string, err error) {
 	if err := wanted.Prepare(ctx, data.Directory); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var result *manifest.Result
-	_, err := data.Directory.Change(ctx, directory.Operator("cli:apply"), func(e *directory.Editor) error {
-		var err error
+	_, err = data.Directory.Change(ctx, directory.Operator("cli:apply"), func(e *directory.Editor) error {
+		if err := removeFiles(files); err != nil { // of an attempt before this one
+			return err
+		}
+		files = nil
 		if result, err = wanted.Apply(e, options); err != nil {
 			return err
 		}
 		if dryRun {
 			return errDryRun
 		}
-		return nil
+		files, err = keepGenerated(c.dir, stem, result.Secrets)
+		return err
 	})
-	if err != nil && !errors.Is(err, errDryRun) {
-		return nil, err
+	if errors.Is(err, errDryRun) {
+		return result, nil, nil
 	}
-	return result, nil
+	if err != nil {
+		return nil, nil, errors.Join(err, removeFiles(files))
+	}
+	return result, files, nil
 }
 
 // applyAtStart is what `rolecall serve --config` does before it serves. Generated secrets
 // go to files, because what a server prints ends up in logs.
 func (c applier) applyAtStart(ctx context.Context, data *server.Data, wanted *manifest.File) error {
-	result, err := applyManifest(ctx, data, wanted, manifest.Options{}, false)
+	result, files, err := c.applyManifest(ctx, data, wanted, manifest.Options{}, "", false)
 	if err != nil {
 		return err
 	}
-	for _, s := range result.Secrets {
-		file, err := tempcred.WriteFile(c.dir, string(s.AppID), ".secret", []byte(s.Value+"\n"))
-		if err != nil {
-			return err
-		}
-		c.say("made the secret %q of %s: move it from %s to where it is needed", s.Name, s.Application, file)
+	for i, s := range result.Secrets {
+		c.say("made the secret %q of %s: move it from %s to where it is needed", s.Name, s.Application, files[i])
 	}
 	if len(result.Notes) > 0 {
 		c.say("applied the configuration: %d changes", len(result.Notes))

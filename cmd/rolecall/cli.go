@@ -178,7 +178,7 @@ func (c *cli) sessionConfig() server.SessionConfig {
 
 // awaitServer returns once the folder's server, if one runs, acts on what the command changed.
 func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
-	found, err := server.Find(ctx, c.dir)
+	found, err := server.FindReachable(ctx, c.dir)
 	if found == nil || err != nil {
 		return err
 	}
@@ -187,6 +187,25 @@ func (c *cli) awaitServer(ctx context.Context, data *server.Data) error {
 		return err
 	}
 	return found.Sync(ctx, sequence)
+}
+
+// warnUnreachable makes a warning of it when a server could not be told of a change: the
+// change is made, and it counts as soon as the server looks.
+func (c *cli) warnUnreachable(err error) error {
+	if !errors.Is(err, server.ErrUnreachable) {
+		return err
+	}
+	c.say("warning: the change is made, but %s", fix.InOneLine(err))
+	return nil
+}
+
+// failUnreachable makes a failure of it, for changes that somebody relies on at once: what
+// was taken away may still be given.
+func failUnreachable(err error) error {
+	if !errors.Is(err, server.ErrUnreachable) {
+		return err
+	}
+	return fmt.Errorf("the change is made, but %w", err)
 }
 
 // log returns a logger to stderr for what is at least as severe as the level, and for

@@ -19,7 +19,7 @@ already assigned stay assigned. A running server acts on the change before this 
 ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
-	}, assign)
+	}, assign, c.warnUnreachable)
 }
 
 func revokeCommand(c *cli) *cobra.Command {
@@ -31,11 +31,12 @@ user; roles that are not assigned are left alone. A running server acts on the c
 before this command ends, so the next token lacks the roles. Tokens that were issued
 before carry them until they expire.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read`,
-	}, unassign)
+	}, unassign, failUnreachable)
 }
 
-// assigning completes a command that does something with each of the roles it is given.
-func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, resolve.Principal, resolve.Role) (string, error)) *cobra.Command {
+// assigningCommand completes a command that does something with each of the roles it is
+// given. What it makes of a server that does not answer then is confirm's.
+func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, resolve.Principal, resolve.Role) (string, error), confirm func(error) error) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < 2 {
 			return usageError(cmd, errors.New("say who, and which roles: PRINCIPAL API/ROLE"))
@@ -75,10 +76,10 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, re
 		if err != nil {
 			return err
 		}
-		if err := c.awaitServer(ctx, data); err != nil {
+		if err := c.print(output, assignmentListing(done)); err != nil {
 			return err
 		}
-		return c.print(output, assignmentListing(done))
+		return confirm(c.awaitServer(ctx, data))
 	}
 	return cmd
 }

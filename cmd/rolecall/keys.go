@@ -125,10 +125,10 @@ before it signs; --force rotates earlier.`,
 		if err != nil {
 			return err
 		}
-		if err := c.awaitServer(ctx, data); err != nil {
+		if err := c.print(output, keyListing([]tenantKey{{t.Name, info}})); err != nil {
 			return err
 		}
-		return c.print(output, keyListing([]tenantKey{{t.Name, info}}))
+		return c.warnUnreachable(c.awaitServer(ctx, data))
 	}
 	return cmd
 }
@@ -169,10 +169,10 @@ this is no way to rotate.`,
 		if err != nil {
 			return err
 		}
-		if err := c.awaitServer(ctx, data); err != nil {
+		if err := printKeys(ctx, c, output, data, t); err != nil {
 			return err
 		}
-		return printKeys(ctx, c, output, data, t)
+		return failUnreachable(c.awaitServer(ctx, data))
 	}
 	return cmd
 }

@@ -170,7 +170,7 @@ func (c runner) connectFor(ctx context.Context, r runRequest) (*server.Session, 
 		return s, err
 	}
 	if err = apply.applyAtStart(ctx, s.Data, wanted); err == nil {
-		err = c.awaitServer(ctx, s.Data)
+		err = c.warnUnreachable(c.awaitServer(ctx, s.Data))
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -76,9 +76,13 @@ func chooseSignIns(v *directory.View, filter *directory.SignInFilter, tenant, ap
 
 // newestSignIns reads sign-ins, those included that a running server has not written yet.
 func (c *cli) newestSignIns(ctx context.Context, data *server.Data, filter directory.SignInFilter) ([]directory.SignIn, error) {
-	found, err := server.Find(ctx, c.dir)
+	found, err := server.FindReachable(ctx, c.dir)
 	if err == nil && found != nil {
 		err = found.Sync(ctx, 0)
+	}
+	if errors.Is(err, server.ErrUnreachable) {
+		c.say("warning: %v; sign-ins that it has not written yet are missing", err)
+		err = nil
 	}
 	if err != nil {
 		return nil, err

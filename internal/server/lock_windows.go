@@ -26,3 +26,18 @@ func lock(path string) (unlock func() error, err error) {
 	}
 	return func() error { return syscall.CloseHandle(handle) }, nil
 }
+
+// isLocked reports whether another process holds the folder's lock.
+func isLocked(path string) (bool, error) {
+	unlock, err := lock(path)
+	if errors.Is(err, errLocked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return false, unlock()
+}
+
+// isRunning need not look: the system gives a lock back with its process.
+func isRunning(int) bool { return true }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 )
 
 const (
@@ -37,6 +38,7 @@ type Session struct {
 
 	found *Found  // the running server, or
 	own   *Server // the session's own
+	say   func(string)
 }
 
 // Connect begins a session with the folder's running server, or with a server for this
@@ -81,7 +83,7 @@ func ConnectRunning(ctx context.Context, cfg SessionConfig) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{Data: data, Endpoints: found.Endpoints, found: found}, nil
+	return &Session{Data: data, Endpoints: found.Endpoints, found: found, say: cfg.Say}, nil
 }
 
 // startOwn runs a server on the usual port, so that the issuer in tokens is the usual one,
@@ -123,11 +125,17 @@ func (s *Session) Change(ctx context.Context, actor string, f func(*directory.Ed
 	return s.Await(ctx, sequence)
 }
 
-// Await returns once the server acts on a change. The session's own server makes its
-// changes itself, so it need not be waited for.
+// Await returns once the server acts on a change, or has turned out not to answer: the
+// change is made all the same, so that is said and is no error. The session's own server
+// makes its changes itself, so it need not be waited for.
 func (s *Session) Await(ctx context.Context, sequence int64) error {
 	if s.found == nil {
 		return nil
 	}
-	return s.found.Sync(ctx, sequence)
+	err := s.found.Sync(ctx, sequence)
+	if errors.Is(err, ErrUnreachable) && s.say != nil {
+		s.say(fmt.Sprintf("warning: the change is made, but %s", fix.InOneLine(err)))
+		return nil
+	}
+	return err
 }

@@ -101,11 +101,15 @@ func sequenceOf(r *http.Request) (int64, error) {
 
 // Sync returns once the server acts on the change with that sequence (0: on none in
 // particular) and has written the sign-ins of all answers it has given.
+// The error is ErrUnreachable when the server does not answer.
 func (f *Found) Sync(ctx context.Context, sequence int64) error {
-	ctx, cancel := context.WithTimeout(ctx, followLimit+flushLimit+findLimit)
+	limited, cancel := context.WithTimeout(ctx, followLimit+flushLimit+findLimit)
 	defer cancel()
 	query := url.Values{"sequence": {strconv.FormatInt(sequence, 10)}}
-	synced, err := askAdmin[Synced](ctx, f.Dir, http.MethodPost, "/sync?"+query.Encode(), nil)
+	synced, err := askAdmin[Synced](limited, f.Dir, http.MethodPost, "/sync?"+query.Encode(), nil)
+	if err != nil && !isAnswer(err) && ctx.Err() == nil {
+		return unreachable(f.Dir, f.PID, err)
+	}
 	if err != nil {
 		return fmt.Errorf("wait for the server of %s: %w", f.Dir, err)
 	}
@@ -113,4 +117,10 @@ func (f *Found) Sync(ctx context.Context, sequence int64) error {
 		return fmt.Errorf("the server of %s is at change %d of %d", f.Dir, synced.Applied, sequence)
 	}
 	return nil
+}
+
+// isAnswer reports whether an error is what the server said.
+func isAnswer(err error) bool {
+	_, is := errors.AsType[*refusedError](err)
+	return is && !errors.Is(err, ErrNoServer)
 }
