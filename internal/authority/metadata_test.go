@@ -244,6 +244,31 @@ func TestUserRealm(t *testing.T) {
 	}
 }
 
+// Asking whether a key is gone costs next to nothing: an answer without a body.
+func TestKeysAreAnsweredByTheirTag(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/contoso.test/discovery/keys", "/contoso.test/discovery/v2.0/keys", "/common/discovery/keys", "/" + testTenant + "/workload/keys"} {
+		first := w.get(path)
+		tag := first.Header().Get("ETag")
+		if first.Code != http.StatusOK || len(tag) < 20 || first.Body.Len() == 0 {
+			t.Fatalf("%s: %d, tag %q", path, first.Code, tag)
+		}
+		for asked, want := range map[string]int{
+			tag: http.StatusNotModified, "W/" + tag: http.StatusNotModified, `"x", ` + tag: http.StatusNotModified, "*": http.StatusNotModified,
+			`"x"`: http.StatusOK, strings.Trim(tag, `"`): http.StatusOK, "": http.StatusOK,
+		} {
+			again := w.get(path, func(r *http.Request) { r.Header.Set("If-None-Match", asked) })
+			if again.Code != want || (again.Body.Len() == 0) != (want == http.StatusNotModified) || again.Header().Get("ETag") != tag ||
+				again.Header().Get("Cache-Control") != "max-age=3600, private" {
+				t.Errorf("%s, %q: %d, %d bytes, tag %q, %q", path, asked, again.Code, again.Body.Len(), again.Header().Get("ETag"), again.Header().Get("Cache-Control"))
+			}
+		}
+	}
+	if tag := w.get("/contoso.test/v2.0/.well-known/openid-configuration").Header().Get("ETag"); tag != "" {
+		t.Errorf("metadata has the tag %q", tag)
+	}
+}
+
 // A revoked key must not be believed for a day by those who cache the document.
 func TestKeysAreFetchedAnewWithinTheHour(t *testing.T) {
 	t.Parallel()

@@ -55,9 +55,10 @@ func named(o origin.Origin, keys []token.Key, issuer string) []token.Key {
 	return keys
 }
 
+// keysAnswer has a tag, so that those who check tokens can ask often whether a key is gone.
 func keysAnswer(keys []token.Key) (exchange.Answer, error) {
 	body, err := token.KeysDocument(keys)
-	return exchange.Answer{Body: body, CacheFor: exchange.KeysCached}, err
+	return exchange.Answer{Body: body, CacheFor: exchange.KeysCached, Tag: exchange.TagOf(body)}, err
 }
 
 // sharedKeysAge is how long the keys of all tenants are kept ready: many tenants make a

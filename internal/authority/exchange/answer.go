@@ -1,10 +1,13 @@
 package exchange
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,6 +19,7 @@ type Answer struct {
 	Body        []byte
 	ContentType string        // empty means JSON
 	CacheFor    time.Duration // how long it may be cached; zero: never
+	Tag         string        // entity tag of a document that is asked for again and again; empty means none
 	Status      int           // zero means 200
 	Location    string        // where the browser shall go instead
 	FormTarget  string        // where a page's form may lead besides this authority: a source expression
@@ -52,6 +56,14 @@ func WriteAnswer(w http.ResponseWriter, x *Exchange, answer Answer) {
 	if answer.CacheFor > 0 {
 		header.Set("Cache-Control", "max-age="+strconv.Itoa(int(answer.CacheFor/time.Second))+", private")
 	}
+	if answer.Tag != "" {
+		header.Set("ETag", answer.Tag)
+		if unchanged(x.Request.Header, answer.Tag) {
+			header.Del("Content-Type")
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
 	if answer.ContentType != "" {
 		header.Set("Content-Type", answer.ContentType)
 	}
@@ -74,6 +86,25 @@ func WriteAnswer(w http.ResponseWriter, x *Exchange, answer Answer) {
 		w.WriteHeader(answer.Status)
 	}
 	w.Write(answer.Body)
+}
+
+// TagOf is the entity tag of a body: the same for the same bytes, on every node.
+func TagOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
+}
+
+// unchanged reports whether a request asks for a document only if it is another one than
+// that of the tag (RFC 9110 section 13.1.2).
+func unchanged(header http.Header, tag string) bool {
+	for _, line := range header.Values("If-None-Match") {
+		for one := range strings.SplitSeq(line, ",") {
+			if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // pageHeaders sets what every page carries: no script, no foreign content, no frame around
