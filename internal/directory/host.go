@@ -104,7 +104,7 @@ func (e HostEditor) dropIdentity(p *ServicePrincipal) error {
 // check holds for a host that has its ids. It brings what was given into the form
 // that is kept.
 func (e HostEditor) check(h *Host) error {
-	for _, check := range []func(*Host) error{e.checkHostName, checkHostPlatform, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
+	for _, check := range []func(*Host) error{e.checkHostName, checkHostNode, checkHostPlatform, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
 		if err := check(h); err != nil {
 			return err
 		}
@@ -124,6 +124,21 @@ func (e HostEditor) checkHostName(h *Host) error {
 	}
 	return nil
 }
+
+// checkHostNode takes "local" for the only node there is.
+func checkHostNode(h *Host) error {
+	h.Node = fold(h.Node)
+	if h.Node == localNode {
+		h.Node = ""
+	}
+	if h.Node != "" && !validHostName(h.Node) {
+		return &RuleError{Field: "node", What: fmt.Sprintf("%q is not the name of a node.", clip(h.Node)), Advice: "Write the name of the server's machine, or leave it out where there is one server."}
+	}
+	return nil
+}
+
+// localNode is another way to write no node.
+const localNode = "local"
 
 func checkHostPlatform(h *Host) error {
 	h.Platform = cmp.Or(h.Platform, PlatformAppService)
@@ -161,8 +176,8 @@ func (e HostEditor) checkListen(h *Host) error {
 	if err != nil {
 		return err
 	}
-	for _, tenant := range tenants { // hosts of all tenants are on one machine
-		if err := e.free(tenant.ID, KindHost, makeKey("listen", h.Listen), string(h.ID)); err != nil {
+	for _, tenant := range tenants { // a node serves the hosts of all tenants
+		if err := e.free(tenant.ID, KindHost, h.listenKey(), string(h.ID)); err != nil {
 			return duplicate(err, "listen", fmt.Sprintf("Another host listens at %s already.", h.Listen), "Choose another port.")
 		}
 	}
@@ -345,6 +360,7 @@ func emptyToNil[T any](list []T) []T {
 func (e HostEditor) detail(old, next *Host) string {
 	var d detail
 	d.changed("name", old.Name, next.Name)
+	d.changed("node", cmp.Or(old.Node, localNode), cmp.Or(next.Node, localNode))
 	d.changed("platform", old.Platform, next.Platform)
 	d.changed("listen", cmp.Or(old.Listen, "nowhere"), cmp.Or(next.Listen, "nowhere"))
 	d.changed("user", old.User, next.User)

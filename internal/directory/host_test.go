@@ -184,3 +184,27 @@ func TestHostsChangeAndGo(t *testing.T) {
 		t.Errorf("the tenant's end left %+v, such as %s", left, made.Name)
 	}
 }
+
+// The addresses of different nodes do not meet.
+func TestHostsOfNodes(t *testing.T) {
+	t.Parallel()
+	o := newOrders(t, memory.New())
+	const at = "127.0.0.1:8450"
+	o.host(t, directory.Host{Name: "here", Listen: at, Node: "local"})
+	o.host(t, directory.Host{Name: "there", Listen: at, Node: "Node-2"})
+	for _, node := range []string{"", "local", "LOCAL", "node-2"} {
+		checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
+			_, err := e.Hosts().Create(directory.Host{Tenant: contoso, Name: "another", Listen: at, Node: node})
+			return err
+		}), "listen", duplicate)
+	}
+	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
+		_, err := e.Hosts().Create(directory.Host{Tenant: contoso, Name: "another", Node: "no/de"})
+		return err
+	}), "node", wrong)
+	for _, host := range o.hosts(t) {
+		if want := map[string]string{"here": "", "there": "node-2"}[host.Name]; host.Node != want {
+			t.Errorf("%s is of the node %q, want %q", host.Name, host.Node, want)
+		}
+	}
+}

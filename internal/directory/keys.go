@@ -153,10 +153,18 @@ func (u *User) keys() []string {
 func (h *Host) keys() []string {
 	keys := []string{makeKey("id", string(h.ID)), makeKey("name", fold(h.Name))}
 	if h.Listen != "" {
-		keys = append(keys, makeKey("listen", h.Listen))
+		keys = append(keys, h.listenKey())
 	}
 	for _, identity := range h.Identities {
 		keys = append(keys, makeKey("identity", string(identity), string(h.ID)))
 	}
 	return keys
+}
+
+// listenKey keeps the addresses of different nodes apart.
+func (h *Host) listenKey() string {
+	if h.Node == "" {
+		return makeKey("listen", h.Listen)
+	}
+	return makeKey("listen", h.Node, h.Listen)
 }

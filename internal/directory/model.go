@@ -206,12 +206,15 @@ type ServicePrincipal struct {
 // and is kept nowhere.)
 type Host struct {
 	Stored
-	ID         ObjectID   `json:"id"`
-	Tenant     TenantID   `json:"tenant"`
-	Name       string     `json:"name"`                 // unique within the tenant
+	ID     ObjectID `json:"id"`
+	Tenant TenantID `json:"tenant"`
+	Name   string   `json:"name"` // unique within the tenant
+	// Node is the server that listens for it, by the name of its machine. Empty means the
+	// only one there is.
+	Node       string     `json:"node,omitempty"`
 	Platform   Platform   `json:"platform"`             // how its programs ask
 	Identities []ObjectID `json:"identities,omitempty"` // of service principals; programs that choose none get the first
-	Listen     string     `json:"listen"`               // "172.17.0.1:8450": an address of the server's machine, unique; empty: nowhere
+	Listen     string     `json:"listen"`               // "172.17.0.1:8450": an address of the node's machine, unique there; empty: nowhere
 	// Names are what programs may call the address besides itself, "host.docker.internal";
 	// they are given the first.
 	Names []string `json:"names,omitempty"`

@@ -147,6 +147,9 @@ func (h *hosts) wanted(ctx context.Context) (map[entryKey]*hostEntry, error) {
 			return nil, err
 		}
 		for _, host := range all {
+			if host.Node != "" {
+				continue // another server listens for it
+			}
 			p := &hostEntry{Host: *host}
 			for _, id := range host.Identities {
 				client, err := h.directory.Identity(ctx, tenant.ID, string(id))
