@@ -35,7 +35,10 @@ type cached struct {
 }
 
 type cacheShard struct {
-	mu      sync.RWMutex // guards all but visited flags
+	mu      sync.RWMutex // guards all but visited flags and the counts
+	hits    atomic.Uint64
+	misses  atomic.Uint64
+	evicted atomic.Uint64
 	entries map[cacheKey]*cacheNode
 	epoch   uint64 // counts invalidations
 	bytes   int64
@@ -73,10 +76,12 @@ func (c *cache) get(key cacheKey) *cached {
 	n := s.entries[key]
 	if n == nil {
 		s.mu.RUnlock()
+		s.misses.Add(1)
 		return nil
 	}
 	answer := n.answer
 	s.mu.RUnlock()
+	s.hits.Add(1)
 	if !n.visited.Load() { // a store by every reader would bounce the cache line
 		n.visited.Store(true)
 	}
@@ -141,14 +146,24 @@ func (c *cache) clear() {
 }
 
 // size returns how many bytes the kept answers take, roughly.
-func (c *cache) size() (total int64) {
+func (c *cache) size() int64 {
+	var s Stats
+	c.count(&s)
+	return s.Bytes
+}
+
+// count adds up what the shards hold and have done.
+func (c *cache) count(stats *Stats) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.RLock()
-		total += s.bytes
+		stats.Entries += len(s.entries)
+		stats.Bytes += s.bytes
 		s.mu.RUnlock()
+		stats.Hits += s.hits.Load()
+		stats.Misses += s.misses.Load()
+		stats.Evictions += s.evicted.Load()
 	}
-	return total
 }
 
 // evict removes the first entry, from the hand towards newer ones, that was not asked
@@ -166,6 +181,7 @@ func (s *cacheShard) evict() {
 	}
 	s.hand = n.newer
 	s.unlink(n)
+	s.evicted.Add(1)
 }
 
 func (s *cacheShard) unlink(n *cacheNode) {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
 // Config says what a Directory works with.
@@ -50,6 +52,7 @@ type Directory struct {
 	applied   atomic.Int64 // sequence; written under feedMu
 	fresh     atomic.Int64 // Unix nanoseconds
 	changed   atomic.Int64 // Unix nanoseconds
+	newest    atomic.Int64 // sequence that the store was last seen to have
 	refreshes refreshes
 	pending   pending
 }
@@ -87,6 +90,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 		return nil, fmt.Errorf("open the directory: %w", err)
 	}
 	d.applied.Store(sequence)
+	d.newest.Store(sequence)
 	d.fresh.Store(time.Now().UnixNano())
 	return d, nil
 }
@@ -100,4 +104,43 @@ func stamp(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Microsecond)
+}
+
+// Stats is what a directory tells of itself, for metrics.
+type Stats struct {
+	Entries   int   // answers in memory, also those that there is nothing
+	Bytes     int64 // that they take, roughly
+	Hits      uint64
+	Misses    uint64
+	Evictions uint64 // for want of room
+	Applied   int64  // sequence of the newest change taken in
+	Behind    int64  // changes that the store was last seen to have beyond that
+	Fresh     time.Time
+}
+
+// Stats counts since Open, except what is the case now.
+func (d *Directory) Stats() Stats {
+	s := Stats{Applied: d.Applied(), Fresh: d.Fresh()}
+	s.Behind = max(d.newest.Load()-s.Applied, 0)
+	d.cache.count(&s)
+	return s
+}
+
+// AddSignIns keeps sign-in rows, all or none.
+func (d *Directory) AddSignIns(ctx context.Context, rows []SignIn) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	return d.cfg.Store.AppendSignIns(ctx, rows)
+}
+
+// SignIns returns the newest rows first that the filter keeps.
+func (d *Directory) SignIns(ctx context.Context, filter SignInFilter) ([]SignIn, error) {
+	return d.cfg.Store.SignIns(ctx, filter)
+}
+
+// AuditRows returns at most limit rows of the audit chain after a sequence, oldest
+// first; audit.Verify tells whether they are whole.
+func (d *Directory) AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error) {
+	return d.cfg.Store.AuditRows(ctx, after, limit)
 }

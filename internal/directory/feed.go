@@ -155,6 +155,7 @@ func (d *Directory) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.newest.Store(newest)
 	if newest != d.applied.Load() {
 		if err := d.follow(ctx, newest); err != nil {
 			return err
