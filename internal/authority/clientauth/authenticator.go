@@ -152,7 +152,7 @@ func (t *attempt) admit(ctx context.Context, id string) (*directory.Instance, er
 		t.x.SignIn.AppID = directory.AppID(exchange.Noted(id))
 		return nil, err
 	}
-	t.x.SignIn.AppID, t.x.SignIn.Name = client.Principal.AppID, client.Principal.Name
+	t.x.SignIn.AppID, t.x.SignIn.Name = client.Principal.AppID, client.Principal.Label()
 	if seconds := t.failures.Wait(ctx, client.Principal.AppID, t.x.Source); seconds > 0 {
 		return nil, aadsts.Throttled(seconds)
 	}

@@ -48,7 +48,7 @@ func (i *Issuer) rolesFor(ctx context.Context, client, resource *directory.Insta
 		return nil, err
 	}
 	if resource.Principal.AssignmentRequired && !assigned {
-		return nil, aadsts.NotAssigned(string(client.Principal.AppID), client.Principal.Name, identifier, resource.Application.Name)
+		return nil, aadsts.NotAssigned(string(client.Principal.AppID), client.Principal.Label(), identifier, resource.Application.Label())
 	}
 	return roles, nil
 }

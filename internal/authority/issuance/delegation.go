@@ -23,7 +23,7 @@ type Delegation struct {
 // Delegate finds out what requested scopes come to, for a user and a client of one tenant.
 func (i *Issuer) Delegate(ctx context.Context, tenant *directory.Tenant, client *directory.Instance, user *directory.User, requested scope.Requested) (Delegation, error) {
 	return resolve.Fresh(ctx, i.directory, func() (Delegation, error) {
-		if err := i.checkAssigned(ctx, user, client, client.Principal.Name); err != nil {
+		if err := i.checkAssigned(ctx, user, client, client.Principal.Label()); err != nil {
 			return Delegation{}, err
 		}
 		if requested.Identifier == "" {
@@ -121,7 +121,7 @@ func (i *Issuer) checkAssigned(ctx context.Context, user *directory.User, applic
 
 // ConsentRequired is what a client is told that cannot ask the user.
 func ConsentRequired(client *directory.Instance, missing []directory.Scope) *aadsts.Problem {
-	return aadsts.Consent(string(client.Principal.AppID), client.Principal.Name, ScopeValues(missing))
+	return aadsts.Consent(string(client.Principal.AppID), client.Principal.Label(), ScopeValues(missing))
 }
 
 // ScopeValues joins the values of scopes.

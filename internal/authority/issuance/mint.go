@@ -149,7 +149,7 @@ func (m *Minter) access(ctx context.Context, row *directory.SignIn, req MintRequ
 	if client.Application != nil {
 		proof.Credential = byLocal
 	}
-	row.AppID, row.Name, row.Credential = client.Principal.AppID, client.Principal.Name, proof.Credential
+	row.AppID, row.Name, row.Credential = client.Principal.AppID, client.Principal.Label(), proof.Credential
 	identifier, err := scope.Resource(1, "", req.Resource)
 	if err != nil {
 		return Access{}, err
@@ -168,7 +168,7 @@ func (m *Minter) userAccess(ctx context.Context, row *directory.SignIn, req Mint
 	proof, err := m.clients.Public(ctx, tenant, string(req.Identity))
 	row.AppID = directory.AppID(exchange.Noted(string(req.Identity)))
 	if proof.Client != nil {
-		row.AppID, row.Name = proof.Client.Principal.AppID, proof.Client.Principal.Name
+		row.AppID, row.Name = proof.Client.Principal.AppID, proof.Client.Principal.Label()
 	}
 	if err != nil {
 		return UserAccess{}, err

@@ -39,7 +39,7 @@ type shown struct {
 func showConsent(r *resolvedRequest, session *browserSession, d issuance.Delegation, scopes []directory.Scope) shown {
 	return shown{
 		Whose: r.whose(), Client: r.client.Principal.ID,
-		Resource: d.Resource.Principal.Name, ResourceID: d.Resource.Principal.ID,
+		Resource: d.Resource.Principal.Label(), ResourceID: d.Resource.Principal.ID,
 		Scopes: scopes, Sign: signScopes(r.scopes), User: session.user.PrincipalName, Admin: session.user.IsConsentAdmin(),
 	}
 }
