@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
 // An Editor changes the directory inside one transaction, on behalf of an actor, and holds
@@ -154,15 +152,6 @@ func edited[T any](old row[T], expected version, f func(*T) error) (*T, error) {
 	return next, f(next)
 }
 
-// A ChangeNote is one line of a difference.
-type ChangeNote struct {
-	Action string `json:"action"` // "create", "update", "delete", "none"
-	Kind   string `json:"kind"`   // "application", "assignment", …
-	Tenant string `json:"tenant"` // its name
-	Name   string `json:"name"`   // what people call the target
-	Detail string `json:"detail,omitempty"`
-}
-
 // Changes tells what this transaction did so far, one event for each act: the
 // difference that a dry run prints.
 func (e *Editor) Changes() []ChangeNote { return e.editor.notes }
@@ -191,31 +180,6 @@ func (d *Directory) Change(ctx context.Context, actor Actor, f func(*Editor) err
 	}
 	d.followOwn(ctx, sequence)
 	return sequence, nil
-}
-
-// A target is what an act is about, in the words of the audit log.
-type target struct {
-	kind   string
-	tenant TenantID
-	id     string
-	name   string
-}
-
-// record writes the audit row of an act and notes it. Detail never holds a secret.
-func (e *editor) record(verb string, t target, detail string) error {
-	e.note(verb, t, detail)
-	return e.tx.Audit(e.ctx, audit.Event{
-		Time: e.now, Tenant: string(t.tenant), Actor: e.actor.Name, ActorKind: string(e.actor.Kind), Action: t.kind + "." + verb,
-		Kind: t.kind, Target: t.id, Name: t.name, Detail: detail,
-	})
-}
-
-func (e *editor) note(verb string, t target, detail string) {
-	name := string(t.tenant)
-	if tenant, err := e.tenantByID(t.tenant); err == nil {
-		name = tenant.Name
-	}
-	e.notes = append(e.notes, ChangeNote{Action: verb, Kind: t.kind, Tenant: name, Name: t.name, Detail: detail})
 }
 
 // A row is a decoded object together with the version it was read at.

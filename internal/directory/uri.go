@@ -2,6 +2,7 @@ package directory
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -82,4 +83,68 @@ func (e ApplicationEditor) checkURIOwner(field, uri string, a *Application) erro
 		return duplicate(err, field, fmt.Sprintf("The identifier URI %q bears the app id of another application.", uri), "Use api://"+string(a.AppID)+".")
 	}
 	return nil
+}
+
+const maxRedirects = 256
+
+// checkRedirects holds for where answers to a sign-in may be sent.
+func checkRedirects(_, a *Application) error {
+	if len(a.RedirectURIs) > maxRedirects {
+		return &RuleError{Field: "redirectUris", What: fmt.Sprintf("There are more than %d redirect URIs.", maxRedirects), Advice: "Remove some."}
+	}
+	for i, uri := range a.RedirectURIs {
+		field := fmt.Sprintf("redirectUris[%d]", i)
+		if err := checkRedirect(field, uri); err != nil {
+			return err
+		}
+		if slices.Contains(a.RedirectURIs[:i], uri) {
+			return taken(field, fmt.Sprintf("The redirect URI %q occurs twice.", uri), "List it once.")
+		}
+	}
+	return nil
+}
+
+// checkRedirect wants a place that nobody else can listen at: https, this machine, or a
+// scheme that an app has registered with the system (RFC 8252 section 7.1). It is
+// compared exactly, so it holds no wildcard, and nothing that browsers take for a script.
+func checkRedirect(field, uri string) error {
+	wrong := func(why string) error {
+		return &RuleError{
+			Field: field, What: fmt.Sprintf("The redirect URI %q %s.", clip(uri), why),
+			Advice: "Write it as https://app.contoso.test/signed-in, http://localhost for a program on the same machine, or msal<app id>://auth.",
+		}
+	}
+	if uri == "" {
+		return &RuleError{Field: field, What: "The redirect URI is empty.", Advice: "Write it as http://localhost."}
+	}
+	if len(uri) > maxURI || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.ContainsAny(uri, "\"<>\\^`{|}*") {
+		return wrong("is too long or holds a character that does not belong there")
+	}
+	parsed, err := url.Parse(uri)
+	if err != nil {
+		return wrong("is malformed")
+	}
+	switch {
+	case strings.Contains(uri, "#"):
+		return wrong("has a fragment")
+	case parsed.User != nil:
+		return wrong("holds a user name")
+	case parsed.Host == "":
+		return wrong("names no host")
+	case parsed.Scheme == "https", parsed.Scheme == "http" && isLoopback(parsed.Hostname()), isAppScheme(parsed.Scheme):
+		return nil
+	case parsed.Scheme == "http":
+		return wrong("is not encrypted")
+	}
+	return wrong("has a scheme that no app has to itself")
+}
+
+func isLoopback(host string) bool {
+	return fold(host) == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// isAppScheme holds for schemes made for one app: in the manner of a reversed domain
+// name, and those that Microsoft's libraries make.
+func isAppScheme(scheme string) bool {
+	return strings.Contains(scheme, ".") || strings.HasPrefix(scheme, "msal") || scheme == "msauth" || scheme == "ms-appx-web"
 }
