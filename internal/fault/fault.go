@@ -117,8 +117,9 @@ func (i *Injector) around(surface Surface, next http.Handler, w http.ResponseWri
 	}
 }
 
-// log tells what goes wrong, and where: hosts of managed identities have a listener each, so
-// that its address says whose answer it is. Of the request nothing is told.
+// log writes down what goes wrong, and where: hosts of managed identities have a listener
+// each, so the address of the listener tells which of them answered. Nothing of the request
+// is logged.
 func (i *Injector) log(ctx context.Context, rule Rule) {
 	if i.Log == nil {
 		return

@@ -15,8 +15,8 @@ type Variable struct{ Name, Value string }
 // and prod, Go takes that spelling alone.
 const OnlyCredential = "AZURE_TOKEN_CREDENTIALS" //nolint:gosec // G101: the name of a variable
 
-// identityVariables are those by which Azure's libraries, of all languages, find out as whom
-// and where to get tokens. One that is left from elsewhere would contradict ours, or be
+// identityVariables are those by which Azure's libraries, of all languages, find out who
+// they act as and where to get tokens. An inherited one would conflict with ours, or be
 // tried first. It is never written to.
 var identityVariables = []string{
 	"AZURE_ADDITIONALLY_ALLOWED_TENANTS", "AZURE_AUTHORITY_HOST", "AZURE_CERTIFICATE_PASSWORD", "AZURE_CERTIFICATE_PATH",
@@ -61,7 +61,7 @@ func NoProxy(inherited []string) []Variable {
 }
 
 // Environment returns the inherited environment as a process is to find it: without what
-// would contradict, and with our variables in place of others of that name. Java's options
+// would conflict, and with our variables in place of others of that name. Java's options
 // are added to those there are.
 func Environment(inherited []string, ours []Variable) []string {
 	var kept []string

@@ -30,7 +30,7 @@ const ShimCommand = "shim"
 // before they look where it is usually.
 const CLIPath = "AzureCLIPath"
 
-// An Account is whom the shims for az and azd are signed in as, and where they get
+// An Account is who the shims for az and azd are signed in as, and where they get
 // tokens: from the endpoint of a binding, which lasts as long as that, or from the authority
 // with a secret.
 type Account struct {
@@ -38,7 +38,7 @@ type Account struct {
 	TenantNames     []string `json:"tenantNames,omitempty"` // by which it is known besides: domains, for one
 	ClientID        string   `json:"clientId"`
 	ManagedIdentity bool     `json:"managedIdentity,omitempty"`
-	User            string   `json:"user,omitempty"` // principal name of whom the client acts for; empty: itself
+	User            string   `json:"user,omitempty"` // principal name of the user that the client acts for; empty: itself
 
 	Endpoint string `json:"endpoint,omitempty"` // of azd's external authentication
 	Key      string `json:"key,omitempty"`

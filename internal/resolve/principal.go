@@ -40,7 +40,7 @@ func (p Principal) Member() directory.MemberType {
 	return directory.MemberApplication
 }
 
-// FindPrincipal finds one by name or id: in the given tenant, or in whichever has it.
+// FindPrincipal finds one by name or id: in the given tenant, or in the one that has it.
 func FindPrincipal(v *directory.View, tenant, ref string) (Principal, error) {
 	tenants, err := FindTenants(v, tenant)
 	if err != nil {

@@ -154,7 +154,7 @@ func (e *namespaceError) Fix() string {
 	return "run as root, or use --via app-service, which needs no rights"
 }
 
-// account is whom the shims for az and azd are signed in as.
+// account is who the shims for az and azd are signed in as.
 func account(actor resolve.Actor) launch.Account {
 	account := launch.Account{
 		Tenant: string(actor.Tenant.ID), TenantNames: append([]string{actor.Tenant.Name}, actor.Tenant.Domains...),

@@ -28,7 +28,7 @@ const (
 	certificateLife = 7 * 24 * time.Hour
 )
 
-// A Config says whom a program is to be run as, and how.
+// A Config says who a program is to run as, and how.
 type Config struct {
 	Session   *server.Session
 	Actor     resolve.Actor

@@ -21,7 +21,7 @@ import (
 // package managedidentity.
 const ViaWorkload = "workload"
 
-// A BindRequest says as whom the process that holds the binding, and its children, may act.
+// A BindRequest says who the process that has the binding, and its children, can act as.
 type BindRequest struct {
 	Tenant string   `json:"tenant,omitempty"` // id, domain or name; empty: the only one
 	As     string   `json:"as"`               // name or id of a managed identity, application or user

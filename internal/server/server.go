@@ -36,7 +36,7 @@ type Config struct {
 	Listen string
 	// Host is the name clients know the authority by; it stands in issuers. Empty means localhost.
 	Host string
-	// AllowIssuers are private hosts that federated issuers may live on: "127.0.0.1:8443",
+	// AllowIssuers are private hosts on which federated issuers may be: "127.0.0.1:8443",
 	// "10.0.0.0/8", "*.corp.test".
 	AllowIssuers []string
 	// V1Issuer replaces the issuer of version 1 tokens; see authority.Config.
