@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/launch"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 )
 
@@ -97,7 +97,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		}
 		return c.printVariables(format, variables)
 	}
-	app, err := resolve.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	app, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 }
 
 // checkLasting refuses those that act only for as long as a process lives.
-func checkLasting(actor resolve.Actor, as string) error {
+func checkLasting(actor lookup.Actor, as string) error {
 	switch {
 	case actor.User != nil:
 		return fmt.Errorf("%s is a user, who is signed in for as long as a process lives: `rolecall run --as %s -- CMD` runs one", actor.Name(), as)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 )
 
 // Exit codes.
@@ -69,7 +69,7 @@ func exitCode(err error) int {
 		return f.code
 	case errors.Is(err, directory.ErrNotFound):
 		return exitNotFound
-	case errors.Is(err, resolve.ErrAmbiguous), errors.Is(err, resolve.ErrMalformed):
+	case errors.Is(err, lookup.ErrAmbiguous), errors.Is(err, lookup.ErrMalformed):
 		return exitUsage
 	default:
 		return exitFailed

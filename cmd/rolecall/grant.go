@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 )
 
 func grantCommand(c *cli) *cobra.Command {
@@ -36,7 +36,7 @@ before carry them until they expire.`,
 
 // assigningCommand completes a command that does something with each of the roles it is
 // given. What it makes of a server that does not answer then is confirm's.
-func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, resolve.Principal, resolve.Role) (string, error), confirm func(error) error) *cobra.Command {
+func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lookup.Principal, lookup.Role) (string, error), confirm func(error) error) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < 2 {
 			return usageError(cmd, errors.New("say who, and which roles: PRINCIPAL API/ROLE"))
@@ -56,12 +56,12 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, re
 		var done []assignment
 		_, err = data.Directory.Change(ctx, directory.Operator("cli:"+cmd.Name()), func(e *directory.Editor) error {
 			done = nil
-			who, err := resolve.FindPrincipal(e.View(), tenant, args[0])
+			who, err := lookup.FindPrincipal(e.View(), tenant, args[0])
 			if err != nil {
 				return err
 			}
 			for _, arg := range args[1:] {
-				role, err := resolve.FindRole(cmd.CommandPath(), e.View(), who, arg)
+				role, err := lookup.FindRole(cmd.CommandPath(), e.View(), who, arg)
 				if err != nil {
 					return err
 				}
@@ -104,7 +104,7 @@ func assignmentListing(all []assignment) listing {
 
 const unchanged = "unchanged"
 
-func assign(e *directory.Editor, who resolve.Principal, role resolve.Role) (string, error) {
+func assign(e *directory.Editor, who lookup.Principal, role lookup.Role) (string, error) {
 	_, added, err := e.Assignments().Add(who.Tenant.ID, who.ID(), role.Principal, role.ID)
 	if err != nil || !added {
 		return unchanged, err
@@ -112,7 +112,7 @@ func assign(e *directory.Editor, who resolve.Principal, role resolve.Role) (stri
 	return "granted", nil
 }
 
-func unassign(e *directory.Editor, who resolve.Principal, role resolve.Role) (string, error) {
+func unassign(e *directory.Editor, who lookup.Principal, role lookup.Role) (string, error) {
 	err := e.Assignments().Remove(who.Tenant.ID, who.ID(), role.Principal, role.ID)
 	if errors.Is(err, directory.ErrNotFound) {
 		return unchanged, nil

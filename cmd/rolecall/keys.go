@@ -9,7 +9,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -52,7 +52,7 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		tenants, err := resolve.FindTenants(data.Directory.View(cmd.Context()), tenant)
+		tenants, err := lookup.FindTenants(data.Directory.View(cmd.Context()), tenant)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ before it signs; --force rotates earlier.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		t, err := resolve.FindTenant(data.Directory.View(ctx), tenant)
+		t, err := lookup.FindTenant(data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ this is no way to rotate.`,
 			return err
 		}
 		defer func() { err = errors.Join(err, data.Close()) }()
-		t, err := resolve.FindTenant(data.Directory.View(ctx), tenant)
+		t, err := lookup.FindTenant(data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -114,7 +114,7 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 		return exitFailed, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	actor, err := resolve.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if ctx.Err() != nil {
 		return signalBefore(signals), nil
 	}

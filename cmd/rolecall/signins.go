@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -63,7 +63,7 @@ func chooseSignIns(v *directory.View, filter *directory.SignInFilter, tenant, ap
 		}
 		return err
 	}
-	found, err := resolve.FindPrincipal(v, tenant, app)
+	found, err := lookup.FindPrincipal(v, tenant, app)
 	if err != nil {
 		return err
 	}

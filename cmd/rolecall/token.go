@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/library"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/token"
@@ -98,7 +98,7 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 		return azcore.AccessToken{}, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	actor, err := resolve.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
@@ -113,7 +113,7 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 }
 
 // tokenBySecret gets a token as an application, through a client library.
-func (c *cli) tokenBySecret(ctx context.Context, s *server.Session, app resolve.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
+func (c *cli) tokenBySecret(ctx context.Context, s *server.Session, app lookup.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
 	issuer := runas.Issuer(s, "token", c.now)
 	secret, value, err := issuer.AddSecret(ctx, app.Application, tokenSecretLife)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -155,7 +155,7 @@ func (e *namespaceError) Fix() string {
 }
 
 // account is who the shims for az and azd are signed in as.
-func account(actor resolve.Actor) launch.Account {
+func account(actor lookup.Actor) launch.Account {
 	account := launch.Account{
 		Tenant: string(actor.Tenant.ID), TenantNames: append([]string{actor.Tenant.Name}, actor.Tenant.Domains...),
 		ClientID: string(actor.Principal.AppID), ManagedIdentity: actor.IsIdentity(),
@@ -167,14 +167,14 @@ func account(actor resolve.Actor) launch.Account {
 }
 
 // bound is an account that gets its tokens from a binding.
-func bound(actor resolve.Actor, binding *server.Binding) launch.Account {
+func bound(actor lookup.Actor, binding *server.Binding) launch.Account {
 	account := account(actor)
 	account.Endpoint, account.Key = binding.Endpoint, binding.Header
 	return account
 }
 
 // Token gets a token as az does for a user who is signed in, or for a managed identity.
-func Token(ctx context.Context, s *server.Session, actor resolve.Actor, scopes ...string) (_ azcore.AccessToken, err error) {
+func Token(ctx context.Context, s *server.Session, actor lookup.Actor, scopes ...string) (_ azcore.AccessToken, err error) {
 	binding, err := server.Bind(ctx, s.Dir(), server.BindRequest{Tenant: string(actor.Tenant.ID), As: actor.ID(), Via: CLI})
 	if err != nil {
 		return azcore.AccessToken{}, err

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
 )
@@ -31,7 +31,7 @@ const (
 // A Config says who a program is to run as, and how.
 type Config struct {
 	Session   *server.Session
-	Actor     resolve.Actor
+	Actor     lookup.Actor
 	Via       string   // as ChooseVia returns it
 	Also      []string // further managed identities that the program may choose by id
 	Namespace bool     // with IMDS: a network in which the metadata service is at its address

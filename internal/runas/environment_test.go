@@ -8,7 +8,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -39,7 +39,7 @@ func TestNothingIsSaidOfABindingThatEndsWithItsProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	actor, err := resolve.FindActor(t.Context(), s.Data.Directory, "", "orders-client-mi")
+	actor, err := lookup.FindActor(t.Context(), s.Data.Directory, "", "orders-client-mi")
 	if err != nil {
 		t.Fatal(err)
 	}

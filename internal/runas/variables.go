@@ -10,7 +10,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
 )
@@ -19,7 +19,7 @@ import (
 // expires.
 type Lasting struct {
 	Session *server.Session
-	App     resolve.Actor // an application
+	App     lookup.Actor  // an application
 	Via     string        // one of LastingVias
 	Life    time.Duration // of the credential
 	Issuer  tempcred.Issuer
@@ -114,7 +114,7 @@ func HostVariables(ctx context.Context, s *server.Session, tenant, host string) 
 }
 
 // names returns the variables that say who somebody is, and where.
-func names(s *server.Session, actor resolve.Actor) []launch.Variable {
+func names(s *server.Session, actor lookup.Actor) []launch.Variable {
 	names := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(actor.Tenant.ID)}}
 	if actor.User == nil { // a user is no client
 		names = append(names, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(actor.Principal.AppID)})

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -40,7 +40,7 @@ func EndsWithProcess(via string) bool {
 }
 
 // ChooseVia completes and checks --via for whoever the program is run as.
-func ChooseVia(actor resolve.Actor, via string, namespace bool) (string, error) {
+func ChooseVia(actor lookup.Actor, via string, namespace bool) (string, error) {
 	if via == "" {
 		via = defaultVia(actor, namespace)
 	}
@@ -60,7 +60,7 @@ func ChooseVia(actor resolve.Actor, via string, namespace bool) (string, error) 
 	return via, nil
 }
 
-func defaultVia(actor resolve.Actor, namespace bool) string {
+func defaultVia(actor lookup.Actor, namespace bool) string {
 	switch {
 	case namespace:
 		return IMDS

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/resolve"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
@@ -17,7 +17,7 @@ import (
 const life = 10 * time.Minute
 
 // newFolder returns a data folder with one application.
-func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
+func newFolder(t *testing.T) (*server.Data, lookup.Actor) {
 	t.Helper()
 	data, err := server.OpenData(t.Context(), server.DataConfig{Dir: filepath.Join(t.TempDir(), "data")})
 	if err != nil {
@@ -43,7 +43,7 @@ func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := resolve.FindActor(t.Context(), data.Directory, "contoso", "orders-client")
+	app, err := lookup.FindActor(t.Context(), data.Directory, "contoso", "orders-client")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func newFolder(t *testing.T) (*server.Data, resolve.Actor) {
 }
 
 // credentials counts those of the application now.
-func credentials(t *testing.T, data *server.Data, app resolve.Actor) int {
+func credentials(t *testing.T, data *server.Data, app lookup.Actor) int {
 	t.Helper()
 	now, err := data.Directory.Instance(t.Context(), app.Tenant.ID, app.Application.AppID)
 	if err != nil {

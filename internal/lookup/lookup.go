@@ -1,4 +1,4 @@
-// Package resolve finds what people name: tenants, whoever can act in one (applications,
+// Package lookup finds what people name: tenants, whoever can act in one (applications,
 // managed identities, users), and app roles of an API.
 //
 // It owns how a name on a command line is understood and what is said when it means nothing
@@ -7,7 +7,7 @@
 //
 // Start at [FindPrincipal]. It reads a View, which is the same within a change of the
 // directory and outside; [FindActor] adds what is needed to act.
-package resolve
+package lookup
 
 import (
 	"errors"
