@@ -124,7 +124,7 @@ func (e ApplicationEditor) byAppID(tenant TenantID, id AppID) (row[Application],
 	return found, err
 }
 
-// checkNewIDs holds for ids that a caller chose. An app id must also be free among
+// checkNewIDs checks ids that a caller chose. An app id must also be free among
 // managed identities, which have one without a registration.
 func (e ApplicationEditor) checkNewIDs(a *Application) error {
 	if err := e.free(a.Tenant, KindApplication, makeKey("id", string(a.ID)), ""); err != nil {
@@ -203,8 +203,13 @@ func applicationDetail(old, next *Application) string {
 	d.changed("strictAssertions", old.StrictAssertions, next.StrictAssertions)
 	d.lists("identifierUris", old.IdentifierURIs, next.IdentifierURIs)
 	d.lists("redirectUris", old.RedirectURIs, next.RedirectURIs)
-	roleDetail(&d, old.AppRoles, next.AppRoles)
-	scopeDetail(&d, old.Scopes, next.Scopes)
+	offerDetail(&d, "appRoles", old.AppRoles, next.AppRoles, func(_, _ *AppRole) string { return "" })
+	offerDetail(&d, "scopes", old.Scopes, next.Scopes, func(old, next *Scope) string {
+		if old.AdminOnly == next.AdminOnly {
+			return ""
+		}
+		return fmt.Sprintf("adminOnly: %v → %v", old.AdminOnly, next.AdminOnly)
+	})
 	d.lists("permissions", permissionList(old.Permissions), permissionList(next.Permissions))
 	d.lists("optionalClaims", claimList(old.OptionalClaims), claimList(next.OptionalClaims))
 	return d.String()

@@ -1,66 +1,143 @@
 package directory
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 const maxRoles = 1200 // as many as Entra allows in one registration
 
-// checkRoles holds for the app roles of a registration.
+// An offer is what an application, as a resource, offers: an app role or a scope.
+type offer[T any] interface {
+	*T
+	fields() offerFields
+}
+
+// offerFields are what both have.
+type offerFields struct {
+	what                            string // "app role"
+	id                              *string
+	value, displayName, description *string
+	enabled                         bool
+}
+
+func (r *AppRole) fields() offerFields {
+	return offerFields{"app role", (*string)(&r.ID), &r.Value, &r.DisplayName, &r.Description, r.Enabled}
+}
+
+func (s *Scope) fields() offerFields {
+	return offerFields{"scope", (*string)(&s.ID), &s.Value, &s.DisplayName, &s.Description, s.Enabled}
+}
+
+// checkOffers checks the list of one kind: each by itself, then that values and ids are
+// given once. An offer without an id gets that of the old one with its value. The ids are
+// those of other offers of the registration, and gain these.
+func checkOffers[T any, P offer[T]](list string, old, all []T, ids map[string]bool, check func(field string, one *T) error) error {
+	seen := map[string]bool{}
+	for i := range all {
+		f, field := P(&all[i]).fields(), fmt.Sprintf("%s[%d]", list, i)
+		if err := checkOffer(field, f); err != nil {
+			return err
+		}
+		if err := check(field, &all[i]); err != nil {
+			return err
+		}
+		if seen[fold(*f.value)] {
+			return taken(field+".value", fmt.Sprintf("The %s %q occurs twice.", f.what, *f.value), "Give each "+f.what+" a value of its own; case does not count.")
+		}
+		if *f.id == "" {
+			*f.id = idByValue[T, P](old, *f.value)
+		}
+		id, err := givenGUID(field+".id", *f.id)
+		if err != nil {
+			return err
+		}
+		if ids[id] {
+			return taken(field+".id", fmt.Sprintf("Two app roles or scopes have the id %s.", id), "Leave an id out to have a new one made.")
+		}
+		*f.id = id
+		ids[id], seen[fold(*f.value)] = true, true
+	}
+	return nil
+}
+
+// checkOffer gives an offer the texts it lacks, and checks them.
+func checkOffer(field string, f offerFields) error {
+	*f.displayName = cmp.Or(*f.displayName, *f.value)
+	*f.description = cmp.Or(*f.description, *f.displayName)
+	if err := checkText(field+".value", *f.value, maxName); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(*f.value, func(r rune) bool { return r <= ' ' || r > '~' }) || (*f.value)[0] == '.' {
+		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The %s value %q holds a space or a character that a token may not carry there.", f.what, *f.value), Advice: "Write it as Orders.Read: ASCII without spaces, not beginning with a dot."}
+	}
+	if err := checkText(field+".displayName", *f.displayName, maxName); err != nil {
+		return err
+	}
+	return checkText(field+".description", *f.description, 1000)
+}
+
+func idByValue[T any, P offer[T]](all []T, value string) string {
+	for i := range all {
+		if f := P(&all[i]).fields(); *f.value == value {
+			return *f.id
+		}
+	}
+	return ""
+}
+
+// offerNamed returns the one with that id or value.
+func offerNamed[T any, P offer[T]](all []T, ref string) (found T, ok bool) {
+	for i := range all {
+		if f := P(&all[i]).fields(); *f.value == ref || strings.EqualFold(*f.id, ref) {
+			return all[i], true
+		}
+	}
+	return found, false
+}
+
+// offerDetail notes what came, went and changed; differs says more of one that stayed.
+func offerDetail[T any, P offer[T]](d *detail, list string, old, next []T, differs func(old, next *T) string) {
+	for i := range next {
+		f := P(&next[i]).fields()
+		j := slices.IndexFunc(old, func(o T) bool { return *P(&o).fields().id == *f.id })
+		if j < 0 {
+			d.add("%s: +%s", list, *f.value)
+			continue
+		}
+		was := P(&old[j]).fields()
+		switch more := differs(&old[j], &next[i]); {
+		case was.enabled != f.enabled:
+			d.add("%s: %s enabled: %v → %v", list, *f.value, was.enabled, f.enabled)
+		case more != "":
+			d.add("%s: %s %s", list, *f.value, more)
+		case *was.value != *f.value:
+			d.add("%s: %s → %s", list, *was.value, *f.value)
+		case fmt.Sprint(old[j]) != fmt.Sprint(next[i]):
+			d.add("%s: ~%s", list, *f.value)
+		}
+	}
+	for i := range old {
+		f := P(&old[i]).fields()
+		if !slices.ContainsFunc(next, func(n T) bool { return *P(&n).fields().id == *f.id }) {
+			d.add("%s: -%s", list, *f.value)
+		}
+	}
+}
+
+// checkRoles checks the app roles of a registration.
 func checkRoles(old, a *Application) error {
 	if len(a.AppRoles) > maxRoles {
 		return &RuleError{Field: "appRoles", What: fmt.Sprintf("There are more than %d app roles.", maxRoles), Advice: "Remove some, or split the application."}
 	}
 	a.AppRoles = slices.Clone(a.AppRoles)
-	ids, seen := map[RoleID]bool{}, map[string]bool{}
-	for i := range a.AppRoles {
-		role := &a.AppRoles[i]
-		field := fmt.Sprintf("appRoles[%d]", i)
-		if err := checkRole(field, role); err != nil {
-			return err
-		}
-		if seen[fold(role.Value)] {
-			return taken(field+".value", fmt.Sprintf("The app role %q occurs twice.", role.Value), "Give each role a value of its own; case does not count.")
-		}
-		if role.ID == "" {
-			role.ID = roleIDByValue(old.AppRoles, role.Value)
-		}
-		id, err := givenGUID(field+".id", role.ID)
-		if err != nil {
-			return err
-		}
-		if ids[id] {
-			return taken(field+".id", fmt.Sprintf("Two app roles have the id %s.", id), "Leave an id out to have a new one made.")
-		}
-		role.ID = id
-		ids[id], seen[fold(role.Value)] = true, true
-	}
-	return nil
-}
-
-// checkRole holds for one app role by itself, and gives it the texts it lacks.
-func checkRole(field string, role *AppRole) error {
-	if role.DisplayName == "" {
-		role.DisplayName = role.Value
-	}
-	if role.Description == "" {
-		role.Description = role.DisplayName
-	}
-	if err := checkText(field+".value", role.Value, maxName); err != nil {
-		return err
-	}
-	if strings.ContainsFunc(role.Value, func(r rune) bool { return r <= ' ' || r > '~' }) || role.Value[0] == '.' {
-		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The app role value %q holds a space or a character that a token may not carry there.", role.Value), Advice: "Write it as Orders.Read: ASCII without spaces, not beginning with a dot."}
-	}
-	if err := checkText(field+".displayName", role.DisplayName, maxName); err != nil {
-		return err
-	}
-	if err := checkText(field+".description", role.Description, 1000); err != nil {
-		return err
-	}
-	return checkMembers(field+".members", role)
+	return checkOffers("appRoles", old.AppRoles, a.AppRoles, map[string]bool{}, func(field string, role *AppRole) error {
+		return checkMembers(field+".members", role)
+	})
 }
 
 func checkMembers(field string, role *AppRole) error {
@@ -69,7 +146,7 @@ func checkMembers(field string, role *AppRole) error {
 	}
 	for i, member := range role.Members {
 		if member != MemberApplication && member != MemberUser {
-			return &RuleError{Field: field, What: fmt.Sprintf("%q cannot hold the app role %q.", clip(string(member)), role.Value), Advice: "List Application, User or both."}
+			return &RuleError{Field: field, What: fmt.Sprintf("%q cannot hold the app role %q.", text.Shown(string(member)), role.Value), Advice: "List Application, User or both."}
 		}
 		if slices.Contains(role.Members[:i], member) {
 			return taken(field, fmt.Sprintf("%s is listed twice in the app role %q.", member, role.Value), "List it once.")
@@ -78,24 +155,8 @@ func checkMembers(field string, role *AppRole) error {
 	return nil
 }
 
-func roleIDByValue(roles []AppRole, value string) RoleID {
-	for _, role := range roles {
-		if role.Value == value {
-			return role.ID
-		}
-	}
-	return ""
-}
-
 // Role returns the app role with that id or value.
-func (a *Application) Role(ref string) (AppRole, bool) {
-	for _, role := range a.AppRoles {
-		if role.Value == ref || strings.EqualFold(string(role.ID), ref) {
-			return role, true
-		}
-	}
-	return AppRole{}, false
-}
+func (a *Application) Role(ref string) (AppRole, bool) { return offerNamed(a.AppRoles, ref) }
 
 // Allows reports whether members of that type may hold the role.
 func (r AppRole) Allows(member MemberType) bool { return slices.Contains(r.Members, member) }
@@ -116,25 +177,4 @@ func (e ApplicationEditor) dropRemovedRoles(old, a *Application) error {
 		}
 	}
 	return nil
-}
-
-func roleDetail(d *detail, old, next []AppRole) {
-	for _, role := range next {
-		i := slices.IndexFunc(old, func(r AppRole) bool { return r.ID == role.ID })
-		switch {
-		case i < 0:
-			d.add("appRoles: +%s", role.Value)
-		case old[i].Enabled != role.Enabled:
-			d.add("appRoles: %s enabled: %v → %v", role.Value, old[i].Enabled, role.Enabled)
-		case old[i].Value != role.Value:
-			d.add("appRoles: %s → %s", old[i].Value, role.Value)
-		case fmt.Sprint(old[i]) != fmt.Sprint(role):
-			d.add("appRoles: ~%s", role.Value)
-		}
-	}
-	for _, role := range old {
-		if !slices.ContainsFunc(next, func(r AppRole) bool { return r.ID == role.ID }) {
-			d.add("appRoles: -%s", role.Value)
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A holder is who may be given app roles: a service principal or a user.
@@ -111,7 +112,7 @@ func (e AssignmentEditor) grantable(api *ServicePrincipal, id RoleID, member Mem
 		}
 		return role, nil
 	}
-	return AppRole{}, &RuleError{Field: "role", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
+	return AppRole{}, &RuleError{Field: "role", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), text.Shown(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
 }
 
 // unassign removes an assignment; what it is called is looked up while it still can be.

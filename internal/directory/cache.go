@@ -10,7 +10,7 @@ import (
 // answers are stale without ever keeping one that was loaded before it was told.
 //
 // It is our own rather than a general one because of that second half: every shard
-// counts its invalidations, and whoever loads an answer brings along the count from
+// counts its invalidations, and the loader of an answer brings along the count from
 // before the load. If it moved meanwhile, the answer is returned but not kept. That needs
 // the count under the lock of the map. Eviction is SIEVE (Zhang et al., NSDI 2024): a
 // hit costs one flag under a read lock, and a flood of keys that are asked for once

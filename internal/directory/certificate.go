@@ -57,7 +57,7 @@ func (e CredentialEditor) AddCertificate(tenant TenantID, app ObjectID, name str
 	return added, nil
 }
 
-// checkCertificate holds for the certificate by itself, whatever the time.
+// checkCertificate checks the certificate by itself, whatever the time.
 func checkCertificate(der []byte) (*x509.Certificate, error) {
 	refuse := func(what, fix string) (*x509.Certificate, error) {
 		return nil, &RuleError{Field: "der", What: what, Advice: fix}

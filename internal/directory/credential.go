@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A CredentialEditor changes the credentials of applications and managed identities.
@@ -35,7 +37,7 @@ func (e CredentialEditor) Remove(tenant TenantID, owner ObjectID, id string) err
 			a.Federated = without(a.Federated, i)
 			return "federated credential removed: " + name, nil
 		}
-		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.ref(), clip(id)), "List its credentials to see their ids.")
+		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.ref(), text.Shown(id)), "List its credentials to see their ids.")
 	})
 }
 
@@ -43,7 +45,7 @@ func (e CredentialEditor) removeFederated(tenant TenantID, owner ObjectID, id st
 	return e.changeFederated(Delete, tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
 		i := slices.IndexFunc(*all, func(c FederatedCredential) bool { return c.ID == id })
 		if i < 0 {
-			return "", missing(fmt.Sprintf("%s has no credential with the id %q.", name, clip(id)), "List its credentials to see their ids.")
+			return "", missing(fmt.Sprintf("%s has no credential with the id %q.", name, text.Shown(id)), "List its credentials to see their ids.")
 		}
 		removed := (*all)[i].Name
 		*all = without(*all, i)

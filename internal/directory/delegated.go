@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // GrantedScopes returns the values of the enabled scopes of the resource that the client
@@ -114,7 +115,7 @@ func (e DelegatedGrantEditor) Remove(tenant TenantID, client, resource, principa
 		next := *old.value
 		for _, scope := range scopes {
 			if !slices.Contains(next.Scopes, scope) {
-				return missing(fmt.Sprintf("The scope %q is not granted to the client there.", clip(scope)), "List its delegated grants to see what it holds.")
+				return missing(fmt.Sprintf("The scope %q is not granted to the client there.", text.Shown(scope)), "List its delegated grants to see what it holds.")
 			}
 		}
 		next.Scopes = slices.DeleteFunc(slices.Clone(next.Scopes), func(scope string) bool {
@@ -124,7 +125,7 @@ func (e DelegatedGrantEditor) Remove(tenant TenantID, client, resource, principa
 	})
 }
 
-// checkGrantable holds for scopes that are about to be granted.
+// checkGrantable checks scopes that are about to be granted.
 func (e DelegatedGrantEditor) checkGrantable(api *ServicePrincipal, scopes []string) error {
 	if api.Type != PrincipalApplication {
 		return &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no scopes.", api.ref()), Advice: "Name the service principal of an API."}
@@ -139,7 +140,7 @@ func (e DelegatedGrantEditor) checkGrantable(api *ServicePrincipal, scopes []str
 	for _, value := range scopes {
 		scope, ok := app.value.Scope(value)
 		if !ok || scope.Value != value {
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("%s has no scope %q.", api.ref(), clip(value)), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
+			return &RuleError{Field: "scopes", What: fmt.Sprintf("%s has no scope %q.", api.ref(), text.Shown(value)), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
 		}
 		if !scope.Enabled {
 			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q of %s is disabled.", value, api.ref()), Advice: "Enable it first."}

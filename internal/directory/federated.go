@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 const (
@@ -61,7 +63,7 @@ func checkFederated(c *FederatedCredential) (err error) {
 		return err
 	}
 	if !validFederatedName(c.Name) {
-		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", clip(c.Name)), Advice: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
+		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", text.Shown(c.Name)), Advice: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
 	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		return err
@@ -75,14 +77,14 @@ func checkFederated(c *FederatedCredential) (err error) {
 	return checkOptionalText("description", c.Description, maxFederatedText)
 }
 
-// checkIssuer wants an issuer whose keys can be fetched safely.
+// checkIssuer requires an issuer whose keys can be fetched safely.
 func checkIssuer(issuer string) error {
 	if err := checkText("issuer", issuer, maxFederatedText); err != nil {
 		return err
 	}
 	u, err := url.Parse(issuer)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return &RuleError{Field: "issuer", What: fmt.Sprintf("The issuer %q is not an https URL.", clip(issuer)), Advice: "Write it exactly as in the tokens' iss claim, such as https://issuer.contoso.test/."}
+		return &RuleError{Field: "issuer", What: fmt.Sprintf("The issuer %q is not an https URL.", text.Shown(issuer)), Advice: "Write it exactly as in the tokens' iss claim, such as https://issuer.contoso.test/."}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 const (
@@ -101,7 +103,7 @@ func (e HostEditor) dropIdentity(p *ServicePrincipal) error {
 	return nil
 }
 
-// check holds for a host that has its ids. It brings what was given into the form
+// check checks a host that has its ids. It brings what was given into the form
 // that is kept.
 func (e HostEditor) check(h *Host) error {
 	for _, check := range []func(*Host) error{e.checkHostName, checkHostNode, checkHostPlatform, e.checkListen, checkHostNames, checkFrom, checkHostUser, e.checkHostIdentities} {
@@ -132,7 +134,7 @@ func checkHostNode(h *Host) error {
 		h.Node = ""
 	}
 	if h.Node != "" && !validHostName(h.Node) {
-		return &RuleError{Field: "node", What: fmt.Sprintf("%q is not the name of a node.", clip(h.Node)), Advice: "Write the name of the server's machine, or leave it out where there is one server."}
+		return &RuleError{Field: "node", What: fmt.Sprintf("%q is not the name of a node.", text.Shown(h.Node)), Advice: "Write the name of the server's machine, or leave it out where there is one server."}
 	}
 	return nil
 }
@@ -143,7 +145,7 @@ const localNode = "local"
 func checkHostPlatform(h *Host) error {
 	h.Platform = cmp.Or(h.Platform, PlatformAppService)
 	if !slices.Contains(Platforms(), h.Platform) {
-		return &RuleError{Field: "platform", What: fmt.Sprintf("There is no platform %q of hosts.", clip(string(h.Platform))), Advice: "Use one of " + join(Platforms()) + "."}
+		return &RuleError{Field: "platform", What: fmt.Sprintf("There is no platform %q of hosts.", text.Shown(string(h.Platform))), Advice: "Use one of " + join(Platforms()) + "."}
 	}
 	return nil
 }
@@ -159,7 +161,7 @@ func join[T ~string](all []T) string {
 	return b.String()
 }
 
-// checkListen wants an address with a port, both in their usual spelling: a name might
+// checkListen requires an address with a port, both in their usual spelling: a name might
 // mean another address tomorrow, and a port that nobody chose could not be told to anyone.
 // A host may also listen nowhere.
 func (e HostEditor) checkListen(h *Host) error {
@@ -169,7 +171,7 @@ func (e HostEditor) checkListen(h *Host) error {
 	const fix = "Write an address and a port of the server's machine, as 172.17.0.1:8450 or 127.0.0.1:8450."
 	at, err := netip.ParseAddrPort(h.Listen)
 	if err != nil || at.Port() == 0 || at.Addr().Is4In6() || at.Addr().IsMulticast() || at.Addr().Zone() != "" {
-		return &RuleError{Field: "listen", What: fmt.Sprintf("A host cannot listen at %q.", clip(h.Listen)), Advice: fix}
+		return &RuleError{Field: "listen", What: fmt.Sprintf("A host cannot listen at %q.", text.Shown(h.Listen)), Advice: fix}
 	}
 	h.Listen = at.String()
 	tenants, err := e.tenants().All()
@@ -199,7 +201,7 @@ func checkHostNames(h *Host) error {
 		field := fmt.Sprintf("names[%d]", i)
 		name = fold(name)
 		if _, err := netip.ParseAddr(name); err == nil || !validHostName(name) {
-			return &RuleError{Field: field, What: fmt.Sprintf("%q is not a host name.", clip(name)), Advice: "Write it as host.docker.internal, without a port; the address itself needs no mention."}
+			return &RuleError{Field: field, What: fmt.Sprintf("%q is not a host name.", text.Shown(name)), Advice: "Write it as host.docker.internal, without a port; the address itself needs no mention."}
 		}
 		if slices.Contains(names, name) {
 			return taken(field, fmt.Sprintf("The name %q is listed twice.", name), "List it once.")
@@ -217,7 +219,7 @@ func checkHostNames(h *Host) error {
 	return nil
 }
 
-// validHostName holds for a name with or without dots.
+// validHostName reports whether it is a host name, with or without dots.
 func validHostName(name string) bool {
 	if len(name) > 253 {
 		return false
@@ -235,11 +237,11 @@ func checkFrom(h *Host) error {
 		return err
 	}
 	networks := make([]string, 0, len(h.From))
-	for i, text := range h.From {
+	for i, given := range h.From {
 		field := fmt.Sprintf("from[%d]", i)
-		network, err := parseNetwork(text)
+		network, err := parseNetwork(given)
 		if err != nil {
-			return &RuleError{Field: field, What: fmt.Sprintf("%q is no address or network.", clip(text)), Advice: "Write it as 172.17.0.2 or 172.17.0.0/16."}
+			return &RuleError{Field: field, What: fmt.Sprintf("%q is no address or network.", text.Shown(given)), Advice: "Write it as 172.17.0.2 or 172.17.0.0/16."}
 		}
 		if slices.Contains(networks, network.String()) {
 			return taken(field, fmt.Sprintf("The network %s is listed twice.", network), "List it once.")
@@ -286,14 +288,14 @@ func checkHostUser(h *Host) error {
 	case h.User == "":
 		return nil
 	case len(h.User) > maxUserName || strings.Trim(h.User, plain) != "":
-		return &RuleError{Field: "user", What: fmt.Sprintf("%q is no user of a machine.", clip(h.User)), Advice: "Write a user's name or number."}
+		return &RuleError{Field: "user", What: fmt.Sprintf("%q is no user of a machine.", text.Shown(h.User)), Advice: "Write a user's name or number."}
 	case h.Listen != "" && !h.Loopback():
 		return &RuleError{Field: "user", What: fmt.Sprintf("Processes that reach %s cannot be told apart by user.", h.Listen), Advice: "Leave user out and say in from which addresses may ask, or listen on 127.0.0.1."}
 	}
 	return nil
 }
 
-// checkHostIdentities wants managed identities, each once. A system-assigned one shares the
+// checkHostIdentities requires managed identities, each once. A system-assigned one shares the
 // life of a single host.
 func (e HostEditor) checkHostIdentities(h *Host) error {
 	if err := checkHostList("identities", h.Identities); err != nil {
@@ -334,7 +336,7 @@ func (e HostEditor) checkSystemAssigned(h *Host, identity *ServicePrincipal, fie
 	return nil
 }
 
-// checkKind holds for an identity whose kind is about to change.
+// checkKind checks an identity whose kind is about to change.
 func (e HostEditor) checkKind(p *ServicePrincipal) error {
 	hosts, err := list[Host](e.editor, p.Tenant, KindHost, makePrefix("identity", string(p.ID)))
 	if err != nil || len(hosts) < 2 || p.IdentityKind != IdentitySystem {

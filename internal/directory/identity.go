@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // Federated returns whose tokens are trusted in place of a secret: those of the
@@ -52,11 +54,11 @@ func (e PrincipalEditor) changeIdentity(next, p *ServicePrincipal) error {
 	return e.completeIdentity(next)
 }
 
-// completeIdentity holds for an identity that has all its ids but the ARM one, which it
+// completeIdentity checks an identity that has all its ids but the ARM one, which it
 // gives it if need be.
 func (e PrincipalEditor) completeIdentity(p *ServicePrincipal) (err error) {
 	if p.IdentityKind != IdentitySystem && p.IdentityKind != IdentityUser {
-		return &RuleError{Field: "identityKind", What: fmt.Sprintf("There is no managed identity of kind %q.", clip(string(p.IdentityKind))), Advice: "Use system or user."}
+		return &RuleError{Field: "identityKind", What: fmt.Sprintf("There is no managed identity of kind %q.", text.Shown(string(p.IdentityKind))), Advice: "Use system or user."}
 	}
 	if err := e.checkIdentityName(p); err != nil {
 		return err
@@ -109,20 +111,20 @@ func (e PrincipalEditor) checkIdentityName(p *ServicePrincipal) error {
 	return e.checkPrincipalName(p)
 }
 
-// checkResourceID wants an ARM id that goes with the identity's kind.
+// checkResourceID requires an ARM id that goes with the identity's kind.
 func (e PrincipalEditor) checkResourceID(p *ServicePrincipal) error {
 	if err := checkText("resourceId", p.ResourceID, 500); err != nil {
 		return err
 	}
 	const fix = "Write it as /subscriptions/<id>/resourcegroups/<group>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>, or leave it out to have one made."
 	if strings.ContainsFunc(p.ResourceID, func(r rune) bool { return r <= ' ' || r > '~' }) || !strings.HasPrefix(fold(p.ResourceID), "/subscriptions/") || strings.HasSuffix(p.ResourceID, "/") {
-		return &RuleError{Field: "resourceId", What: fmt.Sprintf("%q is not the resource id of a managed identity.", clip(p.ResourceID)), Advice: fix}
+		return &RuleError{Field: "resourceId", What: fmt.Sprintf("%q is not the resource id of a managed identity.", text.Shown(p.ResourceID)), Advice: fix}
 	}
 	if strings.Contains(fold(p.ResourceID), fold(identityType)) != (p.IdentityKind == IdentityUser) {
-		return &RuleError{Field: "resourceId", What: fmt.Sprintf("The resource id %q does not go with the kind %s.", clip(p.ResourceID), p.IdentityKind), Advice: "Ids of user identities, and only those, hold " + identityType + "."}
+		return &RuleError{Field: "resourceId", What: fmt.Sprintf("The resource id %q does not go with the kind %s.", text.Shown(p.ResourceID), p.IdentityKind), Advice: "Ids of user identities, and only those, hold " + identityType + "."}
 	}
 	if err := e.free(p.Tenant, KindServicePrincipal, makeKey("arm", foldURI(p.ResourceID)), string(p.ID)); err != nil {
-		return duplicate(err, "resourceId", fmt.Sprintf("The resource id %q belongs to another managed identity.", clip(p.ResourceID)), "Leave it out to have a new one made.")
+		return duplicate(err, "resourceId", fmt.Sprintf("The resource id %q belongs to another managed identity.", text.Shown(p.ResourceID)), "Leave it out to have a new one made.")
 	}
 	return nil
 }

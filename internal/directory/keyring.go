@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // keyringID is the id of a tenant's key set for access tokens. Others have their name
@@ -32,7 +33,7 @@ func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, ve
 		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read the keys of tenant %s: %w", clip(tenant), err)
+		return nil, 0, fmt.Errorf("read the keys of tenant %s: %w", text.Shown(tenant), err)
 	}
 	return object.Body, object.Version, nil
 }

@@ -201,7 +201,7 @@ type ServicePrincipal struct {
 
 // A Host is a place with a name to which managed identities are assigned: a container, a
 // virtual machine, a service of the server's own machine. The server listens for it at an
-// address of its own, and whoever it lets in there acts as the host's identities. (A
+// address of its own, and a caller that is admitted there acts as the host's identities. (A
 // process run by rolecall has such a place for as long as it runs; that one has no name
 // and is kept nowhere.)
 type Host struct {
@@ -246,8 +246,8 @@ func Platforms() []Platform {
 	return []Platform{PlatformAppService, PlatformIMDS, PlatformArc, PlatformServiceFabric, PlatformCloudShell, PlatformAzureML, PlatformCLI}
 }
 
-// HasSecret reports whether programs show a secret. Without one, whoever reaches the
-// listener is let in.
+// HasSecret reports whether programs show a secret. Without one, every caller
+// that reaches the listener is admitted.
 func (s Platform) HasSecret() bool {
 	return s != PlatformIMDS && s != PlatformArc && s != PlatformCloudShell
 }

@@ -3,9 +3,11 @@ package directory
 import (
 	"fmt"
 	"slices"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// checkPermissions holds for what a registration asks of APIs. What it asked for before
+// checkPermissions checks what a registration asks of APIs. What it asked for before
 // may stay, though an API may have dropped the role meanwhile.
 func (e ApplicationEditor) checkPermissions(old, a *Application) error {
 	a.Permissions = slices.Clone(a.Permissions)
@@ -48,7 +50,7 @@ func (e ApplicationEditor) checkPermission(field string, old, a *Application, pe
 	}
 	for _, id := range newScopes {
 		if !slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.ID == id }) {
-			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.ref(), clip(string(id))), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
+			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.ref(), text.Shown(string(id))), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
 		}
 	}
 	return nil
@@ -68,7 +70,7 @@ func lowerIDs[T ~string](field, what string, ids, before []T) (added []T, err er
 	for i := range ids {
 		ids[i] = fold(ids[i])
 		if slices.Contains(ids[:i], ids[i]) {
-			return nil, taken(field, fmt.Sprintf("The %s %s is listed twice.", what, clip(string(ids[i]))), "List it once.")
+			return nil, taken(field, fmt.Sprintf("The %s %s is listed twice.", what, text.Shown(string(ids[i]))), "List it once.")
 		}
 		if !slices.Contains(before, ids[i]) {
 			added = append(added, ids[i])
@@ -96,7 +98,7 @@ func checkRequested(field string, api *Application, id RoleID) error {
 		}
 		return nil
 	}
-	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), clip(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
+	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), text.Shown(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
 }
 
 func permissionList(permissions []Permission) []string {

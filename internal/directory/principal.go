@@ -3,6 +3,8 @@ package directory
 import (
 	"errors"
 	"fmt"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A PrincipalEditor reads and changes service principals, managed identities among them.
@@ -48,7 +50,7 @@ func (e PrincipalEditor) fill(p *ServicePrincipal) error {
 	case PrincipalManagedIdentity:
 		return e.fillManagedIdentity(p)
 	default:
-		return &RuleError{Field: "type", What: fmt.Sprintf("There is no service principal type %q.", clip(string(p.Type))), Advice: "Use Application or ManagedIdentity."}
+		return &RuleError{Field: "type", What: fmt.Sprintf("There is no service principal type %q.", text.Shown(string(p.Type))), Advice: "Use Application or ManagedIdentity."}
 	}
 }
 

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A RuleError says which rule of the model a change breaks, and how to fix it.
@@ -28,43 +28,37 @@ func (e *RuleError) Unwrap() error { return e.Cause }
 
 const maxName = 120 // runes, of names of every kind
 
-// checkName holds for what people call things: tenants, applications, credentials.
+// checkName checks what people call things: tenants, applications, credentials.
 func checkName(field, name string) error {
 	return checkText(field, name, maxName)
 }
 
-// checkText wants visible text of 1 to limit characters.
-func checkText(field, text string, limit int) error {
+// checkText requires visible text of 1 to limit characters.
+func checkText(field, value string, limit int) error {
 	switch {
-	case strings.TrimSpace(text) == "":
+	case strings.TrimSpace(value) == "":
 		return &RuleError{Field: field, What: field + " is empty.", Advice: fmt.Sprintf("Give it 1 to %d characters.", limit)}
-	case !utf8.ValidString(text):
+	case !utf8.ValidString(value):
 		return &RuleError{Field: field, What: field + " is not valid UTF-8.", Advice: "Write it in UTF-8."}
-	case utf8.RuneCountInString(text) > limit:
+	case utf8.RuneCountInString(value) > limit:
 		return &RuleError{Field: field, What: fmt.Sprintf("%s is longer than %d characters.", field, limit), Advice: "Shorten it."}
-	case strings.ContainsFunc(text, invisible):
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q holds a control or invisible character.", field, clip(text)), Advice: "Use visible characters only."}
-	case text != strings.TrimSpace(text):
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q begins or ends with a space.", field, clip(text)), Advice: "Remove the space."}
+	case strings.ContainsFunc(value, text.Invisible):
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q holds a control or invisible character.", field, text.Shown(value)), Advice: "Use visible characters only."}
+	case value != strings.TrimSpace(value):
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q begins or ends with a space.", field, text.Shown(value)), Advice: "Remove the space."}
 	}
 	return nil
 }
 
 // checkOptionalText is checkText for what may be left out.
-func checkOptionalText(field, text string, limit int) error {
-	if text == "" {
+func checkOptionalText(field, value string, limit int) error {
+	if value == "" {
 		return nil
 	}
-	return checkText(field, text, limit)
+	return checkText(field, value, limit)
 }
 
-// invisible holds for controls and for format characters (bidirectional overrides, zero
-// width), with which one name can be made to look like another.
-func invisible(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029'
-}
-
-// checkNotGUID holds for names by which something is referred to: a GUID there would be
+// checkNotGUID checks names by which something is referred to: a GUID there would be
 // taken for an id.
 func checkNotGUID(name string) error {
 	if _, is := guid.Parse(name); is {
@@ -73,22 +67,22 @@ func checkNotGUID(name string) error {
 	return nil
 }
 
-// checkHost holds for a domain name of a tenant.
+// checkHost checks a domain name of a tenant.
 func checkHost(field, host string) error {
 	if !validHost(host) {
-		return &RuleError{Field: field, What: fmt.Sprintf("%s %q is not a domain name.", field, clip(host)), Advice: "Write it as contoso.test: labels of letters, digits and hyphens, joined by dots."}
+		return &RuleError{Field: field, What: fmt.Sprintf("%s %q is not a domain name.", field, text.Shown(host)), Advice: "Write it as contoso.test: labels of letters, digits and hyphens, joined by dots."}
 	}
 	return checkNoToken(field, host)
 }
 
-// checkNoToken holds for every name that can stand in the URL of a token endpoint. MSAL
+// checkNoToken checks every name that can stand in the URL of a token endpoint. MSAL
 // for Go makes its device-code URL by replacing each "token" in that URL, so a name
 // that contains the word would send it elsewhere.
 func checkNoToken(field, name string) error {
 	if strings.Contains(fold(name), "token") {
 		return &RuleError{
 			Field:  field,
-			What:   fmt.Sprintf("%s %q contains the word \"token\", which clients rewrite in the URLs they call.", field, clip(name)),
+			What:   fmt.Sprintf("%s %q contains the word \"token\", which clients rewrite in the URLs they call.", field, text.Shown(name)),
 			Advice: "Choose a name without that word.",
 		}
 	}
@@ -114,15 +108,6 @@ func validLabel(label string) bool {
 	return strings.Trim(fold(label), "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// clip shortens a value for a message.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
-
 func taken(field, what, fix string) error {
 	return &RuleError{Field: field, What: what, Advice: fix, Cause: ErrDuplicate}
 }
@@ -140,7 +125,7 @@ func givenGUID[T ~string](field string, given T) (T, error) {
 	if !ok {
 		return "", &RuleError{
 			Field:  field,
-			What:   fmt.Sprintf("%s %q is not a GUID.", field, clip(string(given))),
+			What:   fmt.Sprintf("%s %q is not a GUID.", field, text.Shown(string(given))),
 			Advice: "Write it as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11, or leave it out to have one made.",
 		}
 	}

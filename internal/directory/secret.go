@@ -310,7 +310,7 @@ func (e CredentialEditor) admitImported(a *Application, secret *Secret, value *C
 	return e.d.secrets.keep(e.ctx, secret, value)
 }
 
-// admitSecret holds for every new secret and gives it its id and time.
+// admitSecret checks every new secret and gives it its id and time.
 func (e CredentialEditor) admitSecret(a *Application, secret *Secret) error {
 	if err := checkName("name", secret.Name); err != nil {
 		return err

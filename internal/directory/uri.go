@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 const (
@@ -15,7 +16,7 @@ const (
 	maxURIs = 50
 )
 
-// checkURIs holds for the identifier URIs of a registration: what clients name it by.
+// checkURIs checks the identifier URIs of a registration: what clients name it by.
 func (e ApplicationEditor) checkURIs(_, a *Application) error {
 	if len(a.IdentifierURIs) > maxURIs {
 		return &RuleError{Field: "identifierUris", What: fmt.Sprintf("There are more than %d identifier URIs.", maxURIs), Advice: "Remove some."}
@@ -38,12 +39,12 @@ func (e ApplicationEditor) checkURIs(_, a *Application) error {
 	return nil
 }
 
-// checkURI holds for one identifier URI: absolute, with something behind the scheme, and
+// checkURI checks one identifier URI: absolute, with something behind the scheme, and
 // plain enough to stand in a scope ("<uri>/.default") and in a token's audience.
 func checkURI(field, uri string) error {
 	fix := "Write it as api://orders or https://orders.contoso.test."
 	wrong := func(why string) error {
-		return &RuleError{Field: field, What: fmt.Sprintf("The identifier URI %q %s.", clip(uri), why), Advice: fix}
+		return &RuleError{Field: field, What: fmt.Sprintf("The identifier URI %q %s.", text.Shown(uri), why), Advice: fix}
 	}
 	if uri == "" {
 		return &RuleError{Field: field, What: "The identifier URI is empty.", Advice: fix}
@@ -67,7 +68,7 @@ func checkURI(field, uri string) error {
 	return nil
 }
 
-// checkURIOwner refuses api://<app id of another application>: whoever asks for that id
+// checkURIOwner refuses api://<app id of another application>: a client that asks for that id
 // must reach its owner.
 func (e ApplicationEditor) checkURIOwner(field, uri string, a *Application) error {
 	host, ok := strings.CutPrefix(foldURI(uri), "api://")
@@ -87,7 +88,7 @@ func (e ApplicationEditor) checkURIOwner(field, uri string, a *Application) erro
 
 const maxRedirects = 256
 
-// checkRedirects holds for where answers to a sign-in may be sent.
+// checkRedirects checks where answers to a sign-in may be sent.
 func checkRedirects(_, a *Application) error {
 	if len(a.RedirectURIs) > maxRedirects {
 		return &RuleError{Field: "redirectUris", What: fmt.Sprintf("There are more than %d redirect URIs.", maxRedirects), Advice: "Remove some."}
@@ -104,13 +105,13 @@ func checkRedirects(_, a *Application) error {
 	return nil
 }
 
-// checkRedirect wants a place that nobody else can listen at: https, this machine, or a
+// checkRedirect requires a place that nobody else can listen at: https, this machine, or a
 // scheme that an app has registered with the system (RFC 8252 section 7.1). It is
 // compared exactly, so it holds no wildcard, and nothing that browsers take for a script.
 func checkRedirect(field, uri string) error {
 	wrong := func(why string) error {
 		return &RuleError{
-			Field: field, What: fmt.Sprintf("The redirect URI %q %s.", clip(uri), why),
+			Field: field, What: fmt.Sprintf("The redirect URI %q %s.", text.Shown(uri), why),
 			Advice: "Write it as https://app.contoso.test/signed-in, http://localhost for a program on the same machine, or msal<app id>://auth.",
 		}
 	}
@@ -143,7 +144,7 @@ func isLoopback(host string) bool {
 	return fold(host) == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// isAppScheme holds for schemes made for one app: in the manner of a reversed domain
+// isAppScheme reports whether a scheme is made for one app: in the manner of a reversed domain
 // name, and those that Microsoft's libraries make.
 func isAppScheme(scheme string) bool {
 	return strings.Contains(scheme, ".") || strings.HasPrefix(scheme, "msal") || scheme == "msauth" || scheme == "ms-appx-web"

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 const maxPrincipalName = 113 // as in Entra: 64 before the at sign, 48 after it
@@ -148,14 +149,14 @@ func (e UserEditor) checkUser(tenant *Tenant, u *User) error {
 	return nil
 }
 
-// checkPrincipalNameOf wants name@domain with a domain of the tenant.
+// checkPrincipalNameOf requires name@domain with a domain of the tenant.
 func checkPrincipalNameOf(tenant *Tenant, name string) error {
 	local, domain, ok := strings.Cut(name, "@")
 	if !ok || !validLocal(local) || len(name) > maxPrincipalName {
-		return &RuleError{Field: "userPrincipalName", What: fmt.Sprintf("%q is not a user principal name.", clip(name)), Advice: "Write it as dev@contoso.test."}
+		return &RuleError{Field: "userPrincipalName", What: fmt.Sprintf("%q is not a user principal name.", text.Shown(name)), Advice: "Write it as dev@contoso.test."}
 	}
 	if !slices.Contains(tenant.Domains, domain) {
-		return &RuleError{Field: "userPrincipalName", What: fmt.Sprintf("%q is not a domain of the tenant %s.", clip(domain), tenant.Name), Advice: "Use a domain of the tenant, or add this one to it."}
+		return &RuleError{Field: "userPrincipalName", What: fmt.Sprintf("%q is not a domain of the tenant %s.", text.Shown(domain), tenant.Name), Advice: "Use a domain of the tenant, or add this one to it."}
 	}
 	return nil
 }

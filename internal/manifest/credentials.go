@@ -104,7 +104,7 @@ func (w *work) importSecret(s *secret, app *directory.Application) error {
 }
 
 // generateSecret makes a secret unless there is one of that name. Its expiry cannot be
-// moved, because whoever asks for another may expect a new secret or the old one.
+// moved, because the author of another may expect a new secret or the old one.
 func (w *work) generateSecret(s *secret, app *directory.Application) error {
 	i := slices.IndexFunc(app.Secrets, func(present directory.Secret) bool { return present.Name == s.name })
 	if i >= 0 {
