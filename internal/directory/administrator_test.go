@@ -7,6 +7,7 @@ import (
 )
 
 func TestIsConsentAdmin(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		roles []string

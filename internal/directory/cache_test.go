@@ -16,6 +16,7 @@ func keyIn(c *cache, shard *cacheShard, start int) cacheKey {
 }
 
 func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
 	const limit = 1 << 20
 	c := newCache(limit)
 	for i := range 20_000 {
@@ -37,6 +38,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 // What is in use stays, however many keys are asked for once.
 func TestCacheWithstandsAFlood(t *testing.T) {
+	t.Parallel()
 	c := newCache(1 << 20)
 	var hot []cacheKey
 	for i := range 100 {
@@ -63,6 +65,7 @@ func TestCacheWithstandsAFlood(t *testing.T) {
 }
 
 func TestCacheKeepsNothingStale(t *testing.T) {
+	t.Parallel()
 	key := cacheKey{"t", "k", "a"}
 	for _, tt := range []struct {
 		name string
@@ -96,6 +99,7 @@ func TestCacheKeepsNothingStale(t *testing.T) {
 
 // A load that overlaps a change never leaves the value from before it.
 func TestCacheUnderConcurrentChange(t *testing.T) {
+	t.Parallel()
 	c := newCache(1 << 20)
 	key := cacheKey{"t", "k", "a"}
 	var mu sync.RWMutex

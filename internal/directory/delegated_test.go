@@ -80,6 +80,7 @@ func (d *delegation) wantUserRoles(t testing.TB, user *directory.User, want ...s
 }
 
 func TestScopesAreGrantedToAUserOrToEveryone(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	d.wantScopes(t, d.dev.ID)
 	d.grant(t, d.dev.ID, "Orders.List")
@@ -113,6 +114,7 @@ func TestScopesAreGrantedToAUserOrToEveryone(t *testing.T) {
 }
 
 func TestGrantingAgainChangesNothing(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	d.grant(t, "", "Orders.List")
 	change(t, d.Directory, func(e *directory.Editor) error {
@@ -132,6 +134,7 @@ func TestGrantingAgainChangesNothing(t *testing.T) {
 }
 
 func TestGrantRules(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	identity := d.identity(t, directory.ServicePrincipal{Name: "batch"})
 	const nobody = directory.ObjectID("00000000-0000-4000-8000-000000000000")
@@ -167,6 +170,7 @@ func TestGrantRules(t *testing.T) {
 }
 
 func TestScopesFollowTheirApplication(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	d.grant(t, "", "Orders.Change", "Orders.List")
 	d.grant(t, d.dev.ID, "Orders.List")
@@ -203,6 +207,7 @@ func TestScopesFollowTheirApplication(t *testing.T) {
 }
 
 func TestUsersHoldRoles(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	d.wantUserRoles(t, d.dev)
 	assign := func(user *directory.User, role directory.RoleID) func(e *directory.Editor) error {
@@ -240,6 +245,7 @@ func TestUsersHoldRoles(t *testing.T) {
 // TestRecycledUsers makes a user anew under the same name, and even with the same id:
 // nothing of the old one attaches to the new.
 func TestRecycledUsers(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	for _, id := range []directory.ObjectID{"", d.dev.ID} {
 		d.grant(t, d.dev.ID, "Orders.List")
@@ -266,6 +272,7 @@ func TestRecycledUsers(t *testing.T) {
 
 // TestRecycledClients does the same for both sides of a grant.
 func TestRecycledClients(t *testing.T) {
+	t.Parallel()
 	for _, app := range []directory.AppID{ordersApp, ordersAPI} {
 		d := newDelegation(t)
 		d.grant(t, d.dev.ID, "Orders.List")
@@ -286,6 +293,7 @@ func TestRecycledClients(t *testing.T) {
 }
 
 func TestUsersAreFoundAndForgotten(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	for _, ref := range []string{"dev@contoso.test", "Dev@Contoso.TEST", string(d.dev.ID), strings.ToUpper(string(d.dev.ID))} {
 		if found, err := d.User(t.Context(), contoso, ref); err != nil || found.ID != d.dev.ID {
@@ -309,6 +317,7 @@ func TestUsersAreFoundAndForgotten(t *testing.T) {
 }
 
 func TestCheckPassword(t *testing.T) {
+	t.Parallel()
 	d := newDelegation(t)
 	idle := d.user(t, "idle@contoso.test")
 	idle.Password = nil

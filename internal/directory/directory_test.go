@@ -100,6 +100,7 @@ func (o *orders) roles(t testing.TB) []string {
 }
 
 func TestStory(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	for _, ref := range []string{string(contoso), "7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11", "CONTOSO.test", "Contoso"} {
 		tenant, err := o.Tenant(t.Context(), ref)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestExtendSecret(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrders(t, memory.New())
 		var lent directory.Secret

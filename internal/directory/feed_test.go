@@ -72,6 +72,7 @@ func (c *counting) Changes(ctx context.Context, after int64, limit int) ([]direc
 }
 
 func TestWarmReadsAskNoStore(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	ask := func() {
@@ -101,6 +102,7 @@ func TestWarmReadsAskNoStore(t *testing.T) {
 // TestWarmReadsOfUsersAskNoStore is the same for what the sign-in of a user and the token
 // of a managed identity take.
 func TestWarmReadsOfUsersAskNoStore(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	dev, batch := o.user(t, "dev@contoso.test"), o.identity(t, directory.ServicePrincipal{Name: "batch"})
@@ -142,6 +144,7 @@ func missingThings(o *orders) []error {
 
 // What cannot be a name or an id is not even looked up.
 func TestAbsurdNamesAskNoStore(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	before := store.reads.Load()
@@ -161,6 +164,7 @@ func TestAbsurdNamesAskNoStore(t *testing.T) {
 }
 
 func TestStoreDown(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	o.roles(t)
@@ -186,6 +190,7 @@ func TestStoreDown(t *testing.T) {
 
 // What could not be read is not taken for missing once the store is back.
 func TestErrorsAreNotKept(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	newOrders(t, store)
 	cold := open(t, store)
@@ -201,6 +206,7 @@ func TestErrorsAreNotKept(t *testing.T) {
 
 // A store that goes back, such as one restored from a backup, is read afresh.
 func TestOlderStoreIsReadAfresh(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	newOrders(t, store)
 	other := open(t, store)
@@ -218,6 +224,7 @@ func TestOlderStoreIsReadAfresh(t *testing.T) {
 
 // Two directories on one store are two processes.
 func TestOtherProcessesChangesShow(t *testing.T) {
+	t.Parallel()
 	acts := map[string]func(o *orders, e *directory.Editor) error{
 		"the role is taken away": func(o *orders, e *directory.Editor) error {
 			return e.Assignments().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, o.read)
@@ -270,6 +277,7 @@ func TestOtherProcessesChangesShow(t *testing.T) {
 
 // A feed that has forgotten a change is not taken for one that had none.
 func TestGapInTheFeed(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	other := open(t, store)
@@ -294,6 +302,7 @@ func TestGapInTheFeed(t *testing.T) {
 
 // Our own change shows at once, even when the feed does not answer just then.
 func TestOwnChangesNeedNoFeed(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	for _, name := range []string{"orders-client", "daemon"} {
@@ -318,6 +327,7 @@ func TestOwnChangesNeedNoFeed(t *testing.T) {
 // A client whose application is deleted and made anew between the two halves of a read
 // does not pair the old registration with the new principal.
 func TestHalvesOfAClientBelongTogether(t *testing.T) {
+	t.Parallel()
 	store := &counting{Store: memory.New()}
 	o := newOrders(t, store)
 	other := open(t, store)
@@ -365,6 +375,7 @@ func holdsRole(t *testing.T, d *directory.Directory) bool {
 }
 
 func TestRunFollowsTheFeed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &counting{Store: memory.New()}
 		o := newOrders(t, store)
@@ -414,6 +425,7 @@ func TestRunFollowsTheFeed(t *testing.T) {
 }
 
 func TestRefreshIsSharedAndPaced(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &counting{Store: memory.New()}
 		o := newOrders(t, store)
@@ -442,6 +454,7 @@ func TestRefreshIsSharedAndPaced(t *testing.T) {
 
 // A change that Run took in between a caller's read and its refresh counts.
 func TestRefreshCountsWhatJustCameIn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		o := newOrders(t, store)
@@ -458,6 +471,7 @@ func TestRefreshCountsWhatJustCameIn(t *testing.T) {
 }
 
 func TestRefreshEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -470,6 +484,7 @@ func TestRefreshEndsWithItsContext(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]directory.Config{
 		"no store":         {SecretKey: make([]byte, 32)},
 		"no key":           {Store: memory.New()},

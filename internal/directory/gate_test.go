@@ -7,6 +7,7 @@ import (
 
 // Each slow hash takes 19 MiB and a core, and anybody can ask for one.
 func TestSlowHashesWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSecrets(make([]byte, secretKeySize), CheapHash())
 		for range cap(s.gate) {

@@ -32,6 +32,7 @@ func (o *orders) hosts(t testing.TB) []*directory.Host {
 }
 
 func TestHostRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	system := o.identity(t, directory.ServicePrincipal{Name: "system"}).ID
 	lent := o.identity(t, directory.ServicePrincipal{Name: "lent"}).ID
@@ -97,6 +98,7 @@ func TestHostRules(t *testing.T) {
 }
 
 func TestHostsAreKeptInOneSpelling(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	shared := o.identity(t, directory.ServicePrincipal{Name: "shared", IdentityKind: directory.IdentityUser})
 	made := o.host(t, directory.Host{
@@ -119,6 +121,7 @@ func TestHostsAreKeptInOneSpelling(t *testing.T) {
 }
 
 func TestHostsChangeAndGo(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	a := o.identity(t, directory.ServicePrincipal{Name: "a", IdentityKind: directory.IdentityUser})
 	b := o.identity(t, directory.ServicePrincipal{Name: "b", IdentityKind: directory.IdentityUser})

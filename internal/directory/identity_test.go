@@ -24,6 +24,7 @@ func (o *orders) identity(t testing.TB, p directory.ServicePrincipal) (made *dir
 const group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall/providers"
 
 func TestIdentitiesAreFoundByEveryName(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	system := o.identity(t, directory.ServicePrincipal{Name: "orders-client-mi"})
 	user := o.identity(t, directory.ServicePrincipal{Name: "Nightly batch", IdentityKind: directory.IdentityUser})
@@ -63,6 +64,7 @@ func TestIdentitiesAreFoundByEveryName(t *testing.T) {
 }
 
 func TestIdentityRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	o.identity(t, directory.ServicePrincipal{Name: "first", IdentityKind: directory.IdentityUser})
 	dev := o.user(t, "dev@contoso.test")
@@ -99,6 +101,7 @@ func TestIdentityRules(t *testing.T) {
 }
 
 func TestIdentityChanges(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	made := o.identity(t, directory.ServicePrincipal{Name: "batch"})
 	update := func(f func(p *directory.ServicePrincipal)) {
@@ -134,6 +137,7 @@ func TestIdentityChanges(t *testing.T) {
 }
 
 func TestIdentitiesTrustOtherIssuers(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	made := o.identity(t, directory.ServicePrincipal{Name: "batch"})
 	trust := directory.FederatedCredential{Name: "cluster", Issuer: "https://issuer.test", Subject: "pod"}
@@ -165,6 +169,7 @@ func TestIdentitiesTrustOtherIssuers(t *testing.T) {
 // TestRecycledIdentities makes an identity anew under the same name, and then with the
 // same ids: nothing of the old one attaches to the new.
 func TestRecycledIdentities(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	made := o.identity(t, directory.ServicePrincipal{Name: "batch"})
 	for _, next := range []directory.ServicePrincipal{{Name: "batch"}, {Name: "batch", AppID: made.AppID, ID: made.ID}} {

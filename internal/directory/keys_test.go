@@ -11,6 +11,7 @@ import (
 )
 
 func TestMakeKey(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ part, want string }{
 		{"orders", "name/orders"},
 		{"a/b", "name/a%2Fb"},
@@ -120,6 +121,7 @@ func FuzzParseGUID(f *testing.F) {
 }
 
 func TestNewGUID(t *testing.T) {
+	t.Parallel()
 	a, b := guid.New(), guid.New()
 	id, ok := guid.Parse(a)
 	if !ok || id != a || a == b || a[14] != '4' || !strings.ContainsRune("89ab", rune(a[19])) {

@@ -18,6 +18,7 @@ import (
 // TestRecycledNames makes everything anew under the same names and app ids: nothing
 // that belonged to the old may attach to the new.
 func TestRecycledNames(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		delete func(o *orders, e *directory.Editor) error
@@ -96,6 +97,7 @@ func TestRecycledNames(t *testing.T) {
 }
 
 func TestRolesMustBeDisabledFirst(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	without := *o.api
 	without.AppRoles = nil
@@ -121,6 +123,7 @@ func TestRolesMustBeDisabledFirst(t *testing.T) {
 }
 
 func TestAssignIsIdempotent(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	before, err := o.View(t.Context()).Assignments().AllOf(contoso, o.appPrincipal.ID)
 	if err != nil {
@@ -149,6 +152,7 @@ func TestAssignIsIdempotent(t *testing.T) {
 }
 
 func TestUpdatesThatChangeNothing(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	const value = "an imported secret"
 	change(t, o.Directory, func(e *directory.Editor) error {
@@ -178,6 +182,7 @@ func TestUpdatesThatChangeNothing(t *testing.T) {
 }
 
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	enough := errors.New("enough")
 	var notes []directory.ChangeNote
@@ -212,6 +217,7 @@ func TestDryRun(t *testing.T) {
 }
 
 func TestSecrets(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrders(t, memory.New())
 		const chosen = "p\x00 chosen + seçret "
@@ -266,6 +272,7 @@ func TestSecrets(t *testing.T) {
 // What costs a slow hash is known beforehand: a chosen secret that was not right yet, and
 // whatever is wrong, where there is one.
 func TestSlowSecrets(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrders(t, memory.New())
 		const chosen = "correct horse battery"
@@ -302,6 +309,7 @@ func TestSlowSecrets(t *testing.T) {
 }
 
 func TestSecretRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	for name, tt := range map[string]struct {
 		f     func(e *directory.Editor) error
@@ -342,6 +350,7 @@ func repeat(n int, f func() error) error {
 
 // A slow check ends with its context; what is too long never comes to one.
 func TestSlowSecretsEndWithTheirContext(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	const chosen = "a secret that somebody chose"
 	change(t, o.Directory, func(e *directory.Editor) error {
@@ -369,6 +378,7 @@ func TestSlowSecretsEndWithTheirContext(t *testing.T) {
 }
 
 func TestManagedIdentity(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	var identity *directory.ServicePrincipal
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
@@ -399,6 +409,7 @@ func TestManagedIdentity(t *testing.T) {
 }
 
 func TestTenantsAreApart(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	var other *directory.Tenant
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
@@ -435,6 +446,7 @@ func TestTenantsAreApart(t *testing.T) {
 }
 
 func TestKeyring(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	set := func(version int64, body string) error {
 		return o.SetKeyring(t.Context(), string(contoso), version, []byte(body), "system:keyring", "keyring.rotate", "kid abc")
@@ -464,6 +476,7 @@ func TestKeyring(t *testing.T) {
 }
 
 func TestAuditTellsEveryAct(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	rows, err := o.AuditRows(t.Context(), 0, 0)
 	if err != nil {

@@ -40,6 +40,7 @@ const modelRole = directory.RoleID("00000000-0000-4000-8000-0000000000ff")
 // TestAgainstModel makes random changes to a directory and to the model. The directory,
 // another one on the same store and one on another engine must all agree with it.
 func TestAgainstModel(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, testAgainstModel) // refreshes are paced; here that takes no time
 }
 

@@ -12,6 +12,7 @@ import (
 // A role that becomes one for users only is no longer in the tokens of applications that
 // were granted it before.
 func TestRoleThatBecomesOneForUsers(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	if len(o.roles(t)) != 1 {
 		t.Fatal("the role is not there to begin with")
@@ -32,6 +33,7 @@ func TestRoleThatBecomesOneForUsers(t *testing.T) {
 
 // Object ids are chosen by those who bring their own; the same in two tenants give nothing.
 func TestRolesEndAtTheTenant(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	change(t, o.Directory, func(e *directory.Editor) error {
 		tenant, err := e.Tenants().Create(directory.Tenant{Name: "fabrikam"})
@@ -65,6 +67,7 @@ func TestRolesEndAtTheTenant(t *testing.T) {
 
 // That a text matched one imported secret says nothing about any other.
 func TestProvenSecretIsGoodForItselfAlone(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	const mine, theirs = "correct horse", "battery staple"
 	change(t, o.Directory, func(e *directory.Editor) error {

@@ -60,6 +60,7 @@ func checkRule(t *testing.T, err error, field string, cause error) {
 }
 
 func TestTenantRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	long := strings.Repeat("x", 121)
 	for _, tt := range []struct {
@@ -100,6 +101,7 @@ func TestTenantRules(t *testing.T) {
 }
 
 func TestApplicationRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	app := directory.MemberApplication
 	role := func(r directory.AppRole) directory.Application {
@@ -218,6 +220,7 @@ func TestApplicationRules(t *testing.T) {
 }
 
 func TestRedirectsThatAreFine(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	uris := []string{
 		"http://localhost", "http://localhost:8400/", "http://127.0.0.1/in", "http://[::1]:8080", "https://orders.contoso.test/signed-in?from=here",
@@ -232,6 +235,7 @@ func TestRedirectsThatAreFine(t *testing.T) {
 }
 
 func TestPrincipalRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	identity := directory.PrincipalManagedIdentity
 	for _, tt := range []struct {
@@ -259,6 +263,7 @@ func TestPrincipalRules(t *testing.T) {
 }
 
 func TestAssignmentRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	const disabled, forUsers = directory.RoleID("00000000-0000-4000-8000-000000000001"), directory.RoleID("00000000-0000-4000-8000-000000000002")
 	var identity, elsewhere *directory.ServicePrincipal
@@ -307,6 +312,7 @@ func TestAssignmentRules(t *testing.T) {
 }
 
 func TestFederatedRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	good := directory.FederatedCredential{Name: "ci-main", Issuer: "https://ci.test", Subject: "main"}
 	change(t, o.Directory, func(e *directory.Editor) error {
@@ -407,6 +413,7 @@ func TestCertificateRules(t *testing.T) {
 }
 
 func TestUserRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	change(t, o.Directory, func(e *directory.Editor) error {
 		u, err := e.Users().Create(directory.User{Tenant: contoso, PrincipalName: "Dev@Contoso.test"}, nil)
@@ -447,6 +454,7 @@ func TestUserRules(t *testing.T) {
 }
 
 func TestUnknownTargets(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	const nowhere = directory.TenantID("00000000-0000-4000-8000-000000000000")
 	for name, f := range map[string]func(e *directory.Editor) error{

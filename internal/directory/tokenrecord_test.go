@@ -44,6 +44,7 @@ func (o *orders) hasRecord(t testing.TB, kind directory.TokenRecordKind, secret 
 }
 
 func TestTokenRecordsAreTakenOnce(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	o.putRecord(t, o.record(code, "secret"))
 	if err := o.PutTokenRecord(t.Context(), o.record(code, "secret")); !errors.Is(err, directory.ErrDuplicate) {
@@ -72,6 +73,7 @@ func TestTokenRecordsAreTakenOnce(t *testing.T) {
 }
 
 func TestTokenRecordIsTakenByOneOfMany(t *testing.T) {
+	t.Parallel()
 	for name, open := range map[string]func(t *testing.T) directory.Store{
 		"memory": func(*testing.T) directory.Store { return memory.New() },
 		"sqlite": func(t *testing.T) directory.Store {
@@ -109,6 +111,7 @@ func takeAtOnce(t *testing.T, o *orders) {
 }
 
 func TestTokenRecordsChangeUnderAnOptimisticLock(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	o.putRecord(t, o.record(code, "secret"))
 	read := func() *directory.TokenRecord {
@@ -146,6 +149,7 @@ func TestTokenRecordsChangeUnderAnOptimisticLock(t *testing.T) {
 }
 
 func TestTokenRecordFamiliesFallTogether(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	for _, secret := range []string{"one", "two"} {
 		member := o.record(refresh, secret)
@@ -184,6 +188,7 @@ func auditActions(t *testing.T, d *directory.Directory, action string) (n int) {
 }
 
 func TestTokenRecordRules(t *testing.T) {
+	t.Parallel()
 	o := newOrders(t, memory.New())
 	for _, tt := range []struct {
 		name  string
@@ -215,6 +220,7 @@ func TestTokenRecordRules(t *testing.T) {
 
 // TestTokenRecordsEndWithTheirOwners holds for whom a session is of, and for whom not.
 func TestTokenRecordsEndWithTheirOwners(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name       string
 		act        func(o *orders, dev *directory.User, e *directory.Editor) error
@@ -275,6 +281,7 @@ func (o *orders) user(t testing.TB, name string) (u *directory.User) {
 }
 
 func TestTokenRecordsExpireAndAreSwept(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memory.New()
 		o := newOrders(t, store)
@@ -330,6 +337,7 @@ func keptRecords(t *testing.T, store directory.Store) (n int) {
 }
 
 func TestAnExpiredTokenRecordGivesWay(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrders(t, memory.New())
 		o.putRecord(t, o.record(code, "secret"))
@@ -344,6 +352,7 @@ func TestAnExpiredTokenRecordGivesWay(t *testing.T) {
 // TestTokenRecordsAreNoNews: followers of the directory hear nothing of token records, and
 // nothing is read anew because of them.
 func TestTokenRecordsAreNoNews(t *testing.T) {
+	t.Parallel()
 	store := memory.New()
 	o := newOrders(t, store)
 	heard := make(chan directory.Change, 100)
@@ -377,6 +386,7 @@ func TestTokenRecordsAreNoNews(t *testing.T) {
 
 // TestTokenRecordsKeepNoSecret looks for the secret in everything that is stored.
 func TestTokenRecordsKeepNoSecret(t *testing.T) {
+	t.Parallel()
 	store := memory.New()
 	o := newOrders(t, store)
 	const secret = "the-secret-of-a-record"

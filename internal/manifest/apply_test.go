@@ -154,6 +154,7 @@ func (s *site) roles(client string) []string {
 }
 
 func TestApplyMakesWhatTheFileSays(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	result, err := s.apply(orders, manifest.Options{})
 	if err != nil {
@@ -189,6 +190,7 @@ func TestApplyMakesWhatTheFileSays(t *testing.T) {
 }
 
 func TestApplyTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
 	for _, opts := range []manifest.Options{{}, {Prune: true}} {
 		s := newSite(t)
 		s.mustApply(orders, opts)
@@ -217,6 +219,7 @@ func edit(t *testing.T, pairs ...string) string {
 }
 
 func TestApplyEdits(t *testing.T) {
+	t.Parallel()
 	const (
 		consent = ", roles: [Orders.Read], consent: true"
 		group   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall"
@@ -386,6 +389,7 @@ func sortDeletes(difference []string) {
 }
 
 func TestPruneLeavesOtherTenantsAlone(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.mustApply(orders, manifest.Options{})
 	s.mustApply("tenants:\n  - name: fabrikam\n    applications: [{name: lonely}]\n", manifest.Options{Prune: true})
@@ -393,6 +397,7 @@ func TestPruneLeavesOtherTenantsAlone(t *testing.T) {
 }
 
 func TestReferencesToTheDirectory(t *testing.T) {
+	t.Parallel()
 	const more = "tenants:\n  - name: contoso\n    applications:\n      - name: report\n        permissions: [{api: orders-server, roles: [Orders.Read], consent: true}]\n"
 	s := newSite(t)
 	s.mustApply(orders, manifest.Options{})
@@ -405,6 +410,7 @@ func TestReferencesToTheDirectory(t *testing.T) {
 }
 
 func TestApplyReportsTheExactPlace(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		text string
@@ -442,6 +448,7 @@ func TestApplyReportsTheExactPlace(t *testing.T) {
 }
 
 func TestApplyOverWhatIsThere(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		text string
@@ -469,6 +476,7 @@ func TestApplyOverWhatIsThere(t *testing.T) {
 }
 
 func TestDryRunIsTheSameCode(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	// A given id for the role: a made one would differ between the runs.
 	text := edit(t, "{value: Orders.Read, ", "{id: 5b0e6a3c-1b1f-4e0e-9a53-3f3f0e0c0d01, value: Orders.Read, ")
@@ -491,6 +499,7 @@ func TestDryRunIsTheSameCode(t *testing.T) {
 }
 
 func TestFilesOfTheDocumentation(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"testdata/rolecall.yaml", "testdata/optional.yaml"} {
 		content, err := os.ReadFile(name)
 		if err != nil {

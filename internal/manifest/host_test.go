@@ -17,6 +17,7 @@ const boxes = `tenants:
 `
 
 func TestHosts(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		edit  []string // old, new, …
@@ -67,6 +68,7 @@ func TestHosts(t *testing.T) {
 
 // A host of a user's may give its address to another: meanwhile it is nowhere.
 func TestHostsOfUsersMove(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	boxes := strings.Replace(boxes, "name: box", "name: box, user: nightly", 1)
 	s.mustApply(boxes, manifest.Options{})
@@ -79,6 +81,7 @@ func TestHostsOfUsersMove(t *testing.T) {
 
 // All tenants of a file have one machine: an address goes from one to another at once.
 func TestHostsOfTwoTenantsChangePlaces(t *testing.T) {
+	t.Parallel()
 	const two = `tenants:
   - name: contoso
     managedIdentities: [{name: one, type: system}]
@@ -96,6 +99,7 @@ func TestHostsOfTwoTenantsChangePlaces(t *testing.T) {
 }
 
 func TestHostsReportTheExactPlace(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		edit []string

@@ -51,6 +51,7 @@ func app(lines ...string) string {
 }
 
 func TestParseReportsTheExactPlace(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		text string
@@ -155,6 +156,7 @@ func checkProblems(t *testing.T, err error, want []string) {
 }
 
 func TestProblemReadsLikeACompilersError(t *testing.T) {
+	t.Parallel()
 	_, err := parse(app("public: 1", "colour: red"))
 	want := "config/rolecall.yaml:5:17: a number stands where true or false belongs. Write true or false, without quotes.\n" +
 		`config/rolecall.yaml:6:9: "colour" is no member of an application. Its members are: `
@@ -164,6 +166,7 @@ func TestProblemReadsLikeACompilersError(t *testing.T) {
 }
 
 func TestParseIsBounded(t *testing.T) {
+	t.Parallel()
 	t.Run("aliases of aliases", func(t *testing.T) {
 		var b strings.Builder
 		b.WriteString("tenants:\n  - name: a\n    domains: &d0 [x, x, x, x, x, x, x, x, x, x]\n")
@@ -194,6 +197,7 @@ func TestParseIsBounded(t *testing.T) {
 }
 
 func TestParseAccepts(t *testing.T) {
+	t.Parallel()
 	for name, text := range map[string]string{
 		"no tenant":          "tenants: []\n",
 		"JSON":               `{"tenants": [{"name": "contoso"}]}`,
