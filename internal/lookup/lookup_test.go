@@ -1,0 +1,120 @@
+package lookup_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
+)
+
+// twoTenants is the Orders world, and a second tenant that has an orders-client too and an
+// application without a service principal.
+func twoTenants(t *testing.T) *directory.Directory {
+	t.Helper()
+	dir := fixture.OpenDirectory(t, time.Now)
+	_, err := dir.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Create(directory.Tenant{Name: "fabrikam", Enabled: true})
+		if err != nil {
+			return err
+		}
+		for _, name := range []string{"orders-client", "unused"} {
+			app, err := e.Applications().Create(directory.Application{Tenant: tenant.ID, Name: name, TokenVersion: 2})
+			if err != nil {
+				return err
+			}
+			if name == "unused" {
+				continue
+			}
+			if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant.ID, AppID: app.AppID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestPrincipalsAreFoundByAnyReference(t *testing.T) {
+	t.Parallel()
+	view := twoTenants(t).View(t.Context())
+	for _, tt := range []struct{ name, tenant, ref, want string }{
+		{"an application by name", "contoso", "orders-client", "orders-client"},
+		{"whatever the case", "contoso", "ORDERS-client", "orders-client"},
+		{"by app id, in any tenant", "", string(fixture.ClientID), "orders-client"},
+		{"by object id", "", string(fixture.ClientPrincipal), "orders-client"},
+		{"a managed identity", "", "orders-client-mi", "orders-client-mi"},
+		{"a user", "", fixture.UserName, fixture.UserName},
+		{"a user by id", "contoso.test", string(fixture.UserID), fixture.UserName},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			found, err := lookup.FindPrincipal(view, tt.tenant, tt.ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found.Name() != tt.want || found.Tenant.Name != "contoso" {
+				t.Errorf("got %s of %s", found.Name(), found.Tenant.Name)
+			}
+		})
+	}
+}
+
+func TestWhatANameDoesNotMeanIsSaid(t *testing.T) {
+	t.Parallel()
+	view := twoTenants(t).View(t.Context())
+	for _, tt := range []struct {
+		name, tenant, ref string
+		is                error
+		what, fix         string
+	}{
+		{"nobody", "contoso", "nobody", directory.ErrNotFound, `there is no application, managed identity or user "nobody"; there are orders-`, "rolecall apply"},
+		{"a slip", "contoso", "orders-cleint", directory.ErrNotFound, `"orders-cleint"`, "did you mean orders-client?"},
+		{"a name in two tenants", "", "orders-client", lookup.ErrAmbiguous, `"orders-client" is in 2 tenants`, "--tenant"},
+		{"no such tenant", "initech", "orders-client", directory.ErrNotFound, `there is no tenant "initech"`, "Name it"},
+		{"an application without a service principal", "fabrikam", "unused", nil, "has no service principal in the tenant fabrikam", "rolecall apply"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := lookup.FindPrincipal(view, tt.tenant, tt.ref)
+			if err == nil || tt.is != nil && !errors.Is(err, tt.is) || tt.is == nil && errors.Is(err, directory.ErrNotFound) {
+				t.Fatalf("got %v", err)
+			}
+			if !strings.Contains(err.Error(), tt.what) || !strings.Contains(fix.Of(err), tt.fix) {
+				t.Errorf("got %q, fix %q", err, fix.Of(err))
+			}
+		})
+	}
+	if _, err := lookup.FindTenant(view, ""); !errors.Is(err, lookup.ErrAmbiguous) {
+		t.Errorf("one of two tenants: %v", err)
+	}
+}
+
+func TestRolesAreFoundByAPIAndValue(t *testing.T) {
+	t.Parallel()
+	view := twoTenants(t).View(t.Context())
+	who, err := lookup.FindPrincipal(view, "contoso", "orders-client")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]directory.RoleID{
+		"orders-server/Orders.Read": fixture.ReadRole, "api://orders/Orders.Write": fixture.WriteRole, string(fixture.ServerID) + "/Orders.Read": fixture.ReadRole,
+	} {
+		role, err := lookup.FindRole("rolecall grant", view, who, ref)
+		if err != nil || role.ID != want || role.Principal != fixture.ServerPrincipal {
+			t.Errorf("%s: got %s of %s, %v", ref, role.ID, role.Principal, err)
+		}
+	}
+	for ref, want := range map[string]error{"Orders.Read": lookup.ErrMalformed, "nothing/Orders.Read": directory.ErrNotFound, "orders-server/Orders.Raed": directory.ErrNotFound} {
+		if _, err := lookup.FindRole("rolecall grant", view, who, ref); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", ref, err, want)
+		} else if ref == "orders-server/Orders.Raed" && !strings.Contains(fix.Of(err), "`rolecall grant orders-client orders-server/Orders.Read`") {
+			t.Errorf("%s: fix %q", ref, fix.Of(err))
+		}
+	}
+}
