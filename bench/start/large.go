@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/bench/internal/fill"
 	"github.com/rolecall-auth/rolecall/bench/internal/measure"
 )
 
@@ -47,7 +45,7 @@ func (b *bench) hundred(ctx context.Context, few folder) error {
 		return err
 	}
 	defer b.stop(server, client)
-	clients := func(i int) url.Values { return few.form(cloneID(1 + i%100)) }
+	clients := func(i int) url.Values { return few.form(fill.CloneID(1 + i%100)) }
 	if _, err := client.Tokens(ctx, b.tokens/4, 4, clients); err != nil { // warm up
 		return err
 	}
@@ -66,12 +64,12 @@ func (b *bench) tokensOfMany(ctx context.Context, many folder, applications int)
 	}
 	defer b.stop(server, client)
 	stride := max(1, applications/b.tokens)
-	cold, err := perToken(ctx, server, client, b.tokens, func(i int) url.Values { return many.form(cloneID(1 + i*stride%applications)) })
+	cold, err := perToken(ctx, server, client, b.tokens, func(i int) url.Values { return many.form(fill.CloneID(1 + i*stride%applications)) })
 	if err != nil {
 		return err
 	}
 	b.line("CPU of a token, each of another application", micros(cold), 0, "µs")
-	clients := func(i int) url.Values { return many.form(cloneID(1 + i%100)) }
+	clients := func(i int) url.Values { return many.form(fill.CloneID(1 + i%100)) }
 	warm, err := perToken(ctx, server, client, b.tokens, clients)
 	if err != nil {
 		return err
@@ -113,37 +111,9 @@ func (f folder) form(appID string) url.Values {
 	}
 }
 
-// fill makes a data folder with so many clients of one API besides the first, which is
-// made as a user would make it; the others are its likes.
+// fill makes a data folder with so many clients of one API besides the first.
 func (b *bench) fill(ctx context.Context, clients int) (folder, error) {
-	f := folder{dir: filepath.Join(b.dir, fmt.Sprint("filled", clients))}
-	if _, err := b.apply(ctx, f.dir, apiManifest); err != nil {
-		return f, err
-	}
-	database := filepath.Join(f.dir, "rolecall.db")
-	before, err := sequence(ctx, database)
-	if err != nil {
-		return f, err
-	}
-	if f.secret, err = b.apply(ctx, f.dir, manifest("generate: true")); err != nil {
-		return f, err
-	}
-	return f, clone(ctx, database, before, clients)
-}
-
-// apply applies a manifest and returns the secret that it generated, if any.
-func (b *bench) apply(ctx context.Context, dir, text string) (string, error) {
-	file := filepath.Join(b.dir, "applied.yaml")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(ctx, b.binary, "apply", "-f", file, "--data", dir, "-o", "json").Output()
-	if err != nil {
-		return "", fmt.Errorf("apply a manifest: %w", err)
-	}
-	var applied struct{ Secrets []struct{ Value string } }
-	if err := json.Unmarshal(out, &applied); err != nil || len(applied.Secrets) == 0 {
-		return "", err
-	}
-	return applied.Secrets[0].Value, nil
+	dir := filepath.Join(b.dir, fmt.Sprint("filled", clients))
+	secret, err := fill.Folder(ctx, b.binary, dir, clients)
+	return folder{dir, secret}, err
 }

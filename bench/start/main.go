@@ -19,6 +19,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/bench/internal/fill"
 	"github.com/rolecall-auth/rolecall/bench/internal/measure"
 )
 
@@ -94,7 +95,7 @@ func (b *bench) size() error {
 // small measures the directory of a beginner.
 func (b *bench) small(ctx context.Context) error {
 	file, secret := filepath.Join(b.dir, "rolecall.yaml"), rand.Text()
-	if err := os.WriteFile(file, []byte(manifest("value: "+secret)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(fill.Manifest("value: "+secret)), 0o600); err != nil {
 		return err
 	}
 	first, err := b.medianStart(ctx, func(i int) (folder, []string) {
@@ -123,7 +124,7 @@ func (b *bench) idle(ctx context.Context, few folder) error {
 		return err
 	}
 	defer b.stop(server, client)
-	if err := client.Token(ctx, few.form(templateID)); err != nil {
+	if err := client.Token(ctx, few.form(fill.TemplateID)); err != nil {
 		return err
 	}
 	rest := time.NewTimer(2 * time.Second)
@@ -143,7 +144,7 @@ func (b *bench) medianStart(ctx context.Context, choose func(i int) (folder, []s
 		if err != nil {
 			return 0, err
 		}
-		err = client.Token(ctx, chosen.form(templateID))
+		err = client.Token(ctx, chosen.form(fill.TemplateID))
 		times[i] = time.Since(server.Began)
 		b.stop(server, client)
 		if err != nil {

@@ -1,4 +1,4 @@
-package main
+package fill
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory/sqlite"
 )
 
-// The application that the others are made after.
+// TemplateID is the app id of the first client, which the others are made after.
 const (
-	templateID   = "c11e0001-5a5a-4c4c-8d8d-000000000001"
+	TemplateID   = "c11e0001-5a5a-4c4c-8d8d-000000000001"
 	templateName = "orders-client"
 )
 
@@ -24,11 +24,11 @@ const apiManifest = `tenants:
         appRoles: [{value: R0}, {value: R1}, {value: R2}, {value: R3}, {value: R4}, {value: R5}, {value: R6}, {value: R7}, {value: R8}, {value: R9}]
 `
 
-// manifest is the API and its first client, with ten assignments and a secret that comes
+// Manifest is the API and its first client, with ten assignments and a secret that comes
 // from there: "generate: true", or "value: …".
-func manifest(secret string) string {
+func Manifest(secret string) string {
 	return apiManifest + `      - name: ` + templateName + `
-        appId: ` + templateID + `
+        appId: ` + TemplateID + `
         secrets: [{name: bench, ` + secret + `}]
         permissions: [{api: orders-server, roles: [R0, R1, R2, R3, R4, R5, R6, R7, R8, R9], consent: true}]
 `
@@ -103,7 +103,7 @@ func madeAfter(ctx context.Context, store *sqlite.Store, after int64) ([]directo
 
 // putCopy writes the n-th copy: everything in it bears ids and a name of its own.
 func putCopy(ctx context.Context, tx directory.Tx, template []directory.Object, n int) error {
-	pairs := []string{templateName, fmt.Sprintf("%s-%06d", templateName, n), templateID, cloneID(n)}
+	pairs := []string{templateName, fmt.Sprintf("%s-%06d", templateName, n), TemplateID, CloneID(n)}
 	for _, object := range template {
 		pairs = append(pairs, object.ID, numbered(object.ID, n))
 	}
@@ -123,7 +123,8 @@ func putCopy(ctx context.Context, tx directory.Tx, template []directory.Object, 
 	return nil
 }
 
-func cloneID(n int) string { return numbered(templateID, n) }
+// CloneID is the app id of the n-th copy.
+func CloneID(n int) string { return numbered(TemplateID, n) }
 
 // numbered gives a GUID another first part: the rest keeps ids of different objects apart.
 func numbered(id string, n int) string { return fmt.Sprintf("%08x", n) + id[8:] }
