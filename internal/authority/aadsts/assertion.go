@@ -127,7 +127,7 @@ func AssertionSignature(thumbprint string) *Problem {
 // AssertionReplayed refuses an assertion that was used before.
 func AssertionReplayed(jti string) *Problem {
 	return refusedAssertion(50012,
-		"A client assertion with the jti "+text.Quote(jti)+" was presented before, and the application accepts each only once.",
+		"A client assertion with the jti "+text.Quote(jti)+" was presented before, and the application accepts each one only once.",
 		"Make a new assertion with a new jti for each request.")
 }
 

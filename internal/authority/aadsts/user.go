@@ -159,7 +159,7 @@ func Redirect(uri, client string) *Problem {
 	return &Problem{
 		Code: 50011, OAuth: InvalidRequest, Status: http.StatusBadRequest,
 		What:   "The redirect URI " + text.Quote(uri) + " is not one of the application " + text.Quote(client) + ".",
-		Advice: "Register it with the application, letter by letter; only the port of http://localhost and http://127.0.0.1 may differ, for public clients.",
+		Advice: "Register exactly this URI for the application; only the port of http://localhost and http://127.0.0.1 may differ, for public clients.",
 	}
 }
 
@@ -176,7 +176,7 @@ func RedirectDiffers() *Problem {
 func RefreshUsed() *Problem {
 	return &Problem{
 		Code: 70000, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
-		What:   "The refresh token was replaced by a newer one before, so that all tokens of this sign-in are revoked now.",
+		What:   "The refresh token had been replaced by a newer one, so every token of this sign-in has been revoked.",
 		Advice: "Sign in again, and keep only the newest refresh token: public clients get a new one with each use.",
 	}
 }
@@ -194,7 +194,7 @@ func RefreshGone() *Problem {
 func Revoked() *Problem {
 	return &Problem{
 		Code: 50173, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
-		What:   "The sign-in ended since: the user's password was changed.",
+		What:   "The session has ended: the user's password was changed.",
 		Advice: "Sign in again.",
 	}
 }
@@ -356,7 +356,7 @@ func NotRequested(client, resource string) *Problem {
 func SignInNeeded() *Problem {
 	return &Problem{
 		Code: 50058, OAuth: loginRequired, Status: http.StatusBadRequest,
-		What:   "Nobody is signed in, and the request does not allow to ask.",
+		What:   "Nobody is signed in, and the request does not allow a prompt.",
 		Advice: "Send the request without prompt=none.",
 	}
 }
@@ -365,7 +365,7 @@ func SignInNeeded() *Problem {
 func ConfirmNeeded() *Problem {
 	return &Problem{
 		Code: 9002341, OAuth: interactionRequired, Status: http.StatusBadRequest,
-		What:   "The answer goes to a program on the user's machine, which any program there can pass for, and the request does not allow to ask the user.",
+		What:   "The answer goes to a program on the user's machine, and any program there can pose as it; the request does not allow a prompt.",
 		Advice: "Send the request without prompt=none: the user is asked once and need not type anything.",
 	}
 }
@@ -464,7 +464,7 @@ func Bearer() *Problem {
 func Form() *Problem {
 	return &Problem{
 		OAuth: InvalidRequest, Status: http.StatusForbidden,
-		What:   "The form was not sent from a page that this authority showed in this browser, or too long ago.",
+		What:   "The form did not come from a page that this authority showed in this browser, or the page was too old.",
 		Advice: "Go back to the application and sign in again, with cookies allowed.",
 	}
 }
