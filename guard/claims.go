@@ -155,6 +155,9 @@ func (in *inspection) accessToken() *refusal {
 
 // callerOf reads who calls and what they may, and refuses contradictions.
 func (in *inspection) callerOf() *refusal {
+	if in.token.Claims.Endless() {
+		return fail(ClaimsInvalid, "", "%s", endlessNumber)
+	}
 	c := &in.caller
 	var scp, scope, uti, jti string
 	for _, claim := range []struct {

@@ -288,6 +288,11 @@ func boundKey(cnf token.Value) (string, bool) {
 	}
 	kid, _ := members.Get("kid")
 	thumbprint, _ := kid.String()
-	sum, err := base64.RawURLEncoding.Strict().DecodeString(thumbprint)
-	return thumbprint, err == nil && len(sum) == sha256.Size && !strings.ContainsAny(thumbprint, "\r\n")
+	return thumbprint, isSHA256(thumbprint)
+}
+
+// isSHA256 reports whether a text is the base64url of a SHA-256.
+func isSHA256(text string) bool {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(text, "\r\n")
 }

@@ -113,9 +113,17 @@ func (in *inspection) header() *refusal {
 			return fail(HeaderForbidden, "", "the header has %s", name)
 		}
 	}
-	for _, name := range thumbprintParameters {
+	if h.Endless() {
+		return fail(HeaderInvalid, "", "%s", endlessNumber)
+	}
+	for _, name := range textParameters {
 		if v, present := h.Get(name); present && v.Kind() != token.String {
 			return fail(HeaderInvalid, "", "%s is %s, not a string", name, shown(v))
+		}
+	}
+	if v, present := h.Get("x5t#S256"); present {
+		if thumbprint, _ := v.String(); !isSHA256(thumbprint) {
+			return fail(HeaderInvalid, "", "x5t#S256 is %s, not the thumbprint of a certificate", shown(v))
 		}
 	}
 	if typ, present := h.Get("typ"); present {
@@ -128,13 +136,13 @@ func (in *inspection) header() *refusal {
 }
 
 // Header parameters that would bring a key or another encoding along, those
-// that name a certificate (Entra's v1.0 tokens do; they choose nothing here,
+// that are texts wherever they are known (x5t stands in Entra's v1.0 tokens,
 // but what another reader refuses is no token), and the values of typ that mean
 // an access token (RFC 9068 and Entra).
 var (
-	forbiddenParameters  = []string{"b64", "zip", "cty", "enc", "jku", "x5u", "jwk", "x5c"}
-	thumbprintParameters = []string{"x5t", "x5t#S256"}
-	accessTokenTypes     = []string{"JWT", "at+jwt", "application/at+jwt"}
+	forbiddenParameters = []string{"b64", "zip", "cty", "enc", "jku", "x5u", "jwk", "x5c"}
+	textParameters      = []string{"x5t", "nonce"}
+	accessTokenTypes    = []string{"JWT", "at+jwt", "application/at+jwt"}
 )
 
 // keyID reads the name of the key. It is a name only: the key of a map, never
@@ -151,6 +159,9 @@ func (in *inspection) keyID() *refusal {
 	in.kid = name
 	return nil
 }
+
+// endlessNumber is what is wrong with a token that readers do not agree about.
+const endlessNumber = "it has a number that is larger than any that all readers know"
 
 func notKidChar(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.=+/:", c)

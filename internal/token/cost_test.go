@@ -81,3 +81,17 @@ func TestDuplicatesAreFoundEverywhere(t *testing.T) {
 		t.Errorf("distinct names: %v", err)
 	}
 }
+
+// A number that is too large for a double is another one to each reader.
+func TestNumbersOfAnySize(t *testing.T) {
+	for number, ok := range map[string]bool{
+		"1e308": true, "-1e308": true, "1e309": false, "-1E+309": false, "1e-400": true, "0e999999": true, "1.5e300": true, "12345678901234567890": true,
+		strings.Repeat("9", 308): true, strings.Repeat("9", 310): false, "0." + strings.Repeat("9", 400): true,
+	} {
+		for _, text := range []string{`{"x":` + number + `}`, `{"x":[{"y":` + number + `}]}`} {
+			if o, err := ParseObject([]byte(text), DefaultPayloadDepth, DefaultMembers); err != nil || o.Endless() == ok {
+				t.Errorf("%.40s: endless %t, %v", text, o.Endless(), err)
+			}
+		}
+	}
+}

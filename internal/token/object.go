@@ -137,6 +137,7 @@ func (v Value) Object() (Object, bool) {
 type Object struct {
 	members []member
 	text    string
+	endless bool
 }
 
 type member struct {
@@ -170,6 +171,11 @@ func (o Object) Get(name string) (Value, bool) {
 	}
 	return Value{}, false
 }
+
+// Endless reports whether a number in o, at any depth, is too large for a
+// double. To some readers it is infinite, to some the largest there is, and
+// some refuse it (RFC 8259 section 6).
+func (o Object) Endless() bool { return o.endless }
 
 // Names returns the member names in order.
 func (o Object) Names() []string {

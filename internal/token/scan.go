@@ -3,6 +3,7 @@ package token
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -39,7 +40,7 @@ func parseObject(text string, depth, members int, reserved []string) (Object, er
 			return Object{}, errLookalike
 		}
 	}
-	return Object{members: out, text: text}, nil
+	return Object{members: out, text: text, endless: s.endless}, nil
 }
 
 // A scanner walks JSON text, accepting exactly the grammar of RFC 8259.
@@ -49,6 +50,7 @@ type scanner struct {
 	depth   int      // deepest nesting allowed
 	members int      // most members of one object allowed
 	names   []string // of members in the inner objects being read, innermost last
+	endless bool     // whether a number is too large for a double
 }
 
 // peek returns the next byte, or 0 at the end: 0 begins no JSON token.
@@ -236,7 +238,9 @@ func (s *scanner) literal(word string) error {
 	return nil
 }
 
+// number reads a number, and notes one that no double can hold.
 func (s *scanner) number() error {
+	start, large := s.pos, false
 	if s.peek() == '-' {
 		s.pos++
 	}
@@ -255,12 +259,19 @@ func (s *scanner) number() error {
 		}
 	}
 	if c := s.peek(); c == 'e' || c == 'E' {
+		large = true
 		s.pos++
 		if c := s.peek(); c == '+' || c == '-' {
 			s.pos++
 		}
 		if !s.digits() {
 			return errSyntax
+		}
+	}
+	const surely = 300 // digits fit
+	if text := s.text[start:s.pos]; large || len(text) > surely {
+		if _, err := strconv.ParseFloat(text, 64); err != nil {
+			s.endless = true
 		}
 	}
 	return nil
