@@ -280,14 +280,24 @@ type DelegatedGrant struct {
 // A User is a developer who may sign in to the tenant. Users are few.
 type User struct {
 	Stored
-	ID             ObjectID  `json:"id"`
-	Tenant         TenantID  `json:"tenant"`
-	PrincipalName  string    `json:"userPrincipalName"` // unique, lower case
-	DisplayName    string    `json:"displayName"`
-	Enabled        bool      `json:"enabled"`
-	Password       *Secret   `json:"password,omitempty"` // always SchemeArgon2id
-	DirectoryRoles []string  `json:"directoryRoles,omitempty"`
-	Created        time.Time `json:"created"`
+	ID             ObjectID `json:"id"`
+	Tenant         TenantID `json:"tenant"`
+	PrincipalName  string   `json:"userPrincipalName"` // unique, lower case
+	DisplayName    string   `json:"displayName"`
+	Enabled        bool     `json:"enabled"`
+	Password       *Secret  `json:"password,omitempty"` // always SchemeArgon2id
+	DirectoryRoles []string `json:"directoryRoles,omitempty"`
+	// SessionsFrom is when the sessions that count began at the earliest: a reset of the
+	// password, disabling the user and revoking sessions end those from before. Zero: all
+	// since the user was created.
+	SessionsFrom time.Time `json:"sessionsFrom,omitzero"`
+	Created      time.Time `json:"created"`
+}
+
+// SessionCounts reports whether what the user did at a time still counts: the user was there,
+// and nothing has ended the sessions from then.
+func (u *User) SessionCounts(began time.Time) bool {
+	return !began.Before(u.Created) && !began.Before(u.SessionsFrom)
 }
 
 // A SignIn is one answer of the token endpoint, good or bad. It never holds a secret,

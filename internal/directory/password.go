@@ -68,7 +68,7 @@ func (e UserEditor) SetPassword(tenant TenantID, id ObjectID, password *Chosen) 
 		if next.Password, err = e.newPassword(password); err != nil {
 			return err
 		}
-		if err := e.dropRecords(next.Tenant, next.ID); err != nil {
+		if err := e.endSessions(&next); err != nil {
 			return err
 		}
 		return update(e.editor, old, &next, "password set")

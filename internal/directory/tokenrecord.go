@@ -26,7 +26,8 @@ type TokenRecord struct {
 	Family string // what falls together: all refresh tokens of one sign-in
 	// Client and User are the service principal and the user it was made for, if any. A
 	// record goes when one of them is deleted, and when the user is disabled or gets
-	// another password.
+	// another password. Of a record that names no user, whoever redeems it asks
+	// [User.SessionCounts].
 	Client  ObjectID
 	User    ObjectID
 	Expires time.Time

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
@@ -39,7 +40,7 @@ func (e UserEditor) Create(u User, password *Chosen) (*User, error) {
 		if u.ID, err = givenGUID("id", u.ID); err != nil {
 			return nil, err
 		}
-		u.Tenant, u.Enabled, u.Created, u.Password = tenant.ID, true, e.now, nil
+		u.Tenant, u.Enabled, u.Created, u.SessionsFrom, u.Password = tenant.ID, true, e.now, time.Time{}, nil
 		// Both may hold assignments, by object id.
 		for _, kind := range []string{KindUser, KindServicePrincipal} {
 			if err := e.free(u.Tenant, kind, makeKey("id", string(u.ID)), ""); err != nil {
@@ -80,12 +81,39 @@ func (e UserEditor) Edit(tenant TenantID, id ObjectID, f func(*User) error) (*Us
 			return nil, err
 		}
 		if old.value.Enabled && !next.Enabled {
-			if err := e.dropRecords(next.Tenant, next.ID); err != nil {
+			if err := e.endSessions(&next); err != nil {
 				return nil, err
 			}
 		}
 		return &next, update(e.editor, old, &next, userDetail(old.value, &next))
 	})
+}
+
+// EndSessions ends all that began with a sign-in of the user until now: browser sessions,
+// codes, device codes and refresh tokens. Access tokens live until they expire.
+func (e UserEditor) EndSessions(tenant TenantID, id ObjectID) error {
+	return e.act(Update, Users, func() error {
+		old, err := e.get(tenant, id)
+		if err != nil {
+			return err
+		}
+		if err := e.version.check(old.version); err != nil {
+			return err
+		}
+		next := *old.value
+		if err := e.endSessions(&next); err != nil {
+			return err
+		}
+		return update(e.editor, old, &next, "sessions ended")
+	})
+}
+
+// endSessions lets no session of the user from before count. The records that name the user
+// go at once; those that do not, such as a device code that was asked for at an alias, are
+// refused by their time.
+func (e UserEditor) endSessions(u *User) error {
+	u.SessionsFrom = e.now
+	return e.dropRecords(u.Tenant, u.ID)
 }
 
 // Delete removes a user, with all assignments, grants and token records.

@@ -194,7 +194,7 @@ func RefreshGone() *Problem {
 func Revoked() *Problem {
 	return &Problem{
 		Code: 50173, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
-		What:   "The session has ended: the user's password was changed.",
+		What:   "The session has ended: the user's password was changed, or the user's sessions were ended.",
 		Advice: "Sign in again.",
 	}
 }

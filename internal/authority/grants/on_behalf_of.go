@@ -9,7 +9,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -38,8 +37,14 @@ func (e *tokenEndpoint) redeemOnBehalf(ctx context.Context, x *exchange.Exchange
 	if err != nil {
 		return err
 	}
-	issued, _ := issuance.IntegerClaim(claims, "iat")
-	r.Session = records.Session{ID: guid.New(), User: directory.ObjectID(issuance.TextClaim(claims, "oid")), At: issued}
+	r.Session = records.NewSession(directory.ObjectID(issuance.TextClaim(claims, "oid")), e.now())
+	r.Session.At, _ = issuance.IntegerClaim(claims, "iat")
+	x.SignIn.User = string(r.Session.User) // unless they are found
+	if r.User, err = e.resolver.User(ctx, r.Tenant, r.Session.User, func(user *directory.User) error {
+		return e.issuer.CheckUser(claims, user)
+	}); err != nil {
+		return err
+	}
 	if err := e.issuer.ResolveUserAccess(ctx, &x.SignIn, &r.UserAccess, requested); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/scope"
-	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // redeemPassword takes a user's name and password from the client (RFC 6749 section 4.3).
@@ -30,7 +29,7 @@ func (e *tokenEndpoint) redeemPassword(ctx context.Context, x *exchange.Exchange
 	if r.User, err = e.users.CheckPassword(ctx, x.Source, r.Tenant, req.username, req.password); err != nil {
 		return err
 	}
-	r.Session = records.Session{ID: guid.New(), User: r.User.ID, At: e.now().Unix()}
+	r.Session = records.NewSession(r.User.ID, e.now())
 	if err := e.issuer.ResolveUserAccess(ctx, &x.SignIn, &r.UserAccess, requested); err != nil {
 		return err
 	}

@@ -36,7 +36,9 @@ func (e *userInfoEndpoint) serve(ctx context.Context, x *exchange.Exchange) (exc
 	if err := e.issuer.CheckUserInfo(claims); err != nil {
 		return exchange.Answer{}, aadsts.Bearer().Because(err)
 	}
-	user, err := e.resolver.User(ctx, tenant, issuance.TextClaim(claims, "oid"))
+	user, err := e.resolver.User(ctx, tenant, directory.ObjectID(issuance.TextClaim(claims, "oid")), func(user *directory.User) error {
+		return e.issuer.CheckUser(claims, user)
+	})
 	if err != nil {
 		return exchange.Answer{}, aadsts.Bearer().Because(err)
 	}

@@ -46,7 +46,7 @@ func (i *Issuer) CheckBearer(claims token.Object, application *directory.Instanc
 		return aadsts.OnBehalfApp()
 	case TextClaim(claims, "scp") == "":
 		return aadsts.OnBehalfSignature()
-	case !isAudience(application.Application, audience):
+	case !isAudience(application.Application, audience), !i.isBound(claims, application):
 		return aadsts.OnBehalfAudience(audience, string(application.Principal.AppID))
 	}
 	return nil

@@ -60,7 +60,7 @@ type Claims struct {
 func (c *Claims) stamp(request ClaimsRequest, now time.Time, lifetime time.Duration) {
 	from := request.from(now)
 	c.IssuedAt, c.NotBefore, c.Expires = from, from, now.Add(lifetime).Unix()
-	c.AIO, c.RH, c.TokenID = opaque(27), "1."+opaque(27)+".", opaque(16)
+	c.AIO, c.RH, c.TokenID = opaque(opaqueSize), "1."+opaque(opaqueSize)+".", opaque(16)
 }
 
 // issue fills in who issues the token, in the version of it.

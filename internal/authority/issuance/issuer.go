@@ -90,6 +90,7 @@ func (i *Issuer) ApplicationToken(ctx context.Context, x *exchange.Exchange, a *
 func (i *Issuer) UserToken(ctx context.Context, x *exchange.Exchange, a *UserAccess, lifetime time.Duration) (Token, error) {
 	c := i.userClaims(x.Origin, x.Source, a)
 	c.stamp(a.Claims, i.issueTime(ctx), lifetime)
+	c.RH, c.AIO = i.boundToResource(a.Tenant.ID, a.Resource.Principal, c.TokenID), i.boundToUser(a.User, c.TokenID)
 	made, err := i.accessToken(ctx, x, a.Tenant, c)
 	if err == nil {
 		x.SignIn.Scopes = a.Granted

@@ -178,7 +178,8 @@ func (m *Minter) userAccess(ctx context.Context, row *directory.SignIn, req Mint
 	if err != nil {
 		return UserAccess{}, err
 	}
-	a := UserAccess{Proof: proof, Tenant: tenant, Session: records.Session{ID: req.User.Session, User: req.User.User, At: m.issuer.now().Unix()}}
+	a := UserAccess{Proof: proof, Tenant: tenant, Session: records.NewSession(req.User.User, m.issuer.now())}
+	a.Session.ID = req.User.Session
 	return a, m.issuer.ResolveUserAccess(ctx, row, &a, requested)
 }
 

@@ -33,7 +33,7 @@ func (i *Issuer) ResolveUserAccess(ctx context.Context, row *directory.SignIn, a
 	row.Resource = exchange.Noted(requested.Identifier)
 	if a.User == nil {
 		row.User = string(a.Session.User) // unless they are found
-		if a.User, err = i.resolver.User(ctx, a.Tenant, string(a.Session.User)); err != nil {
+		if a.User, err = i.resolver.SessionUser(ctx, a.Tenant, a.Session.User, a.Session.Began()); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // How long opaque tokens live.
@@ -16,11 +17,27 @@ const (
 	SessionLife = 8 * time.Hour
 )
 
-// A Session says who signed in, when, and how.
+// A Session says who signed in, and when.
 type Session struct {
 	ID   string             `json:"id"` // a GUID: "sid"
 	User directory.ObjectID `json:"user"`
 	At   int64              `json:"at"` // Unix seconds
+	// Proved is when it was last made sure that the user had not been revoked, in Unix
+	// microseconds. Zero: at At.
+	Proved int64 `json:"proved,omitempty"`
+}
+
+// NewSession returns the session of a user who signs in now.
+func NewSession(user directory.ObjectID, now time.Time) Session {
+	return Session{ID: guid.New(), User: user, At: now.Unix(), Proved: now.UnixMicro()}
+}
+
+// Began is what decides whether the session still counts: see [directory.User.SessionCounts].
+func (s Session) Began() time.Time {
+	if s.Proved != 0 {
+		return time.UnixMicro(s.Proved)
+	}
+	return time.Unix(s.At, 0)
 }
 
 // A GrantRecord is what a client may have on behalf of a user, until it is revoked.

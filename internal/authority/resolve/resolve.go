@@ -153,18 +153,29 @@ func (r *Resolver) ResourceNow(ctx context.Context, tenant *directory.Tenant, id
 	return resource, nil
 }
 
-// User returns a user who may sign in.
-func (r *Resolver) User(ctx context.Context, tenant *directory.Tenant, ref string) (*directory.User, error) {
+// User returns a user who may sign in and passes a check.
+func (r *Resolver) User(ctx context.Context, tenant *directory.Tenant, id directory.ObjectID, check func(*directory.User) error) (*directory.User, error) {
 	return Fresh(ctx, r.directory, func() (*directory.User, error) {
-		user, err := r.directory.User(ctx, tenant.ID, ref)
+		user, err := r.directory.User(ctx, tenant.ID, string(id))
 		switch {
 		case errors.Is(err, directory.ErrNotFound):
-			return nil, aadsts.UserUnknown(ref)
+			return nil, aadsts.UserUnknown(string(id))
 		case err != nil:
 			return nil, err
 		case !user.Enabled:
 			return nil, aadsts.UserDisabled(user.PrincipalName)
 		}
-		return user, nil
+		return user, check(user)
+	})
+}
+
+// SessionUser returns the user of a session that began at a time. A session that was revoked
+// since, and one of another user who had the same id, is refused.
+func (r *Resolver) SessionUser(ctx context.Context, tenant *directory.Tenant, id directory.ObjectID, began time.Time) (*directory.User, error) {
+	return r.User(ctx, tenant, id, func(user *directory.User) error {
+		if !user.SessionCounts(began) {
+			return aadsts.Revoked()
+		}
+		return nil
 	})
 }

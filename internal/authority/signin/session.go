@@ -9,7 +9,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // sessionCookie holds the session of a browser. Its prefix lets no other host and no plain
@@ -49,7 +48,7 @@ func (s sessions) current(ctx context.Context, x *exchange.Exchange) (*browserSe
 	if b.tenant, err = s.resolver.Tenant(ctx, string(t.Tenant)); err != nil {
 		return nil, outageOnly(err)
 	}
-	if b.user, err = s.resolver.User(ctx, b.tenant, string(b.User)); err != nil {
+	if b.user, err = s.resolver.SessionUser(ctx, b.tenant, b.User, b.Began()); err != nil {
 		return nil, outageOnly(err)
 	}
 	return b, nil
@@ -69,7 +68,7 @@ func (s sessions) start(ctx context.Context, x *exchange.Exchange, tenant *direc
 		return nil, err
 	}
 	b := &browserSession{
-		Session: records.Session{ID: guid.New(), User: user.ID, At: s.now().Unix()},
+		Session: records.NewSession(user.ID, s.now()),
 		tenant:  tenant, user: user,
 	}
 	t := records.NewOpaqueToken(records.KindSession, tenant.ID)
