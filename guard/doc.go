@@ -13,6 +13,10 @@
 // it has already seen; whether a caller may do something is decided again for
 // every request.
 //
+// Keys are fetched in the background. Those that cannot be fetched anew count
+// for a day ([Config].MaxKeyAge), and [Guard.Keys] says how old they are.
+// Tokens that are bound to a key are taken with [SignedRequests].
+//
 // Start at [New] and [Guard.Require]. With several routes, [Guard.Handler]
 // takes a list of [Rule] and denies every path that none of them names. The
 // protected handler learns who calls from [CallerFrom].

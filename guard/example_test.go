@@ -80,6 +80,27 @@ func ExampleIssuer() {
 	// Output: <nil>
 }
 
+// An API that also takes tokens that are bound to a key, each in a request that the key has
+// signed.
+func ExampleSignedRequests() {
+	g, err := guard.New(context.Background(), guard.Config{
+		Authority:      "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
+		Audience:       []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+		SignedRequests: &guard.SignedRequests{Hosts: []string{"orders.contoso.test"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	d := g.Decide(context.Background(), guard.Request{Method: "GET", Path: "/api/GetOrders"}, guard.Rule{Roles: []string{"Orders.Read"}})
+	for _, challenge := range d.Answer().Header["Www-Authenticate"] {
+		scheme, _, _ := strings.Cut(challenge, " ")
+		fmt.Println(scheme)
+	}
+	// Output:
+	// Bearer
+	// PoP
+}
+
 // A program that starts only with keys waits for them. Without the call it
 // starts at once, and answers 503 until the authority can be reached.
 func ExampleGuard_Ready() {

@@ -57,7 +57,16 @@ type validator struct {
 
 // exceptions are what the guard takes and a validator refuses, for a reason that is not a
 // fault of the guard. It is never written to.
-var exceptions = map[string]func(raw string) bool{}
+var exceptions = map[string]func(raw string) bool{
+	// It looks for a key whose certificate has the thumbprint of the token, and this set has
+	// no certificates.
+	"nimbus": func(raw string) bool {
+		encoded, _, _ := strings.Cut(raw, ".")
+		text, _ := base64.RawURLEncoding.DecodeString(encoded)
+		var header map[string]any
+		return json.Unmarshal(text, &header) == nil && header["x5t#S256"] != nil
+	},
+}
 
 // TestNothingIsTakenThatAValidatorRefuses is the whole of it.
 func TestNothingIsTakenThatAValidatorRefuses(t *testing.T) {
