@@ -90,7 +90,7 @@ for signing in to Microsoft's cloud.`,
 func commands() []func(*cli) *cobra.Command {
 	return []func(*cli) *cobra.Command{
 		demoCommand, serveCommand, applyCommand, grantCommand, revokeCommand, tokenCommand, callCommand, envCommand, runCommand,
-		shimCommand, probeCommand, explainCommand, keysCommand, signInsCommand, backupCommand, restoreCommand, versionCommand,
+		shimCommand, probeCommand, explainCommand, keysCommand, signInsCommand, auditCommand, backupCommand, restoreCommand, versionCommand,
 	}
 }
 

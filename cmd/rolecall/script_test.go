@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"credentials": credentials,
 			"asked":       asked,
 			"free":        free,
+			"tamper":      tamper,
 		},
 		Condition: condition,
 	})

@@ -28,7 +28,7 @@ type target struct {
 // record writes the audit row of an act and notes it. Detail never holds a secret.
 func (e *editor) record(verb string, t target, detail string) error {
 	e.note(verb, t, detail)
-	return e.tx.Audit(e.ctx, audit.Event{
+	return e.tx.Audit(e.ctx, e.d.cfg.Audit, audit.Event{
 		Time: e.now, Tenant: string(t.tenant), Actor: e.actor.Name, ActorKind: string(e.actor.Kind), Action: t.kind + "." + verb,
 		Kind: t.kind, Target: t.id, Name: t.name, Detail: detail,
 	})

@@ -18,6 +18,9 @@ type Config struct {
 	// SecretKey keys the digests of client secrets: 32 bytes, derived from the
 	// key-encryption key and never kept in the store. Required.
 	SecretKey []byte
+	// Audit makes the rows of the audit log by a key derived from the key-encryption key. The
+	// zero one leaves them without.
+	Audit audit.Signer
 	// SlowHash is what a digest of a chosen secret or password costs. Zero is what an
 	// installation needs; tests in which the hash is not the subject take CheapHash.
 	SlowHash HashCost
@@ -140,7 +143,7 @@ func (d *Directory) SignIns(ctx context.Context, filter SignInFilter) ([]SignIn,
 }
 
 // AuditRows returns at most limit rows of the audit chain after a sequence, oldest
-// first; audit.Verify tells whether they are whole.
+// first; VerifyAudit tells whether they are whole.
 func (d *Directory) AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error) {
 	return d.cfg.Store.AuditRows(ctx, after, limit)
 }

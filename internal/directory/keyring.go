@@ -52,7 +52,7 @@ func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64
 		if _, err := e.tx.Put(e.ctx, object); err != nil {
 			return err
 		}
-		return e.tx.Audit(e.ctx, audit.Event{
+		return e.tx.Audit(e.ctx, e.d.cfg.Audit, audit.Event{
 			Time: e.now, Tenant: string(owner.ID), Actor: actor, Action: action,
 			Kind: KindKeyring, Target: id, Name: owner.Name, Detail: detail,
 		})

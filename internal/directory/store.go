@@ -97,8 +97,8 @@ type Tx interface {
 	Put(ctx context.Context, object Object) (int64, error)
 	// Delete removes an object of that version with its keys.
 	Delete(ctx context.Context, tenant, kind, id string, version int64) error
-	// Audit appends an event to the chain.
-	Audit(ctx context.Context, event audit.Event) error
+	// Audit appends an event to the chain, by the signer, and replaces the chain's head.
+	Audit(ctx context.Context, signer audit.Signer, event audit.Event) error
 }
 
 // A Store keeps objects, keys, the change feed, token records, the audit chain and
@@ -117,6 +117,8 @@ type Store interface {
 	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
 	// AuditRows returns at most limit rows of the chain after a sequence, oldest first.
 	AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error)
+	// AuditHead returns the signed end of the chain, a zero one before the first signed row.
+	AuditHead(ctx context.Context) (audit.Head, error)
 	// AppendSignIns keeps sign-in rows, all or none.
 	AppendSignIns(ctx context.Context, rows []SignIn) error
 	// SignIns returns the newest rows first that the filter keeps.

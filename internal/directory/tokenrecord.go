@@ -136,7 +136,7 @@ func (d *Directory) DropFamily(ctx context.Context, tenant TenantID, family stri
 		if err != nil || dropped == 0 {
 			return err
 		}
-		return tx.Audit(ctx, audit.Event{
+		return tx.Audit(ctx, d.cfg.Audit, audit.Event{
 			Time: d.now(), Tenant: string(tenant), Actor: "directory", Action: "tokenFamily.delete",
 			Kind: "tokenFamily", Target: family, Name: family, Detail: fmt.Sprintf("token records: %d", dropped),
 		})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
@@ -97,6 +98,7 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 		return nil, errors.Join(err, store.Close(), use.Drop())
 	}
 	data.use = use
+	data.adoptAudit(ctx)
 	return data, nil
 }
 
@@ -104,7 +106,7 @@ func newData(ctx context.Context, cfg DataConfig, kek *keyring.KEK, store *watch
 	data := &Data{Dir: cfg.Dir, store: store, log: cfg.Log, hostKey: kek.Derive("host-secrets"), hosts: make(chan struct{}, 1)}
 	var err error
 	data.Directory, err = directory.Open(ctx, directory.Config{
-		Store: store, SecretKey: kek.Derive("client-secrets"), OnChange: data.onChange, Now: cfg.Now, Log: cfg.Log,
+		Store: store, SecretKey: kek.Derive("client-secrets"), Audit: audit.NewSigner(kek.Derive("audit-chain")), OnChange: data.onChange, Now: cfg.Now, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -248,6 +248,7 @@ func (s *Server) run(ctx context.Context) error {
 	background.Go(func() error { return s.data.Keys.Run(parts) })
 	background.Go(func() error { return s.authority.Run(parts) })
 	background.Go(func() error { s.data.store.watch(parts); return nil })
+	background.Go(func() error { s.data.checkAudit(parts); return nil })
 	if !s.cfg.Unannounced {
 		background.Go(func() error { return s.hosts.run(parts, s.data.hosts) })
 	}

@@ -144,6 +144,11 @@ func (w *watchedStore) AuditRows(ctx context.Context, after int64, limit int) ([
 	return noted(ctx, w, rows, err)
 }
 
+func (w *watchedStore) AuditHead(ctx context.Context) (audit.Head, error) {
+	head, err := w.Store.AuditHead(ctx)
+	return noted(ctx, w, head, err)
+}
+
 func (w *watchedStore) AppendSignIns(ctx context.Context, signIns []directory.SignIn) error {
 	return w.note(ctx, w.Store.AppendSignIns(ctx, signIns))
 }

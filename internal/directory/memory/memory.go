@@ -39,6 +39,7 @@ type state struct {
 	sequence   int64
 	changes    []directory.Change
 	audit      []audit.Row
+	auditHead  audit.Head
 }
 
 var _ directory.Store = (*Store)(nil)
@@ -110,6 +111,15 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]director
 		i++
 	}
 	return slices.Clone(bounded(v.changes[i:], limit)), nil
+}
+
+// AuditHead returns the signed end of the audit chain.
+func (s *Store) AuditHead(ctx context.Context) (audit.Head, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return audit.Head{}, err
+	}
+	return v.auditHead, nil
 }
 
 // AuditRows returns at most limit rows of the chain after a sequence, oldest first.

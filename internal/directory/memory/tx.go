@@ -98,18 +98,18 @@ func (t *tx) note(tenant, kind, id string, keys []string) {
 	})
 }
 
-func (t *tx) Audit(ctx context.Context, event audit.Event) error {
+func (t *tx) Audit(ctx context.Context, signer audit.Signer, event audit.Event) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var previous []byte
+	var last audit.Row
 	if n := len(t.state.audit); n > 0 {
-		previous = t.state.audit[n-1].Hash
+		last = t.state.audit[n-1]
 	}
-	row, err := audit.Chain(int64(len(t.state.audit)), previous, event)
+	row, head, err := signer.Append(last, t.state.auditHead, event)
 	if err != nil {
 		return err
 	}
-	t.state.audit = append(t.state.audit, row)
+	t.state.audit, t.state.auditHead = append(t.state.audit, row), head
 	return nil
 }

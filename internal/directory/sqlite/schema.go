@@ -69,6 +69,14 @@ DELETE FROM objects WHERE kind = 'ticket';
 `, `
 CREATE TABLE store (id TEXT NOT NULL);
 INSERT INTO store (id) VALUES (lower(hex(randomblob(16))));
+`, `
+CREATE TABLE audit_head (
+	one      INTEGER PRIMARY KEY CHECK (one = 1), -- there is one row, or none
+	sequence INTEGER NOT NULL,
+	hash     BLOB    NOT NULL,
+	keyed    INTEGER NOT NULL,
+	code     BLOB    NOT NULL
+);
 `}
 
 // migrate brings the schema up to what this program knows, whichever process comes

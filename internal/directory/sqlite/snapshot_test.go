@@ -24,7 +24,7 @@ func putNumbered(ctx context.Context, s *sqlite.Store, n int64) error {
 	_, err := s.Update(ctx, func(tx directory.Tx) error {
 		id := fmt.Sprint(n)
 		_, err := tx.Put(ctx, storetest.Object("t", "app", id, "name/"+id))
-		return errors.Join(err, tx.Audit(ctx, audit.Event{Actor: "test", Action: "app.create", Target: id}))
+		return errors.Join(err, tx.Audit(ctx, audit.Signer{}, audit.Event{Actor: "test", Action: "app.create", Target: id}))
 	})
 	return err
 }

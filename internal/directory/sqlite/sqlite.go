@@ -78,6 +78,11 @@ func (s *Store) AuditRows(ctx context.Context, after int64, limit int) ([]audit.
 	return chain, nil
 }
 
+// AuditHead returns the signed end of the audit chain.
+func (s *Store) AuditHead(ctx context.Context) (audit.Head, error) {
+	return auditHead(ctx, s.read.auditHead)
+}
+
 // Update runs f in a transaction: all of it is on disk when Update returns nil, nothing
 // of it happened otherwise.
 func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, error) {

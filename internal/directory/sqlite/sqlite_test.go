@@ -40,7 +40,7 @@ func TestReopened(t *testing.T) {
 	err := errors.Join(
 		update(t, first, func(tx directory.Tx) error {
 			_, err := tx.Put(t.Context(), o)
-			return errors.Join(err, tx.Audit(t.Context(), audit.Event{Actor: "test", Action: "app.create"}))
+			return errors.Join(err, tx.Audit(t.Context(), audit.Signer{}, audit.Event{Actor: "test", Action: "app.create"}))
 		}),
 		first.AppendSignIns(t.Context(), []directory.SignIn{{CorrelationID: "1"}}),
 		first.Close(),
@@ -55,7 +55,7 @@ func TestReopened(t *testing.T) {
 		t.Errorf("look up: got %+v, %v", got, err)
 	}
 	err = update(t, second, func(tx directory.Tx) error {
-		return tx.Audit(t.Context(), audit.Event{Actor: "test", Action: "app.update"})
+		return tx.Audit(t.Context(), audit.Signer{}, audit.Event{Actor: "test", Action: "app.update"})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestOlderSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.Exec(`DROP TABLE token_records; DROP TABLE store; DELETE FROM schema_version WHERE version > 1`)
+	_, err = db.Exec(`DROP TABLE token_records; DROP TABLE store; DROP TABLE audit_head; DELETE FROM schema_version WHERE version > 1`)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,7 @@ type statements struct {
 	addKey, dropKey                    query
 	sequence, changes                  query
 	addChange, trimChanges             query
+	auditHead, signAudit               query
 	lastAudit, addAudit, auditRows     query
 	signInSequence, signIns            query
 	correlated, addSignIn, trimSignIns query
@@ -90,6 +91,9 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 
 		{&s.lastAudit, `SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1`},
 		{&s.addAudit, `INSERT INTO audit (sequence, event, hash) VALUES (?, ?, ?)`},
+		{&s.auditHead, `SELECT sequence, hash, keyed, code FROM audit_head`},
+		{&s.signAudit, `INSERT INTO audit_head (one, sequence, hash, keyed, code) VALUES (1, ?, ?, ?, ?)
+			ON CONFLICT (one) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash, keyed = excluded.keyed, code = excluded.code`},
 		{&s.auditRows, `SELECT sequence, event, hash FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?`},
 
 		{&s.signInSequence, `SELECT COALESCE(MAX(sequence), 0) FROM signins`},

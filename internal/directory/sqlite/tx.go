@@ -18,6 +18,7 @@ type tx struct {
 	statements *statements
 	sequence   int64      // of the newest change
 	last       *audit.Row // the newest of the audit log, once that is known
+	head       audit.Head // of it, then
 }
 
 func (t *tx) query(ctx context.Context, q query) query { return q.in(ctx, t.sql) }
@@ -80,16 +81,11 @@ func (t *tx) Delete(ctx context.Context, tenant, kind, id string, version int64)
 	return t.note(ctx, tenant, kind, id, keys)
 }
 
-func (t *tx) Audit(ctx context.Context, event audit.Event) error {
-	if t.last == nil {
-		t.last = &audit.Row{}
-		err := t.query(ctx, t.statements.lastAudit).row(ctx).Scan(&t.last.Sequence, &t.last.Hash)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			t.last = nil
-			return fmt.Errorf("read the audit log: %w", err)
-		}
+func (t *tx) Audit(ctx context.Context, signer audit.Signer, event audit.Event) error {
+	if err := t.findAuditEnd(ctx); err != nil {
+		return err
 	}
-	row, err := audit.Chain(t.last.Sequence, t.last.Hash, event)
+	row, head, err := signer.Append(*t.last, t.head, event)
 	if err != nil {
 		return err
 	}
@@ -100,8 +96,38 @@ func (t *tx) Audit(ctx context.Context, event audit.Event) error {
 	if _, err := t.query(ctx, t.statements.addAudit).exec(ctx, row.Sequence, body, row.Hash); err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
-	t.last = &row
+	if head.Sequence != t.head.Sequence {
+		if _, err := t.query(ctx, t.statements.signAudit).exec(ctx, head.Sequence, head.Hash, head.Keyed, head.Code); err != nil {
+			return fmt.Errorf("sign the audit log: %w", err)
+		}
+	}
+	t.last, t.head = &row, head
 	return nil
+}
+
+// findAuditEnd reads the newest row of the audit log, and the signed head, once.
+func (t *tx) findAuditEnd(ctx context.Context) (err error) {
+	if t.last != nil {
+		return nil
+	}
+	var last audit.Row
+	err = t.query(ctx, t.statements.lastAudit).row(ctx).Scan(&last.Sequence, &last.Hash)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read the audit log: %w", err)
+	}
+	if t.head, err = auditHead(ctx, t.query(ctx, t.statements.auditHead)); err != nil {
+		return err
+	}
+	t.last = &last
+	return nil
+}
+
+func auditHead(ctx context.Context, q query) (head audit.Head, err error) {
+	err = q.row(ctx).Scan(&head.Sequence, &head.Hash, &head.Keyed, &head.Code)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return audit.Head{}, ended(ctx, fmt.Errorf("read the end of the audit log: %w", err))
+	}
+	return head, nil
 }
 
 // stored returns the version and the keys an object has now; version 0 for none.

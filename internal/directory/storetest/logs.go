@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -16,7 +18,7 @@ func testAudit(t *testing.T, s directory.Store) {
 		update(t, s, func(tx directory.Tx) error {
 			for j := range i {
 				event := audit.Event{Time: at, Tenant: "t", Actor: "test", Action: "app.create", Kind: "app", Target: fmt.Sprint(i, j), Name: "<&é☃>", Detail: "x\ny"}
-				if err := tx.Audit(t.Context(), event); err != nil {
+				if err := tx.Audit(t.Context(), audit.Signer{}, event); err != nil {
 					return err
 				}
 			}
@@ -40,6 +42,44 @@ func testAudit(t *testing.T, s directory.Store) {
 	rows[2].Detail = "edited"
 	if audit.Verify(0, nil, rows) == nil {
 		t.Error("an edited row went unnoticed")
+	}
+}
+
+// testSignedAudit continues a chain without a key by one with a key, and undoes a part.
+func testSignedAudit(t *testing.T, s directory.Store) {
+	signer := audit.NewSigner(bytes.Repeat([]byte{7}, 32))
+	add := func(by audit.Signer, end error) error {
+		_, err := s.Update(t.Context(), func(tx directory.Tx) error {
+			for range 3 {
+				if err := tx.Audit(t.Context(), by, audit.Event{Actor: "test", Action: "app.create"}); err != nil {
+					return err
+				}
+			}
+			return end
+		})
+		return err
+	}
+	if head, err := s.AuditHead(t.Context()); err != nil || head.Sequence != 0 || len(head.Code) != 0 {
+		t.Errorf("before the first row: %+v, %v", head, err)
+	}
+	if err := add(audit.Signer{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if head, err := s.AuditHead(t.Context()); err != nil || len(head.Code) != 0 {
+		t.Errorf("without a key: %+v, %v", head, err)
+	}
+	for range 2 {
+		if err := add(signer, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := add(signer, errUndo); !errors.Is(err, errUndo) {
+			t.Fatal(err)
+		}
+	}
+	report, err := signer.Verify(func() (audit.Head, error) { return s.AuditHead(t.Context()) },
+		func(after int64, limit int) ([]audit.Row, error) { return s.AuditRows(t.Context(), after, limit) })
+	if err != nil || report.Rows != 9 || report.Keyed != 4 {
+		t.Errorf("got %+v, %v; want 9 rows, by the key from the fourth on", report, err)
 	}
 }
 

@@ -44,6 +44,7 @@ var objectTests = []test{
 	{"a transaction sees its own changes, others do not", testIsolation},
 	{"readers are not held up by a transaction", testReadersGoOn},
 	{"the audit chain is whole", testAudit},
+	{"the audit chain is signed with each change", testSignedAudit},
 	{"concurrent transactions lose no update", testConcurrent},
 	{"a context that has ended stops everything", testCancelled},
 	{"a context that ends in a transaction undoes it", testCancelledInside},
@@ -352,7 +353,7 @@ func halfway(ctx context.Context, tx directory.Tx) error {
 	o.Version = 1
 	_, put := tx.Put(ctx, o)
 	_, made := tx.Put(ctx, Object("t", "app", "2", "name/a"))
-	return errors.Join(put, made, tx.Delete(ctx, "t", "app", "2", 1), tx.Audit(ctx, audit.Event{Actor: "test", Action: "undone"}), errUndo)
+	return errors.Join(put, made, tx.Delete(ctx, "t", "app", "2", 1), tx.Audit(ctx, audit.Signer{}, audit.Event{Actor: "test", Action: "undone"}), errUndo)
 }
 
 func untouched(t *testing.T, s directory.Store) {
@@ -488,7 +489,7 @@ func count(ctx context.Context, tx directory.Tx, writer, round int) error {
 	_, counted := tx.Put(ctx, o)
 	id := fmt.Sprintf("%d-%d", writer, round)
 	_, made := tx.Put(ctx, Object("t", "app", id, "id/"+id))
-	return errors.Join(counted, made, tx.Audit(ctx, audit.Event{Actor: "test", Action: "count", Target: id}))
+	return errors.Join(counted, made, tx.Audit(ctx, audit.Signer{}, audit.Event{Actor: "test", Action: "count", Target: id}))
 }
 
 func testCancelled(t *testing.T, s directory.Store) {

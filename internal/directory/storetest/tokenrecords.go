@@ -232,7 +232,7 @@ func testRecordRollback(t *testing.T, s directory.Store) {
 	_, err := s.Update(t.Context(), func(tx directory.Tx) error {
 		_, put := tx.PutTokenRecord(t.Context(), record("2"))
 		_, dropped := tx.DropTokenRecords(t.Context(), "t", directory.RecordsOfTenant, "")
-		return errors.Join(put, dropped, tx.Audit(t.Context(), audit.Event{Actor: "test", Action: "undone"}), errUndo)
+		return errors.Join(put, dropped, tx.Audit(t.Context(), audit.Signer{}, audit.Event{Actor: "test", Action: "undone"}), errUndo)
 	})
 	want(t, err, errUndo)
 	if !hasRecord(t, s, "t", "code", "1") || hasRecord(t, s, "t", "code", "2") {
