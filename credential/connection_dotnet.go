@@ -25,6 +25,7 @@ func (c connection) dotNet(kind ConnectionKind, system string) error {
 		if !windows {
 			return errors.New("RunAs=CurrentUser works on Windows only, in the .NET Framework; use RunAs=App, or RunAs=Developer;DeveloperTool=AzureCli")
 		}
+	default: // the same on every system
 	}
 	return nil
 }

@@ -112,6 +112,7 @@ func (c connection) look(kind ConnectionKind) (named, here error) {
 		if !managedIdentityNamed(os.Getenv) {
 			here = errNoManagedIdentity
 		}
+	default: // the others name no file and expect nothing that can be seen from here
 	}
 	return named, here
 }

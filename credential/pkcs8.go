@@ -3,7 +3,7 @@ package credential
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des" //nolint:gosec // reads keys that others encrypted so
+	"crypto/des"
 	"crypto/pbkdf2"
 	"crypto/sha1" //nolint:gosec // as above
 	"crypto/sha256"
@@ -107,7 +107,7 @@ func blockCipher(id string) (keySize int, made func([]byte) (cipher.Block, error
 	case "2.16.840.1.101.3.4.1.42":
 		return 32, aes.NewCipher, nil
 	case "1.2.840.113549.3.7":
-		return 24, des.NewTripleDESCipher, nil //nolint:gosec // reads keys that others encrypted so
+		return 24, des.NewTripleDESCipher, nil
 	}
 	return 0, nil, encryptedOtherwise(id)
 }

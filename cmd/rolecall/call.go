@@ -203,7 +203,7 @@ func (c caller) carryOut(ctx context.Context, t target, token string) (err error
 	switch {
 	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
 		c.say("%s answered %s", t.url.Redacted(), response.Status)
-		return explainer{c.cli}.explainRefusal(ctx, t.url, token)
+		return explainer(c).explainRefusal(ctx, t.url, token)
 	case response.StatusCode >= http.StatusBadRequest:
 		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:

@@ -147,7 +147,7 @@ func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output
 
 // explainRefusal explains why the API at a URL did not accept a token.
 func (c explainer) explainRefusal(ctx context.Context, u *url.URL, raw string) (err error) {
-	api, err := caller{c.cli}.apiAt(ctx, u)
+	api, err := caller(c).apiAt(ctx, u)
 	if err != nil {
 		return err
 	}

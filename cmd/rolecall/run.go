@@ -157,7 +157,7 @@ func signalBefore(signals <-chan os.Signal) int {
 func (c runner) connectFor(ctx context.Context, r runRequest) (*server.Session, error) {
 	var wanted *manifest.File
 	var prepare func(context.Context, *server.Data) error
-	apply := applier{c.cli}
+	apply := applier(c)
 	if r.config != "" {
 		var err error
 		if wanted, err = apply.readManifest(r.config); err != nil {

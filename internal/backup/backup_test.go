@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"strings"
@@ -254,7 +253,7 @@ func FuzzRead(f *testing.F) {
 			total += len(files[entry.Name])
 		}
 		if total > len(content) {
-			t.Error(fmt.Sprintf("%d bytes of %d", total, len(content)))
+			t.Errorf("%d bytes of %d", total, len(content))
 		}
 	})
 }

@@ -48,7 +48,7 @@ func Write(w io.Writer, header Header, kek *keyring.KEK, files []File) error {
 	hash := sha256.New()
 	out := io.MultiWriter(w, hash)
 	start := binary.BigEndian.AppendUint32([]byte(magic), formatVersion)
-	start = binary.BigEndian.AppendUint32(start, uint32(len(encoded))) //nolint:gosec // G115: bounded by maxFiles and the length of names
+	start = binary.BigEndian.AppendUint32(start, uint32(len(encoded)))
 	if _, err := out.Write(append(start, encoded...)); err != nil {
 		return fmt.Errorf("write the backup: %w", err)
 	}

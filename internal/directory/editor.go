@@ -234,14 +234,6 @@ func list[T any](e *editor, tenant TenantID, kind, prefix string) ([]row[T], err
 	return rows, nil
 }
 
-func values[T any](rows []row[T]) []*T {
-	all := make([]*T, len(rows))
-	for i, r := range rows {
-		all[i] = r.value
-	}
-	return all
-}
-
 // put stores a value that was read at that version (0: a new one).
 func (e *editor) put(v entity, version int64) error {
 	t := v.target()

@@ -38,10 +38,10 @@ var (
 	notFound  = directory.ErrNotFound
 )
 
-// checkRule wants a *RuleError about the field, with that cause, in good words.
+// checkRule expects a *RuleError about the field, with that cause, in good words.
 func checkRule(t *testing.T, err error, field string, cause error) {
 	t.Helper()
-	if missing, is := errors.AsType[*directory.NotFoundError](err); is && field == "" && cause == notFound {
+	if missing, is := errors.AsType[*directory.NotFoundError](err); is && field == "" && errors.Is(cause, notFound) {
 		if !strings.HasPrefix(missing.Error(), "there is no ") || missing.Fix() == "" {
 			t.Errorf("not in words: %q", missing.Error())
 		}

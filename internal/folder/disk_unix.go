@@ -27,7 +27,7 @@ func FileID(info fs.FileInfo) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino) //nolint:unconvert // their types differ between systems
+	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
 }
 
 // lockAlone locks the file for this process alone and reports whether that went without

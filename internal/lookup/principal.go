@@ -95,7 +95,7 @@ func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal,
 
 // nearNames returns the names that the directory thinks may have been meant.
 func nearNames(err error) (names []string) {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the very error of principalIn
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return nil
 	}

@@ -44,6 +44,6 @@ func platformOf(kind directory.Platform) (platform, error) {
 // The variable that makes DefaultAzureCredential use the managed identity at once, without
 // trying other credentials first.
 const (
-	credentialChoice = "AZURE_TOKEN_CREDENTIALS"
+	credentialChoice = "AZURE_TOKEN_CREDENTIALS" //nolint:gosec // the name of a variable, not a credential
 	choiceIdentity   = "ManagedIdentityCredential"
 )

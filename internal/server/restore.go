@@ -171,8 +171,8 @@ func restoreTarget(dir string, force bool) (t target, err error) {
 	if t.dir, err = filepath.Abs(dir); err != nil {
 		return t, err
 	}
-	if real, err := filepath.EvalSymlinks(t.dir); err == nil {
-		t.dir = real
+	if resolved, err := filepath.EvalSymlinks(t.dir); err == nil {
+		t.dir = resolved
 	}
 	entries, err := os.ReadDir(t.dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -166,8 +166,8 @@ func FederatedSignature(issuer, kid string) *Problem {
 		"Check that the token is complete and unchanged; if the issuer has just published a new key, try again in five minutes.")
 }
 
-// problemFederatedUnreachable is nobody's wrong credential: the caller may try again.
-// FederatedUnreachable says that the keys of a federated issuer cannot be read.
+// FederatedUnreachable says that the keys of a federated issuer cannot be read. The credential
+// may be right: the caller may try again.
 func FederatedUnreachable(issuer string, seconds int) *Problem {
 	return &Problem{
 		Code: 50166, OAuth: temporarilyUnavailable, Status: http.StatusServiceUnavailable,

@@ -44,6 +44,7 @@ func NewUse(tenant directory.TenantID, app directory.AppID, jti, assertion strin
 // An Outcome is what is known of a use.
 type Outcome int
 
+// The outcomes.
 const (
 	First   Outcome = iota // not seen before
 	Retried                // the same assertion within the retry window

@@ -34,6 +34,7 @@ const (
 	DayCached   = 24 * time.Hour
 )
 
+// The media types of answers.
 const (
 	typeJSON = "application/json; charset=utf-8"
 	TypeHTML = "text/html; charset=utf-8"
