@@ -31,14 +31,21 @@ authority, signing keys and a tenant. When everything is ready, the command says
 and prints the addresses, with -o json as one line of JSON.`,
 		Example: `  rolecall serve --config rolecall.yaml
   rolecall serve --config rolecall.yaml --allow-host 172.17.0.1
-  rolecall serve --port 0 -o json`,
+  rolecall serve --port 0 -o json
+  rolecall serve --listen 0.0.0.0 --host auth.corp.test --host auth
+  rolecall serve --listen 0.0.0.0 --host auth.corp.test --tls-cert tls.crt --tls-key tls.key
+  rolecall serve --public-url https://auth.corp.test --trusted-proxy 10.0.0.0/8`,
 		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&file, "config", "", "rolecall.yaml to apply before serving")
 	flags.IntVar(&cfg.Port, "port", server.DefaultPort, "base port: that of the authority, which the other surfaces follow; 0 for free ports")
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1", "address that the authority listens on")
-	flags.StringVar(&cfg.Host, "host", "localhost", "host name by which clients reach the authority")
+	flags.StringSliceVar(&cfg.Hosts, "host", nil, "name by which clients reach the authority (default localhost); several may be given, and the first one issues")
+	flags.StringVar(&cfg.PublicURL, "public-url", "", "origin of the proxy at which TLS ends, https://auth.corp.test: the authority issues by it and listens without TLS")
+	flags.StringVar(&cfg.TLSCert, "tls-cert", "", "PEM file with a certificate of your own and its chain, read again when it changes")
+	flags.StringVar(&cfg.TLSKey, "tls-key", "", "PEM file with the key of --tls-cert")
+	flags.StringSliceVar(&cfg.TrustedProxies, "trusted-proxy", nil, "address or network of a proxy that is believed when it tells the client's address: 10.0.0.0/8")
 	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host on which federated issuers may be: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
 	flags.StringSliceVar(&cfg.AllowHosts, "allow-host", nil, "address or network outside the loopback interface on which hosts may listen: 172.17.0.1, 172.16.0.0/12")
 	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients collect users' names and passwords themselves (grant type password)")
@@ -71,6 +78,9 @@ and prints the addresses, with -o json as one line of JSON.`,
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err
+		}
+		if cfg.Unnamed() {
+			c.say("hint: the server listens on %s and calls itself localhost: with --host NAME other machines can use it", cfg.Listen)
 		}
 		for _, text := range faults {
 			c.say("answers go wrong on purpose: %s", text)
@@ -115,6 +125,9 @@ func (c *cli) announce(output *format, running *server.Server) error {
 	fmt.Fprintf(c.out, "  identity   %s\n", at.ManagedIdentity)
 	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
+	if why := running.CA().Changed(); why != "" {
+		fmt.Fprintf(c.out, "             %s\n", s.paint(red, "issued again ("+why+"): clients that have a copy need the new one"))
+	}
 	for _, host := range running.Hosts() {
 		if host.Problem != nil {
 			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+fix.InOneLine(host.Problem)))

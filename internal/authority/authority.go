@@ -29,7 +29,10 @@ import (
 type Config struct {
 	// BaseURL is where clients find the authority: https and a host, which may have a
 	// port, and no path. It goes into every token. Required.
-	BaseURL   string
+	BaseURL string
+	// Aliases are other hosts, with their ports, by which clients reach the authority. Their
+	// requests are answered as those at BaseURL, which alone stands in tokens and documents.
+	Aliases   []string
 	Directory *directory.Directory // required
 	Keys      *keyring.Ring        // required
 	Fetch     *fetch.Client        // reads the keys of federated issuers; nil: none are reached
@@ -80,6 +83,7 @@ func New(cfg Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	own = own.WithAliases(cfg.Aliases...)
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}

@@ -36,6 +36,22 @@ func (n names) contains(other names) bool {
 	return len(u.dns) == len(n.dns) && len(u.ips) == len(n.ips)
 }
 
+// without lists the names that others do not have.
+func (n names) without(others names) []string {
+	var lacking []string
+	for _, name := range n.dns {
+		if !slices.Contains(others.dns, name) {
+			lacking = append(lacking, name)
+		}
+	}
+	for _, ip := range n.ips {
+		if !slices.Contains(others.ips, ip) {
+			lacking = append(lacking, ip.String())
+		}
+	}
+	return lacking
+}
+
 func (n names) addresses() []net.IP {
 	var ips []net.IP
 	for _, ip := range n.ips {

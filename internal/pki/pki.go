@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,7 @@ type CA struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
 	renewed     bool
+	changed     string // why a certificate that clients may have was issued again
 
 	mu     sync.Mutex
 	server *tls.Certificate // guarded by mu; the newest
@@ -110,6 +112,7 @@ func (c *CA) load() error {
 	permitted := c.hosts
 	if certificate != nil {
 		permitted = permittedBy(certificate).union(c.hosts)
+		c.changed = c.why(certificate)
 	}
 	c.certificate, err = issueRoot(c.key, permitted, c.now())
 	if err != nil {
@@ -128,6 +131,18 @@ func (c *CA) Certificate() *x509.Certificate { return c.certificate }
 // Renewed reports whether Open wrote ca.pem, because there was none, a host was added or
 // the old one is in its last year. Whoever keeps a copy of it needs the new one.
 func (c *CA) Renewed() bool { return c.renewed }
+
+// Changed says why Open wrote ca.pem in place of one that clients may have: a host was
+// added, or its last year began. It is empty when Open did not.
+func (c *CA) Changed() string { return c.changed }
+
+// why says what an earlier issue of the root is no longer good for.
+func (c *CA) why(earlier *x509.Certificate) string {
+	if added := c.hosts.without(permittedBy(earlier)); len(added) > 0 {
+		return "it was not allowed to sign for " + strings.Join(added, ", ")
+	}
+	return "the old one ends on " + earlier.NotAfter.UTC().Format(time.DateOnly)
+}
 
 // Pool returns a pool with this root alone, for clients in the same process.
 func (c *CA) Pool() *x509.CertPool {

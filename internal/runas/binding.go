@@ -16,7 +16,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
-	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -38,7 +37,7 @@ func (e *Environment) addBinding(ctx context.Context) error {
 	case CLI:
 		err = e.addTools(binding)
 	case IMDS:
-		err = e.addMetadata(binding)
+		err = e.addMetadata(ctx, binding)
 	}
 	if err != nil {
 		return err
@@ -104,7 +103,7 @@ func (e *Environment) addTools(binding *server.Binding) error {
 
 // addMetadata makes a network in which the metadata service is at its address, if that was
 // asked for.
-func (e *Environment) addMetadata(binding *server.Binding) (err error) {
+func (e *Environment) addMetadata(ctx context.Context, binding *server.Binding) (err error) {
 	if !e.cfg.Namespace {
 		e.say("only clients that read AZURE_POD_IDENTITY_AUTHORITY_HOST find the metadata service; those for Go do not: see --netns, or use --via app-service")
 		return nil
@@ -122,7 +121,7 @@ func (e *Environment) addMetadata(binding *server.Binding) (err error) {
 	if err != nil {
 		return fmt.Errorf("read the address of the binding: %w", err)
 	}
-	for _, relay := range e.relays(endpoint.Host) {
+	for _, relay := range e.relays(ctx, endpoint.Host) {
 		if err := e.namespace.Relay(relay[0], relay[1]); err != nil {
 			return err
 		}
@@ -130,11 +129,38 @@ func (e *Environment) addMetadata(binding *server.Binding) (err error) {
 	return nil
 }
 
+// loopbackAddresses are those on this machine's loopback that the name in a URL leads to:
+// the namespace has a loopback of its own, and names mean the same in it.
+func loopbackAddresses(ctx context.Context, raw string) []string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(server.Dial(u))
+	if err != nil {
+		return nil
+	}
+	if u.Hostname() == "localhost" { // a resolver may not know it
+		return []string{net.JoinHostPort("127.0.0.1", port)}
+	}
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Hostname())
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for _, address := range found {
+		if address = address.Unmap(); address.IsLoopback() {
+			all = append(all, net.JoinHostPort(address.String(), port))
+		}
+	}
+	return all
+}
+
 // relays pairs addresses in the namespace with those outside that they lead to.
-func (e *Environment) relays(endpoint string) [][2]string {
+func (e *Environment) relays(ctx context.Context, endpoint string) [][2]string {
 	relays := [][2]string{{net.JoinHostPort(launch.MetadataAddress, "80"), endpoint}}
-	if authority, err := url.Parse(e.cfg.Session.Endpoints.Authority); err == nil && loopback.Is(authority.Hostname()) {
-		relays = append(relays, [2]string{"127.0.0.1:" + authority.Port(), "127.0.0.1:" + authority.Port()})
+	for _, address := range loopbackAddresses(ctx, e.cfg.Session.Endpoints.Authority) {
+		relays = append(relays, [2]string{address, address})
 	}
 	for _, port := range e.cfg.Forward {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))

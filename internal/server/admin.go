@@ -60,7 +60,7 @@ type peerKey struct{}
 // newAdmin serves the socket. Bindings last as long as their connection, so nothing limits
 // how long an answer takes; they end when the server stops.
 func (s *Server) newAdmin(listener net.Listener) *surface {
-	admin := newSurface("admin", listener, nil, s.log)
+	admin := newSurface("admin", listener, s.log)
 	stopping, stop := context.WithCancel(context.Background())
 	admin.http.ReadTimeout, admin.http.WriteTimeout = 0, 0
 	admin.http.BaseContext = func(net.Listener) context.Context { return stopping }

@@ -57,6 +57,11 @@ type hostEntry struct {
 
 // parseAddresses reads the addresses and networks that hosts may listen at.
 func parseAddresses(texts []string) ([]netip.Prefix, error) {
+	return parseNetworks(texts, "hosts cannot listen at")
+}
+
+// parseNetworks reads addresses and networks.
+func parseNetworks(texts []string, what string) ([]netip.Prefix, error) {
 	var all []netip.Prefix
 	for _, text := range texts {
 		if address, err := netip.ParseAddr(text); err == nil {
@@ -65,7 +70,7 @@ func parseAddresses(texts []string) ([]netip.Prefix, error) {
 		}
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, refused("write it as 172.17.0.1 or 172.16.0.0/12", "hosts cannot listen at %q: that is not an address or a network", text)
+			return nil, refused("write it as 172.17.0.1 or 172.16.0.0/12", "%s %q: that is not an address or a network", what, text)
 		}
 		all = append(all, network)
 	}

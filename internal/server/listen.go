@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/arm"
@@ -24,20 +26,21 @@ import (
 // ErrListen says that a surface's port is taken or not ours to take.
 var ErrListen = errors.New("cannot listen on a port")
 
-// listen binds the surfaces' sockets and builds what answers on them.
-func (s *Server) listen(ctx context.Context) error {
-	host := s.cfg.Host
-	if host == "" {
-		host = "localhost"
-	}
-	if err := s.openCA(host); err != nil {
-		return err
-	}
-	plans := surfacePlans()
-	for _, plan := range plans {
-		if err := s.bind(ctx, plan, host); err != nil {
+// bindAll takes the surfaces' sockets. It comes before anything is changed, because it is
+// what fails most.
+func (s *Server) bindAll(ctx context.Context) error {
+	for _, plan := range surfacePlans() {
+		if err := s.bind(ctx, plan); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// build makes what answers on the surfaces.
+func (s *Server) build(ctx context.Context) error {
+	if err := s.openCA(); err != nil {
+		return err
 	}
 	admin, err := s.listenAdmin(ctx)
 	if err != nil {
@@ -47,8 +50,11 @@ func (s *Server) listen(ctx context.Context) error {
 	if err := s.wrapFaults(); err != nil {
 		return err
 	}
-	for i, plan := range plans {
+	for i, plan := range surfacePlans() {
 		on := s.surfaces[i].http
+		if plan.tls && !(plan.fronted && s.plain()) {
+			on.TLSConfig = s.tlsConfig()
+		}
 		answering, err := plan.build(s, on)
 		if err != nil {
 			return err
@@ -58,15 +64,14 @@ func (s *Server) listen(ctx context.Context) error {
 	return nil
 }
 
-// bind takes the socket of a surface and tells where it is.
-func (s *Server) bind(ctx context.Context, plan surfacePlan, host string) error {
+// bind takes the socket of a surface and notes where it is.
+func (s *Server) bind(ctx context.Context, plan surfacePlan) error {
 	address, scheme, name := "127.0.0.1", "http", "127.0.0.1"
 	if plan.public && s.cfg.Listen != "" {
-		address = s.cfg.Listen
+		address = strings.Trim(s.cfg.Listen, "[]")
 	}
-	var secure *tls.Config
 	if plan.tls {
-		secure, scheme, name = s.ca.TLSConfig(), "https", host
+		scheme, name = "https", s.cfg.hosts()[0]
 	}
 	number := 0
 	if s.cfg.Port != 0 {
@@ -74,14 +79,31 @@ func (s *Server) bind(ctx context.Context, plan surfacePlan, host string) error 
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(address, strconv.Itoa(number)))
 	if err != nil {
-		return &refusedError{
-			what: fmt.Sprintf("the surface %s cannot listen on its port: %v", plan.name, err), fix: "choose another base port with --port, or 0 for free ones", cause: errors.Join(ErrListen, err),
-		}
+		return cannotListen(plan, number, err)
 	}
-	s.surfaces = append(s.surfaces, newSurface(plan.name, listener, secure, s.log))
-	*plan.endpoint(&s.endpoints) = scheme + "://" + net.JoinHostPort(name, port(listener))
+	s.surfaces = append(s.surfaces, newSurface(plan.name, listener, s.log))
+	*plan.endpoint(&s.endpoints) = origin(scheme, name, port(listener))
+	if plan.fronted && s.cfg.PublicURL != "" {
+		*plan.endpoint(&s.endpoints) = s.cfg.PublicURL
+	}
 	return nil
 }
+
+// cannotListen says why a surface did not get its port.
+func cannotListen(plan surfacePlan, number int, cause error) error {
+	e := &refusedError{
+		what: fmt.Sprintf("the surface %s cannot listen on its port: %v", plan.name, cause), cause: errors.Join(ErrListen, cause),
+		fix: "choose another base port with --port, or 0 for free ones",
+	}
+	if errors.Is(cause, fs.ErrPermission) && number > 0 && number < firstUnprivileged {
+		e.fix = fmt.Sprintf("ports below %d need a right: `sudo setcap cap_net_bind_service=+ep $(command -v rolecall)` gives it to this program, "+
+			"`sudo sysctl net.ipv4.ip_unprivileged_port_start=%d` to every program of this machine; or choose another base port with --port", firstUnprivileged, number)
+	}
+	return e
+}
+
+// firstUnprivileged is the first port that systems let every program listen on.
+const firstUnprivileged = 1024
 
 // address is where a surface listens.
 func (s *Server) address(name string) net.Addr {
@@ -110,21 +132,25 @@ func (s *Server) wrapFaults() error {
 // ownClient reaches the server's own authority, whatever its name resolves to here.
 func (s *Server) ownClient() *http.Client {
 	front := s.address(authoritySurface).String()
-	roots := x509.NewCertPool()
-	roots.AddCert(s.ca.Certificate())
-	return &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", front)
-		},
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		IdleConnTimeout: time.Minute,
-	}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", front)
+	}
+	transport := &http.Transport{DialContext: dial, IdleConnTimeout: time.Minute}
+	switch {
+	case s.plain():
+		transport.DialTLSContext = dial // the URL is https, and TLS ends before this listener
+	case s.certificate != nil:
+		transport.TLSClientConfig = s.certificate.ClientConfig()
+	default:
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: s.ca.Pool()}
+	}
+	return &http.Client{Transport: transport}
 }
 
 // openCA opens the certificate authority and writes the bundle that clients trust.
-func (s *Server) openCA(host string) error {
+func (s *Server) openCA() error {
 	var err error
-	s.ca, err = pki.Open(pki.Config{Dir: s.cfg.Dir, Hosts: []string{host}, Now: s.cfg.Now})
+	s.ca, err = pki.Open(pki.Config{Dir: s.cfg.Dir, Hosts: s.cfg.Hosts, Now: s.cfg.Now})
 	if err != nil {
 		return err
 	}
@@ -132,7 +158,43 @@ func (s *Server) openCA(host string) error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.TLSCert != "" {
+		s.certificate, err = pki.OpenFiles(pki.FilesConfig{
+			Certificate: s.cfg.TLSCert, Key: s.cfg.TLSKey, Hosts: s.certified(), Now: s.cfg.Now, Log: s.log,
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return s.ca.Bundle(s.endpoints.CABundle)
+}
+
+// certified are the names that a certificate of the operator's own must be good for. Behind
+// a proxy that is the proxy's business.
+func (s *Server) certified() []string {
+	if s.cfg.PublicURL != "" {
+		return nil
+	}
+	return s.cfg.hosts()
+}
+
+// plain reports whether TLS ends before the authority's listener.
+func (s *Server) plain() bool { return s.cfg.PublicURL != "" && s.cfg.TLSCert == "" }
+
+// tlsConfig is what the public surfaces identify themselves by.
+func (s *Server) tlsConfig() *tls.Config {
+	if s.certificate != nil {
+		return s.certificate.ServerConfig()
+	}
+	return s.ca.TLSConfig()
+}
+
+// noteCA says that clients must get a new file, if so. A first start has nobody to tell.
+func (s *Server) noteCA(ctx context.Context) {
+	if change := s.ca.Changed(); change != "" {
+		s.log.WarnContext(ctx, "the certificate authority was issued again: clients that have a copy of its file need the new one",
+			"why", change, "ca", s.ca.Path(), "bundle", s.endpoints.CABundle)
+	}
 }
 
 func port(l net.Listener) string {
@@ -146,13 +208,13 @@ func (s *Server) buildAuthority(*http.Server) (answering, error) {
 		return answering{}, err
 	}
 	s.authority, err = authority.New(authority.Config{
-		BaseURL: s.endpoints.Authority, Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
+		BaseURL: s.endpoints.Authority, Aliases: s.aliases(), Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
 		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return answering{}, err
 	}
-	return answering{byDefault: s.faults.Authority(s.authority.Handler())}, nil
+	return answering{byDefault: s.front(s.faults.Authority(s.authority.Handler()))}, nil
 }
 
 // buildIdentities makes the surface that managed identities have in common, and what opens
@@ -187,7 +249,7 @@ func (s *Server) buildManager(*http.Server) (answering, error) {
 	if err != nil {
 		return answering{}, err
 	}
-	return answering{byDefault: s.manager.Handler()}, nil
+	return answering{byDefault: s.proxies.identify(s.manager.Handler())}, nil
 }
 
 func (s *Server) buildOps(*http.Server) (answering, error) {

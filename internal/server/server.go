@@ -34,8 +34,20 @@ type Config struct {
 	// Listen is the address the authority listens on. Empty means 127.0.0.1. Ops always
 	// stays on 127.0.0.1.
 	Listen string
-	// Host is the name clients know the authority by; it stands in issuers. Empty means localhost.
-	Host string
+	// Hosts are the names by which clients reach the authority. The first one stands in
+	// issuers, and the certificate is good for all. None means localhost.
+	Hosts []string
+	// PublicURL is the origin under which a proxy passes requests on to the authority, which
+	// then stands in issuers and in all URLs of the authority. TLS ends at the proxy, so the
+	// authority listens without it, unless TLSCert is given. Empty means that there is none.
+	PublicURL string
+	// TLSCert and TLSKey are PEM files with the certificate, with its chain, and the key of
+	// the public surfaces. They are read again when they change. Empty means a certificate
+	// of the folder's own authority.
+	TLSCert, TLSKey string
+	// TrustedProxies are addresses and networks of proxies that tell by X-Forwarded-For or
+	// Forwarded whom a request comes from.
+	TrustedProxies []string
 	// AllowIssuers are private hosts on which federated issuers may be: "127.0.0.1:8443",
 	// "10.0.0.0/8", "*.corp.test".
 	AllowIssuers []string
@@ -72,6 +84,8 @@ type Server struct {
 	log         *slog.Logger
 	data        *Data
 	ca          *pki.CA
+	certificate *pki.Files // nil: the surfaces have one of ca
+	proxies     proxies
 	authority   *authority.Authority
 	identities  *managedidentity.Service
 	hosts       *hosts
@@ -148,7 +162,13 @@ func (s *Server) CA() *pki.CA { return s.ca }
 
 // open takes the folder and everything in it, up to bound sockets.
 func (s *Server) open(ctx context.Context) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	if err := s.take(ctx); err != nil {
+		return err
+	}
+	if err := s.bindAll(ctx); err != nil {
 		return err
 	}
 	var err error
@@ -167,11 +187,12 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	var making errgroup.Group
 	making.Go(func() error { return s.data.ensureKeys(ctx, tenants) })
-	making.Go(func() error { return s.listen(ctx) })
+	making.Go(func() error { return s.build(ctx) })
 	if err := making.Wait(); err != nil {
 		return err
 	}
 	s.endpoints.Tenants = tenants
+	s.noteCA(ctx)
 	if s.cfg.Unannounced {
 		return nil
 	}

@@ -345,7 +345,7 @@ func TestWhatCannotBeServedIsRefusedAtStart(t *testing.T) {
 		want    string
 	}{
 		{"no folder", nil, server.Config{}, "no folder given"},
-		{"a host that MSAL would garble", nil, server.Config{Host: "token.contoso.test"}, "token"},
+		{"a host that MSAL would garble", nil, server.Config{Hosts: []string{"token.contoso.test"}}, "token"},
 		{"a folder that others can read", func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "mine"), "")
 			if err := os.Chmod(dir, 0o755); err != nil {

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,11 +22,10 @@ type surface struct {
 	http     *http.Server
 }
 
-// newSurface serves TLS when given a configuration for it. Every surface has the limits of
-// the authority. The handler is set later.
-func newSurface(name string, listener net.Listener, secure *tls.Config, log *slog.Logger) *surface {
+// newSurface serves TLS when its HTTP server has a configuration for it, which is set later,
+// as is the handler. Every surface has the limits of the authority.
+func newSurface(name string, listener net.Listener, log *slog.Logger) *surface {
 	s := &surface{name: name, listener: listener, http: &http.Server{ //nolint:gosec // Limit sets the times
-		TLSConfig: secure,
 		// Failed handshakes and the like: other people's doing, worth no more than this.
 		ErrorLog: slog.NewLogLogger(log.With("surface", name).Handler(), slog.LevelDebug),
 	}}

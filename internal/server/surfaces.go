@@ -16,6 +16,7 @@ type surfacePlan struct {
 	offset   int                                            // from the base port
 	tls      bool                                           // with a certificate of the data folder's authority
 	public   bool                                           // at Config.Listen, not only on the loopback interface
+	fronted  bool                                           // at Config.PublicURL, if there is one
 	endpoint func(*Endpoints) *string                       // where its URL is kept
 	build    func(*Server, *http.Server) (answering, error) // what answers there; may set up the HTTP server
 }
@@ -24,10 +25,10 @@ type surfacePlan struct {
 // authority first, because the others use it.
 func surfacePlans() []surfacePlan {
 	return []surfacePlan{
-		{authoritySurface, 0, true, true, func(e *Endpoints) *string { return &e.Authority }, (*Server).buildAuthority},
-		{"resource manager", 2, true, true, func(e *Endpoints) *string { return &e.ResourceManager }, (*Server).buildManager},
-		{"managed identity", 4, false, false, func(e *Endpoints) *string { return &e.ManagedIdentity }, (*Server).buildIdentities},
-		{"ops", 5, false, false, func(e *Endpoints) *string { return &e.Ops }, (*Server).buildOps},
+		{authoritySurface, 0, true, true, true, func(e *Endpoints) *string { return &e.Authority }, (*Server).buildAuthority},
+		{"resource manager", 2, true, true, false, func(e *Endpoints) *string { return &e.ResourceManager }, (*Server).buildManager},
+		{"managed identity", 4, false, false, false, func(e *Endpoints) *string { return &e.ManagedIdentity }, (*Server).buildIdentities},
+		{"ops", 5, false, false, false, func(e *Endpoints) *string { return &e.Ops }, (*Server).buildOps},
 	}
 }
 

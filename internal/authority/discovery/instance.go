@@ -33,7 +33,7 @@ func (h *Handler) instance(_ context.Context, x *exchange.Exchange) (exchange.An
 	case "", "1.0":
 		document.APIVersion = "1.0"
 	case "1.1":
-		document.Metadata = []instanceHost{{PreferredNetwork: x.Origin.Host, PreferredCache: x.Origin.Host, Aliases: []string{x.Origin.Host}}}
+		document.Metadata = []instanceHost{{PreferredNetwork: x.Origin.Host, PreferredCache: x.Origin.Host, Aliases: x.Origin.Hosts()}}
 	default:
 		return exchange.Answer{}, aadsts.InstanceRequest()
 	}
@@ -45,8 +45,7 @@ func (h *Handler) instance(_ context.Context, x *exchange.Exchange) (exchange.An
 	if !resolve.IsTenantName(tenant) {
 		return exchange.Answer{}, aadsts.InstanceRequest()
 	}
-	// MSAL for Python leaves the port out.
-	if !strings.EqualFold(authorize.Host, x.Origin.Host) && !strings.EqualFold(authorize.Host, x.Origin.Hostname()) {
+	if !x.Origin.Answers(authorize.Host) {
 		return exchange.Answer{}, aadsts.InstanceUnknown(authorize.Host)
 	}
 	document.DiscoveryEndpoint = x.Origin.BaseURL + "/" + tenant

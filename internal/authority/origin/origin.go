@@ -3,6 +3,7 @@ package origin
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -19,6 +20,26 @@ type Origin struct {
 	BaseURL string // https and a host, without a slash at the end
 	Host    string // of BaseURL, with its port
 	v1      string // template of version 1.0 issuers
+	aliases string // other hosts that mean this authority, with their ports, separated by blanks
+}
+
+// WithAliases returns the origin with other hosts, with their ports, by which clients reach
+// the authority. They are no issuers.
+func (o Origin) WithAliases(hosts ...string) Origin {
+	o.aliases = strings.ToLower(strings.Join(hosts, " "))
+	return o
+}
+
+// Hosts lists the hosts that mean this authority, with their ports; its own comes first.
+func (o Origin) Hosts() []string {
+	return append([]string{o.Host}, strings.Fields(o.aliases)...)
+}
+
+// Answers reports whether a host means this authority. The port may be left out, as MSAL for
+// Python does.
+func (o Origin) Answers(host string) bool {
+	host = strings.ToLower(host)
+	return slices.ContainsFunc(o.Hosts(), func(own string) bool { return host == own || host == hostname(own) })
 }
 
 // New returns the origin at a base URL. The issuer of version 1.0 tokens has
@@ -133,9 +154,18 @@ func tenantIn(issuer, before, after string) directory.TenantID {
 // request's path, with the request's query. The last one is the one to recommend.
 func (o Origin) Audiences(tenant *directory.Tenant, path, query string) []string {
 	names := append([]string{path, tenant.Name}, tenant.Domains...)
-	urls := []string{o.IssuerV1(tenant.ID)}
-	for _, name := range append(names, string(tenant.ID)) {
-		root := o.BaseURL + "/" + name
+	names = append(names, string(tenant.ID))
+	var urls []string
+	for _, alias := range strings.Fields(o.aliases) {
+		urls = appendAudiences(urls, "https://"+alias, names, query)
+	}
+	return appendAudiences(append(urls, o.IssuerV1(tenant.ID)), o.BaseURL, names, query)
+}
+
+// appendAudiences adds the URLs of a tenant at one host, by each of its names.
+func appendAudiences(urls []string, base string, names []string, query string) []string {
+	for _, name := range names {
+		root := base + "/" + name
 		if query != "" {
 			urls = append(urls, root+"/oauth2/token?"+query, root+"/oauth2/v2.0/token?"+query)
 		}

@@ -93,3 +93,34 @@ func TestOwnIssuersAreRecognised(t *testing.T) {
 		}
 	}
 }
+
+// A client may call the authority by any of its names in the audience of its assertion, and
+// is advised to use the one that issues.
+func TestAliasesAreAudiences(t *testing.T) {
+	t.Parallel()
+	own, err := New(testids.BaseURL, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := own.WithAliases("Auth.corp.test:8443", "auth.old.test")
+	tenant := &directory.Tenant{ID: testids.Tenant, Name: "contoso"}
+	urls := o.Audiences(tenant, "contoso", "")
+	for _, accepted := range []string{
+		"https://auth.corp.test:8443/" + testids.Tenant + "/oauth2/v2.0/token", "https://auth.old.test/contoso/v2.0",
+	} {
+		if !slices.Contains(urls, accepted) || slices.Contains(own.Audiences(tenant, "contoso", ""), accepted) {
+			t.Errorf("%s is not accepted for the alias alone", accepted)
+		}
+	}
+	if last := urls[len(urls)-1]; last != testids.BaseURL+"/"+testids.Tenant+"/oauth2/v2.0/token" {
+		t.Errorf("recommended: %s", last)
+	}
+	for host, want := range map[string]bool{
+		"auth.corp.test:8443": true, "AUTH.corp.test": true, "auth.old.test": true, own.Host: true,
+		"auth.old.test:8443": false, "auth.corp.test:1": false, "evil-auth.corp.test": false, "": false,
+	} {
+		if o.Answers(host) != want {
+			t.Errorf("answers to %q: %v, want %v", host, !want, want)
+		}
+	}
+}
