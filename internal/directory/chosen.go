@@ -69,7 +69,7 @@ func (s *secrets) same(ctx context.Context, secret *Secret, chosen *Chosen) (boo
 	if i >= 0 {
 		return chosen.compared[i].same, nil
 	}
-	same, err := s.is(ctx, secret, chosen.text)
+	same, err := s.is(ctx, operator(), secret, chosen.text)
 	if err != nil {
 		return false, err
 	}

@@ -20,8 +20,10 @@ func TestPreparedSecretsNeedNoHash(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range cap(s.gate) {
-		s.gate <- struct{}{}
+	for range gateSlots {
+		if err := s.gate.enter(t.Context(), Asker{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	done := make(chan struct{})
 	go func() {
@@ -42,7 +44,7 @@ func TestPreparedSecretsNeedNoHash(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("it waits for a slow hash")
 	}
-	for range cap(s.gate) {
-		<-s.gate
+	for range gateSlots {
+		s.gate.leave()
 	}
 }

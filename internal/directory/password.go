@@ -17,11 +17,16 @@ const (
 	maxPassword = 256
 )
 
-// CheckPassword reports whether the presented text is the user's password; if not, the
-// error is ErrWrongPassword. It works as hard for a user without a password, and for nil,
+// CheckPassword is CheckPasswordFor the operator, who waits in no queue of strangers.
+func (d *Directory) CheckPassword(ctx context.Context, user *User, presented string) error {
+	return d.CheckPasswordFor(ctx, operator(), user, presented)
+}
+
+// CheckPasswordFor reports whether the presented text is the user's password; if not, the
+// error is ErrWrongPassword, or ErrBusy when there is no room to wait for a slow hash. It works as hard for a user without a password, and for nil,
 // so that the time it takes does not tell who exists: ask it also about users who do not.
 // Whether the user may sign in at all is for the caller to see (User.Enabled), afterwards.
-func (d *Directory) CheckPassword(ctx context.Context, user *User, presented string) error {
+func (d *Directory) CheckPasswordFor(ctx context.Context, asker Asker, user *User, presented string) error {
 	if presented == "" || len(presented) > maxPassword {
 		return ErrWrongPassword
 	}
@@ -29,7 +34,7 @@ func (d *Directory) CheckPassword(ctx context.Context, user *User, presented str
 	if user != nil && user.Password != nil {
 		password = user.Password
 	}
-	switch matches, err := d.secrets.is(ctx, password, presented); {
+	switch matches, err := d.secrets.is(ctx, asker, password, presented); {
 	case err != nil:
 		return fmt.Errorf("check a password: %w", err)
 	case !matches:

@@ -63,10 +63,10 @@ func (c HashCost) check() error {
 
 // secrets makes and checks the digests of client secrets.
 type secrets struct {
-	cost   HashCost      // of new digests
-	macs   sync.Pool     // of hash.Hash keyed with Config.SecretKey
-	gate   chan struct{} // slow hashes that may run at a time: each takes 19 MiB and a core
-	proofs *cache        // slow hashes that matched, by keyed digests only
+	cost   HashCost  // of new digests
+	macs   sync.Pool // of hash.Hash keyed with Config.SecretKey
+	gate   gate      // of slow hashes
+	proofs *cache    // slow hashes that matched, by keyed digests only
 	// nobodys stands in where there is no password, so that a check takes as long.
 	nobodys *Secret
 }
@@ -76,7 +76,7 @@ func newSecrets(key []byte, cost HashCost) *secrets {
 	if cost == (HashCost{}) {
 		cost = usualCost()
 	}
-	s := &secrets{cost: cost, gate: make(chan struct{}, 2), proofs: newCache(proofCacheBytes)}
+	s := &secrets{cost: cost, proofs: newCache(proofCacheBytes)}
 	s.nobodys = s.noPassword()
 	s.macs.New = func() any { return hmac.New(sha256.New, key) }
 	return s
@@ -94,16 +94,11 @@ func (s *secrets) digest(secret string) (sum [digestSize]byte) {
 
 // slowDigest is the argon2id digest of a presented text, made as that of the secret was.
 // It waits for its turn.
-func (s *secrets) slowDigest(ctx context.Context, secret *Secret, text string) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+func (s *secrets) slowDigest(ctx context.Context, asker Asker, secret *Secret, text string) ([]byte, error) {
+	if err := s.gate.enter(ctx, asker); err != nil {
 		return nil, err
 	}
-	select {
-	case s.gate <- struct{}{}:
-		defer func() { <-s.gate }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	defer s.gate.leave()
 	cost := usualCost()
 	if secret.Cost != nil {
 		cost = *secret.Cost
@@ -114,7 +109,7 @@ func (s *secrets) slowDigest(ctx context.Context, secret *Secret, text string) (
 // hash fills in the digest of a chosen secret.
 func (s *secrets) hash(ctx context.Context, secret *Secret, value string) (err error) {
 	s.prepare(secret)
-	secret.Digest, err = s.slowDigest(ctx, secret, value)
+	secret.Digest, err = s.slowDigest(ctx, operator(), secret, value)
 	return err
 }
 
@@ -144,11 +139,11 @@ func (s *secrets) known(secret *Secret, keyed *[digestSize]byte) bool {
 
 // proves reports whether the presented text is the chosen secret, the slow way, and
 // remembers it if so.
-func (s *secrets) proves(ctx context.Context, secret *Secret, presented string, keyed *[digestSize]byte) (bool, error) {
+func (s *secrets) proves(ctx context.Context, asker Asker, secret *Secret, presented string, keyed *[digestSize]byte) (bool, error) {
 	if secret.Scheme != SchemeArgon2id {
 		return false, nil
 	}
-	digest, err := s.slowDigest(ctx, secret, presented)
+	digest, err := s.slowDigest(ctx, asker, secret, presented)
 	if err != nil || !hmac.Equal(secret.Digest, digest) {
 		return false, err
 	}
@@ -158,12 +153,12 @@ func (s *secrets) proves(ctx context.Context, secret *Secret, presented string, 
 }
 
 // is reports whether the text is the secret, whether or not that has expired.
-func (s *secrets) is(ctx context.Context, secret *Secret, text string) (bool, error) {
+func (s *secrets) is(ctx context.Context, asker Asker, secret *Secret, text string) (bool, error) {
 	keyed := s.digest(text)
 	if s.known(secret, &keyed) {
 		return true, nil
 	}
-	return s.proves(ctx, secret, text, &keyed)
+	return s.proves(ctx, asker, secret, text, &keyed)
 }
 
 func proofKey(secret *Secret, keyed *[digestSize]byte) cacheKey {
@@ -172,7 +167,7 @@ func proofKey(secret *Secret, keyed *[digestSize]byte) cacheKey {
 
 // check finds the secret that the presented text matches at a time: first among those
 // that cost next to nothing, so that a warm check never waits behind a slow hash.
-func (s *secrets) check(ctx context.Context, all []Secret, presented string, now time.Time) (*Secret, error) {
+func (s *secrets) check(ctx context.Context, asker Asker, all []Secret, presented string, now time.Time) (*Secret, error) {
 	keyed, expired := s.digest(presented), false
 	for i := range all {
 		if s.known(&all[i], &keyed) {
@@ -183,7 +178,7 @@ func (s *secrets) check(ctx context.Context, all []Secret, presented string, now
 		}
 	}
 	for i := range all {
-		matches, err := s.proves(ctx, &all[i], presented, &keyed)
+		matches, err := s.proves(ctx, asker, &all[i], presented, &keyed)
 		if err != nil {
 			return nil, err
 		}
@@ -201,11 +196,27 @@ func (s *secrets) check(ctx context.Context, all []Secret, presented string, now
 // slow reports whether check would hash slowly: when there is a chosen secret, and none
 // that matches without that.
 func (s *secrets) slow(all []Secret, presented string, now time.Time) bool {
-	if !slices.ContainsFunc(all, func(one Secret) bool { return one.Scheme == SchemeArgon2id }) {
+	if !hasChosen(all) {
 		return false
 	}
 	keyed := s.digest(presented)
 	return !slices.ContainsFunc(all, func(one Secret) bool { return s.known(&one, &keyed) && !one.expired(now) })
+}
+
+func hasChosen(all []Secret) bool {
+	return slices.ContainsFunc(all, func(one Secret) bool { return one.Scheme == SchemeArgon2id })
+}
+
+// CanBeGuessed reports whether the application has a secret that somebody chose, so that
+// attempts at it have to be counted, and the presented text is none of its generated ones.
+func (d *Directory) CanBeGuessed(app *Application, presented string) bool {
+	if app == nil || presented == "" || len(presented) > maxSecret || !hasChosen(app.Secrets) {
+		return false
+	}
+	keyed, now := d.secrets.digest(presented), d.cfg.Now()
+	return !slices.ContainsFunc(app.Secrets, func(one Secret) bool {
+		return one.Scheme == SchemeHMAC && d.secrets.known(&one, &keyed) && !one.expired(now)
+	})
 }
 
 // IsSlowSecret reports whether CheckSecret would take long over the presented text, so that
@@ -214,16 +225,21 @@ func (d *Directory) IsSlowSecret(app *Application, presented string) bool {
 	return app != nil && presented != "" && len(presented) <= maxSecret && d.secrets.slow(app.Secrets, presented, d.cfg.Now())
 }
 
-// CheckSecret returns the application's secret that the presented text matches.
-// ErrWrongSecret means that none does, ErrExpiredSecret that only expired ones do.
-// Generated secrets cost one HMAC; imported ones a slow hash behind a gate, then a
-// keyed positive cache.
+// CheckSecret is CheckSecretFor the operator, who waits in no queue of strangers.
 func (d *Directory) CheckSecret(ctx context.Context, app *Application, presented string) (*Secret, error) {
+	return d.CheckSecretFor(ctx, operator(), app, presented)
+}
+
+// CheckSecretFor returns the application's secret that the presented text matches.
+// ErrWrongSecret means that none does, ErrExpiredSecret that only expired ones do, ErrBusy
+// that there is no room to wait for a slow hash. Generated secrets cost one HMAC; imported
+// ones a slow hash behind a gate, then a keyed positive cache.
+func (d *Directory) CheckSecretFor(ctx context.Context, asker Asker, app *Application, presented string) (*Secret, error) {
 	if app == nil || presented == "" || len(presented) > maxSecret {
 		return nil, ErrWrongSecret
 	}
-	secret, err := d.secrets.check(ctx, app.Secrets, presented, d.cfg.Now())
-	if err == nil || errors.Is(err, ErrWrongSecret) || errors.Is(err, ErrExpiredSecret) {
+	secret, err := d.secrets.check(ctx, asker, app.Secrets, presented, d.cfg.Now())
+	if err == nil || errors.Is(err, ErrWrongSecret) || errors.Is(err, ErrExpiredSecret) || errors.Is(err, ErrBusy) {
 		return secret, err
 	}
 	return nil, fmt.Errorf("check a secret of %s: %w", app.AppID, err)
