@@ -181,7 +181,9 @@ func TestVersionsAreNotConfused(t *testing.T) {
 	w, api := onBehalfWorld(t)
 	now := w.clock.Now().Unix()
 	v1, v2 := testBase+"/"+testTenant+"/", testBase+"/"+testTenant+"/v2.0"
+	_, made := w.judge(w.toolSigned().token(), keysV2Path) // what binds a token to its user and API
 	good := object{
+		"rh": made["rh"], "aio": made["aio"], "uti": made["uti"],
 		"iss": v2, "ver": "2.0", "tid": testTenant, "aud": testAPI, "oid": string(w.user.ID), "sub": "pairwise", "scp": "user_impersonation",
 		"iat": now, "nbf": now, "exp": now + 3600, "azp": publicApp,
 	}
@@ -216,6 +218,10 @@ func TestVersionsAreNotConfused(t *testing.T) {
 		{"not begun", testTenant, object{"nbf": now + 1}, 500133},
 		{"no end", testTenant, object{"exp": nil}, 500133},
 		{"nobody's", testTenant, object{"oid": nobody}, 50034},
+		{"another user's", testTenant, object{"oid": string(w.admin.ID)}, 50173},
+		{"bound to no user", testTenant, object{"aio": nil}, 50173},
+		{"bound to no API", testTenant, object{"rh": nil}, 500131},
+		{"bound by another token's id", testTenant, object{"uti": "another"}, 500131},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if r := w.post(pathV2, api.set("assertion", w.ownToken(tt.signer, good.with(tt.change)))); r.code() != tt.code || (r.Code == http.StatusOK) != (tt.code == 0) {

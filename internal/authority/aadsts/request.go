@@ -286,8 +286,18 @@ const CodeThrottled = 90055
 func Throttled(seconds int) *Problem {
 	return &Problem{
 		Code: CodeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: seconds,
-		What:   "Too many failed requests for this application, or for this user, came from this address.",
+		What:   "Too many failed requests for this application, or for this user, came from this address or from others.",
 		Advice: "Wait for the time in Retry-After, and check the credential.",
+	}
+}
+
+// Busy refuses a password, or a secret that somebody chose, because too many others are being
+// checked.
+func Busy() *Problem {
+	return &Problem{
+		Code: CodeThrottled, OAuth: temporarilyUnavailable, Status: http.StatusTooManyRequests, RetryAfter: 2,
+		What:   "Too many passwords and secrets that somebody chose are being checked at the moment.",
+		Advice: "Try again after the time in Retry-After; a generated secret or a certificate does not wait.",
 	}
 }
 

@@ -67,6 +67,7 @@ func userProblems() []*Problem {
 		OnBehalfSignature(),
 		OnBehalfExpired(),
 		OnBehalfAudience("{aud}", "{client_id}"),
+		OnBehalfOfAnother("{aud}"),
 		OnBehalfApp(),
 		Bearer(),
 		Form(),
@@ -439,6 +440,16 @@ func OnBehalfAudience(audience, client string) *Problem {
 		Code: 500131, OAuth: InvalidGrant, Status: http.StatusBadRequest,
 		What:   "The assertion's audience " + text.Quote(audience) + " is not the application " + text.Quote(client) + ", which presents it.",
 		Advice: "Only the API that a token was issued for can act on behalf of its user.",
+	}
+}
+
+// OnBehalfOfAnother refuses an access token whose audience named another application when it
+// was made.
+func OnBehalfOfAnother(audience string) *Problem {
+	return &Problem{
+		Code: 500131, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The assertion was made for another application, which its audience " + text.Quote(audience) + " named then.",
+		Advice: "Get a new access token for the API; one from before it was created again, or from another API with that identifier URI, is not its own.",
 	}
 }
 

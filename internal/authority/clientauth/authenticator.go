@@ -76,13 +76,8 @@ type Proof struct {
 // counted by application and source, whichever way they were spelled.
 func (a *Authenticator) Authenticate(ctx context.Context, x *exchange.Exchange, tenant *directory.Tenant, c Credential) (Proof, error) {
 	try := attempt{Authenticator: a, x: x, tenant: tenant, credential: c}
-	defer try.endTurn()
 	proof, err := resolve.Fresh(ctx, a.directory, func() (Proof, error) { return try.prove(ctx) })
-	if err != nil {
-		if c.wasRefused(err) {
-			a.failures.Failed(ctx, x.SignIn.AppID, x.Source)
-			x.Attempted = true
-		}
+	if err = try.count(ctx, err); err != nil {
 		return Proof{}, err
 	}
 	x.SignIn.Credential, x.SignIn.CredentialID = proof.Credential, proof.CredentialID
@@ -114,13 +109,47 @@ func (c Credential) wasRefused(err error) bool {
 	return aadsts.Of(err).OAuth == aadsts.InvalidClient && (c.Secret != "" || c.Assertion != "")
 }
 
-// An attempt is one try of a client to authenticate.
+// An attempt is one try of a client to authenticate. What nobody can guess (a generated
+// secret, a signature) is looked at however many tries failed, and passes when it is right;
+// what somebody chose is a guess, which may have to wait.
 type attempt struct {
 	*Authenticator
 	x          *exchange.Exchange
 	tenant     *directory.Tenant
 	credential Credential
-	turn       func() // gives back the turn of a slow check; nil: none was taken
+	guess      coordination.Guess // nil: it is none
+	turn       func()             // gives back the turn of a slow check; nil: none was taken
+}
+
+// count counts the outcome of the attempt. A wrong credential of a source that failed too
+// often gets no answer but that.
+func (t *attempt) count(ctx context.Context, err error) error {
+	defer t.endTurn()
+	app := t.x.SignIn.AppID
+	switch {
+	case err == nil:
+		t.endGuess(coordination.Guess.Right)
+		return nil
+	case !t.credential.wasRefused(err):
+		t.endGuess(coordination.Guess.Unknown)
+		return err
+	}
+	if t.guess == nil {
+		if seconds := t.failures.Wait(ctx, app, t.x.Source); seconds > 0 {
+			return aadsts.Throttled(seconds)
+		}
+		t.failures.Failed(ctx, app, t.x.Source)
+	}
+	t.endGuess(coordination.Guess.Wrong)
+	t.x.Attempted = true
+	return err
+}
+
+func (t *attempt) endGuess(outcome func(coordination.Guess)) {
+	if t.guess != nil {
+		outcome(t.guess)
+		t.guess = nil
+	}
 }
 
 // prove checks the credential once.
@@ -141,8 +170,7 @@ func (t *attempt) prove(ctx context.Context) (Proof, error) {
 	return Proof{}, aadsts.NoCredential(t.credential.ClientID)
 }
 
-// admit finds the client and lets it try, unless too many tries failed lately. No
-// credential is looked at before.
+// admit finds the client and notes it. No credential is looked at before.
 func (t *attempt) admit(ctx context.Context, id string) (*directory.Instance, error) {
 	client, err := t.resolver.ClientNow(ctx, t.tenant, id)
 	if err == nil && !t.canAuthenticate(ctx, client) {
@@ -153,9 +181,6 @@ func (t *attempt) admit(ctx context.Context, id string) (*directory.Instance, er
 		return nil, err
 	}
 	t.x.SignIn.AppID, t.x.SignIn.Name = client.Principal.AppID, client.Principal.Label()
-	if seconds := t.failures.Wait(ctx, client.Principal.AppID, t.x.Source); seconds > 0 {
-		return nil, aadsts.Throttled(seconds)
-	}
 	return client, nil
 }
 
@@ -166,17 +191,30 @@ func (a *Authenticator) canAuthenticate(ctx context.Context, client *directory.I
 	return client.Application != nil || len(client.Federated()) > 0 || a.workloads.runAs(ctx, client)
 }
 
-// waitTurn waits until no other secret of the application from the same source is checked
-// slowly: guesses that are sent all at once are counted one by one. The turn ends with
-// endTurn, once its outcome is counted.
-func (t *attempt) waitTurn(ctx context.Context, app directory.AppID) error {
+// startGuess lets the attempt at a secret that somebody chose go on, unless too many failed.
+// Others that are under way may turn out to be right: their outcome is waited for once.
+func (t *attempt) startGuess(ctx context.Context, app directory.AppID) error {
+	if t.guess != nil {
+		return nil
+	}
+	guess, wait, busy := t.failures.Guess(ctx, app, t.x.Source, coordination.ApplicationPace())
+	if wait > 0 && busy {
+		t.takeTurn(ctx, app)
+		guess, wait, _ = t.failures.Guess(ctx, app, t.x.Source, coordination.ApplicationPace())
+	}
+	if wait > 0 {
+		return aadsts.Throttled(wait)
+	}
+	t.guess = guess
+	return nil
+}
+
+// takeTurn waits until no other secret of the application from the same source is checked
+// slowly. The turn ends with endTurn, once its outcome is counted.
+func (t *attempt) takeTurn(ctx context.Context, app directory.AppID) {
 	if t.turn == nil {
 		t.turn = t.turns.Take(ctx, "application "+string(app)+" "+t.x.Source)
 	}
-	if seconds := t.failures.Wait(ctx, app, t.x.Source); seconds > 0 {
-		return aadsts.Throttled(seconds)
-	}
-	return nil
 }
 
 func (t *attempt) endTurn() {
@@ -195,13 +233,24 @@ func (t *attempt) proveSecret(ctx context.Context, client *directory.Instance) (
 	case app.Public && !HasCredential(app):
 		return Proof{}, aadsts.PublicClient(id)
 	}
-	if t.directory.IsSlowSecret(app, t.credential.Secret) {
-		if err := t.waitTurn(ctx, client.Principal.AppID); err != nil {
+	asker := directory.Asker{Source: t.x.Source}
+	if t.directory.CanBeGuessed(app, t.credential.Secret) {
+		if err := t.startGuess(ctx, app.AppID); err != nil {
 			return Proof{}, err
 		}
+		asker.Known = t.guess.Known()
+		if t.directory.IsSlowSecret(app, t.credential.Secret) {
+			t.takeTurn(ctx, app.AppID)
+			if seconds := t.guess.Wait(); seconds > 0 {
+				t.endGuess(coordination.Guess.Wrong) // so far: it is none that was right before
+				return Proof{}, aadsts.Throttled(seconds)
+			}
+		}
 	}
-	secret, err := t.directory.CheckSecret(ctx, app, t.credential.Secret)
+	secret, err := t.directory.CheckSecretFor(ctx, asker, app, t.credential.Secret)
 	switch {
+	case errors.Is(err, directory.ErrBusy):
+		return Proof{}, aadsts.Busy()
 	case errors.Is(err, directory.ErrWrongSecret):
 		return Proof{}, aadsts.WrongSecret(id)
 	case errors.Is(err, directory.ErrExpiredSecret):

@@ -31,13 +31,20 @@ func InMemory(cfg ThrottleConfig, now func() time.Time) (State, error) {
 	}, nil
 }
 
-// Failures counts failed attempts by application and source.
+// Failures counts failed attempts by account, which is an application or a user, and source.
 type Failures interface {
 	// Wait returns how many seconds the source has to wait before its next attempt at the
-	// application; 0 means that it may go on.
-	Wait(ctx context.Context, app directory.AppID, source string) int
-	// Failed counts a failed attempt.
-	Failed(ctx context.Context, app directory.AppID, source string)
+	// account; 0 means that it may go on.
+	Wait(ctx context.Context, account directory.AppID, source string) int
+	// Failed counts a failed attempt at what cannot be guessed.
+	Failed(ctx context.Context, account directory.AppID, source string)
+	// Guess begins an attempt at what can be guessed: a password, or a secret that
+	// somebody chose. It counts until its outcome is known, so that guesses that are sent
+	// all at once learn no more than those that come one by one. Sources that succeeded
+	// lately have a budget of their own; all others share one for the account. If it has
+	// to wait, there is no guess, and busy tells that others are under way whose outcome
+	// may change that.
+	Guess(ctx context.Context, account directory.AppID, source string, pace Pace) (guess Guess, wait int, busy bool)
 	// Noteworthy reports whether a refusal that took no credential deserves a sign-in row.
 	Noteworthy(ctx context.Context, source string) bool
 }

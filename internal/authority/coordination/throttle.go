@@ -1,7 +1,6 @@
 package coordination
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"math"
@@ -41,6 +40,9 @@ type ThrottleConfig struct {
 // deviceShare is how much of a device code counts for its source as a whole.
 const deviceShare = 0.25
 
+// knownFor is how long a source counts as one that succeeded lately.
+const knownFor = 30 * 24 * time.Hour
+
 // A throttle counts failed attempts in buckets that leak with time.
 type throttle struct {
 	cfg ThrottleConfig
@@ -48,19 +50,21 @@ type throttle struct {
 
 	mu      sync.Mutex // guards what follows
 	total   bucket
-	entries map[attemptKey]*list.Element // of throttleEntry
-	recent  *list.List                   // newest failure first
+	entries *lru[attemptKey, *throttleEntry]
+	known   *lru[attemptKey, time.Time] // pairs of account and source that succeeded, and when
 }
 
-// An attemptKey names a bucket. One without an application is for its source as a whole.
+// An attemptKey names a bucket. One without an application is for its source as a whole, one
+// without a source for guesses at the account from sources that are not known to it.
 type attemptKey struct {
 	app    directory.AppID
 	source string
 }
 
 type throttleEntry struct {
-	key    attemptKey
-	bucket bucket
+	bucket  bucket
+	pending int       // guesses whose outcome is not known
+	last    time.Time // when the last guess began
 }
 
 // A bucket holds a number of failures as of some time.
@@ -84,7 +88,14 @@ func newThrottle(cfg ThrottleConfig, now func() time.Time) (*throttle, error) {
 	setDefault(&cfg.TotalForgive, 50*time.Millisecond)
 	setDefault(&cfg.Entries, 100_000)
 	setDefault(&cfg.DeviceCodes, 20)
-	return &throttle{cfg: cfg, now: now, entries: map[attemptKey]*list.Element{}, recent: list.New()}, nil
+	return makeThrottle(cfg, now), nil
+}
+
+func makeThrottle(cfg ThrottleConfig, now func() time.Time) *throttle {
+	return &throttle{
+		cfg: cfg, now: now,
+		entries: newLRU[attemptKey, *throttleEntry](cfg.Entries), known: newLRU[attemptKey, time.Time](cfg.Entries),
+	}
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -96,15 +107,32 @@ func setDefault[T comparable](field *T, value T) {
 
 // Wait implements [Failures].
 func (t *throttle) Wait(_ context.Context, app directory.AppID, source string) int {
-	now := t.now()
+	now, source := t.now(), canonical(source)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	own := t.level(attemptKey{app, source}, now)
-	if excess := own - float64(t.cfg.Failures) + 1; excess > 0 {
-		return seconds(excess, t.cfg.Forgive)
+	return t.wait(app, source, now, 0)
+}
+
+// wait is Wait when so many guesses of the source that are under way do not count.
+func (t *throttle) wait(app directory.AppID, source string, now time.Time, own int) int {
+	for i, network := range networks(source) {
+		level := t.level(attemptKey{app, network}, now) - float64(own)
+		own = 0 // of the source alone, not of the networks around it
+		if excess := level - float64(t.cfg.Failures<<i) + 1; excess > 0 {
+			return seconds(excess, t.cfg.Forgive)
+		}
 	}
-	if excess := t.total.leaked(now, t.cfg.TotalForgive) - float64(t.cfg.Total) + 1; excess > 0 && t.level(attemptKey{"", source}, now) > 0 {
-		return seconds(excess, t.cfg.TotalForgive)
+	if t.isKnown(app, source, now) {
+		return 0
+	}
+	excess := t.total.leaked(now, t.cfg.TotalForgive) - float64(t.cfg.Total) + 1
+	if excess <= 0 {
+		return 0
+	}
+	for _, network := range networks(source) {
+		if t.level(attemptKey{"", network}, now) > 0 {
+			return seconds(excess, t.cfg.TotalForgive)
+		}
 	}
 	return 0
 }
@@ -117,13 +145,20 @@ func seconds(failures float64, interval time.Duration) int {
 
 // Failed implements [Failures].
 func (t *throttle) Failed(_ context.Context, app directory.AppID, source string) {
-	now := t.now()
+	now, source := t.now(), canonical(source)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.failed(app, source, now)
+}
+
+func (t *throttle) failed(app directory.AppID, source string, now time.Time) {
 	t.total = bucket{min(t.total.leaked(now, t.cfg.TotalForgive)+1, float64(t.cfg.Total)), now}
-	t.add(attemptKey{"", source}, 1, now)
-	if app != "" {
-		t.add(attemptKey{app, source}, 1, now)
+	for i, network := range networks(source) {
+		limit := float64(t.cfg.Failures << i)
+		t.add(attemptKey{"", network}, 1, limit, now)
+		if app != "" {
+			t.add(attemptKey{app, network}, 1, limit, now)
+		}
 	}
 }
 
@@ -131,70 +166,76 @@ func (t *throttle) Failed(_ context.Context, app directory.AppID, source string)
 func (t *throttle) deviceCodes() *throttle {
 	cfg := t.cfg
 	cfg.Failures, cfg.Forgive = cfg.DeviceCodes, records.DeviceLife/time.Duration(cfg.DeviceCodes)
-	return &throttle{cfg: cfg, now: t.now, entries: map[attemptKey]*list.Element{}, recent: list.New()}
+	return makeThrottle(cfg, t.now)
 }
 
 // Spend implements [Budget].
 func (t *throttle) Spend(_ context.Context, app directory.AppID, source string) int {
-	now := t.now()
+	now, source := t.now(), canonical(source)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	own, all := attemptKey{app, source}, attemptKey{"", source}
 	if excess := max(t.level(own, now)+1, t.level(all, now)+deviceShare) - float64(t.cfg.Failures); excess > 0 {
 		return seconds(excess, t.cfg.Forgive)
 	}
-	t.add(own, 1, now)
-	t.add(all, deviceShare, now)
+	t.add(own, 1, float64(t.cfg.Failures), now)
+	t.add(all, deviceShare, float64(t.cfg.Failures), now)
 	return 0
 }
 
 // Restore implements [Budget].
 func (t *throttle) Restore(_ context.Context, app directory.AppID, source string) {
-	now := t.now()
+	now, source := t.now(), canonical(source)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.add(attemptKey{app, source}, -1, now)
-	t.add(attemptKey{"", source}, -deviceShare, now)
+	t.add(attemptKey{app, source}, -1, float64(t.cfg.Failures), now)
+	t.add(attemptKey{"", source}, -deviceShare, float64(t.cfg.Failures), now)
 }
 
 // Noteworthy implements [Failures]: the first hundred or so refusals from a source deserve a
 // row. Nobody waits because of these.
 func (t *throttle) Noteworthy(_ context.Context, source string) bool {
 	const share = 0.1 // of a failure
-	key := attemptKey{appNone, source}
-	now := t.now()
+	now, key := t.now(), attemptKey{appNone, canonical(source)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.level(key, now)+share > float64(t.cfg.Failures) {
 		return false
 	}
-	t.add(key, share, now)
+	t.add(key, share, float64(t.cfg.Failures), now)
 	return true
 }
 
 // appNone stands for no application in a key. It is no app id.
 const appNone directory.AppID = "none"
 
-// level gives how full the bucket of a key is.
+// level gives how full the bucket of a key is, with the guesses that are under way.
 func (t *throttle) level(key attemptKey, now time.Time) float64 {
-	if element, ok := t.entries[key]; ok {
-		return element.Value.(*throttleEntry).bucket.leaked(now, t.cfg.Forgive)
+	if e, ok := t.entries.get(key); ok {
+		return e.bucket.leaked(now, t.cfg.Forgive) + float64(e.pending)
 	}
 	return 0
 }
 
-// add counts failures of a key; the key that failed longest ago makes room.
-func (t *throttle) add(key attemptKey, failures float64, now time.Time) {
-	level := min(t.level(key, now)+failures, float64(t.cfg.Failures))
-	if element, ok := t.entries[key]; ok {
-		element.Value.(*throttleEntry).bucket = bucket{level, now}
-		t.recent.MoveToFront(element)
-		return
+// entry returns the entry of a key, which was used just now; the one used longest ago makes
+// room.
+func (t *throttle) entry(key attemptKey) *throttleEntry {
+	e, ok := t.entries.get(key)
+	if !ok {
+		e = new(throttleEntry)
 	}
-	if len(t.entries) >= t.cfg.Entries {
-		oldest := t.recent.Back()
-		delete(t.entries, oldest.Value.(*throttleEntry).key)
-		t.recent.Remove(oldest)
-	}
-	t.entries[key] = t.recent.PushFront(&throttleEntry{key, bucket{level, now}})
+	t.entries.put(key, e)
+	return e
+}
+
+// add counts failures of a key, up to a limit.
+func (t *throttle) add(key attemptKey, failures, limit float64, now time.Time) {
+	e := t.entry(key)
+	e.bucket = bucket{min(e.bucket.leaked(now, t.cfg.Forgive)+failures, limit), now}
+}
+
+// isKnown reports whether the source succeeded lately.
+func (t *throttle) isKnown(app directory.AppID, source string, now time.Time) bool {
+	at, ok := t.known.get(attemptKey{app, source})
+	return ok && now.Sub(at) < knownFor
 }

@@ -97,8 +97,8 @@ func TestThrottleMemory(t *testing.T) {
 	for i := range 10_000 {
 		fail(limits, 1, "a", fmt.Sprint(i))
 	}
-	if len(limits.entries) != 100 || limits.recent.Len() != 100 {
-		t.Errorf("%d entries, %d in order; want 100", len(limits.entries), limits.recent.Len())
+	if len(limits.entries.entries) != 100 || limits.entries.recent.Len() != 100 {
+		t.Errorf("%d entries, %d in order; want 100", len(limits.entries.entries), limits.entries.recent.Len())
 	}
 	fail(limits, 10, "a", "here")
 	fail(limits, 40, "b", "there")
@@ -124,8 +124,8 @@ func TestThrottleDeviceCodesMemory(t *testing.T) {
 			t.Fatalf("source %d waits %d s", i, wait)
 		}
 	}
-	if len(devices.entries) != 100 || devices.recent.Len() != 100 || len(limits.entries) != 0 {
-		t.Errorf("%d entries, %d in order; want 100", len(devices.entries), devices.recent.Len())
+	if len(devices.entries.entries) != 100 || devices.entries.recent.Len() != 100 || len(limits.entries.entries) != 0 {
+		t.Errorf("%d entries, %d in order; want 100", len(devices.entries.entries), devices.entries.recent.Len())
 	}
 	for range 3 {
 		devices.Spend(t.Context(), "b", "here")

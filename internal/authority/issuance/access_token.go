@@ -46,8 +46,10 @@ func (i *Issuer) CheckBearer(claims token.Object, application *directory.Instanc
 		return aadsts.OnBehalfApp()
 	case TextClaim(claims, "scp") == "":
 		return aadsts.OnBehalfSignature()
-	case !isAudience(application.Application, audience), !i.isBound(claims, application):
+	case !isAudience(application.Application, audience):
 		return aadsts.OnBehalfAudience(audience, string(application.Principal.AppID))
+	case !i.isBound(claims, application):
+		return aadsts.OnBehalfOfAnother(audience)
 	}
 	return nil
 }

@@ -32,18 +32,26 @@ func New(d *directory.Directory, failures coordination.Failures, turns coordinat
 }
 
 // CheckPassword returns the user of a name and password. Refused attempts are counted by
-// user and source, so that a guesser waits and nobody else does.
+// user and source, and by user for all sources from which nobody signed in lately: a guesser
+// waits, wherever from, and the user goes on where they were.
 func (a *Authenticator) CheckPassword(ctx context.Context, source string, tenant *directory.Tenant, name, password string) (*directory.User, error) {
 	counted := a.countedAs(ctx, tenant, name)
 	defer a.turns.Take(ctx, string(counted)+" "+source)()
-	if seconds := a.failures.Wait(ctx, counted, source); seconds > 0 {
-		return nil, aadsts.Throttled(seconds)
+	guess, wait, _ := a.failures.Guess(ctx, counted, source, coordination.UserPace())
+	if wait > 0 {
+		return nil, aadsts.Throttled(wait)
 	}
+	asker := directory.Asker{Source: source, Known: guess.Known()}
 	user, err := resolve.Fresh(ctx, a.directory, func() (*directory.User, error) {
-		return a.prove(ctx, tenant, name, password)
+		return a.prove(ctx, asker, tenant, name, password)
 	})
-	if err != nil && !aadsts.Of(err).IsOutage() {
-		a.failures.Failed(ctx, counted, source)
+	switch {
+	case err == nil:
+		guess.Right()
+	case !aadsts.Of(err).IsOutage() && aadsts.Of(err).Code != aadsts.CodeThrottled:
+		guess.Wrong()
+	default:
+		guess.Unknown()
 	}
 	return user, err
 }
@@ -59,12 +67,14 @@ func (a *Authenticator) countedAs(ctx context.Context, tenant *directory.Tenant,
 }
 
 // prove takes as long for users who do not exist.
-func (a *Authenticator) prove(ctx context.Context, tenant *directory.Tenant, name, password string) (*directory.User, error) {
+func (a *Authenticator) prove(ctx context.Context, asker directory.Asker, tenant *directory.Tenant, name, password string) (*directory.User, error) {
 	user, err := a.directory.User(ctx, tenant.ID, name)
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
 		return nil, err
 	}
-	switch wrong := a.directory.CheckPassword(ctx, user, password); {
+	switch wrong := a.directory.CheckPasswordFor(ctx, asker, user, password); {
+	case errors.Is(wrong, directory.ErrBusy):
+		return nil, aadsts.Busy()
 	case errors.Is(wrong, directory.ErrWrongPassword) && user == nil:
 		return nil, aadsts.UserUnknown(name)
 	case errors.Is(wrong, directory.ErrWrongPassword):

@@ -1,0 +1,197 @@
+package authority
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+)
+
+// An attack guesses at one account from any number of sources, one guess each, in rounds that
+// are a second apart.
+type attack struct {
+	*world
+	guess   func(source string) int // gives the code of the answer
+	told    int                     // the code that tells that a guess was wrong
+	sources func(n int) string
+}
+
+func sources4(n int) string { return fmt.Sprintf("10.%d.%d.%d:1", n>>16&255, n>>8&255, n&255) }
+
+// sources6 are networks of 64 bits, all of one of 48.
+func sources6(n int) string { return fmt.Sprintf("[2001:db8:1:%x::1]:1", n&0xffff) }
+
+// minutes gives how many guesses were evaluated in each minute.
+func (a attack) minutes(minutes, perSecond int) []int {
+	var evaluated []int
+	n := 0
+	for range minutes {
+		count := 0
+		for range 60 {
+			var told atomic.Int32
+			var all sync.WaitGroup
+			for range perSecond {
+				n++
+				source := a.sources(n)
+				all.Go(func() {
+					switch code := a.guess(source); code {
+					case a.told:
+						told.Add(1)
+					case 90055:
+					default:
+						a.t.Errorf("got %d", code)
+					}
+				})
+			}
+			all.Wait()
+			count += int(told.Load())
+			a.clock.Advance(time.Second)
+		}
+		evaluated = append(evaluated, count)
+	}
+	return evaluated
+}
+
+// Guessing at a user's password from any number of sources gets twenty answers, then at most
+// ten in a minute, then one; the user goes on where they signed in lately.
+func TestPasswordGuessedFromManySources(t *testing.T) {
+	t.Parallel()
+	for name, sources := range map[string]func(int) string{"version 4": sources4, "version 6": sources6} {
+		t.Run(name, func(t *testing.T) {
+			w := newUserWorld(t, func(c *Config) { c.Throttle.Total = 1 << 20 })
+			form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": "wrong password", "scope": "openid"}
+			w.post(pathV2, form.set("password", testPassword), from("203.0.113.5:1")).token()
+			a := attack{w.world, func(source string) int { return w.post(pathV2, form, from(source)).code() }, 50126, sources}
+			evaluated := a.minutes(6, 5)
+			for minute, count := range evaluated {
+				most := 10
+				if minute == 0 {
+					most += 20
+				}
+				if count > most {
+					t.Errorf("minute %d: %d guesses were evaluated, want at most %d", minute, count, most)
+				}
+			}
+			if first, last := evaluated[1], evaluated[5]; last >= first {
+				t.Errorf("the delay does not grow: %v", evaluated)
+			}
+			w.post(pathV2, form.set("password", testPassword), from("203.0.113.5:1")).token()
+			if r := w.post(pathV2, form.set("password", testPassword), from(sources(1<<15))); r.Code != http.StatusTooManyRequests {
+				t.Errorf("the right password from a fresh source passes between guesses: got %d", r.Code)
+			}
+			w.post(pathV2, form.set("username", testAdmin, "password", testPassword), from(sources(1<<15))).token()
+			w.clock.Advance(2 * time.Minute)
+			w.post(pathV2, form.set("password", testPassword), from(sources(1<<15))).token()
+		})
+	}
+}
+
+// The same for a secret that somebody chose for an application, at the pace of programs.
+func TestChosenSecretGuessedFromManySources(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.Throttle.Total = 1 << 20 })
+	w.importSecret("correct horse battery")
+	right := w.good().set("client_secret", "correct horse battery")
+	w.post(pathV2, right, from("203.0.113.5:1")).token() // a proof is kept, which must be no oracle
+	wrong := w.good().set("client_secret", "wrong horse battery")
+	evaluated := attack{w, func(source string) int { return w.post(pathV2, wrong, from(source)).code() }, 7000215, sources4}.minutes(3, 10)
+	for minute, count := range evaluated {
+		most := 60
+		if minute == 0 {
+			most += 20
+		}
+		if count > most {
+			t.Errorf("minute %d: %d guesses were evaluated, want at most %d", minute, count, most)
+		}
+	}
+	if evaluated[2] >= evaluated[1] {
+		t.Errorf("the delay does not grow: %v", evaluated)
+	}
+	w.post(pathV2, wrong, from("198.51.100.1:1")).refused(429, "temporarily_unavailable", 90055)
+	if r := w.post(pathV2, right, from("198.51.100.2:1")); r.Code != http.StatusTooManyRequests {
+		t.Errorf("the right one from a fresh source passes between guesses: got %d", r.Code)
+	}
+	w.post(pathV2, right, from("203.0.113.5:1")).token()
+	w.post(pathV2, w.good(), from("198.51.100.2:1")).token() // a generated one passes from anywhere
+}
+
+// The addresses of this machine are one source.
+func TestGuessingFromLoopback(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.importSecret("correct horse battery")
+	wrong, told := w.good().set("client_secret", "wrong horse battery"), 0
+	for n := range 200 {
+		if w.post(pathV2, wrong, from(fmt.Sprintf("127.0.%d.%d:1", n/20, n%20+1))).code() == 7000215 {
+			told++
+		}
+	}
+	if told != 10 || w.post(pathV2, wrong, from("[::1]:1")).code() != 90055 {
+		t.Errorf("%d of 200 guesses were evaluated, want 10", told)
+	}
+}
+
+// Behind one address somebody fails all the time; whoever shows what nobody can guess does not
+// notice.
+func TestRightCredentialBehindABusyAddress(t *testing.T) {
+	t.Parallel()
+	const identity = "0b1ec7ff-5a5a-4c4c-8d8d-0000000000aa"
+	w, issuer := newWorld(t), testBase+"/"+otherOne+"/v2.0"
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Applications().Find(testTenant, testClient)
+		if err == nil {
+			_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{
+				Name: "other", Issuer: issuer, Subject: identity, Audience: directory.ExchangeAudience,
+			})
+		}
+		return err
+	})
+	now := w.clock.Now().Unix()
+	raw := w.ownToken(otherOne, object{"iss": issuer, "sub": identity, "oid": identity, "aud": directory.ExchangeAudience, "iat": now, "exp": now + 3600})
+	signed := w.good().without("client_secret").set("client_assertion_type", assertionTypeJWT, "client_assertion", raw)
+	for range 30 {
+		w.post(pathV2, w.good().set("client_secret", "wrong"))
+	}
+	w.post(pathV2, w.good().set("client_secret", "wrong")).refused(429, "temporarily_unavailable", 90055)
+	w.post(pathV2, w.good()).token()
+	w.post(pathV2, signed).token()
+	w.post(pathV2, signed.set("client_assertion", raw[:len(raw)-8]+"AAAAAAAA")).refused(429, "temporarily_unavailable", 90055)
+}
+
+// While invented users keep every turn of the slow hash busy, one who signed in lately does not
+// wait behind them, and nobody waits for long.
+func TestInventedUsersFillTheQueue(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	w := newUserWorldOn(t, store, func(c *Config) { c.Throttle.Total = 1 << 20 })
+	slow, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), Now: w.clock.Now})
+	w.must(err)
+	w.cfg.Directory = slow
+	w.Authority, err = New(w.cfg)
+	w.must(err)
+	w.handler = w.Handler()
+	form := values{"grant_type": "password", "client_id": publicApp, "password": "wrong password", "scope": "openid"}
+	right := form.set("username", testUser, "password", testPassword)
+	w.post(pathV2, right, from("203.0.113.5:1")).token()
+	var all sync.WaitGroup
+	var busy atomic.Int32
+	for n := range 400 {
+		all.Go(func() {
+			r := w.post(pathV2, form.set("username", fmt.Sprintf("nobody%d@contoso.test", n)), from(sources4(n%40)))
+			if r.code() == 90055 && strings.Contains(fmt.Sprint(r.json["error_description"]), "being checked") && r.Header().Get("Retry-After") != "" {
+				busy.Add(1)
+			}
+		})
+	}
+	w.post(pathV2, right, from("203.0.113.5:1")).token()
+	all.Wait()
+	if busy.Load() == 0 {
+		t.Error("the queue has no bound")
+	}
+}
