@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,10 +243,61 @@ func TestRefreshTheft(t *testing.T) {
 	refresh(newest, "client_id", webApp, "client_secret", w.webSecret).refused(400, "invalid_grant", 70000)
 	refresh(stolen, "client_id", webApp, "client_secret", w.webSecret).refused(400, "invalid_grant", 70000)
 	newest = refresh(newest).text("refresh_token") // others could do no harm
+	w.clock.Advance(records.RefreshAgain)
 	refresh(stolen).refused(400, "invalid_grant", 70000)
 	refresh(newest).refused(400, "invalid_grant", 700082)
 	refresh("garbage").refused(400, "invalid_grant", 9002313)
 	refresh(flip(newest)).refused(400, "invalid_grant", 700082)
+}
+
+// Tools that share a cache refresh at the same time, and an answer gets lost: for half a minute
+// a refresh token gets the same successor again, and no other.
+func TestRefreshAgain(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	refresh := func(raw string, more ...string) *reply {
+		return w.post(pathV2, values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": raw}.set(more...))
+	}
+	first := w.toolSigned().text("refresh_token")
+	next := make([]string, 8)
+	var all sync.WaitGroup
+	for i := range next {
+		all.Go(func() { next[i] = refresh(first).text("refresh_token") })
+	}
+	all.Wait()
+	for _, raw := range next {
+		if raw == "" || raw != next[0] || raw == first {
+			t.Fatalf("parallel refreshes got different successors: %v", next[0] == raw)
+		}
+	}
+	w.clock.Advance(records.RefreshAgain - time.Second)
+	again := refresh(first, "scope", "api://legacy/.default openid offline_access") // for another API
+	again.token()
+	if again.text("refresh_token") != next[0] {
+		t.Error("a lost answer got another successor")
+	}
+	third := refresh(next[0]).text("refresh_token")
+	if third == next[0] || third == "" {
+		t.Error("the successor has none")
+	}
+	if refresh(first).text("refresh_token") != next[0] || refresh(next[0]).text("refresh_token") != third {
+		t.Error("the chain differs when asked again")
+	}
+	w.clock.Advance(records.RefreshAgain)
+	refresh(first).refused(400, "invalid_grant", 70000)
+	for _, raw := range []string{first, next[0], third} {
+		refresh(raw).refused(400, "invalid_grant", 700082)
+	}
+}
+
+// What was revoked does not come back within the half minute.
+func TestRefreshAgainOfTheRevoked(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	form := values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": w.toolSigned().text("refresh_token")}
+	w.post(pathV2, form).token()
+	w.edit(func(e *directory.Editor) error { return e.Users().EndSessions(testTenant, w.user.ID) })
+	w.post(pathV2, form).refused(400, "invalid_grant", 700082)
 }
 
 // A confidential client's refresh token stays good, and is worth nothing without its secret.

@@ -14,7 +14,10 @@ import (
 //
 // A public client gets a new one each time, because anybody who has a copy could use it:
 // when one comes back that was replaced, somebody has a copy, and the family ends (RFC
-// 9700 section 4.14). A confidential client proves itself and keeps the one it has.
+// 9700 section 4.14). For a moment after it was replaced it gets the same successor again,
+// because tools that share a cache (az, Terraform, editors) refresh at the same time, and an
+// answer may get lost on its way; nobody learns from it what the first answer did not say. A
+// confidential client proves itself and keeps the one it has.
 func (e *tokenEndpoint) redeemRefresh(ctx context.Context, x *exchange.Exchange, r *redemption, req *tokenRequest) error {
 	t, err := req.opaqueToken(records.KindRefresh, "refresh_token", r.Tenant)
 	if err != nil {
@@ -43,14 +46,30 @@ func (e *tokenEndpoint) redeemRefresh(ctx context.Context, x *exchange.Exchange,
 	if r.Credential != "" {
 		return e.extend(ctx, r, t, record)
 	}
-	mine, err := e.records.Take(ctx, record)
+	if err := e.replace(ctx, t, record, grant); err != nil {
+		return err
+	}
+	return e.handOut(ctx, r, e.records.Successor(t))
+}
+
+// replace marks a public client's refresh token as replaced, unless it is already: then it was
+// found because that was a moment ago.
+func (e *tokenEndpoint) replace(ctx context.Context, t records.OpaqueToken, record *directory.TokenRecord, grant records.GrantRecord) error {
+	if grant.Replaced {
+		return nil
+	}
+	mine, err := e.records.Replace(ctx, record, grant)
+	if err != nil || mine {
+		return err
+	}
+	again, err := e.records.Find(ctx, t, new(records.GrantRecord)) // somebody else did, or revoked it
 	switch {
 	case err != nil:
 		return err
-	case !mine:
-		return e.refreshGone(ctx, r, t)
+	case again == nil:
+		return aadsts.RefreshGone()
 	}
-	return e.renew(ctx, r, t)
+	return nil
 }
 
 // extend lets a confidential client's refresh token live on.
@@ -96,13 +115,17 @@ func (r *redemption) grantRecord() records.GrantRecord {
 
 // renew hands out the next refresh token of a family, if the user agreed to one.
 func (e *tokenEndpoint) renew(ctx context.Context, r *redemption, t records.OpaqueToken) error {
+	return e.handOut(ctx, r, t.Sibling(records.KindRefresh))
+}
+
+// handOut hands out a refresh token of a family, which may have been handed out already.
+func (e *tokenEndpoint) handOut(ctx context.Context, r *redemption, next records.OpaqueToken) error {
 	if !r.Scopes.Has("offline_access") {
 		return nil
 	}
-	next := t.Sibling(records.KindRefresh)
-	err := e.records.ExtendFamily(ctx, t, records.RefreshLife)
+	err := e.records.ExtendFamily(ctx, next, records.RefreshLife)
 	if err == nil {
-		err = e.records.Put(ctx, next, r.Client.Principal.ID, r.User.ID, records.RefreshLife, r.grantRecord())
+		err = e.records.PutAgain(ctx, next, r.Client.Principal.ID, r.User.ID, records.RefreshLife, r.grantRecord())
 	}
 	if err != nil {
 		return goneOr(err, aadsts.RefreshGone())

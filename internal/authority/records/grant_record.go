@@ -15,6 +15,9 @@ const (
 	DeviceLife  = 15 * time.Minute
 	RefreshLife = 90 * 24 * time.Hour // from its last use
 	SessionLife = 8 * time.Hour
+	// RefreshAgain is how long a refresh token that was replaced gets the same successor
+	// again: programs that share a cache refresh at the same time, and an answer gets lost.
+	RefreshAgain = 30 * time.Second
 )
 
 // A Session says who signed in, and when.
@@ -48,6 +51,9 @@ type GrantRecord struct {
 	// with one only.
 	Proven bool            `json:"proven,omitempty"`
 	Scopes scope.Requested `json:"ask"`
+	// Replaced means that a refresh token has a successor. Its record stays for a moment, for
+	// a client that asks again.
+	Replaced bool `json:"replaced,omitempty"`
 }
 
 // A CodeRecord is what an authorization code stands for.

@@ -48,6 +48,18 @@ func (t OpaqueToken) Sibling(kind directory.TokenRecordKind) OpaqueToken {
 	return next
 }
 
+// Successor makes the token that replaces another, always the same one. It takes the
+// directory's key to make it, and nothing of it is kept.
+func (s *Records) Successor(t OpaqueToken) OpaqueToken {
+	next := t.Sibling(t.kind)
+	sum, err := hex.DecodeString(s.ID("successor", t.String()))
+	if err != nil || len(sum) != len(next.secret) {
+		panic("authority: a record's id is no digest") // it always is one
+	}
+	copy(next.secret[:], sum)
+	return next
+}
+
 func (t OpaqueToken) bytes() []byte {
 	b := make([]byte, 1, opaqueTokenSize)
 	b[0] = t.kind[0]

@@ -94,6 +94,27 @@ func (s *Records) Change(ctx context.Context, record *directory.TokenRecord, bod
 	return s.directory.UpdateTokenRecord(ctx, record)
 }
 
+// Replace marks the record of a refresh token as one that has a successor, and lets it end
+// soon. False means that somebody else did.
+func (s *Records) Replace(ctx context.Context, record *directory.TokenRecord, g GrantRecord) (bool, error) {
+	g.Replaced = true
+	record.Expires = s.now().Add(RefreshAgain)
+	err := s.Change(ctx, record, g)
+	if errors.Is(err, directory.ErrConflict) || errors.Is(err, directory.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// PutAgain is Put for a record that may be there already.
+func (s *Records) PutAgain(ctx context.Context, t OpaqueToken, client, user directory.ObjectID, life time.Duration, body any) error {
+	err := s.Put(ctx, t, client, user, life, body)
+	if errors.Is(err, directory.ErrDuplicate) {
+		return nil
+	}
+	return err
+}
+
 // Extend lets a record live on. A concurrent extension by somebody else does as well.
 func (s *Records) Extend(ctx context.Context, record *directory.TokenRecord, life time.Duration) error {
 	record.Expires = s.now().Add(life)
