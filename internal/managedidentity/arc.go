@@ -66,7 +66,7 @@ func (c *call) checkChallenge() *refusal {
 	return &refusal{status: http.StatusUnauthorized, code: codeUnauthorized, challenge: "Basic realm=" + path, message: "Send the content of the file named in WWW-Authenticate."}
 }
 
-func (arc) body(p *refusal, _ string) any { return metadataError{p.code, p.message} }
+func (arc) body(p *refusal, c *call) any { return metadataError{p.code, c.traced(p.message)} }
 
 func (arc) url(e *Endpoint) string { return "http://" + e.address + metadataTokenPath }
 

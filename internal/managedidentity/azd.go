@@ -64,50 +64,63 @@ func (c *call) requireKey() *refusal {
 // tokenForScopes returns the token for the scopes of a request: for a user, with those scopes;
 // for an identity, with all its roles of the one API that they name.
 func (c *call) tokenForScopes() (issuance.Minted, *refusal) {
-	scopes, p := c.scopes()
+	asked, p := c.scopes()
 	if p != nil {
 		return issuance.Minted{}, p
 	}
+	scopes, instead := asked.Scopes, renewal{all: asked.Claims != ""} // a challenge means that cached tokens were refused
 	if c.endpoint.user.User != "" {
 		user := c.endpoint.user
 		user.Scope = strings.Join(scopes, " ")
-		return c.mint(issuance.MintRequest{Identity: c.endpoint.assigned()[0].App, User: user})
+		return c.mint(issuance.MintRequest{Identity: c.endpoint.assigned()[0].App, User: user, Claims: asked.Claims}, instead)
 	}
 	if len(scopes) != 1 {
 		return issuance.Minted{}, malformed("Exactly one scope is supported, such as api://orders/.default.")
 	}
-	return c.token(query{resource: strings.TrimSuffix(scopes[0], "/.default")})
+	resource, ok := strings.CutSuffix(scopes[0], "/.default")
+	if !ok {
+		return issuance.Minted{}, malformed("AADSTS1002012: The scope '" + clean(scopes[0]) + "' is not valid for an application: write the API and /.default, such as api://orders/.default.")
+	}
+	client, p := c.choose(selector{})
+	if p != nil {
+		return issuance.Minted{}, p
+	}
+	return c.mint(issuance.MintRequest{Identity: client.Principal.AppID, Resource: resource, Claims: asked.Claims}, instead)
 }
 
-// scopes reads the scopes of a request.
-func (c *call) scopes() ([]string, *refusal) {
-	var requested struct {
-		Scopes   []string `json:"scopes"`
-		TenantID string   `json:"tenantId"`
-	}
+// azdRequest is the body of a request. Claims, a claims request in JSON, is ours: azd has no
+// member for it.
+type azdRequest struct {
+	Scopes   []string `json:"scopes"`
+	TenantID string   `json:"tenantId"`
+	Claims   string   `json:"claims"`
+}
+
+// scopes reads the body of a request.
+func (c *call) scopes() (requested azdRequest, p *refusal) {
 	body := json.NewDecoder(http.MaxBytesReader(c.writer, c.http.Body, maxQuery))
 	if err := body.Decode(&requested); err != nil {
-		return nil, malformed("The body must be a JSON object with the member scopes.")
+		return azdRequest{}, malformed("The body must be a JSON object with the member scopes.")
 	}
 	if _, err := body.Token(); !errors.Is(err, io.EOF) {
-		return nil, malformed("The body must be one JSON object.")
+		return azdRequest{}, malformed("The body must be one JSON object.")
 	}
 	if requested.TenantID != "" && !strings.EqualFold(requested.TenantID, string(c.endpoint.tenant)) {
-		return nil, malformed("This process cannot get tokens for the tenant " + clean(requested.TenantID) + ": it belongs to " + string(c.endpoint.tenant) + ".")
+		return azdRequest{}, malformed("This process cannot get tokens for the tenant " + clean(requested.TenantID) + ": it belongs to " + string(c.endpoint.tenant) + ".")
 	}
 	if len(requested.Scopes) == 0 || !isPlain(strings.Join(requested.Scopes, " ")) {
-		return nil, malformed("Name a scope, such as api://orders/.default.")
+		return azdRequest{}, malformed("Name a scope, such as api://orders/.default.")
 	}
-	return requested.Scopes, nil
+	return requested, nil
 }
 
-func (azd) body(p *refusal, correlation string) any {
+func (azd) body(p *refusal, c *call) any {
 	code, message := "GetTokenError", p.message
 	if p.status == http.StatusUnauthorized {
 		code = "NotSignedInError"
 	}
 	if strings.HasPrefix(message, "AADSTS") { // the authority's, which records the sign-in under that id
-		message += " Correlation ID: " + correlation
+		message = c.traced(message)
 	}
 	return struct {
 		Status  string `json:"status"`

@@ -2,7 +2,10 @@ package managedidentity
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +38,22 @@ type cacheKey struct {
 	identity directory.AppID
 	resource string
 	user     issuance.UserSignIn
+	claims   string
+}
+
+// A renewal says which tokens are of no use to the caller, because an API has refused them. The
+// zero value accepts all.
+type renewal struct {
+	all    bool
+	digest string // SHA-256 of one token, in hexadecimal
+}
+
+func (r renewal) refuses(raw string) bool {
+	if r.all || r.digest == "" {
+		return r.all
+	}
+	sum := sha256.Sum256([]byte(raw))
+	return strings.EqualFold(r.digest, hex.EncodeToString(sum[:]))
 }
 
 // A cachedToken is a token, with the fingerprint under which it was issued.
@@ -51,15 +70,22 @@ func newCache(cfg Config) *cache {
 
 // token returns a cached token, or a new one.
 func (c *cache) token(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
-	key := cacheKey{req.Tenant, req.Identity, req.Resource, req.User}
-	if have, ok := c.find(ctx, key, req); ok {
+	return c.renew(ctx, req, renewal{})
+}
+
+// renew returns a token that the caller can use: a cached one, or a new one. After an error it
+// returns the ids of the sign-in row, if there is one.
+func (c *cache) renew(ctx context.Context, req issuance.MintRequest, instead renewal) (issuance.Minted, error) {
+	key := cacheKey{req.Tenant, req.Identity, req.Resource, req.User, req.Claims}
+	c.forget(key, instead)
+	if have, ok := c.find(ctx, key, req); ok && !instead.refuses(have.Token) {
 		return have, nil
 	}
 	// All who wait share the flight: it continues when the caller that began it is gone.
-	flight := c.flights.DoChan(fmt.Sprintf("%q", key), func() (any, error) {
+	flight := c.flights.DoChan(fmt.Sprintf("%q %t %q", key, instead.all, instead.digest), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mintTime)
 		defer cancel()
-		if have, ok := c.find(ctx, key, req); ok { // from the flight before this one
+		if have, ok := c.find(ctx, key, req); ok && !instead.refuses(have.Token) { // from the flight before this one
 			return have, nil
 		}
 		return c.mint(ctx, key, req)
@@ -68,10 +94,23 @@ func (c *cache) token(ctx context.Context, req issuance.MintRequest) (issuance.M
 	case <-ctx.Done():
 		return issuance.Minted{}, ctx.Err()
 	case result := <-flight:
-		if result.Err != nil {
-			return issuance.Minted{}, result.Err
+		minted, _ := result.Val.(issuance.Minted)
+		return minted, result.Err
+	}
+}
+
+// forget removes tokens that an API has refused, whatever claims they were requested with.
+func (c *cache) forget(key cacheKey, instead renewal) {
+	if instead == (renewal{}) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, claims := range []string{"", withCP1, key.claims} {
+		key.claims = claims
+		if have, ok := c.tokens[key]; ok && instead.refuses(have.Token) {
+			delete(c.tokens, key)
 		}
-		return result.Val.(issuance.Minted), nil
 	}
 }
 

@@ -214,3 +214,28 @@ func TestChallengesEnd(t *testing.T) {
 		}
 	})
 }
+
+// Whatever happens to the clock, a token that is given out is valid.
+func TestJumpsOfTheClock(t *testing.T) {
+	t.Parallel()
+	for _, platform := range []bool{false, true} {
+		w := newWorld(t, func(cfg *Config) { cfg.PlatformCache = platform })
+		h := w.endpoint(directory.PlatformAppService)
+		for _, jump := range []time.Duration{
+			time.Second, -time.Second, 5 * time.Minute, -5 * time.Minute, 3 * 24 * time.Hour, -3 * 24 * time.Hour, 3 * 24 * time.Hour,
+		} {
+			w.clock.Advance(jump)
+			got := w.ask(h, good(h))
+			claims, now := claimsOf(t, got.text("access_token")), w.clock.Now().Unix()
+			seconds := func(name string) int64 {
+				value, _ := claims.Get(name)
+				n, _ := value.Integer()
+				return n
+			}
+			left, err := strconv.ParseInt(got.text("expires_in"), 10, 64)
+			if from, to := seconds("nbf"), seconds("exp"); from > now || to <= now || err != nil || left > to-now || left < to-now-1 {
+				t.Errorf("platform's cache %t, after %v: valid from %ds to %ds from now, expires_in %d", platform, jump, from-now, to-now, left)
+			}
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
@@ -32,6 +33,7 @@ type call struct {
 	writer      http.ResponseWriter // limits bodies; only serve writes answers
 	path        string              // in lower case, without doubled and trailing slashes
 	correlation string
+	trace       string // of the sign-in row, if there is one
 }
 
 // serve handles every request: it alone admits and answers.
@@ -40,6 +42,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	if !guid.Is(c.correlation) {
 		c.correlation = guid.New()
 	}
+	c.trace = guid.New()
 	var body any
 	p := e.admit(r)
 	if p == nil {
@@ -47,7 +50,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	status := http.StatusOK
 	if p != nil {
-		status, body = p.status, e.platform.body(p, c.correlation)
+		status, body = p.status, e.platform.body(p, c)
 		p.headers(w.Header())
 	}
 	c.log(r.Context(), status, p)
@@ -107,10 +110,16 @@ func (c *call) requireMethod(method string) *refusal {
 // requireMetadata refuses callers that were tricked into fetching a URL: those cannot set a
 // header.
 func (c *call) requireMetadata() *refusal {
-	if values := c.http.Header.Values(metadataHeader); len(values) != 1 || values[0] != "true" {
+	if !c.hasMetadata() {
 		return malformed("Required metadata header not specified")
 	}
 	return nil
+}
+
+// hasMetadata reports whether a request has the header. Some clients write its value as True.
+func (c *call) hasMetadata() bool {
+	values := c.http.Header.Values(metadataHeader)
+	return len(values) == 1 && strings.EqualFold(values[0], "true")
 }
 
 // requireSecret refuses callers that do not send the endpoint's secret in one of the headers. If
@@ -147,18 +156,34 @@ func (c *call) token(q query) (issuance.Minted, *refusal) {
 	if p != nil {
 		return issuance.Minted{}, p
 	}
-	return c.mint(issuance.MintRequest{Identity: client.Principal.AppID, Resource: q.resource})
+	return c.mint(issuance.MintRequest{Identity: client.Principal.AppID, Resource: q.resource, Claims: q.claims()}, c.endpoint.renewal(q))
+}
+
+// renewal returns which token is of no use to a client, on the platforms whose clients say so.
+func (e *Endpoint) renewal(q query) renewal {
+	if e.kind == directory.PlatformAppService || e.kind == directory.PlatformServiceFabric {
+		return renewal{digest: q.stale}
+	}
+	return renewal{}
 }
 
 // mint returns the token for a request that names the identity and the resource.
-func (c *call) mint(req issuance.MintRequest) (issuance.Minted, *refusal) {
+func (c *call) mint(req issuance.MintRequest, instead renewal) (issuance.Minted, *refusal) {
 	req.Tenant, req.CorrelationID = c.endpoint.tenant, c.correlation
 	req.Source, req.Library = source(c.http), library(c.http.Header)
-	minted, err := c.endpoint.service.tokens.token(c.http.Context(), req)
+	minted, err := c.endpoint.service.tokens.renew(c.http.Context(), req, instead)
+	if minted.TraceID != "" {
+		c.trace = minted.TraceID
+	}
 	if err != nil {
 		return issuance.Minted{}, refused(err)
 	}
 	return minted, nil
+}
+
+// traced ends a text with the ids by which a refusal is found again.
+func (c *call) traced(message string) string {
+	return message + " Trace ID: " + c.trace + " Correlation ID: " + c.correlation
 }
 
 // A tokenBody is a good answer in the one spelling that all clients read: numbers are strings,

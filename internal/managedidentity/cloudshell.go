@@ -9,6 +9,9 @@ import (
 // cloudShellPath is the path of the token endpoint. Clients take it from their environment.
 const cloudShellPath = "/oauth2/token"
 
+// formType is the media type of forms.
+const formType = "application/x-www-form-urlencoded"
+
 // cloudShell is the platform of Azure Cloud Shell: a form in a POST. MSAL for Java sends the
 // same members as the query of a GET.
 type cloudShell struct{}
@@ -40,8 +43,8 @@ func (c *call) form() (string, *refusal) {
 	if c.http.Method == http.MethodGet {
 		return c.http.URL.RawQuery, nil
 	}
-	if kind, _, err := mime.ParseMediaType(c.http.Header.Get("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
-		return "", malformed("The Content-Type must be application/x-www-form-urlencoded.")
+	if kind, _, err := mime.ParseMediaType(c.http.Header.Get("Content-Type")); err != nil || kind != formType {
+		return "", malformed("The Content-Type must be " + formType + ".")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.writer, c.http.Body, maxQuery))
 	if err != nil {
@@ -50,8 +53,8 @@ func (c *call) form() (string, *refusal) {
 	return string(body), nil
 }
 
-func (cloudShell) body(p *refusal, _ string) any {
-	return map[string]fabricError{"error": {Code: p.code, Message: p.message}}
+func (cloudShell) body(p *refusal, c *call) any {
+	return map[string]fabricError{"error": {Code: p.code, Message: c.traced(p.message)}}
 }
 
 func (cloudShell) url(e *Endpoint) string { return "http://" + e.address + cloudShellPath }

@@ -27,6 +27,9 @@ type EndpointConfig struct {
 	// Empty means that it acts for itself.
 	User     directory.ObjectID
 	Platform directory.Platform
+	// DefaultIdentity gives requests that name no identity the first one, also where Azure
+	// would refuse them or take another.
+	DefaultIdentity bool
 	// Owner is the user whose processes may request tokens; a negative number means any. It
 	// is enforced where the system tells which user owns a connection.
 	Owner int
@@ -62,6 +65,8 @@ type Endpoint struct {
 	thumbprint string
 	challenges *challenges // of Azure Arc
 
+	defaultIdentity bool // see EndpointConfig
+
 	http   *http.Server
 	served chan struct{}
 	close  func() error
@@ -71,7 +76,7 @@ type Endpoint struct {
 func (s *Service) Open(ctx context.Context, cfg EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{
 		service: s, tenant: cfg.Tenant, kind: cfg.Platform, names: cfg.Names, from: cfg.From,
-		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, served: make(chan struct{}),
+		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, defaultIdentity: cfg.DefaultIdentity, served: make(chan struct{}),
 	}
 	e.Assign(cfg.Identities)
 	if cfg.User != "" {
@@ -114,8 +119,7 @@ func (e *Endpoint) known(address string) string {
 	return net.JoinHostPort(e.names[0], port)
 }
 
-// Assign replaces the identities of the endpoint. The first is the one for requests that name
-// none.
+// Assign replaces the identities of the endpoint.
 func (e *Endpoint) Assign(identities []Identity) { e.identities.Store(&identities) }
 
 func (e *Endpoint) assigned() []Identity {

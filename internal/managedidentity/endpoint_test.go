@@ -147,7 +147,7 @@ func TestListeningRefused(t *testing.T) {
 func TestIdentitiesAreReplacedAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	h := w.hostAs(EndpointConfig{Platform: directory.PlatformAppService, Identities: w.identities(fixture.UserIdentityID)})
+	h := w.hostAs(EndpointConfig{Platform: directory.PlatformIMDS, Identities: w.identities(fixture.UserIdentityID)})
 	subject := func() string {
 		t.Helper()
 		got := w.ask(h, good(h))

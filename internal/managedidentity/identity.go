@@ -2,6 +2,7 @@ package managedidentity
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,11 +15,13 @@ type Identity struct {
 	App       directory.AppID
 	Principal directory.ObjectID
 	Created   time.Time
+	// System says that it is system-assigned: the one for requests that name none.
+	System bool
 }
 
 // IdentityOf names a managed identity or, on the platform CLI, an application.
 func IdentityOf(p *directory.ServicePrincipal) Identity {
-	return Identity{p.AppID, p.ID, p.Created}
+	return Identity{p.AppID, p.ID, p.Created, p.IdentityKind == directory.IdentitySystem}
 }
 
 // is reports whether a service principal is the one that was assigned.
@@ -26,12 +29,53 @@ func (i Identity) is(p *directory.ServicePrincipal) bool {
 	return i.Principal == p.ID && i.Created.Equal(p.Created)
 }
 
-// choose finds the selected identity among those assigned to the endpoint: the first of them
-// when the request names none.
+// Default finds the identity for requests that name none, as Azure does: the system-assigned
+// one. Where there is none, virtual machines and their like take the only user-assigned one, and
+// App Service takes none. With several identities the result does not depend on which of them
+// still exist: when one is gone, no other takes its place.
+func Default(platform directory.Platform, identities []Identity) (Identity, bool) {
+	if system := slices.IndexFunc(identities, func(i Identity) bool { return i.System }); system >= 0 {
+		return identities[system], true
+	}
+	switch {
+	case platform == directory.PlatformCLI && len(identities) > 0: // its one account
+		return identities[0], true
+	case platform == directory.PlatformAppService || len(identities) != 1:
+		return Identity{}, false
+	}
+	return identities[0], true
+}
+
+// unnamed finds the identity for a request that names none.
+func (c *call) unnamed() ([]Identity, *refusal) {
+	identities := c.endpoint.assigned()
+	if len(identities) == 0 {
+		return nil, notFound()
+	}
+	if c.endpoint.defaultIdentity {
+		return identities[:1], nil
+	}
+	identity, ok := Default(c.endpoint.kind, identities)
+	switch {
+	case ok:
+		return []Identity{identity}, nil
+	case c.endpoint.kind == directory.PlatformAppService:
+		return nil, noSystemIdentity()
+	}
+	return nil, severalIdentities()
+}
+
+// choose finds the selected identity among those assigned to the endpoint.
 func (c *call) choose(by selector) (*directory.Instance, *refusal) {
 	identities := c.endpoint.assigned()
-	if by.kind == byDefault && len(identities) > 1 {
-		identities = identities[:1] // when that is gone, no other takes its place
+	if by.kind == byDefault {
+		if by.name != "" && !c.mayBeEmpty(by.name) {
+			return nil, malformed("The parameter '" + by.name + "' is empty: leave it out, or name an identity with it.")
+		}
+		var p *refusal
+		if identities, p = c.unnamed(); p != nil {
+			return nil, p
+		}
 	}
 	for _, identity := range identities {
 		client, err := c.endpoint.service.cfg.Directory.Instance(c.http.Context(), c.endpoint.tenant, identity.App)
@@ -47,6 +91,12 @@ func (c *call) choose(by selector) (*directory.Instance, *refusal) {
 	return nil, notFound()
 }
 
+// mayBeEmpty reports whether a parameter without a value counts as absent. Clients of Azure
+// Machine Learning send such a clientid.
+func (c *call) mayBeEmpty(parameter string) bool {
+	return c.endpoint.defaultIdentity || c.endpoint.kind == directory.PlatformAzureML && parameter == "clientid"
+}
+
 // names reports whether the selector selects the identity.
 func (by selector) names(p *directory.ServicePrincipal) bool {
 	switch by.kind {
@@ -56,7 +106,7 @@ func (by selector) names(p *directory.ServicePrincipal) bool {
 		return strings.EqualFold(by.value, string(p.ID))
 	case byResource:
 		return p.ResourceID != "" && strings.EqualFold(strings.Trim(by.value, "/"), strings.Trim(p.ResourceID, "/"))
-	default: // none was selected, which means the first
+	default: // none was selected
 		return true
 	}
 }

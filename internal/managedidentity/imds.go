@@ -54,7 +54,13 @@ func (imds) answer(c *call) (any, *refusal) {
 	return nil, malformed("The metadata service has identities only, at " + metadataTokenPath + ".")
 }
 
-func (imds) body(p *refusal, _ string) any { return metadataError{p.code, p.message} }
+// body words a refusal. Those of the authority have ids, as in Azure.
+func (imds) body(p *refusal, c *call) any {
+	if strings.HasPrefix(p.message, "AADSTS") {
+		return metadataError{p.code, c.traced(p.message)}
+	}
+	return metadataError{p.code, p.message}
+}
 
 func (imds) url(e *Endpoint) string { return "http://" + e.address }
 

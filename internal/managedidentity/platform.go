@@ -12,8 +12,8 @@ import (
 type platform interface {
 	// answer returns the body of a good answer to a call that was admitted.
 	answer(c *call) (any, *refusal)
-	// body words a refusal.
-	body(p *refusal, correlation string) any
+	// body words the refusal of a call.
+	body(p *refusal, c *call) any
 	// url returns the URL that clients request, or the root to which they add a path.
 	url(e *Endpoint) string
 	// environment returns the variables by which clients find the endpoint.

@@ -1,16 +1,23 @@
 package managedidentity
 
 import (
+	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/guid"
@@ -27,6 +34,294 @@ func withCertificate(t testing.TB) func(*Config) {
 // platformsOfOneAnswer are those whose answer is a tokenBody, after one request.
 func platformsOfOneAnswer() []directory.Platform {
 	return []directory.Platform{directory.PlatformAppService, directory.PlatformIMDS, directory.PlatformServiceFabric, directory.PlatformCloudShell, directory.PlatformAzureML}
+}
+
+func TestVersion2017OfAppService(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ask := func(platform directory.Platform) reply {
+		h := w.endpoint(platform)
+		return w.call(h, "GET", "/msi/token?api-version=2017-09-01&resource=api://orders", "", headers("secret", h.secret))
+	}
+	got := ask(directory.PlatformAppService)
+	if _, err := time.Parse("01/02/2006 15:04:05 +00:00", got.text("expires_on")); err != nil || len(got.json) != 4 || got.text("access_token") == "" || got.text("resource") != "api://orders" || got.text("token_type") != "Bearer" {
+		t.Errorf("got expires_on %q and %d members, want a date and no other members than four", got.text("expires_on"), len(got.json))
+	}
+	ends, _ := claimsOf(t, got.text("access_token")).Get("exp")
+	seconds, _ := ends.Integer()
+	if want := time.Unix(seconds, 0).UTC().Format("01/02/2006 15:04:05 +00:00"); got.text("expires_on") != want {
+		t.Errorf("expires_on is %q, want %q", got.text("expires_on"), want)
+	}
+	if got := ask(directory.PlatformAzureML); strings.Trim(got.text("expires_on"), "0123456789") != "" || got.text("client_id") == "" {
+		t.Errorf("Azure ML: got expires_on %q, want a number", got.text("expires_on"))
+	}
+}
+
+// Runbooks of Azure Automation send a form, or a query without a version.
+func TestAzureAutomation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	h := w.endpoint(directory.PlatformAppService)
+	both := headers("X-IDENTITY-HEADER", h.secret, "Metadata", "True")
+	form := both.Clone()
+	form["Content-Type"] = []string{"application/x-www-form-urlencoded"}
+	user := "client_id=" + string(fixture.UserIdentityID)
+	for name, tt := range map[string]struct {
+		question
+		want directory.AppID
+	}{
+		"PowerShell":           {question{"POST", "/msi/token", "resource=api://orders", form}, fixture.IdentityID},
+		"Python":               {question{"POST", "/msi/token", "resource=api://orders", both}, fixture.IdentityID},
+		"user-assigned":        {question{"GET", "/msi/token?resource=api://orders&" + user, "", both}, fixture.UserIdentityID},
+		"user-assigned, POST":  {question{"POST", "/msi/token", "resource=api://orders&" + user, form}, fixture.UserIdentityID},
+		"in the query as well": {question{"POST", "/msi/token?" + user, "resource=api://orders", form}, fixture.UserIdentityID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := w.ask(h, tt.question); got.status != http.StatusOK || got.text("client_id") != string(tt.want) || got.text("expires_in") == "" {
+				t.Errorf("got %d for client %q, want a token of %s", got.status, got.text("client_id"), tt.want)
+			}
+		})
+	}
+	for name, q := range map[string]question{
+		"no secret":        {"POST", "/msi/token", "resource=api://orders", headers("Metadata", "True")},
+		"a wrong secret":   {"POST", "/msi/token", "resource=api://orders", headers("X-IDENTITY-HEADER", "x", "Metadata", "True")},
+		"no Metadata":      {"GET", "/msi/token?resource=api://orders", "", headers("X-IDENTITY-HEADER", h.secret)},
+		"the old header":   {"GET", "/msi/token?resource=api://orders", "", headers("Secret", h.secret, "Metadata", "True")},
+		"JSON":             {"POST", "/msi/token", "{}", headers("X-IDENTITY-HEADER", h.secret, "Metadata", "True", "Content-Type", "application/json")},
+		"two resources":    {"POST", "/msi/token?resource=api://orders", "resource=api://orders", form},
+		"a form too long":  {"POST", "/msi/token", "resource=" + strings.Repeat("a", maxQuery), form},
+		"another resource": {"POST", "/msi/token", "resource=api://nobody", form},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := http.StatusBadRequest
+			if strings.Contains(name, "secret") {
+				want = http.StatusUnauthorized
+			}
+			w.ask(h, q).refusedWith(t, want)
+		})
+	}
+}
+
+func TestMetadataHeaderInAnyCase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformCloudShell} {
+		h := w.endpoint(platform)
+		for _, value := range []string{"True", "TRUE", "tRuE"} {
+			if got := w.ask(h, good(h).set("Metadata", value)); got.status != http.StatusOK {
+				t.Errorf("%s, %s: got %d", platform, value, got.status)
+			}
+		}
+	}
+	h := w.endpoint(directory.PlatformArc)
+	w.ask(h, good(h).set("Metadata", "True")).refusedWith(t, http.StatusUnauthorized) // with a challenge
+}
+
+// innerMessage is the text of a refusal of Service Fabric or Cloud Shell.
+func innerMessage(r reply) string {
+	inner, _ := r.json["error"].(map[string]any)
+	message, _ := inner["message"].(string)
+	return message
+}
+
+const (
+	several  = "Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request"
+	noSystem = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+)
+
+// Which identity a request gets that names none.
+func TestNoIdentityIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withCertificate(t))
+	const system, user, other = fixture.IdentityID, fixture.UserIdentityID, strangerID
+	for _, platform := range platformsOfOneAnswer() {
+		only := string(user)
+		both := several
+		if platform == directory.PlatformAppService {
+			only, both = noSystem, noSystem
+		}
+		for _, tt := range []struct {
+			name       string
+			identities []directory.AppID
+			want       string // client id, or part of the refusal
+			first      directory.AppID
+		}{
+			{"system-assigned", []directory.AppID{system}, string(system), system},
+			{"system-assigned and others", []directory.AppID{system, user, other}, string(system), system},
+			{"system-assigned after others", []directory.AppID{user, other, system}, string(system), user},
+			{"one user-assigned", []directory.AppID{user}, only, user},
+			{"two user-assigned", []directory.AppID{user, other}, both, user},
+			{"none", nil, "Identity not found", ""},
+		} {
+			t.Run(string(platform)+"/"+tt.name, func(t *testing.T) {
+				h := w.hostAs(EndpointConfig{Platform: platform, Identities: append([]Identity{}, w.identities(tt.identities...)...)})
+				got := w.ask(h, good(h))
+				if guid.Is(tt.want) {
+					if got.text("client_id") != tt.want {
+						t.Errorf("got %d for client %q, want a token of %s", got.status, got.text("client_id"), tt.want)
+					}
+				} else if got.refusedWith(t, http.StatusBadRequest); !strings.Contains(got.text("message")+got.text("error_description")+innerMessage(got), tt.want) {
+					t.Errorf("got %d, want %s", got.status, tt.want)
+				}
+				if len(tt.identities) > 1 {
+					if got := w.ask(h, good(h).with("client_id="+string(user))); got.text("client_id") != string(user) {
+						t.Errorf("named: got %d for client %q", got.status, got.text("client_id"))
+					}
+				}
+				h = w.hostAs(EndpointConfig{Platform: platform, Identities: append([]Identity{}, w.identities(tt.identities...)...), DefaultIdentity: true})
+				for _, q := range []question{good(h), good(h).with("client_id=")} {
+					if got := w.ask(h, q); tt.first != "" && got.text("client_id") != string(tt.first) {
+						t.Errorf("with a default: got %d for client %q, want a token of %s", got.status, got.text("client_id"), tt.first)
+					}
+				}
+			})
+		}
+	}
+}
+
+// digestOf is what a client sends of a token that an API has refused.
+func digestOf(raw string) string {
+	sum := sha256.Sum256([]byte(raw))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestARefusedTokenIsReplaced(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withCertificate(t))
+	w.edit(func(e *directory.Editor) error {
+		api, err := e.Applications().Find(fixture.TenantID, string(fixture.ServerID))
+		if err != nil {
+			return err
+		}
+		_, err = e.Applications().Edit(api.Tenant, api.ID, func(a *directory.Application) error {
+			a.OptionalClaims = append(a.OptionalClaims, directory.OptionalClaim{Name: "xms_cc"})
+			return nil
+		})
+		return err
+	})
+	for _, platform := range []directory.Platform{directory.PlatformAppService, directory.PlatformServiceFabric} {
+		t.Run(string(platform), func(t *testing.T) {
+			h := w.endpoint(platform)
+			ask := func(more string) string {
+				t.Helper()
+				got := w.ask(h, good(h).with(more))
+				if got.status != http.StatusOK {
+					t.Fatalf("%s: got %d: %s", more, got.status, got.raw)
+				}
+				return got.text("access_token")
+			}
+			capable := func(raw string) bool {
+				value, _ := claimsOf(t, raw).Get("xms_cc")
+				all, _ := value.Strings()
+				return slices.Equal(all, []string{"CP1"})
+			}
+			first := ask("x=")
+			if ask("x=") != first || ask("token_sha256_to_refresh="+digestOf("another")) != first || ask("token_sha256_to_refresh=00") != first {
+				t.Error("a token that no API has refused was replaced")
+			}
+			if capable(first) {
+				t.Error("a token says xms_cc for a client that did not")
+			}
+			second := ask("token_sha256_to_refresh=" + digestOf(first))
+			if second == first || ask("x=") == first {
+				t.Error("the refused token was given out again")
+			}
+			third := ask("xms_cc=cp1&token_sha256_to_refresh=" + strings.ToUpper(digestOf(second)))
+			if third == first || third == second || !capable(third) || ask("xms_cc=CP1") != third || !capable(ask("xms_cc=cp2,cp1")) {
+				t.Error("the token for a client that understands challenges is not a new one that says so")
+			}
+			if capable(ask("xms_cc=other")) || capable(ask("x=")) {
+				t.Error("a token says xms_cc for a client that did not")
+			}
+			if again := ask("xms_cc=cp1&token_sha256_to_refresh=" + digestOf(second)); again != third {
+				t.Error("a token that is refreshed already was replaced")
+			}
+		})
+	}
+}
+
+// Only a few platforms know the parameter.
+func TestIMDSKeepsARefusedToken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, platform := range []directory.Platform{directory.PlatformIMDS, directory.PlatformAzureML, directory.PlatformCloudShell} {
+		h := w.endpoint(platform)
+		first := w.ask(h, good(h)).text("access_token")
+		if w.ask(h, good(h).with("token_sha256_to_refresh="+digestOf(first))).text("access_token") != first {
+			t.Errorf("%s: the token was replaced, which Azure does not", platform)
+		}
+	}
+}
+
+// What a challenge demands reaches the token.
+func TestClaimsByTheCLI(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	h := w.endpoint(directory.PlatformCLI)
+	ask := func(body string) reply {
+		q := good(h)
+		q.body = body
+		return w.ask(h, q)
+	}
+	first := ask(`{"scopes":["api://orders/.default"]}`).text("token")
+	challenge := fmt.Sprintf(`{"access_token":{"nbf":{"essential":true,"value":"%d"}}}`, w.clock.Now().Unix()-1)
+	body, err := json.Marshal(map[string]any{"scopes": []string{"api://orders/.default"}, "claims": challenge})
+	w.must(err)
+	second := ask(string(body)).text("token")
+	from, _ := claimsOf(t, second).Get("nbf")
+	seconds, _ := from.Integer()
+	if second == first || seconds != w.clock.Now().Unix()-1 {
+		t.Errorf("the token is valid from %d, want %d; the same again: %t", seconds, w.clock.Now().Unix()-1, second == first)
+	}
+	if third := ask(string(body)).text("token"); third == second || third == "" {
+		t.Error("a second challenge got the token that was refused")
+	}
+	ask(`{"scopes":["api://orders/.default"],"claims":"nonsense"}`).refusedWith(t, http.StatusOK)
+	for _, scope := range []string{"api://orders", "api://orders/Orders.Read", "api://orders/.default/"} {
+		got := ask(`{"scopes":["` + scope + `"]}`)
+		got.refusedWith(t, http.StatusOK)
+		if !strings.HasPrefix(got.text("message"), "AADSTS1002012: ") {
+			t.Errorf("%s: got %s", scope, got.raw)
+		}
+	}
+}
+
+func TestServiceFabricSaysWhatItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withCertificate(t))
+	if got := w.endpoint(directory.PlatformServiceFabric).Environment()["IDENTITY_API_VERSION"]; got != "2020-05-01" {
+		t.Errorf("IDENTITY_API_VERSION is %q", got)
+	}
+	if _, there := w.endpoint(directory.PlatformAppService).Environment()["IDENTITY_API_VERSION"]; there {
+		t.Error("App Service has the variable of Service Fabric")
+	}
+}
+
+// A refusal by the authority has the ids of its sign-in row.
+func TestRefusalsHaveTheIDsOfTheirSignIn(t *testing.T) {
+	t.Parallel()
+	rows := make(chan issuance.Minted, 1)
+	w := newWorld(t, func(cfg *Config) { cfg.Minter = noticingMinter{cfg.Minter, rows} })
+	h := w.endpoint(directory.PlatformCloudShell)
+	q := good(h)
+	q.body = "resource=api://nobody"
+	got := w.ask(h, q)
+	got.refusedWith(t, http.StatusBadRequest)
+	if row := <-rows; !guid.Is(row.TraceID) || !strings.Contains(got.raw, " Trace ID: "+row.TraceID+" Correlation ID: "+row.Correlated) {
+		t.Errorf("got %s, want the ids %s and %s", got.raw, row.TraceID, row.Correlated)
+	}
+}
+
+// A noticingMinter tells what it returns.
+type noticingMinter struct {
+	Minter
+	returned chan<- issuance.Minted
+}
+
+func (m noticingMinter) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
+	minted, err := m.Minter.Mint(ctx, req)
+	m.returned <- minted
+	return minted, err
 }
 
 func TestSuccessBody(t *testing.T) {
@@ -106,8 +401,15 @@ func TestSelection(t *testing.T) {
 				w.ask(h, good(h).with(name+"=nonsense")).refusedWith(t, http.StatusBadRequest)
 				w.ask(h, good(h).with(name+"="+id(user)+"&"+name+"="+id(user))).refusedWith(t, http.StatusBadRequest)
 				w.ask(h, good(h).with(name+"="+id(user)+"&client_Id="+string(fixture.IdentityID))).refusedWith(t, http.StatusBadRequest)
-				if got := w.ask(h, good(h).with(name+"=")); got.text("client_id") != string(fixture.IdentityID) {
-					t.Errorf("empty: got %d: %s, want the first identity", got.status, got.raw)
+				switch got := w.ask(h, good(h).with(name+"=")); {
+				case platform == directory.PlatformAzureML && name == "clientid": // which its clients send
+					if got.text("client_id") != string(fixture.IdentityID) {
+						t.Errorf("empty: got %d for client %q, want the system-assigned identity", got.status, got.text("client_id"))
+					}
+				case !strings.Contains(got.raw, "'"+strings.ToLower(name)+"' is empty"):
+					t.Errorf("empty: got %d, and not why", got.status)
+				default:
+					got.refusedWith(t, http.StatusBadRequest)
 				}
 			})
 		}
@@ -195,18 +497,25 @@ func TestErrorShapes(t *testing.T) {
 		case directory.PlatformIMDS:
 			fits = got.raw == `{"error":"invalid_request","error_description":"Identity not found"}`
 		case directory.PlatformArc:
-			fits = got.text("error") == "invalid_request"
+			fits = got.text("error") == "invalid_request" && hasIDs(got.text("error_description"))
 		case directory.PlatformServiceFabric:
-			fits = message == "Identity not found" && inner["code"] == "ManagedIdentityNotFound"
+			fits = strings.HasPrefix(message, "Identity not found ") && hasIDs(message) && inner["code"] == "ManagedIdentityNotFound"
 		case directory.PlatformCloudShell:
-			fits = message == "Identity not found" && inner["code"] == "invalid_request"
+			fits = strings.HasPrefix(message, "Identity not found ") && hasIDs(message) && inner["code"] == "invalid_request"
 		case directory.PlatformCLI:
-			fits = got.text("status") == "error" && got.text("code") == "GetTokenError" && strings.Contains(got.text("message"), "AADSTS500011")
+			fits = got.text("status") == "error" && got.text("code") == "GetTokenError" && strings.Contains(got.text("message"), "AADSTS500011") && hasIDs(got.text("message"))
 		}
 		if !fits {
 			t.Errorf("%s: got %s", platform, got.raw)
 		}
 	}
+}
+
+// hasIDs reports whether a text ends with the ids by which a refusal is found again.
+func hasIDs(text string) bool {
+	_, ids, _ := strings.Cut(text, " Trace ID: ")
+	trace, correlation, _ := strings.Cut(ids, " Correlation ID: ")
+	return guid.Is(trace) && guid.Is(correlation)
 }
 
 func TestUnknownResourceNamesTheProblem(t *testing.T) {
@@ -216,7 +525,7 @@ func TestUnknownResourceNamesTheProblem(t *testing.T) {
 	q := good(h)
 	q.target = metadataTokenPath + "?api-version=2018-02-01&resource=api://nobody"
 	got := w.ask(h, q)
-	if got.status != http.StatusBadRequest || got.text("error") != "invalid_resource" || !strings.HasPrefix(got.text("error_description"), "AADSTS500011: ") {
+	if got.status != http.StatusBadRequest || got.text("error") != "invalid_resource" || !strings.HasPrefix(got.text("error_description"), "AADSTS500011: ") || !hasIDs(got.text("error_description")) {
 		t.Errorf("got %d: %s", got.status, got.raw)
 	}
 }

@@ -2,6 +2,7 @@ package managedidentity
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -17,11 +18,13 @@ type query struct {
 	apiVersion string
 	resource   string // exactly as sent, because the answer repeats it
 	by         selector
+	capability string // xms_cc: what the client understands
+	stale      string // token_sha256_to_refresh: of a token that an API has refused
 }
 
 // A selector names one identity; its zero value names none.
 type selector struct {
-	name  string // of the parameter
+	name  string // of the parameter; with the kind byDefault, of one without a value
 	kind  selectorKind
 	value string
 }
@@ -49,6 +52,11 @@ func selectorOf(parameter string) (kind selectorKind, ok bool) {
 	return byDefault, false
 }
 
+// isParameter reports whether a parameter is read, although it names no identity.
+func isParameter(name string) bool {
+	return slices.Contains([]string{"api-version", "resource", "xms_cc", "token_sha256_to_refresh"}, name)
+}
+
 // parseQuery reads a query, or a form with the same members. Unknown members are ignored,
 // because clients send more than is needed; known ones may occur only once.
 func parseQuery(raw string) (query, *refusal) {
@@ -63,7 +71,7 @@ func parseQuery(raw string) (query, *refusal) {
 	for name, given := range values {
 		lower := strings.ToLower(name)
 		kind, selects := selectorOf(lower)
-		if !selects && lower != "api-version" && lower != "resource" {
+		if !selects && !isParameter(lower) {
 			continue
 		}
 		if len(given) > 1 {
@@ -74,8 +82,10 @@ func parseQuery(raw string) (query, *refusal) {
 			return query{}, malformed("The parameter '" + lower + "' has characters that do not belong there, or is too long.")
 		}
 		switch {
-		case value == "": // like none: the clients of Azure ML send an empty clientid
-		case selects && q.by != selector{}:
+		case value == "" && selects && q.by == selector{}:
+			q.by = selector{name: lower}
+		case value == "":
+		case selects && q.by.kind != byDefault:
 			return query{}, malformed("More than one parameter names an identity.")
 		case selects:
 			q.by = selector{lower, kind, value}
@@ -83,11 +93,28 @@ func parseQuery(raw string) (query, *refusal) {
 			q.resource = value
 		case lower == "api-version" && q.apiVersion == "":
 			q.apiVersion = value
+		case lower == "xms_cc" && q.capability == "":
+			q.capability = value
+		case lower == "token_sha256_to_refresh" && q.stale == "":
+			q.stale = value
 		default: // two spellings of one name
 			return query{}, malformed("The parameter '" + lower + "' is given more than once.")
 		}
 	}
 	return q, nil
+}
+
+// withCP1 is the claims request of a client that understands claims challenges.
+const withCP1 = `{"access_token":{"xms_cc":{"values":["CP1"]}}}`
+
+// claims returns the claims request for what the client says of itself.
+func (q query) claims() string {
+	for capability := range strings.FieldsFuncSeq(q.capability, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if strings.EqualFold(capability, "cp1") {
+			return withCP1
+		}
+	}
+	return ""
 }
 
 // isPlain reports whether a value is short enough and free of control characters.

@@ -35,6 +35,18 @@ func malformed(message string) *refusal {
 // notFound has the words for which Azure.Identity for .NET looks.
 func notFound() *refusal { return malformed("Identity not found") }
 
+// severalIdentities refuses a request that names no identity, in the words of the metadata
+// service.
+func severalIdentities() *refusal {
+	return malformed("Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request")
+}
+
+// noSystemIdentity does so in the words of App Service, and says what to do.
+func noSystemIdentity() *refusal {
+	return malformed("No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId. " +
+		"The request names none, and there is no system-assigned identity: name a user-assigned one, by client_id for example.")
+}
+
 func notAllowed(method, allowed string) *refusal {
 	return &refusal{
 		status: http.StatusMethodNotAllowed, code: codeInvalidRequest, allow: allowed,

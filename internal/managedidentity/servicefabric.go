@@ -37,17 +37,17 @@ func (serviceFabric) answer(c *call) (any, *refusal) {
 }
 
 // body words a refusal with the codes of Service Fabric.
-func (serviceFabric) body(p *refusal, correlation string) any {
+func (serviceFabric) body(p *refusal, c *call) any {
 	code := "ArgumentNullOrEmpty"
 	switch {
 	case p.status >= http.StatusInternalServerError:
 		code = "InternalServerError"
 	case p.status == http.StatusUnauthorized:
 		code = "SecretHeaderNotFound"
-	case p.message == notFound().message:
+	case p.message == notFound().message, p.message == severalIdentities().message:
 		code = "ManagedIdentityNotFound"
 	}
-	return map[string]fabricError{"error": {code, p.message, correlation}}
+	return map[string]fabricError{"error": {code, c.traced(p.message), c.correlation}}
 }
 
 func (serviceFabric) url(e *Endpoint) string { return "https://" + e.address + serviceFabricPath }
@@ -55,7 +55,8 @@ func (serviceFabric) url(e *Endpoint) string { return "https://" + e.address + s
 func (p serviceFabric) environment(e *Endpoint) map[string]string {
 	return map[string]string{
 		"IDENTITY_ENDPOINT": p.url(e), "IDENTITY_HEADER": e.secret, "IDENTITY_SERVER_THUMBPRINT": e.thumbprint,
-		credentialChoice: choiceIdentity,
+		"IDENTITY_API_VERSION": serviceFabric2020, // by which App Authentication tells this platform from App Service
+		credentialChoice:       choiceIdentity,
 	}
 }
 

@@ -29,6 +29,7 @@ type MintRequest struct {
 	Identity      directory.AppID // client id of a managed identity, or of an application
 	Resource      string          // the API, by identifier URI or app id
 	User          UserSignIn      // whom the application acts for; zero: itself
+	Claims        string          // a claims request, as the parameter "claims" of the token endpoint
 	Source        string          // who asks, for the sign-in row
 	Library       string          // as the client library names itself
 	CorrelationID string          // a GUID; empty means a new one
@@ -71,7 +72,7 @@ func NewMinter(issuer *Issuer, clients *clientauth.Authenticator, recorder *exch
 }
 
 // Mint makes a token by the same steps as the token endpoint. Its refusals are problems of
-// package aadsts. Each call leaves a sign-in row.
+// package aadsts. Each call leaves a sign-in row, whose ids are also returned with a refusal.
 func (m *Minter) Mint(ctx context.Context, o origin.Origin, req MintRequest) (Minted, error) {
 	x := &exchange.Exchange{
 		Origin: o, Trace: guid.New(), Correlation: guid.New(),
@@ -84,10 +85,10 @@ func (m *Minter) Mint(ctx context.Context, o origin.Origin, req MintRequest) (Mi
 	minted, err := m.mint(ctx, x, req)
 	m.recorder.Finish(ctx, x, http.StatusOK, err)
 	if err != nil {
-		return Minted{}, aadsts.Of(err)
+		minted, err = Minted{}, aadsts.Of(err)
 	}
 	minted.TraceID, minted.Correlated = x.Trace, x.Correlation
-	return minted, nil
+	return minted, err
 }
 
 func (m *Minter) mint(ctx context.Context, x *exchange.Exchange, req MintRequest) (Minted, error) {
@@ -155,7 +156,11 @@ func (m *Minter) access(ctx context.Context, row *directory.SignIn, req MintRequ
 		return Access{}, err
 	}
 	row.Resource = exchange.Noted(identifier)
-	return m.issuer.ResolveAccess(ctx, tenant, proof, identifier, ClaimsRequest{})
+	claims, err := ParseClaimsRequest(req.Claims)
+	if err != nil {
+		return Access{}, err
+	}
+	return m.issuer.ResolveAccess(ctx, tenant, proof, identifier, claims)
 }
 
 // userAccess decides what the client gets for the user: what a client gets for a refresh
@@ -178,7 +183,11 @@ func (m *Minter) userAccess(ctx context.Context, row *directory.SignIn, req Mint
 	if err != nil {
 		return UserAccess{}, err
 	}
-	a := UserAccess{Proof: proof, Tenant: tenant, Session: records.NewSession(req.User.User, m.issuer.now())}
+	claims, err := ParseClaimsRequest(req.Claims)
+	if err != nil {
+		return UserAccess{}, err
+	}
+	a := UserAccess{Proof: proof, Tenant: tenant, Claims: claims, Session: records.NewSession(req.User.User, m.issuer.now())}
 	a.Session.ID = req.User.Session
 	return a, m.issuer.ResolveUserAccess(ctx, row, &a, requested)
 }
