@@ -27,6 +27,9 @@ type BindRequest struct {
 	As     string   `json:"as"`               // name or id of a managed identity, application or user
 	Via    string   `json:"via"`              // ViaWorkload, or a directory.Platform
 	Also   []string `json:"also,omitempty"`   // further identities, to be chosen by id
+	// DefaultIdentity gives As to requests that name no identity, also where Azure would
+	// refuse them.
+	DefaultIdentity bool `json:"defaultIdentity,omitempty"`
 	// ArcFolder is where Azure Arc's challenge files go, in place of the one folder that
 	// clients accept.
 	ArcFolder string `json:"arcFolder,omitempty"`

@@ -364,7 +364,7 @@ func TestLinesAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0
-		b := &openBinding{state: BindingState{Assertion: "first"}, renew: 30 * time.Minute, next: func(context.Context) (BindingState, time.Duration, error) {
+		b := &openBinding{state: BindingState{Assertion: "first"}, renew: 30 * time.Minute, now: time.Now, next: func(context.Context) (BindingState, time.Duration, error) {
 			if calls++; calls == 1 {
 				return BindingState{}, 0, errors.New("the store is away")
 			}

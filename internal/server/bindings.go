@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
+	"github.com/rolecall-auth/rolecall/internal/wallclock"
 )
 
 // makeBinding makes a binding for the user at the other end.
@@ -41,6 +42,7 @@ type openBinding struct {
 	via   string
 	next  func(context.Context) (BindingState, time.Duration, error) // nil: the state does not change
 	renew time.Duration                                              // until next
+	now   func() time.Time
 	close func()
 }
 
@@ -71,7 +73,8 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 		identities[i] = managedidentity.IdentityOf(client.Principal)
 	}
 	return s.openHost(ctx, newState(tenant.ID, instances[0]), managedidentity.EndpointConfig{
-		Tenant: tenant.ID, Identities: identities, Platform: directory.Platform(req.Via), Owner: owner, ArcFolder: req.ArcFolder,
+		Tenant: tenant.ID, Identities: identities, Platform: directory.Platform(req.Via), DefaultIdentity: req.DefaultIdentity,
+		Owner: owner, ArcFolder: req.ArcFolder,
 	})
 }
 
@@ -167,7 +170,11 @@ func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, cl
 		workload.Close()
 		return nil, err
 	}
-	return &openBinding{state: state, next: next, renew: renew, close: workload.Close}, nil
+	now := s.cfg.Now
+	if now == nil {
+		now = time.Now
+	}
+	return &openBinding{state: state, next: next, renew: renew, now: now, close: workload.Close}, nil
 }
 
 func newState(tenant directory.TenantID, client *directory.Instance) BindingState {
@@ -199,10 +206,8 @@ func (b *openBinding) stream(ctx context.Context, w http.ResponseWriter) {
 			return
 		}
 		for err := error(nil); ; renew = renewRetry {
-			select {
-			case <-ctx.Done():
+			if !wallclock.Wait(ctx, b.now, renew) {
 				return
-			case <-time.After(renew):
 			}
 			if state, renew, err = b.next(ctx); err == nil {
 				break

@@ -152,7 +152,10 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 
 	// Programs keep what they were given when the identities change,
 	s.putHost(t, directory.Host{Name: "agent", Listen: at}, "orders-user-mi")
-	if status, body := ask(t, line.Endpoint, line.Header, ""); status != http.StatusOK || body["client_id"] != user {
+	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != http.StatusBadRequest {
+		t.Errorf("there is no system-assigned identity any more, and none is named: got %d", status)
+	}
+	if status, body := ask(t, line.Endpoint, line.Header, "&client_id="+user); status != http.StatusOK || body["client_id"] != user {
 		t.Errorf("after a change of identities: got %d for client %q", status, body["client_id"])
 	}
 	if status, _ := ask(t, line.Endpoint, line.Header, "&client_id="+string(line.ClientID)); status != http.StatusBadRequest {
@@ -164,7 +167,7 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 	if status, _ := ask(t, line.Endpoint, line.Header, ""); status != 0 {
 		t.Errorf("at its old address: got %d", status)
 	}
-	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, ""); status != http.StatusOK {
+	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, "&client_id="+user); status != http.StatusOK {
 		t.Errorf("at its new address: got %d", status)
 	}
 	// but not when it is gone.
@@ -175,7 +178,7 @@ func TestHostsOfTheDirectoryAnswer(t *testing.T) {
 		}
 		return e.Hosts().Delete(tenant, host.ID)
 	})
-	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, ""); status != 0 {
+	if status, _ := ask(t, "http://"+moved+"/msi/token", line.Header, "&client_id="+user); status != 0 {
 		t.Errorf("after the host's end: got %d", status)
 	}
 	s.putHost(t, directory.Host{Name: "agent", Listen: moved}, "orders-user-mi")
@@ -242,7 +245,7 @@ func TestHostsMadeAnewHaveNewSecrets(t *testing.T) {
 		t.Error("a host made anew has the secret of the old one")
 	}
 	for secret, want := range map[string]int{before.Header: http.StatusUnauthorized, after.Header: http.StatusOK} {
-		if status, _ := ask(t, after.Endpoint, secret, ""); status != want {
+		if status, _ := ask(t, after.Endpoint, secret, "&client_id="+string(after.ClientID)); status != want {
 			t.Errorf("got %d, want %d", status, want)
 		}
 	}
