@@ -2,6 +2,7 @@ package launch
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -198,7 +199,15 @@ func (s *Shim) azd(ctx context.Context, args []string) int {
 	if err := s.foreignTenant(last(values, "tenant")); err != nil {
 		return s.azdFail(err)
 	}
-	token, err := s.account.Token(ctx, values["scope"]...)
+	claims, err := decodeClaims(last(values, "claims"))
+	if err != nil {
+		return s.azdFail(err)
+	}
+	if s.account.User == "" && !strings.HasSuffix(values["scope"][0], "/.default") {
+		// azd, unlike az, asks with the scope as it is.
+		return s.azdFail(fmt.Errorf("AADSTS1002012: the scope '%s' is not valid for an application: write the API and /.default, such as api://orders/.default", text.Clean(values["scope"][0])))
+	}
+	token, err := s.account.tokenWith(ctx, claims, values["scope"])
 	if err != nil {
 		return s.azdFail(err)
 	}
@@ -212,6 +221,19 @@ func (s *Shim) azd(ctx context.Context, args []string) int {
 		return shimFailed
 	}
 	return 0
+}
+
+// decodeClaims reads a claims request as clients pass it on: in base64, of either alphabet.
+func decodeClaims(encoded string) (string, error) {
+	if encoded == "" {
+		return "", nil
+	}
+	encoded = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(encoded, "="))
+	claims, err := base64.RawStdEncoding.DecodeString(encoded)
+	if err != nil || !json.Valid(claims) {
+		return "", errors.New("the value of --claims is not a claims request in base64")
+	}
+	return string(claims), nil
 }
 
 // azdFail words an error as azd does for programs: one line of JSON.

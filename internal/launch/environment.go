@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"os"
 	"runtime"
 	"slices"
@@ -30,7 +31,7 @@ var identityVariables = []string{
 	"ARM_OIDC_TOKEN", "ARM_OIDC_TOKEN_FILE_PATH", "ARM_TENANT_ID", "ARM_USE_AKS_WORKLOAD_IDENTITY", "ARM_USE_CLI", "ARM_USE_MSI",
 	"ARM_USE_OIDC", // of Terraform
 	"AZD_AUTH_CERT", "AZD_AUTH_ENDPOINT", "AZD_AUTH_KEY", CLIPath, "AzureServicesAuthConnectionString",
-	"DEFAULT_IDENTITY_CLIENT_ID", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT",
+	"DEFAULT_IDENTITY_CLIENT_ID", "IDENTITY_API_VERSION", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT",
 	"MSAL_FORCE_REGION", "MSAL_MANAGED_IDENTITY_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET", "USE_AZURE_IDENTITY_CLIENT_LIBRARY_LEGACY_MI",
 }
 
@@ -44,8 +45,23 @@ func Contradicting(inherited []string, ours []Variable) []string {
 			names = append(names, name)
 		}
 	}
+	if kept := withoutProxy(inherited); len(kept) < len(inherited) {
+		for _, entry := range inherited {
+			if name, _, _ := strings.Cut(entry, "="); isProxyVariable(name) && !slices.Contains(kept, entry) {
+				names = append(names, name)
+			}
+		}
+	}
 	slices.Sort(names)
 	return names
+}
+
+func isProxyVariable(name string) bool {
+	switch strings.ToUpper(name) {
+	case "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY":
+		return true
+	}
+	return false
 }
 
 // NoProxy returns the variables that keep requests to this machine from the proxies of an
@@ -87,10 +103,12 @@ func Environment(inherited []string, ours []Variable) []string {
 }
 
 // thisMachine is what no proxy is for: the endpoints of tokens are on the loopback
-// interface, and libraries of some languages would go to a proxy for those too.
-const thisMachine = "localhost,127.0.0.1,::1"
+// interface, and libraries of some languages would go to a proxy for those too. .NET knows the
+// address of IPv6 in brackets only.
+const thisMachine = "localhost,127.0.0.1,::1,[::1]"
 
-// withoutProxy keeps requests to this machine from the proxies of an environment.
+// withoutProxy keeps requests to this machine from the proxies of an environment. Where no host
+// is reached through them, there is no proxy: .NET does not know that * means every host.
 func withoutProxy(environ []string) []string {
 	var proxied bool
 	exceptions := map[string]string{"NO_PROXY": "", "no_proxy": ""}
@@ -108,6 +126,12 @@ func withoutProxy(environ []string) []string {
 	if !proxied {
 		return environ
 	}
+	if everyHost(cmp.Or(exceptions["NO_PROXY"], exceptions["no_proxy"])) && everyHost(cmp.Or(exceptions["no_proxy"], exceptions["NO_PROXY"])) {
+		return slices.DeleteFunc(rest, func(entry string) bool {
+			name, _, _ := strings.Cut(entry, "=")
+			return isProxyVariable(name)
+		})
+	}
 	for _, name := range []string{"NO_PROXY", "no_proxy"} {
 		value := exceptions[name]
 		if value == "" { // either spelling stands for the other
@@ -116,7 +140,6 @@ func withoutProxy(environ []string) []string {
 		switch {
 		case value == "":
 			value = thisMachine
-		case strings.TrimSpace(value) == "*": // every host, as long as nothing else is said
 		case !strings.Contains(value, thisMachine):
 			value += "," + thisMachine
 		}
@@ -125,6 +148,10 @@ func withoutProxy(environ []string) []string {
 	}
 	return rest
 }
+
+// everyHost reports whether a list of exceptions stands for every host. An asterisk among
+// others does not, to curl and Python.
+func everyHost(exceptions string) bool { return strings.TrimSpace(exceptions) == "*" }
 
 // FirstInPath returns the search path of an environment with a folder before the others.
 func FirstInPath(environ []string, folder string) Variable {

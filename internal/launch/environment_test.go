@@ -33,10 +33,10 @@ func TestContradicting(t *testing.T) {
 func TestNoProxy(t *testing.T) {
 	t.Parallel()
 	got := NoProxy([]string{"HTTPS_PROXY=http://proxy.corp.test:3128", "no_proxy=.corp.test"})
-	if want := []Variable{{"NO_PROXY", ".corp.test,localhost,127.0.0.1,::1"}, {"no_proxy", ".corp.test,localhost,127.0.0.1,::1"}}; !slices.Equal(got, want) {
+	if want := []Variable{{"NO_PROXY", ".corp.test,localhost,127.0.0.1,::1,[::1]"}, {"no_proxy", ".corp.test,localhost,127.0.0.1,::1,[::1]"}}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	for _, inherited := range [][]string{nil, {"NO_PROXY=.corp.test"}, {"HTTP_PROXY=x", "NO_PROXY=localhost,127.0.0.1,::1", "no_proxy=localhost,127.0.0.1,::1"}} {
+	for _, inherited := range [][]string{nil, {"NO_PROXY=.corp.test"}, {"HTTP_PROXY=x", "NO_PROXY=localhost,127.0.0.1,::1,[::1]", "no_proxy=localhost,127.0.0.1,::1,[::1]"}} {
 		if got := NoProxy(inherited); got != nil {
 			t.Errorf("%q: got %q, want nothing", inherited, got)
 		}
@@ -58,7 +58,7 @@ func TestEnvironmentKeepsThisMachineFromProxies(t *testing.T) {
 	got := Environment([]string{"HTTPS_PROXY=http://proxy.corp.test:3128", "NO_PROXY=.corp.test"}, nil)
 	want := []string{
 		"HTTPS_PROXY=http://proxy.corp.test:3128",
-		"NO_PROXY=.corp.test,localhost,127.0.0.1,::1", "no_proxy=.corp.test,localhost,127.0.0.1,::1",
+		"NO_PROXY=.corp.test,localhost,127.0.0.1,::1,[::1]", "no_proxy=.corp.test,localhost,127.0.0.1,::1,[::1]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -72,9 +72,32 @@ func TestEnvironmentKeepsThisMachineFromProxies(t *testing.T) {
 	if got := Environment([]string{"HTTP_PROXY=", "NO_PROXY=.corp.test"}, nil); !slices.Equal(got, []string{"HTTP_PROXY=", "NO_PROXY=.corp.test"}) {
 		t.Errorf("with an empty proxy: got %q", got)
 	}
-	// An asterisk means every host only while it stands alone, to curl and Python.
-	all := Environment([]string{"http_proxy=http://proxy.corp.test:3128", "no_proxy=*"}, nil)
-	if want := []string{"http_proxy=http://proxy.corp.test:3128", "NO_PROXY=*", "no_proxy=*"}; !slices.Equal(all, want) {
-		t.Errorf("no host has a proxy: got %q, want %q", all, want)
+	// Where no host has a proxy there is none, because .NET does not know the asterisk.
+	for _, exceptions := range [][]string{{"no_proxy=*"}, {"NO_PROXY= * "}, {"NO_PROXY=*", "no_proxy=*"}, {"NO_PROXY=*", "no_proxy="}} {
+		proxied := append([]string{"A=b", "http_proxy=http://proxy.corp.test:3128", "HTTPS_PROXY=http://proxy.corp.test:3128", "ALL_PROXY=x"}, exceptions...)
+		if got := Environment(proxied, nil); !slices.Equal(got, []string{"A=b"}) {
+			t.Errorf("%q: got %q, want no proxies", exceptions, got)
+		}
+		if got := Contradicting(proxied, nil); !slices.Contains(got, "http_proxy") || !slices.Contains(got, "HTTPS_PROXY") || !slices.Contains(got, "ALL_PROXY") || slices.Contains(got, "A") {
+			t.Errorf("%q: %q are to be unset, want the proxies", exceptions, got)
+		}
+		if got := NoProxy(proxied); got != nil {
+			t.Errorf("%q: got %q, want nothing", exceptions, got)
+		}
+	}
+	if got := Contradicting(want, nil); got != nil {
+		t.Errorf("%q are to be unset, want nothing", got)
+	}
+	// It means every host only while it stands alone, to curl and Python.
+	some := Environment([]string{"http_proxy=x", "no_proxy=*,.corp.test"}, nil)
+	if !slices.Contains(some, "http_proxy=x") || !slices.Contains(some, "no_proxy=*,.corp.test,"+thisMachine) {
+		t.Errorf("some hosts have none: got %q", some)
+	}
+}
+
+func TestServiceFabricsVariablesAreLeftToNobody(t *testing.T) {
+	t.Parallel()
+	if got := Environment([]string{"IDENTITY_API_VERSION=2020-05-01", "IDENTITY_SERVER_THUMBPRINT=x"}, nil); len(got) != 0 {
+		t.Errorf("%q are left", got)
 	}
 }

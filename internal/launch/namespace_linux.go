@@ -26,6 +26,7 @@ type Namespace struct {
 	closed context.Context
 	close  context.CancelFunc
 
+	added     int // addresses besides the metadata service's
 	relays    sync.WaitGroup
 	listeners []net.Listener
 }
@@ -86,14 +87,19 @@ func setUpLoopback() error {
 	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, up); err != nil {
 		return err
 	}
+	return addAddress(socket, "lo:0", net.ParseIP(MetadataAddress))
+}
+
+// addAddress gives the interface a further address under a name of its own.
+func addAddress(socket int, name string, address net.IP) error {
 	for _, step := range []struct {
 		request uint
 		address net.IP
 	}{
-		{unix.SIOCSIFADDR, net.ParseIP(MetadataAddress)},
+		{unix.SIOCSIFADDR, address},
 		{unix.SIOCSIFNETMASK, net.IPv4bcast},
 	} {
-		set, err := unix.NewIfreq("lo:0")
+		set, err := unix.NewIfreq(name)
 		if err != nil {
 			return err
 		}
@@ -105,6 +111,25 @@ func setUpLoopback() error {
 		}
 	}
 	return nil
+}
+
+// AddAddress makes an address of another machine, or of this one outside of the loopback
+// interface, one that Relay can listen at.
+func (n *Namespace) AddAddress(address string) error {
+	ip := net.ParseIP(address)
+	if ip = ip.To4(); ip == nil {
+		return fmt.Errorf("%q is not an address of IPv4", address)
+	}
+	n.added++
+	name := fmt.Sprintf("lo:%d", n.added)
+	return n.do(func() error {
+		socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(socket) //nolint:errcheck // nothing was written
+		return addAddress(socket, name, ip)
+	})
 }
 
 // do has the thread in the namespace do something.

@@ -18,6 +18,9 @@ func NewNamespace() (*Namespace, error) {
 // Relay is not called.
 func (*Namespace) Relay(string, string) error { return nil }
 
+// AddAddress is not called.
+func (*Namespace) AddAddress(string) error { return nil }
+
 // Close is not called.
 func (*Namespace) Close() error { return nil }
 

@@ -65,7 +65,12 @@ func TestShimsAskAsTheToolsDo(t *testing.T) {
 		"azd auth token -o json --no-prompt --scope api://orders/.default",
 		"azd auth token --output json --no-prompt --scope api://orders/.default --tenant-id contoso --claims e30=",
 		"azd auth token --output=json --scope=api://orders/.default --tenant-id=contoso.test --claims=e30=",
+		"azd auth token --output=json --scope=api://orders/.default --claims=e30",
 	} {
+		want := want
+		if strings.Contains(line, "--claims") {
+			want = strings.Replace(want, `{"scopes"`, `{"claims":"{}","scopes"`, 1)
+		}
 		code, out, errOut := shim(strings.Fields(line)...)
 		if code != 0 || asked != want || errOut != "" {
 			t.Errorf("%s: code %d, asked %s, said %q", line, code, asked, errOut)
@@ -96,6 +101,22 @@ func TestShimsAskAsTheToolsDo(t *testing.T) {
 	}
 	if code, out, _ := shim("azd", "auth", "token", "--scope", "api://orders/.default"); code != 0 || out != "t0k3n\n" {
 		t.Errorf("azd for people: code %d, %q", code, out)
+	}
+}
+
+// azd refuses what it cannot pass on, before it asks.
+func TestAzdRefuses(t *testing.T) {
+	t.Parallel()
+	shim := shimFor(t, func(http.ResponseWriter, *http.Request) { t.Error("the endpoint was asked") })
+	for line, want := range map[string]string{
+		"azd auth token --scope api://orders":                               "AADSTS1002012",
+		"azd auth token --scope api://orders/Orders.Read":                   "AADSTS1002012",
+		"azd auth token --scope api://orders/.default --claims !":           "base64",
+		"azd auth token --scope api://orders/.default --claims bm90IGpzb24": "base64", // no JSON
+	} {
+		if code, out, errOut := shim(strings.Fields(line)...); code == 0 || out != "" || !strings.Contains(errOut, want) {
+			t.Errorf("%s: code %d, said %q, want %s", line, code, errOut, want)
+		}
 	}
 }
 

@@ -19,26 +19,35 @@ import (
 
 // Token gets a token for scopes. Its refusals are worded as the tools print them.
 func (a Account) Token(ctx context.Context, scopes ...string) (azcore.AccessToken, error) {
+	return a.tokenWith(ctx, "", scopes)
+}
+
+// tokenWith gets a token that satisfies a claims request, if there is one.
+func (a Account) tokenWith(ctx context.Context, claims string, scopes []string) (azcore.AccessToken, error) {
 	if a.Endpoint != "" {
-		return a.tokenByBinding(ctx, scopes)
+		return a.tokenByBinding(ctx, claims, scopes)
 	}
-	return a.tokenBySecret(ctx, scopes)
+	return a.tokenBySecret(ctx, claims, scopes)
 }
 
 // tokenByBinding asks as azd asks another program to authenticate for it.
-func (a Account) tokenByBinding(ctx context.Context, scopes []string) (azcore.AccessToken, error) {
-	asked, err := json.Marshal(map[string]any{"scopes": scopes, "tenantId": a.Tenant})
+func (a Account) tokenByBinding(ctx context.Context, claims string, scopes []string) (azcore.AccessToken, error) {
+	request := map[string]any{"scopes": scopes, "tenantId": a.Tenant}
+	if claims != "" { // azd has no such member: our endpoint has
+		request["claims"] = claims
+	}
+	asked, err := json.Marshal(request)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Endpoint+"/token?api-version=2023-07-12-preview", bytes.NewReader(asked))
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, a.Endpoint+"/token?api-version=2023-07-12-preview", bytes.NewReader(asked))
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	request.Header.Set("Authorization", "Bearer "+a.Key)
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "rolecall-shim")
-	response, err := direct().Do(request)
+	post.Header.Set("Authorization", "Bearer "+a.Key)
+	post.Header.Set("Content-Type", "application/json")
+	post.Header.Set("User-Agent", "rolecall-shim")
+	response, err := direct().Do(post)
 	if err != nil {
 		return azcore.AccessToken{}, fmt.Errorf("%w: its process has ended", errSignedOut)
 	}
@@ -60,14 +69,14 @@ func (a Account) tokenByBinding(ctx context.Context, scopes []string) (azcore.Ac
 }
 
 // tokenBySecret asks the authority.
-func (a Account) tokenBySecret(ctx context.Context, scopes []string) (azcore.AccessToken, error) {
+func (a Account) tokenBySecret(ctx context.Context, claims string, scopes []string) (azcore.AccessToken, error) {
 	cred, err := credential.NewSecret(a.Tenant, a.ClientID, a.Secret, &credential.Options{
 		AuthorityHost: a.Authority, CABundle: a.CABundle,
 	})
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes})
+	token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: scopes, Claims: claims})
 	var refusal *credential.Error
 	switch {
 	case err == nil:

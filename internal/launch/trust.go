@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 )
 
 const (
-	trustStoreFile = "ca-truststore.p12" // in the data folder: the CA bundle as Java reads it
 	// trustStorePassword is the one Java's own trust store has. It protects nothing: the
 	// content is public, and the format asks for one.
 	trustStorePassword = "changeit"
@@ -45,9 +45,81 @@ func javaQuote(text string) string {
 	return `"` + strings.ReplaceAll(text, `"`, `"'"'"`) + `"`
 }
 
+// certificateFiles are the variables by which the caller of a program adds certificates that
+// it trusts. Trust replaces them.
+func certificateFiles() []string {
+	return []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+}
+
+// WithTrusted returns a bundle that has also the certificates that the variables of an
+// environment name: a company's own, for example. It is the bundle itself if that has them all,
+// and otherwise a new file, whose name says what is in it. The folder for that is asked for only
+// then. A file that cannot be read is reported and left out, as it would be by the program.
+func WithTrusted(folder func() (string, error), bundle string, inherited []string, say func(format string, args ...any)) (string, error) {
+	content, err := os.ReadFile(bundle)
+	if err != nil {
+		return "", fmt.Errorf("read the CA bundle: %w", err)
+	}
+	known := map[string]bool{}
+	for _, certificate := range parseCertificates(content) {
+		known[string(certificate.Raw)] = true
+	}
+	var added []byte
+	for _, name := range certificateFiles() {
+		path := valueOf(inherited, name)
+		if path == "" {
+			continue
+		}
+		certificates, err := ReadCertificates(path)
+		if err != nil || len(certificates) == 0 {
+			say("%s names %s, which has no certificates that can be read: the program trusts only the others", name, path)
+			continue
+		}
+		for _, certificate := range certificates {
+			if !known[string(certificate.Raw)] {
+				known[string(certificate.Raw)] = true
+				added = append(added, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
+			}
+		}
+	}
+	if len(added) == 0 {
+		return bundle, nil
+	}
+	content = append(append(content, '\n'), added...)
+	in, err := folder()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(content)
+	path, err := filepath.Abs(filepath.Join(in, fmt.Sprintf("ca-bundle-%x.pem", sum[:8])))
+	if err != nil {
+		return "", err
+	}
+	return path, ReplaceFile(path, content, 0o644)
+}
+
+// valueOf returns the value of a variable in an environment.
+func valueOf(environ []string, name string) (value string) {
+	for _, entry := range environ {
+		if n, v, _ := strings.Cut(entry, "="); sameName(n, name) {
+			value = v
+		}
+	}
+	return value
+}
+
+// trustStoreOf is the name of the trust store that belongs to a bundle.
+func trustStoreOf(bundle string) string {
+	which, _ := strings.CutPrefix(strings.TrimSuffix(filepath.Base(bundle), ".pem"), "ca-bundle")
+	if !strings.HasPrefix(which, "-") {
+		which = ""
+	}
+	return "ca-truststore" + which + ".p12"
+}
+
 // writeTrustStore writes the bundle as a PKCS #12 trust store, unless that is newer.
 func writeTrustStore(folder, bundle string) (string, error) {
-	path, err := filepath.Abs(filepath.Join(folder, trustStoreFile))
+	path, err := filepath.Abs(filepath.Join(folder, trustStoreOf(bundle)))
 	if err != nil {
 		return "", err
 	}
@@ -81,15 +153,19 @@ func trustEntries(certificates []*x509.Certificate) []pkcs12.TrustStoreEntry {
 
 // ReadCertificates returns the certificates of a PEM file, without those that Go cannot read.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
-	rest, err := os.ReadFile(path)
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the CA bundle: %w", err)
 	}
-	var certificates []*x509.Certificate
+	return parseCertificates(content), nil
+}
+
+// parseCertificates returns the certificates in PEM, without those that Go cannot read.
+func parseCertificates(rest []byte) (certificates []*x509.Certificate) {
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
-			return certificates, nil
+			return certificates
 		}
 		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
 			certificates = append(certificates, certificate)

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -128,7 +129,7 @@ func TestJavaOptionsAreQuoted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "-Djavax.net.ssl.trustStore=" + filepath.Join(folder, trustStoreFile)
+	want := "-Djavax.net.ssl.trustStore=" + filepath.Join(folder, trustStoreOf("ca-bundle.pem"))
 	i := slices.IndexFunc(variables, func(v Variable) bool { return v.Name == javaOptions })
 	if got := readJavaOptions(t, variables[i].Value); got[0] != want {
 		t.Errorf("got %q, want %q first", got, want)
@@ -156,4 +157,55 @@ func readJavaOptions(t *testing.T, text string) (options []string) {
 		options = append(options, option.String())
 	}
 	return options
+}
+
+// The caller's own certificates stay trusted, by every runtime.
+func TestTheCallersCertificatesAreKept(t *testing.T) {
+	t.Parallel()
+	folder, ours, company, node := t.TempDir(), writeBundle(t, "Ours", "System Root"), writeBundle(t, "Company"), writeBundle(t, "Node", "Node 2")
+	var said []string
+	say := func(format string, args ...any) { said = append(said, fmt.Sprintf(format, args...)) }
+	in := func() (string, error) { return folder, nil }
+	nobody := filepath.Join(folder, "nobody.pem")
+	environ := []string{"SSL_CERT_FILE=" + company, "NODE_EXTRA_CA_CERTS=" + node, "CURL_CA_BUNDLE=" + company, "REQUESTS_CA_BUNDLE=" + nobody}
+	both, err := WithTrusted(in, ours, environ, say)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := subjects(t, both); !slices.Equal(got, []string{"Ours", "System Root", "Company", "Node", "Node 2"}) {
+		t.Errorf("the bundle has %q", got)
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "REQUESTS_CA_BUNDLE names "+nobody) {
+		t.Errorf("said %q, want a word about the file that is not there", said)
+	}
+	variables, err := Trust(folder, both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range variables {
+		if v.Name != javaOptions && v.Value != both || v.Name == javaOptions && strings.Contains(v.Value, "ca-truststore.p12") {
+			t.Errorf("%s=%s", v.Name, v.Value)
+		}
+	}
+	// A run inside a run has them all already, and so has one without certificates of its own.
+	for _, environ := range [][]string{nil, {"SSL_CERT_FILE="}, {"SSL_CERT_FILE=" + ours}} {
+		if got, err := WithTrusted(in, ours, environ, say); got != ours || err != nil {
+			t.Errorf("%q: got %s, %v", environ, got, err)
+		}
+	}
+	if again, err := WithTrusted(in, ours, []string{"SSL_CERT_FILE=" + both}, say); err != nil || !slices.Equal(subjects(t, again), subjects(t, both)) {
+		t.Errorf("a run inside a run: got %s, %v", again, err)
+	}
+}
+
+func subjects(t *testing.T, bundle string) (names []string) {
+	t.Helper()
+	certificates, err := ReadCertificates(bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, certificate := range certificates {
+		names = append(names, certificate.Subject.CommonName)
+	}
+	return names
 }
