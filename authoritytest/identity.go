@@ -88,7 +88,7 @@ func (i *Identity) Token(api string) string {
 // run, until the test ends. The host is one of "app-service", "imds", "arc" (challenge
 // files go where clients look for them, which takes the rights to write there),
 // "service-fabric", "cloud-shell", "azure-ml" and "cli". A program that names no identity
-// gets this one; the others are there to be chosen by id.
+// gets the system-assigned one, as in Azure; the others are there to be chosen by id.
 func (i *Identity) Environment(host string, others ...*Identity) map[string]string {
 	a := i.login
 	a.t.Helper()
@@ -111,7 +111,7 @@ func (i *Identity) Environment(host string, others ...*Identity) map[string]stri
 // hostVariables are those by which client libraries tell where they run.
 func hostVariables() []string {
 	return []string{
-		"IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET",
+		"IDENTITY_API_VERSION", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT", "MSI_SECRET",
 		"DEFAULT_IDENTITY_CLIENT_ID", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_TOKEN_CREDENTIALS",
 	}
 }

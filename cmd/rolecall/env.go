@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type envRequest struct {
 	as, on, tenant, via string
 	expires             time.Duration
 	remove              bool
+	set                 []string
+	settings            []runas.Setting
 }
 
 // An environment prints the variables of programs that are run elsewhere.
@@ -40,7 +43,8 @@ temporary credential, which the command reports on stderr; it expires, and --rem
 removes it now. With --on, prints the variables for programs on a host of the directory.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env
-  rolecall env --on build-agent -o dotenv > agent.env`,
+  rolecall env --on build-agent -o docker > agent.env
+  rolecall env --as orders-client --set AppSettings__ClientSecret=secret -o local-settings`,
 		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
@@ -50,10 +54,21 @@ removes it now. With --on, prints the variables for programs on a host of the di
 	flags.StringVar(&r.via, "via", runas.Secret, "how it proves who it is: "+strings.Join(runas.LastingVias(), ", "))
 	flags.DurationVar(&r.expires, "expires", 24*time.Hour, "lifetime of the credential")
 	flags.BoolVar(&r.remove, "remove", false, "remove all credentials that this command has made for the application")
-	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "json")
+	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
+	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "docker", "local-settings", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		lends := cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")
 		if err := r.check(lends); err != nil {
+			return usageError(cmd, err)
+		}
+		var err error
+		if r.settings, err = runas.ParseSettings(r.set); err != nil {
+			return usageError(cmd, err)
+		}
+		if output.value == "shell" {
+			err = checkShellNames(r.settings)
+		}
+		if err != nil {
 			return usageError(cmd, err)
 		}
 		return c.printEnvironment(cmd, r, output.value)
@@ -67,8 +82,8 @@ func (r envRequest) check(lends bool) error {
 	switch {
 	case (r.as == "") == (r.on == ""):
 		return errors.New("say either --as, which application to act as, or --on, on which host the program runs")
-	case r.on != "" && (r.remove || lends):
-		return errors.New("--on goes with none of --via, --expires and --remove: the directory says how its programs ask, and they are given no credential")
+	case r.on != "" && (r.remove || lends || len(r.set) > 0):
+		return errors.New("--on goes with none of --via, --expires, --set and --remove: the directory says how its programs ask, and they are given no credential")
 	case runas.EndsWithProcess(r.via):
 		return fmt.Errorf("--via %s needs a process that the identity lives and ends with: `rolecall run --as %s --via %s -- CMD` runs one", r.via, r.as, r.via)
 	case !slices.Contains(runas.LastingVias(), r.via):
@@ -116,10 +131,14 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 	path, _ := c.lookup("PATH")
 	variables, err := runas.Lasting{
 		Session: s, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
+		Set: r.settings, Say: c.say,
 		Gave: func(kind, id string, expires time.Time) {
 			c.say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Name, kind, id, shortTime(expires))
 		},
 	}.Variables(ctx)
+	if runas.IsUsage(err) {
+		return usageError(cmd, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,6 +160,15 @@ func (c environment) printVariables(format string, variables []launch.Variable) 
 	switch format {
 	case "json":
 		return printJSON(c.out, object(variables))
+	case "local-settings": // of Azure Functions
+		return printJSON(c.out, map[string]any{"IsEncrypted": false, "Values": object(variables)})
+	case "docker": // which takes everything after the equals sign as it is
+		for _, v := range variables {
+			if strings.ContainsAny(v.Value, "\r\n") {
+				return fmt.Errorf("the value of %s has a line break, which Docker's --env-file cannot have: use -o json", v.Name)
+			}
+			fmt.Fprintf(c.out, "%s=%s\n", v.Name, v.Value)
+		}
 	case "dotenv":
 		for _, v := range variables {
 			fmt.Fprintf(c.out, "%s=%s\n", v.Name, dotenvQuote(v.Value))
@@ -158,13 +186,30 @@ func (c environment) printVariables(format string, variables []launch.Variable) 
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// dotenvQuote quotes what programs that read .env files would take for a comment or an expansion.
+// dotenvQuote quotes what programs that read .env files would take for a comment or an
+// expansion. They take what is in single quotes as it is, and know no escape for those.
 func dotenvQuote(s string) string {
-	if strings.ContainsAny(s, " #'\"$`\\") {
-		return shellQuote(s)
+	switch {
+	case !strings.ContainsAny(s, " #'\"$`\\\t\r\n"):
+		return s
+	case !strings.Contains(s, "'"):
+		return "'" + s + "'"
 	}
-	return s
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `$`, `\$`, "`", "\\`", "\n", `\n`, "\r", `\r`).Replace(s) + `"`
 }
+
+// checkShellNames refuses names that a shell cannot export.
+func checkShellNames(settings []runas.Setting) error {
+	for _, s := range settings {
+		if !shellName.MatchString(s.Name) {
+			return fmt.Errorf("--set %s: a shell cannot export a variable of that name: use -o dotenv, docker, local-settings or json", s.Name)
+		}
+	}
+	return nil
+}
+
+// shellName matches the names that shells can export. It is never written to.
+var shellName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func object(variables []launch.Variable) map[string]string {
 	m := make(map[string]string, len(variables))

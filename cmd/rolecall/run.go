@@ -21,6 +21,8 @@ import (
 type runRequest struct {
 	as, tenant, via, config string
 	also                    []string
+	defaultIdentity         bool
+	set                     []string
 	namespace               bool
 	forward                 []uint16
 	temporary               bool // no data folder was named, and a configuration was
@@ -43,6 +45,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
 		Example: `  rolecall run --as orders-client -- printenv AZURE_CLIENT_ID
   rolecall run --config rolecall.yaml --as orders-client-mi -- printenv IDENTITY_ENDPOINT
   rolecall run --as orders-client --via cli -- az account show
+  rolecall run --as orders-client --set AppSettings__ClientSecret=secret -- printenv AppSettings__ClientSecret
   rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -56,7 +59,9 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
 	flags.StringVar(&r.tenant, "tenant", "", "its tenant, if several tenants have that name")
 	flags.StringVar(&r.via, "via", "", "how it proves who it is: "+strings.Join(runas.Vias(), ", ")+" (default app-service for managed identities, secret for applications, cli for users)")
-	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program can choose by its id")
+	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program can choose by its id; with a managed identity, also an application whose secret it gets, and the other way round")
+	flags.BoolVar(&r.defaultIdentity, "default-identity", false, "give requests that name no managed identity a token of the first one, also where Azure would refuse them")
+	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
 	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
 	flags.BoolVar(&r.namespace, "netns", false, "run it in a network of its own, with the metadata service at its usual address (Linux)")
 	flags.UintSliceVar(&ports, "forward", nil, "with --netns: a port of this machine's loopback interface that the program can reach")
@@ -124,11 +129,18 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	if r.via, err = runas.ChooseVia(actor, r.via, r.namespace); err != nil {
 		return exitFailed, usageError(cmd, err)
 	}
+	settings, err := runas.ParseSettings(r.set)
+	if err != nil {
+		return exitFailed, usageError(cmd, err)
+	}
 	// From here on a signal is for the program: what it needs stays until it has ended.
 	environment, err := runas.Prepare(context.WithoutCancel(ctx), runas.Config{
-		Session: s, Actor: actor, Via: r.via, Also: r.also, Namespace: r.namespace, Forward: r.forward,
+		Session: s, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Namespace: r.namespace, Forward: r.forward,
 		Say: func(text string) { c.say("%s", text) }, Now: c.now,
 	})
+	if runas.IsUsage(err) {
+		return exitFailed, usageError(cmd, err)
+	}
 	if err != nil {
 		return exitFailed, err
 	}

@@ -4,34 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-// addBinding has the server assign the identity to this process.
-func (e *Environment) addBinding(ctx context.Context) error {
-	binding, err := server.Bind(ctx, e.cfg.Session.Dir(), server.BindRequest{
-		Tenant: string(e.cfg.Actor.Tenant.ID), As: e.cfg.Actor.ID(), Via: e.cfg.Via, Also: e.cfg.Also,
-	})
+// addBinding has the server assign identities to this process. A credential that the program has
+// already stays the one that DefaultAzureCredential tries.
+func (e *Environment) addBinding(ctx context.Context, req server.BindRequest) error {
+	req.Tenant = string(e.cfg.Actor.Tenant.ID)
+	binding, err := server.Bind(ctx, e.cfg.Session.Dir(), req)
 	if err != nil {
 		return err
 	}
 	e.atEnd(binding.Close)
-	for name, value := range binding.Environment {
-		e.set(launch.Variable{Name: name, Value: value})
+	chosen := slices.ContainsFunc(e.variables, func(v launch.Variable) bool { return v.Name == launch.OnlyCredential })
+	for _, name := range slices.Sorted(maps.Keys(binding.Environment)) {
+		if name != launch.OnlyCredential || !chosen {
+			e.set(launch.Variable{Name: name, Value: binding.Environment[name]})
+		}
 	}
-	switch e.cfg.Via {
+	switch req.Via {
 	case Workload:
 		err = e.addAssertion(binding)
 	case CLI:
@@ -53,7 +60,7 @@ func (e *Environment) addBinding(ctx context.Context) error {
 		select {
 		case <-closing:
 		case <-binding.Done():
-			e.say("the program is no longer %s: %s", e.cfg.Actor.Name(), fix.InOneLine(binding.Err()))
+			e.say("the program is no longer %s: %s", binding.Name, fix.InOneLine(binding.Err()))
 		}
 	})
 	return nil
@@ -105,7 +112,6 @@ func (e *Environment) addTools(binding *server.Binding) error {
 // asked for.
 func (e *Environment) addMetadata(ctx context.Context, binding *server.Binding) (err error) {
 	if !e.cfg.Namespace {
-		e.say("only clients that read AZURE_POD_IDENTITY_AUTHORITY_HOST find the metadata service; those for Go do not: see --netns, or use --via app-service")
 		return nil
 	}
 	if e.namespace, err = launch.NewNamespace(); err != nil {
@@ -122,6 +128,11 @@ func (e *Environment) addMetadata(ctx context.Context, binding *server.Binding) 
 		return fmt.Errorf("read the address of the binding: %w", err)
 	}
 	for _, relay := range e.relays(ctx, endpoint.Host) {
+		if host, _, _ := net.SplitHostPort(relay[0]); !loopback.Is(host) && host != launch.MetadataAddress {
+			if err := e.namespace.AddAddress(host); err != nil {
+				return err
+			}
+		}
 		if err := e.namespace.Relay(relay[0], relay[1]); err != nil {
 			return err
 		}
@@ -129,37 +140,10 @@ func (e *Environment) addMetadata(ctx context.Context, binding *server.Binding) 
 	return nil
 }
 
-// loopbackAddresses are those on this machine's loopback that the name in a URL leads to:
-// the namespace has a loopback of its own, and names mean the same in it.
-func loopbackAddresses(ctx context.Context, raw string) []string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil
-	}
-	_, port, err := net.SplitHostPort(server.Dial(u))
-	if err != nil {
-		return nil
-	}
-	if u.Hostname() == "localhost" { // a resolver may not know it
-		return []string{net.JoinHostPort("127.0.0.1", port)}
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Hostname())
-	if err != nil {
-		return nil
-	}
-	var all []string
-	for _, address := range found {
-		if address = address.Unmap(); address.IsLoopback() {
-			all = append(all, net.JoinHostPort(address.String(), port))
-		}
-	}
-	return all
-}
-
 // relays pairs addresses in the namespace with those outside that they lead to.
 func (e *Environment) relays(ctx context.Context, endpoint string) [][2]string {
 	relays := [][2]string{{net.JoinHostPort(launch.MetadataAddress, "80"), endpoint}}
-	for _, address := range loopbackAddresses(ctx, e.cfg.Session.Endpoints.Authority) {
+	for _, address := range authorityAddresses(ctx, e.cfg.Session.Endpoints.Authority) {
 		relays = append(relays, [2]string{address, address})
 	}
 	for _, port := range e.cfg.Forward {
@@ -168,6 +152,43 @@ func (e *Environment) relays(ctx context.Context, endpoint string) [][2]string {
 	}
 	return relays
 }
+
+// authorityAddresses are where programs find the authority: the addresses of its name, as this
+// machine knows it, and its port. A name that only the program knows means the loopback
+// interface, where the authority listens unless it was told otherwise.
+func authorityAddresses(ctx context.Context, authority string) []string {
+	u, err := url.Parse(authority)
+	if err != nil {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(server.Dial(u))
+	if err != nil || port == "" {
+		return nil
+	}
+	var found []string
+	switch address, err := netip.ParseAddr(u.Hostname()); {
+	case err == nil:
+		found = []string{address.Unmap().String()}
+	case !loopback.Is(u.Hostname()): // a resolver may not know localhost
+		ctx, cancel := context.WithTimeout(ctx, lookUpTime)
+		defer cancel()
+		named, _ := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Hostname())
+		for _, address := range named {
+			found = append(found, address.Unmap().String())
+		}
+	}
+	if len(found) == 0 {
+		found = []string{"127.0.0.1"}
+	}
+	for i, address := range found {
+		found[i] = net.JoinHostPort(address, port)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// lookUpTime is how long the name of the authority is looked up.
+const lookUpTime = 2 * time.Second
 
 // A namespaceError says that the network could not be made.
 type namespaceError struct{ cause error }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
+	"github.com/rolecall-auth/rolecall/internal/wallclock"
 )
 
 // purpose is the name of credentials that last as long as a program.
@@ -30,19 +33,26 @@ const (
 
 // A Config says who a program is to run as, and how.
 type Config struct {
-	Session   *server.Session
-	Actor     lookup.Actor
-	Via       string   // as ChooseVia returns it
-	Also      []string // further managed identities that the program may choose by id
-	Namespace bool     // with IMDS: a network in which the metadata service is at its address
-	Forward   []uint16 // with Namespace: ports of the loopback interface that can be reached
-	Say       func(string)
-	Now       func() time.Time
+	Session *server.Session
+	Actor   lookup.Actor
+	Via     string // as ChooseVia returns it
+	// Also are further managed identities that the program may choose by id; with a managed
+	// identity, also one application whose secret it gets, and the other way round.
+	Also []string
+	// DefaultIdentity gives the actor's tokens, or those of the first further identity, to
+	// requests that name no identity, also where Azure would refuse them.
+	DefaultIdentity bool
+	Settings        []Setting // variables of the program's own
+	Namespace       bool      // with IMDS: a network in which the metadata service is at its address
+	Forward         []uint16  // with Namespace: ports of the loopback interface that can be reached
+	Say             func(string)
+	Now             func() time.Time
 }
 
 // An Environment is what a program needs to run as somebody, until it is cleaned up.
 type Environment struct {
 	cfg       Config
+	also      companions
 	variables []launch.Variable
 	tools     string // folder that comes first in the search path
 	namespace *launch.Namespace
@@ -106,24 +116,139 @@ func (e *Environment) folder() (string, error) {
 
 func (e *Environment) prepare(ctx context.Context) error {
 	actor := e.cfg.Actor
-	for _, v := range names(e.cfg.Session, actor) {
+	var err error
+	if e.also, err = e.findAlso(ctx); err != nil {
+		return err
+	}
+	client := e.client()
+	if err := e.check(client); err != nil {
+		return &usageError{err}
+	}
+	for _, v := range names(e.cfg.Session, actor, e.cfg.Via) {
 		// A client id would make a library ask for a user-assigned identity.
 		if v.Name != "AZURE_CLIENT_ID" || e.cfg.Via == Workload || !actor.IsIdentity() || actor.Principal.IdentityKind == directory.IdentityUser {
 			e.set(v)
 		}
 	}
-	trust, err := launch.Trust(e.cfg.Session.Dir(), e.cfg.Session.Endpoints.CABundle)
+	if err := e.addTrust(); err != nil {
+		return err
+	}
+	if err := e.addProofs(ctx); err != nil {
+		return err
+	}
+	e.set(settingVariables(e.cfg.Settings, e.cfg.Session, client, e.variables)...)
+	return nil
+}
+
+// client is whose id and secret the program's own settings are about.
+func (e *Environment) client() lookup.Actor {
+	if e.also.application != nil {
+		return *e.also.application
+	}
+	return e.cfg.Actor
+}
+
+// check refuses what the program would not get.
+func (e *Environment) check(client lookup.Actor) error {
+	var application *lookup.Actor
+	via := e.cfg.Via
+	if !client.IsIdentity() && client.User == nil {
+		application = &client
+	}
+	if e.also.application != nil {
+		via = Secret
+	}
+	if e.cfg.DefaultIdentity && (!e.cfg.Actor.IsIdentity() && len(e.also.identities) == 0 || e.cfg.Via == Workload) {
+		return errors.New("--default-identity is for programs that ask an identity endpoint: it goes with a managed identity, and not with --via workload")
+	}
+	return checkSettings(e.cfg.Settings, e.cfg.Actor, application, via)
+}
+
+// A usageError says that what was asked for contradicts itself.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+// IsUsage reports whether an error says that what was asked for contradicts itself.
+func IsUsage(err error) bool {
+	_, ok := errors.AsType[*usageError](err)
+	return ok
+}
+
+// addTrust makes the program trust the authority, and whom its caller trusts.
+func (e *Environment) addTrust() error {
+	s := e.cfg.Session
+	bundle, err := launch.WithTrusted(e.folder, s.Endpoints.CABundle, os.Environ(), e.say)
 	if err != nil {
 		return err
 	}
-	e.set(append(trust, authorityVariable(e.cfg.Session))...)
+	folder := s.Dir() // where the trust store of the server's own bundle is kept
+	if bundle != s.Endpoints.CABundle {
+		folder = filepath.Dir(bundle)
+	}
+	trust, err := launch.Trust(folder, bundle)
+	if err != nil {
+		return err
+	}
+	e.set(append(trust, authorityVariable(s))...)
+	return nil
+}
+
+// addProofs gives the program what it proves by who it is, and who it is besides.
+func (e *Environment) addProofs(ctx context.Context) error {
+	actor, also := e.cfg.Actor, e.also
 	switch e.cfg.Via {
 	case Secret:
-		return e.addSecret(ctx)
+		if err := e.addSecret(ctx, actor); err != nil {
+			return err
+		}
+		// App Authentication reads this, and without it asks for a managed identity.
+		e.set(connectionString(actor, e.variables), onlyEnvironment())
 	case Certificate:
-		return e.addCertificate(ctx)
+		if err := e.addCertificate(ctx); err != nil {
+			return err
+		}
+	default:
+		if err := e.addBinding(ctx, server.BindRequest{As: actor.ID(), Via: e.cfg.Via, Also: also.names(), DefaultIdentity: e.cfg.DefaultIdentity}); err != nil {
+			return err
+		}
 	}
-	return e.addBinding(ctx)
+	e.sayMetadata()
+	switch {
+	case also.application != nil:
+		return e.addSecret(ctx, *also.application)
+	case actor.IsIdentity():
+		if e.cfg.DefaultIdentity {
+			e.sayDefault(e.cfg.Via, append([]lookup.Actor{actor}, also.identities...))
+		}
+	case len(also.identities) > 0:
+		names := also.names()
+		if e.cfg.DefaultIdentity {
+			e.sayDefault(AppService, also.identities)
+		}
+		return e.addBinding(ctx, server.BindRequest{As: names[0], Via: AppService, Also: names[1:], DefaultIdentity: e.cfg.DefaultIdentity})
+	}
+	return nil
+}
+
+// sayMetadata warns of programs that find nothing in the environment which they understand, and
+// ask the metadata service. On a virtual machine of Azure that is the machine's own.
+func (e *Environment) sayMetadata() {
+	const machine = "ask 169.254.169.254, which on a virtual machine of Azure gives the machine's own identity"
+	switch e.cfg.Via {
+	case IMDS:
+		if !e.cfg.Namespace {
+			e.say("only clients that read AZURE_POD_IDENTITY_AUTHORITY_HOST find the metadata service; those for Go do not, nor does App Authentication, and they %s: see --netns, or use --via app-service", machine)
+		}
+	case CloudShell, AzureML, Workload:
+		if e.cfg.Actor.IsIdentity() {
+			e.say("programs that use App Authentication %s: use --via app-service for those", machine)
+			return
+		}
+		fallthrough
+	case Certificate:
+		e.say("programs that use App Authentication %s: use --via secret for those", machine)
+	}
 }
 
 // credentials issues credentials that last as long as the program.
@@ -136,33 +261,45 @@ func Issuer(s *server.Session, purpose string, now func() time.Time) tempcred.Is
 	return tempcred.Issuer{Directory: s.Data.Directory, Await: s.Await, Dir: s.Dir(), Purpose: purpose, Now: now}
 }
 
-// addSecret gives the program a secret that lives as long as it, and not much longer when
-// there is nobody left to remove it.
-func (e *Environment) addSecret(ctx context.Context) error {
-	app, issuer := e.cfg.Actor.Application, e.credentials()
+// connectionString is the one for App Authentication, which knows no other variable.
+func connectionString(app lookup.Actor, variables []launch.Variable) launch.Variable {
+	v := launch.Variable{Name: "AzureServicesAuthConnectionString"}
+	for _, known := range variables {
+		if known.Name == "AZURE_CLIENT_SECRET" {
+			v.Value = fmt.Sprintf("RunAs=App;AppId=%s;TenantId=%s;AppKey=%s", app.Principal.AppID, app.Tenant.ID, connectionValue(known.Value))
+		}
+	}
+	return v
+}
+
+// connectionValue quotes a value of a connection string where it has to be.
+func connectionValue(value string) string {
+	if !strings.ContainsAny(value, "\"'; =") {
+		return value
+	}
+	return `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+}
+
+// addSecret gives the program a secret of an application that lives as long as it, and not much
+// longer when there is nobody left to remove it.
+func (e *Environment) addSecret(ctx context.Context, actor lookup.Actor) error {
+	app, issuer := actor.Application, e.credentials()
 	secret, value, err := issuer.AddSecret(ctx, app, secretLife)
 	if err != nil {
 		return err
 	}
 	e.atEnd(func() error { return issuer.Remove(ctx, app, secret.ID) })
-	e.set(launch.Variable{Name: "AZURE_CLIENT_SECRET", Value: value}, onlyEnvironment())
+	e.set(launch.Variable{Name: "AZURE_CLIENT_SECRET", Value: value})
 	ctx, stop := context.WithCancel(ctx)
-	e.running.Go(func() { e.extend(ctx, secret.ID) })
+	e.running.Go(func() { e.extend(ctx, app, secret.ID) })
 	e.atEnd(func() error { stop(); return nil })
 	return nil
 }
 
 // extend lets the secret live on until the context ends.
-func (e *Environment) extend(ctx context.Context, id string) {
-	again := time.NewTicker(secretLife / 2)
-	defer again.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-again.C:
-		}
-		if err := e.credentials().ExtendSecret(ctx, e.cfg.Actor.Application, id, secretLife); err != nil && ctx.Err() == nil {
+func (e *Environment) extend(ctx context.Context, app *directory.Application, id string) {
+	for wallclock.Wait(ctx, e.cfg.Now, secretLife/2) {
+		if err := e.credentials().ExtendSecret(ctx, app, id, secretLife); err != nil && ctx.Err() == nil {
 			e.say("the program's secret could not be extended: %v", err)
 		}
 	}

@@ -22,6 +22,8 @@ type Lasting struct {
 	App     lookup.Actor  // an application
 	Via     string        // one of LastingVias
 	Life    time.Duration // of the credential
+	Set     []Setting     // variables of the program's own
+	Say     func(format string, args ...any)
 	Issuer  tempcred.Issuer
 	Path    string                                   // the search path, which begins with the shims
 	Gave    func(kind, id string, expires time.Time) // is told of the credential
@@ -29,7 +31,14 @@ type Lasting struct {
 
 // Variables makes the credential and returns all that a program needs to use it.
 func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
-	trust, err := launch.Trust(l.Session.Dir(), l.Session.Endpoints.CABundle) // what can fail comes before the credential
+	if err := checkSettings(l.Set, l.App, &l.App, l.Via); err != nil { // what can fail comes before the credential
+		return nil, &usageError{err}
+	}
+	bundle, err := launch.WithTrusted(func() (string, error) { return l.Session.Dir(), nil }, l.Session.Endpoints.CABundle, os.Environ(), l.Say)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := launch.Trust(l.Session.Dir(), bundle)
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +52,13 @@ func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
 		var value string
 		value, err = l.secret(ctx)
 		credential = []launch.Variable{{Name: "AZURE_CLIENT_SECRET", Value: value}, onlyEnvironment()}
+		credential = append(credential, connectionString(l.App, credential))
 	}
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(names(l.Session, l.App), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session)}), nil
+	credential = append(credential, settingVariables(l.Set, l.Session, l.App, credential)...)
+	return slices.Concat(names(l.Session, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session)}), nil
 }
 
 func (l Lasting) secret(ctx context.Context) (string, error) {
@@ -114,12 +125,16 @@ func HostVariables(ctx context.Context, s *server.Session, tenant, host string) 
 }
 
 // names returns the variables that say who somebody is, and where.
-func names(s *server.Session, actor lookup.Actor) []launch.Variable {
+func names(s *server.Session, actor lookup.Actor, via string) []launch.Variable {
 	names := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(actor.Tenant.ID)}}
 	if actor.User == nil { // a user is no client
 		names = append(names, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(actor.Principal.AppID)})
 	}
-	return append(names, launch.Variable{Name: "AZURE_AUTHORITY_HOST", Value: s.Endpoints.Authority})
+	host := s.Endpoints.Authority
+	if via == Workload { // as Azure Kubernetes Service writes it, which kubelogin relies on
+		host += "/"
+	}
+	return append(names, launch.Variable{Name: "AZURE_AUTHORITY_HOST", Value: host})
 }
 
 func authorityVariable(s *server.Session) launch.Variable {

@@ -19,6 +19,8 @@ const (
 	CLI         = string(directory.PlatformCLI)
 	AppService  = string(directory.PlatformAppService)
 	IMDS        = string(directory.PlatformIMDS)
+	CloudShell  = string(directory.PlatformCloudShell)
+	AzureML     = string(directory.PlatformAzureML)
 )
 
 // LastingVias are the values of --via that leave something behind for a program that is run
