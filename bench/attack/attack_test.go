@@ -10,18 +10,23 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	mathrand "math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,7 +44,6 @@ const (
 	apiURI      = "api://orders"
 	clientID    = "c11e0001-5a5a-4c4c-8d8d-000000000001"
 	principalID = "0b1ec701-5a5a-4c4c-8d8d-000000000003"
-	issuer      = "https://authority.test/" + tenant + "/v2.0"
 	skew        = time.Minute
 )
 
@@ -47,6 +51,7 @@ var (
 	tokens = flag.Int("tokens", 20_000, "how many tokens are forged")
 	seed   = flag.Uint64("seed", 0, "repeats a run; zero means a new one")
 	peers  = flag.Bool("peers", false, "ask jose, PyJWT and nimbus as well, which attack/run installs")
+	dotnet = flag.String("dotnet", "", "ask ASP.NET's JwtBearer as well: the program that compat/dotnet makes")
 )
 
 // A validator says of each token whether it takes it.
@@ -66,6 +71,14 @@ var exceptions = map[string]func(raw string) bool{
 		var header map[string]any
 		return json.Unmarshal(text, &header) == nil && header["x5t#S256"] != nil
 	},
+	// The API there knows itself by its application id alone.
+	"JwtBearer": func(raw string) bool {
+		_, encoded, _ := strings.Cut(raw, ".")
+		encoded, _, _ = strings.Cut(encoded, ".")
+		text, _ := base64.RawURLEncoding.DecodeString(encoded)
+		var claims struct{ Aud any }
+		return json.Unmarshal(text, &claims) == nil && claims.Aud != apiID && strings.Contains(fmt.Sprint(claims.Aud), apiURI)
+	},
 }
 
 // TestNothingIsTakenThatAValidatorRefuses is the whole of it.
@@ -75,9 +88,11 @@ func TestNothingIsTakenThatAValidatorRefuses(t *testing.T) {
 	}
 	t.Logf("-seed %d -tokens %d", *seed, *tokens)
 	k, document := newKeys(t)
+	authority := publish(t, document)
+	issuer := authority.URL + "/" + tenant + "/v2.0"
 	g, err := guard.New(t.Context(), guard.Config{
-		Issuers: []guard.Issuer{{Issuer: issuer, Keys: "https://authority.test/keys"}}, Audience: []string{apiID, apiURI},
-		Algorithms: []string{"RS256", "ES256"}, Skew: skew, CacheBytes: -1, HTTPClient: &http.Client{Transport: serve(document)},
+		Issuers: []guard.Issuer{{Issuer: issuer}}, Audience: []string{apiID, apiURI},
+		Algorithms: []string{"RS256", "ES256"}, Skew: skew, CacheBytes: -1, HTTPClient: authority.Client(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +100,7 @@ func TestNothingIsTakenThatAValidatorRefuses(t *testing.T) {
 	if err := g.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	forger := &forger{Rand: mathrand.New(mathrand.NewPCG(*seed, 1)), tb: t, now: time.Now(), keys: k}
+	forger := &forger{Rand: mathrand.New(mathrand.NewPCG(*seed, 1)), tb: t, now: time.Now(), keys: k, issuer: issuer}
 	all := make([]forged, *tokens)
 	for i := range all {
 		all[i] = forger.next()
@@ -102,7 +117,7 @@ func TestNothingIsTakenThatAValidatorRefuses(t *testing.T) {
 	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
 		t.Logf("    %6d %s", reasons[reason], reason)
 	}
-	for name, answers := range ask(t, all, validators(t, document), document) {
+	for name, answers := range ask(t, all, validators(t, issuer, document), issuer, document) {
 		report(t, name, answers, taken, all)
 	}
 }
@@ -170,15 +185,29 @@ func newKeys(t *testing.T) (keys, []byte) {
 	return k, document
 }
 
-// serve answers every request with a document.
-type serve []byte
-
-func (s serve) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(s))), Request: r}, nil
+// publish is an authority with nothing but its documents.
+func publish(t *testing.T, document []byte) *httptest.Server {
+	t.Helper()
+	var server *httptest.Server
+	server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch r.URL.Path {
+		case "/" + tenant + "/v2.0/.well-known/openid-configuration":
+			fmt.Fprintf(w, `{"issuer":"%[1]s/%[2]s/v2.0","jwks_uri":"%[1]s/keys","token_endpoint":"%[1]s/token","authorization_endpoint":"%[1]s/authorize",`+
+				`"id_token_signing_alg_values_supported":["RS256"],"response_types_supported":["code"],"subject_types_supported":["pairwise"]}`, server.URL, tenant)
+		case "/keys":
+			_, _ = w.Write(document)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server
 }
 
 // validators are those of this process.
-func validators(t *testing.T, document []byte) []validator {
+func validators(t *testing.T, issuer string, document []byte) []validator {
 	t.Helper()
 	var set jose.JSONWebKeySet
 	if err := json.Unmarshal(document, &set); err != nil {
@@ -210,7 +239,7 @@ func validators(t *testing.T, document []byte) []validator {
 }
 
 // ask has every validator say what it takes, all at the same time.
-func ask(t *testing.T, all []forged, in []validator, document []byte) map[string][]bool {
+func ask(t *testing.T, all []forged, in []validator, issuer string, document []byte) map[string][]bool {
 	t.Helper()
 	answers := map[string][]bool{}
 	var mu sync.Mutex
@@ -246,8 +275,82 @@ func ask(t *testing.T, all []forged, in []validator, document []byte) map[string
 			})
 		}
 	}
+	if *dotnet != "" {
+		wg.Go(func() { keep("JwtBearer", askDotNet(t, issuer, all)) })
+	}
 	wg.Wait()
 	return answers
+}
+
+// askDotNet starts an API on ASP.NET and sends it every token. It takes a token that it
+// refuses for its role alone.
+func askDotNet(t *testing.T, issuer string, all []forged) []bool {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	address := "http://" + listener.Addr().String()
+	listener.Close()
+	u, err := url.Parse(issuer)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), *dotnet, "api", address)
+	cmd.Env = append(os.Environ(), "HOST=https://"+u.Host, "SSL_CERT_FILE="+bundle(t), "DOTNET_BUNDLE_EXTRACT_BASE_DIR="+dir, "HOME="+dir)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute}
+	status := func(raw string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/bearer", nil)
+		if err != nil {
+			return 0
+		}
+		req.Header.Set("Authorization", "Bearer "+raw)
+		resp, err := client.Do(req)
+		if err != nil { // it cannot be sent
+			return 0
+		}
+		defer resp.Body.Close()
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	for range 300 {
+		if status("x") != 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	verdicts := make([]bool, len(all))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
+				code := status(all[i].raw)
+				verdicts[i] = code == http.StatusOK || code == http.StatusForbidden
+			}
+		})
+	}
+	wg.Wait()
+	return verdicts
+}
+
+// bundle is a file with the certificate of httptest's servers.
+func bundle(t *testing.T) string {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Error(err)
+	}
+	return path
 }
 
 // askPeer starts a validator of another language (peers/run), which reads tokens as lines of

@@ -25,9 +25,10 @@ import (
 // A forger makes tokens. All of its choices come from its seed, except the signatures.
 type forger struct {
 	*mathrand.Rand
-	tb   testing.TB
-	now  time.Time
-	keys keys
+	tb     testing.TB
+	now    time.Time
+	keys   keys
+	issuer string
 }
 
 // A forged token, and how it was made.
@@ -59,7 +60,7 @@ func (f *forger) draft() *draft {
 	d := &draft{alg: alg}
 	d.header = []member{{"typ", `"JWT"`}, {"alg", quote(alg)}, {"kid", quote(f.keys.kid(alg))}}
 	claims := map[string]any{
-		"iss": issuer, "aud": apiID, "ver": "2.0", "tid": tenant, "azp": clientID, "azpacr": "1", "oid": principalID, "sub": principalID,
+		"iss": f.issuer, "aud": apiID, "ver": "2.0", "tid": tenant, "azp": clientID, "azpacr": "1", "oid": principalID, "sub": principalID,
 		"roles": []string{"Orders.Read"}, "uti": fmt.Sprintf("u-%d", f.Int64()), "iat": at - 300, "nbf": at - 300, "exp": at + 3600, "idtyp": "app",
 	}
 	names := slices.Sorted(maps.Keys(claims))
@@ -134,7 +135,7 @@ func (f *forger) pick(values ...string) string { return values[f.IntN(len(values
 func (f *forger) anything() string {
 	return f.pick(`null`, `true`, `false`, `0`, `-1`, `1`, `1.5`, `1e3`, `1E400`, `-0`, `9007199254740993`, `99999999999999999999`, `""`, `"x"`, `" "`, `[]`, `{}`, `[null]`,
 		`["x"]`, `[["x"]]`, `{"a":1}`, `{"a":{"a":{"a":{}}}}`, `"\u0000"`, `"\u0131"`, `"é"`, `"\ud83d\ude00"`, `"a\/b"`, `[1,"x"]`, `{"":0}`, `{"__proto__":{"iss":"x"}}`,
-		quote(issuer), quote(apiID), quote("RS256"), quote("none"), `["`+apiID+`"]`, `["`+apiID+`","x"]`, fmt.Sprint(f.now.Unix()+3600), quote(fmt.Sprint(f.now.Unix()+3600)))
+		quote(f.issuer), quote(apiID), quote("RS256"), quote("none"), `["`+apiID+`"]`, `["`+apiID+`","x"]`, fmt.Sprint(f.now.Unix()+3600), quote(fmt.Sprint(f.now.Unix()+3600)))
 }
 
 // name is one of those that decide, or any other.
@@ -228,7 +229,7 @@ var changes = []change{
 		set(&d.claims, "aud", f.pick(quote(apiURI), quote(apiURI+"/"), quote(strings.ToUpper(apiID)), quote(apiID+" "), quote("api://"+apiID), `["x","`+apiID+`"]`, `["`+apiID+`",1]`, `{"aud":"`+apiID+`"}`, `[]`, `["`+apiID+`",["`+apiID+`"]]`))
 	}},
 	{"issuer", func(f *forger, d *draft) {
-		set(&d.claims, "iss", f.pick(quote(issuer+"/"), quote(strings.ToUpper(issuer)), quote(issuer[:len(issuer)-1]), `["`+issuer+`"]`, quote("https://evil.test/"), quote(strings.Replace(issuer, "authority", "authorıty", 1)), quote(issuer+"#"), quote(" "+issuer)))
+		set(&d.claims, "iss", f.pick(quote(f.issuer+"/"), quote(strings.ToUpper(f.issuer)), quote(f.issuer[:len(f.issuer)-1]), `["`+f.issuer+`"]`, quote("https://evil.test/"), quote(strings.Replace(f.issuer, "t", "ṭ", 1)), quote(f.issuer+"#"), quote(" "+f.issuer)))
 	}},
 	{"algorithm", func(f *forger, d *draft) {
 		set(&d.header, "alg", f.pick(`"none"`, `"None"`, `"NONE"`, `"HS256"`, `"RS256"`, `"ES256"`, `"ES384"`, `"PS256"`, `"RS512"`, `"EdDSA"`, `"ES256K"`, `"dir"`, `""`, `null`, `["ES256"]`, `"ES256 "`, `"es256"`))
