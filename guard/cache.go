@@ -16,16 +16,18 @@ type verified struct {
 	generation uint64 // of source when the signature was checked
 	source     *keySource
 	used       atomic.Bool // since the cache last considered dropping it
+	bound      bool        // whether the token is bound to a key
 	slot       int         // index in the ring of its shard, guarded by the shard's mutex
-	bound      string      // thumbprint of the key to which the token is bound; empty if to none
 	caller     Caller
 	roles      [4]string // where caller.Roles lies, if it fits
+	thumbprint string    // of the key to which the token is bound
 }
 
 // newVerified returns the result of an inspection that found no fault.
 func newVerified(in *inspection) *verified {
 	v := &verified{
-		expires: in.exp + in.skew(), generation: in.generation, source: in.issuer.keys, bound: in.bound, caller: in.caller,
+		expires: in.exp + in.skew(), generation: in.generation, source: in.issuer.keys,
+		bound: in.bound != "", thumbprint: in.bound, caller: in.caller,
 	}
 	if len(in.caller.Roles) <= len(v.roles) {
 		v.caller.Roles = append(v.roles[:0], in.caller.Roles...)

@@ -57,7 +57,7 @@ func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, ru
 	switch {
 	case refusal != nil:
 		return g.refused(refusal, rule.Path)
-	case v.bound != "":
+	case v.bound:
 		return g.refused(fail(BindingMissing, "Send the token in a signed request, as the library makes it for token_type=pop.",
 			"the token is bound to a key, and came alone"), rule.Path)
 	case g.signed != nil && g.signed.Required:

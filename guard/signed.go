@@ -114,7 +114,7 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 		v, refusal = g.verify(ctx, p.at, true)
 	}
 	if refusal == nil {
-		refusal = p.proves(v.bound, raw)
+		refusal = p.proves(v.thumbprint, raw)
 	}
 	if refusal != nil {
 		d := g.refused(refusal, rule.Path)
