@@ -54,20 +54,12 @@ func (g *Guard) decide(ctx context.Context, r *Request, rule *Rule) Decision {
 // token from a header is still to be looked at.
 func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, rule *Rule) Decision {
 	v, refusal := g.verify(ctx, raw, fromHeader)
-	switch {
-	case refusal != nil:
-		return g.refused(refusal, rule.Path)
-	case v.bound:
-		return g.refused(fail(BindingMissing, "Send the token in a signed request, as the library makes it for token_type=pop.",
-			"the token is bound to a key, and came alone"), rule.Path)
-	case g.signed != nil && g.signed.Required:
-		return g.refused(fail(BindingMissing, "Ask for a token with token_type=pop, and sign each request.", "the token is bound to no key"), rule.Path)
+	if refusal == nil && (v.bound || g.signedOnly) {
+		refusal = v.unproven()
 	}
-	return g.decideCaller(v, rule)
-}
-
-// decideCaller decides about a proven caller by one rule.
-func (g *Guard) decideCaller(v *verified, rule *Rule) Decision {
+	if refusal != nil {
+		return g.refused(refusal, rule.Path)
+	}
 	d := Decision{Outcome: Allow, Route: rule.Path}
 	if reason := g.rights(&v.caller, rule); reason != "" {
 		d = g.refuse(reason, rule.Path)

@@ -18,7 +18,9 @@ type Guard struct {
 	limits    token.Limits
 	cache     *cache
 	challenge challenge
-	signed    *signedRequests // nil if none are taken
+
+	signed     *signedRequests // nil if none are taken
+	signedOnly bool            // whether tokens that are not bound are refused
 }
 
 // New returns the guard of the API that cfg describes, or everything that is
@@ -41,6 +43,7 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	g.cache = newCache(cfg.CacheBytes)
 	g.challenge = newChallenge(&cfg)
 	g.signed = newSignedRequests(cfg.SignedRequests, cfg.Skew)
+	g.signedOnly = g.signed != nil && g.signed.Required
 	return g, nil
 }
 

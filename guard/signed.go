@@ -116,14 +116,27 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 	if refusal == nil {
 		refusal = p.proves(v.thumbprint, raw)
 	}
+	var d Decision
 	if refusal != nil {
-		d := g.refused(refusal, rule.Path)
-		d.signed = true
-		return d
+		d = g.refused(refusal, rule.Path)
+	} else {
+		d = Decision{Outcome: Allow, Route: rule.Path}
+		if reason := g.rights(&v.caller, rule); reason != "" {
+			d = g.refuse(reason, rule.Path)
+		}
+		d.caller = &v.caller
 	}
-	d := g.decideCaller(v, rule)
 	d.signed = true
 	return d
+}
+
+// unproven is why a token that came alone does not count where it has to come
+// in a signed request.
+func (v *verified) unproven() *refusal {
+	if v.bound {
+		return fail(BindingMissing, "Send the token in a signed request, as the library makes it for token_type=pop.", "the token is bound to a key, and came alone")
+	}
+	return fail(BindingMissing, "Ask for a token with token_type=pop, and sign each request.", "the token is bound to no key")
 }
 
 // read takes a signed request apart.
