@@ -13,6 +13,7 @@ import (
 // are for operators.
 type Decision struct {
 	Outcome    Outcome
+	signed     bool          // whether the credential was a signed request; here it costs no space
 	Reason     Reason        // why it was refused; empty if it was allowed
 	Route      string        // Path of the rule that decided, if it has one
 	TraceID    string        // names the refusal of a request in answer and log alike
@@ -22,7 +23,6 @@ type Decision struct {
 	rule      *Rule      // that decided; nil if no rule is for the request
 	refusal   *refusal   // the check that the token failed; nil if it was good, or none was read
 	challenge *challenge // for the answer to a refusal
-	signed    bool       // whether the credential was a signed request
 }
 
 // Allowed reports whether the request may go on.
