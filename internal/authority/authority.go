@@ -190,6 +190,9 @@ func (a *Authority) Run(ctx context.Context) error { return a.recorder.Run(ctx) 
 // Flush returns when the sign-ins of all answers given before are kept. It needs Run.
 func (a *Authority) Flush(ctx context.Context) error { return a.recorder.Flush(ctx) }
 
+// LostSignIns is how many sign-ins were never written since the start.
+func (a *Authority) LostSignIns() int64 { return a.recorder.LostSignIns() }
+
 // Mint makes a token that this machine vouches for; see [issuance.Minter.Mint].
 func (a *Authority) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
 	return a.minter.Mint(ctx, a.origin, req)

@@ -154,6 +154,9 @@ func TestSignInsBounded(t *testing.T) {
 	if text := w.logged.String(); !strings.Contains(text, `"rows":101`) {
 		t.Error("the log does not say how many rows were lost")
 	}
+	if lost := w.LostSignIns(); lost != 101 {
+		t.Errorf("%d rows are counted as lost, want 101", lost)
+	}
 }
 
 func TestRunWritesAsItGoes(t *testing.T) {
@@ -176,6 +179,9 @@ func TestRunWritesAsItGoes(t *testing.T) {
 	}
 	if text := w.logged.String(); !strings.Contains(text, "sign-ins not kept") {
 		t.Error("the log does not say that rows were lost")
+	}
+	if lost := w.LostSignIns(); lost != 1 {
+		t.Errorf("%d rows are counted as lost, want 1", lost)
 	}
 }
 

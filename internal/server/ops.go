@@ -59,9 +59,11 @@ func (s *Server) unready(ctx context.Context) string {
 // status tells the newest change that this server has taken in. It changes nothing and waits
 // for nothing, because any program on this machine, and any web page in its browsers, can ask.
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, Status{
-		Instance: s.instance, Applied: s.data.Directory.Applied(), Version: s.cfg.Version, Authority: s.endpoints.Authority,
-	})
+	now := Status{Instance: s.instance, Applied: s.data.Directory.Applied(), Version: s.cfg.Version, Authority: s.endpoints.Authority}
+	if s.authority != nil {
+		now.LostSignIns = s.authority.LostSignIns()
+	}
+	answer(w, http.StatusOK, now)
 }
 
 // loopbackOnly refuses requests that name another host than this machine's loopback: a web

@@ -43,6 +43,8 @@ type Status struct {
 	Applied   int64  `json:"applied"` // sequence of the newest change taken in
 	Version   string `json:"version"`
 	Authority string `json:"authority"`
+	// LostSignIns is how many sign-ins were never written since the server started.
+	LostSignIns int64 `json:"lostSignIns"`
 }
 
 func writeState(dir string, s state) error {

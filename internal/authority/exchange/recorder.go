@@ -33,6 +33,10 @@ func (r *Recorder) Run(ctx context.Context) error { return r.signIns.run(ctx) }
 // Flush returns when the sign-ins of all answers given before are kept. It needs Run.
 func (r *Recorder) Flush(ctx context.Context) error { return r.signIns.flush(ctx) }
 
+// LostSignIns is how many sign-ins were never written since the start: the store was too
+// slow for them, or refused them.
+func (r *Recorder) LostSignIns() int64 { return r.signIns.lost.Load() }
+
 // An Answered tells of one answer, for metrics. It holds no secrets and nothing that a
 // caller chose freely.
 type Answered struct {

@@ -23,7 +23,8 @@ type signInQueue struct {
 	log       *slog.Logger
 	rows      chan directory.SignIn
 	waiting   chan chan struct{} // callers of flush; each is closed when the rows before it are kept
-	dropped   atomic.Int64       // rows that found the queue full
+	dropped   atomic.Int64       // rows that found the queue full, since that was last said
+	lost      atomic.Int64       // all rows that were never written, for whatever reason
 }
 
 func newSignInQueue(d *directory.Directory, log *slog.Logger) *signInQueue {
@@ -36,6 +37,7 @@ func (q *signInQueue) add(row directory.SignIn) {
 	case q.rows <- row:
 	default:
 		q.dropped.Add(1)
+		q.lost.Add(1)
 	}
 }
 
@@ -137,9 +139,10 @@ func (q *signInQueue) batch(first directory.SignIn) []directory.SignIn {
 func (q *signInQueue) write(ctx context.Context, rows []directory.SignIn) {
 	err := q.directory.AddSignIns(ctx, rows)
 	if err != nil {
-		q.log.LogAttrs(ctx, slog.LevelError, "sign-ins not kept", slog.Int("rows", len(rows)), slog.String("cause", Noted(err.Error())))
+		total := q.lost.Add(int64(len(rows)))
+		q.log.LogAttrs(ctx, slog.LevelError, "sign-ins not kept", slog.Int("rows", len(rows)), slog.Int64("lost since start", total), slog.String("cause", Noted(err.Error())))
 	}
 	if dropped := q.dropped.Swap(0); dropped > 0 {
-		q.log.LogAttrs(ctx, slog.LevelWarn, "sign-ins dropped, the store is slower than the callers", slog.Int64("rows", dropped))
+		q.log.LogAttrs(ctx, slog.LevelWarn, "sign-ins dropped, the store is slower than the callers", slog.Int64("rows", dropped), slog.Int64("lost since start", q.lost.Load()))
 	}
 }
