@@ -9,3 +9,7 @@ var ErrDamaged = errors.New("the store is damaged")
 
 // ErrReplaced says that a store's file is gone from its place, or is another one now.
 var ErrReplaced = errors.New("the store is no longer in its place")
+
+// ErrReadOnly says that a store is open for reading alone, because its place cannot be
+// written.
+var ErrReadOnly = errors.New("the store cannot be written")

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func checkOwner(path string, info fs.FileInfo) error {
@@ -50,4 +52,11 @@ func SyncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// IsWritable reports whether this process may make files in the folder. When that cannot be
+// told, trying will.
+func IsWritable(dir string) bool {
+	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS)
+	return !errors.Is(err, unix.EROFS) && !errors.Is(err, unix.EACCES)
 }

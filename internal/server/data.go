@@ -74,6 +74,9 @@ func OpenData(ctx context.Context, cfg DataConfig) (*Data, error) {
 	if err := makeFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
+	if !folder.IsWritable(cfg.Dir) {
+		return openReadOnly(ctx, cfg)
+	}
 	// One at a time: in a new folder two would make the key and the store side by side. The
 	// lock goes with the process.
 	unlock, err := lockedfile.MutexAt(filepath.Join(cfg.Dir, openFile)).Lock()

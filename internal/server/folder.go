@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,6 +79,33 @@ func openStore(ctx context.Context, cfg DataConfig, location storeurl.Location) 
 	return use, store, nil
 }
 
+// openReadOnly opens a folder that cannot be written, for commands that only read. Nobody is
+// kept from it, and nothing is noted in it.
+func openReadOnly(ctx context.Context, cfg DataConfig) (*Data, error) {
+	location, err := storeurl.Parse(cmp.Or(cfg.Database, storeurl.InFolder(cfg.Dir)))
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(cfg.Dir, kekFile)
+	if err := folder.CheckOwner(path, location.File()); err != nil {
+		return nil, err
+	}
+	kek, err := keyring.LoadKEK(path)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := location.OpenReadOnly(ctx)
+	if err != nil {
+		return nil, asDamaged(location.File(), err)
+	}
+	store := &watchedStore{Store: opened, path: location.File(), log: cfg.Log}
+	data, err := newData(ctx, cfg, kek, store)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return data, nil
+}
+
 // checkStore looks at all of a store that there is a doubt about.
 func checkStore(ctx context.Context, store *watchedStore, doubt string) error {
 	checked, ok := store.Store.(interface {
@@ -141,6 +169,9 @@ func sameAsServers(ctx context.Context, dir string, store *watchedStore) error {
 // Close closes the store. The last process to do so vouches for the file, unless it was
 // seen to be damaged.
 func (d *Data) Close() (err error) {
+	if d.use == nil { // it was only read
+		return d.store.Close()
+	}
 	unlock, err := lockedfile.MutexAt(filepath.Join(d.Dir, openFile)).Lock()
 	if err != nil { // the folder may be gone
 		return errors.Join(d.store.Close(), d.use.Drop())

@@ -85,6 +85,9 @@ func (w *watchedStore) mark() storeMark {
 
 // note remembers damage.
 func (w *watchedStore) note(ctx context.Context, err error) error {
+	if errors.Is(err, directory.ErrReadOnly) {
+		return &refusedError{what: err.Error(), fix: "make its folder one that can be written, or name another one with --data", cause: err}
+	}
 	if !errors.Is(err, directory.ErrDamaged) {
 		return err
 	}

@@ -59,8 +59,12 @@ func (f file) inPlace() error {
 
 // connect returns a pool of connections to the file.
 func (f file) connect(connections, cacheKiB int, option string) (*sql.DB, error) {
-	connector, err := sqlite.NewConnector(fileName(f.path, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=journal_size_limit(%d)&%s",
-		busyTimeout, cacheKiB, maxLogBytes, option)))
+	return f.pool(connections, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=journal_size_limit(%d)&%s",
+		busyTimeout, cacheKiB, maxLogBytes, option))
+}
+
+func (f file) pool(connections int, options string) (*sql.DB, error) {
+	connector, err := sqlite.NewConnector(fileName(f.path, options))
 	if err != nil {
 		return nil, err
 	}

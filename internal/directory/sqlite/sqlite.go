@@ -121,7 +121,7 @@ func (s *Store) Close() error {
 
 // transact runs f in a write transaction and commits it if f returns nil.
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
-	if err := s.file.inPlace(); err != nil {
+	if err := s.writable(); err != nil {
 		return err
 	}
 	sqlTx, err := s.writer.BeginTx(ctx, nil)

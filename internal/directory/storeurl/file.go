@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/sqlite"
 )
 
@@ -15,6 +16,15 @@ func (l Location) File() string { return l.path }
 func (l Location) IsEmpty() bool {
 	info, err := os.Stat(l.path)
 	return err == nil && info.Size() == 0
+}
+
+// OpenReadOnly opens a store in a place that cannot be written.
+func (l Location) OpenReadOnly(ctx context.Context) (directory.Store, error) {
+	store, err := sqlite.OpenReadOnly(ctx, l.path)
+	if err != nil { // as for Open
+		return nil, err
+	}
+	return store, nil
 }
 
 // Snapshot copies the store, as it is at one moment, into a new file, and checks the copy.
