@@ -51,7 +51,7 @@ and cannot be read again.`,
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		return c.applyAndShow(ctx, output, data, wanted, manifest.Options{Prune: prune}, dryRun)
 	}
 	return cmd

@@ -46,11 +46,11 @@ passes the check: compare the number of rows with one that you noted elsewhere.`
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.open(ctx)
+		data, err := c.openExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		found, broken := data.Directory.VerifyAudit(ctx)
 		if _, is := errors.AsType[*audit.ChangedError](broken); broken != nil && !is && !errors.Is(broken, audit.ErrUnsigned) {
 			return broken // it could not be read

@@ -145,6 +145,18 @@ func (c *cli) defaultDir() string {
 	return ""
 }
 
+// openExisting opens the data folder for a command that only reads. Where there is none, it
+// makes none.
+func (c *cli) openExisting(ctx context.Context) (*server.Data, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
+	if !server.HasData(c.dir) {
+		return nil, notFound("name another folder with --data; `rolecall serve` makes one", "there is no data in %s", c.dir)
+	}
+	return c.open(ctx)
+}
+
 // open opens the data folder for one command.
 func (c *cli) open(ctx context.Context) (*server.Data, error) {
 	if err := c.needData(); err != nil {

@@ -104,7 +104,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 	if s == nil {
 		return failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.dir)
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = closeAfter(err, s) }()
 	if r.on != "" {
 		variables, err := runas.HostVariables(ctx, s, r.tenant, r.on)
 		if err != nil {

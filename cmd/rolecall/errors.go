@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,6 +59,15 @@ func notFound(fix, format string, args ...any) error {
 
 func failed(fix, format string, args ...any) error {
 	return &failure{exitFailed, fmt.Errorf(format, args...), fix}
+}
+
+// closeAfter closes what a command worked on once it is known what its error says: names
+// that resemble one that is not there are looked up when they are asked for.
+func closeAfter(err error, worked io.Closer) error {
+	if err != nil {
+		_, _ = fix.What(err), fix.Of(err)
+	}
+	return errors.Join(err, worked.Close())
 }
 
 func exitCode(err error) int {

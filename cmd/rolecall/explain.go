@@ -57,11 +57,11 @@ the request or the connection string is refused.`,
 		if err != nil {
 			return usageError(cmd, err)
 		}
-		data, err := c.open(cmd.Context())
+		data, err := c.openExisting(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		if correlation != "" {
 			return c.explainSignIns(cmd.Context(), data, output, correlation)
 		}
@@ -151,11 +151,11 @@ func (c explainer) explainRefusal(ctx context.Context, u *url.URL, raw string) (
 	if err != nil {
 		return err
 	}
-	data, err := c.open(ctx)
+	data, err := c.openExisting(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, data.Close()) }()
+	defer func() { err = closeAfter(err, data) }()
 	report, err := c.explainToken(ctx, data, raw, api, nil)
 	if errors.Is(err, directory.ErrNotFound) { // an API of another authority
 		report, err = c.explainToken(ctx, data, raw, "", nil)

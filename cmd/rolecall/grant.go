@@ -48,11 +48,11 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lo
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.open(ctx)
+		data, err := c.openExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		var done []assignment
 		_, err = data.Directory.Change(ctx, directory.Operator("cli:"+cmd.Name()), func(e *directory.Editor) error {
 			done = nil

@@ -47,11 +47,11 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		data, err := c.open(cmd.Context())
+		data, err := c.openExisting(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		tenants, err := lookup.FindTenants(data.Directory.View(cmd.Context()), tenant)
 		if err != nil {
 			return err
@@ -112,11 +112,11 @@ before it signs; --force rotates earlier.`,
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.open(ctx)
+		data, err := c.openExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		t, err := lookup.FindTenant(data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
@@ -153,11 +153,11 @@ this is no way to rotate.`,
 		if reason == "" {
 			return usageError(cmd, errors.New("say why with --reason: it goes into the audit trail"))
 		}
-		data, err := c.open(ctx)
+		data, err := c.openExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		t, err := lookup.FindTenant(data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err

@@ -118,7 +118,7 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	if err != nil {
 		return exitFailed, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = closeAfter(err, s) }()
 	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if ctx.Err() != nil {
 		return signalBefore(signals), nil

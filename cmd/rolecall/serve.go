@@ -10,11 +10,13 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fix"
+	"github.com/rolecall-auth/rolecall/internal/machine"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -46,6 +48,7 @@ and prints the addresses, with -o json as one line of JSON.`,
 	flags.StringVar(&cfg.TLSCert, "tls-cert", "", "PEM file with a certificate of your own and its chain, read again when it changes")
 	flags.StringVar(&cfg.TLSKey, "tls-key", "", "PEM file with the key of --tls-cert")
 	flags.StringSliceVar(&cfg.TrustedProxies, "trusted-proxy", nil, "address or network of a proxy that is believed when it tells the client's address: 10.0.0.0/8")
+	flags.DurationVar(&cfg.Grace, "grace", 5*time.Second, "how long a server that stops goes on answering while /readyz says so; less when nobody is there")
 	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host on which federated issuers may be: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
 	flags.StringSliceVar(&cfg.AllowHosts, "allow-host", nil, "address or network outside the loopback interface on which hosts may listen: 172.17.0.1, 172.16.0.0/12")
 	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients collect users' names and passwords themselves (grant type password)")
@@ -74,7 +77,7 @@ and prints the addresses, with -o json as one line of JSON.`,
 				return applier{c}.applyAtStart(ctx, data, manifest)
 			}
 		}
-		tuneCollector(c.lookup)
+		cfg.OnConnections = tuneCollector(c.lookup)
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err
@@ -95,20 +98,37 @@ and prints the addresses, with -o json as one line of JSON.`,
 
 // The garbage collector of a server: it may let more garbage gather than usual, since the
 // live heap is small (the directory's cache is bounded) and collecting cost a tenth of a
-// token, up to a total that keeps the process small.
+// token, up to a total that keeps the process small. Connections need memory of their own,
+// or the collector would run all the time for what cannot be freed.
 const (
-	collectorPercent = 400
-	collectorLimit   = 160 << 20
+	collectorPercent    = 400
+	collectorLimit      = 160 << 20
+	collectorConnection = 64 << 10
 )
 
-// tuneCollector applies the settings unless the operator made others.
-func tuneCollector(lookup func(string) (string, bool)) {
+// tuneCollector applies the settings unless the operator made others. It returns what follows
+// the number of connections.
+func tuneCollector(lookup func(string) (string, bool)) func(connections int) {
 	if _, set := lookup("GOGC"); !set {
 		debug.SetGCPercent(collectorPercent)
 	}
-	if _, set := lookup("GOMEMLIMIT"); !set {
-		debug.SetMemoryLimit(collectorLimit)
+	if _, set := lookup("GOMEMLIMIT"); set {
+		return nil
 	}
+	available := machine.Memory()
+	adapt := func(connections int) { debug.SetMemoryLimit(memoryLimit(connections, available)) }
+	adapt(0)
+	return adapt
+}
+
+// memoryLimit is how much the process may take with so many connections: no more than three
+// quarters of what there is.
+func memoryLimit(connections int, available int64) int64 {
+	limit := int64(collectorLimit + connections*collectorConnection)
+	if available > 0 {
+		limit = min(limit, available/4*3)
+	}
+	return limit
 }
 
 // announce says where everything is: one line of JSON for programs, more for people.

@@ -34,11 +34,11 @@ and the user, if the token was for one.`,
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.open(ctx)
+		data, err := c.openExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, data.Close()) }()
+		defer func() { err = closeAfter(err, data) }()
 		if err := chooseSignIns(data.Directory.View(ctx), &filter, tenant, app); err != nil {
 			return err
 		}

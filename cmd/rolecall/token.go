@@ -97,7 +97,7 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = closeAfter(err, s) }()
 	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err

@@ -123,7 +123,7 @@ func (o Objects[T]) near(tenant TenantID, ref string) (near []string) {
 		names = append(names, o.names(tenant, prefix, prefix+escaped(firstRune(fold(ref))))...)
 	}
 	for _, name := range names {
-		if len(near) < nearNames && resembles(name, ref) && !slices.Contains(near, name) {
+		if len(near) < nearNames && Resembles(name, ref) && !slices.Contains(near, name) {
 			near = append(near, name)
 		}
 	}
@@ -156,9 +156,9 @@ func firstRune(s string) string {
 	return s
 }
 
-// resembles reports whether a name may be what somebody meant: the same but for case, one
+// Resembles reports whether a name may be what somebody meant: the same but for case, one
 // that begins with the other, or one that differs by a slip or two.
-func resembles(name, ref string) bool {
+func Resembles(name, ref string) bool {
 	const enough = 3 // letters that say something
 	a, b := fold(name), fold(ref)
 	if a == b {

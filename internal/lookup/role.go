@@ -71,7 +71,7 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 			continue
 		}
 		values = append(values, role.Value)
-		if strings.EqualFold(role.Value, wanted) || near(role.Value, wanted) {
+		if directory.Resembles(role.Value, wanted) {
 			fix = fmt.Sprintf("did you mean `%s %s %s/%s`?", command, who.Name(), app.Name, role.Value)
 		}
 	}
@@ -80,19 +80,6 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 		there = "; it has " + strings.Join(values, ", ")
 	}
 	return notFound(fix, "%s has no app role %q%s", app.Name, wanted, there)
-}
-
-// near reports whether two words differ by a slip of the pen: a letter more, less or
-// other, or two that changed places.
-func near(a, b string) bool {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
-		a, b = a[1:], b[1:]
-	}
-	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
-		a, b = a[:len(a)-1], b[:len(b)-1]
-	}
-	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
 }
 
 // apiNames are those of the applications that offer roles.

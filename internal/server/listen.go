@@ -19,6 +19,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
+	"github.com/rolecall-auth/rolecall/internal/machine"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/pki"
 )
@@ -60,8 +61,25 @@ func (s *Server) build(ctx context.Context) error {
 			return err
 		}
 		on.Handler = answering.handler()
+		s.surfaces[i].count(s.connectionsOf(plan.name), &s.stopping)
 	}
 	return nil
+}
+
+// connectionsOf is what a surface's connections count among.
+func (s *Server) connectionsOf(name string) *connections {
+	if name == opsSurface {
+		return newConnections(name, opsConnections, s.log)
+	}
+	if s.connections == nil {
+		limit := s.cfg.MaxConnections
+		if limit == 0 {
+			limit = mostConnections(machine.Files(), machine.Memory())
+		}
+		s.connections = newConnections("all surfaces but ops", limit, s.log)
+		s.connections.onCount = s.cfg.OnConnections
+	}
+	return s.connections
 }
 
 // bind takes the socket of a surface and notes where it is.

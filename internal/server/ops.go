@@ -26,6 +26,7 @@ func (s *Server) ops() http.Handler {
 // readyz answers 200 when a token request would be served: the store answers and every
 // tenant has signing keys.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	s.asked.Store(time.Now().Unix())
 	ctx, cancel := context.WithTimeout(r.Context(), readyLimit)
 	defer cancel()
 	if problem := s.unready(ctx); problem != "" {
@@ -36,6 +37,9 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) unready(ctx context.Context) string {
+	if s.stopping.Load() {
+		return "the server is stopping"
+	}
 	if problem := s.data.store.problem(); problem != "" {
 		return problem
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,16 @@ type Config struct {
 	// TrustedProxies are addresses and networks of proxies that tell by X-Forwarded-For or
 	// Forwarded whom a request comes from.
 	TrustedProxies []string
+	// MaxConnections is how many connections the surfaces other than ops have together. Zero
+	// means what the system's limits allow.
+	MaxConnections int
+	// OnConnections is told how many connections there may be soon, whenever that passes a
+	// multiple of some hundred: for the memory that they take. It must return at once.
+	OnConnections func(open int)
+	// Grace is how long a server that was told to stop says so to those who ask whether it
+	// is ready, and goes on answering, before it closes its ports. It ends early when there
+	// are no connections and nobody asks. Zero means not at all.
+	Grace time.Duration
 	// AllowIssuers are private hosts on which federated issuers may be: "127.0.0.1:8443",
 	// "10.0.0.0/8", "*.corp.test".
 	AllowIssuers []string
@@ -86,6 +97,9 @@ type Server struct {
 	ca          *pki.CA
 	certificate *pki.Files // nil: the surfaces have one of ca
 	proxies     proxies
+	connections *connections // of all surfaces but ops
+	stopping    atomic.Bool
+	asked       atomic.Int64 // when somebody asked last whether the server is ready, in Unix seconds
 	authority   *authority.Authority
 	identities  *managedidentity.Service
 	hosts       *hosts
@@ -279,11 +293,7 @@ func (s *Server) run(ctx context.Context) error {
 	stopWatching := context.AfterFunc(parts, func() { cancel(context.Cause(parts)) })
 	defer stopWatching()
 
-	front, ctx := errgroup.WithContext(ctx)
-	for _, surface := range s.surfaces {
-		front.Go(func() error { return surface.run(ctx) })
-	}
-	err := front.Wait()
+	err := s.serve(ctx, cancel)
 	stopParts()
 	return errors.Join(err, ignoreCanceled(background.Wait()))
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
@@ -26,11 +27,24 @@ type surface struct {
 // as is the handler. Every surface has the limits of the authority.
 func newSurface(name string, listener net.Listener, log *slog.Logger) *surface {
 	s := &surface{name: name, listener: listener, http: &http.Server{ //nolint:gosec // Limit sets the times
-		// Failed handshakes and the like: other people's doing, worth no more than this.
-		ErrorLog: slog.NewLogLogger(log.With("surface", name).Handler(), slog.LevelDebug),
+		ErrorLog: newErrorLog(log.With("surface", name)),
 	}}
 	exchange.Limit(s.http)
 	return s
+}
+
+// count lets the surface's connections count among others.
+func (s *surface) count(among *connections, stopping *atomic.Bool) {
+	s.listener = among.bound(s.listener)
+	s.http.ConnState = connState
+	before := s.http.ConnContext
+	s.http.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		if before != nil {
+			ctx = before(ctx, conn)
+		}
+		return withConnection(ctx, conn)
+	}
+	s.http.Handler = follow(s.http.Handler, stopping)
 }
 
 // run serves until the context ends, then lets requests under way finish.

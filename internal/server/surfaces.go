@@ -9,6 +9,9 @@ import (
 // authoritySurface is the name of the surface that gives out tokens.
 const authoritySurface = "authority"
 
+// opsSurface is the name of the surface for operators, which stops last.
+const opsSurface = "ops"
+
 // A surfacePlan is a row of the table of surfaces. The admin socket is not among them: it
 // has no port.
 type surfacePlan struct {
@@ -28,7 +31,7 @@ func surfacePlans() []surfacePlan {
 		{authoritySurface, 0, true, true, true, func(e *Endpoints) *string { return &e.Authority }, (*Server).buildAuthority},
 		{"resource manager", 2, true, true, false, func(e *Endpoints) *string { return &e.ResourceManager }, (*Server).buildManager},
 		{"managed identity", 4, false, false, false, func(e *Endpoints) *string { return &e.ManagedIdentity }, (*Server).buildIdentities},
-		{"ops", 5, false, false, false, func(e *Endpoints) *string { return &e.Ops }, (*Server).buildOps},
+		{opsSurface, 5, false, false, false, func(e *Endpoints) *string { return &e.Ops }, (*Server).buildOps},
 	}
 }
 
