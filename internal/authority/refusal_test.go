@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -48,7 +47,7 @@ func refusals(w *world) []refusal {
 		{"a resource of another tenant", pathV2, w.good().set("scope", "api://fabrikam/.default"), nil, 400, "invalid_resource", 500011, "api://fabrikam"},
 		{"a resource of another tenant by app id", pathV1, w.goodV1().set("resource", foreignAPI), nil, 400, "invalid_resource", 500011, foreignAPI},
 		{"an unknown resource at v1", pathV1, w.goodV1().set("resource", "api://nosuch"), nil, 400, "invalid_resource", 500011, "api://nosuch"},
-		{"Graph, which is not there", pathV2, w.good().set("scope", ".default"), nil, 400, "invalid_resource", 500011, scope.GraphAppID},
+		{"an app id that neither the tenant nor Microsoft has", pathV2, w.good().set("scope", "00000003-0000-0000-c000-00000000dead/.default"), nil, 400, "invalid_resource", 500011, "00000003-0000-0000-c000-00000000dead"},
 		{"a resource that is none", pathV1, w.goodV1().set("resource", "a b"), nil, 400, "invalid_resource", 50001, "a b"},
 		{"itself by name", pathV2, w.good().set("scope", "api://self/.default"), nil, 400, "invalid_request", 90009, "api://self"},
 		{"a role for a scope", pathV2, w.good().set("scope", "api://orders/Orders.Read"), nil, 400, "invalid_scope", 1002012, "api://orders/Orders.Read"},

@@ -83,11 +83,11 @@ func (e DelegatedGrantEditor) wanted(tenant TenantID, client, resource, principa
 	if holder.Type != PrincipalApplication {
 		return nil, &RuleError{Field: "client", What: fmt.Sprintf("%s is a managed identity and never acts on behalf of users.", holder.ref()), Advice: "Name the service principal of an application, or grant an app role."}
 	}
-	api, err := e.principals().byID(tenant, resource)
+	api, err := e.resource(holder.Tenant, resource)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.checkGrantable(api, scopes); err != nil {
+	if err := checkGrantable(api, scopes); err != nil {
 		return nil, err
 	}
 	if principal != "" {
@@ -97,7 +97,7 @@ func (e DelegatedGrantEditor) wanted(tenant TenantID, client, resource, principa
 		}
 		principal = user.value.ID
 	}
-	return &DelegatedGrant{ID: ObjectID(guid.New()), Tenant: holder.Tenant, Client: holder.ID, Resource: api.ID, Principal: principal, Created: e.now}, nil
+	return &DelegatedGrant{ID: ObjectID(guid.New()), Tenant: holder.Tenant, Client: holder.ID, Resource: api.Principal.ID, Principal: principal, Created: e.now}, nil
 }
 
 // Remove takes scopes away again, all of them when none is named. ErrNotFound means that
@@ -125,25 +125,39 @@ func (e DelegatedGrantEditor) Remove(tenant TenantID, client, resource, principa
 	})
 }
 
-// checkGrantable checks scopes that are about to be granted.
-func (e DelegatedGrantEditor) checkGrantable(api *ServicePrincipal, scopes []string) error {
-	if api.Type != PrincipalApplication {
-		return &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no scopes.", api.ref()), Advice: "Name the service principal of an API."}
+// resource finds the API whose service principal has the object id, built-in ones included.
+func (e DelegatedGrantEditor) resource(tenant TenantID, id ObjectID) (*Instance, error) {
+	api, err := e.principals().byID(tenant, id)
+	if errors.Is(err, ErrNotFound) {
+		if b := builtinWith(tenant, id); b != nil {
+			return b, nil
+		}
 	}
-	if len(scopes) == 0 {
-		return &RuleError{Field: "scopes", What: "The grant names no scope.", Advice: "Name at least one scope of the API."}
+	if err != nil {
+		return nil, err
+	}
+	if api.Type != PrincipalApplication {
+		return nil, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no scopes.", api.ref()), Advice: "Name the service principal of an API."}
 	}
 	app, err := lookup[Application](e.editor, api.Tenant, KindApplication, makeKey("id", string(api.Application)))
 	if err != nil {
-		return err
+		return nil, err
+	}
+	return &Instance{Application: app.value, Principal: api}, nil
+}
+
+// checkGrantable checks scopes that are about to be granted.
+func checkGrantable(api *Instance, scopes []string) error {
+	if len(scopes) == 0 {
+		return &RuleError{Field: "scopes", What: "The grant names no scope.", Advice: "Name at least one scope of the API."}
 	}
 	for _, value := range scopes {
-		scope, ok := app.value.Scope(value)
+		scope, ok := api.Application.Scope(value)
 		if !ok || scope.Value != value {
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("%s has no scope %q.", api.ref(), text.Shown(value)), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
+			return &RuleError{Field: "scopes", What: fmt.Sprintf("%s has no scope %q.", api.Principal.ref(), text.Shown(value)), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
 		}
 		if !scope.Enabled {
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q of %s is disabled.", value, api.ref()), Advice: "Enable it first."}
+			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q of %s is disabled.", value, api.Principal.ref()), Advice: "Enable it first."}
 		}
 	}
 	return nil
@@ -200,11 +214,11 @@ func (e DelegatedGrantEditor) describe(g *DelegatedGrant) target {
 	if err != nil {
 		return t
 	}
-	api, err := e.principals().byID(g.Tenant, g.Resource)
+	api, err := e.resource(g.Tenant, g.Resource)
 	if err != nil {
 		return t
 	}
-	t.name = client.ref() + " → " + api.ref() + " for "
+	t.name = client.ref() + " → " + api.Principal.ref() + " for "
 	if g.Principal == "" {
 		t.name += "everyone"
 		return t

@@ -64,11 +64,21 @@ func (d *Directory) Instance(ctx context.Context, tenant TenantID, app AppID) (*
 }
 
 // Resource returns the application that an identifier names as an API: its app id, or
-// one of its identifier URIs. Case and one trailing slash do not matter.
+// one of its identifier URIs. Case and one trailing slash do not matter. Resources of
+// Microsoft's own are there without being registered; see [Builtin].
 func (d *Directory) Resource(ctx context.Context, tenant TenantID, identifier string) (*Instance, error) {
 	if len(identifier) > maxKeyPart {
 		return nil, ErrNotFound
 	}
+	found, err := d.registered(ctx, tenant, identifier)
+	if errors.Is(err, ErrNotFound) {
+		return d.builtin(ctx, tenant, identifier)
+	}
+	return found, err
+}
+
+// registered is Resource for what the tenant registered by itself.
+func (d *Directory) registered(ctx context.Context, tenant TenantID, identifier string) (*Instance, error) {
 	app := AppID(foldURI(identifier))
 	if _, is := guid.Parse(string(app)); !is {
 		var err error

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -85,6 +86,9 @@ func (e ApplicationEditor) permissionAPI(field string, a *Application, id AppID)
 		return a, nil
 	}
 	found, err := e.byAppID(a.Tenant, id)
+	if b, is := FindBuiltin(string(id)); is && errors.Is(err, ErrNotFound) {
+		return b.In(a.Tenant).Application, nil
+	}
 	return found.value, ruleAbout(field+".api", err)
 }
 

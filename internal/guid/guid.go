@@ -18,7 +18,14 @@ import (
 func New() string {
 	var b [16]byte
 	rand.Read(b[:]) // never fails
-	b[6] = b[6]&0x0f | 0x40
+	return spell(b, 4)
+}
+
+// Derived returns the GUID that the bytes of a digest determine (RFC 9562, version 8).
+func Derived(digest [16]byte) string { return spell(digest, 8) }
+
+func spell(b [16]byte, version byte) string {
+	b[6] = b[6]&0x0f | version<<4
 	b[8] = b[8]&0x3f | 0x80
 	var text [36]byte
 	hex.Encode(text[0:8], b[0:4])

@@ -9,7 +9,8 @@ import (
 
 // audience gives the "aud" of a token for a resource that was asked for by identifier.
 // Version 2.0 always carries the app id. Version 1.0 carries what was asked: the app id
-// or the URI in its registered spelling, with the trailing slash as asked.
+// or the URI in its registered spelling, with the trailing slash as asked. A built-in
+// resource has the identifiers of its accounts besides.
 func audience(resource *directory.Application, identifier string) string {
 	if tokenVersion(resource) == 2 || guid.Is(identifier) || hasClaim(resource, "aud", "use_guid") {
 		return string(resource.AppID)
@@ -24,6 +25,9 @@ func audience(resource *directory.Application, identifier string) string {
 			return registered + "/"
 		}
 		return registered
+	}
+	if _, is := directory.FindBuiltin(identifier); is { // one of its accounts, or an entry that was taken over
+		return identifier
 	}
 	return string(resource.AppID)
 }

@@ -1,0 +1,122 @@
+package authority
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// claims are those of the access token in an answer.
+func (r *reply) claims(t *testing.T) map[string]any {
+	t.Helper()
+	parts := strings.Split(r.token(), ".")
+	if len(parts) != 3 {
+		t.Fatal("the access token is no JWT")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		t.Fatal(err)
+	}
+	return claims
+}
+
+const storageAppID = "e406a681-f3d4-42a8-90b6-c2b029497af1"
+
+// A program gets tokens for Microsoft's own resources, which nobody registered, as it would
+// get them from Microsoft.
+func TestTokensForBuiltinResources(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, tt := range []struct{ name, scope, audience, version string }{
+		{"storage", "https://storage.azure.com/.default", "https://storage.azure.com", "1.0"},
+		{"storage, with a slash", "https://storage.azure.com//.default", "https://storage.azure.com/", "1.0"},
+		{"storage by app id", storageAppID + "/.default", storageAppID, "1.0"},
+		{"an account's blobs", "https://orders.blob.core.windows.net/.default", "https://orders.blob.core.windows.net", "1.0"},
+		{"an account's files, with a slash", "https://orders-secondary.dfs.core.windows.net//.default", "https://orders-secondary.dfs.core.windows.net/", "1.0"},
+		{"a database's documents", "https://orders.documents.azure.com/.default", "https://orders.documents.azure.com", "1.0"},
+		{"vaults", "https://vault.azure.net/.default", "https://vault.azure.net", "1.0"},
+		{"databases, with a slash", "https://database.windows.net//.default", "https://database.windows.net/", "1.0"},
+		{"the older name of the resource manager", "https://management.core.windows.net//.default", "https://management.core.windows.net/", "1.0"},
+		{"Graph", "https://graph.microsoft.com/.default", "https://graph.microsoft.com", "1.0"},
+		{"Graph, unnamed", ".default", "00000003-0000-0000-c000-000000000000", "1.0"},
+		{"the token exchange", "api://AzureADTokenExchange/.default", string(directory.ExchangeAppID), "2.0"},
+		{"the token exchange by app id", string(directory.ExchangeAppID) + "/.default", string(directory.ExchangeAppID), "2.0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			claims := w.post(pathV2, w.good().set("scope", tt.scope)).claims(t)
+			for name, want := range map[string]any{"aud": tt.audience, "ver": tt.version, "idtyp": "app", "roles": nil} {
+				if claims[name] != want {
+					t.Errorf("%s is %v, want %v", name, claims[name], want)
+				}
+			}
+		})
+	}
+	for _, other := range []string{
+		"https://a.b.blob.core.windows.net", "https://.blob.core.windows.net", "https://-a.blob.core.windows.net", "https://orders.blob.core.windows.net.contoso.test",
+		"http://storage.azure.com", "https://storage.azure.com/orders", "https://vault.azure.net:443", "https://*.blob.core.windows.net", "api://AzureADTokenExchange2",
+	} {
+		w.post(pathV2, w.good().set("scope", other+"/.default")).refused(400, "invalid_resource", 500011)
+	}
+}
+
+// The v1 endpoint and managed identities get the same tokens.
+func TestBuiltinResourcesAtV1(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if got := w.post(pathV1, w.goodV1().set("resource", "https://storage.azure.com/")).claims(t)["aud"]; got != "https://storage.azure.com/" {
+		t.Errorf("aud is %v", got)
+	}
+}
+
+// What a tenant registered by itself stands in the place of the built-in resource, under
+// each of its names.
+func TestRegisteredInPlaceOfABuiltin(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		app  directory.Application
+	}{
+		{"by its app id", directory.Application{AppID: storageAppID, TokenVersion: 1}},
+		{"by its identifier", directory.Application{IdentifierURIs: []string{"https://storage.azure.com/"}, TokenVersion: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.edit(func(e *directory.Editor) error {
+				app := tt.app
+				app.Tenant, app.Name = testTenant, "storage"
+				app.AppRoles = []directory.AppRole{{Value: "Blobs.Read", DisplayName: "Read blobs", Description: "Read blobs", Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}}
+				made, err := e.Applications().Create(app)
+				if err != nil {
+					return err
+				}
+				api, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: testTenant, AppID: made.AppID})
+				if err != nil {
+					return err
+				}
+				client, err := e.ServicePrincipals().Find(testTenant, testClient)
+				if err != nil {
+					return err
+				}
+				_, _, err = e.Assignments().Add(testTenant, client.ID, api.ID, made.AppRoles[0].ID)
+				return err
+			})
+			for _, identifier := range []string{"https://storage.azure.com/", "https://storage.azure.com", "https://orders.blob.core.windows.net", storageAppID} {
+				claims := w.post(pathV2, w.good().set("scope", identifier+"/.default")).claims(t)
+				audience, _ := claims["aud"].(string)
+				if roles, _ := claims["roles"].([]any); len(roles) != 1 || roles[0] != "Blobs.Read" {
+					t.Errorf("%s: roles are %v", identifier, claims["roles"])
+				}
+				if strings.HasPrefix(identifier, "https:") && audience != identifier {
+					t.Errorf("%s: aud is %s", identifier, audience)
+				}
+			}
+		})
+	}
+}
