@@ -64,6 +64,7 @@ func (c applier) applyAndShow(ctx context.Context, output *format, data *server.
 	if err != nil {
 		return err
 	}
+	c.sayReplaced(result)
 	if err := c.printApplied(output, result, dryRun); err != nil {
 		if len(files) > 0 {
 			err = failed("move it to where it is needed", "the secrets made could not be printed: %w; they are in %s", err, strings.Join(files, ", "))
@@ -129,6 +130,7 @@ func (c applier) applyAtStart(ctx context.Context, data *server.Data, wanted *ma
 	if err != nil {
 		return err
 	}
+	c.sayReplaced(result)
 	for i, s := range result.Secrets {
 		c.say("made the secret %q of %s: move it from %s to where it is needed", s.Name, s.Application, files[i])
 	}
@@ -136,6 +138,13 @@ func (c applier) applyAtStart(ctx context.Context, data *server.Data, wanted *ma
 		c.say("applied the configuration: %d changes", len(result.Notes))
 	}
 	return nil
+}
+
+// sayReplaced tells of applications that stand in the place of built-in resources from now on.
+func (c applier) sayReplaced(result *manifest.Result) {
+	for _, r := range result.Replaced {
+		c.say("%s in %s takes the place of the built-in resource %s: tokens for it are those of the registration", text.Clean(r.Application), text.Clean(r.Tenant), r.Builtin)
+	}
 }
 
 // applied is what `rolecall apply` tells programs.

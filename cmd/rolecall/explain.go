@@ -217,6 +217,9 @@ func (c explainer) showExplanation(w io.Writer, report *explain.Report) {
 	} else {
 		fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
 	}
+	if report.Note != "" {
+		fmt.Fprintf(w, "\n%s\n", text.Clean(report.Note))
+	}
 	if report.Fix == nil {
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -298,5 +300,25 @@ func TestASignInOfAUserIsExplained(t *testing.T) {
 		if !strings.Contains(report.Steps[0].Detail, tt.text) || tt.cmd != "" && !strings.Contains(report.Fix.Command, tt.cmd) {
 			t.Errorf("%d: %+v, fix %+v", tt.row.Code, report.Steps[0], report.Fix)
 		}
+	}
+}
+
+// What nobody registered is explained as well: the token is good, and whose the service is.
+func TestATokenForMicrosoftsOwnResourceIsExplained(t *testing.T) {
+	t.Parallel()
+	login := insidetest.Start(t)
+	login.Token("report", "orders") // makes the client
+	for _, scope := range []string{"https://storage.azure.com/.default", "https://orders.blob.core.windows.net/.default", "https://vault.azure.net//.default", "api://AzureADTokenExchange/.default"} {
+		token, err := login.Credential("report").GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{scope}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		report := explained(t, login, token.Token, "")
+		if !report.Accepted || report.Fix != nil || !strings.Contains(report.Note, "the service that reads it is another's") {
+			t.Errorf("%s: %+v", scope, report)
+		}
+	}
+	if note := explained(t, login, login.Token("report", "orders", role), "").Note; note != "" {
+		t.Errorf("an API of the tenant's own: %s", note)
 	}
 }

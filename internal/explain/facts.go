@@ -97,6 +97,9 @@ func (f *facts) report(r *Report) {
 		r.add(stepUser, f.user != nil && f.user.Enabled, f.userName())
 		return
 	}
+	if len(f.required) == 0 && f.builtin != nil {
+		return
+	}
 	if len(f.required) == 0 {
 		r.add(stepOffered, false, "the API has no role that applications may hold")
 		return
@@ -138,11 +141,11 @@ func describe(c *directory.Instance, id string) string {
 	case c == nil:
 		return fmt.Sprintf("no application or managed identity has the id %q", id)
 	case c.Principal == nil:
-		return c.Application.Name + " has no service principal in the tenant"
+		return nameOf(c, id) + " has no service principal in the tenant"
 	case c.Application == nil:
 		return fmt.Sprintf("%s, a managed identity (%s)", c.Principal.Name, c.Principal.AppID)
 	default:
-		return fmt.Sprintf("%s (%s)", c.Application.Name, c.Application.AppID)
+		return fmt.Sprintf("%s (%s)", nameOf(c, id), c.Application.AppID)
 	}
 }
 

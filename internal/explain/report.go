@@ -11,6 +11,8 @@ type Report struct {
 	User     string `json:"user,omitempty"` // on whose behalf the client acts
 	Steps    []Step `json:"steps"`
 	Fix      *Fix   `json:"fix,omitempty"`
+	// Note says what the token cannot tell: whose the service is that it is for.
+	Note string `json:"note,omitempty"`
 }
 
 // A Step is one check.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -38,6 +39,7 @@ type subject struct {
 	client   *directory.Instance // nil when there is none; an application or a managed identity
 	user     *directory.User     // on whose behalf the client acts; nil when nobody, or unknown
 	required []string            // roles, any of them
+	builtin  *directory.Builtin  // what the API is, when it is one that nobody registers
 }
 
 // Token explains whether an API accepts a token, and why.
@@ -59,7 +61,17 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	report.conclude()
 	f.report(report)
 	report.Fix = fix(report, f, texts)
+	report.Note = s.note()
 	return report, nil
+}
+
+// note tells of a service that is not here. Which roles count there, its own access control
+// decides, not the token.
+func (s *subject) note() string {
+	if s.builtin == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s is one of Microsoft's own resources: the token is issued here, but the service that reads it is another's, such as an emulator, and decides by itself what the client may do.", s.builtin.Name)
 }
 
 func nameOf(c *directory.Instance, otherwise string) string {
@@ -67,7 +79,7 @@ func nameOf(c *directory.Instance, otherwise string) string {
 	case c == nil:
 		return otherwise
 	case c.Application != nil:
-		return c.Application.Name
+		return cmp.Or(c.Application.Name, c.Application.DisplayName)
 	}
 	return c.Principal.Name
 }
@@ -89,6 +101,9 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 	}
 	if s.tenant, s.api, err = in.api(ctx, tenants, s.claims.audience); err != nil {
 		return nil, err
+	}
+	if b, is := directory.FindBuiltin(s.claims.audience); is && s.api != nil && s.api.Application.AppID == b.AppID {
+		s.builtin = &b
 	}
 	s.client, err = in.Directory.Instance(ctx, s.tenant.ID, directory.AppID(s.claims.client))
 	if err != nil && !errors.Is(err, directory.ErrNotFound) {
@@ -170,13 +185,22 @@ func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (ad
 		return nil, err
 	}
 	advice = map[string]string{}
-	for _, step := range g.Explain(ctx, in.Token, guard.Rule{Roles: s.required, Caller: guard.CallerApplication}) {
+	for _, step := range g.Explain(ctx, in.Token, s.rule()) {
 		report.Steps = append(report.Steps, Step{
 			Name: step.Name, Outcome: Outcome(step.Outcome), Reason: string(step.Reason), Detail: step.Detail,
 		})
 		advice[step.Name] = step.Fix
 	}
 	return advice, nil
+}
+
+// rule is what the API asks of the token. A service of Microsoft's asks for no role: it has
+// access control of its own.
+func (s *subject) rule() guard.Rule {
+	if s.builtin != nil && guid.Is(s.claims.client) {
+		return guard.Rule{Clients: []string{s.claims.client}, Caller: guard.CallerAny}
+	}
+	return guard.Rule{Roles: s.required, Caller: guard.CallerApplication}
 }
 
 // audience is what the API accepts: its app id and identifier URIs. For an API that is not
@@ -189,6 +213,9 @@ func (s *subject) audience() []string {
 		return []string{s.claims.audience}
 	}
 	app := s.api.Application
+	if s.builtin != nil { // which may be that of an account
+		return append([]string{string(app.AppID), s.claims.audience}, app.IdentifierURIs...)
+	}
 	return append([]string{string(app.AppID), "api://" + string(app.AppID)}, app.IdentifierURIs...)
 }
 

@@ -42,8 +42,24 @@ func (w *work) applyApplication(a *application) error {
 	if err != nil {
 		return w.ruled(err, func(field string) position { return a.field(field, attempted) })
 	}
+	for _, name := range replaced(written) {
+		if found == nil || !slices.Contains(replaced(found), name) {
+			w.result.Replaced = append(w.result.Replaced, Replacement{w.tenant.Name, a.name, name})
+		}
+	}
 	w.applications[a] = written
 	return nil
+}
+
+// replaced are the names of the built-in resources whose app id or identifiers a
+// registration has.
+func replaced(app *directory.Application) (names []string) {
+	for _, identifier := range append([]string{string(app.AppID)}, app.IdentifierURIs...) {
+		if b, is := directory.FindBuiltin(identifier); is && !slices.Contains(names, b.Name) {
+			names = append(names, b.Name)
+		}
+	}
+	return names
 }
 
 // fillApplication brings a registration to the file's state.

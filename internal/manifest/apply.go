@@ -18,7 +18,12 @@ type Options struct {
 type Result struct {
 	Notes   []directory.ChangeNote // the difference; empty when there was none
 	Secrets []GeneratedSecret      // to be shown once: they cannot be read again
+	// Replaced are the built-in resources whose place an application of the file took now.
+	Replaced []Replacement
 }
+
+// A Replacement is an application that stands in the place of a built-in resource.
+type Replacement struct{ Tenant, Application, Builtin string }
 
 // A GeneratedSecret is a client secret that Apply made.
 type GeneratedSecret struct {

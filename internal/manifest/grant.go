@@ -74,7 +74,7 @@ func (w *work) resolveRoles(mentioned *application, api *directory.Application, 
 	for _, value := range p.roles {
 		found, ok := api.Role(value.text)
 		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offers(found)) {
-			w.add(value.at, fmt.Sprintf("%s has no app role %q.", api.Name, text.Shown(value.text)), roleHint(api))
+			w.add(value.at, fmt.Sprintf("%s has no app role %q.", api.Label(), text.Shown(value.text)), roleHint(api))
 			continue
 		}
 		w.grants = append(w.grants, &grant{holder: holder, api: api, role: found.ID, value: found.Value, consent: p.consent, at: value.at})
@@ -86,7 +86,7 @@ func (w *work) resolveScopes(mentioned *application, api *directory.Application,
 	for _, value := range p.scopes {
 		found, ok := api.Scope(value.text)
 		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offersScope(found)) {
-			w.add(value.at, fmt.Sprintf("%s has no scope %q.", api.Name, text.Shown(value.text)), scopeHint(api))
+			w.add(value.at, fmt.Sprintf("%s has no scope %q.", api.Label(), text.Shown(value.text)), scopeHint(api))
 			continue
 		}
 		w.grants = append(w.grants, &grant{holder: holder, api: api, scope: found.ID, value: found.Value, consent: p.consent, at: value.at})
@@ -98,7 +98,7 @@ func (w *work) resolveAPI(mentioned *application, p *permission) (*directory.App
 	if mentioned != nil {
 		return w.applications[mentioned], nil
 	}
-	app, err := w.editor.Applications().Find(w.tenant.ID, p.api)
+	app, err := w.editor.Applications().FindAPI(w.tenant.ID, p.api)
 	if errors.Is(err, directory.ErrNotFound) {
 		w.missing(p.of("api"), err)
 		return nil, nil
@@ -196,7 +196,7 @@ func (w *work) granted(yield func(*grant, *directory.ServicePrincipal) error) er
 		if !g.consent {
 			continue
 		}
-		api, err := w.editor.ServicePrincipals().Find(w.tenant.ID, string(g.api.AppID))
+		api, err := w.editor.ServicePrincipals().FindAPI(w.tenant.ID, g.api.AppID)
 		if err == nil {
 			err = yield(g, api)
 		}
