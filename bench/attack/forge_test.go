@@ -61,7 +61,7 @@ func (f *forger) draft() *draft {
 	d.header = []member{{"typ", `"JWT"`}, {"alg", quote(alg)}, {"kid", quote(f.keys.kid(alg))}}
 	claims := map[string]any{
 		"iss": f.issuer, "aud": apiID, "ver": "2.0", "tid": tenant, "azp": clientID, "azpacr": "1", "oid": principalID, "sub": principalID,
-		"roles": []string{"Orders.Read"}, "uti": fmt.Sprintf("u-%d", f.Int64()), "iat": at - 300, "nbf": at - 300, "exp": at + 3600, "idtyp": "app",
+		"roles": []string{"Orders.Read"}, "uti": fmt.Sprintf("u-%d", f.Int64()), "iat": at - 300, "nbf": at - 300, "exp": at + 6*3600, "idtyp": "app",
 	}
 	names := slices.Sorted(maps.Keys(claims))
 	f.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
@@ -213,7 +213,7 @@ var changes = []change{
 		}
 	}},
 	{"time", func(f *forger, d *draft) {
-		at := f.now.Unix() + int64(f.pickInt(-10*365*86400, -86400, -3700, -600, 600, 3600, 86400, 2*86400, 10*365*86400))
+		at := f.now.Unix() + int64(f.pickInt(-10*365*86400, -86400, -3*3600, 3*3600, 6*3600, 86400, 2*86400, 10*365*86400))
 		value := fmt.Sprint(at)
 		switch f.IntN(6) {
 		case 0:
