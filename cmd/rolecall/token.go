@@ -17,10 +17,12 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -29,7 +31,7 @@ const tokenSecretLife = 10 * time.Minute
 
 // A request is what the token commands ask for.
 type request struct {
-	as, tenant, scope, resource, way string
+	as, tenant, scope, resource, way, out string
 }
 
 func (r *request) flags(cmd *cobra.Command) {
@@ -57,21 +59,29 @@ library and with a temporary secret that is removed again; as a managed identity
 token that a program with that identity gets; as a user, the token that az gets when
 that user is signed in.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims
+  rolecall token --as orders-client --scope api://orders/.default --out token.jwt
   rolecall token --as dev@contoso.test --scope api://orders/Orders.List -o claims`,
 		Args: exactly(0, ""),
 	}
 	r.flags(cmd)
 	cmd.Flags().StringVar(&r.scope, "scope", "", "API to ask for, as a scope: api://orders/.default")
 	cmd.Flags().StringVar(&r.resource, "resource", "", "API to ask for, as a resource: api://orders")
+	cmd.Flags().StringVar(&r.out, "out", "", "file for the token alone, without a line break, instead of printing it")
 	output := c.outputFlag(cmd, "raw", "raw", "json", "claims")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		way, err := r.check()
+		if err == nil && r.out != "" && output.value != "raw" {
+			err = errors.New("--out is for the token alone: leave out -o, or --out")
+		}
 		if err != nil {
 			return usageError(cmd, err)
 		}
 		answer, err := c.tokenFor(cmd.Context(), r, way)
 		if err != nil {
 			return err
+		}
+		if r.out != "" { // programs take a line break at its end for a part of the token
+			return launch.ReplaceFile(r.out, []byte(answer.Token), 0o600)
 		}
 		return c.printToken(output.value, answer)
 	}
@@ -115,6 +125,10 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 // tokenBySecret gets a token as an application, through a client library.
 func (c *cli) tokenBySecret(ctx context.Context, s *server.Session, app lookup.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
 	issuer := runas.Issuer(s, "token", c.now)
+	if issuer.Holder, err = tempcred.Hold(s.Dir()); err != nil {
+		return azcore.AccessToken{}, err
+	}
+	defer func() { err = errors.Join(err, issuer.Holder.Release()) }() // after the secret
 	secret, value, err := issuer.AddSecret(ctx, app.Application, tokenSecretLife)
 	if err != nil {
 		return azcore.AccessToken{}, err

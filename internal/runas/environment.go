@@ -52,6 +52,7 @@ type Config struct {
 // An Environment is what a program needs to run as somebody, until it is cleaned up.
 type Environment struct {
 	cfg       Config
+	holder    *tempcred.Holder // of its credentials; nil until there are some
 	also      companions
 	variables []launch.Variable
 	tools     string // folder that comes first in the search path
@@ -253,7 +254,21 @@ func (e *Environment) sayMetadata() {
 
 // credentials issues credentials that last as long as the program.
 func (e *Environment) credentials() tempcred.Issuer {
-	return Issuer(e.cfg.Session, purpose, e.cfg.Now)
+	issuer := Issuer(e.cfg.Session, purpose, e.cfg.Now)
+	issuer.Holder = e.holder
+	return issuer
+}
+
+// hold lets the next command know that the program's credentials are in use, until they are
+// taken back or this process is killed.
+func (e *Environment) hold() (err error) {
+	if e.holder != nil {
+		return nil
+	}
+	if e.holder, err = tempcred.Hold(e.cfg.Session.Dir()); err == nil {
+		e.atEnd(e.holder.Release)
+	}
+	return err
 }
 
 // Issuer issues temporary credentials in a session.
@@ -283,6 +298,9 @@ func connectionValue(value string) string {
 // addSecret gives the program a secret of an application that lives as long as it, and not much
 // longer when there is nobody left to remove it.
 func (e *Environment) addSecret(ctx context.Context, actor lookup.Actor) error {
+	if err := e.hold(); err != nil {
+		return err
+	}
 	app, issuer := actor.Application, e.credentials()
 	secret, value, err := issuer.AddSecret(ctx, app, secretLife)
 	if err != nil {
@@ -306,6 +324,9 @@ func (e *Environment) extend(ctx context.Context, app *directory.Application, id
 }
 
 func (e *Environment) addCertificate(ctx context.Context) error {
+	if err := e.hold(); err != nil {
+		return err
+	}
 	app, issuer := e.cfg.Actor.Application, e.credentials()
 	file, kept, err := issuer.AddCertificate(ctx, app, certificateLife)
 	if err != nil {

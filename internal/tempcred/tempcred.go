@@ -30,7 +30,7 @@ const prefix = "rolecall "
 // removeLimit is how long removing a credential may take, even for an interrupted command.
 const removeLimit = 10 * time.Second
 
-// An Issuer gives credentials to applications. All of its fields are required.
+// An Issuer gives credentials to applications. All of its fields but Holder are required.
 type Issuer struct {
 	Directory *directory.Directory
 	// Await returns once whoever checks credentials acts on a change of the directory.
@@ -40,6 +40,9 @@ type Issuer struct {
 	// are for, such as "env".
 	Purpose string
 	Now     func() time.Time
+	// Holder is the process with which the credentials end. Nil means that they do not end
+	// with one.
+	Holder *Holder
 }
 
 func (i Issuer) actor() string { return "cli:" + i.Purpose }
@@ -48,16 +51,28 @@ func (i Issuer) actor() string { return "cli:" + i.Purpose }
 func (i Issuer) AddSecret(ctx context.Context, app *directory.Application, life time.Duration) (directory.Secret, string, error) {
 	var secret directory.Secret
 	var value string
-	err := i.change(ctx, func(e *directory.Editor) error {
-		err := remove(e, app, expiredAt(i.Now()))
+	left, err := i.abandoned()
+	if err != nil {
+		return secret, "", err
+	}
+	err = i.change(ctx, func(e *directory.Editor) error {
+		err := remove(e, app, i.useless(left))
 		if err != nil {
 			return err
 		}
-		secret, value, err = e.Credentials().AddSecret(app.Tenant, app.ID, prefix+i.Purpose, i.Now().Add(life))
+		secret, value, err = e.Credentials().AddSecret(app.Tenant, app.ID, i.credentialName(), i.Now().Add(life))
 		return err
 	})
+	if rule, ok := errors.AsType[*directory.RuleError](err); ok && rule.Field == "secrets" {
+		full := *rule
+		full.Advice = fmt.Sprintf("Remove one first: `rolecall env --as %s --remove` removes those of `rolecall env`, and of programs that were killed.", app.Name)
+		return directory.Secret{}, "", &full
+	}
 	if err != nil && secret.ID != "" { // it may be there, though nobody said so
 		err = errors.Join(err, i.Remove(ctx, app, secret.ID))
+	}
+	if err == nil {
+		err = i.forget(left)
 	}
 	return secret, value, err
 }
@@ -80,22 +95,26 @@ func (i Issuer) AddCertificate(ctx context.Context, app *directory.Application, 
 	if err != nil {
 		return "", kept, err
 	}
+	left, err := i.abandoned()
+	if err != nil {
+		return "", kept, err
+	}
 	file, err = writeKey(i.Dir, i.stem(app), content, i.Now())
 	if err != nil {
 		return "", kept, err
 	}
 	err = i.change(ctx, func(e *directory.Editor) error {
-		err := remove(e, app, expiredAt(i.Now()))
+		err := remove(e, app, i.useless(left))
 		if err != nil {
 			return err
 		}
-		kept, err = e.Credentials().AddCertificate(app.Tenant, app.ID, prefix+i.Purpose, certificate.Chain[0].Raw)
+		kept, err = e.Credentials().AddCertificate(app.Tenant, app.ID, i.credentialName(), certificate.Chain[0].Raw)
 		return err
 	})
 	if err != nil {
 		return "", kept, errors.Join(err, os.Remove(file))
 	}
-	return file, kept, nil
+	return file, kept, i.forget(left)
 }
 
 func (i Issuer) change(ctx context.Context, f func(*directory.Editor) error) error {
@@ -121,12 +140,16 @@ func (i Issuer) Remove(ctx context.Context, app *directory.Application, id strin
 }
 
 // RemoveAll removes every credential that was made for the application with this purpose,
-// its files included, and returns how many there were.
+// its files included, and those of processes that were killed. It returns how many there were.
 func (i Issuer) RemoveAll(ctx context.Context, app *directory.Application) (removed int, err error) {
+	left, err := i.abandoned()
+	if err != nil {
+		return 0, err
+	}
 	err = i.change(ctx, func(e *directory.Editor) error {
 		removed = 0
 		return remove(e, app, func(c temporary) bool {
-			if c.name != prefix+i.Purpose {
+			if c.name != prefix+i.Purpose && !ofHolder(left)(c) {
 				return false
 			}
 			removed++
@@ -134,6 +157,9 @@ func (i Issuer) RemoveAll(ctx context.Context, app *directory.Application) (remo
 		})
 	})
 	if err != nil {
+		return 0, err
+	}
+	if err := i.forget(left); err != nil {
 		return 0, err
 	}
 	files, err := list(i.Dir, i.stem(app))
@@ -155,7 +181,13 @@ func (i Issuer) ToolsFolder(app *directory.Application) (string, error) {
 }
 
 // stem begins the names of files with an application's credentials.
-func (i Issuer) stem(app *directory.Application) string { return string(app.AppID) + "-" + i.Purpose }
+func (i Issuer) stem(app *directory.Application) string {
+	stem := string(app.AppID) + "-" + i.Purpose
+	if i.Holder != nil {
+		stem += "-" + i.Holder.name
+	}
+	return stem
+}
 
 // A temporary is a credential that a command has made.
 type temporary struct {
@@ -163,9 +195,10 @@ type temporary struct {
 	expires time.Time
 }
 
-// expiredAt selects what is of no use any more, whichever command made it.
-func expiredAt(now time.Time) func(temporary) bool {
-	return func(c temporary) bool { return !c.expires.IsZero() && c.expires.Before(now) }
+// useless selects what has expired or belongs to one of the holders, whichever command made it.
+func (i Issuer) useless(holders []string) func(temporary) bool {
+	now, theirs := i.Now(), ofHolder(holders)
+	return func(c temporary) bool { return !c.expires.IsZero() && c.expires.Before(now) || theirs(c) }
 }
 
 // remove removes the temporary credentials of the application that which selects. It looks
