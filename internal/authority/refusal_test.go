@@ -37,7 +37,7 @@ func refusals(w *world) []refusal {
 		{"a tenant without a dot", "/nosuch/oauth2/token", w.good(), nil, 400, "invalid_request", 900023, "nosuch"},
 		{"no tenant", "/oauth2/v2.0/token", w.good(), nil, 400, "invalid_request", 90019, ""},
 		{"an unknown client", pathV2, w.good().set("client_id", nobody), nil, 400, "unauthorized_client", 700016, nobody},
-		{"a client id that is none", pathV2, w.good().set("client_id", "orders-client"), nil, 400, "unauthorized_client", 700016, "orders-client"},
+		{"a client id that is none", pathV2, w.good().set("client_id", "orders-client"), nil, 400, "unauthorized_client", 700016, "client_id"},
 		{"a client of another tenant", "/fabrikam.test/oauth2/v2.0/token", w.good(), nil, 400, "unauthorized_client", 700016, testClient},
 		{"no credential", pathV2, w.good().without("client_secret"), nil, 401, "invalid_client", 7000218, "client_secret"},
 		{"a wrong secret", pathV2, w.good().set("client_secret", "wrong"), nil, 401, "invalid_client", 7000215, testClient},

@@ -60,8 +60,10 @@ func TestSignInsOfFailures(t *testing.T) {
 	}{
 		{"a wrong secret", pathV2, func(w *world) values { return w.good().set("client_secret", "wrong") },
 			directory.SignIn{AppID: testClient, Name: "orders-client", Code: 7000215}},
-		{"an unknown client", pathV2, func(w *world) values { return w.good().set("client_id", "no\nbody") },
-			directory.SignIn{AppID: "no?body", Code: 700016}},
+		{"an unknown client", pathV2, func(w *world) values { return w.good().set("client_id", strings.ToUpper(nobody)) },
+			directory.SignIn{AppID: nobody, Code: 700016}},
+		{"a client that is no id", pathV2, func(w *world) values { return w.good().set("client_id", "no\nbody") },
+			directory.SignIn{Code: 700016}},
 		{"an unknown resource", pathV2, func(w *world) values { return w.good().set("scope", "api://nosuch/.default") },
 			directory.SignIn{AppID: testClient, Name: "orders-client", Credential: "secret", Resource: "api://nosuch", Code: 500011}},
 		{"an empty body", pathV2, func(*world) values { return nil }, directory.SignIn{Code: 900144}},
@@ -230,6 +232,13 @@ func TestNothingSecretIsNoted(t *testing.T) {
 		w.post(pathV2, w.good().set("scope", hostile)),
 		w.post(pathV2, w.good().set("client_id", hostile, "grant_type", hostile)),
 		w.post(pathV2, w.good().set("client_id", hostile)),
+		w.post(pathV2, w.good().set("client_id", canary, "client_secret", testClient)), // in each other's field
+		w.post(pathV1, w.goodV1().set("client_id", canary)),
+		w.post(pathV2, w.good().without("client_id", "client_secret"), withHeader("Authorization", basic(canary+":"+testClient))),
+		w.post(deviceV2Path, values{"client_id": canary, "scope": "openid"}),
+		w.post("/organizations/oauth2/v2.0/devicecode", values{"client_id": canary, "scope": "openid"}),
+		w.get(authorizeV2Path+"?client_id="+canary+"&response_type=code&redirect_uri=http://localhost"),
+		w.get("/common/oauth2/v2.0/authorize?client_id="+canary+"&response_type=code&redirect_uri=http://localhost"),
 		w.post(pathV2, w.good(), withHeader("x-client-SKU", hostile), withHeader("User-Agent", hostile)),
 		w.get("/%0d%0a%1b%e2%80%a8/x"),
 	} {

@@ -13,6 +13,7 @@ import (
 func clientProblems() []*Problem {
 	return []*Problem{
 		ClientUnknown("{client_id}", "{tenant}"),
+		ClientNoGUID("{tenant}"),
 		ClientAbsent("{client_id}", "{tenant}"),
 		ClientDisabled("{client_id}"),
 		NoCredential("{client_id}"),
@@ -29,6 +30,16 @@ func ClientUnknown(client, tenant string) *Problem {
 		Code: 700016, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
 		What:   "The application with the identifier " + text.Quote(client) + " was not found in the directory " + text.Quote(tenant) + ".",
 		Advice: "Check the client_id and the tenant, or register the application in this tenant.",
+	}
+}
+
+// ClientNoGUID is ClientUnknown for what cannot be an application's id. It is not repeated,
+// for it may be a secret that somebody put into the wrong field.
+func ClientNoGUID(tenant string) *Problem {
+	return &Problem{
+		Code: 700016, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
+		What:   "The client_id is not a GUID, so that it names no application in the directory " + text.Quote(tenant) + ".",
+		Advice: "Send the application's id as client_id, and nothing but that.",
 	}
 }
 

@@ -3,6 +3,7 @@ package clientauth
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
@@ -11,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
@@ -177,7 +179,9 @@ func (t *attempt) admit(ctx context.Context, id string) (*directory.Instance, er
 		err = aadsts.ClientUnknown(id, t.tenant.Name)
 	}
 	if err != nil {
-		t.x.SignIn.AppID = directory.AppID(exchange.Noted(id))
+		if guid.Is(id) { // anything else may be a secret in the wrong field
+			t.x.SignIn.AppID = directory.AppID(strings.ToLower(id))
+		}
 		return nil, err
 	}
 	t.x.SignIn.AppID, t.x.SignIn.Name = client.Principal.AppID, client.Principal.Label()

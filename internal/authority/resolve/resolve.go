@@ -79,8 +79,11 @@ func (r *Resolver) TenantOfClient(ctx context.Context, alias, id string) (*direc
 			return tenant, nil
 		}
 	}
-	if id == "" {
+	switch {
+	case id == "":
 		return nil, aadsts.Missing("client_id")
+	case !guid.Is(id):
+		return nil, aadsts.ClientNoGUID(alias)
 	}
 	return nil, aadsts.ClientUnknown(id, alias)
 }
@@ -120,7 +123,7 @@ func (r *Resolver) Client(ctx context.Context, tenant *directory.Tenant, id stri
 // refusal.
 func (r *Resolver) ClientNow(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, error) {
 	if !guid.Is(id) {
-		return nil, aadsts.ClientUnknown(id, tenant.Name)
+		return nil, aadsts.ClientNoGUID(tenant.Name)
 	}
 	client, err := r.directory.Instance(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
 	switch {
