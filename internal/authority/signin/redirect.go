@@ -3,6 +3,7 @@ package signin
 import (
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func isRedirect(uri string) bool {
 		}
 	}
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme == "" || u.User != nil {
+	if err != nil || u.Scheme == "" || u.User != nil || !isPort(u.Port()) {
 		return false
 	}
 	switch strings.ToLower(u.Scheme) {
@@ -48,6 +49,12 @@ func isRedirect(uri string) bool {
 		return false
 	}
 	return true
+}
+
+// isPort reports whether a port is left out or a number that ports have.
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil
 }
 
 // isLoopbackTwin reports whether two loopback URIs differ in nothing but the port.
