@@ -21,7 +21,9 @@ import (
 const (
 	keysFresh    = time.Hour        // then one caller looks again while the others go on
 	keysUsable   = 24 * time.Hour   // then keys that cannot be renewed are given up
-	unknownEvery = 5 * time.Minute  // between looks for a key id that is not there
+	unknownEvery = 5 * time.Minute  // between looks for the same key id that is not there
+	unknownLooks = 8                // looks for such ids, whichever, that may be made at once
+	unknownMore  = 30 * time.Second // until one more may be made
 	failedEvery  = 10 * time.Second // between tries after a failure
 	lookTimeout  = 5 * time.Second  // for both documents
 
@@ -60,7 +62,30 @@ type foreignIssuer struct {
 	looking chan struct{}
 	failed  time.Time // when the last look failed; zero: it did not
 	failure error
-	unknown time.Time // when a look for an unknown key id was last made
+	unknown map[string]time.Time // when looks for key ids that were not there were made
+	looks   float64              // that were made for such ids, as far as they still count
+	looked  time.Time            // when the last of them was made
+}
+
+// mayLook reports whether to ask the issuer for a key id that it did not have. Anybody can
+// name one in a token that nobody signed, and the issuer must not be asked for each; but one
+// look brings all its keys, so that as long as there are looks, a stranger keeps nobody from
+// its next key.
+func (i *foreignIssuer) mayLook(kid string, now time.Time) bool {
+	for other, at := range i.unknown {
+		if now.Sub(at) >= unknownEvery {
+			delete(i.unknown, other)
+		}
+	}
+	looks := max(0, i.looks-max(0, float64(now.Sub(i.looked))/float64(unknownMore)))
+	if _, asked := i.unknown[kid]; asked || looks+1 > unknownLooks {
+		return false
+	}
+	if i.unknown == nil {
+		i.unknown = map[string]time.Time{}
+	}
+	i.unknown[kid], i.looks, i.looked = now, looks+1, now
+	return true
 }
 
 type keySet struct {
@@ -131,10 +156,9 @@ func (f *foreignIssuers) await(ctx context.Context, i *foreignIssuer, kid string
 	usable := set != nil && now.Sub(set.at) < keysUsable
 	if usable {
 		key, err := pick(set.keys, kid)
-		if err == nil || now.Sub(i.unknown) < unknownEvery {
+		if err == nil || !i.mayLook(kid, now) {
 			return key, err
 		}
-		i.unknown = now
 	} else if now.Sub(i.failed) < failedEvery {
 		return token.Key{}, i.failure
 	}

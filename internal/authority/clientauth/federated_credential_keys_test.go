@@ -27,13 +27,53 @@ func TestUnknownKeysAskSeldom(t *testing.T) {
 		}
 		b.clock.Advance(time.Second)
 	}
-	if n := w.count(keysURL(clusterIssuer)); n != 2 {
-		t.Errorf("the issuer was asked %d times, want once at first and once for unknown keys", n)
+	if n := w.count(keysURL(clusterIssuer)); n > 1+unknownLooks+2 {
+		t.Errorf("the issuer was asked %d times, want once at first, a few times at once, and twice in a minute", n)
+	}
+	for range 60 { // the same one, all the time
+		b.wantRefused(t, b.sign(b.federatedHeader().with(object{"kid": "same"}), b.federatedClaims(), b.keys[0]), testids.Client, 700027)
+	}
+	if n := w.count(keysURL(clusterIssuer)); n > 1+unknownLooks+3 {
+		t.Errorf("the issuer was asked %d times, one of them for each token with the same key id", n)
 	}
 	b.clock.Advance(unknownEvery)
 	w.publish(t, clusterIssuer, b.key("k1", 0), b.key("k2", 1))
 	if _, p := b.verify(b.sign(b.federatedHeader().with(object{"kid": "k2"}), b.federatedClaims(), b.keys[1]), testids.Client); p != nil {
 		t.Errorf("the issuer's new key: %v", p)
+	}
+}
+
+// A token that nobody signed does not delay the next key of an issuer, and many of them do not
+// delay it for long.
+func TestStrangersDoNotDelayTheNextKey(t *testing.T) {
+	t.Parallel()
+	b, w := federatedBench(t)
+	if _, p := b.verify(b.federated(), testids.Client); p != nil {
+		t.Fatal(p)
+	}
+	invented := func(i int) {
+		header := b.federatedHeader().with(object{"kid": fmt.Sprint("invented", i)})
+		b.wantRefused(t, b.sign(header, b.federatedClaims(), b.keys[0]), testids.Client, 700027)
+	}
+	next := func(kid string, key int) error {
+		_, p := b.verify(b.sign(b.federatedHeader().with(object{"kid": kid}), b.federatedClaims(), b.keys[key]), testids.Client)
+		if p != nil {
+			return p
+		}
+		return nil
+	}
+	invented(0)
+	w.publish(t, clusterIssuer, b.key("k1", 0), b.key("k2", 1))
+	if err := next("k2", 1); err != nil {
+		t.Errorf("the issuer's next key, after one token of a stranger: %v", err)
+	}
+	for i := range 100 {
+		invented(1 + i)
+	}
+	w.publish(t, clusterIssuer, b.key("k1", 0), b.key("k3", 1))
+	b.clock.Advance(unknownMore)
+	if err := next("k3", 1); err != nil {
+		t.Errorf("the one after that, half a minute after a hundred: %v", err)
 	}
 }
 
