@@ -45,6 +45,7 @@ type Issuer struct {
 	fixed     time.Duration // lifetime of tokens; 0: at random
 	age       func(context.Context) time.Duration
 	now       func() time.Time
+	signing   inFlight
 }
 
 // New returns an issuer.
@@ -129,6 +130,11 @@ func (i *Issuer) sign(ctx context.Context, tenant *directory.Tenant, c *Claims) 
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
 	}
+	leave, err := i.signing.enter(ctx, c.client())
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	signer, err := i.keys.Signer(ctx, string(tenant.ID))
 	if err != nil {
 		return "", fmt.Errorf("signing key: %w", err)
