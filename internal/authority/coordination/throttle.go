@@ -37,6 +37,10 @@ type ThrottleConfig struct {
 	DeviceCodes int
 }
 
+// deviceTotal is how many device codes that nobody has answered there may be at once, of all
+// sources together; in the life of a code as many again may follow.
+const deviceTotal = 20_000
+
 // deviceShare is how much of a device code counts for its source as a whole.
 const deviceShare = 0.25
 
@@ -166,6 +170,7 @@ func (t *throttle) failed(app directory.AppID, source string, now time.Time) {
 func (t *throttle) deviceCodes() *throttle {
 	cfg := t.cfg
 	cfg.Failures, cfg.Forgive = cfg.DeviceCodes, records.DeviceLife/time.Duration(cfg.DeviceCodes)
+	cfg.Total, cfg.TotalForgive = deviceTotal, records.DeviceLife/deviceTotal
 	return makeThrottle(cfg, t.now)
 }
 
@@ -178,6 +183,11 @@ func (t *throttle) Spend(_ context.Context, app directory.AppID, source string) 
 	if excess := max(t.level(own, now)+1, t.level(all, now)+deviceShare) - float64(t.cfg.Failures); excess > 0 {
 		return seconds(excess, t.cfg.Forgive)
 	}
+	total := t.total.leaked(now, t.cfg.TotalForgive) + 1
+	if excess := total - float64(t.cfg.Total); excess > 0 {
+		return seconds(excess, t.cfg.TotalForgive)
+	}
+	t.total = bucket{total, now}
 	t.add(own, 1, float64(t.cfg.Failures), now)
 	t.add(all, deviceShare, float64(t.cfg.Failures), now)
 	return 0
@@ -188,6 +198,7 @@ func (t *throttle) Restore(_ context.Context, app directory.AppID, source string
 	now, source := t.now(), canonical(source)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.total = bucket{max(0, t.total.leaked(now, t.cfg.TotalForgive)-1), now}
 	t.add(attemptKey{app, source}, -1, float64(t.cfg.Failures), now)
 	t.add(attemptKey{"", source}, -deviceShare, float64(t.cfg.Failures), now)
 }

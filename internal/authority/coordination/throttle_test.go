@@ -3,6 +3,7 @@ package coordination
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -145,5 +146,59 @@ func TestThrottleDeviceCodesMemory(t *testing.T) {
 	}
 	if wait := devices.Spend(t.Context(), "b", "here"); wait == 0 {
 		t.Error("what was taken back twice is allowed twice")
+	}
+}
+
+// There is an end to the device codes of all sources together.
+func TestThrottleDeviceCodesTotal(t *testing.T) {
+	t.Parallel()
+	limits, clock := testThrottle(t, ThrottleConfig{})
+	devices := limits.deviceCodes()
+	given := 0
+	for i := range 2 * deviceTotal {
+		if devices.Spend(t.Context(), "a", fmt.Sprint(i)) == 0 {
+			given++
+		}
+	}
+	if given != deviceTotal {
+		t.Errorf("%d were given, want %d", given, deviceTotal)
+	}
+	devices.Restore(t.Context(), "a", "7")
+	if wait := devices.Spend(t.Context(), "a", "late"); wait != 0 {
+		t.Errorf("with one answered: wait %d s", wait)
+	}
+	clock.Advance(time.Minute)
+	if wait := devices.Spend(t.Context(), "a", "later"); wait != 0 {
+		t.Errorf("a minute later: wait %d s", wait)
+	}
+}
+
+// What providers hand out as a whole counts as a whole, too.
+func TestThrottleNetworks(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string][]string{
+		"192.0.2.1":           {"192.0.2.1"},
+		"127.9.9.9":           {"127.0.0.1"},
+		"::/64":               {"127.0.0.1"},
+		"::1":                 {"127.0.0.1"},
+		"::ffff:127.0.0.5":    {"127.0.0.1"},
+		"2001:db8:1:2ff::/64": {"2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"},
+		"2001:db8:1:2ff:3::4": {"2001:db8:1:2ff::/64", "2001:db8:1:200::/56", "2001:db8:1::/48"},
+		"unix":                {"unix"},
+		"":                    {""},
+	} {
+		if got := networks(canonical(source)); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", source, got, want)
+		}
+	}
+	limits, _ := testThrottle(t, ThrottleConfig{})
+	for i := range 40 { // a tenth of what each network of 64 bits may
+		fail(limits, 1, "a", fmt.Sprintf("2001:db8:1:%x::/64", i<<8))
+	}
+	if wait := limits.Wait(t.Context(), "a", "2001:db8:1:ffff::/64"); wait == 0 {
+		t.Error("a network of 48 bits has no end of sources")
+	}
+	if wait := limits.Wait(t.Context(), "a", "2001:db8:2:ffff::/64"); wait != 0 {
+		t.Errorf("the next one waits %d s", wait)
 	}
 }
