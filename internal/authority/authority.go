@@ -48,7 +48,8 @@ type Config struct {
 	MaxStale time.Duration
 	Throttle coordination.ThrottleConfig
 	// State is what requests have to know of each other. Nil means that this process alone
-	// serves the authority, and keeps it in memory as Throttle says.
+	// serves the authority, and keeps it in memory as Throttle says; uses of assertions, which
+	// are for single use where an application says so, are kept in the directory's store.
 	State *coordination.State
 	// AllowPassword lets public clients take users' names and passwords themselves (grant
 	// type password). Such a client learns the password, so it is off by default.
@@ -163,7 +164,11 @@ func (cfg *Config) state() (coordination.State, error) {
 	if cfg.State != nil {
 		return *cfg.State, nil
 	}
-	return coordination.InMemory(cfg.Throttle, cfg.Now)
+	state, err := coordination.InMemory(cfg.Throttle, cfg.Now)
+	if err == nil {
+		state.Strict = coordination.KeepReplays(state.Strict, cfg.Directory)
+	}
+	return state, err
 }
 
 // setDefaults fills in what was left out.

@@ -78,7 +78,7 @@ func (v *assertionVerifier) checkReplay(ctx context.Context, in assertionInput, 
 	}
 }
 
-var errReplaysFull = errors.New("the memory of used client assertions is full")
+var errReplaysFull = errors.New("the memory of used client assertions is full, or the store that keeps them does not answer")
 
 // thumbprints name a certificate: base64url without padding; empty where not sent.
 type thumbprints struct{ sha1, sha256 string }

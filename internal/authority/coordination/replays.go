@@ -23,6 +23,7 @@ const (
 
 // A Use is one presentation of an assertion.
 type Use struct {
+	tenant  directory.TenantID
 	owner   string   // tenant and application
 	key     [32]byte // of owner and jti
 	digest  [16]byte // of the assertion
@@ -34,6 +35,7 @@ func NewUse(tenant directory.TenantID, app directory.AppID, jti, assertion strin
 	sum := sha256.Sum256([]byte(assertion))
 	owner := string(tenant) + "/" + string(app)
 	return Use{
+		tenant:  tenant,
 		owner:   owner,
 		key:     sha256.Sum256([]byte(owner + "/" + jti)),
 		digest:  [16]byte(sum[:16]),
@@ -49,7 +51,7 @@ const (
 	First   Outcome = iota // not seen before
 	Retried                // the same assertion within the retry window
 	Again                  // its jti was used before
-	Full                   // cannot tell: no room to remember it
+	Full                   // cannot tell: no room to remember it, or nowhere to look
 )
 
 // replays remembers uses until their assertions expire. What has not expired is never
