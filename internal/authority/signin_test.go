@@ -237,8 +237,8 @@ func TestNothingSecretIsNoted(t *testing.T) {
 		w.post(pathV2, w.good().without("client_id", "client_secret"), withHeader("Authorization", basic(canary+":"+testClient))),
 		w.post(deviceV2Path, values{"client_id": canary, "scope": "openid"}),
 		w.post("/organizations/oauth2/v2.0/devicecode", values{"client_id": canary, "scope": "openid"}),
-		w.get(authorizeV2Path+"?client_id="+canary+"&response_type=code&redirect_uri=http://localhost"),
-		w.get("/common/oauth2/v2.0/authorize?client_id="+canary+"&response_type=code&redirect_uri=http://localhost"),
+		w.get(authorizeV2Path + "?client_id=" + canary + "&response_type=code&redirect_uri=http://localhost"),
+		w.get("/common/oauth2/v2.0/authorize?client_id=" + canary + "&response_type=code&redirect_uri=http://localhost"),
 		w.post(pathV2, w.good(), withHeader("x-client-SKU", hostile), withHeader("User-Agent", hostile)),
 		w.get("/%0d%0a%1b%e2%80%a8/x"),
 	} {
