@@ -21,7 +21,8 @@ func signInsCommand(c *cli) *cobra.Command {
 		Short: "List who got tokens and who was refused",
 		Long: `Lists the authority's answers to token requests, newest first: who asked, with what kind
 of credential, for which API, the roles and scopes issued or the reason for the refusal,
-and the user, if the token was for one.`,
+and the user, if the token was for one. A managed identity's token that comes from the
+cache of its endpoint is no new answer, and has no row.`,
 		Example: `  rolecall signins --failed --app orders-client`,
 		Args:    exactly(0, ""),
 	}
