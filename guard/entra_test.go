@@ -138,6 +138,7 @@ func TestAuthoritiesAndTheirIssuers(t *testing.T) {
 		"https://login.microsoftonline.us/" + tenant:         {"https://sts.windows.net/" + tenant + "/", "https://login.microsoftonline.us/" + tenant + "/v2.0"},
 		"https://login.partner.microsoftonline.cn/" + tenant: {"https://sts.chinacloudapi.cn/" + tenant + "/", "https://login.partner.microsoftonline.cn/" + tenant + "/v2.0"},
 		"https://LocalHost:8443/" + strings.ToUpper(tenant):  {"https://localhost:8443/" + tenant + "/", "https://localhost:8443/" + tenant + "/v2.0"},
+		"https://localhost:8443/" + "/" + tenant:             {"https://localhost:8443/" + tenant + "/", "https://localhost:8443/" + tenant + "/v2.0"}, // AZURE_AUTHORITY_HOST with its slash, and the tenant
 		"http://127.0.0.1:8443/" + tenant:                    {"http://127.0.0.1:8443/" + tenant + "/", "http://127.0.0.1:8443/" + tenant + "/v2.0"},
 		"http://[::1]:8443/" + tenant:                        {"http://[::1]:8443/" + tenant + "/", "http://[::1]:8443/" + tenant + "/v2.0"},
 	} {
