@@ -50,13 +50,22 @@ func TestOwnTokensAsCredentials(t *testing.T) {
 			w := newWorld(t)
 			w.edit(func(e *directory.Editor) error {
 				app, err := e.Applications().Find(testTenant, testClient)
-				for id, issuer := range issuers {
-					if err == nil {
-						_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{
-							Name: id, Issuer: issuer, Subject: identity, Audience: directory.ExchangeAudience,
-						})
-					}
+				if err != nil {
+					return err
 				}
+				trusted := issuers["v2"]
+				if tt.issuer == issuers["v1"] {
+					trusted = tt.issuer
+				}
+				_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{
+					Name: "fabrikam", Issuer: trusted, Subject: identity, Audience: directory.ExchangeAudience,
+				})
+				if err != nil {
+					return err
+				}
+				_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
+					Tenant: otherOne, ID: identity, Name: "fabrikam-mi", Type: directory.PrincipalManagedIdentity,
+				})
 				return err
 			})
 			now := w.clock.Now().Unix()
@@ -91,6 +100,10 @@ func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
 			return err
 		}
 		_, err = e.Credentials().AddFederated(testTenant, app.ID, directory.FederatedCredential{Name: "fabrikam", Issuer: issuer, Subject: testAPI})
+		if err != nil {
+			return err
+		}
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, ID: testAPI, Name: "fabrikam-mi", Type: directory.PrincipalManagedIdentity})
 		return err
 	})
 	now := w.clock.Now().Unix()

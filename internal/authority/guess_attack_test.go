@@ -150,6 +150,11 @@ func TestRightCredentialBehindABusyAddress(t *testing.T) {
 				Name: "other", Issuer: issuer, Subject: identity, Audience: directory.ExchangeAudience,
 			})
 		}
+		if err == nil {
+			_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
+				Tenant: otherOne, ID: identity, Name: "other-mi", Type: directory.PrincipalManagedIdentity,
+			})
+		}
 		return err
 	})
 	now := w.clock.Now().Unix()

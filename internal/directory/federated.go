@@ -26,11 +26,21 @@ func (e CredentialEditor) AddFederated(tenant TenantID, owner ObjectID, c Federa
 	if err := checkFederated(&c); err != nil {
 		return FederatedCredential{}, err
 	}
+	if c.Identity != "" {
+		identity, err := e.view.Identities().get(tenant, c.Identity)
+		if err != nil {
+			return FederatedCredential{}, ruleAbout("identity", err)
+		}
+		c.Identity = identity.value.ID
+	}
 	err := e.changeFederated(Create, tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
 		if err := checkFederatedFree(name, *all, &c); err != nil {
 			return "", err
 		}
 		*all = append((*all)[:len(*all):len(*all)], c)
+		if c.Identity != "" {
+			return fmt.Sprintf("federated credential added: %s, managed identity %s", c.Name, c.Identity), nil
+		}
 		return fmt.Sprintf("federated credential added: %s, issuer %s, subject %s", c.Name, c.Issuer, c.Subject), nil
 	})
 	if err != nil {
@@ -65,6 +75,12 @@ func checkFederated(c *FederatedCredential) (err error) {
 	if !validFederatedName(c.Name) {
 		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", text.Shown(c.Name)), Advice: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
 	}
+	if c.Identity != "" {
+		if c.Issuer != "" || c.Subject != "" || c.Audience != ExchangeAudience {
+			return &RuleError{Field: "identity", What: fmt.Sprintf("The federated credential %q names a managed identity, which decides issuer, subject and audience.", c.Name), Advice: "Leave those out, or leave out the identity."}
+		}
+		return checkOptionalText("description", c.Description, maxFederatedText)
+	}
 	if err := checkIssuer(c.Issuer); err != nil {
 		return err
 	}
@@ -96,7 +112,9 @@ func checkFederatedFree(owner string, all []FederatedCredential, c *FederatedCre
 	if slices.ContainsFunc(all, func(f FederatedCredential) bool { return fold(f.Name) == fold(c.Name) || f.ID == c.ID }) {
 		return taken("name", fmt.Sprintf("%s has a federated credential named %q already.", owner, c.Name), "Choose another name.")
 	}
-	if slices.ContainsFunc(all, func(f FederatedCredential) bool { return f.Issuer == c.Issuer && f.Subject == c.Subject }) {
+	if slices.ContainsFunc(all, func(f FederatedCredential) bool {
+		return f.Issuer == c.Issuer && f.Subject == c.Subject && f.Identity == c.Identity
+	}) {
 		return taken("subject", fmt.Sprintf("%s trusts this subject of this issuer already.", owner), "Use the federated credential there is.")
 	}
 	return nil

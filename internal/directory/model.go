@@ -151,12 +151,15 @@ type Certificate struct {
 // A FederatedCredential trusts tokens of another issuer in place of a secret. Issuer,
 // subject and audience are compared exactly, case and slashes included.
 type FederatedCredential struct {
-	ID          string `json:"id"` // GUID
-	Name        string `json:"name"`
-	Issuer      string `json:"issuer"`
-	Subject     string `json:"subject"`
-	Audience    string `json:"audience"`
-	Description string `json:"description,omitempty"`
+	ID   string `json:"id"` // GUID
+	Name string `json:"name"`
+	// Identity is the object id of a managed identity of the same tenant, which stands for
+	// issuer and subject: the issuer is the tenant's, whatever the authority is called by now.
+	Identity    ObjectID `json:"identity,omitempty"`
+	Issuer      string   `json:"issuer"`
+	Subject     string   `json:"subject"`
+	Audience    string   `json:"audience"`
+	Description string   `json:"description,omitempty"`
 }
 
 // A PrincipalType says what a service principal stands for.

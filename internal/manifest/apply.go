@@ -103,7 +103,8 @@ type work struct {
 	principals   map[any]*directory.ServicePrincipal // of *application and *identity
 	users        map[*user]*directory.User
 	hosts        map[*host]*directory.Host
-	assigned     map[*host][]directory.ObjectID // identities that the file gives them
+	assigned     map[*host][]directory.ObjectID    // identities that the file gives them
+	trusted      map[*federated]directory.ObjectID // managed identities that credentials name
 	grants       []*grant
 	asked        map[*application][]*grant // those of grants that an application asks for
 }

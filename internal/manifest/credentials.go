@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,9 @@ import (
 
 // applyCredentials brings the credentials of each application to the file's state.
 func (w *work) applyCredentials() error {
+	if err := w.findTrustedIdentities(); err != nil || w.err() != nil {
+		return err
+	}
 	for _, a := range w.file.applications {
 		for _, step := range []func(*application, *directory.Application) error{
 			w.removeCredentials, w.applySecrets, w.applyCertificates, w.applyFederated,
@@ -158,7 +162,7 @@ func (w *work) applyTrusts(wanted []*federated, owner directory.ObjectID, presen
 		if slices.ContainsFunc(present, func(c directory.FederatedCredential) bool { return strings.EqualFold(c.Name, f.name) }) {
 			continue
 		}
-		if _, err := w.editor.Credentials().AddFederated(w.tenant.ID, owner, f.credential("")); err != nil {
+		if _, err := w.editor.Credentials().AddFederated(w.tenant.ID, owner, w.credential(f, "")); err != nil {
 			return w.ruled(err, f.of)
 		}
 	}
@@ -170,16 +174,50 @@ func (w *work) applyTrusts(wanted []*federated, owner directory.ObjectID, presen
 func (w *work) changedTrusts(wanted []*federated, present []directory.FederatedCredential) (gone []string) {
 	for _, c := range present {
 		i := slices.IndexFunc(wanted, func(f *federated) bool { return strings.EqualFold(f.name, c.Name) })
-		if (i < 0 && w.prune) || (i >= 0 && wanted[i].credential(c.ID) != c) {
+		if (i < 0 && w.prune) || (i >= 0 && w.credential(wanted[i], c.ID) != c) {
 			gone = append(gone, c.ID)
 		}
 	}
 	return gone
 }
 
+// findTrustedIdentities finds the managed identities that federated credentials name, and
+// reports those that are not there.
+func (w *work) findTrustedIdentities() error {
+	w.trusted = make(map[*federated]directory.ObjectID)
+	find := func(all []*federated) error {
+		for _, f := range all {
+			if f.identity == "" {
+				continue
+			}
+			found, err := w.editor.View().Identities().Find(w.tenant.ID, f.identity)
+			switch {
+			case errors.Is(err, directory.ErrNotFound):
+				w.missing(f.of("identity"), err)
+			case err != nil:
+				return err
+			default:
+				w.trusted[f] = found.ID
+			}
+		}
+		return nil
+	}
+	for _, a := range w.file.applications {
+		if err := find(a.federated); err != nil {
+			return err
+		}
+	}
+	for _, i := range w.file.identities {
+		if err := find(i.federated); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // credential returns what the file says, as the credential with that id.
-func (f *federated) credential(id string) directory.FederatedCredential {
+func (w *work) credential(f *federated, id string) directory.FederatedCredential {
 	return directory.FederatedCredential{
-		ID: id, Name: f.name, Issuer: f.issuer, Subject: f.subject, Audience: f.audience, Description: f.description,
+		ID: id, Name: f.name, Issuer: f.issuer, Subject: f.subject, Audience: f.audience, Identity: w.trusted[f], Description: f.description,
 	}
 }

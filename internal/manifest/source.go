@@ -156,12 +156,34 @@ func firstCertificate(content []byte) ([]byte, error) {
 
 func (d *decoder) federated(n *yaml.Node) *federated {
 	f := &federated{audience: directory.ExchangeAudience}
-	f.place, _ = d.object(n, schema{what: "a federated credential", members: map[string]reader{
+	var ok bool
+	f.place, ok = d.object(n, schema{what: "a federated credential", members: map[string]reader{
 		"name":        d.text(&f.name),
 		"issuer":      d.text(&f.issuer),
 		"subject":     d.text(&f.subject),
 		"audience":    d.text(&f.audience),
+		"identity":    d.text(&f.identity),
 		"description": d.text(&f.description),
-	}, required: []string{"name", "issuer", "subject"}})
+	}, required: []string{"name"}})
+	if !ok {
+		return f
+	}
+	for _, member := range []string{"issuer", "subject"} {
+		if f.has("identity") == f.has(member) {
+			d.federatedMember(f, member)
+		}
+	}
+	if f.has("identity") && f.has("audience") {
+		d.federatedMember(f, "audience")
+	}
 	return f
+}
+
+// federatedMember reports a member that is missing, or that an identity leaves no room for.
+func (d *decoder) federatedMember(f *federated, member string) {
+	if f.has("identity") {
+		d.add(f.of(member), "a federated credential that names an identity has no "+member+" of its own.", "Remove the "+member+", or the identity.")
+		return
+	}
+	d.add(f.at, "a federated credential lacks its "+member+".", "Add "+member+", or name a managed identity of the tenant as identity.")
 }

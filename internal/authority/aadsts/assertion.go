@@ -33,6 +33,9 @@ func assertionProblems() []*Problem {
 		FederatedCase("{sub}"),
 		FederatedSignature("{iss}", "{kid}"),
 		FederatedUnreachable("{iss}", 1),
+		FederatedExchange("{audience}"),
+		FederatedTwice("{sub}"),
+		FederatedGone("{sub}"),
 		FederatedUser(),
 	}
 }
@@ -175,6 +178,29 @@ func FederatedUnreachable(issuer string, seconds int) *Problem {
 		What:       "The keys of the issuer " + text.Quote(issuer) + " cannot be read, so its tokens cannot be verified.",
 		Advice:     "Check that its /.well-known/openid-configuration and keys can be reached from the authority, and try again.",
 	}
+}
+
+// FederatedExchange refuses a credential for a token of this authority whose audience is not
+// that of the token exchange.
+func FederatedExchange(audience string) *Problem {
+	return refusedAssertion(700214,
+		"The federated credential for the presented token has the audience "+text.Quote(audience)+", and for tokens of this authority there is only one.",
+		"Set the credential's audience to "+directory.ExchangeAudience+".")
+}
+
+// FederatedTwice refuses a token for whose subject there are two credentials.
+func FederatedTwice(subject string) *Problem {
+	return refusedAssertion(700263,
+		"More than one federated credential of the application is for the subject "+text.Quote(subject)+" of this tenant.",
+		"Keep one, with the version 2.0 issuer, and remove the others.")
+}
+
+// FederatedGone refuses a token of an application or managed identity that may not ask for
+// tokens any more.
+func FederatedGone(subject string) *Problem {
+	return refusedAssertion(700213,
+		"The subject of the presented token, "+text.Quote(subject)+", is disabled, or is no longer the application or managed identity that the token was issued to.",
+		"Enable or create it, and get a new token for it.")
 }
 
 // FederatedUser refuses a user's token in place of a credential.

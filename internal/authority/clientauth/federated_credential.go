@@ -23,10 +23,14 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 		return Proof{}, p
 	}
 	workload := in.Origin.WorkloadTenantOf(a.issuer)
+	own := in.Origin.TenantOf(a.issuer)
+	if workload == "" && own != "" && !IsAppOnly(parsed.Claims) {
+		return Proof{}, aadsts.FederatedUser()
+	}
 	var credentialID string
 	if v.runs(ctx, client, workload, a, parsed.Claims) {
 		credentialID = credentialWorkload
-	} else if credential, p := trusted(client, a); p != nil {
+	} else if credential, p := v.trusted(ctx, in.Origin, client, a); p != nil {
 		return Proof{}, p
 	} else {
 		credentialID = credential.ID
@@ -45,8 +49,10 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 	if err := parsed.Verify(alg, key.Public); err != nil {
 		return Proof{}, aadsts.FederatedSignature(a.issuer, key.ID).Because(err)
 	}
-	if workload == "" && in.Origin.TenantOf(a.issuer) != "" && !IsAppOnly(parsed.Claims) {
-		return Proof{}, aadsts.FederatedUser()
+	if workload == "" && own != "" {
+		if p := v.ownPrincipal(ctx, own, a); p != nil {
+			return Proof{}, p
+		}
 	}
 	return Proof{Client: client, Credential: ByFederation, CredentialID: credentialID}, nil
 }
@@ -54,22 +60,73 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 // credentialWorkload stands in the place of a credential's id for a workload that runs.
 const credentialWorkload = "workload"
 
+// ownPrincipal requires the application or managed identity that a token of this authority
+// was issued to: there, enabled, and the one it was then.
+func (v *assertionVerifier) ownPrincipal(ctx context.Context, tenant directory.TenantID, a assertionClaims) error {
+	found, err := v.own.Directory.Named(ctx, tenant, a.subject)
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
+		return aadsts.FederatedGone(a.subject)
+	case err != nil:
+		return err
+	}
+	p := found.Principal
+	if p == nil || string(p.ID) != a.subject || !p.Enabled || !a.issuedAt.IsZero() && a.issuedAt.Add(assertionSkew).Before(p.Created.Truncate(time.Second)) {
+		return aadsts.FederatedGone(a.subject)
+	}
+	return nil
+}
+
+// expected returns the issuer and the subject of a credential, also where it names a managed
+// identity.
+func expected(o origin.Origin, client *directory.Instance, c *directory.FederatedCredential) (issuer, subject string) {
+	if c.Identity != "" {
+		return o.IssuerV2(client.Principal.Tenant), string(c.Identity)
+	}
+	return c.Issuer, c.Subject
+}
+
+// hasAudience reports whether a token is for the audience of a credential. Tokens of this
+// authority name the token exchange by its app id, and credentials by its URI: the two are
+// one, and there the URI alone will do.
+func (v *assertionVerifier) hasAudience(ctx context.Context, own directory.TenantID, a assertionClaims, c *directory.FederatedCredential) bool {
+	if slices.Contains(a.audience, c.Audience) {
+		return own == "" || c.Audience == directory.ExchangeAudience
+	}
+	if own == "" || c.Audience != directory.ExchangeAudience {
+		return false
+	}
+	exchange, err := v.own.Directory.Resource(ctx, own, directory.ExchangeAudience) // it may be registered under another id
+	return err == nil && slices.Contains(a.audience, string(exchange.Application.AppID))
+}
+
 // trusted finds the credential that names exactly this issuer, audience and subject, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
-func trusted(client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, error) {
-	known := false
+func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, error) {
+	own := o.TenantOf(a.issuer)
+	known, named := false, 0 // named: how many are for this subject of the tenant, by either issuer
 	var audiences []*directory.FederatedCredential
 	federated := client.Federated()
 	for i := range federated {
 		c := &federated[i]
-		if c.Issuer != a.issuer || c.Issuer == "" {
+		issuer, subject := expected(o, client, c)
+		if own != "" && o.TenantOf(issuer) == own && subject == a.subject {
+			named++
+		}
+		if issuer != a.issuer || issuer == "" {
 			continue
 		}
 		known = true
-		if slices.Contains(a.audience, c.Audience) {
+		if own != "" && subject == a.subject && c.Audience != directory.ExchangeAudience {
+			return nil, aadsts.FederatedExchange(c.Audience)
+		}
+		if v.hasAudience(ctx, own, a, c) {
 			audiences = append(audiences, c)
 		}
+	}
+	if known && named > 1 {
+		return nil, aadsts.FederatedTwice(a.subject)
 	}
 	switch {
 	case !known:
@@ -78,12 +135,12 @@ func trusted(client *directory.Instance, a assertionClaims) (*directory.Federate
 		return nil, aadsts.FederatedAudience(strings.Join(a.audience, " "))
 	}
 	for _, c := range audiences {
-		if c.Subject == a.subject {
+		if _, subject := expected(o, client, c); subject == a.subject {
 			return c, nil
 		}
 	}
 	for _, c := range audiences {
-		if strings.EqualFold(c.Subject, a.subject) {
+		if _, subject := expected(o, client, c); strings.EqualFold(subject, a.subject) {
 			return nil, aadsts.FederatedCase(a.subject)
 		}
 	}

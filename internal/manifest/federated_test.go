@@ -1,0 +1,79 @@
+package manifest_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/manifest"
+)
+
+// withTrust is a file in which an application has a federated credential.
+func withTrust(credential string) string {
+	return `tenants:
+  - name: contoso
+    applications:
+      - name: orders-client
+        federatedCredentials: [` + credential + `]
+    managedIdentities:
+      - {name: orders-client-mi, type: system}
+      - {name: other-mi, type: user}
+`
+}
+
+// A federated credential names a managed identity, whose object id is not known before it
+// is made.
+func TestFederatedCredentialOfAnIdentity(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	trusted := func() directory.FederatedCredential {
+		t.Helper()
+		tenant, err := s.dir.Tenant(t.Context(), "contoso")
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := s.dir.Named(t.Context(), tenant.ID, "orders-client")
+		if err != nil || len(client.Federated()) != 1 {
+			t.Fatal(client, err)
+		}
+		return client.Federated()[0]
+	}
+	s.mustApply(withTrust("{name: mi, identity: orders-client-mi}"), manifest.Options{})
+	first := trusted()
+	if first.Identity == "" || first.Issuer != "" || first.Subject != "" || first.Audience != directory.ExchangeAudience {
+		t.Errorf("got %+v", first)
+	}
+	for _, prune := range []bool{false, true} {
+		if again := s.mustApply(withTrust("{name: mi, identity: orders-client-mi}"), manifest.Options{Prune: prune}); len(again) > 0 {
+			t.Errorf("applied again (prune: %v): %q", prune, again)
+		}
+	}
+	s.mustApply(withTrust("{name: mi, identity: other-mi}"), manifest.Options{})
+	if second := trusted(); second.Identity == first.Identity {
+		t.Error("the credential is still for the first identity")
+	}
+	s.mustApply(withTrust(`{name: mi, issuer: "https://issuer.test", subject: build}`), manifest.Options{})
+	if third := trusted(); third.Identity != "" || third.Issuer != "https://issuer.test" {
+		t.Errorf("got %+v", third)
+	}
+}
+
+func TestFederatedCredentialOfAnIdentityIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, credential, want string }{
+		{"no such identity", "{name: mi, identity: orders-mi}", `there is no managed identity "orders-mi"`},
+		{"an application", "{name: mi, identity: orders-client}", `there is no managed identity "orders-client"`},
+		{"with an issuer", `{name: mi, identity: other-mi, issuer: "https://issuer.test"}`, "has no issuer of its own"},
+		{"with a subject", "{name: mi, identity: other-mi, subject: build}", "has no subject of its own"},
+		{"with an audience", "{name: mi, identity: other-mi, audience: api://orders}", "has no audience of its own"},
+		{"neither", "{name: mi}", "lacks its issuer"},
+		{"no subject", `{name: mi, issuer: "https://issuer.test"}`, "lacks its subject"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := newSite(t).apply(withTrust(tt.credential), manifest.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
