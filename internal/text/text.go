@@ -57,8 +57,16 @@ func Shown(s string) string { return Clip(s, MaxShown) }
 // Line makes one clean line of at most limit bytes, without the ellipsis that marks a cut.
 func Line(s string, limit int) string { return Clean(Clip(s, limit)) }
 
-// Quote puts a clean line of the text between single quotes.
-func Quote(s string) string { return "'" + Line(s, MaxQuoted) + "'" }
+// Quote puts a clean line of the text between single quotes. A line break at its end, which
+// comes from reading a file or from echo, is said and not shown.
+func Quote(s string) string {
+	bare := strings.TrimRight(s, "\r\n")
+	quoted := "'" + Line(bare, MaxQuoted) + "'"
+	if bare != s {
+		quoted += " (it ends in a line break)"
+	}
+	return quoted
+}
 
 // Invisible reports whether a character is a control or format character, such as a
 // bidirectional override or a zero-width space, with which one text can pass for another.

@@ -76,6 +76,10 @@ func TestLineAndQuote(t *testing.T) {
 	for _, tt := range []struct{ name, got, want string }{
 		{"line", text.Line("a\nb", 8), "a?b"},
 		{"long line", text.Line(strings.Repeat("\n", 9), 8), strings.Repeat("?", 8) + "…"},
+		{"Quote says a line break at the end", text.Quote("orders\n"), "'orders' (it ends in a line break)"},
+		{"Quote says that of Windows", text.Quote("orders\r\n\r\n"), "'orders' (it ends in a line break)"},
+		{"Quote of a line break alone", text.Quote("\n"), "'' (it ends in a line break)"},
+		{"Quote of a line break inside", text.Quote("or\nders"), "'or?ders'"},
 		{"quote", text.Quote("/orders\x1b"), "'/orders?'"},
 		{"long quote", text.Quote(long), "'" + long[:text.MaxQuoted] + "…'"},
 		{"shown", text.Shown(long), long[:text.MaxShown] + "…"},
