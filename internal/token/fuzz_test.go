@@ -1,7 +1,9 @@
 package token
 
 import (
+	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -30,6 +32,38 @@ func FuzzParse(f *testing.F) {
 			}
 			if _, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(name)}); err != nil && plainHeader(tok.Header) {
 				t.Errorf("go-jose does not read it: %v", err)
+			}
+		}
+	})
+}
+
+// FuzzPadded holds the reader to what padding means: it reads a padded text as the text without
+// it, and only what is padded as its length calls for.
+func FuzzPadded(f *testing.F) {
+	for _, seed := range []string{
+		"e30=.e30.AA", "e30=.e30=.AA==", "e30.e30.AA=", "e30.e30.AAA=", "e30====.e30.AA", "e30=.e30.====", "=.=.=", "e3=0.e30.AA", "e30.e30.AAAA====", "e30=.e30=.AB==", "e30=\n.e30=.AA==",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		padded, err := Parse(raw, Limits{Padding: true})
+		if err != nil {
+			if _, plain := Parse(raw, Limits{}); plain == nil {
+				t.Fatal("refused with padding allowed, and not without")
+			}
+			return
+		}
+		bare := strings.ReplaceAll(raw, "=", "")
+		plain, err := Parse(bare, Limits{})
+		if err != nil || plain.Header.Raw() != padded.Header.Raw() || plain.Claims.Raw() != padded.Claims.Raw() || !bytes.Equal(plain.signature, padded.signature) {
+			t.Fatalf("reads %q in another way than %q (%v)", raw, bare, err)
+		}
+		if !strings.HasPrefix(raw, string(padded.signed)+".") {
+			t.Fatalf("%q is not what was sent", padded.signed)
+		}
+		for _, part := range strings.Split(raw, ".") {
+			if strings.HasSuffix(part, "=") && len(part)%4 != 0 || strings.HasSuffix(part, "===") {
+				t.Fatalf("took the part %q", part)
 			}
 		}
 	})

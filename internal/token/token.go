@@ -26,6 +26,9 @@ type Limits struct {
 	HeaderDepth  int // nesting of the header, the object itself being 1
 	PayloadDepth int // nesting of the payload
 	Members      int // members of any one object
+	// Padding lets each part end in the padding of base64, where its length calls for it.
+	// What was signed is the text as it was received, padding included.
+	Padding bool
 }
 
 func (l Limits) orDefaults() Limits {
@@ -67,16 +70,28 @@ func Parse(raw string, limits Limits) (*Token, error) {
 	}
 	received := []byte(raw)
 	t := &Token{signed: received[:header+1+payload]}
-	if t.Header, err = readPart(received[:header], limits.Header, limits.HeaderDepth, limits.Members, headerPart); err != nil {
+	if t.Header, err = readPart(limits.bare(received[:header]), limits.Header, limits.HeaderDepth, limits.Members, headerPart); err != nil {
 		return nil, err
 	}
-	if t.Claims, err = readPart(t.signed[header+1:], limits.Payload, limits.PayloadDepth, limits.Members, claimsPart); err != nil {
+	if t.Claims, err = readPart(limits.bare(t.signed[header+1:]), limits.Payload, limits.PayloadDepth, limits.Members, claimsPart); err != nil {
 		return nil, err
 	}
-	if t.signature, err = decode(received[len(t.signed)+1:]); err != nil {
+	if t.signature, err = decode(limits.bare(received[len(t.signed)+1:])); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// bare takes the padding off a part, if it may have any. One that has too much of it, or too
+// little, is left as it is, and refused for what is left.
+func (l Limits) bare(part []byte) []byte {
+	if !l.Padding || len(part)%4 != 0 {
+		return part
+	}
+	for range 2 {
+		part = bytes.TrimSuffix(part, []byte("="))
+	}
+	return part
 }
 
 // split returns the lengths of the first two of the three parts of a compact
