@@ -2,6 +2,7 @@ package origin
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,8 +19,9 @@ const TenantPlaceholder = "{tenantid}"
 // An Origin is a name under which tokens are issued. Origins are comparable.
 type Origin struct {
 	BaseURL string // https and a host, without a slash at the end
-	Host    string // of BaseURL, with its port
+	Host    string // of BaseURL, with its port unless it is the scheme's own
 	v1      string // template of version 1.0 issuers
+	local   bool   // the host is no name of a site: localhost, or an address
 	aliases string // other hosts that mean this authority, with their ports, separated by blanks
 }
 
@@ -49,7 +51,7 @@ func New(baseURL, v1Issuer string) (Origin, error) {
 	if err != nil {
 		return Origin{}, err
 	}
-	o := Origin{BaseURL: u.String(), Host: u.Host, v1: v1Issuer}
+	o := Origin{BaseURL: u.String(), Host: u.Host, v1: v1Issuer, local: isLocal(u.Hostname())}
 	if o.v1 == "" {
 		o.v1 = o.BaseURL + "/" + TenantPlaceholder + "/"
 	}
@@ -66,7 +68,7 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, bad("it is not a URL")
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
-	u.Host = strings.ToLower(u.Host)
+	u.Host = WithoutDefaultPort(u.Scheme, strings.ToLower(u.Host))
 	switch {
 	case u.Host == "" || u.Hostname() == "":
 		return nil, bad("it has no host")
@@ -76,6 +78,23 @@ func parseBaseURL(raw string) (*url.URL, error) {
 		return nil, bad("it must be the root of a host, because client libraries take the first path segment for the tenant")
 	}
 	return u, CheckHost(u.Hostname())
+}
+
+// WithoutDefaultPort leaves out the port of a host where it is the scheme's own, or none
+// (RFC 3986 section 6.2.3). Client libraries do so before they compare.
+func WithoutDefaultPort(scheme, host string) string {
+	port := map[string]string{"https": ":443", "http": ":80"}[scheme]
+	if bare := strings.TrimSuffix(host, port); bare != host && bare == hostname(host) {
+		return bare
+	}
+	return strings.TrimSuffix(host, ":")
+}
+
+// isLocal reports whether a host is this machine by name, or any address.
+func isLocal(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // CheckHost refuses the names of hosts and domains that client libraries trip over.
@@ -94,6 +113,10 @@ func checkIssuer(template string) error {
 	}
 	return fmt.Errorf("authority: V1Issuer is %q, want a URL with %s in it, such as https://sts.windows.net/%s/", template, TenantPlaceholder, TenantPlaceholder)
 }
+
+// IsLocal reports whether the host is localhost, a name below it, or an address. What a browser
+// is told to remember about such a host would count for all that listens there.
+func (o Origin) IsLocal() bool { return o.local }
 
 // Hostname is the host without its port.
 func (o Origin) Hostname() string { return hostname(o.Host) }

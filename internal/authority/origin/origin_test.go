@@ -124,3 +124,22 @@ func TestAliasesAreAudiences(t *testing.T) {
 		}
 	}
 }
+
+func TestDefaultPort(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{
+		"https://login.contoso.test:443": "https://login.contoso.test", "https://LOGIN.contoso.test:443/": "https://login.contoso.test",
+		"https://login.contoso.test:": "https://login.contoso.test", "https://login.contoso.test:8443": "https://login.contoso.test:8443",
+		"https://login.contoso.test:80": "https://login.contoso.test:80", "http://localhost:80": "http://localhost", "http://localhost:443": "http://localhost:443",
+		"https://[::1]:443": "https://[::1]", "https://[fd00::443]": "https://[fd00::443]", "https://[fd00::443]:443": "https://[fd00::443]", "https://localhost:1443": "https://localhost:1443",
+	} {
+		o, err := New(base, "")
+		if err != nil {
+			t.Errorf("%s: %v", base, err)
+			continue
+		}
+		if o.BaseURL != want || o.IssuerV2(testids.Tenant) != want+"/"+testids.Tenant+"/v2.0" || "https://"+o.Host != strings.Replace(want, "http:", "https:", 1) {
+			t.Errorf("%s: got %s, host %s, issuer %s", base, o.BaseURL, o.Host, o.IssuerV2(testids.Tenant))
+		}
+	}
+}
