@@ -67,7 +67,9 @@ func (m *Manager) Handler() http.Handler {
 	return mux
 }
 
-// endpoints describes this cloud. Tools ask for it before they have a token.
+// endpoints describes this cloud. Tools ask for it before they have a token. Terraform stops
+// without a Graph; there is none here, and the address of this server keeps tokens of ours from
+// Microsoft's.
 func (m *Manager) endpoints(w http.ResponseWriter, _ *http.Request) {
 	type authentication struct {
 		Login     string   `json:"loginEndpoint"`
@@ -79,8 +81,9 @@ func (m *Manager) endpoints(w http.ResponseWriter, _ *http.Request) {
 		Name            string            `json:"name"`
 		Authentication  authentication    `json:"authentication"`
 		ResourceManager string            `json:"resourceManager"`
+		Graph           string            `json:"microsoftGraphResourceId"`
 		Suffixes        map[string]string `json:"suffixes"`
-	}{"Rolecall", authentication{m.cfg.Authority, []string{Resource}, "organizations", "AAD"}, m.cfg.URL, map[string]string{}})
+	}{"Rolecall", authentication{m.cfg.Authority, []string{Resource}, "organizations", "AAD"}, m.cfg.URL, m.cfg.URL, map[string]string{}})
 }
 
 // A tenant is an entry of the list of tenants.

@@ -134,7 +134,7 @@ func TestEndpointsAreForEverybody(t *testing.T) {
 	w := newWorld(t)
 	answer, body := w.get("/metadata/endpoints", "")
 	authentication, _ := body["authentication"].(map[string]any)
-	if answer.Code != http.StatusOK || body["resourceManager"] != ownURL || authentication["loginEndpoint"] != w.login.URL {
+	if answer.Code != http.StatusOK || body["resourceManager"] != ownURL || body["microsoftGraphResourceId"] != ownURL || authentication["loginEndpoint"] != w.login.URL {
 		t.Errorf("got %d %v", answer.Code, body)
 	}
 }
