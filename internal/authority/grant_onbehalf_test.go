@@ -81,7 +81,8 @@ func TestOnBehalfMisuse(t *testing.T) {
 		{"no credential", form.without("client_secret").set("assertion", raw), 401, "invalid_client", 7000218},
 		{"a public client", form.without("client_secret").set("assertion", raw, "client_id", publicApp), 401, "invalid_client", 7000218},
 		{"another caller", form.set("assertion", raw, "client_id", testClient, "client_secret", w.secret), 400, "invalid_grant", 500131},
-		{"no consent", form.set("assertion", raw, "scope", "api://orders/Orders.ReadMine"), 400, "invalid_grant", 65001},
+		{"no consent", form.set("assertion", raw, "scope", testAPI+"/Orders.ReadMine"), 400, "invalid_grant", 65001},
+		{"itself by its URI", form.set("assertion", raw, "scope", "api://orders/Orders.ReadMine"), 400, "invalid_request", 90009},
 		{"unknown scope", form.set("assertion", raw, "scope", "api://legacy/nosuch"), 400, "invalid_scope", 650053},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -142,7 +143,11 @@ func TestPasswordGrant(t *testing.T) {
 	if _, isText := v1.json["expires_in"].(string); !isText || v1.text("resource") != "api://legacy" || v1.text("id_token") == "" {
 		t.Errorf("got %v", v1.json)
 	}
-	w.post(pathV2, form.set("client_id", webApp, "client_secret", w.webSecret)).refused(400, "unsupported_grant_type", 70003)
+	confidential := w.post(pathV2, form.set("client_id", webApp, "client_secret", w.webSecret))
+	confidential.refused(400, "unsupported_grant_type", 70003)
+	if says := confidential.text("error_description"); !strings.Contains(says, webApp) || strings.Contains(says, "turned off") {
+		t.Errorf("to a confidential client it says %q", says)
+	}
 	w.post(pathV2, form.set("client_id", webApp)).refused(401, "invalid_client", 7000218)
 	w.post(pathV2, form.set("password", "wrong")).refused(400, "invalid_grant", 50126)
 	w.post(pathV2, form.set("username", "nobody@contoso.test")).refused(400, "invalid_grant", 50034)

@@ -20,6 +20,8 @@ func TestMetadataGolden(t *testing.T) {
 		{"v2", "/contoso.test/v2.0/.well-known/openid-configuration"},
 		{"v1.common", "/common/.well-known/openid-configuration"},
 		{"v2.common", "/common/v2.0/.well-known/openid-configuration"},
+		{"v1.consumers", "/consumers/.well-known/openid-configuration"},
+		{"v2.consumers", "/Consumers/v2.0/.well-known/openid-configuration"},
 		{"v2.organizations", "/organizations/v2.0/.well-known/openid-configuration"},
 	} {
 		r := w.get(tt.path)
@@ -55,7 +57,7 @@ func TestMetadataRefused(t *testing.T) {
 	for _, tt := range []struct {
 		tenant string
 		code   int
-	}{{"nosuch.test", 90002}, {nobody, 90002}, {"consumers", 9001023}, {"a%20b", 900023}, {"nosuch", 900023}} {
+	}{{"nosuch.test", 90002}, {nobody, 90002}, {"consumers.test", 90002}, {"a%20b", 900023}, {"nosuch", 900023}} {
 		for _, path := range []string{"/.well-known/openid-configuration", "/v2.0/.well-known/openid-configuration", "/discovery/keys", "/discovery/v2.0/keys"} {
 			w.get("/"+tt.tenant+path).refused(400, "invalid_tenant", tt.code)
 		}
@@ -193,6 +195,10 @@ func TestInstance(t *testing.T) {
 		{"version 1", "1.0", testBase + "/contoso.test/oauth2/authorize", testBase + "/contoso.test/.well-known/openid-configuration", 0},
 		{"without the port", "1.0", "https://login.contoso.test/common/oauth2/authorize", testBase + "/common/.well-known/openid-configuration", 0},
 		{"in capitals", "1.1", "https://LOGIN.contoso.test:8443/common/OAuth2/V2.0/authorize", testBase + "/common/v2.0/.well-known/openid-configuration", 0},
+		{"the scheme's port", "1.0", "https://login.contoso.test:443/common/oauth2/authorize", testBase + "/common/.well-known/openid-configuration", 0},
+		{"consumers", "1.1", testBase + "/consumers/oauth2/v2.0/authorize", testBase + "/consumers/v2.0/.well-known/openid-configuration", 0},
+		{"another host, with a tenant that is none", "1.1", "https://example.test/any_name/oauth2/v2.0/authorize", "", 50049},
+		{"another host, with no tenant", "1.1", "https://example.test", "", 50049},
 		{"another host", "1.1", "https://login.nosuch.test/common/oauth2/v2.0/authorize", "", 50049},
 		{"another port", "1.1", "https://login.contoso.test:1/common/oauth2/v2.0/authorize", "", 50049},
 		{"a host that looks alike", "1.1", "https://login.contoso.test.evil.test/common/oauth2/v2.0/authorize", "", 50049},
@@ -277,5 +283,61 @@ func TestKeysAreFetchedAnewWithinTheHour(t *testing.T) {
 		if got := w.get(path).Header().Get("Cache-Control"); got != "max-age=3600, private" {
 			t.Errorf("%s: Cache-Control is %q", path, got)
 		}
+	}
+}
+
+// The tenant of personal accounts has documents by both of its names, and no key.
+func TestConsumersHaveDocumentsAndNoKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, name := range []string{"consumers", "9188040d-6c67-4c5b-b112-36a304b66dad"} {
+		document := w.get("/" + name + "/v2.0/.well-known/openid-configuration")
+		for member, want := range map[string]string{
+			"issuer": testBase + "/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0", "jwks_uri": testBase + "/" + name + "/discovery/v2.0/keys",
+			"token_endpoint": testBase + "/" + name + "/oauth2/v2.0/token",
+		} {
+			if got := document.text(member); got != want {
+				t.Errorf("%s is %q, want %q", member, got, want)
+			}
+		}
+		for _, path := range []string{"/discovery/keys", "/discovery/v2.0/keys"} {
+			r := w.get("/" + name + path)
+			if keys, ok := r.json["keys"].([]any); r.Code != http.StatusOK || !ok || len(keys) != 0 {
+				t.Errorf("%s%s: got %d, %s", name, path, r.Code, r.Body)
+			}
+		}
+		w.post("/"+name+"/oauth2/v2.0/token", w.good()).refused(400, "invalid_request", 9001023)
+	}
+}
+
+// What a browser remembers of localhost counts for every server of the machine.
+func TestNoHSTSWhereTheHostIsLocal(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]bool{
+		testBase: true, "https://login.fabrikam.test": true, "https://localhost.contoso.test": true,
+		"https://localhost:8443": false, "https://LocalHost": false, "https://login.localhost:8443": false, "https://127.0.0.1:8443": false, "https://[::1]:8443": false, "https://10.1.2.3": false,
+	} {
+		w := newWorld(t, func(c *Config) { c.BaseURL = base })
+		for _, path := range []string{"/contoso.test/v2.0/.well-known/openid-configuration", "/nosuch", "/error?code=7000215"} {
+			if got := w.get(path).Header().Get("Strict-Transport-Security") != ""; got != want {
+				t.Errorf("%s%s: HSTS is there: %t", base, path, got)
+			}
+		}
+	}
+}
+
+// A port that is the scheme's own stands in no document and no token.
+func TestDefaultPortIsLeftOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) { c.BaseURL = "https://login.contoso.test:443/" })
+	document := w.get("/contoso.test/v2.0/.well-known/openid-configuration").Body.String()
+	instance := w.get("/common/discovery/instance?api-version=1.1&authorization_endpoint=https://login.contoso.test:443/common/oauth2/v2.0/authorize")
+	refusal := w.post(pathV2, w.good().set("client_secret", "wrong")).Body.String()
+	_, claims := w.judge(w.post(pathV2, w.good()).token(), keysV2Path)
+	if all := document + instance.Body.String() + refusal; strings.Contains(all, ":443") || instance.Code != http.StatusOK {
+		t.Errorf("it names its port: %s", all)
+	}
+	if claims["iss"] != "https://login.contoso.test/"+testTenant+"/v2.0" {
+		t.Errorf("the issuer is %v", claims["iss"])
 	}
 }

@@ -51,13 +51,18 @@ func TestTokenVersions(t *testing.T) {
 		{"v1 endpoint, version 1", pathV1, w.goodV1().set("resource", "api://legacy"), "1.0", "api://legacy", "/discovery/keys", testBase + "/" + testTenant + "/"},
 		{"version 1 by app id", pathV2, w.good().set("scope", legacyAPI+"/.default"), "1.0", legacyAPI, "/discovery/keys", testBase + "/" + testTenant + "/"},
 		{"version 1 with a slash", pathV1, w.goodV1().set("resource", "api://legacy/"), "1.0", "api://legacy/", "/discovery/keys", testBase + "/" + testTenant + "/"},
+		{"version 1 by app id, with ADAL's query", pathV1 + "?api-version=1.0", w.goodV1().set("resource", legacyAPI), "1.0", "spn:" + legacyAPI, "/discovery/keys", testBase + "/" + testTenant + "/"},
+		{"version 1 by its URI, with ADAL's query", pathV1 + "?api-version=1.0", w.goodV1().set("resource", "api://legacy"), "1.0", "api://legacy", "/discovery/keys", testBase + "/" + testTenant + "/"},
+		{"version 1 behind spn:", pathV1, w.goodV1().set("resource", "spn:"+legacyAPI), "1.0", "spn:" + legacyAPI, "/discovery/keys", testBase + "/" + testTenant + "/"},
+		{"version 1 behind spn:, at v2", pathV2 + "?api-version=1.0", w.good().set("scope", "SPN:api://legacy/.default"), "1.0", "spn:api://legacy", "/discovery/keys", testBase + "/" + testTenant + "/"},
+		{"version 2 behind spn:", pathV1 + "?api-version=1.0", w.goodV1().set("resource", "spn:"+testAPI), "2.0", testAPI, "/discovery/v2.0/keys", testBase + "/" + testTenant + "/v2.0"},
 		{"version 2 with two slashes", pathV2, w.good().set("scope", "https://orders.contoso.test//.default"), "2.0", testAPI, "/discovery/v2.0/keys", testBase + "/" + testTenant + "/v2.0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			raw := w.post(tt.path, tt.form).token()
 			header, claims := w.judge(raw, "/"+testTenant+tt.keys)
 			for name, want := range map[string]any{
-				"ver": tt.ver, "aud": tt.aud, "iss": tt.issuer, "tid": testTenant, "idtyp": "app",
+				"ver": tt.ver, "aud": tt.aud, "iss": tt.issuer, "tid": testTenant, "idtyp": nil,
 				"oid": string(principalID(testClient)), "sub": string(principalID(testClient)),
 			} {
 				if claims[name] != want {
@@ -281,7 +286,8 @@ func TestTokenSpellings(t *testing.T) {
 			"client-request-id", "5e2b9c10-7d1f-4c52-8e77-0d3a6f4b9e21", "x-client-SKU", "msal.js.node", "x-client-VER", "7.2.3",
 			"x-client-OS", "linux", "x-client-CPU", "x64", "x-client-current-telemetry", "5|771,2,,,|,",
 			"x-client-last-telemetry", "5|0|||0,0", "x-ms-lib-capability", "retry-after, h429"), nil},
-		{"unknown parameters", pathV2, w.good().set("fmi_path", "a/b", "attributes", "x y", "token_type", "pop", "req_cnf", "e30"), nil},
+		{"unknown parameters", pathV2, w.good().set("attributes", "x y", "x-app-name", "orders", "x-anchormailbox", "Oid:a@b"), nil},
+		{"the type of token that comes anyway", pathV2, w.good().set("token_type", "bearer"), nil},
 		{"a character set", pathV2, w.good(), []func(*http.Request){withHeader("Content-Type", "application/x-www-form-urlencoded;charset=utf-8")}},
 		{"Basic", pathV2, w.good().without("client_id", "client_secret"), []func(*http.Request){withHeader("Authorization", basic(testClient+":"+w.secret))}},
 		{"v1 with a scope", pathV1, w.goodV1().set("scope", "openid"), nil},

@@ -22,6 +22,7 @@ func assertionProblems() []*Problem {
 		AssertionAudience("{aud}", []string{"{token endpoint}"}),
 		AssertionTime(at, at, at),
 		AssertionLife(at),
+		FederatedLife(at, at),
 		AssertionKeyUnknown("{thumbprint}", "{client_id}"),
 		AssertionKeyUnfit("{thumbprint}"),
 		AssertionCertificateTime("{thumbprint}", at, at),
@@ -37,6 +38,7 @@ func assertionProblems() []*Problem {
 		FederatedTwice("{sub}"),
 		FederatedGone("{sub}"),
 		FederatedUser(),
+		FederatedBound(),
 	}
 }
 
@@ -57,7 +59,7 @@ func stamp(t time.Time) string {
 func AssertionUnreadable(reason string) *Problem {
 	return refusedAssertion(50027,
 		"The client assertion is not a valid JWT: "+reason+".",
-		"Let a client library make it: a JWT signed with RS256 or PS256, with iss, sub, aud, exp and jti, whose header names the certificate by x5t or x5t#S256.")
+		"Let a client library make it: a JWT signed with RS256 or PS256, with iss, sub, aud, exp and jti, whose header names the certificate by x5t, x5t#S256 or kid.")
 }
 
 // AssertionSubject refuses an assertion whose subject is not its issuer.
@@ -97,6 +99,15 @@ func AssertionLife(until time.Time) *Problem {
 	return refusedAssertion(700024,
 		"The client assertion is made to be valid for longer than 24 hours. It expires: "+stamp(until)+".",
 		"Set exp to ten minutes from now.")
+}
+
+// FederatedLife refuses a federated token that lives too long.
+func FederatedLife(from, until time.Time) *Problem {
+	return &Problem{
+		Code: 70023, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The presented token is made to be valid for longer than 25 hours. Issued at: " + stamp(from) + ", expires: " + stamp(until) + ".",
+		Advice: "Let the issuer make tokens that last at most 25 hours; in Kubernetes set expirationSeconds of the projected token.",
+	}
 }
 
 // AssertionKeyUnknown refuses an assertion whose certificate is not registered.
@@ -208,4 +219,11 @@ func FederatedUser() *Problem {
 	return refusedAssertion(700229,
 		"The presented token was issued to a user; only tokens issued to applications can stand in for a credential.",
 		"Present a token of an application or a managed identity.")
+}
+
+// FederatedBound refuses a token in place of a credential that only the holder of a key may use.
+func FederatedBound() *Problem {
+	return refusedAssertion(50027,
+		"The presented token is bound to a key ('cnf'), and a client assertion cannot prove that its sender has the key.",
+		"Present a bearer token: one that was asked for without token_type and req_cnf.")
 }

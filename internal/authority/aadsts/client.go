@@ -18,6 +18,7 @@ func clientProblems() []*Problem {
 		ClientDisabled("{client_id}"),
 		NoCredential("{client_id}"),
 		WrongSecret("{client_id}"),
+		SecretLineBreak("{client_id}"),
 		ExpiredSecret("{client_id}"),
 		PublicClient("{client_id}"),
 		NotAssigned("{client_id}", "{client}", "{resource}", "{api}"),
@@ -76,6 +77,15 @@ func WrongSecret(client string) *Problem {
 		Code: 7000215, OAuth: InvalidClient, Status: http.StatusUnauthorized,
 		What:   "The client secret is not one of the application " + text.Quote(client) + ".",
 		Advice: "Send the secret's value, not its id, without blanks around it; a lost value cannot be shown again, add a new secret.",
+	}
+}
+
+// SecretLineBreak refuses a secret that came with a line break at its end.
+func SecretLineBreak(client string) *Problem {
+	return &Problem{
+		Code: 7000215, OAuth: InvalidClient, Status: http.StatusUnauthorized,
+		What:   "The client secret is not one of the application " + text.Quote(client) + ": it ends in a line break.",
+		Advice: "Take the line break off where the secret is read; files and echo end in one.",
 	}
 }
 

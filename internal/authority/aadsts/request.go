@@ -2,7 +2,9 @@ package aadsts
 
 import (
 	"net/http"
+	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -18,9 +20,12 @@ func requestProblems() []*Problem {
 		Malformed("{What is malformed}."),
 		TooLarge(),
 		TwoCredentials(),
-		ResourceOnV2(),
+		ResourceOnV2("{resource}"),
+		FMIPath(),
 		Method("{method}", "{allowed}"),
 		GrantType("{grant_type}"),
+		TokenType("{token_type}"),
+		Confirmation("{reason}"),
 		Tenantless("{tenant}"),
 		SingleTenant("{tenant}"),
 		TenantUnknown("{tenant}"),
@@ -58,7 +63,7 @@ func NoForm() *Problem {
 	return &Problem{
 		Code: 900144, OAuth: InvalidRequest, Status: http.StatusBadRequest,
 		What:   "The request body must contain the parameter 'grant_type', but there is no form to read it from.",
-		Advice: "Send the parameters with Content-Type application/x-www-form-urlencoded; JSON and query parameters are not read.",
+		Advice: "Send the parameters with Content-Type application/x-www-form-urlencoded, or to a token endpoint as multipart/form-data; JSON and query parameters are not read.",
 	}
 }
 
@@ -99,11 +104,20 @@ func TwoCredentials() *Problem {
 }
 
 // ResourceOnV2 refuses the parameter resource at a v2.0 endpoint.
-func ResourceOnV2() *Problem {
+func ResourceOnV2(resource string) *Problem {
 	return &Problem{
 		Code: 901002, OAuth: InvalidRequest, Status: http.StatusBadRequest,
 		What:   "The parameter 'resource' is not supported by the v2.0 endpoint.",
-		Advice: "Send scope={resource}/.default instead, or use the endpoint /oauth2/token.",
+		Advice: "Send scope=" + text.Line(strings.TrimSuffix(resource, defaultSuffix), MaxNoted) + "/.default instead, or use the endpoint /oauth2/token.",
+	}
+}
+
+// FMIPath refuses to make a token of an agent identity.
+func FMIPath() *Problem {
+	return &Problem{
+		Code: 901002, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The parameter 'fmi_path' is not supported: there are no agent identities here.",
+		Advice: "Leave it out to get a token of the application itself.",
 	}
 }
 
@@ -122,6 +136,24 @@ func GrantType(grant string) *Problem {
 		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
 		What:   "The grant type " + text.Quote(grant) + " is not supported.",
 		Advice: "Use client_credentials; for users authorization_code, refresh_token, device_code or, on behalf of them, jwt-bearer.",
+	}
+}
+
+// TokenType refuses a type of token that is not issued here.
+func TokenType(tokenType string) *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request is malformed. Tokens of the type " + text.Quote(tokenType) + " are not issued here.",
+		Advice: "Ask for a bearer token by leaving token_type out, or for a token that is bound to a key with token_type=pop and req_cnf.",
+	}
+}
+
+// Confirmation refuses a req_cnf from which no key can be told.
+func Confirmation(reason string) *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request is malformed. No token can be bound by its 'req_cnf': " + reason + ".",
+		Advice: "Let a client library make it: {\"kid\":\"{thumbprint of the key, RFC 7638}\"} in base64url.",
 	}
 }
 
@@ -193,8 +225,33 @@ func ScopeSuffix(scope string) *Problem {
 	return &Problem{
 		Code: 1002012, OAuth: invalidScope, Status: http.StatusBadRequest,
 		What:   "The scope " + text.Quote(scope) + " is not valid for client credentials: it must end in /.default.",
-		Advice: "Ask for all roles the application was granted: scope=api://orders/.default.",
+		Advice: "Ask for all roles the application was granted: scope=" + suffixed(scope) + ".",
 	}
+}
+
+// defaultSuffix ends the scopes of client credentials.
+const defaultSuffix = "/.default"
+
+// suffixed guesses what a scope without the suffix should have been: that of the API which it
+// names, if it names one.
+func suffixed(scope string) string {
+	for _, value := range strings.Fields(scope) {
+		scheme := strings.Index(value, "://")
+		switch {
+		case scheme > 0:
+			host := scheme + len("://")
+			if slash := strings.LastIndexByte(value[host:], '/'); slash >= 0 {
+				value = value[:host+slash]
+			}
+		case guid.Is(value):
+		case len(value) > 36 && guid.Is(value[:36]) && value[36] == '/':
+			value = value[:36]
+		default:
+			continue
+		}
+		return text.Line(value, MaxNoted) + defaultSuffix
+	}
+	return "api://orders" + defaultSuffix
 }
 
 // ScopeSyntax refuses a scope that cannot be read.
@@ -217,10 +274,14 @@ func ManyResources(scope string) *Problem {
 
 // ResourceUnknown refuses an API that does not exist in the tenant.
 func ResourceUnknown(resource, tenant string) *Problem {
+	advice := "Check the API's identifier URI or app id, and that the API has a service principal in this tenant."
+	if bare, ok := strings.CutSuffix(resource, defaultSuffix); ok {
+		advice = "The suffix /.default belongs to scopes, once, and to no resource: send resource=" + text.Line(bare, MaxNoted) + " or scope=" + text.Line(bare, MaxNoted) + "/.default."
+	}
 	return &Problem{
 		Code: 500011, OAuth: invalidResource, Status: http.StatusBadRequest,
 		What:   "The resource principal named " + text.Quote(resource) + " was not found in the tenant " + text.Quote(tenant) + ".",
-		Advice: "Check the API's identifier URI or app id, and that the API has a service principal in this tenant.",
+		Advice: advice,
 	}
 }
 
@@ -242,12 +303,13 @@ func ResourceDisabled(resource string) *Problem {
 	}
 }
 
-// SelfByName refuses an application that asks for itself by another name than its app id.
+// SelfByName refuses an application that asks, for a user, for a token for itself by another
+// name than its app id.
 func SelfByName(resource, client string) *Problem {
 	return &Problem{
 		Code: 90009, OAuth: InvalidRequest, Status: http.StatusBadRequest,
-		What:   "The application " + text.Quote(client) + " asks for a token for itself as " + text.Quote(resource) + ".",
-		Advice: "For a token to itself an application names its app id: " + text.Line(client, text.MaxQuoted) + "/.default.",
+		What:   "The application " + text.Quote(client) + " asks for a user's token for itself as " + text.Quote(resource) + ".",
+		Advice: "For a user's token to itself an application names its app id: " + text.Line(client, text.MaxQuoted) + "/.default.",
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 func userProblems() []*Problem {
 	return []*Problem{
 		PasswordGrantOff(),
+		PasswordGrantConfidential("{client_id}"),
 		GrantText("{parameter}"),
 		GrantClient("{parameter}"),
 		GrantTenant(),
@@ -69,6 +70,7 @@ func userProblems() []*Problem {
 		OnBehalfAudience("{aud}", "{client_id}"),
 		OnBehalfOfAnother("{aud}"),
 		OnBehalfApp(),
+		OnBehalfBound(),
 		Bearer(),
 		Form(),
 	}
@@ -80,6 +82,15 @@ func PasswordGrantOff() *Problem {
 		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
 		What:   "The grant type 'password' is turned off at this authority.",
 		Advice: "Sign in with a browser or a device code; an operator can allow passwords for public clients.",
+	}
+}
+
+// PasswordGrantConfidential refuses the grant type password to a confidential client.
+func PasswordGrantConfidential(client string) *Problem {
+	return &Problem{
+		Code: 70003, OAuth: unsupportedGrantType, Status: http.StatusBadRequest,
+		What:   "The grant type 'password' is for public clients alone here, and the application " + text.Quote(client) + " is confidential.",
+		Advice: "Sign users in with a browser, or let a public client take the password.",
 	}
 }
 
@@ -459,6 +470,15 @@ func OnBehalfApp() *Problem {
 		Code: 7000114, OAuth: unauthorizedClient, Status: http.StatusBadRequest,
 		What:   "The assertion is a token of an application, which nobody can act on behalf of.",
 		Advice: "Use client_credentials for calls that no user stands behind.",
+	}
+}
+
+// OnBehalfBound refuses a token that only the holder of a key may use.
+func OnBehalfBound() *Problem {
+	return &Problem{
+		Code: 50013, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The assertion is bound to a key ('cnf'), and an assertion cannot prove that its sender has the key.",
+		Advice: "Let the client that calls the API ask for a bearer token, without token_type and req_cnf.",
 	}
 }
 

@@ -255,6 +255,8 @@ func (t *attempt) proveSecret(ctx context.Context, client *directory.Instance) (
 	switch {
 	case errors.Is(err, directory.ErrBusy):
 		return Proof{}, aadsts.Busy()
+	case errors.Is(err, directory.ErrWrongSecret) && strings.HasSuffix(t.credential.Secret, "\n"):
+		return Proof{}, aadsts.SecretLineBreak(id)
 	case errors.Is(err, directory.ErrWrongSecret):
 		return Proof{}, aadsts.WrongSecret(id)
 	case errors.Is(err, directory.ErrExpiredSecret):

@@ -52,8 +52,8 @@ type assertionInput struct {
 }
 
 // assertionLimits leave room for a certificate chain in the header: ADAL for Go always
-// sends one.
-var assertionLimits = token.Limits{Header: 12 << 10}
+// sends one. The asynchronous client of azure-identity for Python pads all three parts.
+var assertionLimits = token.Limits{Header: 12 << 10, Padding: true}
 
 // verify reads an assertion once and judges it as the kind that its issuer makes it: an
 // application that speaks for itself, or someone who speaks for an application.

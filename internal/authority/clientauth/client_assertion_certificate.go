@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -81,14 +82,37 @@ func (v *assertionVerifier) checkReplay(ctx context.Context, in assertionInput, 
 var errReplaysFull = errors.New("the memory of used client assertions is full, or the store that keeps them does not answer")
 
 // thumbprints name a certificate: base64url without padding; empty where not sent.
-type thumbprints struct{ sha1, sha256 string }
+type thumbprints struct {
+	sha1, sha256 string
+	kid          string // sent in place of both, and no thumbprint
+}
 
-// String gives the thumbprint for a message.
+// String gives the thumbprints for a message, in capital hexadecimal digits as certificate
+// stores, openssl and Microsoft's portal show them.
 func (t thumbprints) String() string {
-	if t.sha256 != "" {
-		return t.sha256
+	switch {
+	case t.kid != "":
+		return t.kid
+	case t.sha256 == "":
+		return hexadecimal(t.sha1)
+	case t.sha1 == "":
+		return "SHA-256 " + hexadecimal(t.sha256)
 	}
-	return t.sha1
+	return hexadecimal(t.sha1) + ", SHA-256 " + hexadecimal(t.sha256)
+}
+
+// of completes the thumbprints of a certificate that they name: people know it by its SHA-1.
+func (t thumbprints) of(c *directory.Certificate) thumbprints {
+	t.sha1 = c.SHA1
+	return t
+}
+
+func hexadecimal(thumbprint string) string {
+	raw, err := base64.RawURLEncoding.DecodeString(thumbprint)
+	if err != nil {
+		return thumbprint
+	}
+	return strings.ToUpper(hex.EncodeToString(raw))
 }
 
 func readThumbprints(header token.Object) (thumbprints, error) {
@@ -110,9 +134,23 @@ func readThumbprints(header token.Object) (thumbprints, error) {
 		*field.to = normal
 	}
 	if t == (thumbprints{}) {
-		return thumbprints{}, aadsts.AssertionUnreadable("its header names no certificate by 'x5t' or 'x5t#S256'")
+		return thumbprintInKeyID(header)
 	}
 	return t, nil
+}
+
+// thumbprintInKeyID reads a header without x5t: its kid is the SHA-1 thumbprint (HashiCorp's
+// SDK, openid-client). Beside x5t a kid means nothing, whatever it holds.
+func thumbprintInKeyID(header token.Object) (thumbprints, error) {
+	value, _ := header.Get("kid")
+	kid, _ := value.String()
+	if kid == "" {
+		return thumbprints{}, aadsts.AssertionUnreadable("its header names no certificate by 'x5t', 'x5t#S256' or 'kid'")
+	}
+	if normal, ok := normalThumbprint(kid, 20); ok {
+		return thumbprints{sha1: normal}, nil
+	}
+	return thumbprints{kid: kid}, nil
 }
 
 // normalThumbprint rewrites a thumbprint of that many bytes as base64url without padding.
@@ -131,7 +169,7 @@ func normalThumbprint(text string, size int) (string, bool) {
 
 // names reports whether every thumbprint that was sent is the certificate's.
 func (t thumbprints) names(c *directory.Certificate) bool {
-	return (t.sha1 == "" || t.sha1 == c.SHA1) && (t.sha256 == "" || t.sha256 == c.SHA256)
+	return t.kid == "" && (t.sha1 == "" || t.sha1 == c.SHA1) && (t.sha256 == "" || t.sha256 == c.SHA256)
 }
 
 // verifySignature finds the application's certificate that the thumbprints name and
@@ -142,6 +180,7 @@ func verifySignature(parsed *token.Token, alg string, app *directory.Application
 		return nil, aadsts.AssertionKeyUnknown(prints.String(), string(app.AppID))
 	}
 	certificate := &app.Certificates[index]
+	prints = prints.of(certificate)
 	parsedCert, err := x509.ParseCertificate(certificate.DER)
 	if err != nil {
 		return nil, aadsts.AssertionSignature(prints.String()).Because(err)

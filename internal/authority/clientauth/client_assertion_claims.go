@@ -16,6 +16,8 @@ const (
 	// maxAssertionLife is the lifetime that ADAL for Go gives its assertions; no other
 	// client comes near it.
 	maxAssertionLife = 24 * time.Hour
+	// maxFederatedLife is the longest life that a federated token may have been made for.
+	maxFederatedLife = 25 * time.Hour
 )
 
 // assertionClaims are the claims of an assertion that decisions rest on.
@@ -96,6 +98,22 @@ func (a assertionClaims) checkTimes(now time.Time, capped bool) error {
 	const most = maxAssertionLife + assertionSkew
 	if capped && (a.expires.After(now.Add(most)) || !a.start().IsZero() && a.expires.After(a.start().Add(most))) {
 		return aadsts.AssertionLife(a.expires)
+	}
+	return nil
+}
+
+// checkLife refuses a federated token that was made to live too long, from its issue or, if it
+// does not say when that was, from now.
+func (a assertionClaims) checkLife(now time.Time) error {
+	from := now
+	switch {
+	case !a.issuedAt.IsZero():
+		from = a.issuedAt
+	case !a.notBefore.IsZero():
+		from = a.notBefore
+	}
+	if a.expires.Sub(from) > maxFederatedLife {
+		return aadsts.FederatedLife(a.issuedAt, a.expires)
 	}
 	return nil
 }

@@ -1,7 +1,9 @@
 package clientauth
 
 import (
+	"crypto/sha1"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // What each client library sends, as far as it differs from the others.
@@ -49,6 +52,11 @@ func TestAssertionsOfClientLibraries(t *testing.T) {
 		{"ADAL Go", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.URLEncoding.EncodeToString(one), "x5c": []string{chain}},
 			object{"exp": now + 86400, "aud": assertionAudience + "?api-version=1.0"}, testids.Client},
 		{"ADAL Python", object{"alg": "RS256", "x5t#S256": nil, "x5t": base64.URLEncoding.EncodeToString(one)}, nil, testids.Client},
+		{"HashiCorp's SDK", object{"alg": "RS256", "x5t#S256": nil, "kid": base64.URLEncoding.EncodeToString(one)}, nil, testids.Client},
+		{"openid-client", object{"alg": "PS256", "x5t#S256": nil, "kid": cert.SHA1}, nil, testids.Client},
+		{"a key id in hexadecimal besides", object{"alg": "RS256", "x5t#S256": nil, "x5t": cert.SHA1, "kid": hex.EncodeToString(one)}, nil, testids.Client},
+		{"a key id of another certificate besides", object{"kid": b.other.Certificates[0].SHA1}, nil, testids.Client},
+		{"a key id that is a number besides", object{"kid": 1}, nil, testids.Client},
 		{"no client_id", nil, nil, ""},
 		{"client_id in capitals", nil, nil, strings.ToUpper(testids.Client)},
 		{"everything in capitals", nil, object{"iss": strings.ToUpper(testids.Client), "sub": strings.ToUpper(testids.Client)}, strings.ToUpper(testids.Client)},
@@ -87,6 +95,16 @@ func badThumbprints(b *bench) map[string]object {
 		"SHA-1 as SHA-256":     {"x5t#S256": cert.SHA1},
 		"SHA-256 as SHA-1":     {"x5t#S256": nil, "x5t": cert.SHA256},
 		"right and unreadable": {"x5t": "?"},
+		"foreign key id":       {"x5t#S256": nil, "kid": foreign.SHA1},
+		"empty key id":         {"x5t#S256": nil, "kid": ""},
+		"key id is a number":   {"x5t#S256": nil, "kid": 1},
+		"key id is an array":   {"x5t#S256": nil, "kid": []string{cert.SHA1}},
+		"key id in hex":        {"x5t#S256": nil, "kid": hexadecimal(cert.SHA1)},
+		"key id is a name":     {"x5t#S256": nil, "kid": "current"},
+		"key id by SHA-256":    {"x5t#S256": nil, "kid": cert.SHA256},
+		"key id cut":           {"x5t#S256": nil, "kid": cert.SHA1[:26]},
+		"key id after empty":   {"x5t#S256": "", "kid": cert.SHA1},
+		"key id after foreign": {"x5t#S256": foreign.SHA256, "kid": cert.SHA1},
 	}
 	for name, value := range map[string]any{
 		"empty": "", "blank": " " + cert.SHA256, "trailing blank": cert.SHA256 + " ", "newline": cert.SHA256[:42] + "\n" + cert.SHA256[42:],
@@ -221,12 +239,14 @@ func TestForgedAssertionsAreRefused(t *testing.T) {
 	for name, raw := range map[string]string{
 		"empty": "", "dots": "..", "one part": header, "two parts": header + "." + claims, "no signature": header + "." + claims + ".",
 		"four parts": header + "." + claims + "." + sig + ".x", "five parts": header + "." + claims + "." + sig + ".x.y", "no header": "." + claims + "." + sig, "no claims": header + ".." + sig,
-		"padded header": header + "=." + claims + "." + sig, "padded signature": header + "." + claims + "." + sig + "==", "blank in front": " " + header + "." + claims + "." + sig, "newline behind": header + "." + claims + "." + sig + "\n",
+		"padded header": header + "====." + claims + "." + sig, "padded signature": header + "." + claims + "." + sig + "=", "padding too long": header + "." + claims + "." + sig + "======", "padding inside": header + "." + claims + "." + sig[:4] + "==" + sig[6:], "only padding": header + "." + claims + ".====", "padded claims": header + "." + claims + "====." + sig, "blank in front": " " + header + "." + claims + "." + sig, "newline behind": header + "." + claims + "." + sig + "\n",
 		"not base64": header + "." + claims + ".***", "JSON": `{"protected":"` + header + `"}`, "not JSON": "AAAA." + claims + "." + sig, "too large": header + "." + strings.Repeat("A", 20<<10) + "." + sig,
 		"array as claims": header + "." + segment(t, "[]") + "." + sig, "duplicate claim": header + "." + segment(t, `{"iss":"a","iss":"b"}`) + "." + sig, "bearer": "Bearer " + header + "." + claims + "." + sig,
 	} {
 		check("form "+name, raw, testids.Client, 50027)
 	}
+	padded := base64.URLEncoding.EncodeToString([]byte(`{"alg":"PS256","typ":"JWT","x5t#S256":"` + b.app.Certificates[0].SHA256 + `"} `))
+	check("padding that was not signed", strings.TrimRight(padded, "=")+"."+claims+"."+sig, testids.Client, 700027)
 	flipped := []byte(sig)
 	flipped[40] ^= 1
 	for name, raw := range map[string]string{
@@ -397,5 +417,63 @@ func BenchmarkAssertion(b *testing.B) {
 		if _, p := x.verify(raw, testids.Client); p != nil {
 			b.Fatal(p)
 		}
+	}
+}
+
+// azure-identity for Python pads all three parts when it is used asynchronously. What was
+// signed is the text that was sent.
+func TestPaddedAssertions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	pad := func(s string) string { return s + strings.Repeat("=", -len(s)&3) }
+	for blanks := range 3 { // each length that base64 can end in
+		header := pad(segment(t, `{"alg":"RS256","typ":"JWT","x5t":"`+b.app.Certificates[0].SHA1+`"}`+strings.Repeat(" ", blanks)))
+		encoded, err := json.Marshal(b.claims())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed := header + "." + pad(segment(t, string(encoded)+strings.Repeat(" ", blanks)))
+		sig := base64.URLEncoding.EncodeToString(signature(t, "RS256", signed, b.keys[0]))
+		if _, p := b.verify(signed+"."+sig, testids.Client); p != nil {
+			t.Errorf("%s: %v", signed, p)
+		}
+		if bare := strings.ReplaceAll(signed, "=", ""); bare != signed {
+			b.wantRefused(t, bare+"."+sig, testids.Client, 700027) // nobody signed that
+		}
+	}
+}
+
+// People compare thumbprints with what their certificate stores and openssl show.
+func TestThumbprintsAreShownInHexadecimal(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	one := func(c directory.Certificate) string { return hexadecimal(c.SHA1) }
+	cert, foreign := b.app.Certificates[0], b.other.Certificates[0]
+	if sum := sha1.Sum(cert.DER); one(cert) != strings.ToUpper(hex.EncodeToString(sum[:])) {
+		t.Fatalf("it is %s", one(cert))
+	}
+	for _, tt := range []struct {
+		name   string
+		header object
+		want   string
+	}{
+		{"unknown, by SHA-1", object{"x5t#S256": nil, "x5t": foreign.SHA1}, "'" + one(foreign) + "'"},
+		{"unknown, by SHA-256", object{"x5t#S256": foreign.SHA256}, "'SHA-256 " + hexadecimal(foreign.SHA256) + "'"},
+		{"unknown, by both", object{"x5t": foreign.SHA1, "x5t#S256": foreign.SHA256}, "'" + one(foreign) + ", SHA-256 " + hexadecimal(foreign.SHA256) + "'"},
+		{"unknown, by key id", object{"x5t#S256": nil, "kid": foreign.SHA1}, "'" + one(foreign) + "'"},
+		{"no thumbprint in the key id", object{"x5t#S256": nil, "kid": "name"}, "'name'"},
+		{"another key signed", object{"x5t#S256": cert.SHA256}, "'" + one(cert) + ", SHA-256 " + hexadecimal(cert.SHA256) + "'"},
+		{"expired", object{"x5t#S256": nil, "x5t": b.app.Certificates[1].SHA1}, "'" + one(b.app.Certificates[1]) + "'"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			key := b.keys[1]
+			if tt.name == "expired" {
+				key = b.keys[0]
+			}
+			_, p := b.verify(b.sign(b.header().with(tt.header), b.claims(), key), testids.Client)
+			if codeOf(p) != 700027 || !strings.Contains(p.What, tt.want) {
+				t.Errorf("got %v, want %s in it", p, tt.want)
+			}
+		})
 	}
 }

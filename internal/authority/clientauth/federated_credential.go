@@ -42,6 +42,9 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 	if p := a.checkTimes(v.now(), false); p != nil {
 		return Proof{}, p
 	}
+	if p := a.checkLife(v.now()); p != nil {
+		return Proof{}, p
+	}
 	key, p := v.issuerKey(ctx, in.Origin, parsed, a.issuer)
 	if p != nil {
 		return Proof{}, p
@@ -53,6 +56,9 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 		if p := v.ownPrincipal(ctx, own, a); p != nil {
 			return Proof{}, p
 		}
+	}
+	if _, bound := parsed.Claims.Get("cnf"); bound {
+		return Proof{}, aadsts.FederatedBound()
 	}
 	return Proof{Client: client, Credential: ByFederation, CredentialID: credentialID}, nil
 }

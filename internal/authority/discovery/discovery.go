@@ -10,7 +10,8 @@
 //	/common/discovery/instance                            which hosts are this authority
 //	/common/userrealm/{user}                              where a user signs in
 //
-// and, at /common and /organizations, the documents of all tenants. It refuses to own the
+// and, at /common and /organizations, the documents of all tenants, and at /consumers those of
+// a tenant without keys. It refuses to own the
 // keys, which package keyring rotates, and the issuers, which package origin names.
 //
 // Start reading at [Handler.Mount].

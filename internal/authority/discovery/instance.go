@@ -7,6 +7,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 )
 
@@ -41,12 +42,13 @@ func (h *Handler) instance(_ context.Context, x *exchange.Exchange) (exchange.An
 	if err != nil || authorize.Scheme != "https" || authorize.Host == "" {
 		return exchange.Answer{}, aadsts.InstanceRequest()
 	}
+	// The host is judged before the tenant. MSAL for Python leaves the port out.
+	if !x.Origin.Answers(origin.WithoutDefaultPort(authorize.Scheme, authorize.Host)) {
+		return exchange.Answer{}, aadsts.InstanceUnknown(authorize.Host)
+	}
 	tenant, rest, _ := strings.Cut(strings.TrimPrefix(authorize.Path, "/"), "/")
 	if !resolve.IsTenantName(tenant) {
 		return exchange.Answer{}, aadsts.InstanceRequest()
-	}
-	if !x.Origin.Answers(authorize.Host) {
-		return exchange.Answer{}, aadsts.InstanceUnknown(authorize.Host)
 	}
 	document.DiscoveryEndpoint = x.Origin.BaseURL + "/" + tenant
 	if strings.HasPrefix(strings.ToLower(rest), "oauth2/v2.0") {

@@ -18,6 +18,9 @@ func (h *Handler) keysV1(ctx context.Context, x *exchange.Exchange) (exchange.An
 	if resolve.IsShared(x.Tenant) {
 		return h.sharedDocument(ctx, x.Origin, 1)
 	}
+	if resolve.IsConsumers(x.Tenant) {
+		return keysAnswer(nil)
+	}
 	keys, _, err := h.tenantKeys(ctx, x.Tenant)
 	if err != nil {
 		return exchange.Answer{}, err
@@ -29,6 +32,9 @@ func (h *Handler) keysV1(ctx context.Context, x *exchange.Exchange) (exchange.An
 func (h *Handler) keysV2(ctx context.Context, x *exchange.Exchange) (exchange.Answer, error) {
 	if resolve.IsShared(x.Tenant) {
 		return h.sharedDocument(ctx, x.Origin, 2)
+	}
+	if resolve.IsConsumers(x.Tenant) {
+		return keysAnswer(nil)
 	}
 	keys, tenant, err := h.tenantKeys(ctx, x.Tenant)
 	if err != nil {

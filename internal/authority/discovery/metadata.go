@@ -100,7 +100,7 @@ func (h *Handler) metadataV2(ctx context.Context, x *exchange.Exchange) (exchang
 // metadataName gives what stands for the tenant in a discovery document: its id, also
 // when it was asked for by domain, or the alias as asked.
 func (h *Handler) metadataName(ctx context.Context, x *exchange.Exchange) (string, error) {
-	if resolve.IsShared(x.Tenant) {
+	if resolve.IsShared(x.Tenant) || resolve.IsConsumers(x.Tenant) {
 		return strings.ToLower(x.Tenant), nil
 	}
 	tenant, err := h.resolver.Tenant(ctx, x.Tenant)
@@ -110,8 +110,12 @@ func (h *Handler) metadataName(ctx context.Context, x *exchange.Exchange) (strin
 	return string(tenant.ID), nil
 }
 
-// issuerName gives what stands for the tenant in an issuer: for an alias the placeholder.
+// issuerName gives what stands for the tenant in an issuer: for an alias the placeholder, unless
+// it is the alias of one tenant.
 func issuerName(name string) directory.TenantID {
+	if resolve.IsConsumers(name) {
+		return resolve.ConsumersTenant
+	}
 	if guid.Is(name) {
 		return directory.TenantID(name)
 	}

@@ -124,7 +124,11 @@ func pageHeaders(header http.Header, formTarget string) {
 func commonHeaders(header http.Header, x *Exchange) {
 	header.Set("Cache-Control", "no-store, no-cache")
 	header.Set("Content-Type", typeJSON)
-	header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	// HSTS counts for a name and not for a port (RFC 6797 section 8.2): at localhost it would
+	// break every other server of the machine.
+	if !x.Origin.IsLocal() {
+		header.Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+	}
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("x-ms-request-id", x.Trace)
 	header.Set("client-request-id", x.Correlation)

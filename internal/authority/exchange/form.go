@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
-	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A Form holds the parameters of a request body: each name once, none without a value.
@@ -18,7 +16,19 @@ type Form map[string]string
 // readForm reads the body of a POST. The query is never part of it. Next to a problem it
 // returns the parameters read until then.
 func readForm(w http.ResponseWriter, r *http.Request) (Form, error) {
-	if !isFormType(r.Header.Get("Content-Type")) || r.Header.Get("Content-Encoding") != "" {
+	if !isFormType(r.Header.Get("Content-Type")) {
+		return nil, aadsts.NoForm()
+	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return ParseForm(string(body))
+}
+
+// readBody reads the body of a form, which must not be compressed.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.Header.Get("Content-Encoding") != "" {
 		return nil, aadsts.NoForm()
 	}
 	if r.ContentLength > MaxBody {
@@ -31,7 +41,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (Form, error) {
 	if err != nil {
 		return nil, aadsts.Malformed("The body ended early.").Because(err)
 	}
-	return ParseForm(string(body))
+	return body, nil
 }
 
 // isFormType reports whether a Content-Type is that of a form, whatever its parameters.
@@ -44,7 +54,7 @@ func isFormType(contentType string) bool {
 // value counts as left out, and none may be sent twice.
 func ParseForm(body string) (Form, error) {
 	if strings.Count(body, "&") >= MaxFields {
-		return nil, aadsts.Malformed("It has more than 64 parameters.")
+		return nil, tooManyFields()
 	}
 	seen := make(Form, 8)
 	for pair := range strings.SplitSeq(body, "&") {
@@ -55,17 +65,11 @@ func ParseForm(body string) (Form, error) {
 		if err != nil {
 			return seen, aadsts.Malformed("A parameter is not form-encoded text.").Because(err)
 		}
-		if _, twice := seen[name]; twice {
-			return seen, aadsts.Malformed("The parameter " + text.Quote(name) + " occurs more than once.")
-		}
-		seen[name] = value
-	}
-	for name, value := range seen {
-		if value == "" {
-			delete(seen, name)
+		if err := seen.add(name, value); err != nil {
+			return seen, err
 		}
 	}
-	return seen, nil
+	return seen.present(), nil
 }
 
 var errNotText = errors.New("NUL or invalid UTF-8")
@@ -85,7 +89,7 @@ func unescapePair(pair string) (name, value string, err error) {
 // Unescape decodes form-encoded text. Its errors never hold the text, which may be a secret.
 func Unescape(s string) (string, error) {
 	text, err := url.QueryUnescape(s)
-	if err != nil || !utf8.ValidString(text) || strings.Contains(text, "\x00") {
+	if err != nil || !isText(text) {
 		return "", errNotText
 	}
 	return text, nil

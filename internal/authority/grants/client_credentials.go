@@ -16,6 +16,7 @@ func (e *tokenEndpoint) issueForApplication(ctx context.Context, x *exchange.Exc
 	if err != nil {
 		return exchange.Answer{}, err
 	}
+	identifier = req.audience(identifier)
 	x.SignIn.Resource = exchange.Noted(identifier)
 	claims, err := issuance.ParseClaimsRequest(req.claims)
 	if err != nil {
@@ -25,13 +26,14 @@ func (e *tokenEndpoint) issueForApplication(ctx context.Context, x *exchange.Exc
 	if err != nil {
 		return exchange.Answer{}, err
 	}
+	access.Binding = req.binding
 	lifetime := e.issuer.Lifetime()
 	made, err := e.issuer.ApplicationToken(ctx, x, &access, lifetime)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
 	if req.version == 1 {
-		return exchange.JSON(newTokenAnswerV1(&made, identifier, lifetime), exchange.NeverCached)
+		return exchange.JSON(newTokenAnswerV1(&made, req.binding, identifier, lifetime), exchange.NeverCached)
 	}
-	return exchange.JSON(newTokenAnswerV2(&made, lifetime), exchange.NeverCached)
+	return exchange.JSON(newTokenAnswerV2(&made, req.binding, lifetime), exchange.NeverCached)
 }

@@ -14,8 +14,10 @@ import (
 // on.
 func (e *tokenEndpoint) redeemPassword(ctx context.Context, x *exchange.Exchange, r *redemption, req *tokenRequest) error {
 	switch {
-	case !e.allowPassword || !r.Client.Application.Public:
+	case !e.allowPassword:
 		return aadsts.PasswordGrantOff()
+	case !r.Client.Application.Public:
+		return aadsts.PasswordGrantConfidential(string(r.Client.Principal.AppID))
 	case req.username == "":
 		return aadsts.Missing("username")
 	case req.password == "":

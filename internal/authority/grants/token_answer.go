@@ -21,10 +21,10 @@ type tokenAnswerV2 struct {
 	AccessToken  string `json:"access_token"`
 }
 
-func newTokenAnswerV2(made *issuance.Token, lifetime time.Duration) tokenAnswerV2 {
+func newTokenAnswerV2(made *issuance.Token, binding issuance.Binding, lifetime time.Duration) tokenAnswerV2 {
 	seconds := int64(lifetime / time.Second)
 	return tokenAnswerV2{
-		TokenType: "Bearer",
+		TokenType: binding.TokenType(),
 		ExpiresIn: seconds, ExtExpiresIn: seconds, RefreshIn: refreshIn(lifetime),
 		AccessToken: made.Raw,
 	}
@@ -43,10 +43,10 @@ type tokenAnswerV1 struct {
 	AccessToken  string `json:"access_token"`
 }
 
-func newTokenAnswerV1(made *issuance.Token, resource string, lifetime time.Duration) tokenAnswerV1 {
+func newTokenAnswerV1(made *issuance.Token, binding issuance.Binding, resource string, lifetime time.Duration) tokenAnswerV1 {
 	seconds := strconv.FormatInt(int64(lifetime/time.Second), 10)
 	return tokenAnswerV1{
-		TokenType: "Bearer",
+		TokenType: binding.TokenType(),
 		ExpiresIn: seconds, ExtExpiresIn: seconds, RefreshIn: refreshIn(lifetime),
 		ExpiresOn: strconv.FormatInt(made.Expires, 10), NotBefore: strconv.FormatInt(made.NotBefore, 10),
 		Resource: resource, AccessToken: made.Raw,
@@ -62,6 +62,7 @@ func refreshIn(lifetime time.Duration) int64 {
 
 // issueForUser answers a client that acts for a user.
 func (e *tokenEndpoint) issueForUser(ctx context.Context, x *exchange.Exchange, r *redemption, req *tokenRequest) (exchange.Answer, error) {
+	r.Scopes.Identifier = req.audience(r.Scopes.Identifier)
 	lifetime := e.issuer.Lifetime()
 	access, err := e.issuer.UserToken(ctx, x, &r.UserAccess, lifetime)
 	if err != nil {
@@ -79,9 +80,9 @@ func (e *tokenEndpoint) issueForUser(ctx context.Context, x *exchange.Exchange, 
 		}
 	}
 	if req.version == 1 {
-		return exchange.JSON(newUserAnswerV1(&access, r.Scopes.Identifier, lifetime, tokens), exchange.NeverCached)
+		return exchange.JSON(newUserAnswerV1(&access, req.binding, r.Scopes.Identifier, lifetime, tokens), exchange.NeverCached)
 	}
-	return exchange.JSON(newUserAnswerV2(lifetime, tokens), exchange.NeverCached)
+	return exchange.JSON(newUserAnswerV2(req.binding, lifetime, tokens), exchange.NeverCached)
 }
 
 // userTokens is what answers of both versions say in the same way.
@@ -100,9 +101,9 @@ type userAnswerV2 struct {
 	userTokens
 }
 
-func newUserAnswerV2(lifetime time.Duration, tokens userTokens) userAnswerV2 {
+func newUserAnswerV2(binding issuance.Binding, lifetime time.Duration, tokens userTokens) userAnswerV2 {
 	seconds := int64(lifetime / time.Second)
-	return userAnswerV2{TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds, userTokens: tokens}
+	return userAnswerV2{TokenType: binding.TokenType(), ExpiresIn: seconds, ExtExpiresIn: seconds, userTokens: tokens}
 }
 
 type userAnswerV1 struct {
@@ -116,11 +117,11 @@ type userAnswerV1 struct {
 }
 
 // newUserAnswerV1 makes the body of the v1 endpoint, whose scopes stand without resource.
-func newUserAnswerV1(access *issuance.Token, resource string, lifetime time.Duration, tokens userTokens) userAnswerV1 {
+func newUserAnswerV1(access *issuance.Token, binding issuance.Binding, resource string, lifetime time.Duration, tokens userTokens) userAnswerV1 {
 	seconds := strconv.FormatInt(int64(lifetime/time.Second), 10)
 	tokens.Scope = access.Scopes
 	return userAnswerV1{
-		TokenType: "Bearer", ExpiresIn: seconds, ExtExpiresIn: seconds,
+		TokenType: binding.TokenType(), ExpiresIn: seconds, ExtExpiresIn: seconds,
 		ExpiresOn: strconv.FormatInt(access.Expires, 10), NotBefore: strconv.FormatInt(access.NotBefore, 10),
 		Resource: resource, userTokens: tokens,
 	}

@@ -31,7 +31,7 @@ type tokenEndpoint struct {
 // serve answers a token request. Its order is the order in which problems win: a wrong
 // tenant beats a wrong secret, a wrong secret beats an unknown resource.
 func (e *tokenEndpoint) serve(ctx context.Context, x *exchange.Exchange, version int) (exchange.Answer, error) {
-	form, unreadable := x.Form()
+	form, unreadable := x.TokenForm()
 	x.NoteCorrelation(form)
 	if err := e.resolver.CheckFresh(ctx); err != nil {
 		return exchange.Answer{}, err
@@ -48,6 +48,7 @@ func (e *tokenEndpoint) serve(ctx context.Context, x *exchange.Exchange, version
 	if err != nil {
 		return exchange.Answer{}, err
 	}
+	req.spn = version == 1 && x.Request.URL.Query().Get("api-version") == "1.0"
 	x.SignIn.Library = x.Library(form)
 	proof, err := e.clients.Authenticate(ctx, x, tenant, req.credential)
 	if err != nil {
@@ -56,7 +57,7 @@ func (e *tokenEndpoint) serve(ctx context.Context, x *exchange.Exchange, version
 	if req.grant == grantClientCredentials {
 		return e.issueForApplication(ctx, x, tenant, proof, req)
 	}
-	redeemed := &redemption{UserAccess: issuance.UserAccess{Proof: proof, Tenant: tenant}}
+	redeemed := &redemption{UserAccess: issuance.UserAccess{Proof: proof, Tenant: tenant, Binding: req.binding}}
 	if err := e.redeem(ctx, x, redeemed, req); err != nil {
 		return exchange.Answer{}, err
 	}

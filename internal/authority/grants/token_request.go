@@ -8,8 +8,11 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
+	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -55,6 +58,8 @@ type tokenRequest struct {
 	resource   string
 	scope      string
 	claims     string // JSON text
+	binding    issuance.Binding
+	spn        bool // audiences that are app ids stand behind "spn:"
 
 	// Of grants that speak for a user.
 	code, redirectURI, verifier string
@@ -75,6 +80,9 @@ func parse(f exchange.Form, header http.Header, version int) (*tokenRequest, err
 	case grant == grantDeviceShort:
 		grant = grantDevice
 	}
+	if f["fmi_path"] != "" {
+		return nil, aadsts.FMIPath()
+	}
 	req := &tokenRequest{
 		version: version, grant: grant,
 		credential: clientauth.Credential{ClientID: f["client_id"], Secret: f["client_secret"], Public: needsNoProof(grant)},
@@ -87,6 +95,10 @@ func parse(f exchange.Form, header http.Header, version int) (*tokenRequest, err
 	}
 	if grant == grantDevice && req.deviceCode == "" {
 		req.deviceCode = req.code // ADAL knows it by this name only
+	}
+	var p error
+	if req.binding, p = issuance.ParseBinding(f["token_type"], f["req_cnf"]); p != nil {
+		return nil, p
 	}
 	if p := req.readAssertion(f); p != nil {
 		return nil, p
@@ -103,6 +115,15 @@ func parse(f exchange.Form, header http.Header, version int) (*tokenRequest, err
 		return nil, aadsts.Missing("client_id")
 	}
 	return req, nil
+}
+
+// audience is how a token names the resource that was asked for by identifier. ADAL and the
+// Azure plugin of Kubernetes send api-version=1.0 and get "spn:" before an app id.
+func (req *tokenRequest) audience(identifier string) string {
+	if req.spn && guid.Is(identifier) {
+		return scope.WithSPN(identifier)
+	}
+	return identifier
 }
 
 // opaqueToken reads what the client brings back, which must be of a kind and tenant.

@@ -7,7 +7,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // An Access is what an application gets for itself: everything that its token will say.
@@ -18,6 +17,7 @@ type Access struct {
 	Identifier string // of the resource, as asked
 	Roles      []string
 	Claims     ClaimsRequest
+	Binding    Binding // of the token to a key of the client
 }
 
 // ResolveAccess decides what a proven client gets: a token for the API that it names, with
@@ -40,9 +40,6 @@ func (i *Issuer) ResolveAccess(ctx context.Context, tenant *directory.Tenant, pr
 // the resource requires an assignment: what a token without roles is worth, the resource
 // server decides.
 func (i *Issuer) rolesFor(ctx context.Context, client, resource *directory.Instance, identifier string) ([]string, error) {
-	if client.Principal.AppID == resource.Application.AppID && !guid.Is(identifier) {
-		return nil, aadsts.SelfByName(identifier, string(client.Principal.AppID))
-	}
 	roles, assigned, err := i.directory.Roles(ctx, client, resource)
 	if err != nil {
 		return nil, err

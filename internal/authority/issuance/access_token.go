@@ -7,6 +7,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -42,6 +43,8 @@ func (i *Issuer) CheckBearer(claims token.Object, application *directory.Instanc
 	switch {
 	case !ok || !valid || now >= expires || now < from:
 		return aadsts.OnBehalfExpired()
+	case isBound(claims):
+		return aadsts.OnBehalfBound()
 	case clientauth.IsAppOnly(claims):
 		return aadsts.OnBehalfApp()
 	case TextClaim(claims, "scp") == "":
@@ -61,6 +64,7 @@ func (i *Issuer) CheckUserInfo(claims token.Object) error {
 
 // isAudience reports whether an audience names an application.
 func isAudience(app *directory.Application, audience string) bool {
+	audience, _ = scope.CutSPN(audience)
 	if audience == string(app.AppID) {
 		return true
 	}
@@ -70,6 +74,13 @@ func isAudience(app *directory.Application, audience string) bool {
 		}
 	}
 	return false
+}
+
+// isBound reports whether a token is bound to a key: without a request that the key signed it
+// proves nothing, and no endpoint here takes such requests.
+func isBound(claims token.Object) bool {
+	_, bound := claims.Get("cnf")
+	return bound
 }
 
 // TextClaim is the value of a claim that is a string; empty when it is not there.

@@ -3,16 +3,28 @@ package issuance
 import (
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // audience gives the "aud" of a token for a resource that was asked for by identifier.
 // Version 2.0 always carries the app id. Version 1.0 carries what was asked: the app id
-// or the URI in its registered spelling, with the trailing slash as asked. A built-in
-// resource has the identifiers of its accounts besides.
+// or the URI in its registered spelling, with the trailing slash as asked, behind "spn:" where
+// that was asked. A built-in resource has the identifiers of its accounts besides.
 func audience(resource *directory.Application, identifier string) string {
-	if tokenVersion(resource) == 2 || guid.Is(identifier) || hasClaim(resource, "aud", "use_guid") {
+	if tokenVersion(resource) == 2 || hasClaim(resource, "aud", "use_guid") {
+		return string(resource.AppID)
+	}
+	if bare, prefixed := scope.CutSPN(identifier); prefixed {
+		return scope.WithSPN(named(resource, bare))
+	}
+	return named(resource, identifier)
+}
+
+// named is the name of a resource that an identifier is.
+func named(resource *directory.Application, identifier string) string {
+	if guid.Is(identifier) {
 		return string(resource.AppID)
 	}
 	asked, slash := strings.CutSuffix(identifier, "/")

@@ -20,40 +20,42 @@ const clockAllowance = 300 * time.Second
 // stay empty in the others. That "scp" is there tells an access token of a user from one of
 // an application.
 type Claims struct {
-	Audience          string   `json:"aud"`
-	Issuer            string   `json:"iss"`
-	IssuedAt          int64    `json:"iat"`
-	NotBefore         int64    `json:"nbf"`
-	Expires           int64    `json:"exp"`
-	ACR               string   `json:"acr,omitempty"`
-	AIO               string   `json:"aio"` // opaque
-	AMR               []string `json:"amr,omitempty"`
-	AppID             string   `json:"appid,omitempty"`
-	AppIDACR          string   `json:"appidacr,omitempty"`
-	AuthTime          int64    `json:"auth_time,omitempty"`
-	AZP               string   `json:"azp,omitempty"`
-	AZPACR            string   `json:"azpacr,omitempty"`
-	CodeHash          string   `json:"c_hash,omitempty"`
-	Email             string   `json:"email,omitempty"`
-	IDP               string   `json:"idp,omitempty"`
-	IDType            string   `json:"idtyp,omitempty"`
-	Address           string   `json:"ipaddr,omitempty"`
-	Name              string   `json:"name,omitempty"`
-	Nonce             string   `json:"nonce,omitempty"`
-	ObjectID          string   `json:"oid"`
-	PreferredUsername string   `json:"preferred_username,omitempty"`
-	RH                string   `json:"rh"` // opaque
-	Roles             []string `json:"roles,omitempty"`
-	Scopes            string   `json:"scp,omitempty"`
-	Session           string   `json:"sid,omitempty"`
-	Subject           string   `json:"sub"` // of a user: pairwise
-	TenantID          string   `json:"tid"`
-	UniqueName        string   `json:"unique_name,omitempty"`
-	UPN               string   `json:"upn,omitempty"`
-	TokenID           string   `json:"uti"`
-	Version           string   `json:"ver"`
-	Capabilities      []string `json:"xms_cc,omitempty"`
-	Identity          string   `json:"xms_mirid,omitempty"` // the ARM id of a managed identity
+	Audience  string   `json:"aud"`
+	Issuer    string   `json:"iss"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf"`
+	Expires   int64    `json:"exp"`
+	ACR       string   `json:"acr,omitempty"`
+	AIO       string   `json:"aio"` // opaque
+	AMR       []string `json:"amr,omitempty"`
+	AppID     string   `json:"appid,omitempty"`
+	AppIDACR  string   `json:"appidacr,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	AZP       string   `json:"azp,omitempty"`
+	AZPACR    string   `json:"azpacr,omitempty"`
+	CodeHash  string   `json:"c_hash,omitempty"`
+	// Key is the client's key that the token is bound to; nil in a bearer token.
+	Key               *Confirmation `json:"cnf,omitempty"`
+	Email             string        `json:"email,omitempty"`
+	IDP               string        `json:"idp,omitempty"`
+	IDType            string        `json:"idtyp,omitempty"`
+	Address           string        `json:"ipaddr,omitempty"`
+	Name              string        `json:"name,omitempty"`
+	Nonce             string        `json:"nonce,omitempty"`
+	ObjectID          string        `json:"oid"`
+	PreferredUsername string        `json:"preferred_username,omitempty"`
+	RH                string        `json:"rh"` // opaque
+	Roles             []string      `json:"roles,omitempty"`
+	Scopes            string        `json:"scp,omitempty"`
+	Session           string        `json:"sid,omitempty"`
+	Subject           string        `json:"sub"` // of a user: pairwise
+	TenantID          string        `json:"tid"`
+	UniqueName        string        `json:"unique_name,omitempty"`
+	UPN               string        `json:"upn,omitempty"`
+	TokenID           string        `json:"uti"`
+	Version           string        `json:"ver"`
+	Capabilities      []string      `json:"xms_cc,omitempty"`
+	Identity          string        `json:"xms_mirid,omitempty"` // the ARM id of a managed identity, for Microsoft's own resources
 }
 
 // stamp fills in what is new in each token: its times and the values that mean nothing.
@@ -74,7 +76,8 @@ func (c *Claims) issue(o origin.Origin, tenant directory.TenantID, version int) 
 }
 
 // access fills in what every access token says about its client and API.
-func (c *Claims) access(p clientauth.Proof, api *directory.Application, identifier string, request ClaimsRequest) {
+func (c *Claims) access(p clientauth.Proof, api *directory.Application, identifier string, request ClaimsRequest, binding Binding) {
+	c.Key = binding.confirmation()
 	c.Audience = audience(api, identifier)
 	if request.cp1 && hasClaim(api, "xms_cc", "") {
 		c.Capabilities = []string{"CP1"}
@@ -91,11 +94,15 @@ func (c *Claims) access(p clientauth.Proof, api *directory.Application, identifi
 // API takes.
 func applicationClaims(o origin.Origin, a *Access) Claims {
 	objectID := string(a.Client.Principal.ID)
-	c := Claims{IDType: "app", ObjectID: objectID, Subject: objectID, Roles: a.Roles}
+	c := Claims{ObjectID: objectID, Subject: objectID, Roles: a.Roles}
 	c.issue(o, a.Tenant.ID, tokenVersion(a.Resource.Application))
-	c.access(a.Proof, a.Resource.Application, a.Identifier, a.Claims)
-	if a.Client.Application == nil {
-		c.Identity = a.Client.Principal.ResourceID
+	c.access(a.Proof, a.Resource.Application, a.Identifier, a.Claims, a.Binding)
+	// Tokens for Microsoft's own resources say more than those for anybody's API.
+	if _, is := directory.FindBuiltin(string(a.Resource.Application.AppID)); is {
+		c.IDType, c.Identity = "app", a.Client.Principal.ResourceID
+	}
+	if hasClaim(a.Resource.Application, "idtyp", "") {
+		c.IDType = "app"
 	}
 	return c
 }
@@ -119,7 +126,7 @@ func aboutUser(o origin.Origin, source string, a *UserAccess, version int) Claim
 func (i *Issuer) userClaims(o origin.Origin, source string, a *UserAccess) Claims {
 	api := a.Resource.Application
 	c := aboutUser(o, source, a, tokenVersion(api))
-	c.access(a.Proof, api, a.Scopes.Identifier, a.Claims)
+	c.access(a.Proof, api, a.Scopes.Identifier, a.Claims, a.Binding)
 	c.Roles, c.Scopes = a.Roles, strings.Join(a.Granted, " ")
 	c.Subject = i.Subject(a.Tenant.ID, api.AppID, a.User.ID)
 	if hasClaim(api, "idtyp", "include_user_token") {

@@ -90,6 +90,16 @@ func accessTo(version int, optional ...directory.OptionalClaim) *Access {
 	}
 }
 
+const identityResource = "/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/orders"
+
+// identityAt is the access of a managed identity to an API.
+func identityAt(api directory.AppID) *Access {
+	a := accessTo(1)
+	a.Client.Application, a.Client.Principal.ResourceID = nil, identityResource
+	a.Resource.Application.AppID = api
+	return a
+}
+
 func testClaims(a *Access) map[string]any {
 	o, err := origin.New("https://login.contoso.test:8443", "https://sts.windows.net/{tenantid}/")
 	if err != nil {
@@ -133,8 +143,12 @@ func TestClaims(t *testing.T) {
 		{"dates", accessTo(2), map[string]any{"iat": 1795441700.0, "nbf": 1795441700.0, "exp": 1795445600.0}},
 		{"who", accessTo(2), map[string]any{
 			"oid": "0b1ec701-1111-4222-8333-000000000001", "sub": "0b1ec701-1111-4222-8333-000000000001",
-			"tid": testids.Tenant, "idtyp": "app", "roles": []any{"Orders.Read"},
+			"tid": testids.Tenant, "idtyp": nil, "xms_mirid": nil, "roles": []any{"Orders.Read"},
 		}},
+		{"an API that asks for idtyp", accessTo(2, directory.OptionalClaim{Name: "idtyp"}), map[string]any{"idtyp": "app"}},
+		{"an identity at one's own API", identityAt(testids.API), map[string]any{"idtyp": nil, "xms_mirid": nil}},
+		{"an identity at Azure Storage", identityAt("e406a681-f3d4-42a8-90b6-c2b029497af1"), map[string]any{"idtyp": "app", "xms_mirid": identityResource}},
+		{"an identity at the token exchange", identityAt("fb60f99c-7a34-4190-8149-302f77469936"), map[string]any{"idtyp": "app", "xms_mirid": identityResource}},
 		{"nothing of users", accessTo(1), map[string]any{
 			"scp": nil, "name": nil, "upn": nil, "unique_name": nil, "preferred_username": nil, "email": nil, "acr": nil, "amr": nil, "ipaddr": nil,
 		}},

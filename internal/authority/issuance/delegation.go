@@ -9,6 +9,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // A Delegation is what a client may do on behalf of a user, and what it may not do until
@@ -32,6 +33,9 @@ func (i *Issuer) Delegate(ctx context.Context, tenant *directory.Tenant, client 
 		resource, err := i.resolver.ResourceNow(ctx, tenant, requested.Identifier)
 		if err != nil {
 			return Delegation{}, err
+		}
+		if bare, _ := scope.CutSPN(requested.Identifier); client.Principal.AppID == resource.Application.AppID && !guid.Is(bare) {
+			return Delegation{}, aadsts.SelfByName(requested.Identifier, string(client.Principal.AppID))
 		}
 		if err := i.checkAssigned(ctx, user, resource, requested.Identifier); err != nil {
 			return Delegation{}, err

@@ -108,7 +108,7 @@ func (m *Minter) mint(ctx context.Context, x *exchange.Exchange, req MintRequest
 		return Minted{}, err
 	}
 	minted := made.minted(a.Client, a.Tenant)
-	minted.ResourceID = made.Identity
+	minted.ResourceID = a.Client.Principal.ResourceID
 	return minted, nil
 }
 

@@ -24,6 +24,7 @@ type UserAccess struct {
 	Scopes  scope.Requested
 	Nonce   string
 	Claims  ClaimsRequest
+	Binding Binding // of the access token to a key of the client
 }
 
 // ResolveUserAccess fills in who the user is, unless that is known, and what the client gets

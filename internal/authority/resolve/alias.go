@@ -7,7 +7,7 @@ const (
 	AliasCommon        = "common"
 	AliasOrganizations = "organizations"
 	aliasConsumers     = "consumers"
-	consumersTenant    = "9188040d-6c67-4c5b-b112-36a304b66dad"
+	ConsumersTenant    = "9188040d-6c67-4c5b-b112-36a304b66dad"
 )
 
 // IsShared reports whether a path names no tenant of its own: at an alias the tenant is that
@@ -15,6 +15,13 @@ const (
 func IsShared(ref string) bool {
 	alias := strings.ToLower(ref)
 	return alias == AliasCommon || alias == AliasOrganizations
+}
+
+// IsConsumers reports whether a path names the tenant of personal accounts. It has documents
+// as every tenant has, no key, and no tokens.
+func IsConsumers(ref string) bool {
+	alias := strings.ToLower(ref)
+	return alias == aliasConsumers || alias == ConsumersTenant
 }
 
 // IsTenantName reports whether a path segment can name a tenant at all: letters, digits,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -42,7 +43,7 @@ func (r *Resolver) Tenant(ctx context.Context, ref string) (*directory.Tenant, e
 
 func (r *Resolver) findTenant(ctx context.Context, ref string) (*directory.Tenant, error) {
 	switch strings.ToLower(ref) {
-	case AliasCommon, aliasConsumers, consumersTenant:
+	case AliasCommon, aliasConsumers, ConsumersTenant:
 		return nil, aadsts.Tenantless(ref)
 	case AliasOrganizations:
 		return nil, aadsts.SingleTenant(ref)
@@ -142,7 +143,8 @@ func (r *Resolver) ClientNow(ctx context.Context, tenant *directory.Tenant, id s
 // ResourceNow returns the API that an identifier names, if tokens for it may be issued. It
 // is for a check that is itself repeated by [Fresh].
 func (r *Resolver) ResourceNow(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, error) {
-	resource, err := r.directory.Resource(ctx, tenant.ID, identifier)
+	bare, _ := scope.CutSPN(identifier)
+	resource, err := r.directory.Resource(ctx, tenant.ID, bare)
 	switch {
 	case errors.Is(err, directory.ErrNotFound):
 		return nil, aadsts.ResourceUnknown(identifier, tenant.Name)

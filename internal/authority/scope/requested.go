@@ -33,7 +33,7 @@ func Parse(version int, scope, resource string) (Requested, error) {
 		return parseV1(scope, resource)
 	}
 	if resource != "" {
-		return Requested{}, aadsts.ResourceOnV2()
+		return Requested{}, aadsts.ResourceOnV2(resource)
 	}
 	var r Requested
 	for value := range strings.FieldsFuncSeq(scope, func(c rune) bool { return c == ' ' }) {

@@ -20,7 +20,7 @@ func Resource(version int, scope, resource string) (string, error) {
 		return resourceParameter(resource)
 	}
 	if resource != "" {
-		return "", aadsts.ResourceOnV2()
+		return "", aadsts.ResourceOnV2(resource)
 	}
 	return scopeResource(scope)
 }
@@ -92,6 +92,23 @@ func appendNew(values []string, value string) []string {
 		}
 	}
 	return append(values, value)
+}
+
+// prefixSPN may stand before the name of a resource at a v1 endpoint.
+const prefixSPN = "spn:"
+
+// CutSPN takes "spn:" off an identifier, and reports whether it was there.
+func CutSPN(identifier string) (bare string, found bool) {
+	if len(identifier) > len(prefixSPN) && strings.EqualFold(identifier[:len(prefixSPN)], prefixSPN) {
+		return identifier[len(prefixSPN):], true
+	}
+	return identifier, false
+}
+
+// WithSPN puts "spn:" before an identifier, unless it is there.
+func WithSPN(identifier string) string {
+	bare, _ := CutSPN(identifier)
+	return prefixSPN + bare
 }
 
 // MaxIdentifier is the greatest length of a resource identifier, in bytes.
