@@ -523,3 +523,25 @@ func TestSignOutByAnotherTenantsToken(t *testing.T) {
 		t.Errorf("where it is from: got %d", r.Code)
 	}
 }
+
+// Id tokens by way of the browser are for registrations that turn them on, and the client is
+// told before anybody types anything.
+func TestIDTokensAreOff(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	for _, app := range []directory.AppID{publicApp, webApp} {
+		w.editApplication(app, func(a *directory.Application) { a.IDTokens = false })
+	}
+	for _, asks := range []values{w.toolAsks(), w.webAsks()} {
+		for _, kind := range []string{"id_token", "code id_token", "id_token code"} {
+			for _, prompt := range []string{"", "none"} {
+				r := w.browser().open(authorizeV2Path, asks.set("response_type", kind, "response_mode", "fragment", "prompt", prompt))
+				location := r.Header().Get("Location")
+				if !strings.HasPrefix(location, asks["redirect_uri"]) || !strings.Contains(location, "AADSTS700054") || strings.Contains(location, "id_token=") {
+					t.Errorf("%s, %s: got %d to %q", kind, asks["client_id"], r.Code, location)
+				}
+			}
+		}
+	}
+	w.toolSigned().token() // with a code there is one
+}

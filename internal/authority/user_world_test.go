@@ -93,12 +93,12 @@ func (w *userWorld) populateUsers(e *directory.Editor) (err error) {
 	if err != nil {
 		return err
 	}
-	tool.RedirectURIs = []string{toolRedirect}
+	tool.RedirectURIs, tool.IDTokens = []string{toolRedirect}, true
 	if _, err := e.Applications().Edit(tool.Tenant, tool.ID, func(v *directory.Application) error { *v = *tool; return nil }); err != nil {
 		return err
 	}
 	web, err := e.Applications().Create(directory.Application{
-		Tenant: testTenant, AppID: webApp, Name: "orders-web", RedirectURIs: []string{webRedirect},
+		Tenant: testTenant, AppID: webApp, Name: "orders-web", RedirectURIs: []string{webRedirect}, IDTokens: true,
 		Permissions: []directory.Permission{{API: testAPI, Scopes: []directory.ScopeID{w.read.ID, w.granted.ID}}},
 	})
 	if err != nil {

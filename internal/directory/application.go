@@ -201,6 +201,7 @@ func applicationDetail(old, next *Application) string {
 	d.changed("tokenVersion", old.TokenVersion, next.TokenVersion)
 	d.changed("public", old.Public, next.Public)
 	d.changed("strictAssertions", old.StrictAssertions, next.StrictAssertions)
+	d.changed("idTokens", old.IDTokens, next.IDTokens)
 	d.lists("identifierUris", old.IdentifierURIs, next.IdentifierURIs)
 	d.lists("redirectUris", old.RedirectURIs, next.RedirectURIs)
 	offerDetail(&d, "appRoles", old.AppRoles, next.AppRoles, func(_, _ *AppRole) string { return "" })

@@ -56,15 +56,18 @@ type Application struct {
 	// Public allows flows without a credential (Graph: isFallbackPublicClient).
 	Public bool `json:"public,omitempty"`
 	// StrictAssertions refuses a client assertion that was used before.
-	StrictAssertions bool                  `json:"strictAssertions,omitempty"`
-	AppRoles         []AppRole             `json:"appRoles,omitempty"`
-	Scopes           []Scope               `json:"scopes,omitempty"`         // Graph: api.oauth2PermissionScopes
-	OptionalClaims   []OptionalClaim       `json:"optionalClaims,omitempty"` // of access tokens
-	Permissions      []Permission          `json:"permissions,omitempty"`
-	Secrets          []Secret              `json:"secrets,omitempty"`
-	Certificates     []Certificate         `json:"certificates,omitempty"`
-	Federated        []FederatedCredential `json:"federated,omitempty"`
-	Created          time.Time             `json:"created"`
+	StrictAssertions bool `json:"strictAssertions,omitempty"`
+	// IDTokens lets the application have id tokens by way of the browser (Graph:
+	// web.implicitGrantSettings.enableIdTokenIssuance).
+	IDTokens       bool                  `json:"idTokens,omitempty"`
+	AppRoles       []AppRole             `json:"appRoles,omitempty"`
+	Scopes         []Scope               `json:"scopes,omitempty"`         // Graph: api.oauth2PermissionScopes
+	OptionalClaims []OptionalClaim       `json:"optionalClaims,omitempty"` // of access tokens
+	Permissions    []Permission          `json:"permissions,omitempty"`
+	Secrets        []Secret              `json:"secrets,omitempty"`
+	Certificates   []Certificate         `json:"certificates,omitempty"`
+	Federated      []FederatedCredential `json:"federated,omitempty"`
+	Created        time.Time             `json:"created"`
 }
 
 // A MemberType says who may hold an app role.

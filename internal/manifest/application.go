@@ -82,6 +82,9 @@ func (w *work) fillApplication(a *application, next *directory.Application, isNe
 	if w.says(a.place, "strictAssertions", isNew) {
 		next.StrictAssertions = a.strictAssertions
 	}
+	if w.says(a.place, "idTokens", isNew) {
+		next.IDTokens = a.idTokens
+	}
 }
 
 // applyPrincipal lets the application take part in its tenant.

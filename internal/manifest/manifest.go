@@ -44,6 +44,7 @@ type (
 		enabled            bool
 		public             bool
 		strictAssertions   bool
+		idTokens           bool
 		roles              []*role
 		scopes             []*scope
 		claims             []*claim

@@ -40,6 +40,7 @@ func (d *decoder) application(n *yaml.Node) *application {
 		"enabled":                     d.boolean(&a.enabled),
 		"public":                      d.boolean(&a.public),
 		"strictAssertions":            d.boolean(&a.strictAssertions),
+		"idTokens":                    d.boolean(&a.idTokens),
 		"appRoles":                    each(d, &a.roles, d.role),
 		"scopes":                      each(d, &a.scopes, d.scope),
 		"optionalClaims":              each(d, &a.claims, d.claim),

@@ -61,6 +61,7 @@ func userProblems() []*Problem {
 		SignInNeeded(),
 		ConfirmNeeded(),
 		ResponseType("{response_type}"),
+		IDTokenOff("{client_id}"),
 		FrontToken(),
 		ResponseMode("{response_mode}"),
 		Prompt("{prompt}"),
@@ -388,6 +389,16 @@ func ResponseType(kind string) *Problem {
 		Code: 70005, OAuth: unsupportedResponseType, Status: http.StatusBadRequest,
 		What:   "The response type " + text.Quote(kind) + " is not supported.",
 		Advice: "Use response_type=code; 'id_token' and 'code id_token' need a nonce and response_mode fragment or form_post.",
+	}
+}
+
+// IDTokenOff refuses id tokens by way of the browser where the registration does not turn them
+// on.
+func IDTokenOff(client string) *Problem {
+	return &Problem{
+		Code: 700054, OAuth: unsupportedResponseType, Status: http.StatusBadRequest,
+		What:   "The response type 'id_token' is not turned on for the application " + text.Quote(client) + ".",
+		Advice: "Use response_type=code, which brings an id token without showing it to the browser, or write 'idTokens: true' in the registration.",
 	}
 }
 

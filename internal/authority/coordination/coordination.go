@@ -45,8 +45,9 @@ type Failures interface {
 	// to wait, there is no guess, and busy tells that others are under way whose outcome
 	// may change that.
 	Guess(ctx context.Context, account directory.AppID, source string, pace Pace) (guess Guess, wait int, busy bool)
-	// Noteworthy reports whether a refusal that took no credential deserves a sign-in row.
-	Noteworthy(ctx context.Context, source string) bool
+	// Noteworthy reports whether a refusal of somebody who proved nothing deserves a sign-in
+	// row of a tenant. Tried means that a wrong credential was counted.
+	Noteworthy(ctx context.Context, tenant directory.TenantID, source string, tried bool) bool
 }
 
 // A Budget limits how much a source may ask for on behalf of an application.

@@ -203,17 +203,26 @@ func (t *throttle) Restore(_ context.Context, app directory.AppID, source string
 	t.add(attemptKey{"", source}, -deviceShare, float64(t.cfg.Failures), now)
 }
 
+// strangerRows is how many rows about those who proved nothing a tenant gets at once, and one
+// more for each failure that is forgiven: a fifth of the rows that are kept, so that strangers,
+// however many, push out theirs and not the others.
+const strangerRows = 20_000
+
 // Noteworthy implements [Failures]: the first hundred or so refusals from a source deserve a
-// row. Nobody waits because of these.
-func (t *throttle) Noteworthy(_ context.Context, source string) bool {
+// row, and each wrong credential, as long as the tenant has room. Nobody waits because of
+// these.
+func (t *throttle) Noteworthy(_ context.Context, tenant directory.TenantID, source string, tried bool) bool {
 	const share = 0.1 // of a failure
-	now, key := t.now(), attemptKey{appNone, canonical(source)}
+	now, own, all := t.now(), attemptKey{appNone, canonical(source)}, attemptKey{appNone, "tenant " + string(tenant)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.level(key, now)+share > float64(t.cfg.Failures) {
+	if t.level(all, now)+1 > strangerRows || !tried && t.level(own, now)+share > float64(t.cfg.Failures) {
 		return false
 	}
-	t.add(key, share, float64(t.cfg.Failures), now)
+	if !tried {
+		t.add(own, share, float64(t.cfg.Failures), now)
+	}
+	t.add(all, 1, strangerRows, now)
 	return true
 }
 

@@ -202,3 +202,25 @@ func TestThrottleNetworks(t *testing.T) {
 		t.Errorf("the next one waits %d s", wait)
 	}
 }
+
+// Strangers, however many, fill a part of the rows that are kept, of their tenant only.
+func TestNoteworthyHasAnEnd(t *testing.T) {
+	t.Parallel()
+	limits, clock := testThrottle(t, ThrottleConfig{})
+	rows := 0
+	for i := range 115_000 {
+		if limits.Noteworthy(t.Context(), "t", fmt.Sprint(i), i%2 == 0) {
+			rows++
+		}
+	}
+	if rows != strangerRows {
+		t.Errorf("%d rows, want %d", rows, strangerRows)
+	}
+	if !limits.Noteworthy(t.Context(), "u", "7", false) {
+		t.Error("another tenant has no room")
+	}
+	clock.Advance(time.Minute)
+	if !limits.Noteworthy(t.Context(), "t", "late", true) {
+		t.Error("a minute later there is no room")
+	}
+}

@@ -12,6 +12,10 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
+// ByPassword is how people prove themselves, in sign-in rows; of a refused one also how they
+// tried to.
+const ByPassword = "password"
+
 // A Recorder notes what was answered: in the log, in the sign-ins, and to a hook. It is safe
 // for concurrent use.
 type Recorder struct {
@@ -91,10 +95,10 @@ func (r *Recorder) keepsRow(ctx context.Context, x *Exchange, row directory.Sign
 	switch {
 	case row.Code == aadsts.CodeThrottled:
 		return false
-	case row.Code == 0 || row.Credential != "" || x.Attempted:
+	case row.Code == 0 || row.Credential != "" && row.Credential != ByPassword:
 		return true
 	default:
-		return r.failures.Noteworthy(ctx, x.Source)
+		return r.failures.Noteworthy(ctx, row.Tenant, x.Source, x.Attempted || row.Credential == ByPassword)
 	}
 }
 

@@ -23,6 +23,7 @@ type authorizationRequest struct {
 	mode         string
 	code         bool // of response_type
 	idToken      bool
+	mayIDToken   bool // the registration allows it
 	state        string
 	nonce        string
 	challenge    string
@@ -48,7 +49,7 @@ func destination(f exchange.Form, client *directory.Instance) (*authorizationReq
 	case !matchesRedirect(app.RedirectURIs, uri, app.Public):
 		return nil, aadsts.Redirect(uri, f["client_id"])
 	}
-	r := &authorizationRequest{redirectURI: uri, mode: modeQuery, state: f["state"], publicClient: app.Public && !clientauth.HasCredential(app)}
+	r := &authorizationRequest{redirectURI: uri, mode: modeQuery, state: f["state"], publicClient: app.Public && !clientauth.HasCredential(app), mayIDToken: app.IDTokens}
 	if strings.Contains(" "+f["response_type"]+" ", " id_token ") || strings.Contains(" "+f["response_type"]+" ", " token ") {
 		r.mode = modeFragment
 	}
@@ -96,6 +97,8 @@ func (r *authorizationRequest) readResponse(f exchange.Form) error {
 		switch {
 		case kind == "code" && !r.code:
 			r.code = true
+		case kind == "id_token" && !r.mayIDToken:
+			return aadsts.IDTokenOff(f["client_id"])
 		case kind == "id_token" && !r.idToken:
 			r.idToken = true
 		case kind == "token":

@@ -118,13 +118,10 @@ func (h *Handler) admitUser(ctx context.Context, x *exchange.Exchange, r *resolv
 // noteSignIn begins the sign-in row of a person's attempt.
 func (h *Handler) noteSignIn(x *exchange.Exchange, r *resolvedRequest, name string) {
 	x.SignIn.Tenant, x.SignIn.AppID, x.SignIn.Name = r.tenant.ID, r.client.Principal.AppID, r.client.Principal.Label()
-	x.SignIn.Credential, x.SignIn.User = credentialPassword, exchange.Noted(name)
+	x.SignIn.Credential, x.SignIn.User = exchange.ByPassword, exchange.Noted(name)
 	x.SignIn.Resource = exchange.Noted(r.scopes.Identifier)
 	x.SignIn.Library = x.Library(nil)
 }
-
-// credentialPassword is how people prove themselves.
-const credentialPassword = "password"
 
 // giveUp ends an interaction that the person does not want.
 func (h *Handler) giveUp(ctx context.Context, x *exchange.Exchange, r *resolvedRequest) (exchange.Answer, error) {
