@@ -169,6 +169,21 @@ func (r *Ring) Published(ctx context.Context, tenant string) ([]token.Key, error
 	return slices.Clone(s.published), nil
 }
 
+// Present is Published for a ring that nothing was signed with yet: it makes none, and returns
+// no keys then.
+func (r *Ring) Present(ctx context.Context, tenant string) ([]token.Key, error) {
+	h := r.holder(tenant)
+	if h.snapshot.Load() == nil {
+		if err := r.Refresh(ctx, tenant); err != nil {
+			return nil, err
+		}
+		if h.snapshot.Load() == nil {
+			return nil, nil
+		}
+	}
+	return r.Published(ctx, tenant)
+}
+
 // List describes the tenant's keys in the order of [Ring.Published], as they are in the store
 // now. It makes none.
 func (r *Ring) List(ctx context.Context, tenant string) ([]KeyInfo, error) {

@@ -31,13 +31,14 @@ func (h *Handler) workloadMetadata(ctx context.Context, x *exchange.Exchange) (e
 	}, exchange.DayCached)
 }
 
-// workloadKeys serves the keys of the tenant's workload issuer.
+// workloadKeys serves the keys of the tenant's workload issuer, none before the first of its
+// assertions: to ask is open to everybody, and to make a key is work.
 func (h *Handler) workloadKeys(ctx context.Context, x *exchange.Exchange) (exchange.Answer, error) {
 	tenant, err := h.resolver.Tenant(ctx, x.Tenant)
 	if err != nil {
 		return exchange.Answer{}, refusal(err)
 	}
-	keys, err := h.keys.Published(ctx, clientauth.WorkloadRing(tenant.ID))
+	keys, err := h.keys.Present(ctx, clientauth.WorkloadRing(tenant.ID))
 	if err != nil {
 		return exchange.Answer{}, err
 	}
