@@ -46,6 +46,17 @@ func (d *Directory) Tenants(ctx context.Context) ([]*Tenant, error) {
 	})
 }
 
+// TenantsWith returns the ids of the tenants that have a service principal with the app id. It
+// is for anonymous requests that name no tenant, each of which may name another app id, and
+// asks the store each time.
+func (d *Directory) TenantsWith(ctx context.Context, app AppID) ([]TenantID, error) {
+	id, ok := guid.Parse(string(app))
+	if !ok {
+		return nil, nil
+	}
+	return d.cfg.Store.TenantsWith(ctx, KindServicePrincipal, makeKey("appid", id))
+}
+
 // Instance returns the application with that app id (any case) in the tenant, or
 // ErrNotFound. Principal is nil when the application has no service principal there;
 // Application is nil when the app id is that of a managed identity.

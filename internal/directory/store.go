@@ -123,6 +123,9 @@ type Store interface {
 	// Transactions run one after another; readers outside are not held up and see the
 	// state before. The sequence is that of the newest change in the store.
 	Update(ctx context.Context, f func(Tx) error) (sequence int64, err error)
+	// TenantsWith returns the tenants, sorted, in which an object of the kind has the key. It
+	// costs one look, however many tenants there are.
+	TenantsWith(ctx context.Context, kind, key string) ([]TenantID, error)
 	// Sequence returns the number of the newest change; cheap enough to ask often.
 	Sequence(ctx context.Context) (int64, error)
 	// Changes returns at most limit changes after a sequence, oldest first.

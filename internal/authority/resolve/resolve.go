@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,14 +67,19 @@ func (r *Resolver) findTenant(ctx context.Context, ref string) (*directory.Tenan
 }
 
 // TenantOfClient returns the first enabled tenant that has the client, where a path names
-// an alias and the user, whose tenant it should be, is not known yet.
+// an alias and the user, whose tenant it should be, is not known yet. It costs one look at the
+// store: anybody may ask, for app ids that nobody ever asked for.
 func (r *Resolver) TenantOfClient(ctx context.Context, alias, id string) (*directory.Tenant, error) {
+	with, err := r.directory.TenantsWith(ctx, directory.AppID(id))
+	if err != nil {
+		return nil, err
+	}
 	tenants, err := r.directory.Tenants(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, tenant := range tenants {
-		if !tenant.Enabled {
+		if _, has := slices.BinarySearch(with, tenant.ID); !has || !tenant.Enabled {
 			continue
 		}
 		if _, err := r.ClientNow(ctx, tenant, id); err == nil {

@@ -91,6 +91,23 @@ func (s *Store) List(ctx context.Context, tenant, kind, prefix, after string, li
 	return v.list(tenant, kind, prefix, after, limit)
 }
 
+// TenantsWith returns the tenants in which an object of the kind has the key.
+func (s *Store) TenantsWith(ctx context.Context, kind, key string) ([]directory.TenantID, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var tenants []directory.TenantID
+	wanted := lookupKey("", kind, key)
+	v.keys.ascend("", func(key, _ string) bool {
+		if tenant, found := strings.CutSuffix(key, wanted); found {
+			tenants = append(tenants, directory.TenantID(tenant))
+		}
+		return true
+	})
+	return tenants, nil
+}
+
 // Sequence returns the number of the newest change.
 func (s *Store) Sequence(ctx context.Context) (int64, error) {
 	v, err := s.view(ctx)

@@ -77,6 +77,8 @@ CREATE TABLE audit_head (
 	keyed    INTEGER NOT NULL,
 	code     BLOB    NOT NULL
 );
+`, `
+CREATE INDEX keys_of_principals ON keys (key, tenant) WHERE kind = 'servicePrincipal';
 `}
 
 // migrate brings the schema up to what this program knows, whichever process comes

@@ -44,6 +44,20 @@ func (s *Store) List(ctx context.Context, tenant, kind, prefix, after string, li
 	return listObjects(ctx, s.read.list, tenant, kind, prefix, after, limit)
 }
 
+// TenantsWith returns the tenants in which an object of the kind has the key. There is an index
+// for service principals; for other kinds it reads all keys.
+func (s *Store) TenantsWith(ctx context.Context, kind, key string) ([]directory.TenantID, error) {
+	q, args := s.read.tenantsWith, []any{kind, key}
+	if kind == directory.KindServicePrincipal {
+		q, args = s.read.principalTenants, []any{key}
+	}
+	tenants, err := collect(ctx, q, func(rows *sql.Rows, tenant *directory.TenantID) error { return rows.Scan(tenant) }, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the tenants with a key: %w", err)
+	}
+	return tenants, nil
+}
+
 // Sequence returns the number of the newest change.
 func (s *Store) Sequence(ctx context.Context) (int64, error) {
 	return newest(ctx, s.read.sequence)

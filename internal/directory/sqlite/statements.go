@@ -48,6 +48,7 @@ func collect[T any](ctx context.Context, q query, scan func(rows *sql.Rows, v *T
 // statements are the queries of a store, prepared on one of its pools.
 type statements struct {
 	get, lookup, list                  query
+	tenantsWith, principalTenants      query
 	stored, insert, update, remove     query
 	addKey, dropKey                    query
 	sequence, changes                  query
@@ -76,6 +77,10 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 			WHERE k.tenant = ? AND k.kind = ? AND k.key = ?`},
 		{&s.list, `SELECT ` + columns + `, k.key FROM keys k JOIN objects o ON o.tenant = k.tenant AND o.kind = k.kind AND o.id = k.id
 			WHERE k.tenant = ? AND k.kind = ? AND k.key >= ? AND k.key < ? AND k.key > ? ORDER BY k.key LIMIT ?`},
+
+		{&s.tenantsWith, `SELECT tenant FROM keys WHERE kind = ? AND key = ? ORDER BY tenant`},
+		// The constant is what lets the query use the index of these keys alone.
+		{&s.principalTenants, `SELECT tenant FROM keys WHERE kind = 'servicePrincipal' AND key = ? ORDER BY tenant`},
 
 		{&s.stored, `SELECT version, keys FROM objects WHERE tenant = ? AND kind = ? AND id = ?`},
 		{&s.insert, `INSERT INTO objects (version, body, keys, tenant, kind, id) VALUES (?, ?, ?, ?, ?, ?)`},

@@ -38,6 +38,7 @@ var objectTests = []test{
 	{"a key that was given up is free", testKeyMoves},
 	{"lists are in the order of keys, by prefix and page", testList},
 	{"deleting removes the object and its keys", testDelete},
+	{"tenants are found by a key of theirs", testTenantsWith},
 	{"the feed has every change with all keys", testFeed},
 	{"a transaction that fails leaves nothing", testRollback},
 	{"a transaction that panics leaves nothing", testPanic},
@@ -537,5 +538,45 @@ func testClosed(t *testing.T, s directory.Store) {
 	}
 	if _, err := s.Update(t.Context(), func(directory.Tx) error { return nil }); err == nil {
 		t.Error("update: no error")
+	}
+}
+
+func testTenantsWith(t *testing.T, s directory.Store) {
+	put := func(tenant, kind, id string, keys ...string) directory.Object {
+		object := directory.Object{Tenant: tenant, Kind: kind, ID: id, Body: []byte("{}"), Keys: keys}
+		if _, err := s.Update(t.Context(), func(tx directory.Tx) (err error) {
+			object.Version, err = tx.Put(t.Context(), object)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return object
+	}
+	for _, kind := range []string{"app", directory.KindServicePrincipal} {
+		put("b", kind, "1", "appid/x", "name/x")
+		put("a", kind, "2", "appid/x")
+		put("a", kind, "3", "appid/y")
+		gone := put("c", kind, "4", "appid/x")
+		put("d", "another", "5", "appid/x", "appid/"+kind)
+		if _, err := s.Update(t.Context(), func(tx directory.Tx) error {
+			return tx.Delete(t.Context(), gone.Tenant, gone.Kind, gone.ID, gone.Version)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string][]directory.TenantID{
+			"appid/x": {"a", "b"}, "appid/y": {"a"}, "name/x": {"b"}, "appid/z": nil, "appid/": nil, "": nil, "x": nil,
+		} {
+			got, err := s.TenantsWith(t.Context(), kind, key)
+			if err != nil || !slices.Equal(got, want) {
+				t.Errorf("%s with %q: got %v, %v, want %v", kind, key, got, err, want)
+			}
+		}
+		if kind == "app" {
+			if _, err := s.Update(t.Context(), func(tx directory.Tx) error {
+				return tx.Delete(t.Context(), "d", "another", "5", 1)
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
