@@ -287,3 +287,26 @@ func TestDistrustIsSaid(t *testing.T) {
 		t.Errorf("the log: %v", lines)
 	}
 }
+
+// Where nobody is connected and nobody watches readiness, a stop does not wait; and the log
+// tells of start and stop.
+func TestAStopWithNobodyThere(t *testing.T) {
+	t.Parallel()
+	var log logLines
+	s, err := Start(t.Context(), Config{Dir: t.TempDir(), NewKey: fixture.NewKeys(), Grace: time.Minute, Log: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	for text, want := range map[string]int{"msg=listening": 1, "msg=stopping": 1, "msg=stopped": 1} {
+		if lines := log.with(text); len(lines) != want {
+			t.Errorf("%d lines with %s, want %d", len(lines), text, want)
+		}
+	}
+}

@@ -31,6 +31,8 @@ func (s *Server) serve(ctx context.Context, fail context.CancelCauseFunc) error 
 	defer stopServing()
 	last, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOps()
+	s.log.InfoContext(ctx, "listening", "authority", s.endpoints.Authority,
+		"address", s.address(authoritySurface).String(), "ops", s.endpoints.Ops, "connections", s.connections.limit)
 	var ops errgroup.Group
 	for _, surface := range s.surfaces {
 		if surface.name != opsSurface {
