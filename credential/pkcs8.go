@@ -3,7 +3,7 @@ package credential
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/des"
+	"crypto/des" //nolint:gosec // reads keys that others encrypted with it
 	"crypto/pbkdf2"
 	"crypto/sha1" //nolint:gosec // as above
 	"crypto/sha256"
