@@ -46,6 +46,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
   rolecall run --config rolecall.yaml --as orders-client-mi -- printenv IDENTITY_ENDPOINT
   rolecall run --as orders-client --via cli -- az account show
   rolecall run --as orders-client --set AppSettings__ClientSecret=secret -- printenv AppSettings__ClientSecret
+  rolecall run --as orders-client --via identity --also orders-client-mi -- printenv AZURE_CLIENT_ID
   rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

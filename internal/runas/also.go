@@ -52,6 +52,9 @@ func (e *Environment) findAlso(ctx context.Context) (companions, error) {
 	if via == Workload && (all.application != nil || !actor.IsIdentity() && len(all.identities) > 0) {
 		return companions{}, errors.New("--via workload gives a program one identity, because libraries would use its token file for every other: leave out --also, or --via")
 	}
+	if via == Identity && len(all.identities) == 0 {
+		return companions{}, fmt.Errorf("--via identity has no identity: give with --also the managed identity that a federated credential of %s names", actor.Name())
+	}
 	return all, nil
 }
 

@@ -209,6 +209,8 @@ func (e *Environment) addProofs(ctx context.Context) error {
 		if err := e.addCertificate(ctx); err != nil {
 			return err
 		}
+	case Identity: // which is bound below; the program makes the assertion by itself
+		e.set(e.signedAssertion()...)
 	default:
 		if err := e.addBinding(ctx, server.BindRequest{As: actor.ID(), Via: e.cfg.Via, Also: also.names(), DefaultIdentity: e.cfg.DefaultIdentity}); err != nil {
 			return err
@@ -230,6 +232,22 @@ func (e *Environment) addProofs(ctx context.Context) error {
 		return e.addBinding(ctx, server.BindRequest{As: names[0], Via: AppService, Also: names[1:], DefaultIdentity: e.cfg.DefaultIdentity})
 	}
 	return nil
+}
+
+// signedAssertion is how Microsoft.Identity.Web proves an application by the token of a
+// managed identity. Other libraries need no more than the identity.
+func (e *Environment) signedAssertion() []launch.Variable {
+	const credential = "AzureAd__ClientCredentials__0__"
+	variables := []launch.Variable{
+		{Name: "AzureAd__Instance", Value: e.cfg.Session.Endpoints.Authority + "/"},
+		{Name: "AzureAd__TenantId", Value: string(e.cfg.Actor.Tenant.ID)},
+		{Name: "AzureAd__ClientId", Value: string(e.cfg.Actor.Principal.AppID)},
+		{Name: credential + "SourceType", Value: "SignedAssertionFromManagedIdentity"},
+	}
+	if identity := e.also.identities[0].Principal; identity.IdentityKind == directory.IdentityUser {
+		variables = append(variables, launch.Variable{Name: credential + "ManagedIdentityClientId", Value: string(identity.AppID)})
+	}
+	return variables
 }
 
 // sayMetadata warns of programs that find nothing in the environment which they understand, and

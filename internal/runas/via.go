@@ -16,6 +16,7 @@ const (
 	Secret      = "secret"
 	Certificate = "certificate"
 	Workload    = server.ViaWorkload
+	Identity    = "identity" // an application, by the token of a managed identity that it trusts
 	CLI         = string(directory.PlatformCLI)
 	AppService  = string(directory.PlatformAppService)
 	IMDS        = string(directory.PlatformIMDS)
@@ -33,7 +34,7 @@ func Vias() []string {
 	for _, platform := range directory.Platforms() {
 		all = append(all, string(platform))
 	}
-	return append(all, Workload)
+	return append(all, Workload, Identity)
 }
 
 // EndsWithProcess reports whether what a value of --via gives a program ends with its process.
@@ -56,8 +57,10 @@ func ChooseVia(actor lookup.Actor, via string, namespace bool) (string, error) {
 		return "", fmt.Errorf("%s is a user, who is signed in with az and azd, and %s is for applications or managed identities: leave out --via, or give cli", name, via)
 	case actor.IsIdentity() && (via == Secret || via == Certificate):
 		return "", fmt.Errorf("%s is a managed identity, which has no %s: leave out --via, or give app-service, imds, workload or cli", name, via)
-	case !actor.IsIdentity() && EndsWithProcess(via) && via != Workload:
-		return "", fmt.Errorf("%s is an application, and %s is for managed identities: leave out --via, or give secret, certificate, workload or cli", name, via)
+	case actor.IsIdentity() && via == Identity:
+		return "", fmt.Errorf("%s is a managed identity, and --via identity is for an application that trusts one: give the application as --as, and %s as --also", name, name)
+	case !actor.IsIdentity() && EndsWithProcess(via) && via != Workload && via != Identity:
+		return "", fmt.Errorf("%s is an application, and %s is for managed identities: leave out --via, or give secret, certificate, workload, identity or cli", name, via)
 	}
 	return via, nil
 }
