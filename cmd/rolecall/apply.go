@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,7 @@ and cannot be read again.`,
 		if err != nil {
 			return err
 		}
+		c.warnReadable(file, wanted)
 		ctx := cmd.Context()
 		data, err := c.open(ctx)
 		if err != nil {
@@ -90,6 +92,15 @@ func (c applier) readManifest(name string) (*manifest.File, error) {
 		name = "standard input"
 	}
 	return manifest.Parse(name, content, c.lookup, os.ReadFile)
+}
+
+// warnReadable tells of a file with secrets in it that every user of the machine can read.
+func (c applier) warnReadable(name string, wanted *manifest.File) {
+	info, err := os.Stat(name)
+	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&0o004 == 0 || !wanted.HoldsSecrets() {
+		return
+	}
+	c.say("warning: %s holds secrets, and every user of this machine can read it; run chmod go-rwx, or keep them elsewhere with env or file", text.Clean(name))
 }
 
 var errDryRun = errors.New("dry run")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -68,6 +69,22 @@ func (d *decoder) sources(into *source) map[string]reader {
 			return nil
 		}),
 	}
+}
+
+// HoldsSecrets reports whether the text of a secret or password stands in the file itself, so
+// that whoever reads the file has it.
+func (f *File) HoldsSecrets() bool {
+	for _, t := range f.tenants {
+		for _, a := range t.applications {
+			if slices.ContainsFunc(a.secrets, func(s *secret) bool { return s.has("value") }) {
+				return true
+			}
+		}
+		if slices.ContainsFunc(t.users, func(u *user) bool { return u.password != nil && u.password.has("value") }) {
+			return true
+		}
+	}
+	return false
 }
 
 // oneOf reports an object that has none or several of some members.
