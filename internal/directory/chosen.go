@@ -2,7 +2,9 @@ package directory
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync"
 )
 
 // A Chosen is a secret or password that somebody chose. To keep one, or to find out whether
@@ -86,4 +88,130 @@ func (s *secrets) keep(ctx context.Context, secret *Secret, chosen *Chosen) erro
 	secret.Scheme, secret.Salt, secret.Cost, secret.Digest = prepared.Scheme, prepared.Salt, prepared.Cost, prepared.Digest
 	chosen.hashed = nil // a second secret gets a salt of its own
 	return nil
+}
+
+// ErrBusy says that too many slow hashes are asked for to wait for another.
+var ErrBusy = errors.New("too many passwords and chosen secrets are being checked")
+
+// An Asker is for whom a slow hash is made. The zero value is a stranger at no address.
+type Asker struct {
+	Source string // network address
+	// Known means that the source was right about the account lately: it goes before
+	// strangers, of whom there may be any number.
+	Known bool
+}
+
+// operator is who changes the directory: it waits like the known, however long the queue is.
+func operator() Asker { return Asker{Known: true, Source: "operator"} }
+
+const (
+	gateSlots    = 2   // each takes 19 MiB and a core
+	gateFresh    = 64  // strangers who wait: more than a second of hashes
+	gateBySource = 16  // of them from one source
+	gateKnown    = 256 // known sources that wait
+)
+
+// A gate lets so many slow hashes run at a time. Those who wait are served in their order,
+// known sources first, and there is room for so many only: a queue that grows without bound
+// makes everybody wait for the answers of those who gave up.
+type gate struct {
+	mu       sync.Mutex
+	running  int
+	known    []*gateWaiter
+	fresh    []*gateWaiter
+	bySource map[string]int // of fresh
+}
+
+type gateWaiter struct {
+	Asker
+	turn chan struct{} // closed when it begins
+}
+
+// enter waits for a turn, which lasts until leave.
+func (g *gate) enter(ctx context.Context, a Asker) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w, err := g.join(a)
+	if w == nil {
+		return err
+	}
+	select {
+	case <-w.turn:
+		return nil
+	case <-ctx.Done():
+		g.giveUp(w)
+		return ctx.Err()
+	}
+}
+
+// join takes a slot, or a place in the queue.
+func (g *gate) join(a Asker) (*gateWaiter, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.running < gateSlots:
+		g.running++
+		return nil, nil
+	case a == operator():
+	case a.Known && len(g.known) >= gateKnown,
+		!a.Known && (len(g.fresh) >= gateFresh || g.bySource[a.Source] >= gateBySource):
+		return nil, ErrBusy
+	}
+	w := &gateWaiter{a, make(chan struct{})}
+	if a.Known {
+		g.known = append(g.known, w)
+		return w, nil
+	}
+	if g.bySource == nil {
+		g.bySource = map[string]int{}
+	}
+	g.bySource[a.Source]++
+	g.fresh = append(g.fresh, w)
+	return w, nil
+}
+
+// leave hands the turn on.
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.next()
+}
+
+func (g *gate) next() {
+	queue := &g.known
+	if len(*queue) == 0 {
+		queue = &g.fresh
+	}
+	if len(*queue) == 0 {
+		g.running--
+		return
+	}
+	first := (*queue)[0]
+	g.remove(queue, 0)
+	close(first.turn)
+}
+
+// giveUp takes one who does not wait any more out of the queue.
+func (g *gate) giveUp(w *gateWaiter) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, queue := range []*[]*gateWaiter{&g.known, &g.fresh} {
+		if i := slices.Index(*queue, w); i >= 0 {
+			g.remove(queue, i)
+			return
+		}
+	}
+	g.next() // its turn had come
+}
+
+func (g *gate) remove(queue *[]*gateWaiter, i int) {
+	w := (*queue)[i]
+	*queue = slices.Delete(*queue, i, i+1)
+	if w.Known {
+		return
+	}
+	if g.bySource[w.Source]--; g.bySource[w.Source] == 0 {
+		delete(g.bySource, w.Source)
+	}
 }
