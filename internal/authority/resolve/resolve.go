@@ -130,6 +130,9 @@ func (r *Resolver) Client(ctx context.Context, tenant *directory.Tenant, id stri
 // refusal.
 func (r *Resolver) ClientNow(ctx context.Context, tenant *directory.Tenant, id string) (*directory.Instance, error) {
 	if !guid.Is(id) {
+		if guid.Is(strings.TrimRight(id, "\r\n")) { // no secret: it can be shown
+			return nil, aadsts.ClientUnknown(id, tenant.Name)
+		}
 		return nil, aadsts.ClientNoGUID(tenant.Name)
 	}
 	client, err := r.directory.Instance(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
