@@ -120,3 +120,47 @@ func TestRegisteredInPlaceOfABuiltin(t *testing.T) {
 		})
 	}
 }
+
+// A client that was granted a scope of a built-in resource gets tokens for it on behalf of
+// users; one that was not is told to have it consented.
+func TestBuiltinResourceForAUser(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	const manager = "https://management.core.windows.net/"
+	form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword, "scope": manager + "/user_impersonation"}
+	w.post(pathV2, form).refused(400, "invalid_grant", 65001)
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Applications().FindAPI(testTenant, "https://management.azure.com")
+		if err != nil {
+			return err
+		}
+		api, err := e.ServicePrincipals().FindAPI(testTenant, app.AppID)
+		if err != nil {
+			return err
+		}
+		_, err = e.DelegatedGrants().Add(testTenant, principalID(publicApp), api.ID, "", []string{"user_impersonation"})
+		return err
+	})
+	for _, scope := range []string{manager + "/user_impersonation", manager + "/.default", "https://management.azure.com/.default"} {
+		claims := w.post(pathV2, form.set("scope", scope)).claims(t)
+		if want := strings.TrimSuffix(strings.TrimSuffix(scope, "/user_impersonation"), "/.default"); claims["aud"] != want || claims["scp"] != "user_impersonation" || claims["ver"] != "1.0" {
+			t.Errorf("%s: aud %v, scp %v, ver %v", scope, claims["aud"], claims["scp"], claims["ver"])
+		}
+	}
+	w.edit(func(e *directory.Editor) error { // what was consented to stays when it is registered
+		app, err := e.Applications().FindAPI(testTenant, manager)
+		if err != nil {
+			return err
+		}
+		app.Name, app.TokenVersion = "resource-manager", 2
+		if _, err := e.Applications().Create(*app); err != nil {
+			return err
+		}
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: testTenant, AppID: app.AppID})
+		return err
+	})
+	if claims := w.post(pathV2, form).claims(t); claims["scp"] != "user_impersonation" || claims["ver"] != "2.0" {
+		t.Errorf("registered: scp %v, ver %v", claims["scp"], claims["ver"])
+	}
+	w.post(pathV2, form.set("scope", manager+"/Nothing")).refused(400, "invalid_scope", 650053)
+}

@@ -28,6 +28,9 @@ func (e PrincipalEditor) Create(p ServicePrincipal) (*ServicePrincipal, error) {
 		if err != nil {
 			return nil, err
 		}
+		if b, is := FindBuiltin(string(p.AppID)); is && p.ID == "" {
+			p.ID = b.objectID(tenant.ID, "principal") // what was consented to before stays
+		}
 		if p.ID, err = givenGUID("id", p.ID); err != nil {
 			return nil, err
 		}
