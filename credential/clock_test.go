@@ -48,12 +48,22 @@ func (m *machine) move(really, wall, mono time.Duration) {
 // its end, by the wall clock alone. Its authority's tokens really live for an hour.
 type clocked struct {
 	*machine
+	mu   sync.Mutex // guards what follows: a refresh asks beside its caller
 	kept azcore.AccessToken
 	ends map[string]time.Duration // when each token really ends
 	down bool
 }
 
+// end returns when a token really ends.
+func (c *clocked) end(token string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ends[token]
+}
+
 func (c *clocked) GetToken(context.Context, policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if wall := time.Unix(0, c.now().wall); wall.Add(mostKept).Before(c.kept.ExpiresOn) {
 		return c.kept, nil
 	}
@@ -66,7 +76,11 @@ func (c *clocked) GetToken(context.Context, policy.TokenRequestOptions) (azcore.
 	return c.kept, nil
 }
 
-func (c *clocked) forget() { c.kept = azcore.AccessToken{} }
+func (c *clocked) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = azcore.AccessToken{}
+}
 
 // A laptop that slept, a clock that was set: no token is handed out past its end, and while
 // the authority answers, nobody is left without one.
@@ -95,7 +109,7 @@ func TestCacheWhenClocksMove(t *testing.T) {
 						if err != nil {
 							t.Fatalf("no token: %v", err)
 						}
-						if end := cred.ends[got]; m.passed() >= end {
+						if end := cred.end(got); m.passed() >= end {
 							t.Fatalf("%s was handed out %s past its end", got, m.passed()-end)
 						}
 						cache.running.Wait() // the refresh, if there is one

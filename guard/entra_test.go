@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,8 +215,9 @@ func TestNamesThatAreNotLearned(t *testing.T) {
 func TestTheV1IssuerIsRenamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority("https://authority.test")
-		name := a.v1
-		a.fail(named(a, func() string { return name }))
+		var name atomic.Pointer[string]
+		name.Store(&a.v1)
+		a.fail(named(a, func() string { return *name.Load() }))
 		cfg := a.aging()
 		cfg.Issuers, cfg.Authority = nil, a.url+"/"+tenant
 		g := newGuard(t, cfg)
@@ -223,12 +225,13 @@ func TestTheV1IssuerIsRenamed(t *testing.T) {
 		if r := reason(g, before); r != "" {
 			t.Fatal(r)
 		}
-		name = "https://sts.windows.net/" + tenant + "/"
+		renamed := "https://sts.windows.net/" + tenant + "/"
+		name.Store(&renamed)
 		time.Sleep(13 * time.Hour)
 		if r := reason(g, before); r != guard.IssuerUnknown {
 			t.Errorf("the old name: %q", r)
 		}
-		if r := reason(g, a.token(t, a.v1Claims(), lasting(), claims{"iss": name})); r != "" {
+		if r := reason(g, a.token(t, a.v1Claims(), lasting(), claims{"iss": renamed})); r != "" {
 			t.Errorf("the new name: %q", r)
 		}
 	})
