@@ -175,7 +175,10 @@ func TestInventedUsersFillTheQueue(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
 	w := newUserWorldOn(t, store, func(c *Config) { c.Throttle.Total = 1 << 20 })
-	slow, err := directory.Open(t.Context(), directory.Config{Store: store, SecretKey: make([]byte, 32), Now: w.clock.Now})
+	slow, err := directory.Open(t.Context(), directory.Config{
+		Store: store, SecretKey: make([]byte, 32), Now: w.clock.Now,
+		SlowHash: directory.HashCost{Passes: 1, MemoryKiB: 4 << 10}, // slow enough for a queue
+	})
 	w.must(err)
 	w.cfg.Directory = slow
 	w.Authority, err = New(w.cfg)
