@@ -41,10 +41,10 @@ func TestCommandsReadAFolderThatCannotBeWritten(t *testing.T) {
 	if err := errors.Join(serving.Process.Signal(os.Interrupt), serving.Wait()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // the folder's owner reads it
+	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) }) //nolint:gosec // for the one who removes it
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o700) })
 	before := names(t, dir)
 	for _, tt := range []struct {
 		args      []string

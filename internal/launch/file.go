@@ -16,10 +16,10 @@ func ReplaceFile(path string, content []byte, mode os.FileMode) error {
 	_, err = f.Write(content)
 	err = errors.Join(err, f.Chmod(mode), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(f.Name(), path) //nolint:gosec // callers choose the path themselves
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name())) //nolint:gosec // the file made above
 	}
 	return nil
 }

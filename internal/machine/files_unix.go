@@ -12,8 +12,8 @@ func Files() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0
 	}
-	const most = 1 << 20 // what systems write for "no limit" does not fit into an int everywhere
-	if uint64(limit.Cur) > most {
+	const most = 1 << 20          // what systems write for "no limit" does not fit into an int everywhere
+	if uint64(limit.Cur) > most { //nolint:unconvert // it is signed on some systems
 		return most
 	}
 	return int(limit.Cur)

@@ -237,7 +237,7 @@ func (e *Environment) addProofs(ctx context.Context) error {
 // signedAssertion is how Microsoft.Identity.Web proves an application by the token of a
 // managed identity. Other libraries need no more than the identity.
 func (e *Environment) signedAssertion() []launch.Variable {
-	const credential = "AzureAd__ClientCredentials__0__"
+	const credential = "AzureAd__ClientCredentials__0__" //nolint:gosec // the name of a setting, not a credential
 	variables := []launch.Variable{
 		{Name: "AzureAd__Instance", Value: e.cfg.Session.Endpoints.Authority + "/"},
 		{Name: "AzureAd__TenantId", Value: string(e.cfg.Actor.Tenant.ID)},

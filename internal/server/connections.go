@@ -148,10 +148,10 @@ func (c *connections) add(conn net.Conn) *connection {
 // longestSilent is the connection whose place is taken first.
 func (c *connections) longestSilent() *connection {
 	if front := c.idle.Front(); front != nil {
-		return front.Value.(*connection) //nolint:errcheck // lists hold nothing else
+		return front.Value.(*connection) // lists hold nothing else
 	}
 	if front := c.fresh.Front(); front != nil {
-		if oldest := front.Value.(*connection); time.Since(oldest.since) > firstRequest { //nolint:errcheck // likewise
+		if oldest := front.Value.(*connection); time.Since(oldest.since) > firstRequest {
 			return oldest
 		}
 	}

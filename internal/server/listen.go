@@ -53,7 +53,7 @@ func (s *Server) build(ctx context.Context) error {
 	}
 	for i, plan := range surfacePlans() {
 		on := s.surfaces[i].http
-		if plan.tls && !(plan.fronted && s.plain()) {
+		if plan.tls && (!plan.fronted || !s.plain()) {
 			on.TLSConfig = s.tlsConfig()
 		}
 		answering, err := plan.build(s, on)

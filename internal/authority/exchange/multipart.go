@@ -41,7 +41,7 @@ func ParseMultipart(body []byte, boundary string) (Form, error) {
 	seen := make(Form, 8)
 	for parts := 1; ; parts++ {
 		part, err := reader.NextRawPart()
-		if err == io.EOF { //nolint:errorlint // an end before the last boundary is wrapped, and no good end
+		if err == io.EOF { // an end before the last boundary is wrapped, and no good end
 			return seen.present(), nil
 		}
 		if err != nil {
