@@ -47,7 +47,7 @@ func Connect(ctx context.Context, cfg SessionConfig) (*Session, error) {
 	if cfg.Say == nil {
 		cfg.Say = func(string) {}
 	}
-	ctx, cancel := context.WithTimeout(ctx, turnLimit)
+	turn, cancel := context.WithTimeout(ctx, turnLimit) // of the wait alone: a busy machine opens a folder slowly
 	defer cancel()
 	for waited := false; ; waited = true {
 		s, err := ConnectRunning(ctx, cfg)
@@ -63,7 +63,7 @@ func Connect(ctx context.Context, cfg SessionConfig) (*Session, error) {
 			cfg.Say(fmt.Sprintf("another command runs a server on %s for itself; waiting for it to end", cfg.Dir))
 		}
 		select { // or a server is just starting
-		case <-ctx.Done():
+		case <-turn.Done():
 			return nil, &refusedError{
 				what: err.Error(), fix: "`rolecall serve --data " + cfg.Dir + "` in a terminal of its own serves any number of commands at once", cause: err,
 			}
