@@ -1,6 +1,7 @@
 package managedidentity
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -68,8 +69,8 @@ func parseQuery(raw string) (query, *refusal) {
 		return query{}, malformed("The query is not form-encoded.")
 	}
 	var q query
-	for name, given := range values {
-		lower := strings.ToLower(name)
+	for _, name := range slices.Sorted(maps.Keys(values)) { // always in one order, so that a query is read in one way
+		given, lower := values[name], strings.ToLower(name)
 		kind, selects := selectorOf(lower)
 		if !selects && !isParameter(lower) {
 			continue
