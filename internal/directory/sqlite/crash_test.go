@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -141,9 +142,16 @@ func runWriters(ctx context.Context, path, actor string) error {
 
 // TestKill kills a process in the midst of changes from sixteen writers, again and
 // again, and looks each time whether all it acknowledged is there, and nothing by halves.
+// ROLECALL_KILLS says how often, when that shall be more than a few times.
 func TestKill(t *testing.T) {
-	rounds := 10
-	switch {
+	rounds := 3
+	switch wanted := os.Getenv("ROLECALL_KILLS"); {
+	case wanted != "":
+		n, err := strconv.Atoi(wanted)
+		if err != nil || n < 1 {
+			t.Fatalf("ROLECALL_KILLS is %q, and must be a number of kills", wanted)
+		}
+		rounds = n
 	case testing.Short():
 		rounds = 1
 	case raceDetector:

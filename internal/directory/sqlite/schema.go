@@ -79,6 +79,11 @@ CREATE TABLE audit_head (
 );
 `, `
 CREATE INDEX keys_of_principals ON keys (key, tenant) WHERE kind = 'servicePrincipal';
+`, `
+-- SQLite compares "kind = ?" of every query with "kind = 'servicePrincipal'" of an index, and
+-- prepares the query again each time that its parameter changes. It leaves an expression alone.
+DROP INDEX keys_of_principals;
+CREATE INDEX keys_of_principals ON keys (key, tenant) WHERE kind || '' = 'servicePrincipal';
 `}
 
 // migrate brings the schema up to what this program knows, whichever process comes

@@ -205,6 +205,39 @@ func TestOlderSchema(t *testing.T) {
 	}
 }
 
+// The condition of an index that a parameter could satisfy makes SQLite prepare every query of
+// its table again, each time. BenchmarkLookup shows the cost.
+func TestConditionsOfIndexesLeaveQueriesPrepared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rolecall.db")
+	closeStore(t, open(t, path))
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, db)
+	rows, err := db.QueryContext(t.Context(), `SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %' AND sql NOT LIKE '% || %'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, rows)
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		t.Errorf("index %s compares a column, not an expression", name)
+	}
+	if err := rows.Err(); err != nil {
+		t.Error(err)
+	}
+	var id, parent, unused int
+	var plan string
+	err = db.QueryRowContext(t.Context(), `EXPLAIN QUERY PLAN SELECT tenant FROM keys WHERE kind || '' = 'servicePrincipal' AND key = ? ORDER BY tenant`, "k").Scan(&id, &parent, &unused, &plan)
+	if err != nil || !strings.Contains(plan, "COVERING INDEX keys_of_principals") {
+		t.Errorf("the tenants of a principal are read by %q, %v", plan, err)
+	}
+}
+
 // newerSchema leaves a database as a later version of this program would.
 func newerSchema(path string) error {
 	s, err := sqlite.Open(context.Background(), path)

@@ -79,8 +79,8 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 			WHERE k.tenant = ? AND k.kind = ? AND k.key >= ? AND k.key < ? AND k.key > ? ORDER BY k.key LIMIT ?`},
 
 		{&s.tenantsWith, `SELECT tenant FROM keys WHERE kind = ? AND key = ? ORDER BY tenant`},
-		// The constant is what lets the query use the index of these keys alone.
-		{&s.principalTenants, `SELECT tenant FROM keys WHERE kind = 'servicePrincipal' AND key = ? ORDER BY tenant`},
+		// The condition is that of the index of these keys alone, to the letter.
+		{&s.principalTenants, `SELECT tenant FROM keys WHERE kind || '' = 'servicePrincipal' AND key = ? ORDER BY tenant`},
 
 		{&s.stored, `SELECT version, keys FROM objects WHERE tenant = ? AND kind = ? AND id = ?`},
 		{&s.insert, `INSERT INTO objects (version, body, keys, tenant, kind, id) VALUES (?, ?, ?, ?, ?, ?)`},
