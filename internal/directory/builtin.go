@@ -31,53 +31,73 @@ type Builtin struct {
 // audience.
 const ExchangeAppID AppID = "fb60f99c-7a34-4190-8149-302f77469936"
 
-// Builtins lists them. The ids and identifiers are Microsoft's, and public.
-func Builtins() []Builtin {
-	impersonation := func(id ScopeID, display string) []Scope {
-		return []Scope{{ID: id, Value: "user_impersonation", DisplayName: display, Description: display + " on behalf of the user", Enabled: true}}
-	}
-	return []Builtin{
-		{"Azure Storage", "e406a681-f3d4-42a8-90b6-c2b029497af1", []string{
-			"https://storage.azure.com",
-			"https://*.blob.core.windows.net", "https://*.queue.core.windows.net", "https://*.table.core.windows.net",
-			"https://*.file.core.windows.net", "https://*.dfs.core.windows.net",
-		}, 1, impersonation("03e0da56-190b-40ad-a80c-ea378c433f7f", "Access Azure Storage")},
-		{"Azure Key Vault", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", []string{"https://vault.azure.net"}, 1, impersonation("f53da476-18e3-4152-8e01-aec403e6edc0", "Access Azure Key Vault")},
-		{"Azure SQL Database", "022907d3-0f1b-48f7-badc-1ba6abab6d66", []string{"https://database.windows.net"}, 1, impersonation("c39ef2d1-04ce-46dc-8b5f-e9a5c60f0fc9", "Access Azure SQL Database")},
-		{"Azure Service Bus", "80a10ef9-8168-493d-abf9-3297c4ef6e3c", []string{"https://servicebus.azure.net"}, 1, nil},
-		{"Azure Event Hubs", "80369ed6-5f11-4dd9-bef3-692475845e77", []string{"https://eventhubs.azure.net"}, 1, nil},
-		{"Azure Cosmos DB", "a232010e-820c-4083-83bb-3ace5fc29d0b", []string{"https://cosmos.azure.com", "https://*.documents.azure.com"}, 1, nil},
-		{"Azure AI Search", "880da380-985e-4198-81b9-e05b1cc53158", []string{"https://search.azure.com"}, 1, nil},
-		{"Azure App Configuration", "35ffadb3-7fc1-497e-b61b-381d28e744cc", []string{"https://azconfig.io", "https://*.azconfig.io"}, 1, nil},
-		{"Azure OSSRDBMS Database", "123cd850-d9df-40bd-94d5-c9f07b7fa203", []string{"https://ossrdbms-aad.database.windows.net"}, 1, nil},
-		{"Azure Resource Manager", "797f4846-ba00-4fd7-ba43-dac1f8f63013", []string{
-			"https://management.azure.com", "https://management.core.windows.net",
-		}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager")},
-		{"Microsoft Graph", "00000003-0000-0000-c000-000000000000", []string{"https://graph.microsoft.com"}, 1, []Scope{{
-			ID: "e1fe6dd8-ba31-4d61-89e7-88639da4683d", Value: "User.Read", DisplayName: "Sign you in and read your profile",
-			Description: "Read the profile of the signed-in user", Enabled: true,
-		}}},
-		{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil},
-	}
+// builtins lists them. The ids and identifiers are Microsoft's, and public.
+var builtins = []Builtin{
+	{"Azure Storage", "e406a681-f3d4-42a8-90b6-c2b029497af1", []string{
+		"https://storage.azure.com",
+		"https://*.blob.core.windows.net", "https://*.queue.core.windows.net", "https://*.table.core.windows.net",
+		"https://*.file.core.windows.net", "https://*.dfs.core.windows.net",
+	}, 1, impersonation("03e0da56-190b-40ad-a80c-ea378c433f7f", "Access Azure Storage")},
+	{"Azure Key Vault", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", []string{"https://vault.azure.net"}, 1, impersonation("f53da476-18e3-4152-8e01-aec403e6edc0", "Access Azure Key Vault")},
+	{"Azure SQL Database", "022907d3-0f1b-48f7-badc-1ba6abab6d66", []string{"https://database.windows.net"}, 1, impersonation("c39ef2d1-04ce-46dc-8b5f-e9a5c60f0fc9", "Access Azure SQL Database")},
+	{"Azure Service Bus", "80a10ef9-8168-493d-abf9-3297c4ef6e3c", []string{"https://servicebus.azure.net"}, 1, nil},
+	{"Azure Event Hubs", "80369ed6-5f11-4dd9-bef3-692475845e77", []string{"https://eventhubs.azure.net"}, 1, nil},
+	{"Azure Cosmos DB", "a232010e-820c-4083-83bb-3ace5fc29d0b", []string{"https://cosmos.azure.com", "https://*.documents.azure.com"}, 1, nil},
+	{"Azure AI Search", "880da380-985e-4198-81b9-e05b1cc53158", []string{"https://search.azure.com"}, 1, nil},
+	{"Azure App Configuration", "35ffadb3-7fc1-497e-b61b-381d28e744cc", []string{"https://azconfig.io", "https://*.azconfig.io"}, 1, nil},
+	{"Azure OSSRDBMS Database", "123cd850-d9df-40bd-94d5-c9f07b7fa203", []string{"https://ossrdbms-aad.database.windows.net"}, 1, nil},
+	{"Azure Resource Manager", "797f4846-ba00-4fd7-ba43-dac1f8f63013", []string{
+		"https://management.azure.com", "https://management.core.windows.net",
+	}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager")},
+	{"Microsoft Graph", "00000003-0000-0000-c000-000000000000", []string{"https://graph.microsoft.com"}, 1, []Scope{{
+		ID: "e1fe6dd8-ba31-4d61-89e7-88639da4683d", Value: "User.Read", DisplayName: "Sign you in and read your profile",
+		Description: "Read the profile of the signed-in user", Enabled: true,
+	}}},
+	{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil},
 }
+
+func impersonation(id ScopeID, display string) []Scope {
+	return []Scope{{ID: id, Value: "user_impersonation", DisplayName: display, Description: display + " on behalf of the user", Enabled: true}}
+}
+
+// builtinNames finds them by app id and by every identifier that has no asterisk.
+var builtinNames = func() map[string]*Builtin {
+	names := map[string]*Builtin{}
+	for i := range builtins {
+		b := &builtins[i]
+		names[string(b.AppID)] = b
+		for _, identifier := range b.Identifiers {
+			if !strings.Contains(identifier, "*") {
+				names[foldURI(identifier)] = b
+			}
+		}
+	}
+	return names
+}()
 
 // FindBuiltin returns the built-in resource that an app id or identifier names, in any case.
 func FindBuiltin(identifier string) (Builtin, bool) {
 	identifier = foldURI(identifier)
-	for _, b := range Builtins() {
-		if identifier == string(b.AppID) || b.named(identifier) {
-			return b, true
+	if b := builtinNames[identifier]; b != nil {
+		return *b, true
+	}
+	if !strings.HasPrefix(identifier, "https://") {
+		return Builtin{}, false // no account of one
+	}
+	for i := range builtins {
+		if builtins[i].hasAccount(identifier) {
+			return builtins[i], true
 		}
 	}
 	return Builtin{}, false
 }
 
-// named reports whether a folded identifier is one of the resource's.
-func (b *Builtin) named(folded string) bool {
+// hasAccount reports whether a folded identifier names one account of the resource.
+func (b *Builtin) hasAccount(folded string) bool {
 	return slices.ContainsFunc(b.Identifiers, func(identifier string) bool {
 		before, behind, wild := strings.Cut(identifier, "*")
 		if !wild {
-			return foldURI(identifier) == folded
+			return false
 		}
 		account, ok := strings.CutPrefix(folded, before)
 		if !ok {
@@ -148,7 +168,7 @@ func (e PrincipalEditor) FindAPI(tenant TenantID, app AppID) (*ServicePrincipal,
 // builtinWith returns the built-in resource whose service principal has the object id in a
 // tenant, or nil.
 func builtinWith(tenant TenantID, principal ObjectID) *Instance {
-	for _, b := range Builtins() {
+	for _, b := range builtins {
 		if b.objectID(tenant, "principal") == fold(principal) {
 			return b.In(tenant)
 		}
