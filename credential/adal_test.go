@@ -16,6 +16,7 @@ import (
 )
 
 func TestADALAssertionIsSignedForTheTokenEndpoint(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	certificate := newCertificate(t, "orders-client", time.Now().Add(-time.Hour))
 	cred, err := NewADAL(ADALConfig{TenantID: testTenant, ClientID: testClient, Certificate: certificate, Options: a.options(t)})
@@ -68,6 +69,7 @@ func decode(t *testing.T, part string, into any) {
 }
 
 func TestADALResource(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	cred, err := NewADAL(ADALConfig{TenantID: testTenant, ClientID: testClient, Secret: "s", Options: a.options(t)})
 	if err != nil {
@@ -89,6 +91,7 @@ func TestADALResource(t *testing.T) {
 }
 
 func TestADALRefusesWhatItCannotDo(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	cred, err := NewADAL(ADALConfig{TenantID: testTenant, ClientID: testClient, Secret: "s", Options: a.options(t)})
 	if err != nil {
@@ -123,6 +126,7 @@ func TestADALRefusesWhatItCannotDo(t *testing.T) {
 
 // The retired library was content with plain http on the same machine.
 func TestADALOverLoopbackHTTP(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	plain := httptest.NewServer(http.HandlerFunc(a.ServeHTTP))
 	defer plain.Close()

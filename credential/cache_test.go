@@ -362,6 +362,7 @@ func TestCachedTokenAllocatesNothing(t *testing.T) {
 
 // The whole stack: a thousand callers, MSAL in between, one request on the wire.
 func TestCacheInFrontOfAzureIdentity(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	cred, err := NewSecret(testTenant, testClient, testSecret, a.options(t))
 	if err != nil {

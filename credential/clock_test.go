@@ -206,6 +206,7 @@ func TestCacheKeepsAnEndlessToken(t *testing.T) {
 
 // The cache makes Azure.Identity ask again by making its credential anew.
 func TestDiagnosticForgets(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	for name, text := range map[string]string{
 		"secret":      "AppKey=secret-of-the-test",

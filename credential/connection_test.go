@@ -24,6 +24,7 @@ import (
 const connectionApp = "RunAs=App;AppId=" + testClient + ";TenantId=" + testTenant + ";"
 
 func TestParseSecret(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	quoted := `"` + strings.ReplaceAll(testSecret, `"`, `""`) + `"`
 	for name, text := range map[string]string{
@@ -50,6 +51,7 @@ func TestParseSecret(t *testing.T) {
 
 // The original put its instance and the tenant together, and so wanted a slash at the end.
 func TestParseTakesAnInstanceAsTheOriginalDid(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	for _, instance := range []string{a.URL, a.URL + "/", strings.Replace(a.URL, "https", "HTTPS", 1) + "/"} {
 		opts := a.options(t)
@@ -65,6 +67,7 @@ func TestParseTakesAnInstanceAsTheOriginalDid(t *testing.T) {
 }
 
 func TestParseCertificate(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	dir := t.TempDir()
 	now := time.Now()
@@ -121,6 +124,7 @@ func TestParseCertificate(t *testing.T) {
 }
 
 func TestParseErrorsNameThePart(t *testing.T) {
+	t.Parallel()
 	startAuthority(t)
 	thumb := strings.Repeat("ab", 20)
 	for _, tt := range []struct{ name, text, want string }{
@@ -240,6 +244,7 @@ func TestConnectionGrammar(t *testing.T) {
 // While a certificate is being replaced, the authority may know the old one only, or no
 // longer.
 func TestParseTriesTheNewestCertificateFirst(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	dir, now := t.TempDir(), time.Now()
 	older, newer := newCertificate(t, "orders-client", now.Add(-2*time.Hour)), newCertificate(t, "orders-client", now.Add(-time.Hour))
@@ -311,6 +316,7 @@ func TestMSIRetryTimeoutOfZeroSetsNoLimit(t *testing.T) {
 }
 
 func TestParseDeveloper(t *testing.T) {
+	t.Parallel()
 	startAuthority(t)
 	if _, err := Parse("RunAs=Developer;DeveloperTool=azurecli", nil); err != nil {
 		t.Error(err)

@@ -43,6 +43,7 @@ func everyKind(t *testing.T, opts *Options) map[string]azcore.TokenCredential {
 }
 
 func TestEveryKindGetsAToken(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	for name, cred := range everyKind(t, a.options(t)) {
 		t.Run(name, func(t *testing.T) {
@@ -105,6 +106,7 @@ func TestAuthorityHostComesFromTheEnvironment(t *testing.T) {
 }
 
 func TestErrorsSayWhatAndWhatNext(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		answer func(http.ResponseWriter, tokenRequest)
@@ -139,6 +141,7 @@ func TestErrorsSayWhatAndWhatNext(t *testing.T) {
 }
 
 func TestErrorKeepsTheLibrarysOwn(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	a.answer = refuse(401, 7000215, "invalid_client", "Invalid client secret.")
 	cred, err := NewSecret(testTenant, testClient, testSecret, a.options(t))
@@ -153,6 +156,7 @@ func TestErrorKeepsTheLibrarysOwn(t *testing.T) {
 }
 
 func TestUntrustedAuthorityIsExplained(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	kinds := everyKind(t, &Options{AuthorityHost: a.URL})
 	for _, name := range []string{"secret", "adal secret"} { // one of each library; azidentity waits before it tries again
@@ -164,6 +168,7 @@ func TestUntrustedAuthorityIsExplained(t *testing.T) {
 }
 
 func TestSecretsFollowNoRedirect(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		t.Error("the redirect was followed")
@@ -185,6 +190,7 @@ func TestSecretsFollowNoRedirect(t *testing.T) {
 }
 
 func TestSettingsAreChecked(t *testing.T) {
+	t.Parallel()
 	startAuthority(t)
 	for _, tt := range []struct {
 		name, host, tenant, client, secret, want string
@@ -220,6 +226,7 @@ func TestRegionalAuthorityIsRefusedAtPrivateHosts(t *testing.T) {
 }
 
 func TestInstanceDiscoveryOnlyAtMicrosoft(t *testing.T) {
+	t.Parallel()
 	startAuthority(t)
 	for host, private := range map[string]bool{
 		"":                                  false,
@@ -236,6 +243,7 @@ func TestInstanceDiscoveryOnlyAtMicrosoft(t *testing.T) {
 }
 
 func TestAssertionFileIsReadEachTime(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	path := writeFile(t, "assertion", []byte("  \n"))
 	cred, err := NewAssertionFile(testTenant, testClient, path, a.options(t))

@@ -12,6 +12,7 @@ import (
 )
 
 func TestNoAnswerIsExplained(t *testing.T) {
+	t.Parallel()
 	startAuthority(t)
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 // A bundle adds to whom a credential trusts and takes nothing else away: a server that
 // nobody in it vouches for gets no secret.
 func TestABundleTrustsNobodyElse(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	opts := &Options{AuthorityHost: a.URL, CABundle: writeFile(t, "ca.pem", certificatePEM(newCertificate(t, "another", time.Now()).Chain[0]))}
 	byMSAL, err := NewSecret(testTenant, testClient, testSecret, opts)
@@ -118,6 +119,7 @@ func TestAManagedIdentityIsAskedThroughNoProxy(t *testing.T) {
 
 // What is read as an answer, or as a certificate, has an end.
 func TestWhatIsReadIsBounded(t *testing.T) {
+	t.Parallel()
 	a := startAuthority(t)
 	a.answer = func(w http.ResponseWriter, _ tokenRequest) {
 		fmt.Fprintf(w, `{"token_type":"Bearer","expires_in":"3600","access_token":"v1-token"%s}`, strings.Repeat(" ", 300<<10))
