@@ -44,7 +44,7 @@ func TestNothingIsSaidOfABindingThatEndsWithItsProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said bytes.Buffer
-	for range 100 {
+	for range 40 {
 		e, err := runas.Prepare(t.Context(), runas.Config{
 			Session: s, Actor: actor, Via: runas.AppService, Now: time.Now, Say: func(text string) { said.WriteString(text) },
 		})

@@ -152,10 +152,8 @@ func TestKill(t *testing.T) {
 			t.Fatalf("ROLECALL_KILLS is %q, and must be a number of kills", wanted)
 		}
 		rounds = n
-	case testing.Short():
+	case testing.Short(), raceDetector:
 		rounds = 1
-	case raceDetector:
-		rounds = 2
 	}
 	path := filepath.Join(t.TempDir(), "rolecall.db")
 	prepareCrash(t, path)
