@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
@@ -145,17 +146,21 @@ type Store interface {
 type SignInFilter struct {
 	Tenant        TenantID
 	AppID         AppID
-	CorrelationID string
+	CorrelationID string // or its beginning
 	FailuresOnly  bool
-	Limit         int // zero means 100
+	Since         time.Time // to the second; the zero time means from the first one on
+	User          string    // principal name of the user who took part, in any case
+	Limit         int       // zero means 100
 }
 
 // Keeps reports whether the filter, its limit aside, chooses the row.
 func (f SignInFilter) Keeps(row SignIn) bool {
 	return (f.Tenant == "" || f.Tenant == row.Tenant) &&
 		(f.AppID == "" || f.AppID == row.AppID) &&
-		(f.CorrelationID == "" || f.CorrelationID == row.CorrelationID) &&
-		(!f.FailuresOnly || row.Code != 0)
+		strings.HasPrefix(row.CorrelationID, f.CorrelationID) &&
+		(!f.FailuresOnly || row.Code != 0) &&
+		!row.Time.Before(f.Since.Truncate(time.Second)) &&
+		(f.User == "" || strings.EqualFold(f.User, row.User))
 }
 
 // MergeKeys returns the keys of both lists, each once and sorted: those of a Change.

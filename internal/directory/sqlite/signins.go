@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -44,9 +45,13 @@ func (s *Store) SignIns(ctx context.Context, f directory.SignInFilter) ([]direct
 	if f.Limit <= 0 {
 		f.Limit = 100
 	}
-	q, args := s.read.signIns, []any{f.Tenant, f.Tenant, f.AppID, f.AppID, boolean(f.FailuresOnly), f.Limit}
+	since := "" // as the rows have it, without the Z that would sort behind a fraction
+	if !f.Since.IsZero() {
+		since = f.Since.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05")
+	}
+	q, args := s.read.signIns, []any{f.Tenant, f.Tenant, f.AppID, f.AppID, boolean(f.FailuresOnly), since, since, f.User, f.User, f.Limit}
 	if f.CorrelationID != "" { // of which there is an index
-		q, args = s.read.correlated, append([]any{f.CorrelationID}, args...)
+		q, args = s.read.correlated, append([]any{f.CorrelationID, f.CorrelationID + "\U0010ffff"}, args...)
 	}
 	rows, err := collect(ctx, q, func(rows *sql.Rows, row *directory.SignIn) error {
 		var body []byte

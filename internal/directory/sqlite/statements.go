@@ -67,7 +67,9 @@ type statements struct {
 func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 	s := &statements{}
 	const columns = `o.tenant, o.kind, o.id, o.version, o.body, o.keys`
-	const chosen = `(? = '' OR tenant = ?) AND (? = '' OR app_id = ?) AND (? = 0 OR code <> 0) ORDER BY sequence DESC LIMIT ?`
+	const chosen = `(? = '' OR tenant = ?) AND (? = '' OR app_id = ?) AND (? = 0 OR code <> 0)
+		AND (? = '' OR json_extract(CAST(body AS TEXT), '$.time') >= ?)
+		AND (? = '' OR json_extract(CAST(body AS TEXT), '$.user') = ? COLLATE NOCASE) ORDER BY sequence DESC LIMIT ?`
 	for _, q := range []struct {
 		query *query
 		text  string
@@ -103,7 +105,7 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 
 		{&s.signInSequence, `SELECT COALESCE(MAX(sequence), 0) FROM signins`},
 		{&s.signIns, `SELECT body FROM signins WHERE ` + chosen},
-		{&s.correlated, `SELECT body FROM signins WHERE correlation = ? AND ` + chosen},
+		{&s.correlated, `SELECT body FROM signins WHERE correlation >= ? AND correlation < ? AND ` + chosen},
 		{&s.addSignIn, `INSERT INTO signins (sequence, tenant, app_id, correlation, code, body) VALUES (?, ?, ?, ?, ?, ?)`},
 		{&s.trimSignIns, `DELETE FROM signins WHERE sequence <= ?`},
 

@@ -87,9 +87,9 @@ func testSignIns(t *testing.T, s directory.Store) {
 	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 	rows := []directory.SignIn{
 		{Time: at, Tenant: "t", AppID: "a", CorrelationID: "1", Roles: []string{"R"}},
-		{Time: at, Tenant: "t", AppID: "b", CorrelationID: "2", Code: 7000215},
-		{Time: at, Tenant: "u", AppID: "a", CorrelationID: "3", Code: 700016},
-		{Time: at, Tenant: "t", AppID: "a", CorrelationID: "4", Code: 7000215},
+		{Time: at.Add(time.Second), Tenant: "t", AppID: "b", CorrelationID: "2", Code: 7000215},
+		{Time: at.Add(time.Second + 500*time.Millisecond), Tenant: "u", AppID: "a", CorrelationID: "3f", Code: 700016, User: "dev@contoso.test"},
+		{Time: at.Add(time.Minute), Tenant: "t", AppID: "a", CorrelationID: "4", Code: 7000215},
 	}
 	if err := s.AppendSignIns(t.Context(), rows[:2]); err != nil {
 		t.Fatal(err)
@@ -102,12 +102,17 @@ func testSignIns(t *testing.T, s directory.Store) {
 		filter directory.SignInFilter
 		want   []string
 	}{
-		{"all", directory.SignInFilter{}, []string{"4", "3", "2", "1"}},
-		{"a limit", directory.SignInFilter{Limit: 2}, []string{"4", "3"}},
+		{"all", directory.SignInFilter{}, []string{"4", "3f", "2", "1"}},
+		{"a limit", directory.SignInFilter{Limit: 2}, []string{"4", "3f"}},
 		{"a tenant", directory.SignInFilter{Tenant: "t"}, []string{"4", "2", "1"}},
-		{"an app", directory.SignInFilter{AppID: "a"}, []string{"4", "3", "1"}},
+		{"an app", directory.SignInFilter{AppID: "a"}, []string{"4", "3f", "1"}},
 		{"failures", directory.SignInFilter{Tenant: "t", FailuresOnly: true}, []string{"4", "2"}},
-		{"a correlation id", directory.SignInFilter{CorrelationID: "3"}, []string{"3"}},
+		{"a correlation id", directory.SignInFilter{CorrelationID: "3f"}, []string{"3f"}},
+		{"the beginning of one", directory.SignInFilter{CorrelationID: "3"}, []string{"3f"}},
+		{"more than one", directory.SignInFilter{CorrelationID: "3ff"}, nil},
+		{"since the second one", directory.SignInFilter{Since: at.Add(time.Second + 700*time.Millisecond)}, []string{"4", "3f", "2"}},
+		{"since later", directory.SignInFilter{Since: at.Add(time.Hour)}, nil},
+		{"a user in another case", directory.SignInFilter{User: "Dev@Contoso.test"}, []string{"3f"}},
 		{"a correlation id in another tenant", directory.SignInFilter{CorrelationID: "3", Tenant: "t"}, nil},
 	} {
 		got, err := s.SignIns(t.Context(), tt.filter)
