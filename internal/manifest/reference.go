@@ -1,0 +1,295 @@
+package manifest
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// Starter is a commented rolecall.yaml to begin with. Its first line leads editors to the schema
+// in a file beside it, [SchemaName].
+//
+//go:embed starter.yaml
+var Starter string
+
+// SchemaName is the name of the schema's file.
+const SchemaName = "rolecall.schema.json"
+
+// A Type is what the value of a member is.
+type Type string
+
+// The types of members. A value of an object type is one object, or a list of them where
+// [Member].List says so.
+const (
+	Text    Type = "text"
+	GUID    Type = "GUID"
+	Boolean Type = "true or false"
+	Number  Type = "number"
+	Time    Type = "date or time"
+)
+
+// An Object is a kind of object of rolecall.yaml, as its author needs to know it.
+type Object struct {
+	Name    string // "application": a key of its own in the schema
+	Article string // "an application"
+	Text    string // one sentence or two
+	OneOf   []string
+	Members []Member
+}
+
+// A Member is a member of an Object.
+type Member struct {
+	Name     string
+	Type     Type
+	Object   string // the name of the object that the value is, in place of a Type
+	List     bool   // of such values
+	Choices  []string
+	Required bool
+	Default  string // as it would be written; empty for none
+	Text     string
+}
+
+// Reference lists every object and member that [Parse] accepts, the file itself first.
+func Reference() []Object {
+	id := Member{Name: "id", Type: GUID, Text: "Object id. One is made and kept when it is left out."}
+	appID := Member{Name: "appId", Type: GUID, Text: "Client id (application id). One is made and kept when it is left out."}
+	displayName := Member{Name: "displayName", Type: Text, Text: "Name for people. Several objects may have the same one."}
+	enabled := Member{Name: "enabled", Type: Boolean, Default: "true"}
+	about := func(m Member, text string) Member { m.Text = text; return m }
+	var platforms []string
+	for _, platform := range directory.Platforms() {
+		platforms = append(platforms, string(platform))
+	}
+	secretText := []Member{
+		{Name: "value", Type: Text, Text: "The text itself. Whoever can read the file then has it."},
+		{Name: "env", Type: Text, Text: "Name of the environment variable that has the text when the file is applied."},
+		{Name: "file", Type: Text, Text: "Path of a file with the text, relative to rolecall.yaml. A line break at its end is left out."},
+	}
+	return []Object{
+		{"file", "the file", "Which tenants there are.", nil, []Member{
+			{Name: "tenants", Object: "tenant", List: true, Required: true, Text: "The tenants. Those that the file does not name are left alone."},
+		}},
+		{"tenant", "a tenant", "A directory of its own, with an issuer and signing keys of its own.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name by which commands and other parts of the file refer to it."},
+			id,
+			about(enabled, "Whether anybody gets tokens of the tenant."),
+			{Name: "domains", Type: Text, List: true, Text: "Domains of the tenant, such as contoso.test. They may stand in the place of its id in URLs, and behind the @ of user names."},
+			{Name: "applications", Object: "application", List: true, Text: "APIs and clients."},
+			{Name: "managedIdentities", Object: "managedIdentity", List: true, Text: "Identities that a platform gives to programs, which have no credential."},
+			{Name: "hosts", Object: "host", List: true, Text: "Places other than `rolecall run` that get tokens of managed identities, such as containers."},
+			{Name: "users", Object: "user", List: true, Text: "People, for sign-in during development."},
+		}},
+		{"application", "an application", "An API, a client, or both. Its service principal in the tenant is made with it.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name by which commands and other parts of the file refer to it; unique in its tenant."},
+			displayName, id, appID,
+			{Name: "identifierUris", Type: Text, List: true, Text: "URIs by which clients ask for tokens for this API, such as api://orders."},
+			{Name: "redirectUris", Type: Text, List: true, Text: "Where the authority sends browsers after a sign-in."},
+			{Name: "requestedAccessTokenVersion", Type: Number, Choices: []string{"1", "2"}, Default: "2", Text: "Version of the access tokens that this API gets."},
+			{Name: "assignmentRequired", Type: Boolean, Default: "false", Text: "Whether only clients and users with an assignment get tokens for this API."},
+			about(enabled, "Whether it gets tokens, and tokens are issued for it."),
+			{Name: "public", Type: Boolean, Default: "false", Text: "Whether it is a public client: a program on a user's machine, which keeps no secret."},
+			{Name: "strictAssertions", Type: Boolean, Default: "false", Text: "Whether each client assertion is accepted once only."},
+			{Name: "idTokens", Type: Boolean, Default: "false", Text: "Whether the authorization endpoint itself may answer with an ID token."},
+			{Name: "appRoles", Object: "appRole", List: true, Text: "Roles that this API offers to applications and users."},
+			{Name: "scopes", Object: "scope", List: true, Text: "Delegated permissions that this API offers: what a client may do for a user."},
+			{Name: "optionalClaims", Object: "optionalClaim", List: true, Text: "Further claims of the access tokens for this API."},
+			{Name: "secrets", Object: "secret", List: true, Text: "Client secrets."},
+			{Name: "certificates", Object: "certificate", List: true, Text: "Certificates whose keys sign client assertions."},
+			{Name: "federatedCredentials", Object: "federatedCredential", List: true, Text: "Tokens of other issuers that prove this application."},
+			{Name: "permissions", Object: "permission", List: true, Text: "What this application may do with APIs."},
+		}},
+		{"appRole", "an app role", "A role that an API offers. A client that holds it has it in the roles claim of its tokens.", nil, []Member{
+			{Name: "value", Type: Text, Required: true, Text: "What stands in the roles claim, such as Orders.Read."},
+			about(id, "Id of the role. One is made and kept when it is left out."), about(displayName, "Name for people."),
+			{Name: "description", Type: Text, Text: "What holders of the role can do."},
+			about(enabled, "Whether the role is offered. One that is not stays assigned and leaves the tokens."),
+			{Name: "members", Type: Text, List: true, Choices: []string{string(directory.MemberApplication), string(directory.MemberUser)}, Default: "[Application]", Text: "Who can hold it."},
+		}},
+		{"scope", "a scope", "A delegated permission: what a client may do with an API for a signed-in user.", nil, []Member{
+			{Name: "value", Type: Text, Required: true, Text: "What stands in the scp claim, such as Orders.Read.All."},
+			about(id, "Id of the scope. One is made and kept when it is left out."), about(displayName, "What the consent page calls it."),
+			{Name: "description", Type: Text, Text: "What the consent page says about it."},
+			about(enabled, "Whether the scope is offered."),
+			{Name: "consent", Type: Text, Choices: []string{consentAdmin, consentUser}, Default: consentUser, Text: "Who may consent to it: administrators alone, or users for themselves."},
+		}},
+		{"optionalClaim", "an optional claim", "A claim that access tokens do not have unless an API asks for it.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name of the claim, such as idtyp."},
+			{Name: "properties", Type: Text, List: true, Text: "How it is made, such as include_user_token."},
+		}},
+		{"secret", "a secret", "A client secret. It has exactly one of value, env, file and generate.", []string{"value", "env", "file", "generate"}, append([]Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name of the secret; unique in its application."},
+			{Name: "expires", Type: Time, Text: "When it ends, such as 2027-12-31. Without it the secret does not end."},
+			{Name: "generate", Type: Boolean, Choices: []string{"true"}, Text: "Makes a secret once, and shows it once."},
+		}, secretText...)},
+		{"certificate", "a certificate", "A certificate whose private key the client has.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name of the certificate; unique in its application."},
+			{Name: "file", Type: Text, Required: true, Text: "Path of a PEM file, relative to rolecall.yaml. Its first certificate counts."},
+		}},
+		{"federatedCredential", "a federated credential", "Trust in the tokens of another issuer, or of a managed identity of the tenant.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name of the credential; unique in its application."},
+			{Name: "issuer", Type: Text, Text: "The iss of the tokens: an https URL. Required unless identity is given."},
+			{Name: "subject", Type: Text, Text: "The sub of the tokens. Required unless identity is given."},
+			{Name: "audience", Type: Text, Default: directory.ExchangeAudience, Text: "The aud of the tokens."},
+			{Name: "identity", Type: Text, Text: "Name of a managed identity whose tokens prove this application, in place of issuer, subject and audience."},
+			{Name: "description", Type: Text, Text: "For people."},
+		}},
+		{"permission", "a permission", "What an application asks of an API: roles for itself, scopes for its users, or both.", nil, []Member{
+			{Name: "api", Type: Text, Required: true, Text: "Name, client id or identifier URI of the API; one of Microsoft's resources too."},
+			{Name: "roles", Type: Text, List: true, Text: "Values of app roles."},
+			{Name: "scopes", Type: Text, List: true, Text: "Values of scopes."},
+			{Name: "consent", Type: Boolean, Default: "false", Text: "Whether it is granted, scopes for every user. Without it the permission is only requested."},
+		}},
+		{"assignment", "an assignment", "App roles that a managed identity or a user holds.", nil, []Member{
+			{Name: "api", Type: Text, Required: true, Text: "Name, client id or identifier URI of the API."},
+			{Name: "roles", Type: Text, List: true, Required: true, Text: "Values of app roles."},
+		}},
+		{"managedIdentity", "a managed identity", "An identity that programs get from the platform they run on.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name by which commands and other parts of the file refer to it."},
+			{Name: "type", Type: Text, Choices: []string{kindSystem, kindUser}, Required: true, Text: "Assigned to one host (system), or to any number of them (user)."},
+			displayName, id, appID,
+			{Name: "resourceId", Type: Text, Text: "Azure resource id by which programs may ask for a user-assigned identity. One is made when it is left out."},
+			about(enabled, "Whether it gets tokens."),
+			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that it holds."},
+			{Name: "federatedCredentials", Object: "federatedCredential", List: true, Text: "Tokens of other issuers that prove this identity."},
+		}},
+		{"host", "a host", "A place at which programs get tokens of managed identities without `rolecall run`.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name of the host, for `rolecall env --on`."},
+			{Name: "listen", Type: Text, Required: true, Text: "Address and port of its identity endpoint, such as 127.0.0.1:8460."},
+			{Name: "identities", Type: Text, List: true, Required: true, Text: "Names of the managed identities that are assigned to it."},
+			id,
+			{Name: "via", Type: Text, Choices: platforms, Default: string(directory.PlatformAppService), Text: "Platform whose endpoint it offers."},
+			{Name: "names", Type: Text, List: true, Text: "Further host names by which programs call the endpoint."},
+			{Name: "from", Type: Text, List: true, Text: "Networks whose programs may call it, such as 172.18.0.0/16."},
+			{Name: "user", Type: Text, Text: "User of the operating system whose processes may call it."},
+		}},
+		{"user", "a user", "A person, for sign-in during development.", nil, []Member{
+			{Name: "userPrincipalName", Type: Text, Required: true, Text: "Name for sign-in, such as dev@contoso.test."},
+			id, displayName, about(enabled, "Whether the user can sign in."),
+			{Name: "password", Object: "password", Text: "Password. A user without one cannot sign in at a page."},
+			{Name: "directoryRoles", Type: Text, List: true, Text: "Roles in the directory, such as Application Administrator."},
+			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that the user holds."},
+		}},
+		{"password", "a password", "The password of a user. It has exactly one of value, env and file.", []string{"value", "env", "file"}, secretText},
+	}
+}
+
+// defaults completes the sentence about a member's default.
+func (m Member) defaults() string {
+	if m.Default == "" {
+		return ""
+	}
+	return " Default: " + m.Default + "."
+}
+
+// schemaOf is the member in JSON Schema.
+func (m Member) schemaOf() map[string]any {
+	var value map[string]any
+	switch {
+	case m.Object != "":
+		value = map[string]any{"$ref": "#/$defs/" + m.Object}
+	case m.Type == Boolean && slices.Equal(m.Choices, []string{"true"}):
+		value = map[string]any{"const": true}
+	case m.Type == Boolean:
+		value = map[string]any{"type": "boolean"}
+	case m.Type == Number:
+		value = map[string]any{"enum": numbers(m.Choices)}
+	case m.Type == GUID:
+		value = map[string]any{"type": "string", "pattern": "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"}
+	case m.Type == Time:
+		value = map[string]any{"type": "string", "pattern": `^\d{4}-\d{2}-\d{2}(T.+)?$`}
+	case len(m.Choices) > 0:
+		value = map[string]any{"enum": m.Choices}
+	default:
+		value = map[string]any{"type": "string", "minLength": 1}
+	}
+	if m.List {
+		value = map[string]any{"type": "array", "items": value}
+	}
+	value["description"] = m.Text + m.defaults()
+	return value
+}
+
+func numbers(words []string) (all []int) {
+	for _, word := range words {
+		all = append(all, int(word[0]-'0'))
+	}
+	return all
+}
+
+// JSONSchema is the schema of rolecall.yaml (JSON Schema, draft 2020-12), for editors. It
+// knows the form of the file; names that refer to something are looked up by apply alone.
+func JSONSchema() map[string]any {
+	objects := map[string]any{}
+	for _, o := range Reference() {
+		members := map[string]any{}
+		var required []string
+		for _, m := range o.Members {
+			members[m.Name] = m.schemaOf()
+			if m.Required {
+				required = append(required, m.Name)
+			}
+		}
+		object := map[string]any{
+			"type": "object", "description": o.Text, "properties": members, "additionalProperties": false,
+		}
+		if len(required) > 0 {
+			object["required"] = required
+		}
+		if len(o.OneOf) > 0 {
+			var one []any
+			for _, name := range o.OneOf {
+				one = append(one, map[string]any{"required": []string{name}})
+			}
+			object["oneOf"] = one
+		}
+		objects[o.Name] = object
+	}
+	root := objects["file"].(map[string]any)
+	delete(objects, "file")
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["title"] = "rolecall.yaml"
+	root["$defs"] = objects
+	return root
+}
+
+// Markdown is the reference as a page of the documentation has it.
+func Markdown() string {
+	var b strings.Builder
+	for _, o := range Reference() {
+		if o.Name == "file" {
+			b.WriteString("## The file\n\n")
+		} else {
+			b.WriteString("## " + o.Name + "\n\n" + o.Text + "\n\n")
+		}
+		b.WriteString("| member | value | |\n|---|---|---|\n")
+		for _, m := range o.Members {
+			name := "`" + m.Name + "`"
+			if m.Required {
+				name = "**" + name + "**"
+			}
+			b.WriteString("| " + name + " | " + m.kind() + " | " + m.Text + " |\n")
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// kind describes the value of a member in the reference.
+func (m Member) kind() string {
+	kind := string(m.Type)
+	switch {
+	case m.Object != "":
+		kind = "[" + m.Object + "](#" + strings.ToLower(m.Object) + ")"
+	case len(m.Choices) > 0:
+		kind = "`" + strings.Join(m.Choices, "` or `") + "`"
+	}
+	if m.List {
+		kind = "list of " + kind
+	}
+	if m.Default != "" {
+		kind += "; default `" + m.Default + "`"
+	}
+	return kind
+}
