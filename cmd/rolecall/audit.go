@@ -1,26 +1,111 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 func auditCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "audit",
-		Short:   "Check the log of changes",
-		Example: `  rolecall audit verify`,
-		Args:    unknownCommand,
+		Use:   "audit",
+		Short: "Show and check the log of changes",
+		Example: `  rolecall audit list
+  rolecall audit verify`,
+		Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to do with the audit log: verify"))
+			return usageError(cmd, errors.New("say what to do with the audit log: list or verify"))
 		},
 	}
-	cmd.AddCommand(auditVerifyCommand(c))
+	cmd.AddCommand(auditListCommand(c), auditVerifyCommand(c))
 	return cmd
+}
+
+// auditPage is how many rows are read at once.
+const auditPage = 1000
+
+func auditListCommand(c *cli) *cobra.Command {
+	var since, actor string
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List who changed what",
+		Long: `Lists the changes of the directory, newest first: when, by whom, what was done to what.
+Secrets are never among them. Whether the list is whole is checked by "rolecall audit
+verify".`,
+		Example: `  rolecall audit list --since 7d`,
+		Args:    exactly(0, ""),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&since, "since", "", "only those of the last 15m, 36h or 7d, or since a time such as 2026-12-31T23:00:00Z")
+	flags.StringVar(&actor, "by", "", "only those by this actor, such as cli:apply")
+	flags.IntVar(&limit, "limit", 100, "list at most this many")
+	output := c.outputFlag(cmd, "", listFormats...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		ctx := cmd.Context()
+		from, err := parseSince(since, c.now())
+		if err != nil {
+			return usageError(cmd, err)
+		}
+		data, err := c.openExisting(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = closeAfter(err, data) }()
+		rows, err := newestChanges(ctx, data.Directory, max(limit, 0), func(row audit.Row) bool {
+			return !row.Time.Before(from) && (actor == "" || actor == row.Actor)
+		})
+		if err != nil {
+			return err
+		}
+		return c.print(output, changeListing(rows))
+	}
+	return cmd
+}
+
+// newestChanges returns at most limit rows of the audit log that are kept, newest first.
+func newestChanges(ctx context.Context, d *directory.Directory, limit int, kept func(audit.Row) bool) ([]audit.Row, error) {
+	var newest []audit.Row
+	for after := int64(0); ; {
+		rows, err := d.AuditRows(ctx, after, auditPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			after = row.Sequence
+			if kept(row) {
+				newest = append(newest, row)
+			}
+		}
+		newest = newest[max(0, len(newest)-limit):]
+		if len(rows) < auditPage {
+			slices.Reverse(newest)
+			return newest, nil
+		}
+	}
+}
+
+// A change is a row of the audit log as `rolecall audit list` tells it to programs.
+type change struct {
+	Sequence int64 `json:"sequence"`
+	audit.Event
+}
+
+func changeListing(rows []audit.Row) listing {
+	value := make([]change, len(rows))
+	l := listing{columns: []string{"time", "by", "action", "name", "detail"}, name: 3, value: value, spare: []int{4, 1}, cut: 4, empty: "no changes yet, or none match the filter"}
+	for i, row := range rows {
+		value[i] = change{row.Sequence, row.Event}
+		l.rows = append(l.rows, []string{shortTime(row.Time), row.Actor, row.Action, cmp.Or(row.Name, row.Target), row.Detail})
+	}
+	return l
 }
 
 // An auditReport is what `rolecall audit verify` tells programs.

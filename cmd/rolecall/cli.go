@@ -80,17 +80,40 @@ for signing in to Microsoft's cloud.`,
 	})
 	root.PersistentFlags().StringVar(&c.dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "log to stderr what happens")
-	for _, command := range commands() {
+	root.Version = thisBuild().Version
+	root.SetVersionTemplate("rolecall {{.Version}}\n")
+	for _, group := range commandGroups() {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
+		for _, command := range group.commands {
+			cmd := command(c)
+			cmd.GroupID = group.title
+			root.AddCommand(cmd)
+		}
+	}
+	for _, command := range []func(*cli) *cobra.Command{shimCommand, probeCommand} { // which help does not list
 		root.AddCommand(command(c))
 	}
+	last := commandGroups()[len(commandGroups())-1].title
+	root.SetHelpCommandGroupID(last)
+	root.SetCompletionCommandGroupID(last)
+	c.completeNames(root)
 	return root
 }
 
-// commands is the table of commands, in the order of the files that define them.
-func commands() []func(*cli) *cobra.Command {
-	return []func(*cli) *cobra.Command{
-		demoCommand, serveCommand, applyCommand, grantCommand, revokeCommand, tokenCommand, callCommand, envCommand, runCommand,
-		shimCommand, probeCommand, explainCommand, keysCommand, signInsCommand, auditCommand, backupCommand, restoreCommand, versionCommand,
+// A commandGroup is a heading of the help and the commands below it.
+type commandGroup struct {
+	title    string
+	commands []func(*cli) *cobra.Command
+}
+
+// commandGroups is the table of commands, in the order in which people come to need them.
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{"Start here", []func(*cli) *cobra.Command{demoCommand, initCommand, serveCommand}},
+		{"Who may call what", []func(*cli) *cobra.Command{applyCommand, grantCommand, revokeCommand, schemaCommand}},
+		{"Programs and tokens", []func(*cli) *cobra.Command{runCommand, envCommand, tokenCommand, callCommand}},
+		{"Find out why", []func(*cli) *cobra.Command{explainCommand, signInsCommand, auditCommand}},
+		{"Operation", []func(*cli) *cobra.Command{keysCommand, backupCommand, restoreCommand, versionCommand}},
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 
 // noEnvironment is an environment with nothing in it but a home.
@@ -19,6 +21,46 @@ func noEnvironment(t *testing.T) func(string) (string, bool) {
 }
 
 // It is not parallel: a demo has rows with limits of time, and scripts run three of them.
+func TestSignInsAreFollowed(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	file := filepath.Join(t.TempDir(), manifestName)
+	if err := os.WriteFile(file, []byte(manifest.Starter), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func(args ...string) {
+		if code := testCLI(streams{noEnvironment(t), nil, io.Discard, t.Output()}).run(t.Context(), append(args, "--data", dir)); code != exitOK {
+			t.Errorf("%s: exit code %d", args[0], code)
+		}
+	}
+	command("apply", "-f", file)
+	command("token", "--as", "orders-client", "--scope", "api://orders/.default")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	read, write := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- testCLI(streams{noEnvironment(t), nil, write, t.Output()}).run(ctx, []string{"signins", "--follow", "-o", "json", "--data", dir})
+		write.Close()
+	}()
+	lines := bufio.NewScanner(read)
+	for _, client := range []string{"orders-client", "orders-client-mi"} {
+		if !lines.Scan() || !strings.Contains(lines.Text(), `"name":"`+client+`"`) {
+			t.Errorf("got %q, want the sign-in of %s", lines.Text(), client)
+		}
+		if client == "orders-client" {
+			command("token", "--as", "orders-client-mi", "--scope", "api://orders/.default")
+		}
+	}
+	stop()
+	if lines.Scan() {
+		t.Errorf("one more line: %q", lines.Text())
+	}
+	if code := <-ended; code != exitOK {
+		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
 func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -102,6 +144,31 @@ func TestTablesFitTheScreen(t *testing.T) {
 		if b.String() != tt.want {
 			t.Errorf("at width %d:\n%s\nwant:\n%s", tt.width, b.String(), tt.want)
 		}
+	}
+}
+
+// A narrow screen shows what matters most of a wide listing, still as a table.
+func TestListingsFitTheScreen(t *testing.T) {
+	t.Parallel()
+	l := listing{
+		columns: []string{"client", "kind", "id"}, spare: []int{1}, cut: 3,
+		rows: [][]string{{"nightly", "secret", "9f03d768-7e75-415e-b6d7-61f015f03a6b"}},
+	}
+	for width, want := range map[int]string{
+		80: "CLIENT   KIND    ID\nnightly  secret  9f03d768-7e75-415e-b6d7-61f015f03a6b\n",
+		50: "CLIENT   ID\nnightly  9f03d768-7e75-415e-b6d7-61f015f03a6b\n",
+		30: "CLIENT   ID\nnightly  9f03d768-7e75-415e-b…\n",
+		15: "client  nightly\nid      9f03d768-7e75-415e-b6d7-61f015f03a6b\n",
+	} {
+		var b bytes.Buffer
+		columns, rows := l.fitting(width)
+		screen{width: width}.table(&b, columns, rows)
+		if b.String() != want {
+			t.Errorf("at width %d:\n%s\nwant:\n%s", width, b.String(), want)
+		}
+	}
+	if l.rows[0][1] != "secret" {
+		t.Error("the listing itself has changed")
 	}
 }
 

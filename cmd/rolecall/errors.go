@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -93,13 +94,28 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	fix := fmt.Sprintf("`%s --help` lists the commands", cmd.CommandPath())
 	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+	near := cmd.SuggestionsFor(args[0])
+	begun := slices.DeleteFunc(slices.Clone(near), func(name string) bool { return !strings.HasPrefix(name, args[0]) })
+	if len(begun) > 0 {
+		near = begun // what was typed is the beginning of it
+	}
+	if len(near) > 0 {
 		for i, name := range near {
 			near[i] = "`" + cmd.CommandPath() + " " + name + "`"
 		}
 		fix = "did you mean " + strings.Join(near, " or ") + "?"
 	}
 	return &failure{exitUsage, fmt.Errorf("unknown command %q", args[0]), fix}
+}
+
+// atMost takes up to n arguments; what names the last of them.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageError(cmd, fmt.Errorf("give %s or nothing; there are %d arguments", what, len(args)))
+		}
+		return nil
+	}
 }
 
 // exactly is cobra.ExactArgs with our exit code; what names the arguments.

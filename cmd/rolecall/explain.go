@@ -43,7 +43,7 @@ the request or the connection string is refused.`,
 	}
 	cmd.Flags().StringVar(&api, "api", "", "API that was called: its name, app id or identifier URI (default: the token's)")
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API requires, or any of several (default: any of its roles)")
-	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id")
+	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id, or the beginning of one")
 	cmd.Flags().StringVar(&connection, "connection-string", "", "explain a connection string; - for standard input")
 	output := c.outputFlag(cmd, "", "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
@@ -63,7 +63,7 @@ the request or the connection string is refused.`,
 		}
 		defer func() { err = closeAfter(err, data) }()
 		if correlation != "" {
-			return c.explainSignIns(cmd.Context(), data, output, correlation)
+			return c.explainSignIns(cmd.Context(), data, output, strings.TrimSuffix(correlation, "…")) // as a narrow table has it
 		}
 		report, err := c.explainToken(cmd.Context(), data, raw, api, roles)
 		if err != nil {

@@ -59,6 +59,10 @@ type listing struct {
 	name    int    // the column that -o name prints
 	value   any    // what json and yaml print
 	empty   string // what people read when there are no rows
+
+	// On a narrow screen these columns are left out, one after the other, and then one is cut.
+	spare []int
+	cut   int // its index + 1; 0: none
 }
 
 func (c *cli) print(f *format, l listing) error {
@@ -79,9 +83,46 @@ func (c *cli) print(f *format, l listing) error {
 		c.say("%s", l.empty)
 		return nil
 	}
-	c.screen.table(c.out, l.columns, l.rows)
+	columns, rows := l.fitting(c.screen.width)
+	c.screen.table(c.out, columns, rows)
 	return nil
 }
+
+// fitting is what of the listing a screen of that width shows.
+func (l listing) fitting(width int) ([]string, [][]string) {
+	columns, rows := l.columns, slices.Clone(l.rows)
+	for i := range rows {
+		rows[i] = slices.Clone(rows[i])
+	}
+	over := func() int {
+		total := -2
+		for _, w := range widths(filled(columns, rows)) {
+			total += w + 2
+		}
+		return total - width
+	}
+	for _, column := range l.spare {
+		if over() <= 0 {
+			break
+		}
+		for _, row := range rows {
+			row[column] = ""
+		}
+	}
+	if excess := over(); excess > 0 && l.cut > 0 {
+		column := l.cut - 1
+		kept := widths(columns, rows)[column] - excess
+		for _, row := range rows {
+			if value := []rune(row[column]); len(value) > kept && kept >= shortest {
+				row[column] = string(value[:kept-1]) + "…"
+			}
+		}
+	}
+	return columns, rows
+}
+
+// shortest is to what length a value is cut at most.
+const shortest = 12
 
 func printJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)

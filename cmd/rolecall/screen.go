@@ -73,14 +73,10 @@ func (s screen) mark(ok bool) string {
 // line for each value, where they do not. A column without any value is left out.
 func (s screen) table(w io.Writer, columns []string, rows [][]string) {
 	columns, rows = filled(columns, rows)
-	widths := make([]int, len(columns))
+	widths := widths(columns, rows)
 	total := 0
-	for i, column := range columns {
-		widths[i] = utf8.RuneCountInString(column)
-		for _, row := range rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
-		}
-		total += widths[i] + 2
+	for _, width := range widths {
+		total += width + 2
 	}
 	if total-2 > s.width {
 		s.records(w, columns, rows)
@@ -94,6 +90,18 @@ func (s screen) table(w io.Writer, columns []string, rows [][]string) {
 	for _, row := range rows {
 		fmt.Fprintln(w, line(row, widths))
 	}
+}
+
+// widths are those that the columns need, in characters.
+func widths(columns []string, rows [][]string) []int {
+	all := make([]int, len(columns))
+	for i, column := range columns {
+		all[i] = utf8.RuneCountInString(column)
+		for _, row := range rows {
+			all[i] = max(all[i], utf8.RuneCountInString(row[i]))
+		}
+	}
+	return all
 }
 
 // filled returns the columns that have a value in some row.

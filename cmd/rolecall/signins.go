@@ -2,19 +2,25 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 func signInsCommand(c *cli) *cobra.Command {
-	var tenant, app string
+	var tenant, app, since string
+	var follow bool
 	var filter directory.SignInFilter
 	cmd := &cobra.Command{
 		Use:   "signins",
@@ -23,14 +29,18 @@ func signInsCommand(c *cli) *cobra.Command {
 of credential, for which API, the roles and scopes issued or the reason for the refusal,
 and the user, if the token was for one. A managed identity's token that comes from the
 cache of its endpoint is no new answer, and has no row.`,
-		Example: `  rolecall signins --failed --app orders-client`,
-		Args:    exactly(0, ""),
+		Example: `  rolecall signins --failed --app orders-client
+  rolecall signins --since 15m --user dev@contoso.test`,
+		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
 	flags.StringVar(&app, "app", "", "only those of this application or managed identity: its name or app id")
-	flags.StringVar(&filter.CorrelationID, "correlation-id", "", "only the requests with this correlation id")
+	flags.StringVar(&filter.CorrelationID, "correlation-id", "", "only the requests with this correlation id, or the beginning of one")
 	flags.BoolVar(&filter.FailuresOnly, "failed", false, "only requests that were refused")
+	flags.StringVar(&since, "since", "", "only those of the last 15m, 36h or 7d, or since a time such as 2026-12-31T23:00:00Z")
+	flags.StringVar(&filter.User, "user", "", "only those in which this user took part: the user principal name")
+	flags.BoolVar(&follow, "follow", false, "go on to list new ones as they come, oldest first, until Ctrl-C")
 	flags.IntVar(&filter.Limit, "limit", 100, "list at most this many")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
@@ -42,6 +52,13 @@ cache of its endpoint is no new answer, and has no row.`,
 		defer func() { err = closeAfter(err, data) }()
 		if err := chooseSignIns(data.Directory.View(ctx), &filter, tenant, app); err != nil {
 			return err
+		}
+		filter.CorrelationID = strings.TrimSuffix(filter.CorrelationID, "…") // as a narrow table has it
+		if filter.Since, err = parseSince(since, c.now()); err != nil {
+			return usageError(cmd, err)
+		}
+		if follow {
+			return c.followSignIns(ctx, output, data, filter)
 		}
 		rows, err := c.newestSignIns(ctx, data, filter)
 		if err != nil {
@@ -91,26 +108,101 @@ func (c *cli) newestSignIns(ctx context.Context, data *server.Data, filter direc
 	return data.Directory.SignIns(ctx, filter)
 }
 
+// parseSince reads how far back to look: a duration (with d for days), a date or a time.
+func parseSince(since string, now time.Time) (time.Time, error) {
+	if since == "" {
+		return time.Time{}, nil
+	}
+	if days, ok := strings.CutSuffix(since, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 15); err == nil {
+			return now.AddDate(0, 0, -int(n)), nil
+		}
+	}
+	if d, err := time.ParseDuration(since); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateTime, time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, since, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--since %q is neither a span such as 15m, 36h or 7d nor a time such as 2026-12-31T23:00:00Z", text.Shown(since))
+}
+
+// followed is how often new sign-ins are looked for.
+const followed = time.Second
+
+// followSignIns prints the rows there are, oldest first, and new ones as they come, until the
+// context ends.
+func (c *cli) followSignIns(ctx context.Context, output *format, data *server.Data, filter directory.SignInFilter) error {
+	shown := map[string]bool{} // by trace id
+	for {
+		rows, err := c.newestSignIns(ctx, data, filter)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		rows = slices.DeleteFunc(rows, func(row directory.SignIn) bool { return shown[row.TraceID] })
+		slices.Reverse(rows)
+		for _, row := range rows {
+			shown[row.TraceID] = true
+			if err := c.printSignIn(output, row); err != nil {
+				return err
+			}
+		}
+		if len(rows) > 0 {
+			filter.Since = rows[len(rows)-1].Time.Add(-time.Minute) // rows are written a little out of order
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followed):
+		}
+	}
+}
+
+// printSignIn prints one row on a line of its own.
+func (c *cli) printSignIn(output *format, row directory.SignIn) error {
+	switch output.value {
+	case "json":
+		return json.NewEncoder(c.out).Encode(row)
+	case "table":
+		result := row.Version
+		if row.Code != 0 {
+			result = fmt.Sprintf("AADSTS%d", row.Code)
+		}
+		fmt.Fprintln(c.out, text.Clean(strings.Join([]string{shortTime(row.Time), signInClient(row), row.Resource, result, row.CorrelationID}, "  ")))
+		return nil
+	}
+	return c.print(output, signInListing([]directory.SignIn{row}))
+}
+
+// signInClient is what the client is called: by its name, or by its id where it has none.
+func signInClient(r directory.SignIn) string {
+	if r.Name == "" {
+		return string(r.AppID)
+	}
+	return r.Name
+}
+
 func signInListing(rows []directory.SignIn) listing {
 	if rows == nil {
 		rows = []directory.SignIn{}
 	}
 	l := listing{
 		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes"},
-		name:    6, value: rows,
+		name:    6, value: rows, spare: []int{2, 8, 7, 4}, cut: 7,
 		empty: "no sign-ins yet, or none match the filter",
 	}
 	for _, r := range rows {
-		name := r.Name
-		if name == "" {
-			name = string(r.AppID)
-		}
 		result := "issued " + r.Version
 		if r.Code != 0 {
 			result = fmt.Sprintf("AADSTS%d", r.Code)
 		}
 		l.rows = append(l.rows, []string{
-			shortTime(r.Time), name, r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "),
+			shortTime(r.Time), signInClient(r), r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "),
 		})
 	}
 	return l
