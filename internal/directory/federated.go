@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/expression"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -40,6 +42,9 @@ func (e CredentialEditor) AddFederated(tenant TenantID, owner ObjectID, c Federa
 		*all = append((*all)[:len(*all):len(*all)], c)
 		if c.Identity != "" {
 			return fmt.Sprintf("federated credential added: %s, managed identity %s", c.Name, c.Identity), nil
+		}
+		if c.Expression != "" {
+			return fmt.Sprintf("federated credential added: %s, issuer %s, %s", c.Name, c.Issuer, c.Expression), nil
 		}
 		return fmt.Sprintf("federated credential added: %s, issuer %s, subject %s", c.Name, c.Issuer, c.Subject), nil
 	})
@@ -76,7 +81,7 @@ func checkFederated(c *FederatedCredential) (err error) {
 		return &RuleError{Field: "name", What: fmt.Sprintf("The federated credential cannot be named %q.", text.Shown(c.Name)), Advice: "Use 1 to 120 letters, digits, hyphens and underscores, a letter or digit first."}
 	}
 	if c.Identity != "" {
-		if c.Issuer != "" || c.Subject != "" || c.Audience != ExchangeAudience {
+		if c.Issuer != "" || c.Subject != "" || c.Expression != "" || c.Audience != ExchangeAudience {
 			return &RuleError{Field: "identity", What: fmt.Sprintf("The federated credential %q names a managed identity, which decides issuer, subject and audience.", c.Name), Advice: "Leave those out, or leave out the identity."}
 		}
 		return checkOptionalText("description", c.Description, maxFederatedText)
@@ -84,13 +89,45 @@ func checkFederated(c *FederatedCredential) (err error) {
 	if err := checkIssuer(c.Issuer); err != nil {
 		return err
 	}
-	if err := checkText("subject", c.Subject, maxFederatedText); err != nil {
+	if c.Expression != "" {
+		if err := checkExpression(c); err != nil {
+			return err
+		}
+	} else if err := checkText("subject", c.Subject, maxFederatedText); err != nil {
 		return err
 	}
 	if err := checkText("audience", c.Audience, maxFederatedText); err != nil {
 		return err
 	}
 	return checkOptionalText("description", c.Description, maxFederatedText)
+}
+
+// platformClaims are the claims that expressions may compare in tokens of platforms that Entra
+// takes flexible credentials of. It takes those of no other issuer; here they may compare any
+// claim of their tokens.
+var platformClaims = map[string][]string{
+	"https://token.actions.githubusercontent.com": {"sub", "job_workflow_ref"},
+	"https://gitlab.com":                          {"sub"},
+	"https://app.terraform.io":                    {"sub"},
+}
+
+// checkExpression requires an expression that can be read, about claims of its issuer.
+func checkExpression(c *FederatedCredential) error {
+	const field = "claimsMatchingExpression"
+	if c.Subject != "" {
+		return &RuleError{Field: field, What: fmt.Sprintf("The federated credential %q has a subject and an expression.", c.Name), Advice: "Keep one of them."}
+	}
+	e, err := expression.Parse(c.Expression)
+	if err != nil {
+		return &RuleError{Field: field, What: fmt.Sprintf("The expression of the federated credential %q makes no sense: %v.", c.Name, err), Advice: `Write terms such as claims['sub'] matches 'repo:contoso/orders:*', joined by " and ".`}
+	}
+	allowed, limited := platformClaims[c.Issuer]
+	for _, claim := range e.Claims() {
+		if limited && !slices.Contains(allowed, claim) {
+			return &RuleError{Field: field, What: fmt.Sprintf("The expression of the federated credential %q compares the claim %s, which Azure does not compare in tokens of %s.", c.Name, claim, c.Issuer), Advice: "Compare " + strings.Join(allowed, " or ") + "."}
+		}
+	}
+	return nil
 }
 
 // checkIssuer requires an issuer whose keys can be fetched safely.
@@ -113,7 +150,7 @@ func checkFederatedFree(owner string, all []FederatedCredential, c *FederatedCre
 		return taken("name", fmt.Sprintf("%s has a federated credential named %q already.", owner, c.Name), "Choose another name.")
 	}
 	if slices.ContainsFunc(all, func(f FederatedCredential) bool {
-		return f.Issuer == c.Issuer && f.Subject == c.Subject && f.Identity == c.Identity
+		return f.Issuer == c.Issuer && f.Subject == c.Subject && f.Expression == c.Expression && f.Identity == c.Identity
 	}) {
 		return taken("subject", fmt.Sprintf("%s trusts this subject of this issuer already.", owner), "Use the federated credential there is.")
 	}

@@ -158,11 +158,13 @@ type FederatedCredential struct {
 	Name string `json:"name"`
 	// Identity is the object id of a managed identity of the same tenant, which stands for
 	// issuer and subject: the issuer is the tenant's, whatever the authority is called by now.
-	Identity    ObjectID `json:"identity,omitempty"`
-	Issuer      string   `json:"issuer"`
-	Subject     string   `json:"subject"`
-	Audience    string   `json:"audience"`
-	Description string   `json:"description,omitempty"`
+	Identity ObjectID `json:"identity,omitempty"`
+	Issuer   string   `json:"issuer"`
+	Subject  string   `json:"subject"`
+	// Expression compares claims of the token in place of Subject: see package expression.
+	Expression  string `json:"claimsMatchingExpression,omitempty"`
+	Audience    string `json:"audience"`
+	Description string `json:"description,omitempty"`
 }
 
 // A PrincipalType says what a service principal stands for.

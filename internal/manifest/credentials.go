@@ -218,6 +218,6 @@ func (w *work) findTrustedIdentities() error {
 // credential returns what the file says, as the credential with that id.
 func (w *work) credential(f *federated, id string) directory.FederatedCredential {
 	return directory.FederatedCredential{
-		ID: id, Name: f.name, Issuer: f.issuer, Subject: f.subject, Audience: f.audience, Identity: w.trusted[f], Description: f.description,
+		ID: id, Name: f.name, Issuer: f.issuer, Subject: f.subject, Expression: f.expression, Audience: f.audience, Identity: w.trusted[f], Description: f.description,
 	}
 }

@@ -77,3 +77,46 @@ func TestFederatedCredentialOfAnIdentityIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// An expression stands in the place of the subject, and is checked when the file is applied.
+func TestFlexibleCredential(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const github = `{name: gh, issuer: "https://token.actions.githubusercontent.com", claimsMatchingExpression: "claims['sub'] matches 'repo:contoso/orders:*'"}`
+	s.mustApply(withTrust(github), manifest.Options{})
+	if again := s.mustApply(withTrust(github), manifest.Options{Prune: true}); len(again) > 0 {
+		t.Errorf("applied again: %q", again)
+	}
+	changed := s.mustApply(withTrust(strings.ReplaceAll(github, "orders:*", "other:*")), manifest.Options{})
+	if len(changed) == 0 {
+		t.Error("another expression changes nothing")
+	}
+	for _, tt := range []struct{ credential, want string }{
+		{strings.Replace(github, "name: gh", "name: gh, subject: x", 1), "has a subject and an expression"},
+		{strings.Replace(github, "matches", "like", 1), "5:"},
+		{strings.Replace(github, "matches", "like", 1), "at column 15"},
+		{strings.Replace(github, "['sub']", "['actor']", 1), "compares the claim actor, which Azure does not compare in tokens of https://token.actions.githubusercontent.com"},
+		{`{name: gh, identity: orders-client-mi, claimsMatchingExpression: "claims['sub'] eq 'x'"}`, "names an identity has no claimsMatchingExpression"},
+		{`{name: gh, issuer: "https://gitlab.com"}`, "lacks its subject"},
+	} {
+		if _, err := s.apply(withTrust(tt.credential), manifest.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.credential, err, tt.want)
+		}
+	}
+	if _, err := s.apply(withTrust(strings.Replace(github, "token.actions.githubusercontent.com", "ci.contoso.test", 1)), manifest.Options{}); err != nil {
+		t.Errorf("an issuer of one's own: %v", err)
+	}
+}
+
+// A certificate in DER is the one that its PEM has.
+func TestCertificatesInDER(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	file := func(name string) string {
+		return "tenants:\n  - name: contoso\n    applications:\n      - name: orders-client\n        certificates: [{name: prod, file: " + name + "}]\n"
+	}
+	s.mustApply(file("client.pem"), manifest.Options{})
+	if changed := s.mustApply(file("client.cer"), manifest.Options{}); len(changed) > 0 {
+		t.Errorf("the same certificate in DER changes %q", changed)
+	}
+}

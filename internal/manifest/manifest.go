@@ -85,8 +85,8 @@ type (
 	}
 	federated struct {
 		place
-		name, issuer, subject, audience, description string
-		identity                                     string // in place of issuer, subject and audience
+		name, issuer, subject, expression, audience, description string
+		identity                                                 string // in place of issuer, subject and audience
 	}
 	// A permission of an application, or an assignment of a managed identity or user.
 	permission struct {

@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,6 +24,11 @@ func environment(name string) (string, bool) {
 func readFile(path string) ([]byte, error) {
 	if path == "config/client.pem" {
 		return clientCertificate()
+	}
+	if path == "config/client.cer" { // the same in DER
+		text, err := clientCertificate()
+		block, _ := pem.Decode(text)
+		return block.Bytes, err
 	}
 	files := map[string]string{
 		"config/secret.txt": canary + "\r\n", "config/blank.txt": "\n", "config/key.pem": "no PEM", "/abs/secret.txt": canary,

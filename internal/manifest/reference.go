@@ -125,12 +125,13 @@ func Reference() []Object {
 		}, secretText...)},
 		{"certificate", "a certificate", "A certificate whose private key the client has.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the certificate; unique in its application."},
-			{Name: "file", Type: Text, Required: true, Text: "Path of a PEM file, relative to rolecall.yaml. Its first certificate counts."},
+			{Name: "file", Type: Text, Required: true, Text: "Path of a PEM file, whose first certificate counts, or of a DER file (.cer), relative to rolecall.yaml."},
 		}},
 		{"federatedCredential", "a federated credential", "Trust in the tokens of another issuer, or of a managed identity of the tenant.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the credential; unique in its application."},
 			{Name: "issuer", Type: Text, Text: "The iss of the tokens: an https URL. Required unless identity is given."},
-			{Name: "subject", Type: Text, Text: "The sub of the tokens. Required unless identity is given."},
+			{Name: "subject", Type: Text, Text: "The sub of the tokens. Required unless claimsMatchingExpression or identity is given."},
+			{Name: "claimsMatchingExpression", Type: Text, Text: "Which tokens are meant, in place of subject: `claims['sub'] matches 'repo:contoso/orders:*'`, where `*` stands for any text and `?` for one character. `eq` compares exactly; several terms are joined by ` and `."},
 			{Name: "audience", Type: Text, Default: directory.ExchangeAudience, Text: "The aud of the tokens."},
 			{Name: "identity", Type: Text, Text: "Name of a managed identity whose tokens prove this application, in place of issuer, subject and audience."},
 			{Name: "description", Type: Text, Text: "For people."},

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -158,12 +159,16 @@ func (d *decoder) certificate(n *yaml.Node) *certificate {
 }
 
 // firstCertificate returns the first certificate of a PEM file: in a chain, the one whose
-// key signs. A private key beside it is passed over.
+// key signs. A private key beside it is passed over. A file that is one certificate in DER, as
+// Windows and Azure export it, is that certificate.
 func firstCertificate(content []byte) ([]byte, error) {
+	if _, err := x509.ParseCertificate(content); err == nil {
+		return content, nil
+	}
 	for {
 		var block *pem.Block
 		if block, content = pem.Decode(content); block == nil {
-			return nil, errors.New(`it holds no "CERTIFICATE" in PEM form`)
+			return nil, errors.New(`it holds no "CERTIFICATE" in PEM form, and is none in DER form (.cer)`)
 		}
 		if block.Type == "CERTIFICATE" {
 			return block.Bytes, nil
@@ -175,9 +180,12 @@ func (d *decoder) federated(n *yaml.Node) *federated {
 	f := &federated{audience: directory.ExchangeAudience}
 	var ok bool
 	f.place, ok = d.object(n, schema{what: "a federated credential", members: map[string]reader{
-		"name":        d.text(&f.name),
-		"issuer":      d.text(&f.issuer),
-		"subject":     d.text(&f.subject),
+		"name":    d.text(&f.name),
+		"issuer":  d.text(&f.issuer),
+		"subject": d.text(&f.subject),
+
+		"claimsMatchingExpression": d.text(&f.expression),
+
 		"audience":    d.text(&f.audience),
 		"identity":    d.text(&f.identity),
 		"description": d.text(&f.description),
@@ -185,10 +193,17 @@ func (d *decoder) federated(n *yaml.Node) *federated {
 	if !ok {
 		return f
 	}
-	for _, member := range []string{"issuer", "subject"} {
-		if f.has("identity") == f.has(member) {
-			d.federatedMember(f, member)
-		}
+	if f.has("identity") == f.has("issuer") {
+		d.federatedMember(f, "issuer")
+	}
+	const expression = "claimsMatchingExpression"
+	switch {
+	case f.has("subject") && f.has(expression):
+		d.add(f.of(expression), "a federated credential has a subject and an expression.", "Keep one of them.")
+	case f.has("identity") && f.has(expression):
+		d.federatedMember(f, expression)
+	case !f.has(expression) && f.has("identity") == f.has("subject"):
+		d.federatedMember(f, "subject")
 	}
 	if f.has("identity") && f.has("audience") {
 		d.federatedMember(f, "audience")

@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/expression"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -30,7 +31,7 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 	var credentialID string
 	if v.runs(ctx, client, workload, a, parsed.Claims) {
 		credentialID = credentialWorkload
-	} else if credential, p := v.trusted(ctx, in.Origin, client, a); p != nil {
+	} else if credential, p := v.trusted(ctx, in.Origin, client, a, parsed.Claims); p != nil {
 		return Proof{}, p
 	} else {
 		credentialID = credential.ID
@@ -111,7 +112,7 @@ func (v *assertionVerifier) hasAudience(ctx context.Context, own directory.Tenan
 // trusted finds the credential that names exactly this issuer, audience and subject, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
-func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client *directory.Instance, a assertionClaims) (*directory.FederatedCredential, error) {
+func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client *directory.Instance, a assertionClaims, claims token.Object) (*directory.FederatedCredential, error) {
 	own := o.TenantOf(a.issuer)
 	known, named := false, 0 // named: how many are for this subject of the tenant, by either issuer
 	var audiences []*directory.FederatedCredential
@@ -143,6 +144,12 @@ func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client
 		return nil, aadsts.FederatedAudience(strings.Join(a.audience, " "))
 	}
 	for _, c := range audiences {
+		if c.Expression != "" {
+			if own == "" && isMeant(c, claims) {
+				return c, nil
+			}
+			continue
+		}
 		if _, subject := expected(o, client, c); subject == a.subject {
 			return c, nil
 		}
@@ -153,6 +160,18 @@ func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client
 		}
 	}
 	return nil, aadsts.FederatedSubject(a.subject, a.issuer)
+}
+
+// isMeant reports whether a flexible credential is for a token with these claims.
+func isMeant(c *directory.FederatedCredential, claims token.Object) bool {
+	e, err := expression.Parse(c.Expression)
+	return err == nil && e.Match(func(name string) (string, bool) {
+		value, there := claims.Get(name)
+		if !there {
+			return "", false
+		}
+		return value.String()
+	})
 }
 
 // issuerKey finds the key of the issuer that the token's header names.

@@ -186,6 +186,56 @@ func TestFederatedTokensAccepted(t *testing.T) {
 	}
 }
 
+// A flexible credential trusts every token whose claims its expression matches, and no other
+// one. Audience, issuer, signature and times count as for any.
+func TestFlexibleCredentials(t *testing.T) {
+	t.Parallel()
+	const expression = "claims['sub'] matches 'repo:contoso/orders:*' and claims['job_workflow_ref'] eq 'contoso/deploy.yml'"
+	right := object{"sub": "repo:contoso/orders:ref:refs/heads/main", "job_workflow_ref": "contoso/deploy.yml"}
+	for name, tt := range map[string]struct {
+		expression string
+		claims     object
+		code       int // 0: a proof
+	}{
+		"any branch":                   {expression, right, 0},
+		"another branch":               {expression, right.with(object{"sub": "repo:contoso/orders:pull_request"}), 0},
+		"another repository":           {expression, right.with(object{"sub": "repo:contoso/orders-evil:ref"}), 700213},
+		"another workflow":             {expression, right.with(object{"job_workflow_ref": "evil/deploy.yml"}), 700213},
+		"no workflow":                  {expression, right.with(object{"job_workflow_ref": nil}), 700213},
+		"a workflow that is no text":   {expression, right.with(object{"job_workflow_ref": []string{"contoso/deploy.yml"}}), 700213},
+		"another case":                 {expression, right.with(object{"sub": "Repo:contoso/orders:x"}), 700213},
+		"the expression as subject":    {expression, right.with(object{"sub": expression}), 700213},
+		"another audience":             {expression, right.with(object{"aud": "api://orders"}), 700212},
+		"another issuer":               {expression, right.with(object{"iss": "https://evil.test"}), 700211},
+		"one that has expired":         {expression, right.with(object{"exp": time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC).Unix(), "iat": nil, "nbf": nil}), 700024},
+		"everything":                   {"claims['sub'] matches '*'", object{"sub": "x"}, 0},
+		"an expression that is broken": {"claims['sub'] matches '*", object{"sub": "x"}, 700213},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, _ := federatedBench(t)
+			b.app.Federated = []directory.FederatedCredential{{ID: "flexible", Issuer: clusterIssuer, Expression: tt.expression, Audience: exchangeAudience}}
+			proven, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims().with(tt.claims), b.keys[0]), testids.Client)
+			switch {
+			case tt.code == 0 && (p != nil || proven.CredentialID != "flexible"):
+				t.Errorf("got %+v, %v", proven, p)
+			case tt.code != 0 && (p == nil || p.Code != tt.code):
+				t.Errorf("got %v, want %d", p, tt.code)
+			}
+		})
+	}
+}
+
+// Of a stranger's key, an expression makes no friend's.
+func TestFlexibleCredentialsCheckSignatures(t *testing.T) {
+	t.Parallel()
+	b, _ := federatedBench(t)
+	b.app.Federated = []directory.FederatedCredential{{ID: "flexible", Issuer: clusterIssuer, Expression: "claims['sub'] matches '*'", Audience: exchangeAudience}}
+	if _, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims(), b.keys[1]), testids.Client); p == nil || p.Code != 700027 {
+		t.Errorf("got %v, want 700027", p)
+	}
+}
+
 // spellings are texts that people or software take for s, and that are not s.
 func spellings(s string) []string {
 	return []string{
