@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
@@ -107,10 +108,11 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	signals, stop := launch.CatchSignals()
 	defer stop()
 	if r.temporary {
-		if c.dir, err = os.MkdirTemp("", "rolecall-run-"); err != nil {
+		var remove func() error
+		if c.dir, remove, err = folder.MakeTemporary(runas.TemporaryPrefix); err != nil {
 			return exitFailed, err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(c.dir)) }()
+		defer func() { err = errors.Join(err, remove()) }()
 	}
 	s, err := c.connectFor(ctx, r)
 	if ctx.Err() != nil && err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -282,6 +283,31 @@ func TestKeysAreFetchedAnewWithinTheHour(t *testing.T) {
 	for _, path := range []string{"/contoso.test/discovery/keys", "/contoso.test/discovery/v2.0/keys", "/common/discovery/keys", "/" + testTenant + "/workload/keys"} {
 		if got := w.get(path).Header().Get("Cache-Control"); got != "max-age=3600, private" {
 			t.Errorf("%s: Cache-Control is %q", path, got)
+		}
+	}
+}
+
+// Where one key was revoked another may follow: for a day, keys are fetched anew within minutes.
+func TestKeysAreFetchedOftenAfterARevocation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.get("/contoso.test/discovery/keys") // makes them
+	infos, err := w.keys.List(t.Context(), testTenant)
+	if err != nil || len(infos) == 0 {
+		t.Fatal(infos, err)
+	}
+	if err := w.keys.Revoke(t.Context(), testTenant, "test", infos[0].ID, "lost"); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/contoso.test/discovery/keys", "/contoso.test/discovery/v2.0/keys", "/common/discovery/v2.0/keys"} {
+		if got := w.get(path).Header().Get("Cache-Control"); got != "max-age=300, private" {
+			t.Errorf("%s: Cache-Control is %q", path, got)
+		}
+	}
+	w.clock.Advance(25 * time.Hour)
+	for _, path := range []string{"/contoso.test/discovery/keys", "/common/discovery/v2.0/keys"} {
+		if got := w.get(path).Header().Get("Cache-Control"); got != "max-age=3600, private" {
+			t.Errorf("%s a day later: Cache-Control is %q", path, got)
 		}
 	}
 }

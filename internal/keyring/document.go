@@ -18,8 +18,9 @@ const sealPurpose = "keyring"
 type document struct {
 	// Revision grows by one with each change. A running node refuses a document older
 	// than the one it has: an old ring put back could revive a revoked key.
-	Revision int64   `json:"revision"`
-	Keys     []entry `json:"keys"`
+	Revision int64     `json:"revision"`
+	Revoked  time.Time `json:"revoked,omitzero"` // when a key was last revoked
+	Keys     []entry   `json:"keys"`
 }
 
 // An entry is one key. It contains the private key, so it is never logged or returned.

@@ -169,6 +169,15 @@ func (r *Ring) Published(ctx context.Context, tenant string) ([]token.Key, error
 	return slices.Clone(s.published), nil
 }
 
+// LastRevoked returns when a key of the tenant was last revoked, as far as memory knows: the zero
+// time for never. Those who have asked for its keys have brought it there.
+func (r *Ring) LastRevoked(tenant string) time.Time {
+	if s := r.holder(tenant).snapshot.Load(); s != nil {
+		return s.document.Revoked
+	}
+	return time.Time{}
+}
+
 // Present is Published for a ring that nothing was signed with yet: it makes none, and returns
 // no keys then.
 func (r *Ring) Present(ctx context.Context, tenant string) ([]token.Key, error) {

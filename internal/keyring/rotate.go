@@ -132,11 +132,12 @@ func (r *Ring) advance(ctx context.Context, doc document) (document, error) {
 // key that is no longer private. Its tokens are refused as soon as validators fetch the keys
 // again. The reason goes into the audit trail.
 func (r *Ring) Revoke(ctx context.Context, tenant, actor, id, reason string) error {
-	_, err := r.change(ctx, tenant, actor, func(present document, _ time.Time) (document, string, string, error) {
+	_, err := r.change(ctx, tenant, actor, func(present document, now time.Time) (document, string, string, error) {
 		doc := present.without([]string{id})
 		if len(doc.Keys) == len(present.Keys) {
 			return document{}, "", "", fmt.Errorf("%w: %s", ErrUnknownKey, id)
 		}
+		doc.Revoked = now
 		doc, err := r.fill(ctx, doc)
 		return doc, "keyring.revoke", fmt.Sprintf("revoked %s (%s); %s", id, reason, describe(doc)), err
 	})

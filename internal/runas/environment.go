@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -108,12 +109,15 @@ func (e *Environment) say(format string, args ...any) {
 
 // folder makes a folder for files of the program that no other user can read.
 func (e *Environment) folder() (string, error) {
-	path, err := os.MkdirTemp("", "rolecall-run-") // mode 0700
+	path, remove, err := folder.MakeTemporary(TemporaryPrefix)
 	if err == nil {
-		e.atEnd(func() error { return os.RemoveAll(path) })
+		e.atEnd(remove)
 	}
 	return path, err
 }
+
+// TemporaryPrefix begins the names of folders that are there for one run.
+const TemporaryPrefix = "rolecall-run-"
 
 func (e *Environment) prepare(ctx context.Context) error {
 	actor := e.cfg.Actor

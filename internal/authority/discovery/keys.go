@@ -19,13 +19,13 @@ func (h *Handler) keysV1(ctx context.Context, x *exchange.Exchange) (exchange.An
 		return h.sharedDocument(ctx, x.Origin, 1)
 	}
 	if resolve.IsConsumers(x.Tenant) {
-		return keysAnswer(nil)
+		return keysAnswer(nil, exchange.KeysCached)
 	}
-	keys, _, err := h.tenantKeys(ctx, x.Tenant)
+	keys, tenant, err := h.tenantKeys(ctx, x.Tenant)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
-	return keysAnswer(keys)
+	return keysAnswer(keys, h.cacheFor(tenant.ID))
 }
 
 // keysV2 serves the keys of a tenant, each with its issuer.
@@ -34,13 +34,13 @@ func (h *Handler) keysV2(ctx context.Context, x *exchange.Exchange) (exchange.An
 		return h.sharedDocument(ctx, x.Origin, 2)
 	}
 	if resolve.IsConsumers(x.Tenant) {
-		return keysAnswer(nil)
+		return keysAnswer(nil, exchange.KeysCached)
 	}
 	keys, tenant, err := h.tenantKeys(ctx, x.Tenant)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
-	return keysAnswer(named(x.Origin, keys, x.Origin.IssuerV2(tenant.ID)))
+	return keysAnswer(named(x.Origin, keys, x.Origin.IssuerV2(tenant.ID)), h.cacheFor(tenant.ID))
 }
 
 // tenantKeys gives the public keys of the tenant that a path names.
@@ -62,9 +62,17 @@ func named(o origin.Origin, keys []token.Key, issuer string) []token.Key {
 }
 
 // keysAnswer has a tag, so that those who check tokens can ask often whether a key is gone.
-func keysAnswer(keys []token.Key) (exchange.Answer, error) {
+func keysAnswer(keys []token.Key, cacheFor time.Duration) (exchange.Answer, error) {
 	body, err := token.KeysDocument(keys)
-	return exchange.Answer{Body: body, CacheFor: exchange.KeysCached, Tag: exchange.TagOf(body)}, err
+	return exchange.Answer{Body: body, CacheFor: cacheFor, Tag: exchange.TagOf(body)}, err
+}
+
+// cacheFor is how long the keys of a tenant may be cached.
+func (h *Handler) cacheFor(tenant directory.TenantID) time.Duration {
+	if revoked := h.keys.LastRevoked(string(tenant)); !revoked.IsZero() && h.now().Sub(revoked) < exchange.DayCached {
+		return exchange.RevokedCached
+	}
+	return exchange.KeysCached
 }
 
 // sharedKeysAge is how long the keys of all tenants are kept ready: many tenants make a
@@ -98,11 +106,11 @@ func (h *Handler) sharedDocument(ctx context.Context, o origin.Origin, version i
 	if age := now.Sub(kept.made); kept.Body != nil && kept.applied == applied && 0 <= age && age < sharedKeysAge {
 		return kept.Answer, nil
 	}
-	keys, err := h.allKeys(ctx, o, version)
+	keys, cacheFor, err := h.allKeys(ctx, o, version)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
-	response, err := keysAnswer(keys)
+	response, err := keysAnswer(keys, cacheFor)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
@@ -113,26 +121,27 @@ func (h *Handler) sharedDocument(ctx context.Context, o origin.Origin, version i
 	return response, nil
 }
 
-// allKeys gives the keys of all enabled tenants.
-func (h *Handler) allKeys(ctx context.Context, o origin.Origin, version int) ([]token.Key, error) {
+// allKeys gives the keys of all enabled tenants, and how long they may be cached.
+func (h *Handler) allKeys(ctx context.Context, o origin.Origin, version int) (all []token.Key, cacheFor time.Duration, err error) {
 	tenants, err := h.directory.Tenants(ctx)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	var all []token.Key
+	cacheFor = exchange.KeysCached
 	for _, tenant := range tenants {
 		if !tenant.Enabled {
 			continue
 		}
 		keys, err := h.keys.Published(ctx, string(tenant.ID))
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
+		cacheFor = min(cacheFor, h.cacheFor(tenant.ID))
 		issuer := o.IssuerV2(tenant.ID)
 		if version == 1 {
 			issuer = o.IssuerV1(tenant.ID)
 		}
 		all = append(all, named(o, keys, issuer)...)
 	}
-	return all, nil
+	return all, cacheFor, nil
 }

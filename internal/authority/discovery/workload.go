@@ -42,5 +42,5 @@ func (h *Handler) workloadKeys(ctx context.Context, x *exchange.Exchange) (excha
 	if err != nil {
 		return exchange.Answer{}, err
 	}
-	return keysAnswer(keys)
+	return keysAnswer(keys, exchange.KeysCached)
 }

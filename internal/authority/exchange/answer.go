@@ -27,11 +27,13 @@ type Answer struct {
 }
 
 // How long answers may be cached. Keys are fetched anew within the hour, so that a revoked
-// one is not believed for a day.
+// one is not believed for a day; on the day after a revocation, when the next one may follow,
+// within minutes.
 const (
-	NeverCached = 0
-	KeysCached  = time.Hour
-	DayCached   = 24 * time.Hour
+	NeverCached   = 0
+	RevokedCached = 5 * time.Minute
+	KeysCached    = time.Hour
+	DayCached     = 24 * time.Hour
 )
 
 // The media types of answers.
