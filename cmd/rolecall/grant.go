@@ -23,15 +23,59 @@ ends, so the next token has the roles.`,
 }
 
 func revokeCommand(c *cli) *cobra.Command {
-	return assigningCommand(c, &cobra.Command{
+	cmd := assigningCommand(c, &cobra.Command{
 		Use:   "revoke PRINCIPAL API/ROLE...",
-		Short: "Revoke app roles",
+		Short: "Revoke app roles, or end a user's sessions",
 		Long: `Removes assignments of an API's app roles from an application, a managed identity or a
 user; roles that are not assigned are left alone. A running server acts on the change
 before this command ends, so the next token lacks the roles. Tokens that were issued
-before carry them until they expire.`,
-		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read`,
+before carry them until they expire. With --sessions it ends everything that began with
+a sign-in of a user: browser sessions, codes, device codes and refresh tokens.`,
+		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
+  rolecall revoke dev@contoso.test --sessions`,
 	}, unassign, failUnreachable)
+	var sessions bool
+	cmd.Flags().BoolVar(&sessions, "sessions", false, "end the sessions of a user, instead of revoking roles")
+	roles, check := cmd.RunE, cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if !sessions {
+			return check(cmd, args)
+		}
+		return exactly(1, "one user, and no roles, with --sessions")(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !sessions {
+			return roles(cmd, args)
+		}
+		return c.endSessions(cmd, args[0])
+	}
+	return cmd
+}
+
+// endSessions ends all sessions of a user.
+func (c *cli) endSessions(cmd *cobra.Command, user string) (err error) {
+	ctx := cmd.Context()
+	data, err := c.openExisting(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeAfter(err, data) }()
+	tenant := cmd.Flag("tenant").Value.String()
+	var who lookup.Principal
+	_, err = data.Directory.Change(ctx, directory.Operator("cli:revoke"), func(e *directory.Editor) error {
+		if who, err = lookup.FindPrincipal(e.View(), tenant, user); err != nil {
+			return err
+		}
+		if who.User == nil {
+			return failed("its tokens live until they expire; revoke its roles, or remove its credentials", "%s is no user, and has no sessions", who.Name())
+		}
+		return e.Users().EndSessions(who.Tenant.ID, who.User.ID)
+	})
+	if err != nil {
+		return err
+	}
+	c.say("the sessions of %s have ended; access tokens live until they expire", who.Name())
+	return failUnreachable(c.awaitServer(ctx, data))
 }
 
 // assigningCommand completes a command that does something with each of the roles it is
