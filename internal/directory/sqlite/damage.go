@@ -21,12 +21,20 @@ const primaryCode = 0xff
 
 // IsDamage reports whether the engine says that the file is no database, or no whole one.
 func IsDamage(err error) bool {
+	code := codeOf(err)
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+}
+
+// isBusy reports whether the engine says that another process has the file to itself.
+func isBusy(err error) bool { return codeOf(err) == sqlite3.SQLITE_BUSY }
+
+// codeOf is the primary result code of an error of the engine's, or zero.
+func codeOf(err error) int {
 	var engine *sqlite.Error
 	if !errors.As(err, &engine) {
-		return false
+		return 0
 	}
-	code := engine.Code() & primaryCode
-	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
+	return engine.Code() & primaryCode
 }
 
 // asDamage adds directory.ErrDamaged to an error by which the engine says that.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"time"
 
 	"modernc.org/sqlite"
 
@@ -85,7 +86,7 @@ func (c inPlaceConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := c.file.inPlace(); err != nil {
 		return nil, err
 	}
-	conn, err := c.Connector.Connect(ctx)
+	conn, err := c.patiently(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +95,31 @@ func (c inPlaceConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	return conn, nil
 }
+
+// patiently connects, again while the engine says that the file is busy: two that turn a new
+// file's journal into a write-ahead log at the same time do not wait for each other.
+func (c inPlaceConnector) patiently(ctx context.Context) (driver.Conn, error) {
+	var end <-chan time.Time
+	for {
+		conn, err := c.Connector.Connect(ctx)
+		if err == nil || !isBusy(err) {
+			return conn, err
+		}
+		if end == nil {
+			end = time.After(busyTimeout * time.Millisecond)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(err, ctx.Err())
+		case <-end:
+			return nil, err
+		case <-time.After(busyPause):
+		}
+	}
+}
+
+// busyPause is between two tries to connect to a busy file.
+const busyPause = 5 * time.Millisecond
 
 // ID names the store: it was drawn when the store was made, and its copies have it too.
 func (s *Store) ID() string { return s.id }
