@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/demo"
+	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 )
 
@@ -38,16 +39,16 @@ behind. The exit code is 0 only if every row is as expected.`,
 	output := c.outputFlag(cmd, "table", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		began := c.now()
-		folder, err := os.MkdirTemp("", "rolecall-demo-")
+		place, remove, err := folder.MakeTemporary("rolecall-demo-")
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-		program, err := ownProgram(folder)
+		defer func() { err = errors.Join(err, remove()) }()
+		program, err := ownProgram(place)
 		if err != nil {
 			return err
 		}
-		data := filepath.Join(folder, "data")
+		data := filepath.Join(place, "data")
 		running, err := demo.Start(cmd.Context(), demo.Config{
 			Dir: data, Program: program, Version: thisBuild().Version, NewKey: c.newKey, Log: c.log(slog.LevelError),
 		})

@@ -135,12 +135,31 @@ type Store interface {
 	AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error)
 	// AuditHead returns the signed end of the chain, a zero one before the first signed row.
 	AuditHead(ctx context.Context) (audit.Head, error)
-	// AppendSignIns keeps sign-in rows, all or none.
+	// AppendSignIns keeps sign-in rows, all or none. A store keeps a number of them that it is
+	// told; beyond it the oldest of the tenants with the most rows go, so that nobody pushes out
+	// another tenant's: see SignInLevel.
 	AppendSignIns(ctx context.Context, rows []SignIn) error
 	// SignIns returns the newest rows first that the filter keeps.
 	SignIns(ctx context.Context, filter SignInFilter) ([]SignIn, error)
 	Close() error
 }
+
+// SignInLevel returns how many rows a tenant may keep so that all tenants together keep at most
+// total; the counts are their rows. Tenants with fewer rows keep all of theirs.
+func SignInLevel(counts []int, total int) int {
+	slices.Sort(counts)
+	left := total
+	for i, count := range counts {
+		if share := left / (len(counts) - i); count > share {
+			return share
+		}
+		left -= count
+	}
+	return total // all have fewer
+}
+
+// DefaultSignIns is how many sign-in rows a store keeps unless it is told another number.
+const DefaultSignIns = 100_000
 
 // A SignInFilter chooses sign-ins; zero fields choose all.
 type SignInFilter struct {

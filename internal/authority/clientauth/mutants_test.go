@@ -67,7 +67,7 @@ func (m *mutant) changeClaims() string {
 		m.claims = m.claims.with(object{"aud": []any{jsonNull{}, true, object{}, []int{1}, []string{}, 7, ""}[m.IntN(7)]})
 		return "another type of aud"
 	}
-	m.claims = m.claims.with(object{"exp": now.Add(366 * 24 * time.Hour).Unix() + late, "iat": now.Unix()})
+	m.claims = m.claims.with(object{"exp": now.Add(366*24*time.Hour).Unix() + late, "iat": now.Unix()})
 	return "a life of years"
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +17,6 @@ import (
 
 const (
 	keptChanges = 100_000 // older ones are forgotten; a reader that far behind starts afresh
-	keptSignIns = 100_000
 )
 
 // A Store keeps a directory in memory. It is safe for concurrent use.
@@ -28,6 +28,7 @@ type Store struct {
 
 	signInsMu sync.Mutex
 	signIns   []directory.SignIn // oldest first
+	kept      int                // sign-ins
 }
 
 // A state is everything as of one moment; it is never changed once published.
@@ -46,7 +47,7 @@ var _ directory.Store = (*Store)(nil)
 
 // New returns an empty store.
 func New() *Store {
-	s := &Store{seed: maphash.MakeSeed(), writing: make(chan struct{}, 1)}
+	s := &Store{seed: maphash.MakeSeed(), writing: make(chan struct{}, 1), kept: directory.DefaultSignIns}
 	s.current.Store(&state{})
 	return s
 }
@@ -176,7 +177,11 @@ func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, 
 	return t.state.sequence, nil
 }
 
-// AppendSignIns keeps sign-in rows, and forgets the oldest beyond the newest 100,000.
+// KeepSignIns says how many sign-in rows are kept; a tenth more may be there at times. It is
+// called before the store is used.
+func (s *Store) KeepSignIns(n int) { s.kept = n }
+
+// AppendSignIns keeps sign-in rows, and forgets the oldest of the tenants with the most.
 func (s *Store) AppendSignIns(ctx context.Context, rows []directory.SignIn) error {
 	if _, err := s.view(ctx); err != nil {
 		return err
@@ -184,10 +189,26 @@ func (s *Store) AppendSignIns(ctx context.Context, rows []directory.SignIn) erro
 	s.signInsMu.Lock()
 	defer s.signInsMu.Unlock()
 	s.signIns = append(s.signIns, rows...)
-	if len(s.signIns) > 2*keptSignIns {
-		s.signIns = slices.Clone(s.signIns[len(s.signIns)-keptSignIns:])
+	if len(s.signIns) > s.kept+s.kept/10 {
+		s.signIns = newestOfEach(s.signIns, s.kept)
 	}
 	return nil
+}
+
+// newestOfEach returns at most kept rows, the newest of each tenant.
+func newestOfEach(rows []directory.SignIn, kept int) []directory.SignIn {
+	counts := map[directory.TenantID]int{}
+	for _, row := range rows {
+		counts[row.Tenant]++
+	}
+	level := directory.SignInLevel(slices.Collect(maps.Values(counts)), kept)
+	var newest []directory.SignIn // a new array, for readers have the old one
+	for _, row := range rows {
+		if counts[row.Tenant]--; counts[row.Tenant] < level {
+			newest = append(newest, row)
+		}
+	}
+	return newest
 }
 
 // SignIns returns the newest rows first that the filter keeps.
@@ -198,9 +219,6 @@ func (s *Store) SignIns(ctx context.Context, filter directory.SignInFilter) ([]d
 	s.signInsMu.Lock()
 	rows := bounded(s.signIns, len(s.signIns))
 	s.signInsMu.Unlock()
-	if len(rows) > keptSignIns {
-		rows = rows[len(rows)-keptSignIns:]
-	}
 	limit := filter.Limit
 	if limit <= 0 {
 		limit = 100

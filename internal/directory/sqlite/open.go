@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 // Open opens the database file at path, and makes it if there is none. The file is for
 // its owner alone (mode 0600), as it holds digests of credentials and sealed keys.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s := &Store{}
+	s := &Store{keptSignIns: directory.DefaultSignIns}
 	if err := s.open(ctx, path); err != nil {
 		return nil, fmt.Errorf("open the database %s: %w", path, errors.Join(asDamage(err), s.Close()))
 	}

@@ -84,6 +84,8 @@ CREATE INDEX keys_of_principals ON keys (key, tenant) WHERE kind = 'servicePrinc
 -- prepares the query again each time that its parameter changes. It leaves an expression alone.
 DROP INDEX keys_of_principals;
 CREATE INDEX keys_of_principals ON keys (key, tenant) WHERE kind || '' = 'servicePrincipal';
+`, `
+CREATE INDEX signins_tenant ON signins (tenant, sequence);
 `}
 
 // migrate brings the schema up to what this program knows, whichever process comes

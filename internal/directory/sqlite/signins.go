@@ -10,13 +10,27 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// AppendSignIns keeps sign-in rows, all or none, and forgets the oldest beyond the
-// newest 100,000.
+// KeepSignIns says how many sign-in rows are kept; a hundredth more may be there at times. It is
+// called before the store is used.
+func (s *Store) KeepSignIns(n int) { s.keptSignIns = n }
+
+// AppendSignIns keeps sign-in rows, all or none, and forgets the oldest of the tenants with the
+// most. Rows are counted at the first call, and again after every hundredth of what is kept.
 func (s *Store) AppendSignIns(ctx context.Context, signIns []directory.SignIn) error {
-	return s.transact(ctx, func(sqlTx *sql.Tx) error {
+	recount := int64(s.keptSignIns / 100)
+	since := s.newSignIns.Add(int64(len(signIns)))
+	count := since > recount || since == int64(len(signIns))
+	err := s.transact(ctx, func(sqlTx *sql.Tx) error {
 		t := &tx{sql: sqlTx, statements: s.write}
-		return t.addSignIns(ctx, signIns)
+		if err := t.addSignIns(ctx, signIns); err != nil || !count {
+			return err
+		}
+		return t.trimSignIns(ctx, s.keptSignIns)
 	})
+	if err == nil && count {
+		s.newSignIns.Store(1) // not zero, which stands for the first call
+	}
+	return err
 }
 
 func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
@@ -34,8 +48,35 @@ func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
 			return fmt.Errorf("keep a sign-in: %w", err)
 		}
 	}
-	if _, err := t.query(ctx, t.statements.trimSignIns).exec(ctx, sequence-keptSignIns); err != nil {
-		return fmt.Errorf("forget old sign-ins: %w", err)
+	return nil
+}
+
+// trimSignIns forgets the oldest rows of the tenants that have the most.
+func (t *tx) trimSignIns(ctx context.Context, kept int) error {
+	type count struct {
+		tenant string
+		rows   int
+	}
+	counts, err := collect(ctx, t.query(ctx, t.statements.signInCounts), func(rows *sql.Rows, c *count) error { return rows.Scan(&c.tenant, &c.rows) })
+	if err != nil {
+		return fmt.Errorf("count the sign-ins: %w", err)
+	}
+	all, total := make([]int, len(counts)), 0
+	for i, c := range counts {
+		all[i] = c.rows
+		total += c.rows
+	}
+	if total <= kept {
+		return nil
+	}
+	level := directory.SignInLevel(all, kept)
+	for _, c := range counts {
+		if c.rows <= level {
+			continue
+		}
+		if _, err := t.query(ctx, t.statements.trimSignIns).exec(ctx, c.tenant, c.tenant, level); err != nil {
+			return fmt.Errorf("forget old sign-ins: %w", err)
+		}
 	}
 	return nil
 }

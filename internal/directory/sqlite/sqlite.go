@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -13,8 +14,7 @@ import (
 
 const (
 	keptChanges = 100_000 // older ones are forgotten; a reader that far behind starts afresh
-	keptSignIns = 100_000
-	trimEvery   = 1000 // changes between two trims of the feed
+	trimEvery   = 1000    // changes between two trims of the feed
 )
 
 // A Store keeps a directory in a SQLite file. It is safe for concurrent use.
@@ -25,6 +25,9 @@ type Store struct {
 	reader *sql.DB
 	write  *statements // on writer
 	read   *statements // on reader
+
+	keptSignIns int
+	newSignIns  atomic.Int64 // rows since they were last counted
 }
 
 var _ directory.Store = (*Store)(nil)

@@ -180,7 +180,7 @@ func TestOlderSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.Exec(`DROP TABLE token_records; DROP TABLE store; DROP TABLE audit_head; DROP INDEX keys_of_principals; DELETE FROM schema_version WHERE version > 1`)
+	_, err = db.Exec(`DROP TABLE token_records; DROP TABLE store; DROP TABLE audit_head; DROP INDEX keys_of_principals; DROP INDEX signins_tenant; DELETE FROM schema_version WHERE version > 1`)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}

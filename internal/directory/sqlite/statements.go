@@ -57,6 +57,7 @@ type statements struct {
 	lastAudit, addAudit, auditRows     query
 	signInSequence, signIns            query
 	correlated, addSignIn, trimSignIns query
+	signInCounts                       query
 	getRecord, expiredRecord           query
 	addRecord, updateRecord            query
 	dropRecord, dropFamily, dropOwned  query
@@ -107,7 +108,9 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 		{&s.signIns, `SELECT body FROM signins WHERE ` + chosen},
 		{&s.correlated, `SELECT body FROM signins WHERE correlation >= ? AND correlation < ? AND ` + chosen},
 		{&s.addSignIn, `INSERT INTO signins (sequence, tenant, app_id, correlation, code, body) VALUES (?, ?, ?, ?, ?, ?)`},
-		{&s.trimSignIns, `DELETE FROM signins WHERE sequence <= ?`},
+		{&s.signInCounts, `SELECT tenant, COUNT(*) FROM signins GROUP BY tenant`},
+		{&s.trimSignIns, `DELETE FROM signins WHERE tenant = ? AND sequence <=
+			(SELECT sequence FROM signins WHERE tenant = ? ORDER BY sequence DESC LIMIT 1 OFFSET ?)`},
 
 		{&s.getRecord, `SELECT tenant, kind, id, version, family, client, member, expires, body FROM token_records WHERE tenant = ? AND kind = ? AND id = ?`},
 		{&s.expiredRecord, `SELECT 1 FROM token_records WHERE expires <= ? LIMIT 1`},

@@ -134,18 +134,47 @@ func testSignIns(t *testing.T, s directory.Store) {
 }
 
 func testSignInsBounded(t *testing.T, s directory.Store) {
-	const kept, batch = 100_000, 35_000
-	for i := range 3 {
-		rows := make([]directory.SignIn, batch)
-		for j := range rows {
-			rows[j].Code = i*batch + j + 1
+	const kept, batch = 1000, 400
+	keeper, ok := s.(interface{ KeepSignIns(n int) })
+	if !ok {
+		t.Fatal("the store cannot be told how many sign-ins to keep")
+	}
+	keeper.KeepSignIns(kept)
+	add := func(tenant directory.TenantID, n, from int) {
+		t.Helper()
+		rows := make([]directory.SignIn, n)
+		for i := range rows {
+			rows[i].Tenant, rows[i].Code = tenant, from+i
 		}
 		if err := s.AppendSignIns(t.Context(), rows); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rows, err := s.SignIns(t.Context(), directory.SignInFilter{Limit: 3 * batch})
-	if err != nil || len(rows) != kept || rows[0].Code != 3*batch || rows[kept-1].Code != 3*batch-kept+1 {
-		t.Errorf("got %d rows, %v, want the newest %d", len(rows), err, kept)
+	rowsOf := func(tenant directory.TenantID) []directory.SignIn {
+		t.Helper()
+		rows, err := s.SignIns(t.Context(), directory.SignInFilter{Tenant: tenant, Limit: 100 * batch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	add("quiet", 10, 1)
+	for i := range 20 {
+		add("loud", batch, i*batch+1)
+	}
+	if rows := rowsOf("quiet"); len(rows) != 10 {
+		t.Errorf("of the quiet tenant %d rows are left, want all 10", len(rows))
+	}
+	rows := rowsOf("loud")
+	if n := len(rows); n < kept-10-batch || n > kept+kept/10 || rows[0].Code != 20*batch || rows[n-1].Code != 20*batch-n+1 {
+		t.Errorf("of the loud tenant %d rows are left, from %d to %d; want its newest, about %d", n, rows[n-1].Code, rows[0].Code, kept-10)
+	}
+	add("another", 10*batch, 1) // those that have the most give way to each other alone
+	add("another", 1, 10*batch+1)
+	if loud, another := len(rowsOf("loud")), len(rowsOf("another")); loud < kept/3 || another < kept/3 || loud+another > kept+kept/10+1 {
+		t.Errorf("%d and %d rows are left of two loud tenants", loud, another)
+	}
+	if rows := rowsOf("quiet"); len(rows) != 10 {
+		t.Errorf("of the quiet tenant %d rows are left in the end, want all 10", len(rows))
 	}
 }
