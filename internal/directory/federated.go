@@ -102,9 +102,9 @@ func checkFederated(c *FederatedCredential) (err error) {
 	return checkOptionalText("description", c.Description, maxFederatedText)
 }
 
-// platformClaims are the claims that expressions may compare in tokens of platforms that Entra
-// takes flexible credentials of. It takes those of no other issuer; here they may compare any
-// claim of their tokens.
+// platformClaims are the claims that expressions may compare in the tokens of each platform that
+// Entra takes flexible credentials for. Entra takes none for other issuers; here an expression may
+// compare any claim of their tokens.
 var platformClaims = map[string][]string{
 	"https://token.actions.githubusercontent.com": {"sub", "job_workflow_ref"},
 	"https://gitlab.com":                          {"sub"},
@@ -119,7 +119,7 @@ func checkExpression(c *FederatedCredential) error {
 	}
 	e, err := expression.Parse(c.Expression)
 	if err != nil {
-		return &RuleError{Field: field, What: fmt.Sprintf("The expression of the federated credential %q makes no sense: %v.", c.Name, err), Advice: `Write terms such as claims['sub'] matches 'repo:contoso/orders:*', joined by " and ".`}
+		return &RuleError{Field: field, What: fmt.Sprintf("The expression of the federated credential %q cannot be read: %v.", c.Name, err), Advice: `Write terms such as claims['sub'] matches 'repo:contoso/orders:*', joined by " and ".`}
 	}
 	allowed, limited := platformClaims[c.Issuer]
 	for _, claim := range e.Claims() {
@@ -152,6 +152,9 @@ func checkFederatedFree(owner string, all []FederatedCredential, c *FederatedCre
 	if slices.ContainsFunc(all, func(f FederatedCredential) bool {
 		return f.Issuer == c.Issuer && f.Subject == c.Subject && f.Expression == c.Expression && f.Identity == c.Identity
 	}) {
+		if c.Expression != "" {
+			return taken("claimsMatchingExpression", fmt.Sprintf("%s trusts tokens of this issuer by this expression already.", owner), "Use the federated credential there is.")
+		}
 		return taken("subject", fmt.Sprintf("%s trusts this subject of this issuer already.", owner), "Use the federated credential there is.")
 	}
 	return nil

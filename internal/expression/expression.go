@@ -3,14 +3,16 @@
 //
 //	claims['sub'] matches 'repo:contoso/orders:*' and claims['job_workflow_ref'] eq 'x'
 //
-// It owns their grammar and what they match. Which credential has one, and whose tokens it is
-// asked about, is not its business. Start with [Parse].
+// It owns their grammar and what they match. It refuses to own which credential has one, and whose
+// tokens it is asked about. Start at [Parse].
 package expression
 
 import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // Bounds of an expression.
@@ -36,7 +38,7 @@ const (
 	matches = "matches"
 )
 
-// An Error says where an expression stops making sense.
+// An Error says where an expression cannot be read, and what is allowed there.
 type Error struct {
 	Column int // from 1, in characters
 	Want   string
@@ -47,14 +49,18 @@ func (e *Error) Error() string { return fmt.Sprintf("at column %d: %s", e.Column
 // Parse reads an expression (version 1 of the language): terms joined by " and ", each of the
 // form claims['NAME'] eq 'TEXT' or claims['NAME'] matches 'PATTERN', with one space on either
 // side of the operator. The error is an *Error.
-func Parse(text string) (Expression, error) {
-	if len(text) > MaxLength {
+func Parse(source string) (Expression, error) {
+	if len(source) > MaxLength {
 		return Expression{}, &Error{1, fmt.Sprintf("it is longer than %d bytes", MaxLength)}
 	}
-	if !utf8.ValidString(text) {
+	if !utf8.ValidString(source) {
 		return Expression{}, &Error{1, "it is not UTF-8"}
 	}
-	p := &parser{text: text}
+	p := &parser{text: source}
+	if at := strings.IndexFunc(source, text.Invisible); at >= 0 {
+		p.at = at
+		return Expression{}, p.fail("only visible characters are allowed, and this is a control or format character")
+	}
 	var e Expression
 	for {
 		t, err := p.term()
@@ -62,13 +68,13 @@ func Parse(text string) (Expression, error) {
 			return Expression{}, err
 		}
 		e.terms = append(e.terms, t)
-		if p.at == len(text) {
+		if p.at == len(source) {
 			return e, nil
 		}
 		if len(e.terms) == MaxTerms {
 			return Expression{}, p.fail(fmt.Sprintf("it has more than %d terms", MaxTerms))
 		}
-		if err := p.take(" and ", `the end, or " and " and another term, belongs here`); err != nil {
+		if err := p.take(" and ", `the expression ends after a term, or continues with " and " and another term`); err != nil {
 			return Expression{}, err
 		}
 	}
@@ -83,8 +89,8 @@ func (e Expression) Claims() []string {
 	return names
 }
 
-// Match reports whether every term holds. The lookup returns the text of a claim, false for a
-// claim that is missing or no text. Case counts. The zero Expression matches nothing.
+// Match reports whether every term holds. The lookup returns the text of a claim, and false for
+// a claim that is missing or is not a text. Case counts. The zero Expression matches nothing.
 func (e Expression) Match(claim func(name string) (string, bool)) bool {
 	for _, t := range e.terms {
 		value, ok := claim(t.claim)
@@ -152,11 +158,11 @@ func (p *parser) term() (t term, err error) {
 		name = name[:end]
 	}
 	if name == "" || len(name) > maxClaim {
-		return t, p.fail(fmt.Sprintf("the name of a claim belongs here: up to %d letters, digits and any of _ - . : /", maxClaim))
+		return t, p.fail(fmt.Sprintf("the name of a claim has 1 to %d letters, digits and characters of _ - . : /", maxClaim))
 	}
 	t.claim = name
 	p.at += len(name)
-	if err := p.take("'] ", "'] and one space belong behind the name of a claim"); err != nil {
+	if err := p.take("'] ", "'] and one space come after the name of a claim"); err != nil {
 		return t, err
 	}
 	for _, operator := range []string{equal, matches} {
@@ -166,12 +172,12 @@ func (p *parser) term() (t term, err error) {
 		}
 	}
 	if t.operator == "" {
-		return t, p.fail("an operator belongs here, one space, and a text in single quotes: eq 'TEXT' or matches 'PATTERN'")
+		return t, p.fail("an operator comes here, then one space and a text in single quotes: eq 'TEXT' or matches 'PATTERN'")
 	}
 	end := strings.IndexByte(p.text[p.at:], '\'')
 	switch {
 	case end < 0:
-		return t, p.fail("the single quote at the end of this text is missing")
+		return t, p.fail("the single quote that ends this text is missing")
 	case end == 0:
 		return t, p.fail("the text is empty")
 	}

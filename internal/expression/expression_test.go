@@ -93,6 +93,12 @@ func TestParseRefuses(t *testing.T) {
 		"claims['sub'] eq '" + strings.Repeat("x", 600) + "'":                1,
 		"claims['" + strings.Repeat("x", 65) + "'] eq 'x'":                   9,
 		"claims['sub'] eq '\xff'":                                            1,
+		"claims['sub'] eq 'é\x1b[31m'":                                       20,
+		"claims['sub'] eq 'a\nb'":                                            20,
+		"claims['sub'] eq 'a\u202eb'":                                        20,
+		"claims['sub'] eq 'a\u200bb'":                                        20,
+		"claims['sub'] matches 'a' or claims['x'] eq '*'":                    26,
+		"claims['sub'] eq 'x'' and claims['y'] eq '*'":                       21,
 	} {
 		_, err := expression.Parse(text)
 		found, ok := errors.AsType[*expression.Error](err)

@@ -168,7 +168,7 @@ func firstCertificate(content []byte) ([]byte, error) {
 	for {
 		var block *pem.Block
 		if block, content = pem.Decode(content); block == nil {
-			return nil, errors.New(`it holds no "CERTIFICATE" in PEM form, and is none in DER form (.cer)`)
+			return nil, errors.New(`it holds no certificate: neither a "CERTIFICATE" in PEM form nor one in DER form (.cer)`)
 		}
 		if block.Type == "CERTIFICATE" {
 			return block.Bytes, nil

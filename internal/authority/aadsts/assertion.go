@@ -159,11 +159,12 @@ func FederatedAudience(audience string) *Problem {
 		"Ask the issuer for a token with the audience of the credential, usually "+directory.ExchangeAudience+".")
 }
 
-// FederatedSubject refuses a federated token with another subject.
+// FederatedSubject refuses a federated token that is for no credential of the application: none
+// has its subject, and none has an expression that its claims match.
 func FederatedSubject(subject, issuer string) *Problem {
 	return refusedAssertion(700213,
-		"No federated credential of the application for the issuer "+text.Quote(issuer)+" has the subject of the presented token: "+text.Quote(subject)+".",
-		"Add a federated credential with exactly that subject.")
+		"No federated credential of the application for the issuer "+text.Quote(issuer)+" has the subject of the presented token, "+text.Quote(subject)+", or an expression that matches its claims.",
+		"Add a federated credential with exactly that subject, or with a claimsMatchingExpression that matches.")
 }
 
 // FederatedCase refuses a federated token whose subject differs by case alone.

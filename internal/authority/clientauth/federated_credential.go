@@ -109,7 +109,8 @@ func (v *assertionVerifier) hasAudience(ctx context.Context, own directory.Tenan
 	return err == nil && slices.Contains(a.audience, string(exchange.Application.AppID))
 }
 
-// trusted finds the credential that names exactly this issuer, audience and subject, and
+// trusted finds the credential that names exactly this issuer, audience and subject, or whose
+// expression matches the claims of a token of this issuer and audience, and
 // reports the first of them that does not fit. Nothing is normalised: to a platform,
 // subjects that differ by case are different workloads.
 func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client *directory.Instance, a assertionClaims, claims token.Object) (*directory.FederatedCredential, error) {
@@ -144,7 +145,7 @@ func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client
 		return nil, aadsts.FederatedAudience(strings.Join(a.audience, " "))
 	}
 	for _, c := range audiences {
-		if c.Expression != "" {
+		if c.Expression != "" { // of others alone: this authority's own tokens are told apart by principal
 			if own == "" && isMeant(c, claims) {
 				return c, nil
 			}
@@ -162,7 +163,8 @@ func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client
 	return nil, aadsts.FederatedSubject(a.subject, a.issuer)
 }
 
-// isMeant reports whether a flexible credential is for a token with these claims.
+// isMeant reports whether a flexible credential is for a token with these claims. A claim that is
+// not a string matches nothing.
 func isMeant(c *directory.FederatedCredential, claims token.Object) bool {
 	e, err := expression.Parse(c.Expression)
 	return err == nil && e.Match(func(name string) (string, bool) {

@@ -205,6 +205,8 @@ func TestFlexibleCredentials(t *testing.T) {
 		"a workflow that is no text":   {expression, right.with(object{"job_workflow_ref": []string{"contoso/deploy.yml"}}), 700213},
 		"another case":                 {expression, right.with(object{"sub": "Repo:contoso/orders:x"}), 700213},
 		"the expression as subject":    {expression, right.with(object{"sub": expression}), 700213},
+		"a subject with quotes":        {"claims['sub'] eq 'x'", object{"sub": "x' and claims['sub'] eq 'x"}, 700213},
+		"a subject that is empty":      {expression, right.with(object{"sub": ""}), 50027},
 		"another audience":             {expression, right.with(object{"aud": "api://orders"}), 700212},
 		"another issuer":               {expression, right.with(object{"iss": "https://evil.test"}), 700211},
 		"one that has expired":         {expression, right.with(object{"exp": time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC).Unix(), "iat": nil, "nbf": nil}), 700024},
