@@ -103,7 +103,10 @@ func keysRotateCommand(c *cli) *cobra.Command {
 		Long: `Retires the current key, lets the next key sign and publishes a new next key. Tokens
 signed before stay valid: their key stays published until the last of them has expired.
 APIs may have fetched the keys a day ago, so a key must have been published for two days
-before it signs; --force rotates earlier.`,
+before it signs; --force rotates earlier. APIs fetch the keys again when
+they meet a token whose key they do not know, but JwtBearer and Microsoft.Identity.Web do
+so at most once in five minutes: after two forced rotations within that time they answer
+401 until it is over.`,
 		Example: `  rolecall keys rotate --tenant contoso --force`,
 		Args:    exactly(0, ""),
 	}
@@ -141,7 +144,8 @@ func keysRevokeCommand(c *cli) *cobra.Command {
 		Long: `Removes a key from the published keys at once: the response to a private key that may be
 known to others. A current key is replaced by the next one. APIs refuse the tokens that
 the key signed as soon as they fetch the keys again, and clients must get new ones, so
-this is no way to rotate.`,
+this is no way to rotate. JwtBearer and Microsoft.Identity.Web fetch keys that they do not
+know at most once in five minutes, and may answer 401 to the new tokens until then.`,
 		Example: `  rolecall keys revoke "$(rolecall keys list -o name | head -n 1)" --reason laptop-lost`,
 		Args:    exactly(1, "the key to revoke; `rolecall keys list` names them"),
 	}

@@ -66,3 +66,32 @@ func TestConnection(t *testing.T) {
 		})
 	}
 }
+
+// Where a credential asks an authority, its code switches instance discovery off: with it, the
+// libraries ask Microsoft's cloud about ours, and fail on a machine that reaches that cloud.
+func TestMigrationSwitchesInstanceDiscoveryOff(t *testing.T) {
+	t.Parallel()
+	const app = "RunAs=App;AppId=c11e0001-5a5a-4c4c-8d8d-000000000001;TenantId=contoso.test;"
+	switches := map[string]string{
+		"Go": "DisableInstanceDiscovery: true", "C#": "DisableInstanceDiscovery = true",
+		"Python": "disable_instance_discovery=True", "JavaScript": "disableInstanceDiscovery: true",
+	}
+	for _, tt := range []struct {
+		text string
+		asks bool
+	}{
+		{app + "AppKey=canary", true},
+		{app + "CertificateFile=a.pem", true},
+		{app + "CertificateThumbprint=" + strings.Repeat("ab", 20) + ";CertificateStoreLocation=CurrentUser", true},
+		{"RunAs=App;AppId=a;KeyVaultCertificateSecretIdentifier=https://v.vault.azure.net/secrets/s", true},
+		{"RunAs=App", false},
+		{"RunAs=Developer;DeveloperTool=AzureCli", false},
+	} {
+		migrations := explain.Connection(tt.text).Migrate
+		for _, language := range explain.Languages() {
+			if got := strings.Count(migrations[language], switches[language]); got > 1 || (got == 1) != tt.asks {
+				t.Errorf("%s, %s: %q has the switch %d times", tt.text, language, migrations[language], got)
+			}
+		}
+	}
+}

@@ -8,16 +8,19 @@ import (
 )
 
 // migration writes the credential for Azure.Identity, in each language. Secrets come from the
-// environment.
+// environment. Credentials that ask an authority do so without instance discovery, for which the
+// libraries would first ask Microsoft's cloud whether it knows the authority.
 func (r *ConnectionReport) migration() map[string]string {
 	tenant, client := quoted(r.values["TenantId"], "TENANT-ID"), quoted(r.values["AppId"], "CLIENT-ID")
 	switch r.kind {
 	case credential.ConnectionSecret:
 		return inLanguages(
-			fmt.Sprintf(`cred, err := azidentity.NewClientSecretCredential(%s, %s, os.Getenv("AZURE_CLIENT_SECRET"), nil)`, tenant, client),
-			fmt.Sprintf(`var credential = new ClientSecretCredential(%s, %s, Environment.GetEnvironmentVariable("AZURE_CLIENT_SECRET"));`, tenant, client),
-			fmt.Sprintf(`credential = ClientSecretCredential(%s, %s, os.environ["AZURE_CLIENT_SECRET"])`, tenant, client),
-			fmt.Sprintf(`const credential = new ClientSecretCredential(%s, %s, process.env.AZURE_CLIENT_SECRET);`, tenant, client),
+			fmt.Sprintf(`cred, err := azidentity.NewClientSecretCredential(%s, %s, os.Getenv("AZURE_CLIENT_SECRET"),
+	&azidentity.ClientSecretCredentialOptions{DisableInstanceDiscovery: true})`, tenant, client),
+			fmt.Sprintf(`var credential = new ClientSecretCredential(%s, %s, Environment.GetEnvironmentVariable("AZURE_CLIENT_SECRET"),
+    new ClientSecretCredentialOptions { DisableInstanceDiscovery = true });`, tenant, client),
+			fmt.Sprintf(`credential = ClientSecretCredential(%s, %s, os.environ["AZURE_CLIENT_SECRET"], disable_instance_discovery=True)`, tenant, client),
+			fmt.Sprintf(`const credential = new ClientSecretCredential(%s, %s, process.env.AZURE_CLIENT_SECRET, { disableInstanceDiscovery: true });`, tenant, client),
 		)
 	case credential.ConnectionStoreCertificate, credential.ConnectionKeyVault:
 		return r.withCertificate(tenant, client, "client.pem", true)
@@ -42,14 +45,15 @@ func (r *ConnectionReport) migration() map[string]string {
 // first; the App Authentication library always sent the chain of such a certificate.
 func (r *ConnectionReport) withCertificate(tenant, client, file string, chain bool) map[string]string {
 	path := quoted(file, "client.pem")
-	options := [4]string{"nil", "", "", ""}
+	var also [4]string
 	if chain {
-		options = [4]string{
-			"&azidentity.ClientCertificateCredentialOptions{SendCertificateChain: true}",
-			", new ClientCertificateCredentialOptions { SendCertificateChain = true }",
-			", send_certificate_chain=True",
-			", { sendCertificateChain: true }",
-		}
+		also = [4]string{", SendCertificateChain: true", ", SendCertificateChain = true", ", send_certificate_chain=True", ", sendCertificateChain: true"}
+	}
+	options := [4]string{
+		"&azidentity.ClientCertificateCredentialOptions{DisableInstanceDiscovery: true" + also[0] + "}",
+		", new ClientCertificateCredentialOptions { DisableInstanceDiscovery = true" + also[1] + " }",
+		", disable_instance_discovery=True" + also[2],
+		", { disableInstanceDiscovery: true" + also[3] + " }",
 	}
 	password := [2]string{"nil", ""}
 	if _, given := r.values["CertificatePassword"]; given {
