@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
@@ -170,8 +171,8 @@ func (c *cli) printSignIn(output *format, row directory.SignIn) error {
 		return json.NewEncoder(c.out).Encode(row)
 	case "table":
 		result := row.Version
-		if row.Code != 0 {
-			result = fmt.Sprintf("AADSTS%d", row.Code)
+		if row.Refused() {
+			result = explain.ReasonOf(row)
 		}
 		fmt.Fprintln(c.out, text.Clean(strings.Join([]string{shortTime(row.Time), signInClient(row), row.Resource, result, row.CorrelationID}, "  ")))
 		return nil
@@ -198,8 +199,8 @@ func signInListing(rows []directory.SignIn) listing {
 	}
 	for _, r := range rows {
 		result := "issued " + r.Version
-		if r.Code != 0 {
-			result = fmt.Sprintf("AADSTS%d", r.Code)
+		if r.Refused() {
+			result = explain.ReasonOf(r)
 		}
 		l.rows = append(l.rows, []string{
 			shortTime(r.Time), signInClient(r), r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "),

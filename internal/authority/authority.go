@@ -198,6 +198,11 @@ func (a *Authority) Flush(ctx context.Context) error { return a.recorder.Flush(c
 // LostSignIns is how many sign-ins were never written since the start.
 func (a *Authority) LostSignIns() int64 { return a.recorder.LostSignIns() }
 
+// NoteRefusal keeps a sign-in row about a refusal that another endpoint of this server gave.
+func (a *Authority) NoteRefusal(ctx context.Context, row directory.SignIn) {
+	a.recorder.Refused(ctx, row)
+}
+
 // Mint makes a token that this machine vouches for; see [issuance.Minter.Mint].
 func (a *Authority) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
 	return a.minter.Mint(ctx, a.origin, req)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,8 +86,54 @@ func TestSignInsOfFailures(t *testing.T) {
 	w := newWorld(t)
 	w.post("/nosuch.test/oauth2/v2.0/token", w.good())
 	w.get("/contoso.test/v2.0/.well-known/openid-configuration")
-	if rows := w.signedIn(); len(rows) != 0 {
-		t.Errorf("%d rows without a tenant or a token request", len(rows))
+	rows := w.signedIn()
+	if len(rows) != 1 || rows[0].Tenant != "" || rows[0].Code != 90002 || rows[0].AppID != testClient || rows[0].Presented == nil || rows[0].Presented.Tenant != "nosuch.test" {
+		t.Errorf("got %+v, want a row of the unknown tenant alone", rows)
+	}
+}
+
+// A refusal's row keeps the answer's own advice, whichever of the refusals with its number it
+// is, and what was presented.
+func TestSignInsKeepWhatLeadsToTheMistake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.post(pathV2, w.good().set("client_id", "orders-client"))
+	w.post(pathV2, w.good().set("client_secret", w.good()["client_secret"]+"\r\n"))
+	w.post(pathV2, w.good().set("client_secret", `"`+w.good()["client_secret"]+`"`))
+	w.post(pathV2, w.good().set("client_secret", "a b%2Bc"))
+	w.post("/contoso.test/nothing/here", w.good())
+	rows := w.signedIn()
+	slices.Reverse(rows)
+	if len(rows) != 5 {
+		t.Fatalf("%d rows, want 5", len(rows))
+	}
+	if rows[0].Presented.ClientID != "orders-client" || !strings.Contains(rows[0].Fix, "nothing but that") {
+		t.Errorf("a name in place of the id: %+v", rows[0])
+	}
+	for i, want := range []directory.PresentedSecret{{Slip: directory.SlipLineBreak}, {Slip: directory.SlipQuotes}, {Blank: true, Percent: true}} {
+		got := *rows[i+1].Presented.Secret
+		want.Length, want.Like = got.Length, got.Like
+		if got != want || got.Length < 7 || rows[i+1].Fix == "" {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	if !strings.Contains(rows[1].Fix, "line break") || strings.Contains(rows[2].Fix, "line break") {
+		t.Errorf("the advice is %q and %q", rows[1].Fix, rows[2].Fix)
+	}
+	if rows[4].Refusal != "not_found" || !rows[4].Refused() {
+		t.Errorf("of no endpoint: %+v", rows[4])
+	}
+}
+
+// Nobody who makes up tenants pushes the rows of others out of the store.
+func TestSignInsOfAFloodOfTenants(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 150 {
+		w.post(fmt.Sprintf("/no%d.test/oauth2/v2.0/token", i), w.good(), from("192.0.2.1:1"))
+	}
+	if rows := w.signedIn(); len(rows) != 100 {
+		t.Errorf("%d rows of a flood, want 100", len(rows))
 	}
 }
 

@@ -328,5 +328,59 @@ type SignIn struct {
 	Source        string    `json:"source,omitempty"`  // network address of the caller
 	Library       string    `json:"library,omitempty"` // client library, as it names itself
 	Code          int       `json:"code"`              // 0 or the AADSTS number
-	Reason        string    `json:"reason,omitempty"`  // of a failure, in words
+	// Refusal is the word for a failure that has no number, such as one of an endpoint of
+	// managed identities: "invalid_request".
+	Refusal   string     `json:"refusal,omitempty"`
+	Reason    string     `json:"reason,omitempty"`    // of a failure, in words
+	Fix       string     `json:"fix,omitempty"`       // of a failure: the answer's own advice
+	Presented *Presented `json:"presented,omitempty"` // what leads to the mistake in a request; nil: nothing does
 }
+
+// Refused reports whether the answer was a refusal.
+func (s SignIn) Refused() bool { return s.Code != 0 || s.Refusal != "" }
+
+// Presented is what a request presented, as far as that helps to find the mistake in it.
+// Everything is as it was sent, and nothing in it was verified. Like the row it belongs to,
+// it never holds a secret, an assertion or a token.
+type Presented struct {
+	Tenant   string `json:"tenant,omitempty"`   // as the path named one that is not there
+	ClientID string `json:"clientId,omitempty"` // what goes by a client_id that is no id: the name of an application
+
+	Secret *PresentedSecret `json:"secret,omitempty"`
+
+	Issuer   string   `json:"issuer,omitempty"` // of a client assertion, as are the following
+	Subject  string   `json:"subject,omitempty"`
+	Audience []string `json:"audience,omitempty"`
+	KeyID    string   `json:"keyId,omitempty"`
+	SHA1     string   `json:"sha1,omitempty"` // thumbprint of a certificate in hexadecimal digits
+	SHA256   string   `json:"sha256,omitempty"`
+
+	Platform Platform `json:"platform,omitempty"` // of an endpoint of managed identities, as are the following
+	Selector string   `json:"selector,omitempty"` // how the identity was named: "client_id"; empty: none was
+	Identity string   `json:"identity,omitempty"` // the id that was sent
+	Assigned []AppID  `json:"assigned,omitempty"` // the identities that there were to choose from
+}
+
+// A PresentedSecret tells of a secret what does not give it away.
+type PresentedSecret struct {
+	Length int    `json:"length"`         // in bytes
+	Slip   Slip   `json:"slip,omitempty"` // what would have made it right, if that is known
+	Like   string `json:"like,omitempty"` // the name of the secret that begins as it does
+	// Blank and Percent say that there is a blank, or an escape such as %2B, in it: signs of
+	// a form that was not encoded, or encoded twice.
+	Blank   bool `json:"blank,omitempty"`
+	Percent bool `json:"percent,omitempty"`
+}
+
+// A Slip is a way in which a right secret becomes a wrong one.
+type Slip string
+
+// The slips.
+const (
+	SlipLineBreak Slip = "line-break" // one at its end
+	SlipBlanks    Slip = "blanks"     // around it
+	SlipQuotes    Slip = "quotes"     // around it
+	SlipEncoded   Slip = "encoded"    // with escapes, once too often
+	SlipPlus      Slip = "plus"       // a plus sign that was not encoded, which is a blank in a form
+	SlipID        Slip = "id"         // the id of a secret in place of its value
+)

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -243,6 +245,56 @@ func (d *Directory) CheckSecretFor(ctx context.Context, asker Asker, app *Applic
 		return secret, err
 	}
 	return nil, fmt.Errorf("check a secret of %s: %w", app.AppID, err)
+}
+
+// DescribeSecret tells of a secret that matched none of the application's what helps to find
+// the mistake, and nothing that gives it or another away. It never hashes slowly: of secrets
+// that somebody chose it knows those alone that were right lately.
+func (d *Directory) DescribeSecret(app *Application, presented string) *PresentedSecret {
+	told := &PresentedSecret{
+		Length: len(presented), Blank: strings.ContainsAny(strings.TrimSpace(presented), " \t"), Percent: escapeInSecret.MatchString(presented),
+	}
+	if app == nil || len(presented) > maxSecret {
+		return told
+	}
+	told.Slip = d.secrets.slip(app.Secrets, presented)
+	begins := strings.TrimPrefix(strings.TrimSpace(presented), secretPrefix)
+	for _, one := range app.Secrets {
+		if one.Hint != "" && strings.HasPrefix(begins, one.Hint) {
+			told.Like = one.Name
+		}
+	}
+	return told
+}
+
+var escapeInSecret = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// slip finds what would have made a wrong secret right.
+func (s *secrets) slip(all []Secret, presented string) Slip {
+	bare := strings.TrimSpace(presented)
+	if slices.ContainsFunc(all, func(one Secret) bool { return strings.EqualFold(one.ID, bare) }) {
+		return SlipID
+	}
+	decoded, err := url.QueryUnescape(presented)
+	if err != nil {
+		decoded = presented
+	}
+	for _, change := range []struct {
+		slip Slip
+		text string
+	}{
+		{SlipLineBreak, strings.TrimRight(presented, "\r\n")}, {SlipBlanks, bare}, {SlipQuotes, strings.Trim(bare, `"'`)},
+		{SlipEncoded, decoded}, {SlipPlus, strings.ReplaceAll(presented, " ", "+")},
+	} {
+		if change.text == presented || change.text == "" {
+			continue
+		}
+		keyed := s.digest(change.text)
+		if slices.ContainsFunc(all, func(one Secret) bool { return s.known(&one, &keyed) }) {
+			return change.slip
+		}
+	}
+	return ""
 }
 
 func (s *Secret) expired(now time.Time) bool { return !s.Expires.IsZero() && !now.Before(s.Expires) }

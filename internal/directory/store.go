@@ -177,7 +177,7 @@ func (f SignInFilter) Keeps(row SignIn) bool {
 	return (f.Tenant == "" || f.Tenant == row.Tenant) &&
 		(f.AppID == "" || f.AppID == row.AppID) &&
 		strings.HasPrefix(row.CorrelationID, f.CorrelationID) &&
-		(!f.FailuresOnly || row.Code != 0) &&
+		(!f.FailuresOnly || row.Refused()) &&
 		!row.Time.Before(f.Since.Truncate(time.Second)) &&
 		(f.User == "" || strings.EqualFold(f.User, row.User))
 }

@@ -17,7 +17,7 @@ func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn)
 	if report.Client == "" {
 		report.Client = string(row.AppID)
 	}
-	if row.Code == 0 {
+	if !row.Refused() {
 		report.Accepted = true
 		detail := fmt.Sprintf("a version %s token was issued; roles: %s", row.Version, list(row.Roles))
 		if row.User != "" {
@@ -26,10 +26,10 @@ func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn)
 		report.add("token request", true, detail)
 		return report, nil
 	}
-	report.Reason = fmt.Sprintf("AADSTS%d", row.Code)
+	report.Reason = ReasonOf(row)
 	report.add("token request", false, row.Reason)
 	report.Steps[0].Reason = report.Reason
-	report.Fix = &Fix{What: adviceOn(row.Code)}
+	report.Fix = &Fix{What: adviceOn(row)}
 	switch row.Code {
 	case noAssignment, noConsent, notRequested:
 		return report, fixPermission(ctx, dir, row, report)
@@ -44,11 +44,23 @@ const (
 	notRequested = 650057 // the client requested no scope of the API
 )
 
-// adviceOn returns the advice of the table of errors.
-func adviceOn(code int) string {
-	for _, row := range aadsts.Table() {
-		if row.Code == code {
-			return row.Fix
+// ReasonOf is the code of a refusal: "AADSTS7000215", or the word of one that has no number.
+func ReasonOf(row directory.SignIn) string {
+	if row.Code == 0 {
+		return row.Refusal
+	}
+	return fmt.Sprintf("AADSTS%d", row.Code)
+}
+
+// adviceOn returns the advice that the answer gave; of a row of an older version, which has
+// none, that of the table of errors, if it can be given without what was presented.
+func adviceOn(row directory.SignIn) string {
+	if row.Fix != "" {
+		return row.Fix
+	}
+	for _, refusal := range aadsts.Table() {
+		if refusal.Code == row.Code && !strings.Contains(refusal.Fix, "{") {
+			return refusal.Fix
 		}
 	}
 	return ""

@@ -33,7 +33,9 @@ type call struct {
 	writer      http.ResponseWriter // limits bodies; only serve writes answers
 	path        string              // in lower case, without doubled and trailing slashes
 	correlation string
-	trace       string // of the sign-in row, if there is one
+	trace       string // of the sign-in row
+	query       query  // as far as it was read
+	recorded    bool   // the minter made the row
 }
 
 // serve handles every request: it alone admits and answers.
@@ -52,6 +54,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	if p != nil {
 		status, body = p.status, e.platform.body(p, c)
 		p.headers(w.Header())
+		c.record(r.Context(), p)
 	}
 	c.log(r.Context(), status, p)
 	encoded, err := json.Marshal(body)
@@ -66,6 +69,30 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Length", strconv.Itoa(len(encoded)))
 	w.WriteHeader(status)
 	w.Write(encoded) // the caller may be gone
+}
+
+// record makes the sign-in row of a refusal that the minter did not give.
+func (c *call) record(ctx context.Context, p *refusal) {
+	if c.recorded || p.challenge != "" { // Arc's challenge is the first half of every request
+		return
+	}
+	presented := c.presented()
+	c.endpoint.service.cfg.Refused(ctx, directory.SignIn{
+		Time: c.endpoint.service.cfg.Now(), Tenant: c.endpoint.tenant, CorrelationID: c.correlation, TraceID: c.trace,
+		Resource: clean(c.query.resource), Source: source(c.http), Library: clean(library(c.http.Header)),
+		Refusal: p.code, Reason: clean(p.message), Presented: &presented,
+	})
+}
+
+// presented tells how the identity was named, and which there were to choose from.
+func (c *call) presented() directory.Presented {
+	const most = 20
+	p := directory.Presented{Platform: c.endpoint.kind, Selector: c.query.by.name, Identity: clean(c.query.by.value)}
+	assigned := c.endpoint.assigned()
+	for _, identity := range assigned[:min(len(assigned), most)] {
+		p.Assigned = append(p.Assigned, identity.App)
+	}
+	return p
 }
 
 // headers sets the headers that tell a client how to continue.
@@ -149,6 +176,7 @@ func (e *Endpoint) isSecret(text string) bool {
 
 // token returns the token for a query.
 func (c *call) token(q query) (issuance.Minted, *refusal) {
+	c.query = q
 	if p := q.requireResource(); p != nil {
 		return issuance.Minted{}, p
 	}
@@ -171,9 +199,12 @@ func (e *Endpoint) renewal(q query) renewal {
 func (c *call) mint(req issuance.MintRequest, instead renewal) (issuance.Minted, *refusal) {
 	req.Tenant, req.CorrelationID = c.endpoint.tenant, c.correlation
 	req.Source, req.Library = source(c.http), library(c.http.Header)
+	if presented := c.presented(); presented.Selector == "" && len(presented.Assigned) > 1 {
+		req.Presented = &presented
+	}
 	minted, err := c.endpoint.service.tokens.renew(c.http.Context(), req, instead)
 	if minted.TraceID != "" {
-		c.trace = minted.TraceID
+		c.trace, c.recorded = minted.TraceID, minted.Correlated == c.correlation
 	}
 	if err != nil {
 		return issuance.Minted{}, refused(err)

@@ -28,6 +28,9 @@ type Minter interface {
 type Config struct {
 	Directory *directory.Directory // required
 	Minter    Minter               // required
+	// Refused is told of each refusal that the minter did not give, as a sign-in row. Nil:
+	// nobody is told.
+	Refused func(context.Context, directory.SignIn)
 	// TLS has the server certificate of Service Fabric endpoints. Nil means that there are
 	// none.
 	TLS *tls.Config
@@ -72,6 +75,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	if cfg.ArcFolder == "" {
 		cfg.ArcFolder = arcFolder()
+	}
+	if cfg.Refused == nil {
+		cfg.Refused = func(context.Context, directory.SignIn) {}
 	}
 	if cfg.Wrap == nil {
 		cfg.Wrap = func(next http.Handler) http.Handler { return next }

@@ -240,7 +240,7 @@ func (s *Server) buildAuthority(*http.Server) (answering, error) {
 func (s *Server) buildIdentities(on *http.Server) (answering, error) {
 	var err error
 	s.identities, err = managedidentity.New(managedidentity.Config{
-		Directory: s.data.Directory, Minter: s.authority, TLS: s.ca.TLSConfig(), ArcFolder: s.cfg.ArcFolder,
+		Directory: s.data.Directory, Minter: s.authority, Refused: s.authority.NoteRefusal, TLS: s.ca.TLSConfig(), ArcFolder: s.cfg.ArcFolder,
 		PlatformCache: s.cfg.PlatformCache, Wrap: s.faults.Identity, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {

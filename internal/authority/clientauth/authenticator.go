@@ -80,6 +80,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, x *exchange.Exchange, 
 	try := attempt{Authenticator: a, x: x, tenant: tenant, credential: c}
 	proof, err := resolve.Fresh(ctx, a.directory, func() (Proof, error) { return try.prove(ctx) })
 	if err = try.count(ctx, err); err != nil {
+		x.SignIn.Presented = try.presented(ctx, err)
 		return Proof{}, err
 	}
 	x.SignIn.Credential, x.SignIn.CredentialID = proof.Credential, proof.CredentialID

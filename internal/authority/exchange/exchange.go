@@ -45,11 +45,32 @@ func (x *Exchange) NoteCorrelation(f Form) {
 	}
 }
 
+// NoteClient notes which client asks, and for what, where the tenant is not known in which it
+// could be found.
+func (x *Exchange) NoteClient(f Form) {
+	if id := f["client_id"]; guid.Is(id) { // anything else may be a secret in the wrong field
+		x.SignIn.AppID = directory.AppID(strings.ToLower(id))
+	}
+	x.SignIn.Library = x.Library(f)
+}
+
 // NoteRefusal lets the sign-in row say what the answer says, whose status is none of a
 // refusal.
 func (x *Exchange) NoteRefusal(p *aadsts.Problem) {
-	x.SignIn.Code, x.SignIn.Reason = p.Code, text.Line(p.What, text.MaxQuoted)
+	noteRefusal(&x.SignIn, p)
 }
+
+// noteRefusal puts the words of a refusal into a sign-in row.
+func noteRefusal(row *directory.SignIn, p *aadsts.Problem) {
+	row.Code, row.Reason, row.Fix = p.Code, text.Line(p.What, text.MaxQuoted), text.Line(p.Advice, maxAdvice)
+	if p.Code == 0 {
+		row.Refusal = p.OAuth
+	}
+}
+
+// maxAdvice is how much of a refusal's advice goes into a sign-in row, in bytes: the longest
+// there is, with values of the usual length in it.
+const maxAdvice = 512
 
 // Library returns the name and version by which a client library introduces itself: in
 // headers, or in the form (MSAL for Node).

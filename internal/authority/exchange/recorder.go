@@ -55,7 +55,8 @@ type Answered struct {
 }
 
 // Finish notes an exchange before its answer is written: a log line, a sign-in row when it
-// was a token request to a known tenant, and a call of the hook. The status is that of an
+// was a token request to a known tenant or a refusal, which carries an id that people look
+// for, and a call of the hook. The status is that of an
 // answer; an error has its own.
 //
 // Refusals with a number are logged for operators; what went well is in the sign-ins
@@ -66,7 +67,10 @@ func (r *Recorder) Finish(ctx context.Context, x *Exchange, status int, err erro
 	if err != nil {
 		problem := aadsts.Of(err)
 		status, cause = problem.Status, problem.Cause
-		row.Code, row.Reason = problem.Code, text.Line(problem.What, text.MaxQuoted)
+		noteRefusal(&row, problem)
+		if row.Tenant == "" && x.Tenant != "" {
+			row.Presented = &directory.Presented{Tenant: Noted(x.Tenant)}
+		}
 		switch {
 		case status >= http.StatusInternalServerError:
 			level = slog.LevelError
@@ -75,7 +79,7 @@ func (r *Recorder) Finish(ctx context.Context, x *Exchange, status int, err erro
 		}
 	}
 	row.Time, row.TraceID, row.CorrelationID, row.Source = x.Start, x.Trace, x.Correlation, x.Source
-	if row.Tenant != "" && r.keepsRow(ctx, x, row) {
+	if (row.Tenant != "" || row.Refused()) && r.keepsRow(ctx, x, row) {
 		r.signIns.add(row)
 	}
 	if r.onAnswer != nil {
@@ -88,6 +92,14 @@ func (r *Recorder) Finish(ctx context.Context, x *Exchange, status int, err erro
 	}
 }
 
+// Refused keeps a row about a refusal that another endpoint gave, such as one of managed
+// identities, under the same limits as those given here.
+func (r *Recorder) Refused(ctx context.Context, row directory.SignIn) {
+	if r.keepsRow(ctx, &Exchange{Source: row.Source}, row) {
+		r.signIns.add(row)
+	}
+}
+
 // keepsRow reports whether a sign-in is kept. The store has room for so many, and a flood
 // must not push out what tells something: attempts that had to wait make no rows, because
 // the failures before them did, and requests without a credential make few.
@@ -95,7 +107,7 @@ func (r *Recorder) keepsRow(ctx context.Context, x *Exchange, row directory.Sign
 	switch {
 	case row.Code == aadsts.CodeThrottled:
 		return false
-	case row.Code == 0 || row.Credential != "" && row.Credential != ByPassword:
+	case !row.Refused() || row.Credential != "" && row.Credential != ByPassword:
 		return true
 	default:
 		return r.failures.Noteworthy(ctx, row.Tenant, x.Source, x.Attempted || row.Credential == ByPassword)

@@ -38,6 +38,7 @@ func (e *tokenEndpoint) serve(ctx context.Context, x *exchange.Exchange, version
 	}
 	tenant, err := e.tenant(ctx, x.Tenant, form)
 	if err != nil {
+		x.NoteClient(form)
 		return exchange.Answer{}, err
 	}
 	x.SignIn.Tenant = tenant.ID

@@ -33,6 +33,8 @@ type MintRequest struct {
 	Source        string          // who asks, for the sign-in row
 	Library       string          // as the client library names itself
 	CorrelationID string          // a GUID; empty means a new one
+	// Presented tells how the identity was chosen, for the sign-in row; nil when it was named.
+	Presented *directory.Presented
 }
 
 // A UserSignIn is a user who counts as signed in: this machine vouches for it, and nobody
@@ -81,7 +83,7 @@ func (m *Minter) Mint(ctx context.Context, o origin.Origin, req MintRequest) (Mi
 	if guid.Is(req.CorrelationID) {
 		x.Correlation = req.CorrelationID
 	}
-	x.SignIn.Library = exchange.Noted(req.Library)
+	x.SignIn.Library, x.SignIn.Presented = exchange.Noted(req.Library), req.Presented
 	minted, err := m.mint(ctx, x, req)
 	m.recorder.Finish(ctx, x, http.StatusOK, err)
 	if err != nil {

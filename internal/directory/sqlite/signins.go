@@ -44,7 +44,7 @@ func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
 			return fmt.Errorf("encode a sign-in: %w", err)
 		}
 		sequence++
-		if _, err := t.query(ctx, t.statements.addSignIn).exec(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, row.Code, body); err != nil {
+		if _, err := t.query(ctx, t.statements.addSignIn).exec(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, failure(row), body); err != nil {
 			return fmt.Errorf("keep a sign-in: %w", err)
 		}
 	}
@@ -105,6 +105,15 @@ func (s *Store) SignIns(ctx context.Context, f directory.SignInFilter) ([]direct
 		return nil, fmt.Errorf("read the sign-ins: %w", err)
 	}
 	return rows, nil
+}
+
+// failure is what the column code holds of a row, which chooses among failures: also for one
+// without a number it is none of success.
+func failure(row directory.SignIn) int {
+	if row.Code == 0 {
+		return boolean(row.Refused())
+	}
+	return row.Code
 }
 
 // boolean is a truth value in SQL that every engine knows.
