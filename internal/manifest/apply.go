@@ -117,7 +117,7 @@ func (a *applier) ruled(err error, of func(field string) position) error {
 		return err
 	}
 	at := of(rule.Field)
-	return Problems{{File: a.file, Line: at.line, Column: at.column, What: rule.What, Fix: rule.Advice, Cause: err}}
+	return Problems{{File: a.file, Line: at.line, Column: at.column, What: rule.What, Advice: rule.Advice, Cause: err}}
 }
 
 // missing reports a reference to what is neither in the file nor in the directory.

@@ -41,7 +41,7 @@ func FuzzParse(f *testing.F) {
 		}
 		lines := strings.Count(string(content), "\n") + strings.Count(string(content), "\r") + 1
 		for _, p := range problems {
-			if p.What == "" || p.Fix == "" || p.Line < 0 || p.Column < 0 {
+			if p.What == "" || p.Fix() == "" || p.Line < 0 || p.Column < 0 {
 				t.Errorf("an incomplete problem: %+v", p)
 			}
 			if p.Line > 2*lines+2 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 
@@ -152,12 +153,34 @@ func checkProblems(t *testing.T, err error, want []string) {
 		if i >= len(want) || !strings.HasPrefix(got, want[i]) {
 			t.Errorf("problem %d: got %s", i, got)
 		}
-		if problem.Fix == "" || problem.File != "config/rolecall.yaml" {
+		if problem.Fix() == "" || problem.File != "config/rolecall.yaml" {
 			t.Errorf("problem %d lacks a fix or the file: %v", i, problem)
 		}
 	}
 	if len(problems) < len(want) {
 		t.Errorf("%d problems, want %d", len(problems), len(want))
+	}
+}
+
+// What is wrong and what to do about it are told apart as for every other error. Of several
+// problems, each says its own step: one step for all of them would be wrong for the others.
+func TestProblemsKnowTheirFix(t *testing.T) {
+	t.Parallel()
+	one := &manifest.Problem{File: "rolecall.yaml", Line: 3, Column: 5, What: "It broke.", Advice: "Repair it."}
+	other := &manifest.Problem{File: "rolecall.yaml", Line: 4, Column: 5, What: "So did this.", Advice: "Remove it."}
+	for _, tt := range []struct {
+		name      string
+		err       error
+		what, fix string
+	}{
+		{"one", manifest.Problems{one}, "rolecall.yaml:3:5: It broke.", "Repair it."},
+		{"one, wrapped", fmt.Errorf("apply: %w", manifest.Problems{one}), "apply: rolecall.yaml:3:5: It broke.", "Repair it."},
+		{"two", manifest.Problems{one, other}, "rolecall.yaml:3:5: It broke. Repair it.\nrolecall.yaml:4:5: So did this. Remove it.", ""},
+		{"none", manifest.Problems{}, "", ""},
+	} {
+		if what, step := fix.What(tt.err), fix.Of(tt.err); what != tt.what || step != tt.fix {
+			t.Errorf("%s: got %q and %q, want %q and %q", tt.name, what, step, tt.what, tt.fix)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ type Problem struct {
 	Line   int    // from 1; 0 when unknown
 	Column int    // from 1, in characters; 0 when unknown
 	What   string // is wrong
-	Fix    string // mends it
+	Advice string // how to fix it, one sentence; what Fix returns
 	Cause  error  // the directory's error, where it was the one to object
 }
 
@@ -26,9 +26,12 @@ func (p *Problem) Error() string {
 	if p.Column > 0 {
 		fmt.Fprintf(&b, ":%d", p.Column)
 	}
-	fmt.Fprintf(&b, ": %s %s", p.What, p.Fix)
+	fmt.Fprintf(&b, ": %s %s", p.What, p.Advice)
 	return b.String()
 }
+
+// Fix says what to do next.
+func (p *Problem) Fix() string { return p.Advice }
 
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Cause }
@@ -42,6 +45,15 @@ func (ps Problems) Error() string {
 		lines[i] = p.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Fix says what to do next about a problem that is the only one. Of several, each says it in its
+// own line.
+func (ps Problems) Fix() string {
+	if len(ps) != 1 {
+		return ""
+	}
+	return ps[0].Fix()
 }
 
 // Unwrap returns each problem.
@@ -69,7 +81,7 @@ func (r *report) add(at position, what, fix string) {
 	if r.full() {
 		return
 	}
-	r.problems = append(r.problems, &Problem{File: r.file, Line: at.line, Column: at.column, What: what, Fix: fix})
+	r.problems = append(r.problems, &Problem{File: r.file, Line: at.line, Column: at.column, What: what, Advice: fix})
 }
 
 // full reports whether there is no use in looking further.

@@ -55,7 +55,7 @@ func TestTheReferenceIsWhatIsRead(t *testing.T) {
 		problems, _ := errors.AsType[manifest.Problems](err)
 		listed, missing := "", []string{}
 		for _, p := range problems {
-			if list, ok := strings.CutPrefix(p.Fix, "Its members are: "); ok {
+			if list, ok := strings.CutPrefix(p.Fix(), "Its members are: "); ok {
 				listed = strings.TrimSuffix(list, ".")
 			}
 			if _, name, ok := strings.Cut(p.What, object.Article+" lacks its "); ok && !strings.Contains(name, " ") {
