@@ -129,6 +129,20 @@ func TestShellQuoting(t *testing.T) {
 	}
 }
 
+func TestQuotingOfOtherShells(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string][2]string{
+		"plain":     {"'plain'", "'plain'"},
+		"it's":      {`'it\'s'`, "'it''s'"},
+		`a\b $x`:    {`'a\\b $x'`, `'a\b $x'`},
+		"it\u2019s": {"'it\u2019s'", "'it\u2019\u2019s'"}, // a single quote in PowerShell as well
+	} {
+		if got := [2]string{fishQuote(value), powershellQuote(value)}; got != want {
+			t.Errorf("%s: got %s, want %s", value, got, want)
+		}
+	}
+}
+
 func TestTablesFitTheScreen(t *testing.T) {
 	t.Parallel()
 	columns, rows := []string{"name", "state"}, [][]string{{"orders\x1b[2Jclient", "current"}, {"x", ""}}

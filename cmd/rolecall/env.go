@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/runas"
+	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 // envName is the purpose of the credentials that `rolecall env` makes.
@@ -22,8 +25,9 @@ const envName = "env"
 // An envRequest is what `rolecall env` was asked for.
 type envRequest struct {
 	as, on, tenant, via string
+	bundle              string
 	expires             time.Duration
-	remove              bool
+	remove, renew       bool
 	set                 []string
 	settings            []runas.Setting
 }
@@ -40,9 +44,11 @@ func envCommand(base *cli) *cobra.Command {
 		Long: `Prints the variables with which an unmodified Azure library gets tokens from here as the
 named application and trusts this authority's certificate. The application is given a
 temporary credential, which the command reports on stderr; it expires, and --remove
-removes it now. With --on, prints the variables for programs on a host of the directory.`,
+removes it now. With --via none it gets none, which is all that an API needs that only
+checks tokens. With --on, prints the variables for programs on a host of the directory.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env
+  rolecall env --as orders-server --via none --ca-bundle /run/ca-bundle.pem -o docker
   rolecall env --on build-agent -o docker > agent.env
   rolecall env --as orders-client --set AppSettings__ClientSecret=secret -o local-settings`,
 		Args: exactly(0, ""),
@@ -54,8 +60,10 @@ removes it now. With --on, prints the variables for programs on a host of the di
 	flags.StringVar(&r.via, "via", runas.Secret, "how it proves who it is: "+strings.Join(runas.LastingVias(), ", "))
 	flags.DurationVar(&r.expires, "expires", 24*time.Hour, "lifetime of the credential")
 	flags.BoolVar(&r.remove, "remove", false, "remove all credentials that this command has made for the application")
+	flags.BoolVar(&r.renew, "renew", false, "replace the secret of the host first: the variables that were printed so far end")
+	flags.StringVar(&r.bundle, "ca-bundle", "", "path at which the program will have the CA bundle, such as one in a container")
 	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
-	output := c.outputFlag(cmd, "shell", "shell", "dotenv", "docker", "local-settings", "json")
+	output := c.outputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		lends := cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")
 		if err := r.check(lends); err != nil {
@@ -65,7 +73,7 @@ removes it now. With --on, prints the variables for programs on a host of the di
 		if r.settings, err = runas.ParseSettings(r.set); err != nil {
 			return usageError(cmd, err)
 		}
-		if output.value == "shell" {
+		if output.value == "shell" || output.value == "fish" {
 			err = checkShellNames(r.settings)
 		}
 		if err != nil {
@@ -80,6 +88,8 @@ removes it now. With --on, prints the variables for programs on a host of the di
 // are about a credential.
 func (r envRequest) check(lends bool) error {
 	switch {
+	case r.renew && r.on == "":
+		return errors.New("--renew is for hosts: say which one with --on")
 	case (r.as == "") == (r.on == ""):
 		return errors.New("say either --as, which application to act as, or --on, on which host the program runs")
 	case r.on != "" && (r.remove || lends || len(r.set) > 0):
@@ -94,6 +104,25 @@ func (r envRequest) check(lends bool) error {
 	return nil
 }
 
+// renewHost replaces the secret of a host, and returns once the server demands the new one.
+func (c environment) renewHost(ctx context.Context, s *server.Session, r envRequest) error {
+	state, err := server.Host(ctx, s.Dir(), r.tenant, r.on) // which words what is wrong with the name
+	if err != nil {
+		return err
+	}
+	_, err = s.Data.Directory.Change(ctx, directory.Operator("cli:"+envName), func(e *directory.Editor) error {
+		host, err := e.View().Hosts().Find(state.Tenant, r.on)
+		if err != nil {
+			return err
+		}
+		return e.Hosts().Renew(state.Tenant, host.ID)
+	})
+	if err != nil {
+		return err
+	}
+	return c.awaitServer(ctx, s.Data)
+}
+
 // printEnvironment finds the running server and does what was asked for.
 func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format string) (err error) {
 	ctx := cmd.Context()
@@ -105,10 +134,18 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		return failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.dir)
 	}
 	defer func() { err = closeAfter(err, s) }()
+	if r.renew {
+		if err := c.renewHost(ctx, s, r); err != nil {
+			return err
+		}
+	}
 	if r.on != "" {
 		variables, err := runas.HostVariables(ctx, s, r.tenant, r.on)
 		if err != nil {
 			return err
+		}
+		if r.bundle != "" {
+			variables = append(variables, launch.TrustAt(r.bundle)...)
 		}
 		return c.printVariables(format, variables)
 	}
@@ -131,7 +168,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 	path, _ := c.lookup("PATH")
 	variables, err := runas.Lasting{
 		Session: s, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
-		Set: r.settings, Say: c.say,
+		Set: r.settings, Say: c.say, Bundle: r.bundle,
 		Gave: func(kind, id string, expires time.Time) {
 			c.say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Name, kind, id, shortTime(expires))
 		},
@@ -174,14 +211,49 @@ func (c environment) printVariables(format string, variables []launch.Variable) 
 			fmt.Fprintf(c.out, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 		}
 	default:
-		if names := launch.Contradicting(os.Environ(), variables); len(names) > 0 {
-			fmt.Fprintf(c.out, "unset %s\n", strings.Join(names, " "))
-		}
-		for _, v := range variables {
-			fmt.Fprintf(c.out, "export %s=%s\n", v.Name, shellQuote(v.Value))
-		}
+		c.printScript(shells[format], variables)
 	}
 	return nil
+}
+
+// A shell is how a variable is set and removed there.
+type shell struct {
+	set, unset, and string
+	quote           func(string) string
+}
+
+// shells are the formats that a shell evaluates. It is never written to.
+var shells = map[string]shell{
+	"shell":      {"export %s=%s\n", "unset %s\n", " ", shellQuote},
+	"fish":       {"set -gx %s %s\n", "set -e %s\n", " ", fishQuote},
+	"powershell": {"${env:%s} = %s\n", "Remove-Item Env:%s\n", ", Env:", powershellQuote},
+}
+
+// printScript prints what sets the variables, and removes those that contradict them.
+func (c environment) printScript(s shell, variables []launch.Variable) {
+	if names := launch.Contradicting(os.Environ(), variables); len(names) > 0 {
+		fmt.Fprintf(c.out, s.unset, strings.Join(names, s.and))
+	}
+	for _, v := range variables {
+		fmt.Fprintf(c.out, s.set, v.Name, s.quote(v.Value))
+	}
+}
+
+// fishQuote quotes for fish, where a backslash in single quotes escapes itself and the quote.
+func fishQuote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+// powershellQuote quotes for PowerShell, which also takes typographic quotes for single quotes.
+func powershellQuote(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune("'\u2018\u2019\u201a\u201b", r) {
+			b.WriteRune(r)
+		}
+		b.WriteRune(r)
+	}
+	return "'" + b.String() + "'"
 }
 
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

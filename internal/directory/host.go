@@ -61,11 +61,27 @@ func (e HostEditor) Edit(tenant TenantID, id ObjectID, f func(*Host) error) (*Ho
 		return nil, err
 	}
 	return acting(e.editor, Update, Hosts, func() (*Host, error) {
-		h.ID, h.Tenant, h.Created = old.value.ID, old.value.Tenant, old.value.Created
+		h.ID, h.Tenant, h.Created, h.Renewed = old.value.ID, old.value.Tenant, old.value.Created, old.value.Renewed
 		if err := e.check(h); err != nil {
 			return nil, err
 		}
 		return h, update(e.editor, old, h, e.detail(old.value, h))
+	})
+}
+
+// Renew replaces the secret of a host: what its programs presented so far is refused from now on.
+func (e HostEditor) Renew(tenant TenantID, id ObjectID) error {
+	return e.act(Update, Hosts, func() error {
+		old, err := e.get(tenant, id)
+		if err != nil {
+			return err
+		}
+		if err := e.version.check(old.version); err != nil {
+			return err
+		}
+		next := *old.value
+		next.Renewed = e.now
+		return update(e.editor, old, &next, "secret renewed")
 	})
 }
 

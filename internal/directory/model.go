@@ -233,6 +233,7 @@ type Host struct {
 	// where the listener is on the loopback interface. Empty means the server's own.
 	User    string    `json:"user,omitempty"`
 	Created time.Time `json:"created"`
+	Renewed time.Time `json:"renewed,omitzero"` // when its secret was last replaced
 }
 
 // A Platform is one of the ways in which Azure's hosts offer tokens to their programs.

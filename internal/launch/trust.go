@@ -27,12 +27,17 @@ func Trust(folder, bundle string) ([]Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	var variables []Variable
+	java := "-Djavax.net.ssl.trustStore=" + javaQuote(store) + " -Djavax.net.ssl.trustStorePassword=" + trustStorePassword + " -Djavax.net.ssl.trustStoreType=PKCS12"
+	return append(TrustAt(bundle), Variable{javaOptions, java}), nil
+}
+
+// TrustAt is Trust for a bundle that will be at a path, such as one in a container. Java is left
+// out, for it does not read bundles.
+func TrustAt(bundle string) (variables []Variable) {
 	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "ROLECALL_CA_BUNDLE"} {
 		variables = append(variables, Variable{name, bundle})
 	}
-	java := "-Djavax.net.ssl.trustStore=" + javaQuote(store) + " -Djavax.net.ssl.trustStorePassword=" + trustStorePassword + " -Djavax.net.ssl.trustStoreType=PKCS12"
-	return append(variables, Variable{javaOptions, java}), nil
+	return variables
 }
 
 // javaQuote quotes for JAVA_TOOL_OPTIONS, which splits at blanks and knows quotes of both

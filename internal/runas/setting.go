@@ -55,7 +55,7 @@ func checkSettings(settings []Setting, actor lookup.Actor, application *lookup.A
 	for _, s := range settings {
 		var missing, fix string
 		switch {
-		case s.What == whatSecret && (application == nil || via == Certificate || via == CLI || via == Workload || via == Identity):
+		case s.What == whatSecret && (application == nil || via == Certificate || via == CLI || via == Workload || via == Identity || via == None):
 			missing, fix = "a secret", "use --via secret, or for a managed identity --also APPLICATION"
 		case s.What == whatCertificate && via != Certificate:
 			missing, fix = "a certificate", "use --via certificate"

@@ -27,6 +27,7 @@ type Lasting struct {
 	Issuer  tempcred.Issuer
 	Path    string                                   // the search path, which begins with the shims
 	Gave    func(kind, id string, expires time.Time) // is told of the credential
+	Bundle  string                                   // where the program will have the CA bundle; empty: the one of this machine
 }
 
 // Variables makes the credential and returns all that a program needs to use it.
@@ -34,16 +35,13 @@ func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
 	if err := checkSettings(l.Set, l.App, &l.App, l.Via); err != nil { // what can fail comes before the credential
 		return nil, &usageError{err}
 	}
-	bundle, err := launch.WithTrusted(func() (string, error) { return l.Session.Dir(), nil }, l.Session.Endpoints.CABundle, os.Environ(), l.Say)
-	if err != nil {
-		return nil, err
-	}
-	trust, err := launch.Trust(l.Session.Dir(), bundle)
+	trust, err := l.trust()
 	if err != nil {
 		return nil, err
 	}
 	var credential []launch.Variable
 	switch l.Via {
+	case None:
 	case Certificate:
 		credential, err = l.certificate(ctx)
 	case CLI:
@@ -59,6 +57,17 @@ func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
 	}
 	credential = append(credential, settingVariables(l.Set, l.Session, l.App, credential)...)
 	return slices.Concat(names(l.Session, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session)}), nil
+}
+
+func (l Lasting) trust() ([]launch.Variable, error) {
+	if l.Bundle != "" {
+		return launch.TrustAt(l.Bundle), nil
+	}
+	bundle, err := launch.WithTrusted(func() (string, error) { return l.Session.Dir(), nil }, l.Session.Endpoints.CABundle, os.Environ(), l.Say)
+	if err != nil {
+		return nil, err
+	}
+	return launch.Trust(l.Session.Dir(), bundle)
 }
 
 func (l Lasting) secret(ctx context.Context) (string, error) {

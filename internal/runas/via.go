@@ -17,6 +17,7 @@ const (
 	Certificate = "certificate"
 	Workload    = server.ViaWorkload
 	Identity    = "identity" // an application, by the token of a managed identity that it trusts
+	None        = "none"     // nothing: a program that only checks tokens
 	CLI         = string(directory.PlatformCLI)
 	AppService  = string(directory.PlatformAppService)
 	IMDS        = string(directory.PlatformIMDS)
@@ -24,9 +25,9 @@ const (
 	AzureML     = string(directory.PlatformAzureML)
 )
 
-// LastingVias are the values of --via that leave something behind for a program that is run
-// later.
-func LastingVias() []string { return []string{Secret, Certificate, CLI} }
+// LastingVias are the values of --via for a program that is run later. All but the last leave
+// something behind for it.
+func LastingVias() []string { return []string{Secret, Certificate, CLI, None} }
 
 // Vias are all values of --via.
 func Vias() []string {

@@ -182,7 +182,7 @@ func (p *hostEntry) identities() []managedidentity.Identity {
 
 // unchanged reports whether a host is the one it was, and is reached as it was.
 func (p *hostEntry) unchanged(next *hostEntry) bool {
-	return p.Created.Equal(next.Created) && p.Listen == next.Listen && p.Platform == next.Platform && p.User == next.User &&
+	return p.Created.Equal(next.Created) && p.Renewed.Equal(next.Renewed) && p.Listen == next.Listen && p.Platform == next.Platform && p.User == next.User &&
 		slices.Equal(p.Names, next.Names) && slices.Equal(p.From, next.From)
 }
 
@@ -260,10 +260,14 @@ func userID(name string) (int, error) {
 }
 
 // secret is what a host's programs present. It is the same after a restart, since they may
-// live longer than the server, and another for a host made anew, even with the same id.
+// live longer than the server, and another for a host made anew, even with the same id, and
+// for one whose secret was renewed.
 func (h *hosts) secret(host *directory.Host) string {
 	mac := hmac.New(sha256.New, h.key)
 	fmt.Fprintf(mac, "%s\n%s\n%d", host.Tenant, host.ID, host.Created.UnixNano())
+	if !host.Renewed.IsZero() {
+		fmt.Fprintf(mac, "\n%d", host.Renewed.UnixNano())
+	}
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
