@@ -70,7 +70,7 @@ func Example() {
 	// Output: [Orders.Read] <nil>
 }
 
-// A change that breaks a rule says which, and how to mend it; nothing of it happens.
+// A change that breaks a rule says which, and how to fix it; nothing of it happens.
 func ExampleDirectory_Change_rule() {
 	ctx := context.Background()
 	d, err := directory.Open(ctx, directory.Config{Store: memory.New(), SecretKey: make([]byte, 32)})

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 
@@ -98,6 +99,8 @@ func TestFlexibleCredential(t *testing.T) {
 		{strings.Replace(github, "['sub']", "['actor']", 1), "compares the claim actor, which Azure does not compare in tokens of https://token.actions.githubusercontent.com"},
 		{`{name: gh, identity: orders-client-mi, claimsMatchingExpression: "claims['sub'] eq 'x'"}`, "names an identity has no claimsMatchingExpression"},
 		{`{name: gh, issuer: "https://gitlab.com"}`, "lacks its subject"},
+		{strings.Replace(github, "'repo:contoso/orders:*'", "'repo:\\u202e*'", 1), "at column 29: only visible characters are allowed"},
+		{github + ", " + strings.Replace(github, "name: gh", "name: again", 1), "trusts tokens of this issuer by this expression already"},
 	} {
 		if _, err := s.apply(withTrust(tt.credential), manifest.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.credential, err, tt.want)
@@ -118,5 +121,20 @@ func TestCertificatesInDER(t *testing.T) {
 	s.mustApply(file("client.pem"), manifest.Options{})
 	if changed := s.mustApply(file("client.cer"), manifest.Options{}); len(changed) > 0 {
 		t.Errorf("the same certificate in DER changes %q", changed)
+	}
+}
+
+// The advice about a file that cannot be taken fits the reason: one that is there was found.
+func TestFilesThatCannotBeTaken(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"missing.pem": "Paths are relative to the folder of this file.",
+		"key.pem":     "Name a file that holds what belongs here.",
+		"blank.txt":   "Name a file that holds what belongs here.",
+	} {
+		_, err := parse(app("certificates: [{name: prod, file: " + name + "}]"))
+		if got := fix.Of(err); got != want {
+			t.Errorf("%s: got %q, want %q (%v)", name, got, want, err)
+		}
 	}
 }

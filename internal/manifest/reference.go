@@ -131,7 +131,7 @@ func Reference() []Object {
 			{Name: "name", Type: Text, Required: true, Text: "Name of the credential; unique in its application."},
 			{Name: "issuer", Type: Text, Text: "The iss of the tokens: an https URL. Required unless identity is given."},
 			{Name: "subject", Type: Text, Text: "The sub of the tokens. Required unless claimsMatchingExpression or identity is given."},
-			{Name: "claimsMatchingExpression", Type: Text, Text: "Which tokens are meant, in place of subject: `claims['sub'] matches 'repo:contoso/orders:*'`, where `*` stands for any text and `?` for one character. `eq` compares exactly; several terms are joined by ` and `."},
+			{Name: "claimsMatchingExpression", Type: Text, Text: "Which tokens are meant, in place of subject: `claims['sub'] matches 'repo:contoso/orders:*'`, where `*` stands for any text, with `/` and `:` in it too, and `?` for one character. `eq` compares exactly; several terms are joined by ` and `."},
 			{Name: "audience", Type: Text, Default: directory.ExchangeAudience, Text: "The aud of the tokens."},
 			{Name: "identity", Type: Text, Text: "Name of a managed identity whose tokens prove this application, in place of issuer, subject and audience."},
 			{Name: "description", Type: Text, Text: "For people."},

@@ -132,8 +132,10 @@ func (d *decoder) fromFile(take func(content []byte) error) reader {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(d.file), path)
 		}
+		fix := "Paths are relative to the folder of this file."
 		content, err := d.readFile(path)
 		if err == nil {
+			fix = "Name a file that holds what belongs here."
 			err = take(content)
 		}
 		var pathError *fs.PathError
@@ -141,7 +143,7 @@ func (d *decoder) fromFile(take func(content []byte) error) reader {
 			err = pathError.Err
 		}
 		if err != nil {
-			d.add(positionOf(n), fmt.Sprintf("cannot read this file: %v.", err), "Paths are relative to the folder of this file.")
+			d.add(positionOf(n), fmt.Sprintf("cannot read this file: %v.", err), fix)
 		}
 	}
 }

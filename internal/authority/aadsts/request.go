@@ -340,7 +340,7 @@ func Browser() *Problem {
 	}
 }
 
-// CodeThrottled is the number of the one problem that a second look cannot mend and that
+// CodeThrottled is the number of the one problem that a second look cannot resolve and that
 // leaves no sign-in row.
 const CodeThrottled = 90055
 
