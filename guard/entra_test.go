@@ -140,8 +140,8 @@ func TestAuthoritiesAndTheirIssuers(t *testing.T) {
 		"https://login.partner.microsoftonline.cn/" + tenant: {"https://sts.chinacloudapi.cn/" + tenant + "/", "https://login.partner.microsoftonline.cn/" + tenant + "/v2.0"},
 		"https://LocalHost:8443/" + strings.ToUpper(tenant):  {"https://localhost:8443/" + tenant + "/", "https://localhost:8443/" + tenant + "/v2.0"},
 		"https://localhost:8443/" + "/" + tenant:             {"https://localhost:8443/" + tenant + "/", "https://localhost:8443/" + tenant + "/v2.0"}, // AZURE_AUTHORITY_HOST with its slash, and the tenant
-		"http://127.0.0.1:8443/" + tenant:                    {"http://127.0.0.1:8443/" + tenant + "/", "http://127.0.0.1:8443/" + tenant + "/v2.0"},
-		"http://[::1]:8443/" + tenant:                        {"http://[::1]:8443/" + tenant + "/", "http://[::1]:8443/" + tenant + "/v2.0"},
+		"https://127.0.0.1:8443/" + tenant:                   {"https://127.0.0.1:8443/" + tenant + "/", "https://127.0.0.1:8443/" + tenant + "/v2.0"},
+		"https://[::1]:8443/" + tenant:                       {"https://[::1]:8443/" + tenant + "/", "https://[::1]:8443/" + tenant + "/v2.0"},
 	} {
 		g := newGuard(t, guard.Config{Authority: authority, Audience: []string{apiURI}, HTTPClient: client(), Now: func() time.Time { return now }})
 		steps := g.Explain(t.Context(), entraToken(t, "2.0", claims{"iss": "https://nobody.test/"}), guard.Rule{})

@@ -87,6 +87,10 @@ func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 	if err := checkURL("Authority", authority); err != nil {
 		return nil, err
 	}
+	if u.Scheme != "https" { // which checkURL takes for a loopback address
+		return nil, fmt.Errorf("the Authority %q is not https, and an authority's tokens name an issuer that is: write https://%s%s and, if its certificate is not one that this machine trusts, set CABundle. "+
+			"An issuer whose name does begin with http:// belongs into Issuers", authority, u.Host, u.Path)
+	}
 	if u.RawQuery != "" || strings.Contains(tenant, "/") || tenant == "" {
 		return nil, fmt.Errorf("the Authority %q does not end in the tenant: write https://%s/<tenant id>", authority, u.Host)
 	}
