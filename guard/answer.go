@@ -24,18 +24,44 @@ func (d Decision) Answer() Answer {
 	if d.Allowed() {
 		return Answer{Status: d.Outcome.Status()}
 	}
-	text := d.Reason.about()
+	text := d.about()
 	header := map[string][]string{
 		"Cache-Control": {"no-store"}, "Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
 	}
 	if text.challenge {
-		header["Www-Authenticate"] = d.challenge.values(d, text)
+		header["Www-Authenticate"] = d.challenge().values(d, text)
 	}
 	if d.Outcome == Unavailable {
 		header["Retry-After"] = []string{strconv.Itoa(retrySeconds(d.RetryAfter))}
 	}
 	body, _ := json.Marshal(refusalBody{text.code, text.description, d.Reason, d.TraceID}) // four strings: cannot fail
 	return Answer{Status: d.Outcome.Status(), Header: header, Body: append(body, '\n')}
+}
+
+// about returns what the caller is told. It learns which kind of caller it is
+// where that is what is wrong: it holds the token that says so.
+func (d Decision) about() refusalText {
+	text := d.Reason.about()
+	if d.caller == nil {
+		return text
+	}
+	switch kind := d.caller.Kind; {
+	case d.Reason == WrongCallerKind && kind == CallerUser:
+		text.description = "The token speaks for a user, and only applications may call with tokens of their own."
+	case d.Reason == WrongCallerKind && kind == CallerApplication:
+		text.description = "The token is an application's own, and only calls on behalf of a user are allowed."
+	case d.Reason == ScopeMissing && kind == CallerApplication:
+		text.description = "The token is an application's own and has no scope; a call on behalf of a user is needed."
+	}
+	return text
+}
+
+// challenge returns that of the guard that refused.
+func (d Decision) challenge() *challenge {
+	if d.refusal == nil || d.refusal.guard == nil { // of a Decision that no guard has made
+		return &challenge{realm: defaultRealm, bearer: true}
+	}
+	return &d.refusal.guard.challenge
 }
 
 type refusalBody struct {
@@ -78,24 +104,22 @@ func newChallenge(cfg *Config) challenge {
 // it used, or should have used, and to a request without credentials one of
 // each scheme.
 func (c *challenge) values(d Decision, text refusalText) []string {
-	if c == nil { // of a Decision that no guard has made
-		c = &challenge{realm: defaultRealm, bearer: true}
-	}
 	var all []string
 	missing := d.Reason == TokenMissing
 	bySigned := d.signed || !c.bearer || d.Reason == BindingMissing
 	if c.bearer && (missing || !c.signed || !bySigned) {
-		all = append(all, c.value(schemeBearer, d.Reason, text, d.rule))
+		all = append(all, c.value(schemeBearer, d, text))
 	}
 	if c.signed && (missing || bySigned) {
-		all = append(all, c.value(schemeSigned, d.Reason, text, d.rule))
+		all = append(all, c.value(schemeSigned, d, text))
 	}
 	return all
 }
 
-// value returns a value of WWW-Authenticate (RFC 6750 section 3). A request
-// without credentials learns no error, only where to get some.
-func (c *challenge) value(scheme string, reason Reason, text refusalText, rule *Rule) string {
+// value returns a value of WWW-Authenticate (RFC 6750 section 3). Whoever sent
+// no token, or one that does not count, learns where to get one and for what;
+// only a request without credentials learns no error.
+func (c *challenge) value(scheme string, d Decision, text refusalText) string {
 	var b strings.Builder
 	b.WriteString(scheme + ` realm="` + c.realm + `"`)
 	attribute := func(name, value string) {
@@ -103,27 +127,34 @@ func (c *challenge) value(scheme string, reason Reason, text refusalText, rule *
 			b.WriteString(`, ` + name + `="` + value + `"`)
 		}
 	}
-	if reason == TokenMissing {
+	if text.code != insufficientScope {
 		attribute("authorization_uri", c.authorizationURI)
 		attribute("resource_id", c.resourceID)
-	} else {
+	}
+	if d.Reason != TokenMissing {
 		attribute("error", text.code)
 		attribute("error_description", text.description)
 	}
-	if text.code == insufficientScope && rule != nil {
-		attribute("scope", c.neededScope(reason, rule))
+	if text.code == insufficientScope {
+		attribute("scope", c.neededScope(d))
 	}
 	attribute("resource_metadata", c.metadata)
 	return b.String()
 }
 
-// neededScope returns what a client should ask its authority for.
-func (c *challenge) neededScope(reason Reason, rule *Rule) string {
-	if reason != ScopeMissing {
+// neededScope returns what a client should ask its authority for; empty where
+// another scope would not help, because another kind of caller is meant.
+func (c *challenge) neededScope(d Decision) string {
+	switch {
+	case d.rule == nil, d.Reason == WrongCallerKind:
+		return ""
+	case d.Reason != ScopeMissing:
 		return c.resource + "/.default"
+	case d.caller != nil && d.caller.Kind == CallerApplication:
+		return ""
 	}
-	scopes := make([]string, len(rule.Scopes))
-	for i, scope := range rule.Scopes {
+	scopes := make([]string, len(d.rule.Scopes))
+	for i, scope := range d.rule.Scopes {
 		scopes[i] = c.resource + "/" + quotable(scope)
 	}
 	return strings.Join(scopes, " ")

@@ -68,39 +68,16 @@ func (in *inspection) audience() *refusal {
 	if ok && in.guard.audience[single] {
 		return nil
 	}
-	values := []string{single}
-	if !ok {
-		values, ok = v.Strings()
-	}
-	if ok {
+	if values, ok := v.Strings(); ok {
 		for _, audience := range values {
 			if in.guard.audience[audience] {
 				return nil
 			}
 		}
 	}
-	return fail(AudienceMismatch, in.audienceFix(values), "aud is %s; this API is %s", shown(v), strings.Join(in.guard.cfg.Audience, ", "))
+	near, fix := in.nearAudience(audiences(v))
+	return fail(AudienceMismatch, fix, "aud is %s%s; this API is %s", shown(v), near, strings.Join(in.guard.cfg.Audience, ", "))
 }
-
-// audienceFix tells the usual mistakes apart: the wrong resource was asked
-// for, or the API knows itself by its other name only.
-func (in *inspection) audienceFix(values []string) string {
-	version, _ := in.token.Claims.Get("ver")
-	ver, _ := version.String()
-	for _, audience := range values {
-		switch isURI := strings.Contains(audience, "://"); {
-		case isURI && ver == "2.0":
-			return "A v2.0 token carries the API's application id as aud, never a URI such as this: list the URI in Audience if your authority does otherwise."
-		case isURI && in.namesSame(strings.TrimPrefix(audience, "api://")):
-			return "The token names this API by its URI: list it in Audience beside the application id."
-		case !isURI && in.namesSame("api://"+audience):
-			return "The token names this API by its application id: list it in Audience beside the URI."
-		}
-	}
-	return "Ask for a token for this API: its identifier URI or application id followed by /.default as scope."
-}
-
-func (in *inspection) namesSame(audience string) bool { return in.guard.audience[audience] }
 
 // version requires that ver and the form of the issuer agree.
 func (in *inspection) version() *refusal {

@@ -17,8 +17,8 @@ import (
 type Config struct {
 	// Authority is the tenant at its authority, such as
 	// https://login.microsoftonline.com/<tenant id> or
-	// https://localhost:8443/<tenant id>. Tokens of both of its issuers,
-	// v1.0 and v2.0, are accepted. With common or organizations in place of
+	// https://localhost:8443/<tenant id>; always https. Tokens of both of its
+	// issuers, v1.0 and v2.0, are accepted. With common or organizations in place of
 	// the tenant id, Tenants must say which tenants are meant.
 	Authority string
 
@@ -26,7 +26,8 @@ type Config struct {
 	Issuers []Issuer
 
 	// Audience lists the values of aud that mean this API, compared exactly:
-	// the application id and each identifier URI. A URI stands for itself
+	// the application id and each identifier URI. The id may be written in
+	// either case; tokens have it in lower case. A URI stands for itself
 	// with and without one slash at its end. The list applies to v1.0 and v2.0
 	// tokens alike. Entra puts the URI into v1.0 tokens (the application id
 	// if it was asked for) and always the application id into v2.0 tokens.
@@ -75,7 +76,10 @@ type Config struct {
 
 	OnDecision func(Decision)   // told every decision, for metrics; must be fast
 	Now        func() time.Time // nil means time.Now
-	Log        *slog.Logger     // nil means no log
+
+	// Log says at the start what the guard trusts, and of every refusal what
+	// was found, what to do and the Evidence, never a token; nil means no log.
+	Log *slog.Logger
 }
 
 const (

@@ -3,6 +3,8 @@ package guard
 import (
 	"context"
 	"log/slog"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // Check decides whether the bearer of a token may do what rule is for; Path
@@ -43,7 +45,7 @@ func (g *Guard) decide(ctx context.Context, r *Request, rule *Rule) Decision {
 	raw, signed, reason := r.credential(g.signed != nil)
 	switch {
 	case reason != "":
-		return g.refuse(reason, rule.Path)
+		return g.refused(credentialsSeen(reason, r), rule.Path)
 	case signed:
 		return g.decideSigned(ctx, r, raw, rule)
 	}
@@ -60,24 +62,36 @@ func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, ru
 	if refusal != nil {
 		return g.refused(refusal, rule.Path)
 	}
+	return g.decideRights(v, raw, rule)
+}
+
+// decideRights decides by one rule what the bearer of a verified token may do.
+func (g *Guard) decideRights(v *verified, raw string, rule *Rule) Decision {
 	d := Decision{Outcome: Allow, Route: rule.Path}
 	if reason := g.rights(&v.caller, rule); reason != "" {
-		d = g.refuse(reason, rule.Path)
+		d = g.refused(&refusal{reason: reason, claims: g.evidenceOf(raw)}, rule.Path)
 	}
 	d.caller = &v.caller
 	return d
 }
 
-// refused returns the decision about a request whose token failed a check.
+// refused returns the decision that refuses.
 func (g *Guard) refused(r *refusal, route string) Decision {
-	d := g.refuse(r.reason, route)
-	d.RetryAfter, d.refusal = r.retryAfter, r
-	return d
+	r.guard, r.at = g, g.cfg.Now().Unix()
+	return Decision{Outcome: r.reason.Outcome(), Reason: r.reason, Route: route, RetryAfter: r.retryAfter, refusal: r}
 }
 
-// refuse returns the decision that refuses for a reason.
-func (g *Guard) refuse(reason Reason, route string) Decision {
-	return Decision{Outcome: reason.Outcome(), Reason: reason, Route: route, challenge: &g.challenge}
+// evidenceOf returns the claims of a token that was verified before, if
+// somebody listens to decisions.
+func (g *Guard) evidenceOf(raw string) *token.Object {
+	if !g.listened {
+		return nil
+	}
+	t, err := token.Parse(raw, g.limits)
+	if err != nil {
+		return nil
+	}
+	return &t.Claims
 }
 
 // verify returns what the signature of a token vouches for, from memory or by
@@ -88,11 +102,15 @@ func (g *Guard) verify(ctx context.Context, raw string, fromHeader bool) (*verif
 		return v, nil
 	}
 	if fromHeader && !isB64Token(raw) {
-		return nil, fail(CredentialsMalformed, "", "what follows Bearer is not one token")
+		seen := seenAsToken(raw)
+		return nil, fail(CredentialsMalformed, seen.fix, "what follows Bearer is not one token: %s", seen.what)
 	}
 	in := &inspection{guard: g, ctx: ctx, raw: raw, now: now.Unix()}
 	for i := range checks {
 		if refusal := checks[i].run(in); refusal != nil {
+			if in.token != nil {
+				refusal.claims = &in.token.Claims
+			}
 			return nil, refusal
 		}
 	}
@@ -114,6 +132,7 @@ func (g *Guard) rights(c *Caller, rule *Rule) Reason {
 func (g *Guard) conclude(ctx context.Context, r *Request, d *Decision) {
 	if d.Outcome != Allow {
 		d.TraceID = r.trace()
+		d.refusal.method, d.refusal.path = r.Method, r.Path
 	}
 	g.report(ctx, d)
 }
@@ -124,6 +143,6 @@ func (g *Guard) report(ctx context.Context, d *Decision) {
 		g.cfg.OnDecision(*d)
 	}
 	if d.Outcome != Allow && g.cfg.Log.Enabled(ctx, slog.LevelInfo) {
-		g.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request refused", d.attributes()...)
+		g.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request refused", d.explained()...)
 	}
 }

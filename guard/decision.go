@@ -19,10 +19,9 @@ type Decision struct {
 	TraceID    string        // names the refusal of a request in answer and log alike
 	RetryAfter time.Duration // for Unavailable: when asking again makes sense
 
-	caller    *Caller
-	rule      *Rule      // that decided; nil if no rule is for the request
-	refusal   *refusal   // the check that the token failed; nil if it was good, or none was read
-	challenge *challenge // for the answer to a refusal
+	caller  *Caller
+	rule    *Rule    // that decided; nil if no rule is for the request
+	refusal *refusal // why a guard refused; nil if it did not
 }
 
 // Allowed reports whether the request may go on.
@@ -54,7 +53,7 @@ func (d Decision) Detail() string {
 	switch {
 	case d.Allowed():
 		return ""
-	case d.refusal != nil:
+	case d.refusal != nil && d.refusal.detail != "":
 		return d.refusal.detail
 	case d.caller != nil:
 		return describeCaller(d.caller)
@@ -72,7 +71,7 @@ func (d Decision) Fix() string {
 	case d.refusal != nil && d.refusal.fix != "":
 		return d.refusal.fix
 	default:
-		return fixFor(d.Reason, d.rule)
+		return fixFor(d.Reason, d.rule, d.caller)
 	}
 }
 
@@ -85,8 +84,9 @@ func (d Decision) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, callerKey{}, d.caller)
 }
 
-// LogValue is what the guard logs of a decision. The client and tenant are
-// there only if they are proven, and nothing of an unproven token ever is.
+// LogValue is a decision in short. The client and tenant are there only if
+// they are proven, and nothing of an unproven token ever is. What a guard logs
+// itself of a refusal has the detail, the fix and the [Evidence] as well.
 func (d Decision) LogValue() slog.Value { return slog.GroupValue(d.attributes()...) }
 
 func (d Decision) attributes() []slog.Attr {

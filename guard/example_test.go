@@ -209,9 +209,9 @@ func ExampleDecision_Answer() {
 	fmt.Println("detail:", d.Detail())
 	fmt.Println("fix:", d.Fix())
 	// Output:
-	// 401 Bearer realm="api", error="invalid_token", error_description="The token is not a compact JWS."
+	// 401 Bearer realm="api", authorization_uri="https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/oauth2/v2.0/authorize", resource_id="a9100002-5a5a-4c4c-8d8d-000000000002", error="invalid_token", error_description="The token is not a compact JWS."
 	// {"error":"invalid_token","error_description":"The token is not a compact JWS.","reason":"token_malformed","trace_id":"0af7651916cd43dd8448eb211c80319c"}
-	// detail: a signed token has exactly three parts
+	// detail: a signed token has exactly three parts: one part without dots, such as a secret, a key or a refresh token
 	// fix: Send the access token exactly as the authority issued it.
 }
 
@@ -227,6 +227,31 @@ func ExampleDecision_LogValue() {
 	logger.Info("shadow", "decision", d)
 	// Output:
 	// level=INFO msg=shadow decision.outcome=unauthenticated decision.reason=token_malformed decision.route=/api/orders decision.trace_id=""
+}
+
+// What a refusal rests on is for the operator: the request, the rule, what the
+// token claims, and the guard's clock.
+func ExampleDecision_Evidence() {
+	d := ordersGuard().Decide(context.Background(), guard.Request{Method: "GET", Path: "/api/orders"}, guard.Rule{Roles: []string{"Orders.Read"}})
+	evidence := d.Evidence()
+	fmt.Println(evidence.Method, evidence.Path, evidence.Wanted, evidence.Expires.IsZero())
+	fmt.Println(d.Detail())
+	// Output:
+	// GET /api/orders [Orders.Read] true
+	// there is no header Authorization
+}
+
+// Evidence is logged without what is empty.
+func ExampleEvidence_LogValue() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	logger.Info("refused", "because", guard.Evidence{Method: "GET", Path: "/api/orders", Audience: "api://customers"})
+	// Output:
+	// level=INFO msg=refused because.method=GET because.path=/api/orders because.aud=api://customers
 }
 
 // Metrics count decisions by outcome, reason and rule.

@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -62,7 +63,7 @@ func (g *Guard) explainRights(in *inspection, rule *Rule, proven bool) Step {
 	reason := decide(&in.caller, rule)
 	step := Step{Name: "rights", Outcome: StepPassed, Detail: describeCaller(&in.caller)}
 	if reason != "" {
-		step.Outcome, step.Reason, step.Fix = StepFailed, reason, fixFor(reason, rule)
+		step.Outcome, step.Reason, step.Fix = StepFailed, reason, fixFor(reason, rule, &in.caller)
 	}
 	return step
 }
@@ -72,35 +73,59 @@ func describeCaller(c *Caller) string {
 }
 
 // fixFor returns what to do about a reason where no check has said it.
-func fixFor(reason Reason, rule *Rule) string {
+func fixFor(reason Reason, rule *Rule, caller *Caller) string {
 	if rule == nil {
 		rule = &Rule{}
 	}
-	switch reason {
-	case PathNotCanonical:
-		return "Send the path without dot segments, empty segments and escaped separators."
-	case NoPolicy:
-		return "Add a rule for this path and method, or correct the request."
-	case MultipleCredentials:
-		return "Send one Authorization header with one token."
-	case TokenInQuery:
-		return "Send the token in the Authorization header, and nowhere else."
-	case TokenMissing:
-		return "Send the header Authorization: Bearer, followed by an access token for this API."
-	case CredentialsMalformed:
-		return "Send Bearer, one space and the token exactly as the authority issued it."
-	case RoleMissing:
-		return "Assign the app role to the calling application or managed identity, then get a new token. Needed: " +
-			strings.Join(append(append([]string(nil), rule.Roles...), rule.AllRoles...), ", ") + "."
-	case ScopeMissing:
-		return "Consent to the delegated permission and ask for it. Needed: " + strings.Join(rule.Scopes, ", ") + "."
-	case NoPermissions:
-		return "Assign an app role to the calling application, or name the application in Clients."
-	case WrongCallerKind:
-		return "Call with the token of an application (client credentials or a managed identity), or change Caller of the rule."
-	case ClientNotAllowed, PrincipalNotAllowed, TenantNotAllowed:
-		return "Add the caller to the list, if it should be let in."
-	default:
-		return ""
+	if caller == nil {
+		caller = &Caller{}
 	}
+	switch reason {
+	case RoleMissing:
+		needed := slices.Concat(rule.Roles, rule.AllRoles)
+		return "Assign the app role to the calling application or managed identity, then get a new token. Needed: " +
+			strings.Join(needed, ", ") + "." + nearRole(needed, caller.Roles)
+	case ScopeMissing:
+		if caller.Kind == CallerApplication {
+			return "Call on behalf of a user: an application's own token has no scope. Or name in Roles what applications need. Needed: " + strings.Join(rule.Scopes, ", ") + "."
+		}
+		return "Consent to the delegated permission and ask for it. Needed: " + strings.Join(rule.Scopes, ", ") + "."
+	case WrongCallerKind:
+		return fixForKind(caller.Kind)
+	case ClientNotAllowed:
+		return fmt.Sprintf("Add the application id %q to Clients, if the application should be let in.", caller.ClientID)
+	case PrincipalNotAllowed:
+		if caller.ObjectID == "" {
+			return fmt.Sprintf("Create the service principal of the application in its tenant, or add the application id %q to Clients: the token names no principal.", caller.ClientID)
+		}
+		return fmt.Sprintf("Add the object id %q to Principals, if the principal should be let in.", caller.ObjectID)
+	case TenantNotAllowed:
+		return fmt.Sprintf("Add the tenant %q to Tenants of the rule, if its applications should be able to call.", caller.TenantID)
+	default:
+		return reason.about().fix
+	}
+}
+
+// fixForKind returns what to do where a caller of this kind is not meant.
+func fixForKind(kind CallerKind) string {
+	switch kind {
+	case CallerUser:
+		return "The caller is a user: a developer tool, a browser or a device code got the token. Call with a token of an application (client credentials or a managed identity), or set Caller of the rule to \"any\" or \"user\"."
+	case CallerApplication:
+		return "The caller is an application by itself. Call with a token that speaks for a user (sign-in or on behalf of), or set Caller of the rule to \"any\" or \"application\"."
+	default:
+		return "The token shows neither an application nor a user. Call with the token of an application (client credentials or a managed identity), and let the authority put idtyp into its tokens, or change Caller of the rule."
+	}
+}
+
+// nearRole says if a role of the token is a needed one but for its case.
+func nearRole(needed, roles []string) string {
+	for _, need := range needed {
+		for _, role := range roles {
+			if role != need && strings.EqualFold(role, need) {
+				return fmt.Sprintf(" The token has %s, which differs by case: roles are compared exactly.", oneLine(role, maxShown))
+			}
+		}
+	}
+	return ""
 }

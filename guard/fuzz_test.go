@@ -21,6 +21,7 @@ func FuzzAuthorizationHeader(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"Bearer " + good, ""}, {"bearer  " + good, ""}, {"Bearer " + good, "Bearer " + good}, {"Bearer " + good + ",", ""}, {"Bearer\t" + good, ""},
 		{"Bearer " + good + "=", ""}, {"Basic abc, Bearer " + good, ""}, {"", "Bearer " + good}, {"Bearer a.b.c", ""}, {"Bearer ....", ""}, {"DPoP " + good, ""},
+		{"Bearer: " + good, ""}, {"Bearer undefined", ""}, {`"Bearer ` + good + `"`, ""}, {"Bearer Bearer " + good, ""}, {"Bearer {", ""}, {"%", ""}, {"Bearer …", ""}, {good, ""},
 	} {
 		f.Add(seed[0], seed[1])
 	}

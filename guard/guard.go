@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ type Guard struct {
 	limits    token.Limits
 	cache     *cache
 	challenge challenge
+	listened  bool // whether somebody hears of refusals
 
 	signed     *signedRequests // nil if none are taken
 	signedOnly bool            // whether tokens that are not bound are refused
@@ -33,7 +36,11 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	if err = errors.Join(err, g.trust(ctx)); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
+	g.listened = cfg.OnDecision != nil || cfg.Log.Enabled(ctx, slog.LevelInfo)
 	for _, audience := range cfg.Audience {
+		if id := strings.ToLower(audience); isGUID(id) {
+			audience = id // which is how tokens have it
+		}
 		g.audience[audience] = true
 		if strings.Contains(audience, "://") {
 			bare := strings.TrimSuffix(audience, "/")
@@ -44,7 +51,34 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	g.challenge = newChallenge(&cfg)
 	g.signed = newSignedRequests(cfg.SignedRequests, cfg.Skew)
 	g.signedOnly = g.signed != nil && g.signed.Required
+	g.introduce(ctx)
 	return g, nil
+}
+
+// introduce logs what the guard trusts, to be compared with a token that it
+// refuses.
+func (g *Guard) introduce(ctx context.Context) {
+	tenants := g.cfg.Tenants
+	if len(tenants) == 0 {
+		for _, i := range g.issuers {
+			if i.tenant != "" && !slices.Contains(tenants, i.tenant) {
+				tenants = append(tenants, i.tenant)
+			}
+		}
+	}
+	attributes := []slog.Attr{
+		slog.String("issuers", g.issuerNames()), slog.String("audience", strings.Join(g.cfg.Audience, ", ")),
+		slog.String("caller", string(g.cfg.Caller)), slog.String("tenants", strings.Join(tenants, ", ")),
+	}
+	for _, list := range []struct {
+		name string
+		ids  []string
+	}{{"clients", g.cfg.Clients}, {"principals", g.cfg.Principals}} {
+		if len(list.ids) > 0 {
+			attributes = append(attributes, slog.String(list.name, strings.Join(list.ids, ", ")))
+		}
+	}
+	g.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "guard trusts", attributes...)
 }
 
 // trust makes the issuers of the configuration.

@@ -3,10 +3,14 @@ package guard
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -301,6 +305,37 @@ func (s *keySource) absence() (retry time.Duration, cause error) {
 		cause = fmt.Errorf("%w; keys were last fetched at %s", cause, set.fetched.UTC().Format(time.RFC3339))
 	}
 	return max(time.Second, time.Until(s.notUntil)), cause
+}
+
+// knowledge says what is known of the issuer's keys, and since when.
+func (s *keySource) knowledge() string {
+	set := s.set.Load()
+	if set == nil {
+		return "none were fetched yet"
+	}
+	ids := slices.Sorted(maps.Keys(set.keys))
+	const enough = 5
+	if len(ids) > enough {
+		ids = append(ids[:enough:enough], "…")
+	}
+	return fmt.Sprintf("it published %s when it was last asked, at %s", oneLine(strings.Join(ids, ", "), maxShown), set.fetched.UTC().Format(time.RFC3339))
+}
+
+// fixForFetch returns what to do about keys that could not be fetched.
+func fixForFetch(cause error) string {
+	var unknown x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(cause, &unknown):
+		return "This machine does not trust the authority's certificate: set CABundle to the PEM file of its certificate authority (ca-bundle.pem in Rolecall's data folder), or SSL_CERT_FILE where the system's roots are read."
+	case errors.As(cause, &hostname):
+		return "The authority's certificate is for another name: write Authority with a name that the certificate has."
+	case errors.As(cause, &invalid) && invalid.Reason == x509.Expired:
+		return "The authority's certificate is not valid at this machine's time: check the clock, and then the certificate."
+	default:
+		return "Check that the authority is up and that this machine reaches and trusts it."
+	}
 }
 
 // state is what others may know of the source.

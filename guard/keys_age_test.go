@@ -125,8 +125,8 @@ func TestAnUnknownKeyWhileTheAuthorityIsDown(t *testing.T) {
 		raw := signWith(t, spareKey(), "new", nil, a.claims())
 		for range 3 {
 			d := g.Check(t.Context(), raw, ordersRule)
-			if d.Outcome != guard.Unavailable || d.Reason != guard.KeysUnavailable || d.RetryAfter < time.Second {
-				t.Errorf("%s %s, again in %v", d.Outcome, d.Reason, d.RetryAfter)
+			if d.Outcome != guard.Unavailable || d.Reason != guard.KeysUnavailable || d.RetryAfter < time.Second || !strings.Contains(d.Detail(), "keys were last fetched at") {
+				t.Errorf("%s %s, again in %v: %s", d.Outcome, d.Reason, d.RetryAfter, d.Detail())
 			}
 			if r := reason(g, a.token(t)); r != "" {
 				t.Errorf("a key that is known: %s", r)

@@ -50,7 +50,7 @@ func (p *Policy) Decide(ctx context.Context, r Request) Decision {
 	if reason == "" {
 		d = p.guard.decide(ctx, &r, rule)
 	} else {
-		d = p.guard.refuse(reason, "")
+		d = p.guard.refused(p.unmatched(&r, reason), "")
 	}
 	d.rule = rule
 	p.guard.conclude(ctx, &r, &d)

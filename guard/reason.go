@@ -125,75 +125,115 @@ type refusalText struct {
 	code        string // the OAuth error
 	challenge   bool   // whether WWW-Authenticate is sent
 	description string // printable ASCII without quote or backslash: it stands in a header
+	fix         string // what to do where nothing more is known; for operators
 }
 
 func (r Reason) about() refusalText {
 	if text, ok := refusalTexts[r]; ok {
 		return text
 	}
-	return refusalText{Forbidden, accessDenied, false, "The request is not allowed."}
+	return refusalText{Forbidden, accessDenied, false, "The request is not allowed.", ""}
 }
 
-func badRequest(description string) refusalText {
-	return refusalText{BadRequest, invalidRequest, true, description}
+func badRequest(description, fix string) refusalText {
+	return refusalText{BadRequest, invalidRequest, true, description, fix}
 }
 
-func badToken(description string) refusalText {
-	return refusalText{Unauthenticated, invalidToken, true, description}
+func badToken(description, fix string) refusalText {
+	return refusalText{Unauthenticated, invalidToken, true, description, fix}
 }
 
-func missingRight(description string) refusalText {
-	return refusalText{Forbidden, insufficientScope, true, description}
+func missingRight(description, fix string) refusalText {
+	return refusalText{Forbidden, insufficientScope, true, description, fix}
 }
 
-func denied(description string) refusalText {
-	return refusalText{Forbidden, accessDenied, false, description}
+func denied(description, fix string) refusalText {
+	return refusalText{Forbidden, accessDenied, false, description, fix}
 }
+
+// Fixes that several reasons share.
+const (
+	sendAsIssued  = "Send Bearer, one space and the token exactly as the authority issued it."
+	sendAnother   = "Send an access token of the authority that this API trusts: this is not one, or something between has changed it."
+	setClocks     = "Set the clocks of the authority and of the API's machine."
+	correctIssuer = "Let the authority issue access tokens as Microsoft Entra ID does."
+)
 
 // refusalTexts is never written to.
 var refusalTexts = map[Reason]refusalText{
-	PathNotCanonical:     {BadRequest, invalidRequest, false, "The path of the request can be read in more than one way."},
-	NoPolicy:             denied("No rule allows this path and method."),
-	MultipleCredentials:  badRequest("The request carries more than one credential."),
-	TokenInQuery:         badRequest("A token is accepted only in the Authorization header."),
-	TokenMissing:         {Unauthenticated, unauthorized, true, "The request carries no bearer token."},
-	CredentialsMalformed: badRequest("The Authorization header is not Bearer, a space and one token."),
+	PathNotCanonical: {BadRequest, invalidRequest, false, "The path of the request can be read in more than one way.",
+		"Send the path without dot segments, empty segments and escaped separators."},
+	NoPolicy: denied("No rule allows this path and method.",
+		"Add a rule for this path and method, or correct the request."),
+	MultipleCredentials: badRequest("The request carries more than one credential.",
+		"Send one Authorization header with one token."),
+	TokenInQuery: badRequest("A token is accepted only in the Authorization header.",
+		"Send the token in the Authorization header, and nowhere else."),
+	TokenMissing: {Unauthenticated, unauthorized, true, "The request carries no bearer token.",
+		"Send the header Authorization: Bearer, followed by an access token for this API."},
+	CredentialsMalformed: badRequest("The Authorization header is not Bearer, a space and one token.", sendAsIssued),
 
-	TokenTooLarge:         badToken("The token is too large."),
-	TokenMalformed:        badToken("The token is not a compact JWS."),
-	TokenEncrypted:        badToken("The token is encrypted; a signed one is needed."),
-	HeaderInvalid:         badToken("The header of the token is not strict JSON."),
-	AlgNotAllowed:         badToken("The signature algorithm of the token is not allowed."),
-	CritUnsupported:       badToken("The token demands an extension that is not supported."),
-	HeaderForbidden:       badToken("The header of the token holds a parameter that is not allowed."),
-	TypNotAllowed:         badToken("The token is of another type than an access token."),
-	KidInvalid:            badToken("The key id of the token is not well formed."),
-	ClaimsInvalid:         badToken("The claims of the token are ambiguous or of the wrong type."),
-	IssuerUnknown:         badToken("The issuer of the token is not accepted here."),
-	KeyUnknown:            badToken("The token is signed with a key its issuer does not publish."),
-	KeyMismatch:           badToken("The key of the token is not meant for such a signature."),
-	KeysUnavailable:       {Unavailable, unavailable, false, "The keys of the issuer cannot be reached at the moment."},
-	SignatureInvalid:      badToken("The signature of the token is not valid."),
-	ExpInvalid:            badToken("The token has no usable expiry time."),
-	TokenExpired:          badToken("The token has expired."),
-	TokenNotYetValid:      badToken("The token is not valid yet."),
-	IatInFuture:           badToken("The token was issued in the future."),
-	LifetimeTooLong:       badToken("The token lives longer than is allowed here."),
-	TokenRevoked:          badToken("The token has been revoked."),
-	AudienceMismatch:      badToken("The token was issued for another resource."),
-	IssuerVersionMismatch: badToken("The version of the token does not fit its issuer."),
-	TenantMismatch:        badToken("The tenant of the token does not fit its issuer."),
-	TenantNotAllowed:      badToken("The tenant of the token is not allowed here."),
-	NotAccessToken:        badToken("The token is not an access token."),
-	BindingMissing:        badToken("The token has to come in a request that the key signed to which it is bound."),
-	BindingMismatch:       badToken("The token is not bound to the key that signed the request."),
-	ProofInvalid:          badToken("The signed request is not valid, or it is not this request."),
-	ProofReplayed:         badToken("The signed request was used before."),
+	TokenTooLarge: badToken("The token is too large.",
+		"Give the caller fewer roles or groups, or raise MaxToken."),
+	TokenMalformed: badToken("The token is not a compact JWS.",
+		"Send the access token exactly as the authority issued it."),
+	TokenEncrypted: badToken("The token is encrypted; a signed one is needed.",
+		"Turn off the encryption of tokens in the registration of this API."),
+	HeaderInvalid: badToken("The header of the token is not strict JSON.", sendAnother),
+	AlgNotAllowed: badToken("The signature algorithm of the token is not allowed.",
+		"Let the authority sign with RS256, or list its algorithm in Algorithms if it is a public-key one."),
+	CritUnsupported: badToken("The token demands an extension that is not supported.", sendAnother),
+	HeaderForbidden: badToken("The header of the token holds a parameter that is not allowed.", sendAnother),
+	TypNotAllowed: badToken("The token is of another type than an access token.",
+		"Send an access token, not another kind of JWT."),
+	KidInvalid:    badToken("The key id of the token is not well formed.", sendAnother),
+	ClaimsInvalid: badToken("The claims of the token are ambiguous or of the wrong type.", correctIssuer),
+	IssuerUnknown: badToken("The issuer of the token is not accepted here.",
+		"Ask the authority this API trusts for the token, or correct the API's Authority setting."),
+	KeyUnknown: badToken("The token is signed with a key that is not among those known of its issuer.",
+		"Get a new token. If new ones are refused too, another authority issued them."),
+	KeyMismatch: badToken("The key of the token is not meant for such a signature.",
+		"Let the authority publish the key for the algorithm and the issuer that it signs for."),
+	KeysUnavailable: {Unavailable, unavailable, false, "The keys of the issuer cannot be reached at the moment.",
+		"Check that the authority is up and that the API's machine reaches it and trusts its certificate (CABundle)."},
+	SignatureInvalid: badToken("The signature of the token is not valid.",
+		"The token was changed after it was signed, or signed by someone else. Get a new one."),
+	ExpInvalid: badToken("The token has no usable expiry time.", correctIssuer),
+	TokenExpired: badToken("By the clock of this API the token has expired.",
+		"Get a new token: a client that keeps tokens must renew them before they expire. If the token is new, set the clock of the API's machine."),
+	TokenNotYetValid: badToken("By the clock of this API the token is not valid yet.", setClocks),
+	IatInFuture:      badToken("By the clock of this API the token was issued in the future.", setClocks),
+	LifetimeTooLong: badToken("The token lives longer than is allowed here.",
+		"Shorten the lifetime at the authority, or raise MaxLifetime."),
+	TokenRevoked: badToken("The token has been revoked.",
+		"Get a new token. If new ones are refused too, the API's function Revoked refuses the caller."),
+	AudienceMismatch: badToken("The audience of the token is not one that this API accepts.",
+		"Ask for a token for this API. If the token is for it, list its application id and its identifier URI in Audience, both as the registration has them."),
+	IssuerVersionMismatch: badToken("The version of the token does not fit its issuer.", correctIssuer),
+	TenantMismatch:        badToken("The tenant of the token does not fit its issuer.", correctIssuer),
+	TenantNotAllowed: badToken("The tenant of the token is not allowed here.",
+		"Add the tenant to Tenants, if its applications should be able to call."),
+	NotAccessToken: badToken("The token is not an access token.",
+		"Send the access token, not the ID token."),
+	BindingMissing: badToken("The token has to come in a request that the key signed to which it is bound.",
+		"Ask for a token without proof of possession, or set SignedRequests."),
+	BindingMismatch: badToken("The token is not bound to the key that signed the request.",
+		"Sign the request with the key for which the token was asked (req_cnf)."),
+	ProofInvalid: badToken("The signed request is not valid, or it is not this request.",
+		"Sign each request as it is sent, for the host by which the API is called (SignedRequests.Hosts)."),
+	ProofReplayed: badToken("The signed request was used before.",
+		"Sign each request anew, also when it is repeated."),
 
-	WrongCallerKind:     missingRight("This kind of caller is not allowed here."),
-	ClientNotAllowed:    denied("This client is not allowed here."),
-	PrincipalNotAllowed: denied("This principal is not allowed here."),
-	RoleMissing:         missingRight("The token does not carry the app role that is needed."),
-	ScopeMissing:        missingRight("The token does not carry the scope that is needed."),
-	NoPermissions:       denied("The token carries no app role and no scope."),
+	WrongCallerKind: missingRight("This kind of caller is not allowed here.",
+		"Call with a token of an application (client credentials or a managed identity) where applications are meant, and with one that speaks for a user where users are. Or change Caller of the rule."),
+	ClientNotAllowed: denied("This client is not allowed here.",
+		"Add the application id to Clients, if the application should be let in."),
+	PrincipalNotAllowed: denied("This principal is not allowed here.",
+		"Add the object id to Principals, if the principal should be let in."),
+	RoleMissing: missingRight("The token does not carry the app role that is needed.",
+		"Assign the app role to the calling application or managed identity, then get a new token."),
+	ScopeMissing: missingRight("The token does not carry the scope that is needed.",
+		"Consent to the delegated permission and ask for it."),
+	NoPermissions: denied("The token carries no app role and no scope.",
+		"Assign an app role to the calling application, or name the application in Clients."),
 }

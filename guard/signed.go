@@ -120,11 +120,7 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 	if refusal != nil {
 		d = g.refused(refusal, rule.Path)
 	} else {
-		d = Decision{Outcome: Allow, Route: rule.Path}
-		if reason := g.rights(&v.caller, rule); reason != "" {
-			d = g.refuse(reason, rule.Path)
-		}
-		d.caller = &v.caller
+		d = g.decideRights(v, p.at, rule)
 	}
 	d.signed = true
 	return d

@@ -286,7 +286,7 @@ func TestChallengeOffersWhatHelps(t *testing.T) {
 	const pointer = `, resource_metadata="https://api.test/.well-known/oauth-protected-resource"`
 	for _, tt := range []struct{ name, raw, want string }{
 		{"no token", "", `Bearer realm="orders", authorization_uri="https://authority.test/` + tenant + `/oauth2/v2.0/authorize", resource_id="` + apiID + `"` + pointer},
-		{"a bad token", "Bearer a.b.c", `Bearer realm="orders", error="invalid_token", error_description="The token is not a compact JWS."` + pointer},
+		{"a bad token", "Bearer a.b.c", `Bearer realm="orders", authorization_uri="https://authority.test/` + tenant + `/oauth2/v2.0/authorize", resource_id="` + apiID + `", error="invalid_token", error_description="The token is not a compact JWS."` + pointer},
 		{"no role", "Bearer " + a.token(t, claims{"roles": []string{"Other"}}), `Bearer realm="orders", error="insufficient_scope", ` +
 			`error_description="The token does not carry the app role that is needed.", scope="api://orders/.default"` + pointer},
 	} {

@@ -35,15 +35,24 @@ type inspection struct {
 }
 
 // A refusal says why a check was not passed. Only the reason reaches the
-// caller; detail and fix are for [Guard.Explain] and may quote the token.
+// caller; the rest is for operators and may quote the claims of the token.
 type refusal struct {
 	reason     Reason
 	detail     string
 	fix        string
 	retryAfter time.Duration
+
+	guard        *Guard        // that refused
+	at           int64         // Unix time by the guard's clock
+	method, path string        // of the request; empty if only a token was looked at
+	claims       *token.Object // of the token, proven or not; nil if there are none to read, or nobody listens
 }
 
+// fail returns a refusal. An empty fix means the usual one for the reason.
 func fail(reason Reason, fix, format string, args ...any) *refusal {
+	if fix == "" {
+		fix = reason.about().fix
+	}
 	return &refusal{reason: reason, fix: fix, detail: fmt.Sprintf(format, args...)}
 }
 
@@ -91,6 +100,9 @@ func (in *inspection) form() *refusal {
 	var refused *token.Error
 	if errors.As(err, &refused) {
 		reason, detail = Reason(refused.Reason), refused.Detail
+	}
+	if seen, odd := seenInstead(in.raw); odd && (reason == TokenMalformed || strings.HasSuffix(in.raw, "..")) {
+		return fail(reason, seen.fix, "%s: %s", detail, seen.what)
 	}
 	return fail(reason, "Send the access token exactly as the authority issued it.", "%s", detail)
 }
@@ -178,7 +190,7 @@ func (in *inspection) selectIssuer() *refusal {
 	if first := in.guard.issuers[0]; ok && first.learns && first.keys.set.Load() == nil {
 		if err := first.keys.ready(in.ctx); err != nil {
 			retry, _ := first.keys.absence()
-			r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.",
+			r := fail(KeysUnavailable, fixForFetch(err),
 				"iss is %s, and whether the authority issues version 1.0 tokens under that name could not be asked: %v; trusted: %s", shown(v), err, in.guard.issuerNames())
 			r.retryAfter = retry
 			return r
@@ -187,8 +199,8 @@ func (in *inspection) selectIssuer() *refusal {
 			return nil
 		}
 	}
-	return fail(IssuerUnknown, "Ask the authority this API trusts for the token, or correct the API's Authority setting.",
-		"iss is %s; trusted: %s", shown(v), in.guard.issuerNames())
+	near, fix := in.guard.nearIssuer(iss)
+	return fail(IssuerUnknown, fix, "iss is %s%s; trusted: %s", shown(v), near, in.guard.issuerNames())
 }
 
 // issuedBy notes the issuer that is called so, if it is one of the guard's.
@@ -221,12 +233,12 @@ func (in *inspection) findKeys() *refusal {
 	switch {
 	case errors.Is(err, errKeysUnavailable):
 		retry, cause := source.absence()
-		r := fail(KeysUnavailable, "Check that the authority is up and that this machine reaches and trusts it.", "%s: %v", name, cause)
+		r := fail(KeysUnavailable, fixForFetch(cause), "%s: %v", name, cause)
 		r.retryAfter = retry
 		return r
 	case err != nil:
 		return fail(KeyUnknown, "Get a new token. If new ones are refused too, another authority issued them.",
-			"%s publishes no key %q", name, in.kid)
+			"%s publishes no key %q as far as is known: %s", name, in.kid, source.knowledge())
 	case len(keys) == 0:
 		return fail(KeyMismatch, "", "the key %q cannot verify signatures", in.kid)
 	}
@@ -269,21 +281,16 @@ func (in *inspection) signature() *refusal {
 	return fail(reason, "The token was changed after it was signed, or signed by someone else. Get a new one.", "%s", detail)
 }
 
-// shown returns a value of the token as Explain may show it: short and on one
-// line. It is never part of an answer.
+// shown returns a value of the token as operators may see it: short, on one
+// line and without characters that cannot be seen. It is never part of an
+// answer.
 func shown(v token.Value) string {
 	raw := v.Raw()
 	if raw == "" {
 		return "absent"
 	}
-	const enough = 120
-	if len(raw) > enough {
-		raw = strings.ToValidUTF8(raw[:enough], "") + "…"
-	}
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return ' '
-		}
-		return c
-	}, raw)
+	return oneLine(raw, maxShown)
 }
+
+// maxShown is how much of a claim, in bytes, is shown.
+const maxShown = 120
