@@ -27,6 +27,7 @@ type cli struct {
 
 	dir     string // --data
 	verbose bool   // --verbose
+	logJSON bool   // serve --log-format json
 }
 
 // The streams are what a process has: its environment, and where it reads and writes.
@@ -249,7 +250,11 @@ func (c *cli) log(level slog.Level) *slog.Logger {
 	if c.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
+	options := &slog.HandlerOptions{Level: level}
+	if c.logJSON {
+		return slog.New(slog.NewJSONHandler(c.err, options))
+	}
+	return slog.New(slog.NewTextHandler(c.err, options))
 }
 
 // say writes a message for people.

@@ -33,7 +33,7 @@ authority, signing keys and a tenant. When everything is ready, the command says
 and prints the addresses, with -o json as one line of JSON.`,
 		Example: `  rolecall serve --config rolecall.yaml
   rolecall serve --config rolecall.yaml --allow-host 172.17.0.1
-  rolecall serve --port 0 -o json
+  rolecall serve --port 0 -o json --log-format json
   rolecall serve --listen 0.0.0.0 --host auth.corp.test --host auth
   rolecall serve --listen 0.0.0.0 --host auth.corp.test --tls-cert tls.crt --tls-key tls.key
   rolecall serve --public-url https://auth.corp.test --trusted-proxy 10.0.0.0/8`,
@@ -55,11 +55,14 @@ and prints the addresses, with -o json as one line of JSON.`,
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default: the authority's own)")
 	flags.StringArrayVar(&faults, "fault", nil, "make responses fail on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
 	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "cache tokens of managed identities until they expire, as Azure does, even if their roles change")
+	logFormat := &format{value: "text", offered: []string{"text", "json"}}
+	flags.Var(logFormat, "log-format", "format of the log on stderr")
 	output := c.outputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := c.needData(); err != nil {
 			return err
 		}
+		c.logJSON = logFormat.value == "json"
 		for _, text := range faults {
 			rule, err := fault.Parse(text)
 			if err != nil {

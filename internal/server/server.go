@@ -142,6 +142,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.log.InfoContext(ctx, "starting", "version", cfg.Version, "data", cfg.Dir)
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
