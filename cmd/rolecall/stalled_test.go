@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -152,10 +153,11 @@ var shownSecret = regexp.MustCompile(`"value": "([^"]+)"`)
 // server as well, at any moment, and looks whether each secret that came to be valid was
 // printed or is in the file that the next apply names.
 func TestNoSecretIsCommittedAndUnshown(t *testing.T) {
-	rounds := 10
+	few := 10
 	if testing.Short() {
-		rounds = 3
+		few = 3
 	}
+	rounds := fixture.Rounds(t, fixture.Kills, few)
 	dir := filepath.Join(t.TempDir(), "data")
 	began := time.Now()
 	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "first")); code != exitOK {

@@ -63,7 +63,7 @@ func TestMutatedRedirectsLeadNowhere(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 2))
 	bases := append(pagetest.RedirectMutations(registered), registered...)
-	tried := fixture.Attacks(t, 1000)
+	tried := fixture.Rounds(t, fixture.Attacks, 1000)
 	for i := range tried {
 		uri := mutateRedirect(random, bases[random.IntN(len(bases))])
 		asks := w.toolAsks().set("redirect_uri", uri)

@@ -151,7 +151,7 @@ func TestMutantsAreRefused(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
 	b, _ := federatedBench(t)
-	for i := range fixture.Attacks(t, 300) {
+	for i := range fixture.Rounds(t, fixture.Attacks, 300) {
 		m := &mutant{Rand: random, b: b, header: b.header(), claims: b.claims()}
 		if m.federated = i%2 == 1; m.federated {
 			m.header, m.claims = b.federatedHeader(), b.federatedClaims()

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 const (
@@ -144,21 +144,14 @@ func runWriters(ctx context.Context, path, actor string) error {
 // again, and looks each time whether all it acknowledged is there, and nothing by halves.
 // ROLECALL_KILLS says how often, when that shall be more than a few times.
 func TestKill(t *testing.T) {
-	rounds := 3
-	switch wanted := os.Getenv("ROLECALL_KILLS"); {
-	case wanted != "":
-		n, err := strconv.Atoi(wanted)
-		if err != nil || n < 1 {
-			t.Fatalf("ROLECALL_KILLS is %q, and must be a number of kills", wanted)
-		}
-		rounds = n
-	case testing.Short(), raceDetector:
-		rounds = 1
+	few := 3
+	if testing.Short() || raceDetector {
+		few = 1
 	}
 	path := filepath.Join(t.TempDir(), "rolecall.db")
 	prepareCrash(t, path)
 	acked := map[string]int{}
-	for round := range rounds {
+	for round := range fixture.Rounds(t, fixture.Kills, few) {
 		enough := 1000 + rand.IntN(200)
 		maps.Copy(acked, writeAndKill(t, child(t, path, fmt.Sprintf("round%d", round)), enough))
 		verifyCrash(t, path, acked)
