@@ -164,3 +164,33 @@ func TestBuiltinResourceForAUser(t *testing.T) {
 	}
 	w.post(pathV2, form.set("scope", manager+"/Nothing")).refused(400, "invalid_scope", 650053)
 }
+
+// The scopes have the ids that they have in every tenant of Microsoft's: code that asks for
+// permissions names them by id.
+func TestScopesOfBuiltinResources(t *testing.T) {
+	t.Parallel()
+	for identifier, want := range map[string]string{
+		"https://storage.azure.com":                 "user_impersonation 03e0da56-190b-40ad-a80c-ea378c433f7f",
+		"https://vault.azure.net":                   "user_impersonation f53da476-18e3-4152-8e01-aec403e6edc0",
+		"https://database.windows.net":              "user_impersonation c39ef2d1-04ce-46dc-8b5f-e9a5c60f0fc9",
+		"https://servicebus.azure.net":              "user_impersonation 40e16207-c5fd-4916-8ca4-64565f2367ca",
+		"https://eventhubs.azure.net":               "user_impersonation 7d388411-3845-4cfc-aa69-33192f4b9735",
+		"https://search.azure.com":                  "user_impersonation a4165a31-5d9e-4120-bd1e-9d88c66fd3b8",
+		"https://ossrdbms-aad.database.windows.net": "user_impersonation cef99a3a-4cd3-4408-8143-4375d1e38a17",
+		"https://management.azure.com":              "user_impersonation 41094075-9dad-400e-a0bd-54e686782033",
+		"https://graph.microsoft.com":               "User.Read e1fe6dd8-ba31-4d61-89e7-88639da4683d",
+		"api://AzureADTokenExchange":                "",
+	} {
+		resource, found := directory.FindBuiltin(identifier)
+		if !found {
+			t.Errorf("%s is not built in", identifier)
+		}
+		var got []string
+		for _, scope := range resource.Scopes {
+			got = append(got, scope.Value+" "+string(scope.ID))
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%s offers %q, want %q", identifier, got, want)
+		}
+	}
+}
