@@ -89,6 +89,14 @@ func sameOrigin(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// A statusError is an answer that is no document.
+type statusError struct {
+	address string
+	status  int
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("get %s: status %d", e.address, e.status) }
+
 // errNotModified is the answer to a conditional request when nothing changed.
 var errNotModified = errors.New("nothing has changed")
 
@@ -113,7 +121,7 @@ func (f *fetcher) get(ctx context.Context, address, tag string, limit int64) ([]
 	case resp.StatusCode == http.StatusNotModified && tag != "":
 		return nil, resp.Header, errNotModified
 	case resp.StatusCode != http.StatusOK:
-		return nil, nil, fmt.Errorf("get %s: status %d", address, resp.StatusCode)
+		return nil, nil, &statusError{address, resp.StatusCode}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {

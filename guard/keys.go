@@ -326,6 +326,7 @@ func fixForFetch(cause error) string {
 	var unknown x509.UnknownAuthorityError
 	var hostname x509.HostnameError
 	var invalid x509.CertificateInvalidError
+	var status *statusError
 	switch {
 	case errors.As(cause, &unknown):
 		return "This machine does not trust the authority's certificate: set CABundle to the PEM file of its certificate authority (ca-bundle.pem in Rolecall's data folder), or SSL_CERT_FILE where the system's roots are read."
@@ -333,6 +334,8 @@ func fixForFetch(cause error) string {
 		return "The authority's certificate is for another name: write Authority with a name that the certificate has."
 	case errors.As(cause, &invalid) && invalid.Reason == x509.Expired:
 		return "The authority's certificate is not valid at this machine's time: check the clock, and then the certificate."
+	case errors.As(cause, &status) && (status.status == 400 || status.status == 404):
+		return "The authority is there and does not know the address that was asked: check the host and the tenant in Authority."
 	default:
 		return "Check that the authority is up and that this machine reaches and trusts it."
 	}

@@ -390,10 +390,16 @@ func TestKeysThatCannotBeFetchedNameTheSetting(t *testing.T) {
 		{x509.UnknownAuthorityError{}, "set CABundle"},
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "x"}, "another name"},
 		{x509.CertificateInvalidError{Cert: &x509.Certificate{}, Reason: x509.Expired}, "the clock"},
+		{nil, "check the host and the tenant in Authority"}, // which answers 404
 		{errors.New("connection refused"), "authority is up"},
 	} {
 		cfg := a.config()
-		cfg.HTTPClient = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, tt.cause })}
+		cfg.HTTPClient = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			if tt.cause == nil {
+				return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody}, nil
+			}
+			return nil, tt.cause
+		})}
 		if d := newGuard(t, cfg).Check(t.Context(), a.token(t), ordersRule); d.Reason != guard.KeysUnavailable || !strings.Contains(d.Fix(), tt.fix) {
 			t.Errorf("%v: %s %q", tt.cause, d.Reason, d.Fix())
 		}
