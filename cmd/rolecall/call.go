@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,12 +14,31 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 // maxAnswer bounds what `rolecall call` reads of an answer.
 const maxAnswer = 32 << 20
+
+// maxRefusal bounds what is looked at of a refusal.
+const maxRefusal = 64 << 10
+
+// A limited writer passes on the beginning of what it is given, and takes the rest as well.
+type limited struct {
+	w    io.Writer
+	left int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	n := min(len(b), l.left)
+	l.left -= n
+	if _, err := l.w.Write(b[:n]); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
 
 // A caller calls APIs.
 type caller struct{ *cli }
@@ -34,7 +54,8 @@ func callCommand(base *cli) *cobra.Command {
 		Long: `Gets a token as an application, managed identity or user and calls an API with it, over
 https, or over http on this machine. The API's own challenge says which token to ask
 for; --scope says so for APIs whose challenge does not. If the API refuses the call (401
-or 403), every check is explained and the exit code is 4.`,
+or 403), the exit code is 4, and it is explained: by the check that the token fails, or,
+where the directory finds nothing wrong, by the setting of the API that must be.`,
 		Example: `  rolecall call --as orders-client http://localhost:7071/api/GetOrders
   rolecall call --as orders-client -X POST -d '{"item":"Pencil"}' http://localhost:7071/api/orders`,
 		Args: exactly(1, "the URL to call"),
@@ -197,13 +218,18 @@ func (c caller) carryOut(ctx context.Context, t target, token string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
-	if _, err := io.Copy(c.out, io.LimitReader(response.Body, maxAnswer)); err != nil {
+	var beginning bytes.Buffer // of a refusal
+	if _, err := io.Copy(c.out, io.TeeReader(io.LimitReader(response.Body, maxAnswer), &limited{&beginning, maxRefusal})); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
+	var answer explain.Answer
+	if response.StatusCode >= http.StatusBadRequest {
+		answer = explain.ReadAnswer(response.StatusCode, response.Header, beginning.Bytes(), c.now())
+	}
 	switch {
-	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden:
+	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden || answer.Guarded:
 		c.say("%s answered %s", t.url.Redacted(), response.Status)
-		return explainer(c).explainRefusal(ctx, t.url, token)
+		return explainer(c).explainRefusal(ctx, t, answer, token)
 	case response.StatusCode >= http.StatusBadRequest:
 		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:

@@ -8,10 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
@@ -94,20 +97,29 @@ func (c explainer) tokenArgument(args []string, correlation string) (string, err
 
 // explainToken checks a token against the directory and the authority's keys.
 func (c explainer) explainToken(ctx context.Context, data *server.Data, raw, api string, roles []string) (*explain.Report, error) {
-	base, err := c.authorityOf(ctx, raw)
+	in, err := c.input(ctx, data, raw, api, roles)
 	if err != nil {
 		return nil, err
+	}
+	return explain.Token(ctx, in)
+}
+
+// input is a token and what it is checked against.
+func (c explainer) input(ctx context.Context, data *server.Data, raw, api string, roles []string) (explain.Input, error) {
+	base, err := c.authorityOf(ctx, raw)
+	if err != nil {
+		return explain.Input{}, err
 	}
 	issuer, err := authority.New(authority.Config{
 		BaseURL: base, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: c.log(slog.LevelError),
 	})
 	if err != nil {
-		return nil, err
+		return explain.Input{}, err
 	}
-	return explain.Token(ctx, explain.Input{
+	return explain.Input{
 		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base,
 		HTTP: &http.Client{Transport: inProcess{issuer.Handler()}}, Now: c.now,
-	})
+	}, nil
 }
 
 // authorityOf returns where the tokens of this data folder come from: the running server,
@@ -145,29 +157,72 @@ func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output
 	return c.printExplanation(output, report)
 }
 
-// explainRefusal explains why the API at a URL did not accept a token.
-func (c explainer) explainRefusal(ctx context.Context, u *url.URL, raw string) (err error) {
-	api, err := caller(c).apiAt(ctx, u)
+// explainRefusal explains why an API answered a request with this token as it did.
+func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.Answer, raw string) (err error) {
+	running, err := server.Find(ctx, c.dir)
 	if err != nil {
 		return err
 	}
+	if running == nil && trustsNobody(answer.Reason) {
+		c.say("\nthe API cannot accept this token: no server runs on the data folder %s, so this command started one of its own for the token, which no API trusts\n\nStart a server, and call again:\n\n  rolecall serve", c.dir)
+		return silently(exitRefused)
+	}
+	api, err := caller(c).apiAt(ctx, t.url)
+	if err != nil {
+		return err
+	}
+	answer.API = orElse(answer.API, api)
 	data, err := c.openExisting(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = closeAfter(err, data) }()
-	report, err := c.explainToken(ctx, data, raw, api, nil)
-	if errors.Is(err, directory.ErrNotFound) { // an API of another authority
-		report, err = c.explainToken(ctx, data, raw, "", nil)
+	in, err := c.input(ctx, data, raw, api, nil)
+	if err != nil {
+		return err
+	}
+	report, err := explain.Token(ctx, in)
+	if errors.Is(err, directory.ErrNotFound) { // an API of another authority, or one that calls itself otherwise
+		in.API = ""
+		report, err = explain.Token(ctx, in)
 	}
 	if err != nil {
 		return err
 	}
-	c.showExplanation(c.err, report)
-	if report.Accepted {
-		c.say("\nthe token is valid: the API refuses it because of a rule of its own, such as another role or a list of clients")
+	settings, err := in.Settings(ctx)
+	if err != nil {
+		return err
+	}
+	if settings.CABundle = filepath.Join(c.dir, server.BundleFile); running != nil {
+		settings.CABundle = running.CABundle
+	}
+	disagreement := answer.Disagree(report, settings, t.method, t.url.EscapedPath())
+	if disagreement != nil {
+		c.showDisagreement(report, disagreement)
+	}
+	if !report.Accepted && (disagreement == nil || disagreement.Besides) {
+		c.showExplanation(c.err, report)
 	}
 	return silently(exitRefused)
+}
+
+// trustsNobody reports whether a reason is one for which an API refuses the token of a server
+// that it does not know.
+func trustsNobody(reason guard.Reason) bool {
+	return slices.Contains([]guard.Reason{"", guard.IssuerUnknown, guard.KeysUnavailable, guard.KeyUnknown, guard.SignatureInvalid}, reason)
+}
+
+// showDisagreement says what an API's refusal means that the directory does not explain.
+func (c explainer) showDisagreement(report *explain.Report, d *explain.Disagreement) {
+	s := c.screen
+	fmt.Fprintf(c.err, "\n%s at %s\n\n%s %s\n", s.paint(bold, orElse(report.Client, "an unknown client")), s.paint(bold, orElse(report.API, "the API")), s.paint(red, "refused:"), text.Clean(d.What))
+	if d.Fix == nil {
+		return
+	}
+	fmt.Fprintf(c.err, "\n%s\n", text.Clean(d.Fix.What))
+	if d.Fix.Command != "" {
+		fmt.Fprintf(c.err, "\n  %s\n", d.Fix.Command)
+	}
 }
 
 func (c explainer) printExplanation(output *format, report *explain.Report) error {

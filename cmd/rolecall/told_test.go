@@ -55,7 +55,7 @@ const (
 // misfits lists all of them, by theme.
 func misfits() []misfit {
 	return slices.Concat(
-		credentialMisfits(), roleMisfits(),
+		credentialMisfits(), roleMisfits(), apiMisfits(),
 	)
 }
 
