@@ -36,6 +36,7 @@ func assertionProblems() []*Problem {
 		FederatedUnreachable("{iss}", 1),
 		FederatedExchange("{audience}"),
 		FederatedTwice("{sub}"),
+		FederatedCloud("{iss}"),
 		FederatedGone("{sub}"),
 		FederatedUser(),
 		FederatedBound(),
@@ -205,6 +206,13 @@ func FederatedTwice(subject string) *Problem {
 	return refusedAssertion(700263,
 		"More than one federated credential of the application is for the subject "+text.Quote(subject)+" of this tenant.",
 		"Keep one, with the version 2.0 issuer, and remove the others.")
+}
+
+// FederatedCloud refuses a token that another of Microsoft's clouds issued.
+func FederatedCloud(issuer string) *Problem {
+	return refusedAssertion(700238,
+		"The presented token was issued by another cloud, "+text.Quote(issuer)+", and its tokens cannot stand in for a credential of an application of this one.",
+		"Use an identity of the cloud that the application is registered in, or give the application a certificate.")
 }
 
 // FederatedGone refuses a token of an application or managed identity that may not ask for

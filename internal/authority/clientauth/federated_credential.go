@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -141,6 +142,8 @@ func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client
 	switch {
 	case !known:
 		return nil, aadsts.FederatedIssuer(a.issuer, string(client.Principal.AppID))
+	case own == "" && isOtherCloud(a.issuer):
+		return nil, aadsts.FederatedCloud(a.issuer)
 	case len(audiences) == 0:
 		return nil, aadsts.FederatedAudience(strings.Join(a.audience, " "))
 	}
@@ -161,6 +164,20 @@ func (v *assertionVerifier) trusted(ctx context.Context, o origin.Origin, client
 		}
 	}
 	return nil, aadsts.FederatedSubject(a.subject, a.issuer)
+}
+
+// isOtherCloud reports whether an issuer is that of a tenant in one of Microsoft's national
+// clouds. Applications of the public cloud, which this authority stands for, cannot trust them.
+func isOtherCloud(issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return false
+	}
+	switch strings.ToLower(u.Hostname()) {
+	case "login.microsoftonline.us", "login.usgovcloudapi.net", "login.partner.microsoftonline.cn", "login.chinacloudapi.cn", "sts.chinacloudapi.cn", "login.microsoftonline.de":
+		return true
+	}
+	return false
 }
 
 // isMeant reports whether a flexible credential is for a token with these claims. A claim that is

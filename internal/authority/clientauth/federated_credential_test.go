@@ -441,3 +441,33 @@ func TestIssuerKeys(t *testing.T) {
 		})
 	}
 }
+
+// Tokens of Microsoft's national clouds prove no application of this one, though it trusts
+// them and they are right in every other way; nobody asks for their keys.
+func TestFederatedTokenOfAnotherCloud(t *testing.T) {
+	t.Parallel()
+	tenant := "/" + testids.Tenant
+	for issuer, code := range map[string]int{
+		"https://login.microsoftonline.us" + tenant + "/v2.0":                   700238,
+		"https://LOGIN.microsoftonline.us" + tenant + "/v2.0":                   700238,
+		"https://login.partner.microsoftonline.cn" + tenant + "/v2.0":           700238,
+		"https://login.chinacloudapi.cn" + tenant + "/v2.0":                     700238,
+		"https://sts.chinacloudapi.cn" + tenant + "/":                           700238,
+		"https://login.microsoftonline.us.contoso.test" + tenant + "/v2.0":      0,
+		"https://oidc.cluster.test/login.microsoftonline.us" + tenant + "/v2.0": 0,
+	} {
+		t.Run(issuer, func(t *testing.T) {
+			b, w := federatedBench(t)
+			b.app.Federated = federatedCredentials(issuer, workload, exchangeAudience)
+			w.publish(t, issuer, b.key("k1", 0))
+			_, p := b.verify(b.sign(b.federatedHeader(), b.federatedClaims().with(object{"iss": issuer}), b.keys[0]), testids.Client)
+			got := 0
+			if p != nil {
+				got = p.Code
+			}
+			if got != code || code != 0 && w.count(metadataURL(issuer)) != 0 {
+				t.Errorf("got %d, want %d; its metadata was read %d times", got, code, w.count(metadataURL(issuer)))
+			}
+		})
+	}
+}
