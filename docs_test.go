@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -31,5 +32,60 @@ func TestDocumentedPrograms(t *testing.T) {
 				t.Errorf("go vet: %v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// TestDocumentedSnippets builds the pieces of programs in the README and the quickstart, each
+// as it stands there, in a function that has what the text around the piece speaks of.
+func TestDocumentedSnippets(t *testing.T) {
+	packages := map[string]string{
+		"authoritytest": "github.com/rolecall-auth/rolecall/authoritytest",
+		"credential":    "github.com/rolecall-auth/rolecall/credential",
+		"guard":         "github.com/rolecall-auth/rolecall/guard",
+		"http":          "net/http",
+		"httptest":      "net/http/httptest",
+	}
+	const given = `t *testing.T, ctx context.Context, cred azcore.TokenCredential, tenant, bundle string, ` +
+		`greet, listOrders func(http.ResponseWriter, *http.Request), getOrders http.Handler`
+	imports := map[string]bool{"context": true, "net/http": true, "testing": true, "github.com/Azure/azure-sdk-for-go/sdk/azcore": true}
+	var functions strings.Builder
+	found := 0
+	for _, page := range []string{"README.md", "docs/quickstart.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(text, -1) {
+			snippet := string(block[1])
+			if strings.HasPrefix(snippet, "// Command ") {
+				continue // a whole program: TestDocumentedPrograms
+			}
+			found++
+			for name, path := range packages {
+				imports[path] = imports[path] || strings.Contains(snippet, name+".")
+			}
+			functions.WriteString("\nfunc _(" + given + ") {\n" + snippet)
+			for _, declared := range regexp.MustCompile(`(?m)^([a-z]+(?:, [a-z]+)*) := `).FindAllStringSubmatch(snippet, -1) {
+				names := strings.Split(declared[1], ", ")
+				functions.WriteString(strings.Repeat("_, ", len(names)-1) + "_ = " + declared[1] + "\n")
+			}
+			functions.WriteString("}\n")
+		}
+	}
+	if found < 4 {
+		t.Fatalf("found %d snippets, want the API, the daemon and two tests", found)
+	}
+	program := "package snippets\n\nimport (\n"
+	for path, used := range imports {
+		if used {
+			program += strconv.Quote(path) + "\n"
+		}
+	}
+	file := filepath.Join(t.TempDir(), "snippets.go")
+	if err := os.WriteFile(file, []byte(program+")\n"+functions.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
+		t.Errorf("go vet: %v\n%s\n%s", err, out, program+")\n"+functions.String())
 	}
 }
