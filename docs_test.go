@@ -89,3 +89,23 @@ func TestDocumentedSnippets(t *testing.T) {
 		t.Errorf("go vet: %v\n%s\n%s", err, out, program+")\n"+functions.String())
 	}
 }
+
+// TestDocumentedAPIs holds the settings in docs/apis.md to the APIs that the compat suites run.
+func TestDocumentedAPIs(t *testing.T) {
+	page, err := os.ReadFile("docs/apis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)From\\s+\\[(compat/apis/[^]]+)\\][^\\n]*\\n\\n```[a-z]+\\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if len(blocks) < 6 {
+		t.Errorf("found the settings of %d libraries, want 6", len(blocks))
+	}
+	for _, block := range blocks {
+		api, err := os.ReadFile(block[1])
+		if err != nil {
+			t.Error(err)
+		} else if !strings.Contains(string(api), block[2]) {
+			t.Errorf("%s does not have these lines of docs/apis.md:\n%s", block[1], block[2])
+		}
+	}
+}
