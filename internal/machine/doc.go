@@ -1,4 +1,5 @@
-// Package machine tells what this process may use: memory, and how many files at once.
+// Package machine tells what this process may use, memory and how many files at once, and does
+// work without getting in the way of other processes.
 //
 // It owns where systems say so. It refuses to own what is done with it.
 //

@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/machine"
 )
 
 const (
@@ -54,7 +55,11 @@ func Backup(ctx context.Context, cfg BackupConfig) (*backup.Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make room for the backup: %w", err)
 	}
-	header, err := makeBackup(ctx, cfg, location, kek, draft)
+	var header *backup.Header
+	err = machine.InBackground(func() (err error) {
+		header, err = makeBackup(ctx, cfg, location, kek, draft)
+		return err
+	})
 	return header, errors.Join(err, os.RemoveAll(draft))
 }
 
