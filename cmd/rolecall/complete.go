@@ -65,7 +65,7 @@ func (c *cli) names(ctx context.Context, list lister, cmd *cobra.Command) (names
 	if err != nil {
 		return nil
 	}
-	defer data.Close()
+	defer func() { _ = data.Close() }() // it was only read
 	view := data.Directory.View(ctx)
 	tenants, err := view.Tenants().All()
 	if err != nil {

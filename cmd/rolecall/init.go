@@ -61,7 +61,7 @@ func (c *cli) writeStarter(folder string) error {
 
 // writeNew writes a file that is not there yet.
 func writeNew(file string, content []byte) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it has no secret, and belongs into a repository
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}

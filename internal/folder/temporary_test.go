@@ -12,7 +12,7 @@ import (
 func TestMakeTemporary(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	const prefix = "rolecall-test-"
-	make := func(name string, age time.Duration, files ...string) string {
+	left := func(name string, age time.Duration, files ...string) string {
 		t.Helper()
 		path := filepath.Join(os.TempDir(), name)
 		if err := os.Mkdir(path, 0o700); err != nil {
@@ -41,11 +41,11 @@ func TestMakeTemporary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, stays := range map[string]bool{
-		make(prefix+"killed", time.Hour, heldName, "client.pem"):     false,
-		make(prefix+"killed-at-once", time.Hour):                     false,
-		make(prefix+"begun", time.Second):                            true,
-		make(prefix+"begun-too", time.Second, heldName):              true,
-		make("other-"+prefix, time.Hour, heldName, "somebody's own"): true,
+		left(prefix+"killed", time.Hour, heldName, "client.pem"):     false,
+		left(prefix+"killed-at-once", time.Hour):                     false,
+		left(prefix+"begun", time.Second):                            true,
+		left(prefix+"begun-too", time.Second, heldName):              true,
+		left("other-"+prefix, time.Hour, heldName, "somebody's own"): true,
 		held: true,
 	} {
 		another, end, err := MakeTemporary(prefix)
