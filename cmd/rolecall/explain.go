@@ -244,48 +244,6 @@ func (c explainer) printExplanation(output *format, report *explain.Report) erro
 	return nil
 }
 
-// showExplanation is the explanation for people.
-func (c explainer) showExplanation(w io.Writer, report *explain.Report) {
-	s := c.screen
-	who := s.paint(bold, orElse(report.Client, "an unknown client"))
-	if report.User != "" {
-		who += " for " + s.paint(bold, report.User)
-	}
-	fmt.Fprintf(w, "%s at %s\n\n", who, s.paint(bold, orElse(report.API, "the authority")))
-	width := 0
-	for _, step := range report.Steps {
-		width = max(width, len(step.Name))
-	}
-	for _, step := range report.Steps {
-		mark := s.mark(step.Outcome == explain.Passed)
-		if step.Outcome == explain.Skipped {
-			mark = s.paint(dim, "-")
-		}
-		text := text.Clean(step.Detail)
-		if step.Reason != "" {
-			text = strings.TrimSpace(s.paint(red, step.Reason) + "  " + text)
-		}
-		fmt.Fprintln(w, strings.TrimRight(mark+" "+pad(step.Name, width)+"  "+text, " "))
-	}
-	if report.Accepted {
-		fmt.Fprintf(w, "\n%s\n", s.paint(green, "accepted"))
-	} else {
-		fmt.Fprintf(w, "\n%s %s\n", s.paint(red, "refused:"), report.Reason)
-	}
-	if report.Note != "" {
-		fmt.Fprintf(w, "\n%s\n", text.Clean(report.Note))
-	}
-	if report.Fix == nil {
-		return
-	}
-	if report.Fix.What != "" {
-		fmt.Fprintf(w, "\n%s\n", text.Clean(report.Fix.What))
-	}
-	if report.Fix.Command != "" {
-		fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(report.Fix.Command, "\n", "\n  "))
-	}
-}
-
 func orElse(name, otherwise string) string {
 	if name == "" {
 		return otherwise

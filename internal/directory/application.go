@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // An ApplicationEditor reads and changes registrations.
@@ -111,8 +112,13 @@ func (e ApplicationEditor) Delete(tenant TenantID, id ObjectID) error {
 		if err := e.remove(app.value, app.version); err != nil {
 			return err
 		}
-		return e.record("delete", app.value.target(), "")
+		return e.recordDeleted(app.value.target(), deletedDetail(app.value.AppID, app.value.IdentifierURIs))
 	})
+}
+
+// deletedDetail tells by what clients still ask for what was deleted.
+func deletedDetail(id AppID, uris []string) string {
+	return strings.Join(append([]string{"appId: " + string(id)}, uris...), " ")
 }
 
 // byAppID finds a registration by its app id alone.

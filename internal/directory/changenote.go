@@ -28,6 +28,17 @@ type target struct {
 // record writes the audit row of an act and notes it. Detail never holds a secret.
 func (e *editor) record(verb string, t target, detail string) error {
 	e.note(verb, t, detail)
+	return e.audit(verb, t, detail)
+}
+
+// recordDeleted is record for something that is gone. By what it was known stands in the audit
+// log alone: nobody else can tell it any more.
+func (e *editor) recordDeleted(t target, knownBy string) error {
+	e.note("delete", t, "")
+	return e.audit("delete", t, knownBy)
+}
+
+func (e *editor) audit(verb string, t target, detail string) error {
 	return e.tx.Audit(e.ctx, e.d.cfg.Audit, audit.Event{
 		Time: e.now, Tenant: string(t.tenant), Actor: e.actor.Name, ActorKind: string(e.actor.Kind), Action: t.kind + "." + verb,
 		Kind: t.kind, Target: t.id, Name: t.name, Detail: detail,

@@ -115,7 +115,7 @@ func (e PrincipalEditor) delete(p row[ServicePrincipal]) error {
 	if err := e.remove(p.value, p.version); err != nil {
 		return err
 	}
-	return e.record("delete", p.value.target(), "")
+	return e.recordDeleted(p.value.target(), deletedDetail(p.value.AppID, nil))
 }
 
 // of returns the service principal of an application.

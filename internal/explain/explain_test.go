@@ -102,7 +102,7 @@ func TestATokenIsExplained(t *testing.T) {
 				return err
 			})
 			return a.Token("report", "orders")
-		}, "role_missing", "appRoles: [{value: Orders.Read, enabled: true, members: [Application]}]"},
+		}, "role_missing", "appRoles: [{value: Orders.Read, enabled: true, members: [Application, User]}]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			login := insidetest.Start(t)

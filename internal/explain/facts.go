@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -12,19 +13,25 @@ import (
 // facts are what the directory knows about a client and the roles of an API.
 type facts struct {
 	*subject
-	known     bool // both the client and the API are registered and have a principal in the tenant
-	offered   []directory.AppRole
-	requested []string // of the required roles
-	granted   []string // of the required roles
-	usable    []string // granted, enabled and for applications: what a new token carries
+	known     bool                // both the client and the API are registered and have a principal in the tenant
+	offered   []directory.AppRole // of the roles in question
+	requested []string            // of the roles in question
+	granted   []string            // of the roles in question
+	usable    []string            // granted, enabled and for applications: what a new token carries
+	since     time.Time           // when the last of the usable ones was granted
+	now       time.Time
 }
 
+// isAsked reports whether a role is one of those in question: those that were named, or all of
+// the API's, the unusable ones included, which may be the reason.
+func (f *facts) isAsked(role string) bool { return !f.named || slices.Contains(f.required, role) }
+
 func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
-	f := &facts{subject: s}
+	f := &facts{subject: s, now: in.Now()}
 	f.known = s.api != nil && s.client != nil && s.api.Principal != nil && s.client.Principal != nil
 	if s.api != nil {
 		for _, role := range s.api.Application.AppRoles {
-			if slices.Contains(s.required, role.Value) {
+			if f.isAsked(role.Value) {
 				f.offered = append(f.offered, role)
 			}
 		}
@@ -37,12 +44,15 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 		return nil, err
 	}
 	for _, a := range assignments {
-		if role, ok := s.api.Application.Role(string(a.Role)); ok && a.Resource == s.api.Principal.ID && slices.Contains(s.required, role.Value) {
+		if role, ok := s.api.Application.Role(string(a.Role)); ok && a.Resource == s.api.Principal.ID && f.isAsked(role.Value) {
 			f.granted = append(f.granted, role.Value)
+			if isUsable(role) && a.Created.After(f.since) {
+				f.since = a.Created
+			}
 		}
 	}
 	for _, id := range f.requestedRoles() {
-		if role, ok := s.api.Application.Role(string(id)); ok && slices.Contains(s.required, role.Value) {
+		if role, ok := s.api.Application.Role(string(id)); ok && f.isAsked(role.Value) {
 			f.requested = append(f.requested, role.Value)
 		}
 	}
@@ -51,7 +61,7 @@ func (in *Input) facts(ctx context.Context, s *subject) (*facts, error) {
 		return nil, err
 	}
 	for _, role := range roles {
-		if slices.Contains(s.required, role) {
+		if f.isAsked(role) {
 			f.usable = append(f.usable, role)
 		}
 	}
@@ -100,25 +110,73 @@ func (f *facts) report(r *Report) {
 	if len(f.required) == 0 && f.builtin != nil {
 		return
 	}
-	if len(f.required) == 0 {
-		r.add(stepOffered, false, "the API has no role that applications may hold")
-		return
-	}
-	r.add(stepOffered, len(f.offered) > 0, "required: "+strings.Join(f.required, " or "))
 	if len(f.offered) == 0 {
+		r.add(stepOffered, false, f.offerDetail())
 		return
 	}
-	usable := slices.ContainsFunc(f.offered, func(role directory.AppRole) bool {
-		return role.Enabled && role.Allows(directory.MemberApplication)
-	})
-	r.add(stepUsable, usable, "")
+	r.add(stepOffered, true, f.offerDetail())
+	r.add(stepUsable, f.isUsable(), f.unusable(f.offered))
 	r.add(stepGranted, len(f.granted) > 0, f.grantDetail())
 	r.add(stepCarried, f.carries(), "the token has: "+list(f.claims.roles))
 }
 
 // carries reports whether the token has one of the required roles.
 func (f *facts) carries() bool {
-	return slices.ContainsFunc(f.claims.roles, func(role string) bool { return slices.Contains(f.required, role) })
+	return slices.ContainsFunc(f.claims.roles, f.isAsked)
+}
+
+// isUsable reports whether a role that was granted can be in a token; where none was, whether
+// any of those offered could.
+func (f *facts) isUsable() bool {
+	if len(f.granted) > 0 {
+		return len(f.usable) > 0
+	}
+	return slices.ContainsFunc(f.offered, isUsable)
+}
+
+// unusable says which of the roles no application gets, and why.
+func (f *facts) unusable(roles []directory.AppRole) string {
+	var said []string
+	for _, role := range roles {
+		switch {
+		case !role.Enabled:
+			said = append(said, role.Value+" is switched off")
+		case !role.Allows(directory.MemberApplication):
+			said = append(said, role.Value+" is for users only")
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+// role returns one of the roles in question.
+func (f *facts) role(value string) directory.AppRole {
+	i := slices.IndexFunc(f.offered, func(role directory.AppRole) bool { return role.Value == value })
+	if i < 0 {
+		return directory.AppRole{Value: value}
+	}
+	return f.offered[i]
+}
+
+// roles returns roles in question by their values.
+func (f *facts) roles(values []string) (all []directory.AppRole) {
+	for _, value := range values {
+		all = append(all, f.role(value))
+	}
+	return all
+}
+
+func (f *facts) offerDetail() string {
+	switch {
+	case f.named:
+		return "required: " + strings.Join(f.required, " or ")
+	case len(f.api.Application.AppRoles) == 0:
+		return "the API has no app roles"
+	}
+	var values []string
+	for _, role := range f.offered {
+		values = append(values, role.Value)
+	}
+	return list(values)
 }
 
 func (f *facts) grantDetail() string {

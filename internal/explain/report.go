@@ -6,13 +6,35 @@ import "slices"
 type Report struct {
 	Accepted bool   `json:"accepted"`
 	Reason   string `json:"reason,omitempty"` // the guard's code of the first failed check
-	API      string `json:"api,omitempty"`
-	Client   string `json:"client,omitempty"`
-	User     string `json:"user,omitempty"` // on whose behalf the client acts
-	Steps    []Step `json:"steps"`
-	Fix      *Fix   `json:"fix,omitempty"`
+	// Verdict says in plain words what became of it, and why: a clause that follows
+	// "accepted" or "refused:".
+	Verdict string `json:"verdict,omitempty"`
+	Tenant  string `json:"tenant,omitempty"`
+	API     string `json:"api,omitempty"`
+	Client  string `json:"client,omitempty"`
+	User    string `json:"user,omitempty"` // on whose behalf the client acts
+	Steps   []Step `json:"steps"`
+	Fix     *Fix   `json:"fix,omitempty"`
+	// Compared puts what was presented beside what is registered.
+	Compared []Comparison `json:"compared,omitempty"`
+	// Hints are facts that lead to the cause, as sentences.
+	Hints []string `json:"hints,omitempty"`
 	// Note says what the token cannot tell: whose the service is that it is for.
 	Note string `json:"note,omitempty"`
+}
+
+// A Comparison is a value that was presented, beside those that would have fitted.
+type Comparison struct {
+	What       string       `json:"what"` // "subject"
+	Presented  string       `json:"presented"`
+	Registered []Registered `json:"registered,omitempty"`
+}
+
+// A Registered value is one that a credential has.
+type Registered struct {
+	Name  string `json:"name"` // of the credential
+	Value string `json:"value"`
+	Note  string `json:"note,omitempty"` // how it differs, or when it ends
 }
 
 // A Step is one check.
@@ -36,7 +58,7 @@ const (
 // A Fix is the next step after a refusal.
 type Fix struct {
 	What    string `json:"what"`              // in words
-	Command string `json:"command,omitempty"` // to run; may have several lines
+	Command string `json:"command,omitempty"` // to run as it is: one command a line, or with a here-document
 }
 
 func (r *Report) add(name string, ok bool, detail string) {

@@ -9,40 +9,93 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// SignIn explains the authority's answer to a token request.
-func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn) (*Report, error) {
-	report := &Report{API: row.Resource, Client: row.Name}
-	if report.Client == "" {
-		report.Client = string(row.AppID)
-	}
-	if !row.Refused() {
-		report.Accepted = true
-		detail := fmt.Sprintf("a version %s token was issued; roles: %s", row.Version, list(row.Roles))
-		if row.User != "" {
-			detail += fmt.Sprintf("; for %s, scopes: %s", row.User, list(row.Scopes))
-		}
-		report.add("token request", true, detail)
-		return report, nil
-	}
-	report.Reason = ReasonOf(row)
-	report.add("token request", false, row.Reason)
-	report.Steps[0].Reason = report.Reason
-	report.Fix = &Fix{What: adviceOn(row)}
-	switch row.Code {
-	case noAssignment, noConsent, notRequested:
-		return report, fixPermission(ctx, dir, row, report)
-	}
-	return report, nil
+// A signIn is an answer of the authority, with what the directory knows of those it names.
+type signIn struct {
+	directory.SignIn
+	dir     *directory.Directory
+	tenants []*directory.Tenant // all; that of the request first, if it is known
+	tenant  *directory.Tenant   // nil: the request named none that is there
+	client  *directory.Instance // nil: it is not in the tenant
+	several bool                // other tenants have a principal with the client's name
+	report  *Report
 }
 
-// The refusals that a permission fixes.
-const (
-	noAssignment = 501051 // the client has no role of an API that requires one
-	noConsent    = 65001  // nobody consented to the scopes
-	notRequested = 650057 // the client requested no scope of the API
-)
+// SignIn explains the authority's answer to a token request: what the answer itself says, and
+// what it must not say to whoever asks, which is what would have been right.
+func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn) (*Report, error) {
+	s, err := newSignIn(ctx, dir, row)
+	if err != nil {
+		return nil, err
+	}
+	if !row.Refused() {
+		return s.report, s.explainAnswer(ctx)
+	}
+	s.report.Reason = ReasonOf(row)
+	s.report.add("token request", false, row.Reason)
+	s.report.Steps[0].Reason = s.report.Reason
+	s.report.Verdict = strings.TrimSuffix(row.Reason, ".")
+	s.report.Fix = &Fix{What: adviceOn(row)}
+	return s.report, s.diagnose(ctx)
+}
+
+func newSignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn) (*signIn, error) {
+	if row.Presented == nil {
+		row.Presented = &directory.Presented{}
+	}
+	s := &signIn{SignIn: row, dir: dir, report: &Report{API: row.Resource, Client: row.Name}}
+	if s.report.Client == "" {
+		s.report.Client = string(row.AppID)
+	}
+	var err error
+	if s.tenants, err = dir.Tenants(ctx); err != nil {
+		return nil, err
+	}
+	s.tenants = slices.Clone(s.tenants)
+	if i := slices.IndexFunc(s.tenants, func(t *directory.Tenant) bool { return t.ID == row.Tenant }); i >= 0 {
+		s.tenants[0], s.tenants[i] = s.tenants[i], s.tenants[0]
+		s.tenant, s.report.Tenant = s.tenants[0], s.tenants[0].Name
+	}
+	if s.tenant == nil || row.AppID == "" {
+		return s, nil
+	}
+	s.client, err = dir.Instance(ctx, s.tenant.ID, row.AppID)
+	if errors.Is(err, directory.ErrNotFound) {
+		return s, nil
+	}
+	if err == nil && s.client.Principal != nil {
+		s.several = isIn(dir.View(ctx), s.tenants[1:], s.client.Principal.Name)
+	}
+	return s, err
+}
+
+// inTenant is the flag that a command needs to know which tenant's client is meant.
+func (s *signIn) inTenant() string {
+	if !s.several {
+		return ""
+	}
+	return s.tenant.Name
+}
+
+// explainAnswer tells of a token that was issued.
+func (s *signIn) explainAnswer(ctx context.Context) error {
+	s.report.Accepted = true
+	s.report.Verdict = "with a token"
+	detail := fmt.Sprintf("a version %s token was issued; roles: %s", s.Version, list(s.Roles))
+	if s.User != "" {
+		detail += fmt.Sprintf("; for %s, scopes: %s", s.User, list(s.Scopes))
+	}
+	s.report.add("token request", true, detail)
+	if s.client == nil {
+		return nil
+	}
+	f := &facts{subject: &subject{tenant: s.tenant, client: s.client, claims: claims{tokenID: s.TokenID}}}
+	var err error
+	s.report.Hints, err = f.howChosen(ctx, s.dir)
+	return err
+}
 
 // ReasonOf is the code of a refusal: "AADSTS7000215", or the word of one that has no number.
 func ReasonOf(row directory.SignIn) string {
@@ -66,31 +119,85 @@ func adviceOn(row directory.SignIn) string {
 	return ""
 }
 
-// fixPermission adds the command that gives the client what it lacked.
-func fixPermission(ctx context.Context, dir *directory.Directory, row directory.SignIn, report *Report) error {
-	tenant, err := dir.Tenant(ctx, string(row.Tenant))
-	if err != nil {
-		return err
+// The refusals of which the directory tells more than the answer.
+const (
+	noAssignment        = 501051 // the client has no role of an API that requires one
+	noConsent           = 65001  // nobody consented to the scopes
+	notRequested        = 650057 // the client requested no scope of the API
+	tenantUnknown       = 90002
+	tenantNoName        = 900023
+	tenantDisabled      = 5000225
+	clientUnknown       = 700016
+	clientAbsent        = 7000229
+	clientDisabled      = 7000112
+	resourceUnknown     = 500011
+	resourceDisabled    = 500014
+	secretWrong         = 7000215
+	secretExpired       = 7000222
+	credentialMissing   = 7000218
+	keyUnknown          = 700027 // or its certificate expired, or the signature is wrong
+	federatedIssuer     = 700211
+	federatedAudience   = 700212
+	federatedSubject    = 700213
+	federatedCase       = 7002138
+	federatedNoExchange = 700214
+)
+
+// diagnose adds to the report what the directory knows of the mistake.
+func (s *signIn) diagnose(ctx context.Context) error {
+	if s.Presented.Platform != "" && s.Code == 0 {
+		return s.diagnoseIdentity(ctx)
 	}
-	api, err := found(dir.Resource(ctx, row.Tenant, row.Resource))
+	switch s.Code {
+	case tenantUnknown, tenantNoName:
+		return s.diagnoseTenant(ctx)
+	case clientUnknown, clientAbsent:
+		return s.diagnoseClient(ctx)
+	case resourceUnknown:
+		return s.diagnoseResource(ctx)
+	case tenantDisabled, clientDisabled, resourceDisabled:
+		return s.diagnoseDisabled(ctx)
+	case noAssignment, noConsent, notRequested:
+		return s.fixPermission(ctx)
+	}
+	if s.client == nil {
+		return nil
+	}
+	switch s.Code {
+	case secretWrong, secretExpired, credentialMissing:
+		s.diagnoseSecret()
+	case keyUnknown:
+		s.diagnoseCertificate()
+	case federatedIssuer, federatedAudience, federatedSubject, federatedCase, federatedNoExchange:
+		s.diagnoseFederated()
+	}
+	return nil
+}
+
+// fixPermission adds the command that gives the client what it lacked.
+func (s *signIn) fixPermission(ctx context.Context) error {
+	if s.tenant == nil || s.client == nil || s.client.Principal == nil {
+		return nil
+	}
+	api, err := found(s.dir.Resource(ctx, s.tenant.ID, s.Resource))
 	if err != nil || api == nil {
 		return err
 	}
-	client, err := dir.Instance(ctx, row.Tenant, row.AppID)
-	if errors.Is(err, directory.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+	name := s.client.Principal.Name
 	switch {
-	case row.Code == noAssignment:
-		if roles := api.Application.AppRoles; len(roles) > 0 {
-			report.Fix.Command = grantCommand(nameOf(client, ""), api.Application.Name, roles[0].Value)
+	case s.Code == noAssignment:
+		in := Input{Directory: s.dir, Now: s.at}
+		sub := &subject{tenant: s.tenant, api: api, client: s.client, several: s.several}
+		sub.require(nil)
+		f, err := in.facts(ctx, sub)
+		if err != nil {
+			return err
 		}
-	case client.Application != nil: // a managed identity has no scopes
-		if scopes := missingScopes(api.Application, row); len(scopes) > 0 {
-			report.Fix.Command = Fragment(tenant.Name, client.Application.Name, fmt.Sprintf("permissions: [{api: %s, scopes: [%s], consent: true}]",
+		s.report.Verdict = fmt.Sprintf("%s holds no app role of %s, which gives tokens to nobody without one", name, api.Application.Name)
+		s.report.Fix = f.fixRole()
+	case s.client.Application != nil: // a managed identity has no scopes
+		if scopes := s.missingScopes(api.Application); len(scopes) > 0 {
+			s.report.Fix.Command = Fragment(s.tenant.Name, s.client.Application.Name, fmt.Sprintf("permissions: [{api: %s, scopes: [%s], consent: true}]",
 				quote(api.Application.Name), strings.Join(scopes, ", ")))
 		}
 	}
@@ -98,8 +205,8 @@ func fixPermission(ctx context.Context, dir *directory.Directory, row directory.
 }
 
 // missingScopes are the scopes that the refusal names, or else the first of the API's.
-func missingScopes(api *directory.Application, row directory.SignIn) (scopes []string) {
-	named := strings.FieldsFunc(row.Reason, func(r rune) bool { return r == ' ' || r == '\'' })
+func (s *signIn) missingScopes(api *directory.Application) (scopes []string) {
+	named := strings.FieldsFunc(s.SignIn.Reason, func(r rune) bool { return r == ' ' || r == '\'' })
 	for _, scope := range api.Scopes {
 		if slices.Contains(named, scope.Value) {
 			scopes = append(scopes, quote(scope.Value))
@@ -109,4 +216,9 @@ func missingScopes(api *directory.Application, row directory.SignIn) (scopes []s
 		scopes = []string{quote(api.Scopes[0].Value)}
 	}
 	return scopes
+}
+
+// hint adds a sentence to the report.
+func (s *signIn) hint(format string, args ...any) {
+	s.report.Hints = append(s.report.Hints, text.Line(fmt.Sprintf(format, args...), 4*text.MaxQuoted))
 }

@@ -39,17 +39,22 @@ type subject struct {
 	client   *directory.Instance // nil when there is none; an application or a managed identity
 	user     *directory.User     // on whose behalf the client acts; nil when nobody, or unknown
 	required []string            // roles, any of them
+	named    bool                // the roles were named, and are not all that the API has
+	several  bool                // other tenants have a principal with the client's name
 	builtin  *directory.Builtin  // what the API is, when it is one that nobody registers
 }
 
 // Token explains whether an API accepts a token, and why.
 func Token(ctx context.Context, in Input) (*Report, error) {
 	in.Token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(in.Token), "Bearer "))
+	if in.Now == nil {
+		in.Now = time.Now
+	}
 	s, err := in.subject(ctx)
 	if err != nil {
 		return nil, err
 	}
-	report := &Report{API: nameOf(s.api, s.claims.audience), Client: nameOf(s.client, s.claims.client), User: s.userName()}
+	report := &Report{API: nameOf(s.api, s.claims.audience), Client: nameOf(s.client, s.claims.client), User: s.userName(), Tenant: s.tenant.Name}
 	texts, err := in.guardSteps(ctx, s, report)
 	if err != nil {
 		return nil, err
@@ -59,9 +64,24 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 		return nil, err
 	}
 	report.conclude()
+	switch {
+	case !s.claims.read:
+		garbageReport(report, in.Token)
+		return report, nil
+	case report.Reason == string(guard.IssuerUnknown) && !strings.HasPrefix(s.claims.issuer, in.Authority+"/"):
+		f.foreignReport(report, in.Authority)
+		return report, nil
+	}
 	f.report(report)
 	report.Fix = fix(report, f, texts)
+	report.Verdict = f.verdict(report)
 	report.Note = s.note()
+	if report.Hints, err = f.howChosen(ctx, in.Directory); err != nil {
+		return nil, err
+	}
+	if report.Accepted && in.API == "" {
+		report.Hints = append(report.Hints, "Did another API refuse it? rolecall explain --api NAME -")
+	}
 	return report, nil
 }
 
@@ -115,15 +135,36 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 			return nil, err
 		}
 	}
-	s.required = in.Roles
-	if len(s.required) == 0 && s.api != nil {
-		for _, role := range s.api.Application.AppRoles {
-			if role.Enabled && role.Allows(directory.MemberApplication) {
-				s.required = append(s.required, role.Value)
-			}
+	s.require(in.Roles)
+	s.several = s.client != nil && s.client.Principal != nil && isIn(in.Directory.View(ctx), tenants[1:], s.client.Principal.Name)
+	return s, nil
+}
+
+// require notes the roles of which the API requires one: those that were named, or else all of
+// its that applications may hold.
+func (s *subject) require(named []string) {
+	s.required, s.named = named, len(named) > 0
+	if s.named || s.api == nil {
+		return
+	}
+	for _, role := range s.api.Application.AppRoles {
+		if isUsable(role) {
+			s.required = append(s.required, role.Value)
 		}
 	}
-	return s, nil
+}
+
+func isUsable(role directory.AppRole) bool {
+	return role.Enabled && role.Allows(directory.MemberApplication)
+}
+
+// isIn reports whether a principal of that name is in one of the tenants, so that the name
+// alone does not say whom a command is about.
+func isIn(v *directory.View, tenants []*directory.Tenant, name string) bool {
+	return slices.ContainsFunc(tenants, func(t *directory.Tenant) bool {
+		_, err := v.ServicePrincipals().Find(t.ID, name)
+		return err == nil
+	})
 }
 
 // tenants returns all tenants, the one that the token names first.
@@ -187,9 +228,9 @@ func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (ad
 	advice = map[string]string{}
 	for _, step := range g.Explain(ctx, in.Token, s.rule()) {
 		report.Steps = append(report.Steps, Step{
-			Name: step.Name, Outcome: Outcome(step.Outcome), Reason: string(step.Reason), Detail: step.Detail,
+			Name: checkName(step.Name), Outcome: Outcome(step.Outcome), Reason: string(step.Reason), Detail: step.Detail,
 		})
-		advice[step.Name] = step.Fix
+		advice[checkName(step.Name)] = step.Fix
 	}
 	return advice, nil
 }
@@ -221,10 +262,13 @@ func (s *subject) audience() []string {
 
 // claims are those claims of a token that name someone.
 type claims struct {
+	read                     bool // it is a token, whoever made it
+	issuer                   string
 	audience, client, tenant string
+	tokenID                  string // uti
 	user                     string // object id, in a token issued on behalf of a user
 	roles                    []string
-	issued                   time.Time
+	issued, expires          time.Time // zero when not said
 }
 
 // readClaims reads what it can, and verifies nothing.
@@ -242,17 +286,22 @@ func readClaims(raw string) claims {
 		}
 		return ""
 	}
-	c := claims{audience: text("aud"), client: text("azp", "appid"), tenant: text("tid")}
+	date := func(name string) time.Time {
+		value, _ := parsed.Claims.Get(name)
+		if seconds, ok := value.Integer(); ok {
+			return time.Unix(seconds, 0)
+		}
+		return time.Time{}
+	}
+	c := claims{
+		read: true, issuer: text("iss"), audience: text("aud"), client: text("azp", "appid"), tenant: text("tid"), tokenID: text("uti"),
+		issued: date("iat"), expires: date("exp"),
+	}
 	if text("scp") != "" || text("idtyp") == "user" {
 		c.user = text("oid")
 	}
 	if value, ok := parsed.Claims.Get("roles"); ok {
 		c.roles, _ = value.Strings()
-	}
-	if value, ok := parsed.Claims.Get("iat"); ok {
-		if seconds, ok := value.Integer(); ok {
-			c.issued = time.Unix(seconds, 0)
-		}
 	}
 	return c
 }
