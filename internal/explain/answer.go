@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -36,16 +37,16 @@ const maxAnswer = 64 << 10
 func ReadAnswer(status int, header http.Header, body []byte, now time.Time) Answer {
 	a := Answer{Status: status}
 	challenge := readChallenge(header.Values("WWW-Authenticate"))
-	a.API = or(challenge["resource_id"], strings.TrimSuffix(challenge["scope"], "/.default"))
+	a.API = cmp.Or(challenge["resource_id"], strings.TrimSuffix(challenge["scope"], "/.default"))
 	a.Bare = challenge[schemeSeen] != "" && challenge["error"] == ""
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		a.Behind, a.DateKnown = now.Sub(date).Round(time.Second), true
 	}
 	said := readBody(header.Get("Content-Type"), body[:min(len(body), maxAnswer)])
 	a.TraceID = plainTrace.FindString(said["trace_id"])
-	words := or(challenge["error_description"], said["error_description"])
+	words := cmp.Or(challenge["error_description"], said["error_description"])
 	for _, name := range []string{"detail", "message", "title", "msg", "error", "text"} {
-		words = or(words, said[name])
+		words = cmp.Or(words, said[name])
 	}
 	a.Says = tokenLike.ReplaceAllString(text.Line(strings.TrimSpace(words), text.MaxQuoted), "(a token)")
 	switch reason := guard.Reason(said["reason"]); {

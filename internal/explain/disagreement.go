@@ -21,6 +21,7 @@ type Settings struct {
 	Tenant    string   // id
 	CABundle  string   // of the authority; empty if it needs none
 
+	inTenant           string   // the tenant's name, where the client's alone does not say which is meant
 	client, clientName string   // application id; the name in the directory
 	principal          string   // object id
 	user               bool     // whether the token speaks for a user
@@ -40,6 +41,9 @@ func (in Input) Settings(ctx context.Context) (*Settings, error) {
 	e := &Settings{
 		API: nameOf(s.api, s.claims.audience), Authority: in.Authority + "/" + string(s.tenant.ID), Audience: []string{s.claims.audience}, Tenant: string(s.tenant.ID),
 		client: s.claims.client, clientName: nameOf(s.client, s.claims.client), user: s.claims.user != "", roles: s.claims.roles,
+	}
+	if s.several {
+		e.inTenant = s.tenant.Name
 	}
 	if s.api != nil {
 		e.Audience = append([]string{string(s.api.Application.AppID)}, s.api.Application.IdentifierURIs...)
@@ -256,7 +260,7 @@ func (a Answer) otherRole(e *Settings) (string, *Fix) {
 	if len(e.lacking) == 1 && !e.user {
 		return what, &Fix{
 			What:    fmt.Sprintf("Grant %s, the other role of %s, if that is what the API asks for; the next token has it. %s", e.lacking[0], e.API, a.log()),
-			Command: grantCommand(e.clientName, e.API, e.lacking[0]),
+			Command: grantCommand(e.clientName, e.API, e.inTenant, e.lacking[0]),
 		}
 	}
 	fix := &Fix{What: "Its registration offers no other role: correct the role in the API's rule. " + a.log()}

@@ -162,10 +162,10 @@ func (f *facts) chooseRole() *Fix {
 func (f *facts) olderThanGrant() string {
 	said := "The role is granted, but the token is older than the grant."
 	if !f.claims.issued.IsZero() && !f.since.IsZero() {
-		said = fmt.Sprintf("%s was granted %s ago, and the token is older than the grant: issued %s ago.", list(f.usable), span(f.now.Sub(f.since)), span(f.now.Sub(f.claims.issued)))
+		said = fmt.Sprintf("%s was granted %s ago, and the token is older than the grant: issued %s ago.", list(f.usable), lasting(f.now.Sub(f.since)), lasting(f.now.Sub(f.claims.issued)))
 	}
 	if until := f.claims.expires.Add(-5 * time.Minute); until.After(f.now) {
-		said += fmt.Sprintf(" A client keeps a token until about five minutes before its end, here for %s more, unless it is restarted.", span(until.Sub(f.now)))
+		said += fmt.Sprintf(" A client keeps a token until about five minutes before its end, here for %s more, unless it is restarted.", lasting(until.Sub(f.now)))
 	}
 	said += " Get a new one."
 	return said

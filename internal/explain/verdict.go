@@ -27,7 +27,7 @@ func (f *facts) verdict(r *Report) string {
 		}
 		return fmt.Sprintf("the caller is an application, and %s is for users", api)
 	case guard.TokenExpired:
-		return fmt.Sprintf("the token of %s expired %s ago, at %s", client, span(f.now.Sub(f.claims.expires)), clock(f.claims.expires))
+		return fmt.Sprintf("the token of %s expired %s ago, at %s", client, lasting(f.now.Sub(f.claims.expires)), clock(f.claims.expires))
 	case guard.AudienceMismatch:
 		return fmt.Sprintf("the token of %s is for %s, not for %s", client, text.Shown(f.claims.audience), api)
 	case guard.SignatureInvalid:
@@ -56,7 +56,7 @@ func (f *facts) acceptance(r *Report) string {
 		said += ", with " + text.Line(list(f.claims.roles), text.MaxQuoted)
 	}
 	if left := f.claims.expires.Sub(f.now); left > 0 {
-		said += fmt.Sprintf(", for %s more", span(left))
+		said += fmt.Sprintf(", for %s more", lasting(left))
 	}
 	return said
 }
@@ -79,8 +79,8 @@ func (f *facts) lacking(client, api string) string {
 	}
 }
 
-// span is a duration as people say it.
-func span(d time.Duration) string {
+// lasting is a duration as people say it.
+func lasting(d time.Duration) string {
 	plural := func(n int, unit string) string {
 		if n == 1 {
 			return "1 " + unit
