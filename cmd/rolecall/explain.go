@@ -9,12 +9,10 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
@@ -163,7 +161,7 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 	if err != nil {
 		return err
 	}
-	if running == nil && trustsNobody(answer.Reason) {
+	if running == nil && answer.FitsStranger() {
 		c.say("\nthe API cannot accept this token: no server runs on the data folder %s, so this command started one of its own for the token, which no API trusts\n\nStart a server, and call again:\n\n  rolecall serve", c.dir)
 		return silently(exitRefused)
 	}
@@ -204,12 +202,6 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 		c.showExplanation(c.err, report)
 	}
 	return silently(exitRefused)
-}
-
-// trustsNobody reports whether a reason is one for which an API refuses the token of a server
-// that it does not know.
-func trustsNobody(reason guard.Reason) bool {
-	return slices.Contains([]guard.Reason{"", guard.IssuerUnknown, guard.KeysUnavailable, guard.KeyUnknown, guard.SignatureInvalid}, reason)
 }
 
 // showDisagreement says what an API's refusal means that the directory does not explain.

@@ -58,6 +58,17 @@ func ReadAnswer(status int, header http.Header, body []byte, now time.Time) Answ
 	return a
 }
 
+// FitsStranger reports whether an API may answer so to the token of a server that it does not
+// know.
+func (a Answer) FitsStranger() bool {
+	switch a.Reason {
+	case "", guard.IssuerUnknown, guard.KeysUnavailable, guard.KeyUnknown, guard.SignatureInvalid:
+		return true
+	default:
+		return false
+	}
+}
+
 var (
 	plainTrace = regexp.MustCompile(`^[0-9a-f]{32}$`)
 	tokenLike  = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}(\.[A-Za-z0-9_-]*)*`)
