@@ -196,3 +196,16 @@ func keyNamed(keys []token.Key, id string) *token.Key {
 	}
 	return nil
 }
+
+// Anybody may ask for the keys of a tenant's workloads. As long as none has run there are none,
+// and asking makes none.
+func TestAskingForWorkloadKeysMakesNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if keys, _, err := token.ParseKeys(w.get("/contoso.test/workload/keys").Body.Bytes()); len(keys) > 0 {
+		t.Errorf("there are keys: %v, %v", keys, err)
+	}
+	if infos, err := w.keys.List(t.Context(), clientauth.WorkloadRing(testTenant)); err != nil || len(infos) > 0 {
+		t.Errorf("asking has made %v (%v)", infos, err)
+	}
+}

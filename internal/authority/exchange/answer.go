@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ type Answer struct {
 	Status      int           // zero means 200
 	Location    string        // where the browser shall go instead
 	FormTarget  string        // where a page's form may lead besides this authority: a source expression
+	Script      string        // the one script of a page, as it stands there; empty: none runs
 	RetryAfter  int           // seconds; zero says nothing
 }
 
@@ -75,7 +77,7 @@ func WriteAnswer(w http.ResponseWriter, x *Exchange, answer Answer) {
 		http.SetCookie(w, cookie)
 	}
 	if answer.ContentType == TypeHTML {
-		pageHeaders(header, answer.FormTarget)
+		pageHeaders(header, answer.FormTarget, answer.Script)
 	}
 	if answer.Location != "" {
 		header.Set("Location", answer.Location)
@@ -110,14 +112,19 @@ func unchanged(header http.Header, tag string) bool {
 	return false
 }
 
-// pageHeaders sets what every page carries: no script, no foreign content, no frame around
-// it. The referrer policy lets our own forms name their origin, and tells others nothing.
-func pageHeaders(header http.Header, formTarget string) {
+// pageHeaders sets what every page carries: no script but the one that is known, no foreign
+// content, no frame around it. The referrer policy lets our own forms name their origin, and tells others nothing.
+func pageHeaders(header http.Header, formTarget, script string) {
 	forms := "'self'"
 	if formTarget != "" {
 		forms += " " + formTarget
 	}
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action "+forms+"; base-uri 'none'; frame-ancestors 'none'")
+	scripts := ""
+	if script != "" {
+		sum := sha256.Sum256([]byte(script))
+		scripts = "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; "
+	}
+	header.Set("Content-Security-Policy", "default-src 'none'; "+scripts+"style-src 'self'; form-action "+forms+"; base-uri 'none'; frame-ancestors 'none'")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Referrer-Policy", "same-origin")
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// The pages that people see: HTML without any script, and one style sheet.
+// The pages that people see: HTML without any script but submitScript, and one style sheet.
 //
 //go:embed templates
 var pageFiles embed.FS
@@ -101,8 +101,11 @@ func (p pages) explain(_ context.Context, x *exchange.Exchange) (exchange.Answer
 	return p.render("codes", status, page)
 }
 
-// formPost is the page by which parameters reach a client as a form. Somebody has to
-// press its button, because a page without script cannot.
+// submitScript presses the button of the page that carries an answer, where scripts run.
+const submitScript = "document.forms[0].submit()"
+
+// formPost is the page by which parameters reach a client as a form. It sends itself; where no
+// script runs, somebody presses its button.
 func (p pages) formPost(uri string, parameters url.Values) (exchange.Answer, error) {
 	type field struct{ Name, Value string }
 	var fields []field
@@ -117,8 +120,9 @@ func (p pages) formPost(uri string, parameters url.Values) (exchange.Answer, err
 		Action template.URL
 		Host   string
 		Fields []field
-	}{"Back to the application", template.URL(uri), hostOf(uri), fields}) //nolint:gosec // isRedirect refuses what would run
-	answer.FormTarget = formTarget(uri)
+		Script template.JS
+	}{"Back to the application", template.URL(uri), hostOf(uri), fields, submitScript}) //nolint:gosec // isRedirect refuses what would run
+	answer.FormTarget, answer.Script = formTarget(uri), submitScript
 	return answer, err
 }
 
