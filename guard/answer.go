@@ -29,7 +29,7 @@ func (d Decision) Answer() Answer {
 		"Cache-Control": {"no-store"}, "Content-Type": {"application/json"}, "X-Content-Type-Options": {"nosniff"},
 	}
 	if text.challenge {
-		header["Www-Authenticate"] = d.challenge().values(d, text)
+		header["Www-Authenticate"] = d.challenge.values(d, text)
 	}
 	if d.Outcome == Unavailable {
 		header["Retry-After"] = []string{strconv.Itoa(retrySeconds(d.RetryAfter))}
@@ -54,14 +54,6 @@ func (d Decision) about() refusalText {
 		text.description = "The token is an application's own and has no scope; a call on behalf of a user is needed."
 	}
 	return text
-}
-
-// challenge returns that of the guard that refused.
-func (d Decision) challenge() *challenge {
-	if d.refusal == nil || d.refusal.guard == nil { // of a Decision that no guard has made
-		return &challenge{realm: defaultRealm, bearer: true}
-	}
-	return &d.refusal.guard.challenge
 }
 
 type refusalBody struct {
@@ -104,6 +96,9 @@ func newChallenge(cfg *Config) challenge {
 // it used, or should have used, and to a request without credentials one of
 // each scheme.
 func (c *challenge) values(d Decision, text refusalText) []string {
+	if c == nil { // of a Decision that no guard has made
+		c = &challenge{realm: defaultRealm, bearer: true}
+	}
 	var all []string
 	missing := d.Reason == TokenMissing
 	bySigned := d.signed || !c.bearer || d.Reason == BindingMissing

@@ -62,23 +62,23 @@ func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, ru
 	if refusal != nil {
 		return g.refused(refusal, rule.Path)
 	}
-	return g.decideRights(v, raw, rule)
+	if reason := g.rights(&v.caller, rule); reason != "" {
+		return g.denied(reason, v, raw, rule)
+	}
+	return Decision{Outcome: Allow, Route: rule.Path, caller: &v.caller}
 }
 
-// decideRights decides by one rule what the bearer of a verified token may do.
-func (g *Guard) decideRights(v *verified, raw string, rule *Rule) Decision {
-	d := Decision{Outcome: Allow, Route: rule.Path}
-	if reason := g.rights(&v.caller, rule); reason != "" {
-		d = g.refused(&refusal{reason: reason, claims: g.evidenceOf(raw)}, rule.Path)
-	}
+// denied returns the decision that refuses a caller who is proven.
+func (g *Guard) denied(reason Reason, v *verified, raw string, rule *Rule) Decision {
+	d := g.refused(&refusal{reason: reason, claims: g.evidenceOf(raw)}, rule.Path)
 	d.caller = &v.caller
 	return d
 }
 
 // refused returns the decision that refuses.
 func (g *Guard) refused(r *refusal, route string) Decision {
-	r.guard, r.at = g, g.cfg.Now().Unix()
-	return Decision{Outcome: r.reason.Outcome(), Reason: r.reason, Route: route, RetryAfter: r.retryAfter, refusal: r}
+	r.at = g.cfg.Now().Unix()
+	return Decision{Outcome: r.reason.Outcome(), Reason: r.reason, Route: route, RetryAfter: r.retryAfter, refusal: r, challenge: &g.challenge}
 }
 
 // evidenceOf returns the claims of a token that was verified before, if

@@ -19,9 +19,10 @@ type Decision struct {
 	TraceID    string        // names the refusal of a request in answer and log alike
 	RetryAfter time.Duration // for Unavailable: when asking again makes sense
 
-	caller  *Caller
-	rule    *Rule    // that decided; nil if no rule is for the request
-	refusal *refusal // why a guard refused; nil if it did not
+	caller    *Caller
+	rule      *Rule      // that decided; nil if no rule is for the request
+	refusal   *refusal   // why a guard refused; nil if it did not
+	challenge *challenge // for the answer to a refusal; with it a decision has a size that is copied fast
 }
 
 // Allowed reports whether the request may go on.

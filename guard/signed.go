@@ -120,7 +120,10 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 	if refusal != nil {
 		d = g.refused(refusal, rule.Path)
 	} else {
-		d = g.decideRights(v, p.at, rule)
+		d = Decision{Outcome: Allow, Route: rule.Path, caller: &v.caller}
+		if reason := g.rights(&v.caller, rule); reason != "" {
+			d = g.denied(reason, v, p.at, rule)
+		}
 	}
 	d.signed = true
 	return d

@@ -42,7 +42,6 @@ type refusal struct {
 	fix        string
 	retryAfter time.Duration
 
-	guard        *Guard        // that refused
 	at           int64         // Unix time by the guard's clock
 	method, path string        // of the request; empty if only a token was looked at
 	claims       *token.Object // of the token, proven or not; nil if there are none to read, or nobody listens
