@@ -1,7 +1,7 @@
 # Plain go commands come first; these targets only spare typing.
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: setup test lint compat bench fuzz
+.PHONY: setup test lint compat bench attack fuzz
 
 setup: ## install what go test and the compat suites use beyond Go
 	bash .ci/setup
@@ -20,3 +20,6 @@ fuzz: ## every fuzz target for a few seconds; FUZZTIME=5m for longer
 
 bench: ## ours and the peers side by side
 	bash bench/run
+
+attack: ## forged tokens and assertions, redirects and guesses by the thousand: none may be accepted
+	bash bench/attack/run

@@ -1,7 +1,10 @@
 package clientauth
 
 import (
+	"crypto"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -10,6 +13,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/internal/testids"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // A mutant is an assertion that was right before its claims, its header or its text were changed.
@@ -20,6 +24,8 @@ type mutant struct {
 	federated      bool
 	header, claims object
 	key            int    // that signs; 0 is the right one
+	mac            []byte // the secret that signs in its place
+	twice          string // the claim that is there a second time
 	alg            string // of the signature, whatever the header says; empty: the header's
 	changes        []string
 }
@@ -37,7 +43,10 @@ func (m *mutant) insert(v any) string {
 func (m *mutant) changeClaims() string {
 	now := m.b.clock.Now()
 	late := 301 + m.Int64N(1_000_000)
-	switch m.IntN(8) {
+	switch m.IntN(9) {
+	case 8:
+		m.twice = []string{"iss", "sub", "aud", "exp"}[m.IntN(4)]
+		return m.twice + " twice"
 	case 0:
 		name := []string{"iss", "sub"}[m.IntN(2)]
 		m.claims = m.claims.with(object{name: m.insert(m.claims[name])})
@@ -73,7 +82,26 @@ func (m *mutant) changeClaims() string {
 
 // changeHeader makes one change to the header, or to the key that signs.
 func (m *mutant) changeHeader() string {
-	switch m.IntN(4) {
+	switch m.IntN(6) {
+	case 4:
+		m.key = 1 + m.IntN(len(m.b.keys)-1)
+		stranger := &m.b.keys[m.key].PublicKey
+		name := []string{"jwk", "jku", "x5u", "x5c"}[m.IntN(4)]
+		m.header = m.header.with(object{name: map[string]any{
+			"jwk": token.Key{ID: "k1", Use: "sig", KeyType: "RSA", Public: stranger}.JWK(), "jku": keysURL(otherIssuer), "x5u": "https://evil.test/key.pem",
+			"x5c": []string{base64.StdEncoding.EncodeToString(m.b.other.Certificates[0].DER)},
+		}[name]})
+		return "another key, which " + name + " names"
+	case 5:
+		m.alg = []string{"HS256", "HS384", "HS512"}[m.IntN(3)]
+		m.header = m.header.with(object{"alg": m.alg})
+		public := m.b.keys[0].Public()
+		der, err := x509.MarshalPKIXPublicKey(public)
+		if err != nil {
+			m.b.t.Fatal(err)
+		}
+		m.mac = [][]byte{der, m.b.app.Certificates[0].DER, []byte(m.b.app.Certificates[0].SHA256), m.b.keys[0].N.Bytes(), {}, []byte("secret")}[m.IntN(6)]
+		return "a public key as a secret"
 	case 0:
 		m.key = 1 + m.IntN(len(m.b.keys)-1)
 		return "another key"
@@ -121,20 +149,47 @@ func (m *mutant) changeText(raw string) (string, string) {
 
 // make changes a right assertion in one to three ways.
 func (m *mutant) make() string {
-	n := 1 + m.IntN(3)
-	for range n {
+	for range 1 + m.IntN(2)*m.IntN(3) { // most often once, so that the last check has its turn too
 		if m.IntN(3) == 0 {
 			m.changes = append(m.changes, m.changeHeader())
 		} else {
 			m.changes = append(m.changes, m.changeClaims())
 		}
 	}
-	signed := segment(m.b.t, m.header) + "." + segment(m.b.t, m.claims)
+	claims, err := json.Marshal(m.claims)
+	if err != nil {
+		m.b.t.Fatal(err)
+	}
+	if m.twice != "" { // as it was, first or last
+		right := m.b.claims()
+		if m.federated {
+			right = m.b.federatedClaims()
+		}
+		again, err := json.Marshal(right[m.twice])
+		if err != nil {
+			m.b.t.Fatal(err)
+		}
+		name, _ := json.Marshal(m.twice) // a text
+		if _, there := m.claims[m.twice]; !there {
+			claims = append(claims[:len(claims)-1:len(claims)-1], fmt.Sprintf(",%s:null}", name)...)
+		}
+		member := fmt.Sprintf("%s:%s", name, again)
+		if m.IntN(2) == 0 {
+			claims = fmt.Appendf(nil, "{%s,%s", member, claims[1:])
+		} else {
+			claims = fmt.Appendf(nil, "%s,%s}", claims[:len(claims)-1], member)
+		}
+	}
+	signed := segment(m.b.t, m.header) + "." + segment(m.b.t, string(claims))
 	alg := m.alg
 	if alg == "" {
 		alg, _ = m.header["alg"].(string)
 	}
-	raw := signed + "." + base64.RawURLEncoding.EncodeToString(signature(m.b.t, alg, signed, m.b.keys[m.key]))
+	var key crypto.PrivateKey = m.b.keys[m.key]
+	if m.mac != nil {
+		key = m.mac
+	}
+	raw := signed + "." + base64.RawURLEncoding.EncodeToString(signature(m.b.t, alg, signed, key))
 	if m.IntN(4) == 0 {
 		var how string
 		raw, how = m.changeText(raw)
@@ -151,15 +206,19 @@ func TestMutantsAreRefused(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 1))
 	b, _ := federatedBench(t)
-	for i := range fixture.Rounds(t, fixture.Attacks, 300) {
+	forged := fixture.Rounds(t, fixture.Attacks, 300)
+	codes := map[int]int{}
+	for i := range forged {
 		m := &mutant{Rand: random, b: b, header: b.header(), claims: b.claims()}
 		if m.federated = i%2 == 1; m.federated {
 			m.header, m.claims = b.federatedHeader(), b.federatedClaims()
 		}
 		raw := m.make()
-		if _, p := b.verify(raw, testids.Client); p == nil || p.Status < 400 || p.Status >= 500 {
+		_, p := b.verify(raw, testids.Client)
+		if p == nil || p.Status < 400 || p.Status >= 500 {
 			t.Fatalf("seed %d, mutant %d (federated: %t), %s: %s", seed, i, m.federated, strings.Join(m.changes, ", "), outcome(p))
 		}
+		codes[p.Code]++
 		if i%100 == 0 { // what they were made of is right
 			for _, good := range []string{b.good(), b.federated()} {
 				if _, p := b.verify(good, testids.Client); p != nil {
@@ -168,6 +227,7 @@ func TestMutantsAreRefused(t *testing.T) {
 			}
 		}
 	}
+	t.Logf("-seed %d: of %d assertions none was accepted; refused by %v", seed, forged, codes)
 }
 
 func outcome(p error) string {
