@@ -49,7 +49,15 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	err := root.ExecuteContext(ctx)
+	var unknown error
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if unknown = unknownCommand(cmd, cmd.Flags().Args()); unknown == nil || cmd.HasParent() {
+			unknown = nil
+			help(cmd, args)
+		}
+	})
+	err := errors.Join(root.ExecuteContext(ctx), unknown)
 	if err != nil && !errors.Is(err, errSilent) {
 		fmt.Fprintf(c.err, "rolecall: %s\n", fix.What(err))
 		if step := fix.Of(err); step != "" {
@@ -81,6 +89,7 @@ for signing in to Microsoft's cloud.`,
 	})
 	root.PersistentFlags().StringVar(&c.dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
 	root.PersistentFlags().BoolVarP(&c.verbose, "verbose", "v", false, "log to stderr what happens")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.Version = thisBuild().Version
 	root.SetVersionTemplate("rolecall {{.Version}}\n")
 	for _, group := range commandGroups() {
@@ -98,7 +107,30 @@ for signing in to Microsoft's cloud.`,
 	root.SetHelpCommandGroupID(last)
 	root.SetCompletionCommandGroupID(last)
 	c.completeNames(root)
+	wrapHelp(root)
 	return root
+}
+
+// helpWidth is that of help, in columns.
+const helpWidth = 80
+
+// wrapHelp breaks the paragraphs of help anew, however the source has them.
+func wrapHelp(cmd *cobra.Command) {
+	var lines []string
+	column := helpWidth
+	for _, word := range strings.Fields(cmd.Long) {
+		if column+1+len(word) > helpWidth {
+			lines = append(lines, word)
+			column = len(word)
+			continue
+		}
+		lines[len(lines)-1] += " " + word
+		column += 1 + len(word)
+	}
+	cmd.Long = strings.Join(lines, "\n")
+	for _, child := range cmd.Commands() {
+		wrapHelp(child)
+	}
 }
 
 // A commandGroup is a heading of the help and the commands below it.
@@ -246,7 +278,7 @@ func failUnreachable(err error) error {
 
 // log returns a logger to stderr for what is at least as severe as the level, and for
 // everything with --verbose.
-func (c *cli) log(level slog.Level) *slog.Logger {
+func (c *cli) log(level slog.Leveler) *slog.Logger {
 	if c.verbose {
 		level = slog.LevelDebug
 	}

@@ -57,7 +57,7 @@ behind. The exit code is 0 only if every row is as expected.`,
 		}
 		defer func() { err = errors.Join(err, running.Close()) }()
 		report := running.Run(cmd.Context())
-		if err := c.printReport(output, report, c.now().Sub(began)); err != nil {
+		if err := c.printReport(output, report, c.now().Sub(began), keep); err != nil {
 			return err
 		}
 		if keep {
@@ -94,7 +94,7 @@ func (c presenter) keepRunning(ctx context.Context, running *demo.Demo, folder s
 	<-ctx.Done()
 }
 
-func (c presenter) printReport(output *format, report *demo.Report, took time.Duration) error {
+func (c presenter) printReport(output *format, report *demo.Report, took time.Duration, kept bool) error {
 	for _, way := range report.Ways {
 		if way.Problem != nil {
 			c.say("%s: %v", way.Way, way.Problem)
@@ -110,32 +110,36 @@ func (c presenter) printReport(output *format, report *demo.Report, took time.Du
 	}
 	c.printWays(report.Ways)
 	c.printRefusals(report.Refusals)
-	c.printVerdict(report, took)
+	c.printVerdict(report, took, kept)
 	return nil
 }
 
-// wideEnough is the least width at which the ways fit in one line each.
+// wideEnough is the least width at which a way's line has all that is known of it.
 const wideEnough = 168
 
+// printWays prints a line for each way. A narrow screen leaves out the endpoint, the
+// credential and the audience, which -o json always has.
 func (c presenter) printWays(rows []demo.Way) {
 	s := c.screen
-	fmt.Fprintf(c.out, "%s\n", s.paint(bold, "An application gets a token in every way, and the Orders API lets it in"))
-	if s.width < wideEnough {
-		for _, w := range rows {
-			fmt.Fprintf(c.out, "\n%s %s  %s\n", s.mark(w.OK), s.paint(bold, pad(w.Way, 22)), s.paint(dim, w.Library+" at "+w.Endpoint+", by "+w.Credential))
-			fmt.Fprintf(c.out, "  ver %s  aud %s\n", w.Version, w.Audience)
-			fmt.Fprintf(c.out, "  roles %s  status %d  orders %d\n", strings.Join(w.Roles, " "), w.Status, w.Orders)
+	fmt.Fprintf(c.out, "%s\n\n", s.paint(bold, "An application gets a token in every way, and the Orders API lets it in"))
+	wide := s.width >= wideEnough
+	columns := func(way, library, endpoint, credential, version, audience, roles, status, orders string) []string {
+		if wide {
+			return []string{way, library, endpoint, credential, version, audience, roles, status, orders}
 		}
-		return
+		return []string{way, library, version, roles, status, orders}
 	}
-	fmt.Fprintln(c.out)
-	widths := []int{22, 18, 30, 16, 4, 37, 12, 7, 6}
-	fmt.Fprintln(c.out, "  "+s.paint(dim, line([]string{"WAY", "LIBRARY", "ENDPOINT", "CREDENTIAL", "VER", "AUD", "ROLES", "STATUS", "ORDERS"}, widths)))
+	widths := []int{22, 18, 3, 11, 6, 6}
+	if wide {
+		widths = []int{22, 18, 30, 16, 3, 37, 12, 6, 6}
+	}
+	header := columns("WAY", "LIBRARY", "ENDPOINT", "CREDENTIAL", "VER", "AUD", "ROLES", "STATUS", "ORDERS")
+	fmt.Fprintln(c.out, "  "+s.paint(dim, line(header, widths)))
 	for _, w := range rows {
-		fmt.Fprintln(c.out, s.mark(w.OK)+" "+line([]string{
+		fmt.Fprintln(c.out, s.mark(w.OK)+" "+line(columns(
 			w.Way, w.Library, w.Endpoint, w.Credential, w.Version, w.Audience,
 			strings.Join(w.Roles, " "), strconv.Itoa(w.Status), strconv.Itoa(w.Orders),
-		}, widths))
+		), widths))
 	}
 }
 
@@ -147,14 +151,18 @@ func (c presenter) printRefusals(rows []demo.Refusal) {
 	}
 }
 
-func (c presenter) printVerdict(report *demo.Report, took time.Duration) {
+func (c presenter) printVerdict(report *demo.Report, took time.Duration, kept bool) {
 	if !report.OK() {
 		return
 	}
 	fmt.Fprintf(c.out, "\n%s\n", fmt.Sprintf("%d ways in, %d refusals, all as they should be, in %.1f s.", len(report.Ways), len(report.Refusals), took.Seconds()))
+	if kept {
+		return // what it can be used for comes instead
+	}
 	c.next(c.out, "What next:",
 		step{"rolecall demo --keep", "leave it running and call it yourself"},
-		step{"rolecall serve --config rolecall.yaml", "an authority for your own applications"},
+		step{"rolecall init", "write a rolecall.yaml for your own applications"},
+		step{"rolecall serve --config rolecall.yaml", "run an authority for them"},
 		step{"rolecall --help", "everything else"},
 	)
 }

@@ -70,7 +70,12 @@ and prints the addresses, with -o json as one line of JSON.`,
 			}
 			cfg.Faults = append(cfg.Faults, rule)
 		}
-		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now, cfg.Log = c.dir, thisBuild().Version, c.newKey, c.now, c.log(slog.LevelInfo)
+		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now = c.dir, thisBuild().Version, c.newKey, c.now
+		level := &slog.LevelVar{}
+		if c.screen.terminal && output.value == "table" { // where the announcement says it
+			level.Set(slog.LevelWarn)
+		}
+		cfg.Log = c.log(level)
 		if file != "" {
 			manifest, err := applier{c}.readManifest(file)
 			if err != nil {
@@ -91,9 +96,10 @@ and prints the addresses, with -o json as one line of JSON.`,
 		for _, text := range faults {
 			c.say("answers go wrong on purpose: %s", text)
 		}
-		if err := c.announce(output, running); err != nil {
+		if err := c.announce(output, running, file != ""); err != nil {
 			return errors.Join(err, running.Close())
 		}
+		level.Set(slog.LevelInfo)
 		return running.Wait()
 	}
 	return cmd
@@ -135,7 +141,7 @@ func memoryLimit(connections int, available int64) int64 {
 }
 
 // announce says where everything is: one line of JSON for programs, more for people.
-func (c *cli) announce(output *format, running *server.Server) error {
+func (c *cli) announce(output *format, running *server.Server, configured bool) error {
 	at := running.Endpoints()
 	if output.value == "json" {
 		return json.NewEncoder(c.out).Encode(at)
@@ -145,6 +151,7 @@ func (c *cli) announce(output *format, running *server.Server) error {
 	for _, tenant := range at.Tenants {
 		fmt.Fprintf(c.out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
 	}
+	fmt.Fprintf(c.out, "  arm        %s\n", at.ResourceManager)
 	fmt.Fprintf(c.out, "  identity   %s\n", at.ManagedIdentity)
 	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
@@ -158,11 +165,17 @@ func (c *cli) announce(output *format, running *server.Server) error {
 		}
 		fmt.Fprintf(c.out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))
 	}
-	c.next(c.out, "Next, in another terminal:",
-		step{"rolecall apply -f rolecall.yaml", "register an API, a client and its role"},
+	var steps []step
+	if !configured {
+		steps = []step{
+			{"rolecall init", "write a rolecall.yaml to start from"},
+			{"rolecall apply -f rolecall.yaml", "register an API, a client and its role"},
+		}
+	}
+	c.next(c.out, "Next, in another terminal:", append(steps,
 		step{"rolecall run --as NAME -- PROGRAM", "run a program as an application or managed identity"},
 		step{"rolecall call --as CLIENT URL", "call your API with a token"},
-	)
+	)...)
 	return nil
 }
 

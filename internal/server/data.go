@@ -159,7 +159,7 @@ func (d *Data) forgetTenant(tenant string) {
 // while it is empty, and refused when it holds something: it may not be meant for us.
 func makeFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+		return &refusedError{what: fmt.Sprintf("make the data folder: %v", err), fix: "name a folder of your own with --data or ROLECALL_DATA", cause: err}
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
