@@ -162,7 +162,8 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 		return err
 	}
 	if running == nil && answer.FitsStranger() {
-		c.say("\nthe API cannot accept this token: no server runs on the data folder %s, so this command started one of its own for the token, which no API trusts\n\nStart a server, and call again:\n\n  rolecall serve", c.dir)
+		fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.paint(red, "refused:")+" the API cannot accept this token. No server runs on the data folder, so this command started one of its own for the token, which no API trusts.", ""))
+		c.showFix(c.err, &explain.Fix{What: "Start the server that the API trusts, and call again.", Command: "rolecall serve"})
 		return silently(exitRefused)
 	}
 	api, err := caller(c).apiAt(ctx, t.url)
@@ -206,14 +207,11 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 
 // showDisagreement says what an API's refusal means that the directory does not explain.
 func (c explainer) showDisagreement(report *explain.Report, d *explain.Disagreement) {
-	s := c.screen
-	fmt.Fprintf(c.err, "\n%s at %s\n\n%s %s\n", s.paint(bold, orElse(report.Client, "an unknown client")), s.paint(bold, orElse(report.API, "the API")), s.paint(red, "refused:"), text.Clean(d.What))
-	if d.Fix == nil {
-		return
-	}
-	fmt.Fprintf(c.err, "\n%s\n", text.Clean(d.Fix.What))
-	if d.Fix.Command != "" {
-		fmt.Fprintf(c.err, "\n  %s\n", d.Fix.Command)
+	fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.paint(red, "refused:")+" "+text.Clean(d.What), ""))
+	fmt.Fprintf(c.err, "%s\n", c.wrapped("client "+orElse(report.Client, "unknown")+", API "+orElse(report.API, "unknown"), ""))
+	c.showFix(c.err, d.Fix)
+	if d.Besides {
+		fmt.Fprintln(c.err)
 	}
 }
 

@@ -232,8 +232,8 @@ func (a Answer) rule(e *Settings, method, address string) (string, *Fix) {
 	set := func(format string, args ...any) *Fix { return &Fix{What: fmt.Sprintf(format, args...)} }
 	switch a.Reason {
 	case guard.NoPolicy:
-		return fmt.Sprintf("the token is valid: the API refuses it because of a rule of its own, for it has none for %s %s.", method, address),
-			set("Correct the method or the path, in which case counts, or add a rule to the API. %s", a.log())
+		return fmt.Sprintf("it has no rule for %s %s.", method, text.Line(address, text.MaxQuoted)),
+			set("Here the token is valid: the API refuses it because of a rule of its own. Correct the method or the path, in which case counts, or add a rule to the API. %s", a.log())
 	case guard.PathNotCanonical:
 		return "the path of the URL can be read in more than one way.", set("Write the path without dot segments, double slashes and escaped separators.")
 	case guard.WrongCallerKind:
