@@ -59,6 +59,18 @@ func checkPage(t *testing.T, r *reply) {
 	}
 }
 
+// People who look at the bare address are told what it is; programs, that it is none.
+func TestTheBareAddressIsAPageForPeople(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	page := w.get("/", func(r *http.Request) { r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8") })
+	if page.Code != http.StatusOK || !strings.Contains(page.Body.String(), "The authority is running") {
+		t.Errorf("got %d: %s", page.Code, page.Body)
+	}
+	checkPage(t, page)
+	w.get("/", func(r *http.Request) { r.Header.Set("Accept", "*/*") }).refused(404, "not_found", 0)
+}
+
 func TestPagesAreSafe(t *testing.T) {
 	t.Parallel()
 	w := newUserWorld(t)

@@ -67,6 +67,19 @@ func (p pages) message(m message) (exchange.Answer, error) {
 	return p.render("message", http.StatusOK, m)
 }
 
+// front is the page of the bare address, which people open to see whether something runs there.
+// Programs are told that there is no endpoint.
+func (p pages) front(_ context.Context, x *exchange.Exchange) (exchange.Answer, error) {
+	if !strings.Contains(x.Request.Header.Get("Accept"), "text/html") {
+		return exchange.Answer{}, aadsts.NoEndpoint(x.Request.URL.Path)
+	}
+	return p.message(message{
+		Title: "The authority is running",
+		Text: "Programs get tokens here. There is nothing to sign in to at this address: an application leads you to its sign-in, " +
+			"and rolecall on the command line shows who may call what.",
+	})
+}
+
 // problem tells a person what a client would be told.
 func (p pages) problem(x *exchange.Exchange, problem *aadsts.Problem) exchange.Answer {
 	answer, err := p.render("problem", problem.Status, struct {

@@ -76,6 +76,7 @@ func (h *Handler) Mount(m *exchange.Mux) {
 	m.Tenant("/oauth2/logout", exchange.Endpoint{Method: http.MethodGet, Serve: out.logout, Page: true})
 	m.Tenant("/oauth2/v2.0/logout", exchange.Endpoint{Method: http.MethodGet, Serve: out.logout, Page: true})
 	m.Root(signOutPath, exchange.Endpoint{Method: http.MethodPost, Serve: out.form, Page: true})
+	m.Root("/", exchange.Endpoint{Method: http.MethodGet, Serve: h.pages.front})
 	m.Root(exchange.ErrorPath, exchange.Endpoint{Method: http.MethodGet, Serve: h.pages.explain, Page: true})
 	m.Root(stylePath, exchange.Endpoint{Method: http.MethodGet, Serve: style})
 }
