@@ -17,6 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // maxAnswer bounds what `rolecall call` reads of an answer.
@@ -71,7 +72,8 @@ where the directory finds nothing wrong, by the setting of the API that must be.
 		if err != nil {
 			return usageError(cmd, err)
 		}
-		if r.scope == "" && r.as != "" {
+		told := r.scope == "" && r.as != "" // the API itself says what to ask for
+		if told {
 			r.scope, err = c.scopeOf(cmd.Context(), target.url)
 			if err != nil {
 				return err
@@ -82,12 +84,26 @@ where the directory finds nothing wrong, by the setting of the API that must be.
 			return usageError(cmd, err)
 		}
 		token, err := c.tokenFor(cmd.Context(), r, way)
+		if err != nil && told && strings.Contains(err.Error(), resourceNotFound) {
+			return misnamed(strings.TrimSuffix(r.scope, "/.default"), err)
+		}
 		if err != nil {
 			return err
 		}
 		return c.carryOut(cmd.Context(), target, token.Token)
 	}
 	return cmd
+}
+
+// resourceNotFound begins the authority's refusal of an API that is not registered.
+const resourceNotFound = "AADSTS500011:"
+
+// misnamed is the refusal of a token for what an API calls itself.
+func misnamed(api string, refused error) error {
+	return &failure{
+		exitRefused, fmt.Errorf("the API calls itself %q in its challenge, and no API is registered under that name: %w", text.Shown(api), refused),
+		"correct the API's Audience, or name the API with --scope",
+	}
 }
 
 // A target is the request to make.
@@ -202,6 +218,18 @@ func (c caller) send(ctx context.Context, t target, token string) (*http.Respons
 	return client.Do(request)
 }
 
+// redirected is for an answer that leads elsewhere. The token is for the address that was
+// given and goes nowhere else.
+func redirected(t target, response *http.Response) error {
+	where := "another address"
+	if to, err := response.Location(); err == nil {
+		to.RawQuery, to.Fragment = "", ""
+		where = text.Line(to.Redacted(), text.MaxQuoted)
+	}
+	return failed("call that address, if the API is there; if that is a sign-in page, set the API up to answer 401 instead",
+		"%s answered %s and sends the caller to %s, which this command does not follow", t.url.Redacted(), response.Status, where)
+}
+
 // callClient trusts the data folder's certificate authority, if there is one, and the system's.
 func (c caller) callClient() (*http.Client, error) {
 	bundle := filepath.Join(c.dir, server.BundleFile)
@@ -230,6 +258,8 @@ func (c caller) carryOut(ctx context.Context, t target, token string) (err error
 	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden || answer.Guarded:
 		c.say("%s answered %s", t.url.Redacted(), response.Status)
 		return explainer(c).explainRefusal(ctx, t, answer, token)
+	case response.StatusCode >= http.StatusMultipleChoices && response.StatusCode < http.StatusBadRequest && response.Header.Get("Location") != "":
+		return redirected(t, response)
 	case response.StatusCode >= http.StatusBadRequest:
 		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:

@@ -290,6 +290,31 @@ func apiMisfits() []misfit {
 			want: []string{"the API gives no reason, and the directory finds nothing wrong", "Compare its settings", "Authority", "/{tenant id}", "Audience", "{id of greeter} and api://greeter"}, not: fine,
 		},
 		{
+			name: "API that calls itself by no registered name", yaml: greeterV2, lead: bySetting,
+			ask: func(r *toldRow) told {
+				cfg := guard.Config{Audience: []string{"api://Greetings"}}
+				if r.fixed {
+					cfg.Audience = nil
+				}
+				address, log := r.serve(service{cfg: cfg})
+				code, out, said := r.run("", "call", "--as", "nightly", address) // as its challenge says
+				if code != exitOK {
+					return told{http.StatusForbidden, out + said + log.String()}
+				}
+				return told{http.StatusOK, out}
+			},
+			want: []string{`the API calls itself "api://Greetings" in its challenge, and no API is registered under that name`, "correct the API's Audience, or name the API with --scope"},
+		},
+		{
+			name: "API that sends callers to a sign-in page", yaml: greeterV2, lead: bySetting,
+			ask: misset(func(_ *toldRow, s *service) {
+				s.wrap = func(http.Handler) http.Handler {
+					return http.RedirectHandler("https://login.test/authorize?x=1", http.StatusFound)
+				}
+			}),
+			want: []string{"302 Found", "sends the caller to https://login.test/authorize", "if that is a sign-in page, set the API up to answer 401 instead"},
+		},
+		{
 			name: "quotes around the token", yaml: greeterV2, lead: bySetting,
 			ask:  sends(func(token string) string { return `Bearer "` + token + `"` }),
 			want: []string{"The Authorization header is not Bearer, a space and one token.", "quotes around it", "Send the token without quotes"},
