@@ -103,7 +103,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		for i, name := range near {
 			near[i] = "`" + cmd.CommandPath() + " " + name + "`"
 		}
-		fix = "did you mean " + strings.Join(near, " or ") + "?"
+		fix = directory.DidYouMean(near)
 	}
 	return &failure{exitUsage, fmt.Errorf("unknown command %q", args[0]), fix}
 }

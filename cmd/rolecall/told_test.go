@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -55,7 +56,7 @@ const (
 // misfits lists all of them, by theme.
 func misfits() []misfit {
 	return slices.Concat(
-		credentialMisfits(), roleMisfits(), apiMisfits(),
+		credentialMisfits(), certificateMisfits(), federatedMisfits(), roleMisfits(), nameMisfits(), identityMisfits(), tokenMisfits(), apiMisfits(),
 	)
 }
 
@@ -127,6 +128,9 @@ func (r *toldRow) play(m misfit) {
 	if m.before != nil {
 		m.before(r)
 	}
+	if r.Failed() {
+		return
+	}
 	got := m.ask(r)
 	if got.status < 400 && got.status != 0 {
 		r.Fatalf("the misfit is none: it went well\n%s", got.text)
@@ -182,6 +186,10 @@ func (r *toldRow) fill(s string) string {
 // their application: {secret of nightly}; so do ids, {id of nightly}.
 func (r *toldRow) apply(members string) {
 	r.Helper()
+	r.values["authority"] = r.server.Endpoints().Authority
+	if strings.Contains(members, "{port}") {
+		r.values["port"] = r.port()
+	}
 	file := "tenants:\n  - name: " + r.tenant + "\n    domains: [" + r.tenant + ".test]\n"
 	for line := range strings.Lines(r.fill(members)) {
 		file += "    " + line
@@ -200,6 +208,21 @@ func (r *toldRow) apply(members string) {
 		r.values["secret of "+s.Application] = s.Value
 	}
 	r.learn()
+}
+
+// port is a port that was free just now.
+func (r *toldRow) port() string {
+	r.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		r.Fatal(err)
+	}
+	return port
 }
 
 // learn makes values of the ids in the row's tenant.

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,7 +42,7 @@ func (e *NotFoundError) Error() string {
 // Fix says what to do next, as a sentence.
 func (e *NotFoundError) Fix() string {
 	if near := e.Near(); len(near) > 0 {
-		return "Did you mean " + strings.Join(near, ", or ") + "?"
+		return DidYouMean(near)
 	}
 	switch e.Kind {
 	case KindTenant:
@@ -122,12 +123,7 @@ func (o Objects[T]) near(tenant TenantID, ref string) (near []string) {
 	if len(names) >= nearWindow {
 		names = append(names, o.names(tenant, prefix, prefix+escaped(firstRune(fold(ref))))...)
 	}
-	for _, name := range names {
-		if len(near) < nearNames && Resembles(name, ref) && !slices.Contains(near, name) {
-			near = append(near, name)
-		}
-	}
-	return near
+	return Nearest(names, ref)
 }
 
 func (o Objects[T]) names(tenant TenantID, prefix, after string) (names []string) {
@@ -154,6 +150,29 @@ func firstRune(s string) string {
 		}
 	}
 	return s
+}
+
+// Nearest returns those of the names that may be what somebody meant, at most as many as an
+// error offers, the nearest first.
+func Nearest(names []string, ref string) (near []string) {
+	for _, name := range names {
+		if ref != "" && Resembles(name, ref) && !slices.Contains(near, name) {
+			near = append(near, name)
+		}
+	}
+	const far = 2 * maxName
+	slices.SortStableFunc(near, func(a, b string) int {
+		return cmp.Compare(distance(fold(a), fold(ref), far), distance(fold(b), fold(ref), far))
+	})
+	return near[:min(len(near), nearNames)]
+}
+
+// DidYouMean asks for one of the names, as a sentence; it is empty where there is none.
+func DidYouMean(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "Did you mean " + strings.Join(names, ", or ") + "?"
 }
 
 // Resembles reports whether a name may be what somebody meant: the same but for case, one

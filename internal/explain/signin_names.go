@@ -24,24 +24,21 @@ func (s *signIn) diagnoseTenant(ctx context.Context) error {
 	near := s.nearTenants(ref)
 	switch {
 	case len(near) > 0:
-		s.report.Fix.What = "Did you mean " + strings.Join(near, ", or ") + "? Correct the tenant in the authority URL, or AZURE_TENANT_ID."
-	case len(s.tenants) > 0 && len(s.tenants) <= nearTenants:
+		s.report.Fix.What = directory.DidYouMean(near) + " Correct the tenant in the authority URL, or AZURE_TENANT_ID."
+	case len(s.tenants) > 0 && len(s.tenants) <= readableTenants:
 		s.hint("There is %s.", strings.Join(tenantNames(s.tenants), "; "))
 	}
 	return s.whoseClient(ctx, string(s.AppID), "The client_id is that of %s, an application of the tenant %s: use that tenant.")
 }
 
-const nearTenants = 3 // that are listed
+const readableTenants = 3 // that are listed
 
-func (s *signIn) nearTenants(ref string) (near []string) {
+func (s *signIn) nearTenants(ref string) []string {
+	var names []string
 	for _, t := range s.tenants {
-		for _, name := range append([]string{t.Name, string(t.ID)}, t.Domains...) {
-			if len(near) < nearTenants && ref != "" && directory.Resembles(name, ref) {
-				near = append(near, text.Shown(name))
-			}
-		}
+		names = append(append(names, t.Name, string(t.ID)), t.Domains...)
 	}
-	return near
+	return directory.Nearest(names, ref)
 }
 
 func tenantNames(tenants []*directory.Tenant) (names []string) {
@@ -182,7 +179,7 @@ func (s *signIn) diagnoseResource(ctx context.Context) error {
 		return err
 	}
 	if len(near) > 0 {
-		s.report.Fix.What = "Did you mean " + strings.Join(near, ", or ") + "? Correct the scope: scope=" + firstWord(near[0]) + "/.default."
+		s.report.Fix.What = directory.DidYouMean(near) + " Correct the scope: scope=" + near[0] + "/.default."
 		return nil
 	}
 	for _, t := range s.tenants {
@@ -191,11 +188,6 @@ func (s *signIn) diagnoseResource(ctx context.Context) error {
 		}
 	}
 	return s.deleted(ctx, ref)
-}
-
-func firstWord(s string) string {
-	first, _, _ := strings.Cut(s, " ")
-	return first
 }
 
 // maxNear is how many applications are looked through for one that resembles a name.
@@ -207,14 +199,11 @@ func (s *signIn) nearAPIs(v *directory.View, ref string) (near []string, err err
 	if err != nil {
 		return nil, err
 	}
+	var uris []string
 	for _, app := range page.Items {
-		for _, uri := range app.IdentifierURIs {
-			if len(near) < nearTenants && directory.Resembles(strings.TrimRight(uri, "/"), strings.TrimRight(ref, "/")) {
-				near = append(near, fmt.Sprintf("%s (%s)", uri, app.Name))
-			}
-		}
+		uris = append(uris, app.IdentifierURIs...)
 	}
-	return near, nil
+	return directory.Nearest(uris, strings.TrimRight(ref, "/")), nil
 }
 
 // deleted tells when something that went by an id, a URI or a name was deleted, and by whom.

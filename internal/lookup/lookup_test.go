@@ -75,7 +75,7 @@ func TestWhatANameDoesNotMeanIsSaid(t *testing.T) {
 		what, fix         string
 	}{
 		{"nobody", "contoso", "nobody", directory.ErrNotFound, `there is no application, managed identity or user "nobody"; there are orders-`, "rolecall apply"},
-		{"a slip", "contoso", "orders-cleint", directory.ErrNotFound, `"orders-cleint"`, "did you mean orders-client?"},
+		{"a slip", "contoso", "orders-cleint", directory.ErrNotFound, `"orders-cleint"`, "Did you mean orders-client?"},
 		{"a name in two tenants", "", "orders-client", lookup.ErrAmbiguous, `"orders-client" is in 2 tenants`, "--tenant"},
 		{"no such tenant", "initech", "orders-client", directory.ErrNotFound, `there is no tenant "initech"`, "Name it"},
 		{"an application without a service principal", "fabrikam", "unused", nil, "has no service principal in the tenant fabrikam", "rolecall apply"},

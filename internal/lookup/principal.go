@@ -3,7 +3,6 @@ package lookup
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -110,7 +109,7 @@ func nearNames(err error) (names []string) {
 func noPrincipal(v *directory.View, tenants []*directory.Tenant, ref string, near []string) error {
 	fix := "`rolecall apply -f rolecall.yaml` creates applications, managed identities and users"
 	if len(near) > 0 {
-		fix = "did you mean " + strings.Join(near, ", or ") + "?"
+		fix = directory.DidYouMean(directory.Nearest(near, ref))
 	}
 	return notFound(fix, "there is no application, managed identity or user %q%s", ref, thereAre(principalNames(v, tenants)))
 }

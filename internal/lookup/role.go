@@ -47,8 +47,11 @@ func FindRole(command string, v *directory.View, who Principal, arg string) (Rol
 	case !strings.Contains(arg, "/"):
 		return Role{}, &Error{fmt.Sprintf("%q names no API and role", arg), "write orders-server/Orders.Read or api://orders/Orders.Read", ErrMalformed}
 	}
-	return Role{}, notFound("name the API by its name, its app id or an identifier URI",
-		"%q begins with the name of no API%s", arg, thereAre(apiNames(v, who.Tenant)))
+	fix := "name the API by its name, its app id or an identifier URI"
+	if near := nearAPI(v, who.Tenant, arg); near != nil {
+		fix = didYouMean(command, who, near, arg[strings.LastIndexByte(arg, '/')+1:])
+	}
+	return Role{}, notFound(fix, "%q begins with the name of no API%s", arg, thereAre(apiNames(v, who.Tenant)))
 }
 
 func offered(v *directory.View, app *directory.Application, role directory.AppRole) (Role, error) {
@@ -72,7 +75,7 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 		}
 		values = append(values, role.Value)
 		if directory.Resembles(role.Value, wanted) {
-			fix = fmt.Sprintf("did you mean `%s %s %s/%s`?", command, who.Name(), app.Name, role.Value)
+			fix = didYouMean(command, who, app, role.Value)
 		}
 	}
 	there := "; it has none for " + map[directory.MemberType]string{directory.MemberApplication: "applications", directory.MemberUser: "users"}[who.Member()]
@@ -80,6 +83,30 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 		there = "; it has " + strings.Join(values, ", ")
 	}
 	return notFound(fix, "%s has no app role %q%s", app.Name, wanted, there)
+}
+
+// didYouMean asks whether a command was meant that is nearly the one given.
+func didYouMean(command string, who Principal, api *directory.Application, role string) string {
+	return directory.DidYouMean([]string{fmt.Sprintf("`%s %s %s/%s`", command, who.Name(), api.Name, role)})
+}
+
+// nearAPI finds the application whose name or identifier URI is nearest to what stands before
+// the role; nil when none is near.
+func nearAPI(v *directory.View, t *directory.Tenant, arg string) *directory.Application {
+	applications, _ := v.Applications().All(t.ID) // it only makes a message better
+	of := map[string]*directory.Application{}
+	var names []string
+	for _, app := range applications {
+		for _, name := range append([]string{app.Name}, app.IdentifierURIs...) {
+			of[name] = app
+			names = append(names, name)
+		}
+	}
+	near := directory.Nearest(names, arg[:max(0, strings.LastIndexByte(arg, '/'))])
+	if len(near) == 0 {
+		return nil
+	}
+	return of[near[0]]
 }
 
 // apiNames are those of the applications that offer roles.
