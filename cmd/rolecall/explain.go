@@ -117,6 +117,9 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 	return explain.Input{
 		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base,
 		HTTP: &http.Client{Transport: inProcess{issuer.Handler()}}, Now: c.now,
+		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
+			return c.newestSignIns(ctx, data, f)
+		},
 	}, nil
 }
 
@@ -146,7 +149,7 @@ func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output
 		return err
 	}
 	if len(rows) == 0 {
-		return notFound("`rolecall signins` lists the latest", "no token request has the correlation id %s", correlation)
+		return notFound("`rolecall signins` lists the latest; requests that had to wait (AADSTS90055) are not kept, but the failures before them are", "no token request has the correlation id %s", correlation)
 	}
 	report, err := explain.SignIn(ctx, data.Directory, rows[0]) // the newest decides
 	if err != nil {

@@ -66,6 +66,9 @@ func TestWhatPeopleAreTold(t *testing.T) {
 	t.Parallel()
 	w := newToldWorld(t)
 	names := map[string]bool{}
+	if n := len(misfits()); n < 100 {
+		t.Errorf("only %d misfits", n)
+	}
 	for i, m := range misfits() {
 		if names[m.name] {
 			t.Errorf("two rows are called %q", m.name)

@@ -15,11 +15,11 @@ const recent = 500
 
 // howChosen tells of a managed identity's token for which no identity was named, although there
 // were several: the one that was meant may be another.
-func (f *facts) howChosen(ctx context.Context, d *directory.Directory) ([]string, error) {
+func (f *facts) howChosen(ctx context.Context, d *directory.Directory, signIns func(context.Context, directory.SignInFilter) ([]directory.SignIn, error)) ([]string, error) {
 	if f.client == nil || f.client.Application != nil || f.claims.tokenID == "" {
 		return nil, nil
 	}
-	rows, err := d.SignIns(ctx, directory.SignInFilter{Tenant: f.tenant.ID, AppID: f.client.Principal.AppID, Limit: recent})
+	rows, err := signIns(ctx, directory.SignInFilter{Tenant: f.tenant.ID, AppID: f.client.Principal.AppID, Limit: recent})
 	if err != nil {
 		return nil, err
 	}

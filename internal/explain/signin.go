@@ -93,7 +93,7 @@ func (s *signIn) explainAnswer(ctx context.Context) error {
 	}
 	f := &facts{subject: &subject{tenant: s.tenant, client: s.client, claims: claims{tokenID: s.TokenID}}}
 	var err error
-	s.report.Hints, err = f.howChosen(ctx, s.dir)
+	s.report.Hints, err = f.howChosen(ctx, s.dir, s.dir.SignIns)
 	return err
 }
 

@@ -29,6 +29,8 @@ type Input struct {
 	Authority string               // required: the authority host
 	HTTP      *http.Client         // required: reaches the authority
 	Now       func() time.Time     // nil means time.Now
+	// SignIns reads sign-ins. Nil means those that the directory has.
+	SignIns func(context.Context, directory.SignInFilter) ([]directory.SignIn, error)
 }
 
 // subject is who and what a token names, as the directory knows them. Nothing in it is proven.
@@ -49,6 +51,9 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	in.Token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(in.Token), "Bearer "))
 	if in.Now == nil {
 		in.Now = time.Now
+	}
+	if in.SignIns == nil {
+		in.SignIns = in.Directory.SignIns
 	}
 	s, err := in.subject(ctx)
 	if err != nil {
@@ -76,7 +81,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	report.Fix = fix(report, f, texts)
 	report.Verdict = f.verdict(report)
 	report.Note = s.note()
-	if report.Hints, err = f.howChosen(ctx, in.Directory); err != nil {
+	if report.Hints, err = f.howChosen(ctx, in.Directory, in.SignIns); err != nil {
 		return nil, err
 	}
 	if report.Accepted && in.API == "" {
