@@ -19,6 +19,8 @@ BEGIN {
 	table("Other sources", "Azure ML|Cloud Shell|Service Fabric|Azure Arc|workload identity|DefaultAzureCredential|az|azd")
 	sources()
 	asks_follow = n_tables
+	table("A managed identity as an application's credential", "instead of a secret")
+	clients("python", "azure-identity (Python)|MSAL Python")
 	source_names["app-service"] = "App Service"
 	source_names["imds"] = "IMDS"
 	table("Users", "device code|refresh|user refused|user with the role refused")

@@ -62,6 +62,7 @@ SOURCES = {
     "Azure Arc": Source(("arc",), alone=True),
     "workload identity": Source(("workload",), ("workload",)),
     "DefaultAzureCredential": Source(("app-service",), ("default",)),
+    "instead of a secret": Source(("identity",), ("assertion", env.ASSIGNED.client_id), None, "orders-client"),
     "az": Source(("cli",), ("az",), None, "orders-client"),
     "azd": Source(("cli",), ("azd",), None, "orders-client"),
 }
