@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
@@ -89,7 +91,58 @@ func long(t *testing.T, few, perSecond int) int {
 	return max(few, (fixture.Rounds(t, fixture.Attacks, few*perMinute)+perMinute-1)/perMinute)
 }
 
-// Guessing at a user's password from any number of sources gets twenty answers, then at most
+// passwordDoors are ways to guess at the password of one user, by every name of theirs.
+func (w *userWorld) passwordDoors(form values) []func(source string) int {
+	token := func(path, name string) func(string) int {
+		return func(source string) int { return w.post(path, form.set("username", name), from(source)).code() }
+	}
+	page := func(path, name string) func(string) int {
+		return func(source string) int {
+			b := w.browser()
+			asks := httptest.NewRequest(http.MethodGet, testBase+path+"?"+w.toolAsks().encode(), nil)
+			fills := httptest.NewRequest(http.MethodPost, testBase+"/signin", strings.NewReader(values{
+				"form": b.do(asks).form(), "username": name, "password": form["password"], "action": "signin",
+			}.encode()))
+			fills.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			fills.Header.Set("Origin", testBase)
+			fills.RemoteAddr = source
+			switch r := b.do(fills); {
+			case r.Code == http.StatusTooManyRequests:
+				return aadsts.CodeThrottled
+			case strings.Contains(r.Body.String(), "not right"):
+				return 50126
+			default:
+				return r.Code
+			}
+		}
+	}
+	id := string(w.user.ID)
+	return []func(string) int{
+		token(pathV2, testUser), token("/CONTOSO/oauth2/v2.0/token", strings.ToUpper(testUser)), token("/organizations/oauth2/v2.0/token", testUser), token(pathV2, id),
+		page(authorizeV2Path, strings.ToUpper(id)), page("/common/oauth2/v2.0/authorize", testUser),
+	}
+}
+
+// secretDoors are ways to guess at the secret of one application.
+func (w *world) secretDoors(wrong values) []func(source string) int {
+	header := wrong.without("client_id", "client_secret")
+	post := func(path string, form values, options ...func(*http.Request)) func(string) int {
+		return func(source string) int {
+			return w.post(path, form, append(options[:len(options):len(options)], from(source))...).code()
+		}
+	}
+	return []func(string) int{
+		post(pathV2, wrong), post(pathV1, wrong.set("client_id", strings.ToUpper(testClient))), post("/contoso.test/oauth2/v2.0/token", wrong),
+		post(pathV2, header, withHeader("Authorization", basic(testClient+":"+wrong["client_secret"]))), post(deviceV2Path, wrong.without("grant_type")),
+	}
+}
+
+// anyDoor guesses through one of the doors, by chance.
+func anyDoor(doors []func(source string) int) func(string) int {
+	return func(source string) int { return doors[rand.IntN(len(doors))](source) }
+}
+
+// Guessing at a user's password from any number of sources, through every door, gets twenty answers, then at most
 // ten in a minute, then one; the user goes on where they signed in lately.
 func TestPasswordGuessedFromManySources(t *testing.T) {
 	t.Parallel()
@@ -101,7 +154,7 @@ func TestPasswordGuessedFromManySources(t *testing.T) {
 			form := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": "wrong password", "scope": "openid"}
 			w.post(pathV2, form.set("password", testPassword), from("203.0.113.5:1")).token()
 			a := attack{
-				w.world, func(source string) int { return w.post(pathV2, form, from(source)).code() }, 50126, sources,
+				w.world, anyDoor(w.passwordDoors(form)), 50126, sources,
 				func() { w.post(pathV2, form.set("password", testPassword), from("203.0.113.5:1")).token() },
 			}
 			evaluated := a.minutes(long(t, 6, 5), 5)
@@ -138,7 +191,7 @@ func TestChosenSecretGuessedFromManySources(t *testing.T) {
 	w.post(pathV2, right, from("203.0.113.5:1")).token() // a proof is kept, which must be no oracle
 	wrong := w.good().set("client_secret", "wrong horse battery")
 	evaluated := attack{
-		w, func(source string) int { return w.post(pathV2, wrong, from(source)).code() }, 7000215, anySources(rand.New(rand.NewPCG(rand.Uint64(), 4))),
+		w, anyDoor(w.secretDoors(wrong)), 7000215, anySources(rand.New(rand.NewPCG(rand.Uint64(), 4))),
 		func() { w.post(pathV2, right, from("203.0.113.5:1")).token() },
 	}.minutes(long(t, 3, 10), 10)
 	for minute, count := range evaluated {
