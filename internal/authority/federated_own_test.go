@@ -20,6 +20,18 @@ func (w *world) ownToken(tenant string, claims object) string {
 	return raw
 }
 
+// registerElsewhere registers the test's client in the other tenant too, by the same app id.
+func (w *world) registerElsewhere() {
+	w.t.Helper()
+	w.edit(func(e *directory.Editor) error {
+		if _, err := e.Applications().Create(directory.Application{Tenant: otherOne, AppID: testClient, Name: "orders-client"}); err != nil {
+			return err
+		}
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, AppID: testClient, Enabled: true})
+		return err
+	})
+}
+
 // A token of the authority itself, such as a managed identity's, stands in for a secret;
 // a user's does not.
 func TestOwnTokensAsCredentials(t *testing.T) {
@@ -48,6 +60,7 @@ func TestOwnTokensAsCredentials(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
+			w.registerElsewhere()
 			w.edit(func(e *directory.Editor) error {
 				app, err := e.Applications().Find(testTenant, testClient)
 				if err != nil {
@@ -93,6 +106,7 @@ func TestOwnTokensAsCredentials(t *testing.T) {
 func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.registerElsewhere()
 	issuer := testBase + "/" + otherOne + "/v2.0"
 	w.edit(func(e *directory.Editor) error {
 		app, err := e.Applications().Find(testTenant, testClient)
@@ -116,4 +130,24 @@ func TestTokenOfADisabledTenantIsNoCredential(t *testing.T) {
 	w.post(pathV2, form).refused(503, "temporarily_unavailable", 50166)
 	w.enableTenant(otherOne, true)
 	w.post(pathV2, form).token()
+}
+
+// A managed identity of another tenant proves an application only where that is registered in
+// the identity's tenant as well.
+func TestTokenOfATenantWithoutTheApplication(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const identity = "0b1ec7ff-5a5a-4c4c-8d8d-0000000000aa"
+	issuer := testBase + "/" + otherOne + "/v2.0"
+	w.trust(directory.FederatedCredential{Name: "fabrikam", Issuer: issuer, Subject: identity})
+	w.edit(func(e *directory.Editor) error {
+		_, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: otherOne, ID: identity, Name: "fabrikam-mi", Type: directory.PrincipalManagedIdentity})
+		return err
+	})
+	now := w.clock.Now().Unix()
+	claims := object{"iss": issuer, "sub": identity, "oid": identity, "aud": directory.ExchangeAudience, "idtyp": "app", "iat": now, "exp": now + 3600}
+	w.asserted(w.ownToken(otherOne, claims)).refused(401, "invalid_client", 700236)
+	w.asserted(w.ownToken(testTenant, claims)).refused(401, "invalid_client", 700027) // nobody learns of it without a good token
+	w.registerElsewhere()
+	w.asserted(w.ownToken(otherOne, claims)).token()
 }

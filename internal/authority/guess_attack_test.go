@@ -236,6 +236,7 @@ func TestRightCredentialBehindABusyAddress(t *testing.T) {
 	t.Parallel()
 	const identity = "0b1ec7ff-5a5a-4c4c-8d8d-0000000000aa"
 	w, issuer := newWorld(t), testBase+"/"+otherOne+"/v2.0"
+	w.registerElsewhere()
 	w.edit(func(e *directory.Editor) error {
 		app, err := e.Applications().Find(testTenant, testClient)
 		if err == nil {

@@ -37,6 +37,7 @@ func assertionProblems() []*Problem {
 		FederatedExchange("{audience}"),
 		FederatedTwice("{sub}"),
 		FederatedCloud("{iss}"),
+		FederatedTenant("{iss}"),
 		FederatedGone("{sub}"),
 		FederatedUser(),
 		FederatedBound(),
@@ -213,6 +214,13 @@ func FederatedCloud(issuer string) *Problem {
 	return refusedAssertion(700238,
 		"The presented token was issued by another cloud, "+text.Quote(issuer)+", and its tokens cannot stand in for a credential of an application of this one.",
 		"Use an identity of the cloud that the application is registered in, or give the application a certificate.")
+}
+
+// FederatedTenant refuses a token of a tenant in which the application is not registered.
+func FederatedTenant(issuer string) *Problem {
+	return refusedAssertion(700236,
+		"The presented token was issued by another tenant, "+text.Quote(issuer)+", in which the application is not registered.",
+		"Register the application in the tenant of the identity too, by the same app id, or use an identity of this tenant.")
 }
 
 // FederatedGone refuses a token of an application or managed identity that may not ask for

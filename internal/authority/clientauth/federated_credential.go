@@ -57,6 +57,9 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 		return Proof{}, aadsts.FederatedSignature(a.issuer, key.ID).Because(err)
 	}
 	if workload == "" && own != "" {
+		if p := v.atHome(ctx, own, client, a); p != nil {
+			return Proof{}, p
+		}
 		if p := v.ownPrincipal(ctx, own, a); p != nil {
 			return Proof{}, p
 		}
@@ -69,6 +72,19 @@ func (v *assertionVerifier) verifyFederated(ctx context.Context, in assertionInp
 
 // credentialWorkload stands in the place of a credential's id for a workload that runs.
 const credentialWorkload = "workload"
+
+// atHome requires the application in the tenant that issued a token of this authority. One that
+// is registered in several tenants by one app id is at home in each of them.
+func (v *assertionVerifier) atHome(ctx context.Context, own directory.TenantID, client *directory.Instance, a assertionClaims) error {
+	if own == client.Principal.Tenant {
+		return nil
+	}
+	_, err := v.own.Directory.Instance(ctx, own, client.Principal.AppID)
+	if errors.Is(err, directory.ErrNotFound) {
+		return aadsts.FederatedTenant(a.issuer)
+	}
+	return err
+}
 
 // ownPrincipal requires the application or managed identity that a token of this authority
 // was issued to: there, enabled, and the one it was then.
