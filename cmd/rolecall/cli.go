@@ -59,10 +59,7 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	})
 	err := errors.Join(root.ExecuteContext(ctx), unknown)
 	if err != nil && !errors.Is(err, errSilent) {
-		fmt.Fprintf(c.err, "rolecall: %s\n", fix.What(err))
-		if step := fix.Of(err); step != "" {
-			fmt.Fprintf(c.err, "hint: %s\n", step)
-		}
+		c.sayError(err)
 	}
 	return exitCode(err)
 }
@@ -289,7 +286,26 @@ func (c *cli) log(level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.err, options))
 }
 
-// say writes a message for people.
+// say writes a message for people, which is a line of the log where that is JSON.
 func (c *cli) say(format string, args ...any) {
+	if c.logJSON {
+		c.log(slog.LevelInfo).Info(fmt.Sprintf(format, args...))
+		return
+	}
 	fmt.Fprintf(c.err, format+"\n", args...)
+}
+
+// sayError writes why a command failed, and what to do about it.
+func (c *cli) sayError(err error) {
+	step := fix.Of(err)
+	switch {
+	case c.logJSON && step != "":
+		c.log(slog.LevelInfo).Error(fix.What(err), "hint", step)
+	case c.logJSON:
+		c.log(slog.LevelInfo).Error(fix.What(err))
+	case step != "":
+		c.say("rolecall: %s\nhint: %s", fix.What(err), step)
+	default:
+		c.say("rolecall: %s", fix.What(err))
+	}
 }

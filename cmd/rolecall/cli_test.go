@@ -129,6 +129,23 @@ func TestShellQuoting(t *testing.T) {
 	}
 }
 
+// A file of variables is read by programs, and by shells: there, too, a value is one word.
+func TestDotenvQuoting(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"plain":             "plain",
+		"RunAs=App;AppId=1": "'RunAs=App;AppId=1'",
+		"a&b|c<d>(e)":       "'a&b|c<d>(e)'",
+		"with space":        "'with space'",
+		"it's":              `"it's"`,
+		`it's $x`:           `"it's \$x"`,
+	} {
+		if got := dotenvQuote(value); got != want {
+			t.Errorf("%s: got %s, want %s", value, got, want)
+		}
+	}
+}
+
 func TestQuotingOfOtherShells(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string][2]string{

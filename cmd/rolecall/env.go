@@ -259,10 +259,11 @@ func powershellQuote(s string) string {
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // dotenvQuote quotes what programs that read .env files would take for a comment or an
-// expansion. They take what is in single quotes as it is, and know no escape for those.
+// expansion, or a shell that reads one for anything but a word. They take what is in single
+// quotes as it is, and know no escape for those.
 func dotenvQuote(s string) string {
 	switch {
-	case !strings.ContainsAny(s, " #'\"$`\\\t\r\n"):
+	case !strings.ContainsAny(s, " #'\"$`\\\t\r\n;&|<>()*?[]{}~!"):
 		return s
 	case !strings.Contains(s, "'"):
 		return "'" + s + "'"

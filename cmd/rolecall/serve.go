@@ -59,10 +59,10 @@ and prints the addresses, with -o json as one line of JSON.`,
 	flags.Var(logFormat, "log-format", "format of the log on stderr")
 	output := c.outputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c.logJSON = logFormat.value == "json"
 		if err := c.needData(); err != nil {
 			return err
 		}
-		c.logJSON = logFormat.value == "json"
 		for _, text := range faults {
 			rule, err := fault.Parse(text)
 			if err != nil {

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rolecall-auth/rolecall/credential"
+	"github.com/rolecall-auth/rolecall/guard"
+)
+
+// TestRecipes runs the blocks of docs/recipes.md as they are printed there. Each is a file of
+// the name that stands above it, in every script of testdata/recipes.
+func TestRecipes(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/recipes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipes := regexp.MustCompile("(?s)<!-- recipe (\\S+) -->\n```[a-z]+\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	if blocks := strings.Count(string(page), "\n```") / 2; len(recipes) != blocks || blocks == 0 {
+		t.Fatalf("docs/recipes.md has %d blocks, and %d of them are recipes that are run", blocks, len(recipes))
+	}
+	dir := filepath.Join("testdata", "recipes")
+	scripts := ""
+	for _, name := range []string{"ide", "ci", "compose", "systemd"} {
+		script, err := os.ReadFile(filepath.Join(dir, name+".txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scripts += string(script)
+	}
+	for _, recipe := range recipes {
+		if !strings.Contains(scripts, filepath.Base(recipe[1])) {
+			t.Errorf("no script of %s uses %s", dir, recipe[1])
+		}
+	}
+	sample, err := os.ReadFile("../../examples/orders/rolecall.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := keysFile(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 dir,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "share"))
+			env.Setenv("PATH", filepath.Join(env.WorkDir, "bin")+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv(keysVariable, keys)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			files := map[string]string{"rolecall.yaml": string(sample)}
+			for _, recipe := range recipes {
+				files[recipe[1]] = recipe[2]
+			}
+			for name, content := range files {
+				file := filepath.Join(env.WorkDir, filepath.FromSlash(name))
+				if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+					return err
+				}
+				if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		Condition: condition,
+	})
+}
+
+// greeter is an API as in the quickstart, at an address: greeter ADDRESS.
+func greeter() {
+	err := func() error {
+		g, err := guard.New(context.Background(), guard.Config{
+			Authority: os.Getenv("AZURE_AUTHORITY_HOST") + "/" + os.Getenv("AZURE_TENANT_ID"),
+			Audience:  []string{os.Getenv("AZURE_CLIENT_ID")},
+			CABundle:  os.Getenv("ROLECALL_CA_BUNDLE"),
+		})
+		if err != nil {
+			return err
+		}
+		greet := func(w http.ResponseWriter, r *http.Request) {
+			caller, _ := guard.CallerFrom(r.Context())
+			fmt.Fprintln(w, "hello", caller.Kind)
+		}
+		api := &http.Server{Addr: os.Args[1], Handler: g.Require("Orders.Read")(http.HandlerFunc(greet)), ReadHeaderTimeout: time.Minute}
+		return api.ListenAndServe()
+	}()
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// greeted calls an API with a token, as the environment says, and prints the status: greeted SCOPE URL.
+// It is for the network of a script: what ships sends no token in clear to another machine.
+func greeted() {
+	err := func() error {
+		if len(os.Args) != 3 {
+			return errors.New("usage: greeted SCOPE URL")
+		}
+		ctx := context.Background()
+		cred, err := credential.ParseEnvironment(nil)
+		if err != nil {
+			return err
+		}
+		answer, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: os.Args[1:2]})
+		if err != nil {
+			return err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, os.Args[2], nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Authorization", "Bearer "+answer.Token)
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		fmt.Println(response.Status)
+		return response.Body.Close()
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
