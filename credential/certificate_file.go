@@ -14,6 +14,9 @@ import (
 // byteOrderMark is what editors on Windows put before a text.
 const byteOrderMark = "\uFEFF"
 
+// asn1Sequence is the byte with which a PKCS#12 file begins.
+const asn1Sequence = 0x30
+
 // readCertificate reads a certificate with its private key from PEM blocks or PKCS#12.
 func readCertificate(content []byte, password string) (Certificate, error) {
 	if text := bytes.TrimPrefix(content, []byte(byteOrderMark)); bytes.Contains(text, []byte("-----BEGIN")) {
@@ -38,6 +41,9 @@ func readPKCS12(content []byte, password string) (Certificate, error) {
 	case errors.As(err, &unknown):
 		return Certificate{}, fmt.Errorf("%w; convert the file to PEM with openssl pkcs12", err)
 	case err != nil:
+		if len(content) == 0 || content[0] != asn1Sequence {
+			return Certificate{}, errors.New("it is neither PEM nor PKCS#12: a PEM file has a line -----BEGIN CERTIFICATE-----")
+		}
 		return Certificate{}, fmt.Errorf("it is neither PEM nor PKCS#12 that can be read: %w", err)
 	}
 	return Certificate{Chain: append([]*x509.Certificate{leaf}, others...), Key: key}, nil

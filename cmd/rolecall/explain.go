@@ -29,23 +29,26 @@ func explainCommand(base *cli) *cobra.Command {
 	c := explainer{base}
 	var api, correlation, connection string
 	var roles []string
+	var environment bool
 	cmd := &cobra.Command{
-		Use:   "explain [TOKEN | - | --correlation-id ID | --connection-string STRING]",
+		Use:   "explain [TOKEN | - | --correlation-id ID | --connection-string STRING | --environment]",
 		Short: "Explain why a token is accepted or refused, and how to fix it",
 		Long: `Runs a token through every check that an API makes and through what the directory says
 about its client and roles, then names the first check that fails and the command that
 fixes it. With --correlation-id it explains the authority's answer to a token request,
-with --connection-string what a connection string means. The exit code is 4 if the token,
-the request or the connection string is refused.`,
+with --connection-string what a connection string means, with --environment what a
+program would ask with. The exit code is 4 if what is explained is refused.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default | rolecall explain -
   rolecall explain --api orders-server --role Orders.Read - < token.txt
-  rolecall explain --connection-string 'RunAs=App'`,
+  rolecall explain --connection-string 'RunAs=App'
+  rolecall explain --environment`,
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.Flags().StringVar(&api, "api", "", "API that was called: its name, app id or identifier URI (default: the token's)")
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API requires, or any of several (default: any of its roles)")
 	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id, or the beginning of one")
 	cmd.Flags().StringVar(&connection, "connection-string", "", "explain a connection string; - for standard input")
+	cmd.Flags().BoolVar(&environment, "environment", false, "explain the variables by which a program started here would find a credential")
 	output := c.outputFlag(cmd, "", "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if cmd.Flags().Changed("connection-string") {
@@ -54,7 +57,13 @@ the request or the connection string is refused.`,
 			}
 			return c.explainConnection(output, connection)
 		}
-		raw, err := c.tokenArgument(args, correlation)
+		raw, err := "", error(nil)
+		switch {
+		case !environment:
+			raw, err = c.tokenArgument(args, correlation)
+		case correlation != "" || len(args) > 0:
+			err = errors.New("give --environment alone")
+		}
 		if err != nil {
 			return usageError(cmd, err)
 		}
@@ -63,6 +72,9 @@ the request or the connection string is refused.`,
 			return err
 		}
 		defer func() { err = closeAfter(err, data) }()
+		if environment {
+			return c.explainEnvironment(cmd.Context(), data, output)
+		}
 		if correlation != "" {
 			return c.explainSignIns(cmd.Context(), data, output, strings.TrimSuffix(correlation, "…")) // as a narrow table has it
 		}

@@ -34,10 +34,25 @@ func (c explainer) explainConnection(output *format, text string) error {
 	return err
 }
 
-// showConnection is the explanation for people.
+// showConnection is the explanation for people: what Parse makes of the string, and why, then
+// what the string says.
 func (c explainer) showConnection(report *explain.ConnectionReport) {
 	s := c.screen
-	fmt.Fprintf(c.out, "%s\n", s.paint(bold, text.Clean(report.Means)))
+	if report.Accepted {
+		fmt.Fprintf(c.out, "%s in credential.Parse\n", s.paint(green, "accepted"))
+	} else {
+		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.paint(red, "refused in credential.Parse:")+" "+text.Clean(report.Problem), ""))
+	}
+	if len(report.Missing) > 0 {
+		fmt.Fprintf(c.out, "%s %s\n", s.paint(red, "missing:"), strings.Join(report.Missing, ", "))
+	}
+	if !report.Accepted {
+		c.showInDotNet(report)
+	}
+	if report.Here != "" {
+		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.paint(bold, "on this machine:")+" "+text.Clean(report.Here), ""))
+	}
+	c.sentences(c.out, report.Means)
 	if len(report.Parts) > 0 {
 		fmt.Fprintln(c.out)
 	}
@@ -46,21 +61,15 @@ func (c explainer) showConnection(report *explain.ConnectionReport) {
 		width = max(width, len(part.Key))
 	}
 	for _, part := range report.Parts {
-		shown := s.paint(dim, part.For)
-		if part.Value != "" {
-			shown = text.Clean(part.Value) + "  " + shown
+		indent := strings.Repeat(" ", width+4)
+		if part.Value == "" {
+			fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), strings.TrimLeft(c.wrapped(part.For, indent), " "))
+			continue
 		}
-		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), shown)
-	}
-	if report.Problem != "" {
-		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(red, "refused in credential.Parse:"), text.Clean(report.Problem))
-		c.showInDotNet(report)
-	}
-	if report.Here != "" {
-		fmt.Fprintf(c.out, "\n%s %s\n", s.paint(bold, "on this machine:"), text.Clean(report.Here))
-	}
-	if len(report.Missing) > 0 {
-		fmt.Fprintf(c.out, "%s %s\n", s.paint(red, "missing:"), strings.Join(report.Missing, ", "))
+		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), text.Clean(part.Value))
+		if c.verbose {
+			fmt.Fprintf(c.out, "%s\n", s.paint(dim, c.wrapped(part.For, indent)))
+		}
 	}
 	if len(report.Migrate) == 0 {
 		return
@@ -68,7 +77,7 @@ func (c explainer) showConnection(report *explain.ConnectionReport) {
 	fmt.Fprintf(c.out, "\nThe same with Azure.Identity:\n")
 	for _, language := range explain.Languages() {
 		fmt.Fprintf(c.out, "\n  %s\n", s.paint(bold, language))
-		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(text.CleanLines(report.Migrate[language]), "\n", "\n    "))
+		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(text.CleanLines(strings.ReplaceAll(report.Migrate[language], "\t", "    ")), "\n", "\n    "))
 	}
 }
 
@@ -79,6 +88,6 @@ func (c explainer) showInDotNet(report *explain.ConnectionReport) {
 	case report.DotNet == "" && len(report.Missing) == 0:
 		fmt.Fprintln(c.out, "In .NET on this system, the App Authentication library takes it.")
 	case report.DotNet != "" && report.DotNet != report.Problem:
-		fmt.Fprintf(c.out, "%s %s\n", c.screen.paint(red, "refused in .NET on this system:"), text.Clean(report.DotNet))
+		fmt.Fprintf(c.out, "%s\n", c.wrapped(c.screen.paint(red, "refused in .NET on this system:")+" "+text.Clean(report.DotNet), ""))
 	}
 }

@@ -164,6 +164,9 @@ func (c explainer) showChecks(w io.Writer, report *explain.Report) {
 		}
 	}
 	for _, step := range report.Steps {
+		if step.Detail == report.Verdict { // it has been said
+			step.Detail = ""
+		}
 		if c.verbose || step.Outcome == explain.Failed {
 			c.showCheck(w, step, width)
 		}

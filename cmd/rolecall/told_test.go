@@ -56,7 +56,7 @@ const (
 // misfits lists all of them, by theme.
 func misfits() []misfit {
 	return slices.Concat(
-		credentialMisfits(), certificateMisfits(), federatedMisfits(), roleMisfits(), nameMisfits(), identityMisfits(), tokenMisfits(), apiMisfits(),
+		credentialMisfits(), certificateMisfits(), federatedMisfits(), roleMisfits(), nameMisfits(), identityMisfits(), tokenMisfits(), environmentMisfits(), apiMisfits(),
 	)
 }
 
@@ -115,6 +115,7 @@ type toldRow struct {
 	*toldWorld
 	tenant string            // its name and, with .test, its domain
 	values map[string]string // ids, secrets and the like, by what yaml, want and forms call them: {name}
+	env    map[string]string // variables besides those that name the row's folder and tenant
 	fixed  bool              // the advice was followed
 	said   string            // what the commands printed that were followed
 }
@@ -272,7 +273,8 @@ func (r *toldRow) run(stdin string, args ...string) (code int, out, said string)
 		case "ROLECALL_TENANT":
 			return r.tenant, true
 		}
-		return "", false
+		value, ok := r.env[name]
+		return value, ok
 	}
 	code = testCLI(streams{environment, strings.NewReader(stdin), &o, &e}).run(r.Context(), args)
 	return code, o.String(), e.String()
