@@ -98,7 +98,8 @@ type Asker struct {
 	Source string // network address
 	// Known means that the source was right about the account lately: it goes before
 	// strangers, of whom there may be any number.
-	Known bool
+	Known       bool
+	application bool // the secret is an application's, and not a user's password
 }
 
 // operator is who changes the directory: it waits like the known, however long the queue is.
@@ -106,20 +107,39 @@ func operator() Asker { return Asker{Known: true, Source: "operator"} }
 
 const (
 	gateSlots    = 2   // each takes 19 MiB and a core
-	gateFresh    = 64  // strangers who wait: more than a second of hashes
-	gateBySource = 16  // of them from one source
+	gateFresh    = 64  // strangers who wait, for users and for applications each: a second of hashes
+	gateBySource = 16  // of these from one source
 	gateKnown    = 256 // known sources that wait
 )
 
 // A gate lets so many slow hashes run at a time. Those who wait are served in their order,
 // known sources first, and there is room for so many only: a queue that grows without bound
 // makes everybody wait for the answers of those who gave up.
+//
+// After a restart no source is known. Anybody can invent users, each with a budget of guesses,
+// but no application with a chosen secret. So strangers wait for the two in queues of their
+// own, which take turns: guesses at users keep no program from its first token.
 type gate struct {
-	mu       sync.Mutex
-	running  int
-	known    []*gateWaiter
-	fresh    []*gateWaiter
-	bySource map[string]int // of fresh
+	mu           sync.Mutex
+	running      int
+	known        []*gateWaiter
+	users        freshQueue
+	applications freshQueue
+	turnOfUsers  bool // when strangers wait in both
+}
+
+// A freshQueue is where strangers wait.
+type freshQueue struct {
+	waiting  []*gateWaiter
+	bySource map[string]int
+}
+
+// fresh is the queue of a stranger.
+func (g *gate) fresh(a Asker) *freshQueue {
+	if a.application {
+		return &g.applications
+	}
+	return &g.users
 }
 
 type gateWaiter struct {
@@ -154,21 +174,38 @@ func (g *gate) join(a Asker) (*gateWaiter, error) {
 		g.running++
 		return nil, nil
 	case a == operator():
-	case a.Known && len(g.known) >= gateKnown,
-		!a.Known && (len(g.fresh) >= gateFresh || g.bySource[a.Source] >= gateBySource):
+	case a.Known && len(g.known) >= gateKnown, !a.Known && g.fresh(a).isFull(a.Source):
 		return nil, ErrBusy
 	}
 	w := &gateWaiter{a, make(chan struct{})}
 	if a.Known {
 		g.known = append(g.known, w)
-		return w, nil
+	} else {
+		g.fresh(a).add(w)
 	}
-	if g.bySource == nil {
-		g.bySource = map[string]int{}
-	}
-	g.bySource[a.Source]++
-	g.fresh = append(g.fresh, w)
 	return w, nil
+}
+
+// isFull reports whether there is no room for another one from the source.
+func (q *freshQueue) isFull(source string) bool {
+	return len(q.waiting) >= gateFresh || q.bySource[source] >= gateBySource
+}
+
+func (q *freshQueue) add(w *gateWaiter) {
+	if q.bySource == nil {
+		q.bySource = map[string]int{}
+	}
+	q.bySource[w.Source]++
+	q.waiting = append(q.waiting, w)
+}
+
+func (q *freshQueue) remove(i int) *gateWaiter {
+	w := q.waiting[i]
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	if q.bySource[w.Source]--; q.bySource[w.Source] == 0 {
+		delete(q.bySource, w.Source)
+	}
+	return w
 }
 
 // leave hands the turn on.
@@ -179,16 +216,19 @@ func (g *gate) leave() {
 }
 
 func (g *gate) next() {
-	queue := &g.known
-	if len(*queue) == 0 {
-		queue = &g.fresh
-	}
-	if len(*queue) == 0 {
+	var first *gateWaiter
+	switch users, applications := len(g.users.waiting) > 0, len(g.applications.waiting) > 0; {
+	case len(g.known) > 0:
+		first = g.known[0]
+		g.known = slices.Delete(g.known, 0, 1)
+	case users && (g.turnOfUsers || !applications):
+		first, g.turnOfUsers = g.users.remove(0), false
+	case applications:
+		first, g.turnOfUsers = g.applications.remove(0), true
+	default:
 		g.running--
 		return
 	}
-	first := (*queue)[0]
-	g.remove(queue, 0)
 	close(first.turn)
 }
 
@@ -196,22 +236,13 @@ func (g *gate) next() {
 func (g *gate) giveUp(w *gateWaiter) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, queue := range []*[]*gateWaiter{&g.known, &g.fresh} {
-		if i := slices.Index(*queue, w); i >= 0 {
-			g.remove(queue, i)
-			return
-		}
-	}
-	g.next() // its turn had come
-}
-
-func (g *gate) remove(queue *[]*gateWaiter, i int) {
-	w := (*queue)[i]
-	*queue = slices.Delete(*queue, i, i+1)
-	if w.Known {
+	if i := slices.Index(g.known, w); i >= 0 {
+		g.known = slices.Delete(g.known, i, i+1)
 		return
 	}
-	if g.bySource[w.Source]--; g.bySource[w.Source] == 0 {
-		delete(g.bySource, w.Source)
+	if q := g.fresh(w.Asker); slices.Contains(q.waiting, w) {
+		q.remove(slices.Index(q.waiting, w))
+		return
 	}
+	g.next() // its turn had come
 }

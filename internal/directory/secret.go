@@ -240,6 +240,7 @@ func (d *Directory) CheckSecretFor(ctx context.Context, asker Asker, app *Applic
 	if app == nil || presented == "" || len(presented) > maxSecret {
 		return nil, ErrWrongSecret
 	}
+	asker.application = asker != operator()
 	secret, err := d.secrets.check(ctx, asker, app.Secrets, presented, d.cfg.Now())
 	if err == nil || errors.Is(err, ErrWrongSecret) || errors.Is(err, ErrExpiredSecret) || errors.Is(err, ErrBusy) {
 		return secret, err
