@@ -20,6 +20,8 @@ BEGIN {
 	sources()
 	asks_follow = n_tables
 	table("A managed identity as an application's credential", "instead of a secret")
+	clients("go", "azidentity")
+	clients("node", "@azure/identity|@azure/msal-node")
 	clients("python", "azure-identity (Python)|MSAL Python")
 	source_names["app-service"] = "App Service"
 	source_names["imds"] = "IMDS"

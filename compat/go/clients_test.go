@@ -60,7 +60,7 @@ func clients() []client {
 			certificate: msalCertificate(false),
 			chain:       msalCertificate(true),
 			probe:       "msal",
-			lacks:       []string{"IMDS", "workload identity", "DefaultAzureCredential", "az", "azd"},
+			lacks:       []string{"IMDS", "workload identity", "DefaultAzureCredential", "instead of a secret", "az", "azd"},
 			refusal:     msalRefusal,
 		},
 		{
@@ -70,7 +70,7 @@ func clients() []client {
 			certificate: adalCertificate,
 			probe:       "adal",
 			lacks: []string{
-				"object id", "IMDS", "Azure ML", "Service Fabric", "Azure Arc", "workload identity", "DefaultAzureCredential", "az", "azd",
+				"object id", "IMDS", "Azure ML", "Service Fabric", "Azure Arc", "workload identity", "DefaultAzureCredential", "instead of a secret", "az", "azd",
 			},
 			refusal: adalRefusal,
 		},

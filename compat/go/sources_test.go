@@ -49,6 +49,7 @@ func sources() []source {
 		{way: "Azure Arc", run: managed("arc"), ask: "system", identity: system, alone: true},
 		{way: "workload identity", run: managed("workload"), ask: "workload", identity: system},
 		{way: "DefaultAzureCredential", run: managed("app-service"), ask: "default", identity: system},
+		{way: "instead of a secret", run: []string{"--as", "orders-client", "--via", "identity"}, ask: "assertion", id: func(e environment) string { return e.assigned.clientID }},
 		{way: "az", run: []string{"--as", "orders-client", "--via", "cli"}, ask: "az"},
 		{way: "azd", run: []string{"--as", "orders-client", "--via", "cli"}, ask: "azd"},
 	}

@@ -3,6 +3,7 @@
 //
 //   node probe.js identity|msal system
 //   node probe.js identity|msal client|object|resource ID
+//   node probe.js identity|msal assertion ID
 //   node probe.js identity workload|default|az|azd
 //
 // A refusal that the library reports in an error of its own is exit code 3, with the text
@@ -13,14 +14,17 @@ import {
   AuthenticationRequiredError,
   AzureCliCredential,
   AzureDeveloperCliCredential,
+  ClientAssertionCredential,
   CredentialUnavailableError,
   DefaultAzureCredential,
   ManagedIdentityCredential,
   WorkloadIdentityCredential,
 } from '@azure/identity';
-import { AuthError, ManagedIdentityApplication } from '@azure/msal-node';
+import { AuthError, ConfidentialClientApplication, ManagedIdentityApplication } from '@azure/msal-node';
 
 const resource = process.env.COMPAT_V2_RESOURCE;
+const exchange = 'api://AzureADTokenExchange'; // for tokens that prove an application
+const { AZURE_AUTHORITY_HOST: host, AZURE_TENANT_ID: tenant, AZURE_CLIENT_ID: application } = process.env;
 
 const libraries = {
   async identity(way, id) {
@@ -29,12 +33,28 @@ const libraries = {
   },
 
   async msal(way, id) {
-    const ids = { client: 'userAssignedClientId', object: 'userAssignedObjectId', resource: 'userAssignedResourceId' };
-    const app = new ManagedIdentityApplication(ids[way] ? { managedIdentityIdParams: { [ids[way]]: id } } : {});
-    const { accessToken } = await app.acquireToken({ resource });
+    if (way !== 'assertion') {
+      return identityByMsal(way, id, resource);
+    }
+    const app = new ConfidentialClientApplication({
+      auth: {
+        clientId: application,
+        authority: new URL(tenant, host).href,
+        knownAuthorities: [new URL(host).host],
+        clientAssertion: () => identityByMsal('client', id, exchange),
+      },
+    });
+    const { accessToken } = await app.acquireTokenByClientCredential({ scopes: [`${resource}/.default`] });
     return accessToken;
   },
 };
+
+async function identityByMsal(way, id, asked) {
+  const ids = { client: 'userAssignedClientId', object: 'userAssignedObjectId', resource: 'userAssignedResourceId' };
+  const app = new ManagedIdentityApplication(ids[way] ? { managedIdentityIdParams: { [ids[way]]: id } } : {});
+  const { accessToken } = await app.acquireToken({ resource: asked });
+  return accessToken;
+}
 
 function credential(way, id) {
   switch (way) {
@@ -46,6 +66,11 @@ function credential(way, id) {
       return new AzureCliCredential();
     case 'azd':
       return new AzureDeveloperCliCredential();
+    case 'assertion': {
+      const identity = new ManagedIdentityCredential({ clientId: id });
+      const assertion = async () => (await identity.getToken(`${exchange}/.default`)).token;
+      return new ClientAssertionCredential(tenant, application, assertion, { disableInstanceDiscovery: true });
+    }
     case 'system':
       return new ManagedIdentityCredential();
     default:

@@ -41,6 +41,7 @@ const sources = [
   { way: 'Azure Arc', via: ['arc'], ask: ['system'], whose: system, alone: true },
   { way: 'workload identity', via: ['workload'], ask: ['workload'], whose: system },
   { way: 'DefaultAzureCredential', via: ['app-service'], ask: ['default'], whose: system },
+  { way: 'instead of a secret', as: 'orders-client', via: ['identity'], ask: ['assertion', env.assigned.clientId] },
   { way: 'az', as: 'orders-client', via: ['cli'], ask: ['az'] },
   { way: 'azd', as: 'orders-client', via: ['cli'], ask: ['azd'] },
 ];

@@ -3,6 +3,7 @@
 //
 //	probe azidentity|msal|adal system
 //	probe azidentity|msal|adal client|object|resource ID
+//	probe azidentity assertion ID
 //	probe azidentity workload|default|az|azd
 //
 // A refusal that the library reports in an error type of its own is exit code 3, with the
@@ -88,6 +89,9 @@ func azureCredential(way, id string) (azcore.TokenCredential, error) {
 	case "azd":
 		return azidentity.NewAzureDeveloperCLICredential(nil)
 	}
+	if way == "assertion" {
+		return assertionCredential(id)
+	}
 	options := &azidentity.ManagedIdentityCredentialOptions{}
 	switch way {
 	case "client":
@@ -98,6 +102,20 @@ func azureCredential(way, id string) (azcore.TokenCredential, error) {
 		options.ID = azidentity.ResourceID(id)
 	}
 	return azidentity.NewManagedIdentityCredential(options)
+}
+
+// assertionCredential proves the application by tokens of a managed identity.
+func assertionCredential(id string) (azcore.TokenCredential, error) {
+	identity, err := azureCredential("client", id)
+	if err != nil {
+		return nil, err
+	}
+	assertion := func(ctx context.Context) (string, error) {
+		token, err := identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"api://AzureADTokenExchange/.default"}})
+		return token.Token, err
+	}
+	return azidentity.NewClientAssertionCredential(os.Getenv("AZURE_TENANT_ID"), os.Getenv("AZURE_CLIENT_ID"), assertion,
+		&azidentity.ClientAssertionCredentialOptions{DisableInstanceDiscovery: true})
 }
 
 func msalID(way, id string) msal.ID {
