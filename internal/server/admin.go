@@ -8,10 +8,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"github.com/rolecall-auth/rolecall/internal/folder"
 )
 
 // adminFile is the socket by which commands of the folder's owner speak to the server.
 const adminFile = "admin.sock"
+
+// adminFolder begins the names of folders for sockets.
+const adminFolder = "rolecall-admin-"
 
 // longestSocket is how long the path of a socket may be on every system.
 const longestSocket = 100
@@ -24,12 +29,12 @@ func (s *Server) listenAdmin(ctx context.Context) (net.Listener, error) {
 		return nil, fmt.Errorf("make the admin socket: %w", err)
 	}
 	if len(path) > longestSocket {
-		folder, err := os.MkdirTemp("", "rolecall-")
+		place, remove, err := folder.MakeTemporary(adminFolder)
 		if err != nil {
 			return nil, fmt.Errorf("make the admin socket: %w", err)
 		}
-		s.adminFolder = folder
-		target := filepath.Join(folder, adminFile)
+		s.removeTemp = remove
+		target := filepath.Join(place, adminFile)
 		if err := os.Symlink(target, path); err != nil {
 			return nil, fmt.Errorf("make the admin socket: %w", err)
 		}
@@ -48,10 +53,10 @@ func (s *Server) listenAdmin(ctx context.Context) (net.Listener, error) {
 
 // removeAdmin takes away what listenAdmin made.
 func (s *Server) removeAdmin() error {
-	if s.adminFolder == "" {
+	if s.removeTemp == nil {
 		return nil
 	}
-	return errors.Join(os.Remove(filepath.Join(s.cfg.Dir, adminFile)), os.RemoveAll(s.adminFolder))
+	return errors.Join(os.Remove(filepath.Join(s.cfg.Dir, adminFile)), s.removeTemp())
 }
 
 // peerKey is the context key of the user at the other end of the admin socket.

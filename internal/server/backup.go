@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -99,18 +100,29 @@ func backupPlace(dir, file string) (string, error) {
 	if err := replaceable(file); err != nil {
 		return "", err
 	}
-	left, err := filepath.Glob(filepath.Join(place, backupDraft+"*"))
+	return place, sweepDrafts(place, backupDraft)
+}
+
+// sweepDrafts removes what killed backups and restores left in a folder, by the beginning of
+// its name: there are secrets in it. A folder that cannot be listed may still be written to.
+func sweepDrafts(place, prefix string) error {
+	entries, err := os.ReadDir(place)
 	if err != nil {
-		return "", err
+		return nil
 	}
-	for _, old := range left {
-		if info, err := os.Lstat(old); err == nil && info.IsDir() && time.Since(info.ModTime()) > forgottenDraft {
-			if err := os.RemoveAll(old); err != nil {
-				return "", fmt.Errorf("remove what a killed backup left: %w", err)
-			}
+	for _, entry := range entries {
+		old := filepath.Join(place, entry.Name())
+		if !entry.IsDir() || !strings.HasPrefix(entry.Name(), prefix) || folder.CheckOwner(old) != nil {
+			continue
+		}
+		if info, err := entry.Info(); err != nil || time.Since(info.ModTime()) <= forgottenDraft {
+			continue
+		}
+		if err := os.RemoveAll(old); err != nil {
+			return fmt.Errorf("remove what a killed command left: %w", err)
 		}
 	}
-	return place, nil
+	return nil
 }
 
 func isInside(dir, place string) (bool, error) {

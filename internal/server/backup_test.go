@@ -474,3 +474,45 @@ func (l *load) check(t *testing.T, dir string, atLeast []int64) {
 		t.Errorf("%d audit rows for %d applications, %v", report.Rows, len(names), err)
 	}
 }
+
+// TestWhatKilledCommandsLeftIsSwept looks at what backups and restores that were killed left
+// beside their places: copies of a database and its key, of no use to anybody but a thief.
+func TestWhatKilledCommandsLeftIsSwept(t *testing.T) {
+	t.Parallel()
+	dir, place := closedFolder(t), t.TempDir()
+	file, target := filepath.Join(place, "backup"), filepath.Join(place, "new[1]")
+	leave := func(name string, age time.Duration) string {
+		path := filepath.Join(place, name)
+		if err := os.Mkdir(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(path, "kek"), "secret")
+		at := time.Now().Add(-age)
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var swept, kept []string
+	for _, prefix := range []string{".rolecall-backup-", ".new[1].restore-"} {
+		swept = append(swept, leave(prefix+"1", 25*time.Hour))
+		kept = append(kept, leave(prefix+"2", 23*time.Hour), leave("other"+prefix, 25*time.Hour))
+	}
+	kept = append(kept, leave(".other.restore-1", 25*time.Hour))
+	if _, err := server.Backup(t.Context(), server.BackupConfig{Dir: dir, File: file}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(server.RestoreConfig{Dir: target}, file); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range swept {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
+	}
+	for _, path := range kept {
+		if _, err := os.Stat(filepath.Join(path, "kek")); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -319,6 +319,14 @@ func TestBindEndsWithItsProcess(t *testing.T) {
 // no obstacle.
 func TestAdminSocketInADeepFolder(t *testing.T) {
 	t.Parallel()
+	killed, err := os.MkdirTemp("", adminFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(killed, old, old); err != nil {
+		t.Fatal(err)
+	}
 	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -334,11 +342,15 @@ func TestAdminSocketInADeepFolder(t *testing.T) {
 	if status, _ := ask(t, b.Endpoint, b.Header, ""); status != http.StatusOK {
 		t.Errorf("got %d", status)
 	}
-	folder := s.adminFolder
-	if err := s.Close(); err != nil || folder == "" {
+	link, err := os.Readlink(filepath.Join(dir, adminFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(link)
+	if err := s.Close(); err != nil {
 		t.Errorf("close: %v; the socket is in %q", err, folder)
 	}
-	for _, left := range []string{folder, filepath.Join(dir, adminFile)} {
+	for _, left := range []string{folder, filepath.Join(dir, adminFile), killed} {
 		if _, err := os.Lstat(left); !os.IsNotExist(err) {
 			t.Errorf("%s is left behind: %v", left, err)
 		}

@@ -211,7 +211,11 @@ func (t target) makeDraft() (string, error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return "", fmt.Errorf("restore the data folder: %w", err)
 	}
-	draft, err := os.MkdirTemp(parent, "."+base+".restore-*") // mode 0700
+	prefix := "." + base + ".restore-"
+	if err := sweepDrafts(parent, prefix); err != nil {
+		return "", err
+	}
+	draft, err := os.MkdirTemp(parent, prefix+"*") // mode 0700
 	if err != nil {
 		return "", fmt.Errorf("restore the data folder beside its place: %w", err)
 	}

@@ -105,7 +105,7 @@ type Server struct {
 	hosts       *hosts
 	manager     *arm.Manager
 	faults      *fault.Injector
-	adminFolder string // where the admin socket is if not in the data folder
+	removeTemp  func() error // the folder of the admin socket, if that is not in the data folder
 	endpoints   Endpoints
 	instance    string
 	surfaces    []*surface
