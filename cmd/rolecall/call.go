@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -215,7 +216,11 @@ func (c caller) send(ctx context.Context, t target, token string) (*http.Respons
 	if err != nil {
 		return nil, err
 	}
-	return client.Do(request)
+	response, err := client.Do(request)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, &failure{exitFailed, err, "nothing listens at " + t.url.Host + ": start the API, or correct the address"}
+	}
+	return response, err
 }
 
 // redirected is for an answer that leads elsewhere. The token is for the address that was

@@ -108,12 +108,12 @@ func (s *signIn) strangeSecret(app *directory.Application, sent *directory.Prese
 		s.hint("%d characters were sent.", sent.Length)
 	}
 	switch {
-	case sent.Like != "":
-		s.hint("It begins as %s does: it was cut or changed on the way, as by a shell that reads $ or ! in it; put it between single quotes.", sent.Like)
 	case sent.Blank:
 		s.hint("There is a blank in it, which a plus sign becomes that was not form-encoded: form-encode it.")
 	case sent.Percent:
 		s.hint("There is an escape such as %%2B in it: form-encode it once, not twice.")
+	case sent.Like != "":
+		s.hint("It begins as %s does: it was cut or changed on the way, as by a shell that reads $ or ! in it; put it between single quotes.", sent.Like)
 	}
 	s.addSecret(app)
 }
