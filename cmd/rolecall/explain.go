@@ -121,7 +121,7 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 		return explain.Input{}, err
 	}
 	issuer, err := authority.New(authority.Config{
-		BaseURL: base, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: c.log(slog.LevelError),
+		BaseURL: base, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelError})), // --verbose means the checks here
 	})
 	if err != nil {
 		return explain.Input{}, err

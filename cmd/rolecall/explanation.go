@@ -161,6 +161,7 @@ func (c explainer) showChecks(w io.Writer, report *explain.Report) {
 			passed++
 		case explain.Skipped:
 			skipped++
+		case explain.Failed: // shown below
 		}
 	}
 	for _, step := range report.Steps {

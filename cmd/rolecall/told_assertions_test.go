@@ -4,7 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // the thumbprint that clients send is SHA-1
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -278,7 +278,7 @@ func (r *toldRow) certificate(name string, key int, life time.Duration) (file st
 	if err != nil {
 		r.Fatal(err)
 	}
-	short, long := sha1.Sum(der), sha256.Sum256(der) //nolint:gosec // see the import
+	short, long := sha1.Sum(der), sha256.Sum256(der)
 	r.values["x5t of "+name], r.values["SHA-1 of "+name] = base64.RawURLEncoding.EncodeToString(short[:]), strings.ToUpper(hex.EncodeToString(short[:]))
 	r.values["x5t#S256 of "+name], r.values["SHA-256 of "+name] = base64.RawURLEncoding.EncodeToString(long[:]), strings.ToUpper(hex.EncodeToString(long[:]))
 	file = filepath.Join(r.TempDir(), name+".pem")

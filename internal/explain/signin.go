@@ -206,7 +206,7 @@ func (s *signIn) fixPermission(ctx context.Context) error {
 
 // missingScopes are the scopes that the refusal names, or else the first of the API's.
 func (s *signIn) missingScopes(api *directory.Application) (scopes []string) {
-	named := strings.FieldsFunc(s.SignIn.Reason, func(r rune) bool { return r == ' ' || r == '\'' })
+	named := strings.FieldsFunc(s.Reason, func(r rune) bool { return r == ' ' || r == '\'' })
 	for _, scope := range api.Scopes {
 		if slices.Contains(named, scope.Value) {
 			scopes = append(scopes, quote(scope.Value))

@@ -38,6 +38,7 @@ func (f *facts) verdict(r *Report) string {
 		return fmt.Sprintf("the token was issued by %s, which is no tenant of this authority", text.Shown(f.claims.issuer))
 	case guard.TokenNotYetValid:
 		return "the token is not valid yet: a clock is wrong"
+	default: // the check that failed says it
 	}
 	for _, step := range r.Steps {
 		if step.Outcome == Failed {
