@@ -116,12 +116,12 @@ func (c explainer) explainToken(ctx context.Context, data *server.Data, raw, api
 
 // input is a token and what it is checked against.
 func (c explainer) input(ctx context.Context, data *server.Data, raw, api string, roles []string) (explain.Input, error) {
-	base, err := c.authorityOf(ctx, raw)
+	base, v1Issuer, err := c.authorityOf(ctx, raw)
 	if err != nil {
 		return explain.Input{}, err
 	}
 	issuer, err := authority.New(authority.Config{
-		BaseURL: base, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelError})), // --verbose means the checks here
+		BaseURL: base, V1Issuer: v1Issuer, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelError})), // --verbose means the checks here
 	})
 	if err != nil {
 		return explain.Input{}, err
@@ -136,23 +136,24 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 }
 
 // authorityOf returns where the tokens of this data folder come from: the running server,
-// or, when none runs, the one on this machine that the token names, or the usual one.
-func (c explainer) authorityOf(ctx context.Context, raw string) (string, error) {
+// or, when none runs, the one on this machine that the token names, or the usual one; and the
+// issuer of version 1 tokens, if it has one of its own.
+func (c explainer) authorityOf(ctx context.Context, raw string) (base, v1Issuer string, err error) {
 	found, err := server.Find(ctx, c.dir)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if found != nil {
-		return found.Authority, nil
+		return found.Authority, found.V1Issuer, nil
 	}
 	if parsed, err := token.Parse(strings.TrimSpace(raw), token.Limits{}); err == nil {
 		value, _ := parsed.Claims.Get("iss")
 		text, _ := value.String()
 		if u, err := url.Parse(text); err == nil && u.Scheme == "https" && loopback.Is(u.Hostname()) {
-			return "https://" + u.Host, nil
+			return "https://" + u.Host, "", nil
 		}
 	}
-	return fmt.Sprintf("https://localhost:%d", server.DefaultPort), nil
+	return fmt.Sprintf("https://localhost:%d", server.DefaultPort), "", nil
 }
 
 func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {

@@ -172,6 +172,7 @@ func (s *Server) openCA() error {
 	if err != nil {
 		return err
 	}
+	s.endpoints.V1Issuer = s.cfg.V1Issuer
 	s.endpoints.CABundle, err = filepath.Abs(filepath.Join(s.cfg.Dir, BundleFile))
 	if err != nil {
 		return err

@@ -21,6 +21,8 @@ type Endpoints struct {
 	Ops             string   `json:"ops"`
 	CABundle        string   `json:"caBundle"`
 	Tenants         []Tenant `json:"tenants"`
+	// V1Issuer is that of version 1 tokens, if it is not the authority itself.
+	V1Issuer string `json:"v1Issuer,omitempty"`
 }
 
 // A Tenant names a tenant that a server had when it started.
