@@ -30,6 +30,7 @@ func explainCommand(base *cli) *cobra.Command {
 	var api, correlation, connection string
 	var roles []string
 	var environment bool
+	var guardFile, host string
 	cmd := &cobra.Command{
 		Use:   "explain [TOKEN | - | --correlation-id ID | --connection-string STRING | --environment]",
 		Short: "Explain why a token is accepted or refused, and how to fix it",
@@ -40,6 +41,7 @@ with --connection-string what a connection string means, with --environment what
 program would ask with. The exit code is 4 if what is explained is refused.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default | rolecall explain -
   rolecall explain --api orders-server --role Orders.Read - < token.txt
+  rolecall explain --guard guard.yaml - < token.txt
   rolecall explain --connection-string 'RunAs=App'
   rolecall explain --environment`,
 		Args: cobra.ArbitraryArgs,
@@ -48,6 +50,8 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 	cmd.Flags().StringSliceVar(&roles, "role", nil, "role that the API requires, or any of several (default: any of its roles)")
 	cmd.Flags().StringVar(&correlation, "correlation-id", "", "explain the token requests with this correlation id, or the beginning of one")
 	cmd.Flags().StringVar(&connection, "connection-string", "", "explain a connection string; - for standard input")
+	cmd.Flags().StringVar(&guardFile, "guard", "", "guard.yaml of the API: check with its settings")
+	cmd.Flags().StringVar(&host, "host", "", "with --guard: host of the API, if the file has several")
 	cmd.Flags().BoolVar(&environment, "environment", false, "explain the variables by which a program started here would find a credential")
 	output := c.outputFlag(cmd, "", "table", "json", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
@@ -57,7 +61,11 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 			}
 			return c.explainConnection(output, connection)
 		}
-		raw, err := "", error(nil)
+		settings, err := c.guardSettings(guardFile, host)
+		if err != nil {
+			return err
+		}
+		raw := ""
 		switch {
 		case !environment:
 			raw, err = c.tokenArgument(args, correlation)
@@ -78,7 +86,12 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 		if correlation != "" {
 			return c.explainSignIns(cmd.Context(), data, output, strings.TrimSuffix(correlation, "…")) // as a narrow table has it
 		}
-		report, err := c.explainToken(cmd.Context(), data, raw, api, roles)
+		in, err := c.input(cmd.Context(), data, raw, api, roles)
+		if err != nil {
+			return err
+		}
+		in.Guard = settings
+		report, err := explain.Token(cmd.Context(), in)
 		if err != nil {
 			return err
 		}
@@ -103,15 +116,6 @@ func (c explainer) tokenArgument(args []string, correlation string) (string, err
 	}
 	b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
 	return string(b), err
-}
-
-// explainToken checks a token against the directory and the authority's keys.
-func (c explainer) explainToken(ctx context.Context, data *server.Data, raw, api string, roles []string) (*explain.Report, error) {
-	in, err := c.input(ctx, data, raw, api, roles)
-	if err != nil {
-		return nil, err
-	}
-	return explain.Token(ctx, in)
 }
 
 // input is a token and what it is checked against.

@@ -56,7 +56,7 @@ const (
 // misfits lists all of them, by theme.
 func misfits() []misfit {
 	return slices.Concat(
-		credentialMisfits(), certificateMisfits(), federatedMisfits(), roleMisfits(), nameMisfits(), identityMisfits(), tokenMisfits(), environmentMisfits(), apiMisfits(),
+		credentialMisfits(), certificateMisfits(), federatedMisfits(), roleMisfits(), nameMisfits(), identityMisfits(), tokenMisfits(), environmentMisfits(), settingsMisfits(), apiMisfits(),
 	)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -29,6 +30,8 @@ type Input struct {
 	Authority string               // required: the authority host
 	HTTP      *http.Client         // required: reaches the authority
 	Now       func() time.Time     // nil means time.Now
+	// Guard are the API's own settings. Nil means what they should be by its registration.
+	Guard *guardfile.API
 	// SignIns reads sign-ins. Nil means those that the directory has.
 	SignIns func(context.Context, directory.SignInFilter) ([]directory.SignIn, error)
 }
@@ -55,6 +58,9 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	if in.SignIns == nil {
 		in.SignIns = in.Directory.SignIns
 	}
+	if err := in.settle(ctx); err != nil {
+		return nil, err
+	}
 	s, err := in.subject(ctx)
 	if err != nil {
 		return nil, err
@@ -80,6 +86,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	f.report(report)
 	report.Fix = fix(report, f, texts)
 	report.Verdict = f.verdict(report)
+	in.settingsAtFault(f, report)
 	report.Note = s.note()
 	if report.Hints, err = f.howChosen(ctx, in.Directory, in.SignIns); err != nil {
 		return nil, err
@@ -224,14 +231,13 @@ func found(c *directory.Instance, err error) (*directory.Instance, error) {
 func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (advice map[string]string, err error) {
 	ctx, cancel := context.WithCancel(ctx) // ends the guard
 	defer cancel()
-	g, err := guard.New(ctx, guard.Config{
-		Authority: in.Authority + "/" + string(s.tenant.ID), Audience: s.audience(), HTTPClient: in.HTTP, Now: in.Now, CacheBytes: -1,
-	})
+	cfg, rules := in.guardConfig(s)
+	g, err := guard.New(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	advice = map[string]string{}
-	for _, step := range g.Explain(ctx, in.Token, s.rule()) {
+	for _, step := range explainedBy(ctx, g, in.Token, rules) {
 		report.Steps = append(report.Steps, Step{
 			Name: checkName(step.Name), Outcome: Outcome(step.Outcome), Reason: string(step.Reason), Detail: step.Detail,
 		})

@@ -1,0 +1,96 @@
+package guardfile_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
+)
+
+func read(t testing.TB, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func TestSettingsAreRead(t *testing.T) {
+	t.Parallel()
+	one, err := guardfile.Parse("guard.yaml", read(t, "guard.yaml"))
+	if err != nil || len(one) != 1 {
+		t.Fatalf("got %+v, %v", one, err)
+	}
+	if a := one[0]; !strings.HasSuffix(a.Authority, "/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11") || len(a.Audience) != 2 || a.Caller != guard.CallerApplication || len(a.Rules) != 2 ||
+		a.Rules[0].Methods[0] != "GET" || a.Rules[0].Roles[0] != "Orders.Read" || !a.Rules[1].Anonymous {
+		t.Errorf("got %+v", a)
+	}
+	several, err := guardfile.Parse("guard.yaml", read(t, "apis.yaml"))
+	if err != nil || len(several) != 2 {
+		t.Fatalf("got %+v, %v", several, err)
+	}
+	if several[0].Host != "orders.corp.test" || len(several[0].Rules[0].AllRoles) != 2 || several[1].Caller != guard.CallerAny || several[1].Rules[0].Scopes[0] != "Bills.Read" {
+		t.Errorf("got %+v", several)
+	}
+}
+
+func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+	t.Parallel()
+	const good = "authority: https://a.test/t\naudience: [api://x]\n"
+	for _, tt := range []struct{ name, content, want string }{
+		{"nothing", "", "guard.yaml: it is empty"},
+		{"no YAML", "a: [", "guard.yaml: it is no YAML"},
+		{"a list", "[1]", "guard.yaml:1:1: members are expected here"},
+		{"unknown", good + "rulez: []\nrules: [{path: /}]\n", `guard.yaml:3:1: there is no member "rulez" here`},
+		{"unknown in a rule", good + "rules: [{path: /, role: [x]}]\n", `there is no member "role" here`},
+		{"twice", good + "audience: [api://y]\nrules: [{path: /}]\n", "audience is given twice"},
+		{"no rules", good, "rules are missing"},
+		{"no authority", "audience: [x]\nrules: [{path: /}]\n", "authority is missing"},
+		{"text for a list", "authority: https://a.test/t\naudience: api://x\nrules: [{path: /}]\n", "guard.yaml:2:11: a list is expected here"},
+		{"caller", good + "caller: app\nrules: [{path: /}]\n", "guard.yaml:3:9: caller is one of application, user and any"},
+		{"truth", good + "rules: [{path: /, anonymous: yes please}]\n", "true or false is expected here"},
+		{"no path", good + "rules: [{roles: [x]}]\n", "path is missing"},
+		{"both", good + "rules: [{path: /}]\napis: []\n", "stands beside apis"},
+		{"no API", "apis: []\n", "apis is empty"},
+		{"no host", "apis: [{authority: https://a.test/t, audience: [x], rules: [{path: /}]}]\n", "host is missing"},
+		{"alias", "x: &a [y]\n", "there is no member"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := guardfile.Parse("guard.yaml", []byte(tt.content)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+	if _, err := guardfile.Parse("guard.yaml", make([]byte, guardfile.MaxSize+1)); err == nil {
+		t.Error("a file that is too long is read")
+	}
+}
+
+// Whatever the bytes: no panic, and settings that are complete, or problems.
+func FuzzParse(f *testing.F) {
+	f.Add(read(f, "guard.yaml"))
+	f.Add(read(f, "apis.yaml"))
+	f.Add([]byte("authority: &a x\naudience: [*a, *a]\nrules: [*a]\n"))
+	f.Add([]byte("rules: !!binary aGk=\n"))
+	f.Add([]byte("? [a]\n: b\n"))
+	f.Add([]byte("\xff\xfet\x00"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		apis, err := guardfile.Parse("guard.yaml", content)
+		if err != nil {
+			if problem := (*guardfile.Problem)(nil); !errors.As(err, &problem) {
+				t.Fatalf("got a %T, want problems", err)
+			}
+			return
+		}
+		for _, api := range apis {
+			if api.Authority == "" || len(api.Audience) == 0 || len(api.Rules) == 0 {
+				t.Fatalf("an API without settings: %+v", api)
+			}
+		}
+	})
+}
