@@ -141,6 +141,28 @@ func roleMisfits() []misfit {
 			lead: byCommand,
 		},
 		{
+			name: "user where the Azure CLI is not registered",
+			yaml: greeterAlone + "  - name: lists\n    identifierUris: [api://lists]\n    scopes: [{value: Lists.Read, displayName: Read lists, consent: user}]\nusers: [{userPrincipalName: \"dev@{tenant}.test\"}]\n",
+			ask:  does("token", "--as", "dev@{tenant}.test", "--scope", "api://lists/Lists.Read", "-o", "claims"),
+			want: []string{"the tenant {tenant} has none", "register it in rolecall.yaml", "scopes: [Lists.Read], consent: true"},
+			lead: byCommand,
+		},
+		{
+			name: "scope that nobody consented to",
+			yaml: greeterAlone + "  - name: lists\n    identifierUris: [api://lists]\n    scopes: [{value: Lists.Read, displayName: Read lists}]\n  - {name: azure-cli, appId: 04b07795-8ddb-461a-bbee-02f9e1bf7b46, public: true}\nusers: [{userPrincipalName: \"dev@{tenant}.test\"}]\n",
+			ask: func(r *toldRow) told {
+				got := does("token", "--as", "dev@{tenant}.test", "--scope", "api://lists/Lists.Read", "-o", "claims")(r)
+				if id := correlationID.FindStringSubmatch(got.text); got.status != 200 && id != nil {
+					got.text += r.explained("--correlation-id", id[1])
+				} else if _, after, ok := strings.Cut(got.text, "--correlation-id "); got.status != 200 && ok {
+					got.text += r.explained("--correlation-id", after[:36])
+				}
+				return got
+			},
+			want: []string{"AADSTS65001", "permissions: [{api: lists, scopes: [Lists.Read], consent: true}]"},
+			lead: byCommand,
+		},
+		{
 			name: "principal that is misspelt in a grant", yaml: greeterAlone,
 			ask: func(r *toldRow) told {
 				if r.fixed {
