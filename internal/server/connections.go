@@ -88,6 +88,13 @@ func (c *connections) count() int {
 	return len(c.open)
 }
 
+// busy is how many are not between two requests.
+func (c *connections) busy() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open) - c.idle.Len()
+}
+
 // bound lets a listener's connections count.
 func (c *connections) bound(l net.Listener) net.Listener {
 	return &boundListener{Listener: l, in: c, closed: make(chan struct{})}

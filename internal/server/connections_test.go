@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -308,5 +309,45 @@ func TestAStopWithNobodyThere(t *testing.T) {
 		if lines := log.with(text); len(lines) != want {
 			t.Errorf("%d lines with %s, want %d", len(lines), text, want)
 		}
+	}
+}
+
+// Clients who do not look at readiness, and get a connection for each request, are answered
+// until the ports close, and refused from then on. In between nobody is heard and not answered.
+func TestAStopAnswersWhoeverHasConnected(t *testing.T) {
+	t.Parallel()
+	s, err := Start(t.Context(), Config{Dir: t.TempDir(), NewKey: fixture.NewKeys(), Grace: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := s.Endpoints().Authority + "/" + s.Endpoints().Tenants[0].ID + "/v2.0/.well-known/openid-configuration"
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}}
+	var answered, refused atomic.Int64
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			for {
+				request, _ := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, url, strings.NewReader("a=b")) // no client repeats this by itself
+				response, err := transport.RoundTrip(request)
+				switch {
+				case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET): // of the connection, before a request
+					refused.Add(1)
+					return
+				case err != nil:
+					t.Errorf("lost: %v", err)
+					return
+				}
+				response.Body.Close()
+				answered.Add(1)
+			}
+		})
+	}
+	eventually(t, "all are served", func() bool { return answered.Load() > 100 })
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	clients.Wait()
+	if refused.Load() != 16 {
+		t.Errorf("%d were refused in the end, want 16; %d answered", refused.Load(), answered.Load())
 	}
 }

@@ -57,8 +57,10 @@ func (s *Server) serve(ctx context.Context, fail context.CancelCauseFunc) error 
 		s.stopping.Store(true)
 		s.log.InfoContext(ctx, "stopping", "grace", s.cfg.Grace)
 		s.grace(failed)
-		stopServing()
+		s.closePorts()
 		cut := time.AfterFunc(unreadLimit, s.connections.cutUnread)
+		s.answerConnected(failed)
+		stopServing()
 		<-failed.Done() // all have stopped, or one could not
 		cut.Stop()
 	})
@@ -84,6 +86,36 @@ func (s *Server) grace(ctx context.Context) {
 		if !watched && s.connections.count() == 0 {
 			return
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-end:
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// closePorts lets nobody connect any more. Connections that there are go on.
+func (s *Server) closePorts() {
+	for _, surface := range s.surfaces {
+		if surface.name != opsSurface {
+			surface.closePort()
+		}
+	}
+}
+
+// answerConnected waits for the answers of those who connected while the server was stopping:
+// each gets one and then leaves. (net/http reads a request that comes later than its Shutdown,
+// and closes the connection without an answer.)
+func (s *Server) answerConnected(ctx context.Context) {
+	if s.cfg.Grace <= 0 {
+		return
+	}
+	end := time.After(unreadLimit)
+	look := time.NewTicker(graceLook)
+	defer look.Stop()
+	for s.connections.busy() > 0 {
 		select {
 		case <-ctx.Done():
 			return

@@ -21,6 +21,7 @@ type surface struct {
 	name     string
 	listener net.Listener
 	http     *http.Server
+	portGone atomic.Bool // closed on purpose, before the surface ends
 }
 
 // newSurface serves TLS when its HTTP server has a configuration for it, which is set later,
@@ -57,9 +58,13 @@ func (s *surface) run(ctx context.Context) error {
 			served <- s.http.Serve(s.listener)
 		}
 	}()
+	var end error
 	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", s.name, err)
+	case end = <-served:
+		if !s.portGone.Load() {
+			return fmt.Errorf("serve %s: %w", s.name, end)
+		}
+		<-ctx.Done()
 	case <-ctx.Done():
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
@@ -68,10 +73,19 @@ func (s *surface) run(ctx context.Context) error {
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop %s: %w", s.name, err), s.http.Close())
 	}
-	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+	if end == nil {
+		end = <-served
+	}
+	if !errors.Is(end, http.ErrServerClosed) && !s.portGone.Load() {
 		err = errors.Join(err, end)
 	}
 	return err
+}
+
+// closePort lets nobody connect any more. What is connected is served until the end of run.
+func (s *surface) closePort() {
+	s.portGone.Store(true)
+	_ = s.listener.Close() // there is nothing to do about it, and run closes it again
 }
 
 // close frees the socket of a surface that may never have run.
