@@ -70,6 +70,9 @@ func (s *surface) run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	err := s.http.Shutdown(drain)
+	if s.portGone.Load() && errors.Is(err, net.ErrClosed) {
+		err = nil // all that it says is that the port was closed before, as it was
+	}
 	if err != nil {
 		err = errors.Join(fmt.Errorf("stop %s: %w", s.name, err), s.http.Close())
 	}
