@@ -12,7 +12,7 @@ test:
 lint:
 	$(GOLANGCI) run ./...
 
-compat: ## unmodified Microsoft clients of four languages against a server of ours
+compat: ## unmodified Microsoft clients of five languages, and APIs that check tokens, against a server of ours
 	bash compat/run
 
 fuzz: ## every fuzz target for a few seconds; FUZZTIME=5m for longer

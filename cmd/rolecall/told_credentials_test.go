@@ -110,6 +110,13 @@ func credentialMisfits() []misfit {
 			lead: bySetting,
 		},
 		{
+			name: "chosen secret that begins right, with a blank in it",
+			yaml: strings.Replace(nightlyAndGreeter, "{name: ci, generate: true}", "{name: ci, value: one+two~three-four}", 1),
+			ask:  nightlyAsksThen([]string{"client_secret=one two~three-five"}, "client_secret={new secret}"),
+			want: []string{"the secret of nightly is wrong", "There is a blank in it, which a plus sign becomes", "form-encode it"},
+			lead: byCommand,
+		},
+		{
 			name: "secret that has ended", yaml: nightlyAndGreeter,
 			before: func(r *toldRow) { r.endSecret("nightly", "old") },
 			ask:    nightlyAsksThen([]string{"client_secret={secret old}"}, "client_secret={new secret}"),
