@@ -102,20 +102,24 @@ func oneLine(s string, limit int) string {
 }
 
 // shownPath returns a path as it may be shown. A token that somebody has put
-// into it is left out.
+// into it is left out, with the rest of its segment.
 func shownPath(path string) string {
 	segments := strings.Split(oneLine(path, maxPath), "/")
 	for i, segment := range segments {
-		if looksLikeToken(segment) {
-			segments[i] = "(a token)"
+		if at := strings.Index(segment, tokenStart); at >= 0 && looksLikeToken(segment[at:]) {
+			segments[i] = segment[:at] + "(a token)"
 		}
 	}
 	return strings.Join(segments, "/")
 }
 
-// looksLikeToken reports whether s begins as every JWT does: with base64url of
-// a brace, a quote and a lower-case letter.
-func looksLikeToken(s string) bool { return strings.HasPrefix(s, "eyJ") && len(s) > 16 }
+// tokenStart is how every JWT begins: base64url of a brace, a quote and a
+// lower-case letter.
+const tokenStart = "eyJ"
+
+// looksLikeToken reports whether s begins as a token does, and is long enough
+// to be one.
+func looksLikeToken(s string) bool { return strings.HasPrefix(s, tokenStart) && len(s) > 16 }
 
 // LogValue is what a guard logs of the evidence: no member that is empty.
 func (e Evidence) LogValue() slog.Value {
@@ -132,7 +136,7 @@ func (e Evidence) LogValue() slog.Value {
 	}
 	add("method", e.Method)
 	add("path", e.Path)
-	add("wanted", strings.Join(e.Wanted, " or "))
+	add("wanted", strings.Join(e.Wanted, " ")) // of which a rule may want any or all
 	add("aud", e.Audience)
 	add("iss", e.Issuer)
 	at("iat", e.IssuedAt)
