@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/internal/pagetest"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // openRedirects reads a list of such strings that others collected, where there is one.
@@ -49,6 +50,9 @@ func TestNoOpenRedirect(t *testing.T) {
 	signed.allow().coded(webRedirect)
 	for _, client := range []string{webApp, publicApp, nobody} {
 		for i, uri := range corpus {
+			if fixture.Raced && i%5 != 0 {
+				continue
+			}
 			if good[uri] || client == nobody && i%50 != 0 { // a look for news of who is unknown takes time
 				continue
 			}
@@ -76,7 +80,7 @@ func TestNoOpenRedirect(t *testing.T) {
 			}
 		}
 	}
-	if tried < 1000 {
+	if tried < 1000 && !fixture.Raced {
 		t.Errorf("only %d were tried", tried)
 	}
 }
