@@ -56,11 +56,8 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := connectAll(ctx, s.reader, readers); err != nil {
 		return err
 	}
-	if s.write, err = prepare(ctx, s.writer); err != nil {
-		return err
-	}
-	s.read, err = prepare(ctx, s.reader)
-	return err
+	s.write, s.read = on(s.writer), on(s.reader)
+	return nil
 }
 
 // connectAll opens all connections of a pool, so that none is opened at a time when the

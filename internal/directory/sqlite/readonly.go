@@ -47,8 +47,8 @@ func (s *Store) openReadOnly(ctx context.Context, path string) error {
 	if err := s.reader.QueryRowContext(ctx, `SELECT id FROM store`).Scan(&s.id); err != nil {
 		return err
 	}
-	s.read, err = prepare(ctx, s.reader)
-	return err
+	s.read = on(s.reader)
+	return nil
 }
 
 // writable returns directory.ErrReadOnly for a store that is open for reading alone.

@@ -34,7 +34,7 @@ func (s *Store) AppendSignIns(ctx context.Context, signIns []directory.SignIn) e
 }
 
 func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
-	sequence, err := newest(ctx, t.query(ctx, t.statements.signInSequence))
+	sequence, err := newest(ctx, t.query(t.statements.signInSequence))
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (t *tx) addSignIns(ctx context.Context, signIns []directory.SignIn) error {
 			return fmt.Errorf("encode a sign-in: %w", err)
 		}
 		sequence++
-		if _, err := t.query(ctx, t.statements.addSignIn).exec(ctx, sequence, row.Tenant, row.AppID, row.CorrelationID, failure(row), body); err != nil {
+		if _, err := exec(ctx, t.query(t.statements.addSignIn), sequence, row.Tenant, row.AppID, row.CorrelationID, failure(row), body); err != nil {
 			return fmt.Errorf("keep a sign-in: %w", err)
 		}
 	}
@@ -57,7 +57,7 @@ func (t *tx) trimSignIns(ctx context.Context, kept int) error {
 		tenant string
 		rows   int
 	}
-	counts, err := collect(ctx, t.query(ctx, t.statements.signInCounts), func(rows *sql.Rows, c *count) error { return rows.Scan(&c.tenant, &c.rows) })
+	counts, err := collect(ctx, t.query(t.statements.signInCounts), func(rows *sql.Rows, c *count) error { return rows.Scan(&c.tenant, &c.rows) })
 	if err != nil {
 		return fmt.Errorf("count the sign-ins: %w", err)
 	}
@@ -74,7 +74,7 @@ func (t *tx) trimSignIns(ctx context.Context, kept int) error {
 		if c.rows <= level {
 			continue
 		}
-		if _, err := t.query(ctx, t.statements.trimSignIns).exec(ctx, c.tenant, c.tenant, level); err != nil {
+		if _, err := exec(ctx, t.query(t.statements.trimSignIns), c.tenant, c.tenant, level); err != nil {
 			return fmt.Errorf("forget old sign-ins: %w", err)
 		}
 	}

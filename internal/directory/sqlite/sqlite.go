@@ -106,7 +106,7 @@ func (s *Store) Update(ctx context.Context, f func(directory.Tx) error) (int64, 
 	var sequence int64
 	err := s.transact(ctx, func(sqlTx *sql.Tx) (err error) {
 		t := &tx{sql: sqlTx, statements: s.write}
-		if t.sequence, err = newest(ctx, t.query(ctx, s.write.sequence)); err != nil {
+		if t.sequence, err = newest(ctx, t.query(s.write.sequence)); err != nil {
 			return err
 		}
 		before := t.sequence
@@ -140,6 +140,9 @@ func (s *Store) Close() error {
 func (s *Store) transact(ctx context.Context, f func(*sql.Tx) error) error {
 	if err := s.writable(); err != nil {
 		return err
+	}
+	if err := s.write.prepareWanted(ctx); err != nil {
+		return ended(ctx, err)
 	}
 	sqlTx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {

@@ -7,27 +7,42 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// A query is prepared, on a pool of connections or within one transaction.
-type query struct{ stmt *sql.Stmt }
-
-// in returns the query within a transaction, which closes it when it ends.
-func (q query) in(ctx context.Context, tx *sql.Tx) query { return query{tx.StmtContext(ctx, q.stmt)} }
-
-func (q query) exec(ctx context.Context, args ...any) (sql.Result, error) {
-	return q.stmt.ExecContext(ctx, args...)
+// A query is run through its statement, which is prepared on a pool of connections when it is
+// first needed, or within one transaction.
+type query interface {
+	statement(ctx context.Context) (*sql.Stmt, error)
 }
 
-func (q query) row(ctx context.Context, args ...any) *sql.Row {
-	return q.stmt.QueryRowContext(ctx, args...)
+func exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
+	stmt, err := q.statement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.ExecContext(ctx, args...)
+}
+
+// scan runs a query for one row, and is sql.ErrNoRows when there is none.
+func scan(ctx context.Context, q query, args []any, into ...any) error {
+	stmt, err := q.statement(ctx)
+	if err != nil {
+		return err
+	}
+	return stmt.QueryRowContext(ctx, args...).Scan(into...)
 }
 
 // collect runs a query and scans each of its rows.
 func collect[T any](ctx context.Context, q query, scan func(rows *sql.Rows, v *T) error, args ...any) (all []T, err error) {
-	rows, err := q.stmt.QueryContext(ctx, args...)
+	stmt, err := q.statement(ctx)
+	if err != nil {
+		return nil, ended(ctx, err)
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, ended(ctx, err)
 	}
@@ -45,36 +60,74 @@ func collect[T any](ctx context.Context, q query, scan func(rows *sql.Rows, v *T
 	return all, nil
 }
 
-// statements are the queries of a store, prepared on one of its pools.
-type statements struct {
-	get, lookup, list                  query
-	tenantsWith, principalTenants      query
-	stored, insert, update, remove     query
-	addKey, dropKey                    query
-	sequence, changes                  query
-	addChange, trimChanges             query
-	auditHead, signAudit               query
-	lastAudit, addAudit, auditRows     query
-	signInSequence, signIns            query
-	correlated, addSignIn, trimSignIns query
-	signInCounts                       query
-	getRecord, expiredRecord           query
-	addRecord, updateRecord            query
-	dropRecord, dropFamily, dropOwned  query
-	dropTenantRecords, sweepRecords    query
+// A pooled query is prepared on a pool of connections, and stays so.
+type pooled struct {
+	db   *sql.DB
+	text string
+
+	preparing sync.Mutex
+	prepared  atomic.Pointer[sql.Stmt]
 }
 
-// prepare readies every query on a pool. Closing the pool closes them.
-func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
+func (q *pooled) statement(ctx context.Context) (*sql.Stmt, error) {
+	if stmt := q.prepared.Load(); stmt != nil {
+		return stmt, nil
+	}
+	q.preparing.Lock()
+	defer q.preparing.Unlock()
+	if stmt := q.prepared.Load(); stmt != nil { // by another, meanwhile
+		return stmt, nil
+	}
+	stmt, err := q.db.PrepareContext(ctx, q.text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a query: %w", err)
+	}
+	q.prepared.Store(stmt)
+	return stmt, nil
+}
+
+// statements are the queries of a store on one of its pools.
+type statements struct {
+	get, lookup, list                  *pooled
+	tenantsWith, principalTenants      *pooled
+	stored, insert, update, remove     *pooled
+	addKey, dropKey                    *pooled
+	sequence, changes                  *pooled
+	addChange, trimChanges             *pooled
+	auditHead, signAudit               *pooled
+	lastAudit, addAudit, auditRows     *pooled
+	signInSequence, signIns            *pooled
+	correlated, addSignIn, trimSignIns *pooled
+	signInCounts                       *pooled
+	getRecord, expiredRecord           *pooled
+	addRecord, updateRecord            *pooled
+	dropRecord, dropFamily, dropOwned  *pooled
+	dropTenantRecords, sweepRecords    *pooled
+
+	mu     sync.Mutex
+	wanted []*pooled // were needed within a transaction, and are not prepared on the pool yet
+}
+
+// on returns the queries, to be run on a pool. Closing the pool closes what they have prepared.
+func on(db *sql.DB) *statements {
 	s := &statements{}
+	for _, q := range s.texts() {
+		*q.query = &pooled{db: db, text: q.text}
+	}
+	return s
+}
+
+type text struct {
+	query **pooled
+	text  string
+}
+
+func (s *statements) texts() []text {
 	const columns = `o.tenant, o.kind, o.id, o.version, o.body, o.keys`
 	const chosen = `(? = '' OR tenant = ?) AND (? = '' OR app_id = ?) AND (? = 0 OR code <> 0)
 		AND (? = '' OR json_extract(CAST(body AS TEXT), '$.time') >= ?)
 		AND (? = '' OR json_extract(CAST(body AS TEXT), '$.user') = ? COLLATE NOCASE) ORDER BY sequence DESC LIMIT ?`
-	for _, q := range []struct {
-		query *query
-		text  string
-	}{
+	return []text{
 		{&s.get, `SELECT ` + columns + ` FROM objects o WHERE o.tenant = ? AND o.kind = ? AND o.id = ?`},
 		{&s.lookup, `SELECT ` + columns + ` FROM keys k JOIN objects o ON o.tenant = k.tenant AND o.kind = k.kind AND o.id = k.id
 			WHERE k.tenant = ? AND k.kind = ? AND k.key = ?`},
@@ -124,21 +177,36 @@ func prepare(ctx context.Context, db *sql.DB) (*statements, error) {
 		{&s.dropTenantRecords, `DELETE FROM token_records WHERE tenant = ?`},
 		{&s.sweepRecords, `DELETE FROM token_records WHERE (tenant, kind, id) IN
 			(SELECT tenant, kind, id FROM token_records WHERE expires <= ? LIMIT ?)`},
-	} {
-		stmt, err := db.PrepareContext(ctx, q.text)
-		if err != nil {
-			return nil, fmt.Errorf("prepare a query: %w", err)
-		}
-		q.query.stmt = stmt
 	}
-	return s, nil
+}
+
+// want notes a query that a transaction had to prepare for itself.
+func (s *statements) want(q *pooled) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = append(s.wanted, q)
+}
+
+// prepareWanted prepares what earlier transactions wanted, so that later ones need not. It cannot
+// be done within one: that has the only connection of its pool.
+func (s *statements) prepareWanted(ctx context.Context) error {
+	s.mu.Lock()
+	wanted := s.wanted
+	s.wanted = nil
+	s.mu.Unlock()
+	for _, q := range wanted { // one that fails is wanted again by the transaction that needs it
+		if _, err := q.statement(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // getObject runs a query for one object by its id or a key.
 func getObject(ctx context.Context, q query, tenant, kind, name string) (object directory.Object, err error) {
 	var keys string
-	err = q.row(ctx, tenant, kind, name).
-		Scan(&object.Tenant, &object.Kind, &object.ID, &object.Version, &object.Body, &keys)
+	err = scan(ctx, q, []any{tenant, kind, name},
+		&object.Tenant, &object.Kind, &object.ID, &object.Version, &object.Body, &keys)
 	if errors.Is(err, sql.ErrNoRows) {
 		return directory.Object{}, fmt.Errorf("%s %s: %w", kind, name, directory.ErrNotFound)
 	}
@@ -171,7 +239,7 @@ func listObjects(ctx context.Context, q query, tenant, kind, prefix, after strin
 
 // newest returns the highest sequence of a table, 0 when it is empty.
 func newest(ctx context.Context, q query) (sequence int64, err error) {
-	if err := q.row(ctx).Scan(&sequence); err != nil {
+	if err := scan(ctx, q, nil, &sequence); err != nil {
 		return 0, ended(ctx, fmt.Errorf("read a sequence: %w", err))
 	}
 	return sequence, nil

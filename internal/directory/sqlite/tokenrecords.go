@@ -22,8 +22,8 @@ func (s *Store) HasExpiredTokenRecords(ctx context.Context, by time.Time) (bool,
 
 func getRecord(ctx context.Context, q query, tenant directory.TenantID, kind directory.TokenRecordKind, id string) (r directory.TokenRecord, err error) {
 	var expires int64
-	err = q.row(ctx, tenant, kind, id).
-		Scan(&r.Tenant, &r.Kind, &r.ID, &r.Version, &r.Family, &r.Client, &r.User, &expires, &r.Body)
+	err = scan(ctx, q, []any{tenant, kind, id},
+		&r.Tenant, &r.Kind, &r.ID, &r.Version, &r.Family, &r.Client, &r.User, &expires, &r.Body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return directory.TokenRecord{}, fmt.Errorf("token record: %w", directory.ErrNotFound)
 	}
@@ -36,7 +36,7 @@ func getRecord(ctx context.Context, q query, tenant directory.TenantID, kind dir
 
 func hasExpired(ctx context.Context, q query, by time.Time) (bool, error) {
 	var one int
-	err := q.row(ctx, by.UnixMicro()).Scan(&one)
+	err := scan(ctx, q, []any{by.UnixMicro()}, &one)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -47,11 +47,11 @@ func hasExpired(ctx context.Context, q query, by time.Time) (bool, error) {
 }
 
 func (t *tx) TokenRecord(ctx context.Context, tenant directory.TenantID, kind directory.TokenRecordKind, id string) (directory.TokenRecord, error) {
-	return getRecord(ctx, t.query(ctx, t.statements.getRecord), tenant, kind, id)
+	return getRecord(ctx, t.query(t.statements.getRecord), tenant, kind, id)
 }
 
 func (t *tx) HasExpiredTokenRecords(ctx context.Context, by time.Time) (bool, error) {
-	return hasExpired(ctx, t.query(ctx, t.statements.expiredRecord), by)
+	return hasExpired(ctx, t.query(t.statements.expiredRecord), by)
 }
 
 func (t *tx) PutTokenRecord(ctx context.Context, r directory.TokenRecord) (int64, error) {
@@ -106,8 +106,8 @@ func (t *tx) SweepTokenRecords(ctx context.Context, by time.Time, limit int) err
 }
 
 // change runs a query that writes and says how many rows it wrote.
-func (t *tx) change(ctx context.Context, q query, args ...any) (int, error) {
-	result, err := t.query(ctx, q).exec(ctx, args...)
+func (t *tx) change(ctx context.Context, q *pooled, args ...any) (int, error) {
+	result, err := exec(ctx, t.query(q), args...)
 	if err != nil {
 		return 0, err
 	}

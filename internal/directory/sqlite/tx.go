@@ -16,23 +16,50 @@ import (
 type tx struct {
 	sql        *sql.Tx
 	statements *statements
-	sequence   int64      // of the newest change
-	last       *audit.Row // the newest of the audit log, once that is known
-	head       audit.Head // of it, then
+	own        map[*pooled]*sql.Stmt // prepared for this transaction alone
+	sequence   int64                 // of the newest change
+	last       *audit.Row            // the newest of the audit log, once that is known
+	head       audit.Head            // of it, then
 }
 
-func (t *tx) query(ctx context.Context, q query) query { return q.in(ctx, t.sql) }
+// A txQuery is run within a transaction, which closes its statement when it ends.
+type txQuery struct {
+	tx     *tx
+	pooled *pooled
+}
+
+func (t *tx) query(q *pooled) query { return txQuery{t, q} }
+
+func (q txQuery) statement(ctx context.Context) (*sql.Stmt, error) {
+	t := q.tx
+	if stmt := q.pooled.prepared.Load(); stmt != nil {
+		return t.sql.StmtContext(ctx, stmt), nil
+	}
+	if stmt := t.own[q.pooled]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := t.sql.PrepareContext(ctx, q.pooled.text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare a query: %w", err)
+	}
+	if t.own == nil {
+		t.own = map[*pooled]*sql.Stmt{}
+	}
+	t.own[q.pooled] = stmt
+	t.statements.want(q.pooled)
+	return stmt, nil
+}
 
 func (t *tx) Get(ctx context.Context, tenant, kind, id string) (directory.Object, error) {
-	return getObject(ctx, t.query(ctx, t.statements.get), tenant, kind, id)
+	return getObject(ctx, t.query(t.statements.get), tenant, kind, id)
 }
 
 func (t *tx) Lookup(ctx context.Context, tenant, kind, key string) (directory.Object, error) {
-	return getObject(ctx, t.query(ctx, t.statements.lookup), tenant, kind, key)
+	return getObject(ctx, t.query(t.statements.lookup), tenant, kind, key)
 }
 
 func (t *tx) List(ctx context.Context, tenant, kind, prefix, after string, limit int) ([]directory.Object, []string, error) {
-	return listObjects(ctx, t.query(ctx, t.statements.list), tenant, kind, prefix, after, limit)
+	return listObjects(ctx, t.query(t.statements.list), tenant, kind, prefix, after, limit)
 }
 
 func (t *tx) Put(ctx context.Context, object directory.Object) (int64, error) {
@@ -55,7 +82,7 @@ func (t *tx) Put(ctx context.Context, object directory.Object) (int64, error) {
 		put = t.statements.insert
 	}
 	version++
-	if _, err := t.query(ctx, put).exec(ctx, version, object.Body, joinKeys(after), object.Tenant, object.Kind, object.ID); err != nil {
+	if _, err := exec(ctx, t.query(put), version, object.Body, joinKeys(after), object.Tenant, object.Kind, object.ID); err != nil {
 		return 0, fmt.Errorf("put %s %s: %w", object.Kind, object.ID, err)
 	}
 	return version, t.note(ctx, object.Tenant, object.Kind, object.ID, directory.MergeKeys(before, after))
@@ -75,7 +102,7 @@ func (t *tx) Delete(ctx context.Context, tenant, kind, id string, version int64)
 	if err := t.dropKeys(ctx, tenant, kind, keys, nil); err != nil {
 		return err
 	}
-	if _, err := t.query(ctx, t.statements.remove).exec(ctx, tenant, kind, id); err != nil {
+	if _, err := exec(ctx, t.query(t.statements.remove), tenant, kind, id); err != nil {
 		return fmt.Errorf("delete %s %s: %w", kind, id, err)
 	}
 	return t.note(ctx, tenant, kind, id, keys)
@@ -93,11 +120,11 @@ func (t *tx) Audit(ctx context.Context, signer audit.Signer, event audit.Event) 
 	if err != nil {
 		return fmt.Errorf("encode audit event %s: %w", event.Action, err)
 	}
-	if _, err := t.query(ctx, t.statements.addAudit).exec(ctx, row.Sequence, body, row.Hash); err != nil {
+	if _, err := exec(ctx, t.query(t.statements.addAudit), row.Sequence, body, row.Hash); err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
 	if head.Sequence != t.head.Sequence {
-		if _, err := t.query(ctx, t.statements.signAudit).exec(ctx, head.Sequence, head.Hash, head.Keyed, head.Code); err != nil {
+		if _, err := exec(ctx, t.query(t.statements.signAudit), head.Sequence, head.Hash, head.Keyed, head.Code); err != nil {
 			return fmt.Errorf("sign the audit log: %w", err)
 		}
 	}
@@ -111,11 +138,11 @@ func (t *tx) findAuditEnd(ctx context.Context) (err error) {
 		return nil
 	}
 	var last audit.Row
-	err = t.query(ctx, t.statements.lastAudit).row(ctx).Scan(&last.Sequence, &last.Hash)
+	err = scan(ctx, t.query(t.statements.lastAudit), nil, &last.Sequence, &last.Hash)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("read the audit log: %w", err)
 	}
-	if t.head, err = auditHead(ctx, t.query(ctx, t.statements.auditHead)); err != nil {
+	if t.head, err = auditHead(ctx, t.query(t.statements.auditHead)); err != nil {
 		return err
 	}
 	t.last = &last
@@ -123,7 +150,7 @@ func (t *tx) findAuditEnd(ctx context.Context) (err error) {
 }
 
 func auditHead(ctx context.Context, q query) (head audit.Head, err error) {
-	err = q.row(ctx).Scan(&head.Sequence, &head.Hash, &head.Keyed, &head.Code)
+	err = scan(ctx, q, nil, &head.Sequence, &head.Hash, &head.Keyed, &head.Code)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return audit.Head{}, ended(ctx, fmt.Errorf("read the end of the audit log: %w", err))
 	}
@@ -133,7 +160,7 @@ func auditHead(ctx context.Context, q query) (head audit.Head, err error) {
 // stored returns the version and the keys an object has now; version 0 for none.
 func (t *tx) stored(ctx context.Context, tenant, kind, id string) (version int64, keys []string, err error) {
 	var joined string
-	err = t.query(ctx, t.statements.stored).row(ctx, tenant, kind, id).Scan(&version, &joined)
+	err = scan(ctx, t.query(t.statements.stored), []any{tenant, kind, id}, &version, &joined)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil, nil
 	}
@@ -151,7 +178,7 @@ func (t *tx) takeKeys(ctx context.Context, object directory.Object, before, afte
 		if slices.Contains(before, key) {
 			continue
 		}
-		result, err := t.query(ctx, t.statements.addKey).exec(ctx, object.Tenant, object.Kind, key, object.ID)
+		result, err := exec(ctx, t.query(t.statements.addKey), object.Tenant, object.Kind, key, object.ID)
 		if err != nil {
 			return fmt.Errorf("put %s %s: %w", object.Kind, object.ID, err)
 		}
@@ -174,7 +201,7 @@ func (t *tx) dropKeys(ctx context.Context, tenant, kind string, keys, keep []str
 		if slices.Contains(keep, key) {
 			continue
 		}
-		if _, err := t.query(ctx, t.statements.dropKey).exec(ctx, tenant, kind, key); err != nil {
+		if _, err := exec(ctx, t.query(t.statements.dropKey), tenant, kind, key); err != nil {
 			return fmt.Errorf("drop a key of a %s: %w", kind, err)
 		}
 	}
@@ -183,7 +210,7 @@ func (t *tx) dropKeys(ctx context.Context, tenant, kind string, keys, keep []str
 
 // note adds a change to the feed.
 func (t *tx) note(ctx context.Context, tenant, kind, id string, keys []string) error {
-	if _, err := t.query(ctx, t.statements.addChange).exec(ctx, t.sequence+1, tenant, kind, id, joinKeys(keys)); err != nil {
+	if _, err := exec(ctx, t.query(t.statements.addChange), t.sequence+1, tenant, kind, id, joinKeys(keys)); err != nil {
 		return fmt.Errorf("write the change feed: %w", err)
 	}
 	t.sequence++
@@ -192,7 +219,7 @@ func (t *tx) note(ctx context.Context, tenant, kind, id string, keys []string) e
 
 // trimChanges forgets changes that no reader should be behind any more.
 func (t *tx) trimChanges(ctx context.Context) error {
-	if _, err := t.query(ctx, t.statements.trimChanges).exec(ctx, t.sequence-keptChanges); err != nil {
+	if _, err := exec(ctx, t.query(t.statements.trimChanges), t.sequence-keptChanges); err != nil {
 		return fmt.Errorf("forget old changes: %w", err)
 	}
 	return nil
