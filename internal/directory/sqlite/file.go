@@ -58,10 +58,17 @@ func (f file) inPlace() error {
 	return nil
 }
 
-// connect returns a pool of connections to the file.
-func (f file) connect(connections, cacheKiB int, option string) (*sql.DB, error) {
-	return f.pool(connections, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=journal_size_limit(%d)&%s",
-		busyTimeout, cacheKiB, maxLogBytes, option))
+// writer returns the one connection that changes the file.
+func (f file) writer() (*sql.DB, error) {
+	return f.pool(1, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-%d)&_pragma=journal_size_limit(%d)&_txlock=immediate",
+		busyTimeout, writerCacheKiB, maxLogBytes))
+}
+
+// reader returns connections that only read. What they ask at once is the cheapest question that
+// opens the write-ahead log too; the schema is read when a connection is first used. They have
+// the engine's own cache, of 2 MB each.
+func (f file) reader() (*sql.DB, error) {
+	return f.pool(readers, fmt.Sprintf("mode=rw&_pragma=busy_timeout(%d)&_pragma=query_only(1)&_pragma=user_version", busyTimeout))
 }
 
 func (f file) pool(connections int, options string) (*sql.DB, error) {

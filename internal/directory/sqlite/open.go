@@ -15,7 +15,6 @@ import (
 const (
 	busyTimeout    = 30_000 // milliseconds to wait for another process's transaction
 	readers        = 4
-	readerCacheKiB = 2 << 10
 	writerCacheKiB = 8 << 10
 	maxLogBytes    = 64 << 20 // of the write-ahead log between checkpoints
 )
@@ -38,7 +37,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if s.file, err = secureFile(path); err != nil {
 		return err
 	}
-	if s.writer, err = s.file.connect(1, writerCacheKiB, "_txlock=immediate"); err != nil {
+	if s.writer, err = s.file.writer(); err != nil {
 		return err
 	}
 	if err := checkDurable(ctx, s.writer); err != nil {
@@ -50,7 +49,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := s.writer.QueryRowContext(ctx, `SELECT id FROM store`).Scan(&s.id); err != nil {
 		return err
 	}
-	if s.reader, err = s.file.connect(readers, readerCacheKiB, "_pragma=query_only(1)"); err != nil {
+	if s.reader, err = s.file.reader(); err != nil {
 		return err
 	}
 	if err := connectAll(ctx, s.reader, readers); err != nil {

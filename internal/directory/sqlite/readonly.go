@@ -30,7 +30,7 @@ func (s *Store) openReadOnly(ctx context.Context, path string) error {
 		return err
 	}
 	s.file = file{path, info}
-	options := fmt.Sprintf("mode=ro&_pragma=busy_timeout(%d)&_pragma=cache_size(-%d)", busyTimeout, readerCacheKiB)
+	options := fmt.Sprintf("mode=ro&_pragma=busy_timeout(%d)", busyTimeout)
 	if log, err := os.Stat(path + "-wal"); err != nil || log.Size() == 0 {
 		options += "&immutable=1" // without a log nobody writes to it, and SQLite need not make the files beside it
 	}
