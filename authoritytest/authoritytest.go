@@ -127,7 +127,7 @@ func (a *Authority) serve(o options) {
 	var err error
 	a.issuer, err = authority.New(authority.Config{
 		BaseURL: a.URL, Directory: a.directory, Keys: a.keys, Lifetime: cmp.Or(o.lifetime, time.Hour), IdentityLifetime: o.lifetime, Age: fault.Age,
-		Fetch: fetch.New(fetch.Config{Allow: o.allowIssuers, RootCAs: a.roots()}),
+		Fetch: fetch.New(fetch.Config{Allow: o.allowIssuers, RootCAs: a.roots}),
 		Now:   a.clock.Now, Log: o.log,
 	})
 	a.check("open the authority", err)

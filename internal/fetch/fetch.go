@@ -40,11 +40,11 @@ type Config struct {
 	// "127.0.0.1:8443", "*.corp.test", "10.0.0.0/8". Hosts listed here may be reached
 	// without TLS. A link-local or metadata address must be listed as an address.
 	Allow    []string
-	RootCAs  *x509.CertPool // nil means the system's
-	Timeout  time.Duration  // of a fetch in total; zero means [DefaultTimeout]
-	MaxBytes int64          // of an answer; zero means [DefaultMaxBytes]
-	PerHost  int            // fetches from one host at the same time; zero means [DefaultPerHost]
-	Resolver Resolver       // nil means [net.DefaultResolver]
+	RootCAs  func() *x509.CertPool // is called once, at the first fetch; nil means the system's
+	Timeout  time.Duration         // of a fetch in total; zero means [DefaultTimeout]
+	MaxBytes int64                 // of an answer; zero means [DefaultMaxBytes]
+	PerHost  int                   // fetches from one host at the same time; zero means [DefaultPerHost]
+	Resolver Resolver              // nil means [net.DefaultResolver]
 }
 
 // Check reports what is wrong with the configuration, for a clear message at start-up.
@@ -60,8 +60,8 @@ func (c Config) Check() error {
 type Client struct {
 	cfg     Config
 	allow   allowList
-	invalid error // of the configuration; every fetch answers it
-	http    *http.Client
+	invalid error               // of the configuration; every fetch answers it
+	http    func() *http.Client // made at the first fetch, for which certificates are read
 	hosts   bulkhead
 }
 
@@ -83,18 +83,26 @@ func New(cfg Config) *Client {
 		c.cfg.Resolver = net.DefaultResolver
 	}
 	c.hosts.limit = c.cfg.PerHost
-	c.http = &http.Client{
+	c.http = sync.OnceValue(c.newHTTP)
+	return c
+}
+
+func (c *Client) newHTTP() *http.Client {
+	var roots *x509.CertPool
+	if c.cfg.RootCAs != nil {
+		roots = c.cfg.RootCAs()
+	}
+	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  nil, // a proxy would resolve names itself
 			DialContext:            c.dial,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			DisableCompression:     true, // the size that counts is the size that arrives
 			DisableKeepAlives:      true, // fetches are rare, and idle connections are state
 			MaxResponseHeaderBytes: maxHeaderBytes,
 		},
 		CheckRedirect: c.redirect,
 	}
-	return c
 }
 
 // Get returns the body and header of a 200 answer of at most limit bytes; 0 means the
@@ -174,7 +182,7 @@ func (c *Client) do(ctx context.Context, t target, limit int64, accept string) (
 	}
 	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "rolecall")
-	resp, err := c.http.Do(req)
+	resp, err := c.http().Do(req)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -44,10 +44,12 @@ func issuer(tb testing.TB, handler http.HandlerFunc) (*httptest.Server, *Client)
 	return server, New(Config{Allow: []string{host(tb, server.URL)}, RootCAs: pool(server)})
 }
 
-func pool(server *httptest.Server) *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(server.Certificate())
-	return p
+func pool(server *httptest.Server) func() *x509.CertPool {
+	return func() *x509.CertPool {
+		p := x509.NewCertPool()
+		p.AddCert(server.Certificate())
+		return p
+	}
 }
 
 // host returns the host:port of a URL.
@@ -221,7 +223,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 func TestUntrustedCertificateIsRefused(t *testing.T) {
 	t.Parallel()
 	server, _ := issuer(t, func(http.ResponseWriter, *http.Request) { t.Error("reached") })
-	client := New(Config{Allow: []string{host(t, server.URL)}, RootCAs: x509.NewCertPool()})
+	client := New(Config{Allow: []string{host(t, server.URL)}, RootCAs: x509.NewCertPool})
 	if _, _, err := client.Get(t.Context(), server.URL, 0); err == nil {
 		t.Error("an unknown certificate was trusted")
 	}
@@ -309,6 +311,25 @@ func TestBadConfigurationFetchesNothing(t *testing.T) {
 		}
 		if _, _, err := New(cfg).Get(t.Context(), "https://localhost", 0); err == nil {
 			t.Errorf("%+v: fetched", cfg)
+		}
+	}
+}
+
+// A server that never fetches need not read the system's certificates, of which there are many.
+func TestCertificatesAreReadAtTheFirstFetch(t *testing.T) {
+	t.Parallel()
+	server, _ := issuer(t, func(http.ResponseWriter, *http.Request) {})
+	read := 0
+	client := New(Config{Allow: []string{host(t, server.URL)}, RootCAs: func() *x509.CertPool {
+		read++
+		return pool(server)()
+	}})
+	for fetched := range 3 {
+		if want := min(fetched, 1); read != want {
+			t.Errorf("after %d fetches: read %d times, want %d", fetched, read, want)
+		}
+		if _, _, err := client.Get(t.Context(), server.URL, 0); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

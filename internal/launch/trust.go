@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -65,10 +66,13 @@ func WithTrusted(folder func() (string, error), bundle string, inherited []strin
 	if err != nil {
 		return "", fmt.Errorf("read the CA bundle: %w", err)
 	}
-	known := map[string]bool{}
-	for _, certificate := range parseCertificates(content) {
-		known[string(certificate.Raw)] = true
-	}
+	known := sync.OnceValue(func() map[string]bool { // most environments name no file
+		known := map[string]bool{}
+		for _, certificate := range parseCertificates(content) {
+			known[string(certificate.Raw)] = true
+		}
+		return known
+	})
 	var added []byte
 	for _, name := range certificateFiles() {
 		path := valueOf(inherited, name)
@@ -81,7 +85,7 @@ func WithTrusted(folder func() (string, error), bundle string, inherited []strin
 			continue
 		}
 		for _, certificate := range certificates {
-			if !known[string(certificate.Raw)] {
+			if known := known(); !known[string(certificate.Raw)] {
 				known[string(certificate.Raw)] = true
 				added = append(added, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
 			}

@@ -278,14 +278,18 @@ func (s *Server) buildOps(*http.Server) (answering, error) {
 // fetcher is the one client that goes out, for the keys of federated issuers. It trusts the
 // folder's own authority too, so that an issuer may live behind it.
 func (s *Server) fetcher() (*fetch.Client, error) {
+	cfg := fetch.Config{Allow: s.cfg.AllowIssuers, RootCAs: s.roots}
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	return fetch.New(cfg), nil
+}
+
+func (s *Server) roots() *x509.CertPool {
 	roots, err := x509.SystemCertPool()
 	if err != nil { // a system that keeps none
 		roots = x509.NewCertPool()
 	}
 	roots.AddCert(s.ca.Certificate())
-	cfg := fetch.Config{Allow: s.cfg.AllowIssuers, RootCAs: roots}
-	if err := cfg.Check(); err != nil {
-		return nil, err
-	}
-	return fetch.New(cfg), nil
+	return roots
 }
