@@ -7,6 +7,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"time"
@@ -274,6 +275,34 @@ func ExampleSanitize() {
 	})
 	fmt.Println(header)
 	// Output: map[Accept:[application/json]]
+}
+
+// A proxy has an HTTP request decided on, and passes it on if it is allowed.
+func ExampleRequestOf() {
+	policy, err := ordersGuard().Policy([]guard.Rule{{Path: "/api/orders", Roles: []string{"Orders.Read"}}})
+	if err != nil {
+		panic(err)
+	}
+	incoming := httptest.NewRequest(http.MethodGet, "/api/orders?region=east", nil)
+	d := policy.Decide(context.Background(), guard.RequestOf(incoming))
+	fmt.Println(d.Allowed(), d.Reason, d.Answer().Status)
+	// Output: false token_missing 401
+}
+
+// A rule is tried on real requests before it counts.
+func ExamplePolicy_Shadow() {
+	policy, err := ordersGuard().Policy([]guard.Rule{
+		{Path: "/api/*", Roles: []string{"Orders.Read"}, Shadow: true},
+		{Path: "/api/*", Anonymous: true}, // as it was so far
+	})
+	if err != nil {
+		panic(err)
+	}
+	request := guard.Request{Method: "GET", Path: "/api/orders"}
+	d := policy.Decide(context.Background(), request)
+	shadow, _ := policy.Shadow(context.Background(), request, d)
+	fmt.Println(d.Outcome, "and would be", shadow.Outcome, shadow.Reason)
+	// Output: allow and would be unauthenticated token_missing
 }
 
 // A path that a server could read as another one has no canonical form.

@@ -16,7 +16,7 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 	rule := &Rule{Roles: append([]string(nil), roles...), Caller: g.cfg.Caller}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			in := requestOf(r) // the rule holds whatever the path, but a signed request has to be for it
+			in := RequestOf(r) // the rule holds whatever the path, but a signed request has to be for it
 			d := g.decide(r.Context(), &in, rule)
 			d.rule = rule
 			g.conclude(r.Context(), &in, &d)
@@ -40,15 +40,17 @@ func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 		return nil, errors.New("guard: no handler to protect")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := policy.Decide(r.Context(), requestOf(r))
+		d := policy.Decide(r.Context(), RequestOf(r))
 		g.respond(w, r, &d, next)
 	}), nil
 }
 
-// requestOf returns what a guard looks at in a request. The path is that of
-// the URL, not of the request line, because an outer handler may have
-// rewritten the URL, which is what next looks at.
-func requestOf(r *http.Request) Request {
+// RequestOf returns what a guard looks at in an HTTP request, for
+// [Policy.Decide]. The path is that of the URL, not of the request line, because
+// an outer handler may have rewritten the URL, which is what handlers look at. A
+// target that is not a path, such as http://host/path, gives a Request that is
+// refused.
+func RequestOf(r *http.Request) Request {
 	in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header}
 	if r.URL.Host == "" && r.URL.Scheme == "" && r.URL.Opaque == "" { // not GET http://host/path, nor CONNECT host
 		in.Path = rawPath(r.URL)

@@ -177,13 +177,14 @@ func (p *Policy) unmatched(r *Request, reason Reason) *refusal {
 	const detail = "no rule is for %s %q"
 	method, quoted := oneLine(r.Method, maxMethod), shownPath(path)
 	for i := range p.routes {
-		if route := &p.routes[i]; route.pattern.match(path, p.guard.cfg.IgnoreCase) {
+		if route := &p.routes[i]; !route.rule.Shadow && route.pattern.match(path, p.guard.cfg.IgnoreCase) {
 			return fail(reason, "Add a rule for this method, or the method to the rule that is there, or correct the request.",
 				detail+": the rule for %q is for %s", method, quoted, route.rule.Path, strings.Join(route.rule.Methods, ", "))
 		}
 	}
 	for i := range p.routes {
 		switch rule, pattern := p.routes[i].rule.Path, p.routes[i].pattern; {
+		case p.routes[i].rule.Shadow:
 		case pattern.match(path, true):
 			return fail(reason, "Write the path as the rule has it, or set IgnoreCase if the server behind the guard ignores case.",
 				detail+": it differs from the rule for %q by case", method, quoted, rule)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A Policy is the rules of one API, checked and ready. The first rule for the
@@ -11,8 +12,9 @@ import (
 // is safe for concurrent use and never changes: to change the rules, make
 // another one.
 type Policy struct {
-	guard  *Guard
-	routes []route
+	guard   *Guard
+	routes  []route
+	shadows bool // whether one of the rules is a shadow
 }
 
 // A route is a rule ready to be matched.
@@ -27,6 +29,9 @@ func (g *Guard) Policy(rules []Rule) (*Policy, error) {
 	if len(rules) == 0 {
 		return nil, errors.New("guard: no rules, so nothing could ever be allowed: add at least one")
 	}
+	if !slices.ContainsFunc(rules, func(r Rule) bool { return !r.Shadow }) {
+		return nil, errors.New("guard: every rule is a Shadow, so nothing could ever be allowed: add one that counts")
+	}
 	p := &Policy{guard: g, routes: make([]route, len(rules))}
 	var problems []error
 	for i, rule := range rules {
@@ -35,6 +40,7 @@ func (g *Guard) Policy(rules []Rule) (*Policy, error) {
 			problems = append(problems, err)
 		}
 		p.routes[i] = route{compiled, pattern}
+		p.shadows = p.shadows || rule.Shadow
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -45,7 +51,7 @@ func (g *Guard) Policy(rules []Rule) (*Policy, error) {
 // Decide decides about a request by the first rule for its path and method,
 // and tells the decision to Config.OnDecision and the log.
 func (p *Policy) Decide(ctx context.Context, r Request) Decision {
-	rule, reason := p.match(&r)
+	rule, reason := p.match(&r, false)
 	var d Decision
 	if reason == "" {
 		d = p.guard.decide(ctx, &r, rule)
@@ -57,8 +63,41 @@ func (p *Policy) Decide(ctx context.Context, r Request) Decision {
 	return d
 }
 
-// match returns the first rule for the request, or why there is none.
-func (p *Policy) match(r *Request) (*Rule, Reason) {
+// Shadow returns what the first shadow rule for a request would have decided,
+// if there is one; enforced is what [Policy.Decide] has decided. It counts for
+// nothing and is told to nobody but the caller of Shadow. A credential that was
+// looked at is not looked at again, so a signed request is not used twice.
+func (p *Policy) Shadow(ctx context.Context, r Request, enforced Decision) (Decision, bool) {
+	if !p.shadows {
+		return Decision{}, false
+	}
+	rule, reason := p.match(&r, true)
+	if reason != "" {
+		return Decision{}, false
+	}
+	var d Decision
+	switch {
+	case rule.Anonymous:
+		d = Decision{Outcome: Allow, Route: rule.Path}
+	case enforced.caller != nil: // proven: only the rights differ
+		d = Decision{Outcome: Allow, Route: rule.Path, signed: enforced.signed, caller: enforced.caller}
+		if reason := p.guard.rights(enforced.caller, rule); reason != "" {
+			d = p.guard.refused(&refusal{reason: reason}, rule.Path)
+			d.caller, d.signed = enforced.caller, enforced.signed
+		}
+	case enforced.rule == nil, enforced.rule.Anonymous: // nobody has looked at the credentials
+		d = p.guard.decide(ctx, &r, rule)
+	default: // they do not count, whatever the rule
+		d = enforced
+		d.Route = rule.Path
+	}
+	d.rule = rule
+	return d, true
+}
+
+// match returns the first rule for the request, of those that are shadows or of
+// the others, or why there is none.
+func (p *Policy) match(r *Request, shadow bool) (*Rule, Reason) {
 	path, ok := canonicalPath(r.Path)
 	if !ok {
 		return nil, PathNotCanonical
@@ -68,7 +107,7 @@ func (p *Policy) match(r *Request) (*Rule, Reason) {
 		method = "GET"
 	}
 	for i := range p.routes {
-		if !p.routes[i].pattern.match(path, p.guard.cfg.IgnoreCase) {
+		if p.routes[i].rule.Shadow != shadow || !p.routes[i].pattern.match(path, p.guard.cfg.IgnoreCase) {
 			continue
 		}
 		for _, m := range p.routes[i].rule.Methods {

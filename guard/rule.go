@@ -34,6 +34,11 @@ type Rule struct {
 
 	// Anonymous lets everybody in without looking at credentials.
 	Anonymous bool
+
+	// Shadow makes a rule of a policy decide nothing: the next rule for the
+	// request does. What the rule would have decided is told by [Policy.Shadow],
+	// so that a rule can be tried on real requests before it counts.
+	Shadow bool
 }
 
 // ruleMethods is never written to.
