@@ -18,10 +18,11 @@ func (c explainer) guardSettings(file, host string) (*guardfile.API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
-	apis, err := guardfile.Parse(file, content)
+	settings, err := guardfile.Parse(file, content)
 	if err != nil {
 		return nil, err
 	}
+	apis := settings.APIs
 	i := 0
 	if len(apis) > 1 || host != "" {
 		i = slices.IndexFunc(apis, func(a guardfile.API) bool { return strings.EqualFold(a.Host, host) })

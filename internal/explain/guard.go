@@ -46,10 +46,10 @@ func (in *Input) settle(ctx context.Context) error {
 	return nil
 }
 
-// rules are those of the settings that look at the token.
+// rules are those of the settings that count and look at the token.
 func (in *Input) rules() (rules []guard.Rule) {
 	for _, rule := range in.Guard.Rules {
-		if !rule.Anonymous {
+		if !rule.Anonymous && !rule.Shadow {
 			rules = append(rules, rule)
 		}
 	}
@@ -63,7 +63,7 @@ func (in *Input) guardConfig(s *subject) (guard.Config, []guard.Rule) {
 	if in.Guard == nil {
 		return cfg, []guard.Rule{s.rule()}
 	}
-	cfg.Audience, cfg.Caller = in.Guard.Audience, in.Guard.Caller
+	cfg.Audience, cfg.Caller, cfg.Tenants = in.Guard.Audience, in.Guard.Caller, in.Guard.Tenants
 	if in.isOwnAuthority() {
 		cfg.Authority = in.Guard.Authority
 	}

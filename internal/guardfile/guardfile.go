@@ -1,10 +1,13 @@
 package guardfile
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"net/netip"
+	"path/filepath"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -15,13 +18,83 @@ import (
 // MaxSize is how long a guard.yaml may be, in bytes.
 const MaxSize = 1 << 20
 
+// A File is what a guard.yaml says.
+type File struct {
+	Listen       string // host:port, or unix:PATH
+	Mode         Mode
+	Dialect      Dialect // of ModeForwardAuth and ModeExtAuthz
+	TrustedPeers []netip.Prefix
+	TLS          *TLS
+	CABundle     string // empty: ROLECALL_CA_BUNDLE, else the system's roots
+	Identity     Identity
+	ForwardToken bool
+	MaxKeyAge    time.Duration // 0: that of package guard
+	StateDir     string
+	Revocation   string // off or follow
+	Ops          string // host:port; empty: none
+	APIs         []API
+
+	Foreign  Foreign   // whose settings these are
+	Warnings []Warning // what foreign settings leave open
+}
+
+// TLS names the files of a certificate and its key.
+type TLS struct{ Cert, Key string }
+
 // An API is what one guard protects, and how.
 type API struct {
 	Host      string // of its requests; empty: the only API of the file, for any host
+	Upstream  string // a URL: http, https, h2c, or unix:PATH
 	Authority string
 	Audience  []string
+	Tenants   []string         // where the authority is one for several
 	Caller    guard.CallerKind // empty: applications
 	Rules     []guard.Rule     // the first that fits a request decides
+	Places    []Place          // of the rules
+}
+
+// A Place is where something stands in a file.
+type Place struct{ Line, Column int }
+
+// A Mode is how a guard is asked.
+type Mode string
+
+// The modes.
+const (
+	ModeProxy       Mode = "proxy"
+	ModeForwardAuth Mode = "forward-auth"
+	ModeExtAuthz    Mode = "ext-authz"
+)
+
+// A Dialect is how the proxy that asks a guard tells which request it asks about.
+type Dialect string
+
+// The dialects: the first three of ModeForwardAuth, the others of ModeExtAuthz. Which one is
+// spoken is never taken from a request: the parts of it that tell them apart may be a client's.
+const (
+	DialectNginx   Dialect = "nginx"
+	DialectTraefik Dialect = "traefik"
+	DialectCaddy   Dialect = "caddy"
+	DialectGRPC    Dialect = "grpc" // the default of ModeExtAuthz
+	DialectHTTP    Dialect = "http"
+)
+
+// An Identity is how the upstream learns who calls.
+type Identity string
+
+// The identities.
+const (
+	IdentityEasyAuth Identity = "easy-auth" // the headers of App Service Authentication
+	IdentitySigned   Identity = "signed"    // one header of our own, a signed token
+	IdentityNone     Identity = "none"
+)
+
+// DefaultListen is where a guard listens that is not told.
+const DefaultListen = "127.0.0.1:8080"
+
+// Config returns the settings of an API as package guard has them.
+func (f *File) Config(a API) guard.Config {
+	return guard.Config{Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, CABundle: f.CABundle, MaxKeyAge: f.MaxKeyAge}
 }
 
 // A Problem is something wrong in a guard.yaml, and where.
@@ -39,40 +112,47 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, p.What)
 }
 
-// Parse reads a guard.yaml. What is wrong in it is reported all at once, as problems that are
-// joined; their texts repeat no value but the names of members.
-func Parse(name string, content []byte) ([]API, error) {
-	r := &reader{file: text.Line(name, text.MaxQuoted)}
+// Parse reads a guard.yaml, or the settings of one of the guards of [Foreign]. What is wrong in
+// it is reported all at once, as problems that are joined; their texts repeat no value but the
+// names of members. Names of files in it are taken to be relative to its own folder.
+func Parse(name string, content []byte) (*File, error) {
+	r := &reader{file: text.Line(name, text.MaxQuoted), folder: filepath.Dir(name)}
 	if len(content) > MaxSize {
 		r.problem(nil, "it is longer than %d bytes", MaxSize)
 		return nil, r.err()
 	}
+	f := &File{Listen: DefaultListen, Mode: ModeProxy, Identity: IdentityEasyAuth}
+	if isPolicy(content) {
+		r.policy(f, content)
+		return f, r.err()
+	}
+	if json.Valid(content) { // which YAML is not, if it has tabs; they stand in no string
+		content = bytes.ReplaceAll(content, []byte("\t"), []byte(" "))
+	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(content, &document); err != nil {
-		r.problem(nil, "it is no YAML: %s", strings.TrimPrefix(text.Line(err.Error(), text.MaxQuoted), "yaml: "))
+		r.problem(nil, "it is no YAML: %s", text.Line(trimYAML(err), text.MaxQuoted))
 		return nil, r.err()
 	}
 	if len(document.Content) == 0 {
 		r.problem(nil, "it is empty; it needs authority, audience and rules")
 		return nil, r.err()
 	}
-	apis := r.document(document.Content[0])
-	return apis, r.err()
+	if root := document.Content[0]; isAuthSettings(root) {
+		r.authSettings(f, root)
+	} else {
+		r.document(f, root)
+	}
+	return f, r.err()
 }
-
-// The members. Those of a listener are known and not read.
-var (
-	apiMembers      = []string{"authority", "audience", "caller", "rules"}
-	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "upstream", "tls", "caBundle", "identity", "forwardToken", "maxKeyAge", "stateDir", "revocation", "ops"}
-	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "anonymous", "shadow"}
-)
 
 // maxProblems is how many problems are reported.
 const maxProblems = 20
 
-// A reader turns nodes into settings and gathers what is wrong with them.
+// A reader turns what is written into settings and gathers what is wrong with it.
 type reader struct {
 	file     string
+	folder   string // of the file, to which the names of others are relative
 	problems []error
 }
 
@@ -88,137 +168,3 @@ func (r *reader) problem(at *yaml.Node, format string, args ...any) {
 }
 
 func (r *reader) err() error { return errors.Join(r.problems...) }
-
-// document reads the root: one API, or several by host.
-func (r *reader) document(root *yaml.Node) []API {
-	members := r.members(root, slices.Concat(apiMembers, listenerMembers, []string{"apis"}))
-	several, ok := members["apis"]
-	if !ok {
-		return []API{r.api(root, members)}
-	}
-	for _, name := range apiMembers {
-		if at, both := members[name]; both {
-			r.problem(at, "%s stands beside apis: write it into each of them", name)
-		}
-	}
-	var apis []API
-	for _, node := range r.items(several) {
-		one := r.members(node, slices.Concat(apiMembers, []string{"host", "upstream"}))
-		api := r.api(node, one)
-		if api.Host = r.text(one["host"]); api.Host == "" {
-			r.problem(node, "host is missing: whose requests this is for")
-		}
-		apis = append(apis, api)
-	}
-	if len(apis) == 0 {
-		r.problem(several, "apis is empty: one is needed at least")
-	}
-	return apis
-}
-
-func (r *reader) api(at *yaml.Node, members map[string]*yaml.Node) API {
-	api := API{Authority: r.text(members["authority"]), Audience: r.texts(members["audience"]), Caller: r.caller(members["caller"])}
-	if api.Authority == "" {
-		r.problem(at, "authority is missing: the URL of the tenant that issues tokens")
-	}
-	if len(api.Audience) == 0 {
-		r.problem(at, "audience is missing: the API's application id and its identifier URIs")
-	}
-	for _, node := range r.items(members["rules"]) {
-		api.Rules = append(api.Rules, r.rule(node))
-	}
-	if len(api.Rules) == 0 {
-		r.problem(at, "rules are missing: without one, nobody is let in")
-	}
-	return api
-}
-
-func (r *reader) rule(node *yaml.Node) guard.Rule {
-	m := r.members(node, ruleMembers)
-	rule := guard.Rule{
-		Path: r.text(m["path"]), Methods: r.texts(m["methods"]), Roles: r.texts(m["roles"]), AllRoles: r.texts(m["allRoles"]), Scopes: r.texts(m["scopes"]),
-		Clients: r.texts(m["clients"]), Principals: r.texts(m["principals"]), Tenants: r.texts(m["tenants"]), Caller: r.caller(m["caller"]), Anonymous: r.truth(m["anonymous"]),
-	}
-	r.truth(m["shadow"])
-	if rule.Path == "" {
-		r.problem(node, "path is missing: what the rule is for")
-	}
-	return rule
-}
-
-// members returns the members of a mapping by name, and reports those that are not known.
-func (r *reader) members(node *yaml.Node, known []string) map[string]*yaml.Node {
-	all := map[string]*yaml.Node{}
-	if node.Kind != yaml.MappingNode {
-		r.problem(node, "members are expected here: %s", strings.Join(known, ", "))
-		return all
-	}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		name := key.Value
-		switch {
-		case key.Kind != yaml.ScalarNode || !slices.Contains(known, name):
-			r.problem(key, "there is no member %q here: there are %s", text.Shown(name), strings.Join(known, ", "))
-		case all[name] != nil:
-			r.problem(key, "%s is given twice", name)
-		default:
-			all[name] = value
-		}
-	}
-	return all
-}
-
-// items returns the elements of a list; a node that is not there has none.
-func (r *reader) items(node *yaml.Node) []*yaml.Node {
-	switch {
-	case node == nil:
-		return nil
-	case node.Kind != yaml.SequenceNode:
-		r.problem(node, "a list is expected here")
-		return nil
-	}
-	return node.Content
-}
-
-func (r *reader) texts(node *yaml.Node) (all []string) {
-	for _, item := range r.items(node) {
-		if s := r.text(item); s != "" {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// text reads a text; a node that is not there is an empty one.
-func (r *reader) text(node *yaml.Node) string {
-	switch {
-	case node == nil:
-		return ""
-	case node.Kind != yaml.ScalarNode || node.Tag == "!!null" || node.Tag == "!!bool":
-		r.problem(node, "a text is expected here")
-	case strings.TrimSpace(node.Value) == "":
-		r.problem(node, "the text is empty")
-	default:
-		return node.Value
-	}
-	return ""
-}
-
-func (r *reader) truth(node *yaml.Node) bool {
-	if node == nil {
-		return false
-	}
-	if node.Kind != yaml.ScalarNode || node.Value != "true" && node.Value != "false" {
-		r.problem(node, "true or false is expected here")
-	}
-	return node.Value == "true"
-}
-
-func (r *reader) caller(node *yaml.Node) guard.CallerKind {
-	kind := guard.CallerKind(r.text(node))
-	if known := []guard.CallerKind{"", guard.CallerApplication, guard.CallerUser, guard.CallerAny}; !slices.Contains(known, kind) {
-		r.problem(node, "caller is one of application, user and any")
-		return ""
-	}
-	return kind
-}

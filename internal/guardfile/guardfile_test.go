@@ -22,18 +22,19 @@ func read(t testing.TB, name string) []byte {
 
 func TestSettingsAreRead(t *testing.T) {
 	t.Parallel()
-	one, err := guardfile.Parse("guard.yaml", read(t, "guard.yaml"))
-	if err != nil || len(one) != 1 {
-		t.Fatalf("got %+v, %v", one, err)
+	file, err := guardfile.Parse("guard.yaml", read(t, "guard.yaml"))
+	if err != nil || len(file.APIs) != 1 {
+		t.Fatalf("got %+v, %v", file, err)
 	}
-	if a := one[0]; !strings.HasSuffix(a.Authority, "/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11") || len(a.Audience) != 2 || a.Caller != guard.CallerApplication || len(a.Rules) != 2 ||
+	if a := file.APIs[0]; !strings.HasSuffix(a.Authority, "/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11") || len(a.Audience) != 2 || a.Caller != guard.CallerApplication || len(a.Rules) != 2 ||
 		a.Rules[0].Methods[0] != "GET" || a.Rules[0].Roles[0] != "Orders.Read" || !a.Rules[1].Anonymous {
 		t.Errorf("got %+v", a)
 	}
-	several, err := guardfile.Parse("guard.yaml", read(t, "apis.yaml"))
-	if err != nil || len(several) != 2 {
-		t.Fatalf("got %+v, %v", several, err)
+	file, err = guardfile.Parse("guard.yaml", read(t, "apis.yaml"))
+	if err != nil || len(file.APIs) != 2 {
+		t.Fatalf("got %+v, %v", file, err)
 	}
+	several := file.APIs
 	if several[0].Host != "orders.corp.test" || len(several[0].Rules[0].AllRoles) != 2 || several[1].Caller != guard.CallerAny || several[1].Rules[0].Scopes[0] != "Bills.Read" {
 		t.Errorf("got %+v", several)
 	}
@@ -58,6 +59,19 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"both", good + "rules: [{path: /}]\napis: []\n", "stands beside apis"},
 		{"no API", "apis: []\n", "apis is empty"},
 		{"no host", "apis: [{authority: https://a.test/t, audience: [x], rules: [{path: /}]}]\n", "host is missing"},
+		{"a listener", good + "listen: nowhere\nrules: [{path: /}]\n", "guard.yaml:3:9: an address with a port is expected here"},
+		{"a mode", good + "mode: sidecar\nrules: [{path: /}]\n", "mode is one of proxy, forward-auth and ext-authz"},
+		{"no dialect", good + "mode: forward-auth\nrules: [{path: /}]\n", "needs a dialect"},
+		{"a dialect for nobody", good + "dialect: nginx\nrules: [{path: /}]\n", "dialect is for the modes"},
+		{"a dialect of another mode", good + "mode: ext-authz\ndialect: nginx\nrules: [{path: /}]\n", "guard.yaml:4:10: the mode ext-authz has the dialects"},
+		{"half of TLS", good + "tls: {cert: a.pem}\nrules: [{path: /}]\n", "tls needs both"},
+		{"peers", good + "trustedPeers: [localhost]\nrules: [{path: /}]\n", "an address or a network is expected here"},
+		{"an age", good + "maxKeyAge: 1m\nrules: [{path: /}]\n", "maxKeyAge is a duration of ten minutes and more"},
+		{"upstream with a path", good + "upstream: http://a.test/api\nrules: [{path: /}]\n", "the upstream is not http://HOST:PORT"},
+		{"upstream of another kind", good + "upstream: ftp://a.test\nrules: [{path: /}]\n", "the upstream is not http://HOST:PORT"},
+		{"an identity", good + "identity: headers\nrules: [{path: /}]\n", "identity is one of easy-auth, signed and none"},
+		{"a host with a port", "apis: [{host: 'a.test:80', authority: https://a.test/t, audience: [x], rules: [{path: /}]}]\n", "without a port"},
+		{"a host twice", "apis: [{host: a.test, authority: https://a.test/t, audience: [x], rules: [{path: /}]}, {host: A.test, authority: https://a.test/t, audience: [x], rules: [{path: /}]}]\n", "this host is given twice"},
 		{"alias", "x: &a [y]\n", "there is no member"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,19 +89,26 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(read(f, "guard.yaml"))
 	f.Add(read(f, "apis.yaml"))
+	f.Add(read(f, "all.yaml"))
+	f.Add(read(f, "authsettings.json"))
+	f.Add(read(f, "policy.xml"))
+	f.Add([]byte("<a><validate-azure-ad-token tenant-id='common'/><validate-azure-ad-token/></a>"))
 	f.Add([]byte("authority: &a x\naudience: [*a, *a]\nrules: [*a]\n"))
 	f.Add([]byte("rules: !!binary aGk=\n"))
 	f.Add([]byte("? [a]\n: b\n"))
 	f.Add([]byte("\xff\xfet\x00"))
 	f.Fuzz(func(t *testing.T, content []byte) {
-		apis, err := guardfile.Parse("guard.yaml", content)
+		file, err := guardfile.Parse("guard.yaml", content)
 		if err != nil {
 			if problem := (*guardfile.Problem)(nil); !errors.As(err, &problem) {
 				t.Fatalf("got a %T, want problems", err)
 			}
 			return
 		}
-		for _, api := range apis {
+		if len(file.APIs) == 0 {
+			t.Fatal("a file without an API")
+		}
+		for _, api := range file.APIs {
 			if api.Authority == "" || len(api.Audience) == 0 || len(api.Rules) == 0 {
 				t.Fatalf("an API without settings: %+v", api)
 			}
