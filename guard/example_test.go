@@ -289,6 +289,25 @@ func ExampleRequestOf() {
 	// Output: false token_missing 401
 }
 
+// A server of several APIs refuses what is for none of them.
+func ExampleRefuse() {
+	d := guard.Refuse(guard.Request{Method: "GET", Path: "/api/orders"}, guard.NoPolicy)
+	fmt.Println(d.Answer().Status, d.TraceID != "")
+	// Output: 403 true
+}
+
+// Of a request the log has what may stand there, and no credential.
+func ExampleRequest_LogValue() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	logger.Info("arrived", "request", guard.Request{Method: "GET", Path: "/api/orders", Query: "page=2", Header: http.Header{"Authorization": {"Bearer secret"}}})
+	// Output: level=INFO msg=arrived request.method=GET request.path=/api/orders
+}
+
 // A rule is tried on real requests before it counts.
 func ExamplePolicy_Shadow() {
 	policy, err := ordersGuard().Policy([]guard.Rule{

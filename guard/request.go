@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"log/slog"
 	"net/url"
 	"strings"
 )
@@ -79,4 +80,16 @@ func (r *Request) trace() string {
 		}
 	}
 	return newTrace()
+}
+
+// LogValue is the method and the path, as they may be logged: short, without a
+// token that somebody has put into the path. Query and headers are left out.
+func (r Request) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("method", oneLine(r.Method, maxMethod)), slog.String("path", shownPath(r.Path)))
+}
+
+// Refuse returns the decision that refuses a request for a reason found before
+// any guard was asked, such as a host that no API has.
+func Refuse(r Request, reason Reason) Decision {
+	return Decision{Outcome: reason.Outcome(), Reason: reason, TraceID: r.trace()}
 }
