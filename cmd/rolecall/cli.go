@@ -141,16 +141,25 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"Start here", []func(*cli) *cobra.Command{demoCommand, initCommand, serveCommand}},
 		{"Who may call what", []func(*cli) *cobra.Command{applyCommand, grantCommand, revokeCommand, schemaCommand}},
-		{"Programs and tokens", []func(*cli) *cobra.Command{runCommand, envCommand, tokenCommand, callCommand}},
+		{"Programs and tokens", []func(*cli) *cobra.Command{runCommand, envCommand, tokenCommand, callCommand, guardCommand}},
 		{"Find out why", []func(*cli) *cobra.Command{explainCommand, signInsCommand, auditCommand}},
 		{"Operation", []func(*cli) *cobra.Command{keysCommand, backupCommand, restoreCommand, versionCommand}},
 	}
 }
 
+// ownFlag marks a flag that means something else than another command's of the same name, so
+// that no environment variable speaks for it.
+const ownFlag = "own"
+
 // environmentFlags may be given as ROLECALL_<NAME> instead.
 var environmentFlags = map[string]bool{
 	"data": true, "output": true, "verbose": true, "tenant": true, "config": true, "port": true, "host": true, "allow-issuer": true,
 	"allow-host": true,
+}
+
+func isOwn(f *pflag.Flag) bool {
+	_, own := f.Annotations[ownFlag]
+	return own
 }
 
 // prepare completes the flags from the environment and finds the data folder.
@@ -159,7 +168,7 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		name := "ROLECALL_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := c.lookup(name)
-		if !ok || value == "" || f.Changed || !environmentFlags[f.Name] || bad != nil {
+		if !ok || value == "" || f.Changed || !environmentFlags[f.Name] || isOwn(f) || bad != nil {
 			return
 		}
 		if output, ok := f.Value.(*format); ok && output.ignores(value) {

@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready":       ready,
 			"orders":      serveOrders,
+			"guardfile":   writeGuardFile,
 			"code":        code,
 			"until":       until,
 			"credentials": credentials,

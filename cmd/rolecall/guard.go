@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
+	"github.com/rolecall-auth/rolecall/internal/guardserver"
+)
+
+// guardName is the file of settings that a guard has if no other is named.
+const guardName = "guard.yaml"
+
+func guardCommand(c *cli) *cobra.Command {
+	var cfg guardserver.Config
+	cmd := &cobra.Command{
+		Use:   "guard --config guard.yaml",
+		Short: "Let in only those who may call an API",
+		Long: `Stands in front of an API of any language and lets in who holds the right app role: as a
+reverse proxy, or as what nginx, Traefik, Caddy (forward-auth) or Envoy (ext_authz) ask
+about each request. guard.yaml says which; it is read again when it changes, and while it
+is wrong the settings from before count.`,
+		Example: `  rolecall guard --config guard.yaml
+  rolecall guard --config authsettings.json --upstream http://localhost:7071`,
+		Args: exactly(0, ""),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&cfg.File, "config", guardName, "settings: guard.yaml, an authsettingsV2 document or a validate-azure-ad-token policy")
+	flags.Lookup("config").Annotations = map[string][]string{ownFlag: nil} // ROLECALL_CONFIG is a rolecall.yaml
+	flags.StringVar(&cfg.Listen, "listen", "", "address or unix:PATH to listen on, in place of what the settings say")
+	flags.StringVar(&cfg.Upstream, "upstream", "", "where requests go that were let in, if the settings do not say: http://127.0.0.1:7071")
+	flags.DurationVar(&cfg.Grace, "grace", 0, "how long a guard that stops goes on taking requests while /readyz says so")
+	flags.DurationVar(&cfg.Drain, "drain", 30*time.Second, "how long requests under way may take after that")
+	logFormat := &format{value: "text", offered: []string{"text", "json"}}
+	flags.Var(logFormat, "log-format", "format of the log on stderr")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c.logJSON = logFormat.value == "json"
+		if cfg.Upstream != "" {
+			if err := guardfile.CheckUpstream(cfg.Upstream); err != nil {
+				return usageError(cmd, fmt.Errorf("--upstream: %w", err))
+			}
+		}
+		cfg.CABundle, _ = c.lookup("ROLECALL_CA_BUNDLE")
+		cfg.Now, cfg.Log = c.now, c.log(slog.LevelInfo)
+		server, err := guardserver.New(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		for _, warning := range server.File().Warnings {
+			c.say("warning: %s", warning.What)
+		}
+		c.say("guards at %s", server.Addr())
+		if ops := server.OpsAddr(); ops != nil {
+			c.say("ops at http://%s", ops)
+		}
+		return server.Run(cmd.Context())
+	}
+	return cmd
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// writeGuardFile writes the settings of a guard from a template: guardfile TEMPLATE FILE. In it
+// AUTHORITY, CABUNDLE and TENANT are the script's server's, UPSTREAM is a program that knows
+// nothing of tokens, and LISTEN an address, which the variable GUARD has as a URL; SAME is the
+// one of the file before.
+func writeGuardFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: guardfile TEMPLATE FILE")
+	}
+	at := found(ts)
+	content := ts.ReadFile(args[0])
+	if strings.Contains(content, "UPSTREAM") || ts.Getenv("UPSTREAM") == "" {
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%s for %s by %s\n", r.URL.Path, r.Header.Get("X-Ms-Client-Principal-Id"), r.Header.Get("X-Ms-Client-Principal-Idp"))
+		}))
+		ts.Defer(upstream.Close)
+		ts.Setenv("UPSTREAM", upstream.URL)
+	}
+	if strings.Contains(content, "LISTEN") {
+		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		ts.Check(err)
+		ts.Setenv("GUARD", "http://"+listener.Addr().String())
+		ts.Setenv("LISTEN", listener.Addr().String())
+		ts.Check(listener.Close())
+	}
+	for name, value := range map[string]string{
+		"AUTHORITY": at.Authority, "TENANT": at.Tenants[0].ID, "CABUNDLE": at.CABundle, "UPSTREAM": ts.Getenv("UPSTREAM"), "LISTEN": ts.Getenv("LISTEN"), "SAME": ts.Getenv("LISTEN"),
+	} {
+		content = strings.ReplaceAll(content, name, value)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(content), 0o600))
+}

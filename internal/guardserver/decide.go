@@ -1,0 +1,103 @@
+package guardserver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/text"
+)
+
+// A judged is a request and what was decided about it.
+type judged struct {
+	guard.Decision
+	api     *api // nil if no API has the host
+	request guard.Request
+}
+
+// judge decides about a request to a host, counts the decision and logs one line of it. It is
+// the only way to a decision, whatever the form.
+func (s *Server) judge(ctx context.Context, now *setup, host string, request guard.Request, peer string) judged {
+	a := now.of(host)
+	if a == nil {
+		return s.refuse(ctx, host, request, peer, guard.NoPolicy, "no API of the settings has this host")
+	}
+	d := a.policy.Decide(ctx, request)
+	s.tell(ctx, a, host, request, peer, d, "")
+	if shadow, ok := a.policy.Shadow(ctx, request, d); ok {
+		s.tellShadow(ctx, a, host, request, d, shadow)
+	}
+	return judged{d, a, request}
+}
+
+// refuse decides about a request that no guard is asked about.
+func (s *Server) refuse(ctx context.Context, host string, request guard.Request, peer string, reason guard.Reason, detail string) judged {
+	d := guard.Refuse(request, reason)
+	s.tell(ctx, nil, host, request, peer, d, detail)
+	return judged{Decision: d, request: request}
+}
+
+// Limits, in bytes, of what a line of the log has.
+const (
+	maxHost   = 200
+	maxDetail = 600
+)
+
+// tell counts a decision and logs it.
+func (s *Server) tell(ctx context.Context, a *api, host string, request guard.Request, peer string, d guard.Decision, detail string) {
+	s.metrics.count(a, d, false)
+	if !s.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	attributes := s.attributes(host, request, d)
+	attributes = append(attributes, slog.String("peer", peer))
+	if caller, ok := d.Caller(); ok {
+		attributes = append(attributes, slog.String("principal", caller.ObjectID), slog.String("caller", string(caller.Kind)), slog.String("token_id", text.Line(caller.TokenID, text.MaxShown)))
+	}
+	if !d.Allowed() {
+		if detail == "" {
+			detail = d.Detail()
+		}
+		attributes = append(attributes, slog.String("detail", text.Line(detail, maxDetail)), slog.String("fix", text.Line(d.Fix(), maxDetail)), slog.Any("evidence", d.Evidence()))
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "decision", attributes...)
+}
+
+func (s *Server) attributes(host string, request guard.Request, d guard.Decision) []slog.Attr {
+	attributes := append(make([]slog.Attr, 0, 14), slog.String("host", text.Line(host, maxHost)))
+	attributes = append(attributes, request.LogValue().Group()...)
+	return append(attributes, d.LogValue().Group()...)
+}
+
+// tellShadow counts what a shadow rule would have decided, and logs it where that is another
+// thing.
+func (s *Server) tellShadow(ctx context.Context, a *api, host string, request guard.Request, enforced, shadow guard.Decision) {
+	s.metrics.count(a, shadow, true)
+	if shadow.Outcome == enforced.Outcome && shadow.Reason == enforced.Reason {
+		return
+	}
+	shadow.TraceID = enforced.TraceID
+	attributes := s.attributes(host, request, shadow)
+	attributes = append(attributes, slog.String("enforced", enforced.Outcome.String()), slog.String("detail", text.Line(shadow.Detail(), maxDetail)), slog.String("fix", text.Line(shadow.Fix(), maxDetail)))
+	s.log.LogAttrs(ctx, slog.LevelInfo, "shadow decision", attributes...)
+}
+
+// answer sends the answer to a refusal.
+func answer(w http.ResponseWriter, r *http.Request, a guard.Answer) {
+	header := w.Header()
+	for name, lines := range a.Header {
+		header[name] = lines
+	}
+	w.WriteHeader(a.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.Body) // a client that has gone needs no answer
+	}
+}
+
+// isGRPC reports whether a request is a call of gRPC, which is answered otherwise.
+func isGRPC(r *http.Request) bool {
+	kind := r.Header.Get("Content-Type")
+	return r.ProtoMajor == 2 && (kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+") || strings.HasPrefix(kind, "application/grpc;"))
+}
