@@ -78,6 +78,9 @@ func (e ApplicationEditor) replace(old row[Application], a *Application) error {
 	if err := e.dropRemovedRoles(was, a); err != nil {
 		return err
 	}
+	if err := e.revokeRoles(was, a); err != nil {
+		return err
+	}
 	if err := e.followScopes(was, a); err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ func (e AssignmentEditor) Remove(tenant TenantID, principal, resource ObjectID, 
 		if err != nil {
 			return err
 		}
+		if err := e.revokeAssignment(found.value); err != nil {
+			return err
+		}
 		return e.unassign(found)
 	})
 }

@@ -31,7 +31,14 @@ type Builtin struct {
 // audience.
 const ExchangeAppID AppID = "fb60f99c-7a34-4190-8149-302f77469936"
 
-// builtins lists them. The ids and identifiers are Microsoft's, and public.
+// SelfAppID is the app id of [SelfAudience], and so what tokens for it carry as their audience.
+const SelfAppID AppID = "58737992-e92b-44ad-a0aa-cb28b723036e"
+
+// SelfAudience is Rolecall itself as a resource: an API that reads revocations has a token for
+// it. Any client gets one; what its holder may do, each endpoint decides.
+const SelfAudience = "api://rolecall"
+
+// builtins lists them. The ids and identifiers are Microsoft's, and public, but for the last.
 var builtins = []Builtin{
 	{"Azure Storage", "e406a681-f3d4-42a8-90b6-c2b029497af1", []string{
 		"https://storage.azure.com",
@@ -54,6 +61,7 @@ var builtins = []Builtin{
 		Description: "Read the profile of the signed-in user", Enabled: true,
 	}}},
 	{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil},
+	{"Rolecall", SelfAppID, []string{SelfAudience}, 2, nil},
 }
 
 func impersonation(id ScopeID, display string) []Scope {

@@ -28,7 +28,8 @@ type Config struct {
 	CacheBytes int64
 	// Poll is how often Run looks at the change feed. Zero means 100 ms.
 	Poll time.Duration
-	// OnChange is told each change in the feed, from any process, by Run and in order;
+	// OnChange is told each change in the feed, from any process, by Run and in order, but for
+	// revocations, of which Revocations tells;
 	// a zero Change says that any number of changes were missed. It must not block for long.
 	OnChange func(Change)
 	Now      func() time.Time // nil means time.Now
@@ -58,6 +59,7 @@ type Directory struct {
 	newest    atomic.Int64 // sequence that the store was last seen to have
 	refreshes refreshes
 	pending   pending
+	revoking  signal
 }
 
 // Open returns a directory on a store. It starts nothing; see Run.

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -184,9 +185,13 @@ func (d *Directory) follow(ctx context.Context, newest int64) error {
 		}
 		applied = changes[len(changes)-1].Sequence
 		d.forget(changes)
-		d.pending.add(changes)
+		others := slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return c.Kind == KindRevocation })
+		d.pending.add(others)
 		d.applied.Store(applied)
 		d.changed.Store(time.Now().UnixNano())
+		if len(others) < len(changes) {
+			d.revoking.wake()
+		}
 	}
 	return nil
 }
@@ -196,6 +201,7 @@ func (d *Directory) startAfresh(newest int64) {
 	d.pending.add([]Change{{}})
 	d.applied.Store(newest)
 	d.changed.Store(time.Now().UnixNano())
+	d.revoking.wake()
 }
 
 // followOwn brings Applied up to a change of our own, whose keys are forgotten already.

@@ -39,8 +39,9 @@ func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, ve
 }
 
 // SetKeyring replaces a sealed key set of a tenant if it still has that version
-// (ErrConflict otherwise) and writes an audit row with the action and detail.
-func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail string) error {
+// (ErrConflict otherwise) and writes an audit row with the action and detail. The id of a
+// key of access tokens that was revoked, if one was, becomes a [Revocation].
+func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail, revoked string) error {
 	ownerID, id := keyringOf(tenant)
 	_, err := d.Change(ctx, System(actor), func(editor *Editor) error {
 		e := editor.editor
@@ -51,6 +52,11 @@ func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64
 		object := Object{Tenant: string(owner.ID), Kind: KindKeyring, ID: id, Version: version, Body: body, Keys: []string{makeKey("id", id)}}
 		if _, err := e.tx.Put(e.ctx, object); err != nil {
 			return err
+		}
+		if revoked != "" && id == keyringID {
+			if err := e.act(Update, Tenants, func() error { return e.revoke(Revocation{Tenant: owner.ID, Kind: RevokedKey, Key: revoked}) }); err != nil {
+				return err
+			}
 		}
 		return e.tx.Audit(e.ctx, e.d.cfg.Audit, audit.Event{
 			Time: e.now, Tenant: string(owner.ID), Actor: actor, Action: action,

@@ -16,6 +16,7 @@ const (
 	KindUser             = "user"
 	KindHost             = "host"
 	KindKeyring          = "keyring"
+	KindRevocation       = "revocation"
 )
 
 // maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.

@@ -76,6 +76,11 @@ func (e PrincipalEditor) Edit(tenant TenantID, id ObjectID, f func(*ServicePrinc
 				return nil, err
 			}
 		}
+		if old.value.Enabled && !next.Enabled {
+			if err := e.revokePrincipal(&next); err != nil {
+				return nil, err
+			}
+		}
 		return &next, update(e.editor, old, &next, principalDetail(old.value, &next))
 	})
 }
@@ -113,6 +118,9 @@ func (e PrincipalEditor) delete(p row[ServicePrincipal]) error {
 		return err
 	}
 	if err := e.remove(p.value, p.version); err != nil {
+		return err
+	}
+	if err := e.revokePrincipal(p.value); err != nil {
 		return err
 	}
 	return e.recordDeleted(p.value.target(), deletedDetail(p.value.AppID, nil))

@@ -58,6 +58,11 @@ func (e TenantEditor) Edit(id TenantID, f func(*Tenant) error) (*Tenant, error) 
 		if err := e.checkDomainsUsed(old.value, &next); err != nil {
 			return nil, err
 		}
+		if old.value.Enabled && !next.Enabled {
+			if err := e.revoke(Revocation{Tenant: next.ID, Kind: RevokedTenant}); err != nil {
+				return nil, err
+			}
+		}
 		return &next, update(e.editor, old, &next, tenantDetail(old.value, &next))
 	})
 }
@@ -77,7 +82,7 @@ func (e TenantEditor) Delete(id TenantID) error {
 		}
 		for kind, space := range map[string]string{
 			KindAssignment: "principal", KindServicePrincipal: "id", KindApplication: "id", KindUser: "id", KindKeyring: "id",
-			KindDelegatedGrant: "id", KindHost: "id",
+			KindDelegatedGrant: "id", KindHost: "id", KindRevocation: "until",
 		} {
 			if err := e.clear(tenant.value.ID, kind, space); err != nil {
 				return err

@@ -34,8 +34,8 @@ type Store interface {
 	// Keyring returns a tenant's body with its version; nil and 0 when there is none.
 	Keyring(ctx context.Context, tenant string) (body []byte, version int64, err error)
 	// SetKeyring replaces the body if it still has that version, and records the change in
-	// the audit trail.
-	SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail string) error
+	// the audit trail. Revoked is the id of a key that was revoked; empty: none was.
+	SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail, revoked string) error
 }
 
 // Config says what a [Ring] works with.

@@ -52,7 +52,7 @@ func (m *memory) Keyring(_ context.Context, tenant string) ([]byte, int64, error
 	return m.bodies[tenant], m.version[tenant], nil
 }
 
-func (m *memory) SetKeyring(_ context.Context, tenant string, version int64, body []byte, actor, action, detail string) error {
+func (m *memory) SetKeyring(_ context.Context, tenant string, version int64, body []byte, actor, action, detail, _ string) error {
 	if m.gate != nil {
 		m.gate()
 	}

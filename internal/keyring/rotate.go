@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -139,9 +140,25 @@ func (r *Ring) Revoke(ctx context.Context, tenant, actor, id, reason string) err
 		}
 		doc.Revoked = now
 		doc, err := r.fill(ctx, doc)
-		return doc, "keyring.revoke", fmt.Sprintf("revoked %s (%s); %s", id, reason, describe(doc)), err
+		return doc, revokeAction, fmt.Sprintf("revoked %s (%s); %s", id, reason, describe(doc)), err
 	})
 	return err
+}
+
+// revokeAction is the audit trail's word for what Revoke does.
+const revokeAction = "keyring.revoke"
+
+// revokedBy returns the key that an action has revoked, or nothing.
+func revokedBy(action string, before, after document) string {
+	if action != revokeAction {
+		return ""
+	}
+	for _, e := range before.Keys {
+		if !slices.ContainsFunc(after.Keys, func(kept entry) bool { return kept.ID == e.ID }) {
+			return e.ID
+		}
+	}
+	return ""
 }
 
 // describe says which keys a document has, for the audit trail.
@@ -183,7 +200,7 @@ func (r *Ring) change(ctx context.Context, tenant, actor string, edit edit) (*sn
 		if err != nil {
 			return nil, fmt.Errorf("key ring of tenant %s: %w", tenant, err)
 		}
-		failure := r.cfg.Store.SetKeyring(ctx, tenant, version, body, actor, action, detail)
+		failure := r.cfg.Store.SetKeyring(ctx, tenant, version, body, actor, action, detail, revokedBy(action, before, after))
 		if present, err = r.reload(ctx, tenant, h); err != nil {
 			return nil, errors.Join(failure, err)
 		}

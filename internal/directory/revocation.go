@@ -1,0 +1,325 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
+)
+
+// A Revocation says which tokens count no more although they have not ended. It is written
+// in the transaction that takes something away, for APIs that ask; tokens are issued by what
+// the directory says anyway.
+type Revocation struct {
+	Stored
+	ID     ObjectID       `json:"id"`
+	Tenant TenantID       `json:"tenant"`
+	Kind   RevocationKind `json:"kind"`
+	// Principal is whose tokens are meant. Of a RevokedRole, none means all of them.
+	Principal ObjectID `json:"principal,omitempty"`
+	Client    AppID    `json:"client,omitempty"`   // of a service principal: tokens that it got for users are meant too
+	Resource  ObjectID `json:"resource,omitempty"` // of a RevokedRole: the API's service principal
+	Role      string   `json:"role,omitempty"`     // of a RevokedRole: what tokens carry
+	Key       string   `json:"key,omitempty"`      // of a RevokedKey: its id
+	// Before is the time before which the tokens were issued that are meant. All of a
+	// RevokedKey are.
+	Before time.Time `json:"before"`
+	Until  time.Time `json:"until"` // when the last of them has ended
+}
+
+// A RevocationKind says what was taken away.
+type RevocationKind string
+
+// The kinds of revocations.
+const (
+	RevokedPrincipal RevocationKind = "principal"  // a service principal or user was disabled or deleted, or a user's sessions were ended
+	RevokedRole      RevocationKind = "assignment" // a principal lost an app role, or the role itself is gone or disabled
+	RevokedKey       RevocationKind = "key"        // a signing key was revoked
+	RevokedTenant    RevocationKind = "tenant"     // a tenant was disabled
+)
+
+const (
+	// RevocationsKept is how long revocations are kept: as long as the longest token lives,
+	// with an hour for clocks that differ.
+	RevocationsKept = 25 * time.Hour
+
+	// revocationLag is for tokens that another node issues in the moments before it has heard
+	// of a change. They are revoked too, and so is what is granted anew that soon.
+	revocationLag = 2 * time.Second
+)
+
+func (r *Revocation) keys() []string {
+	return []string{makeKey("until", fmt.Sprintf("%020d", r.Until.Unix()), string(r.ID))}
+}
+
+func (r *Revocation) target() target {
+	return target{kind: KindRevocation, tenant: r.Tenant, id: string(r.ID), name: string(r.Kind)}
+}
+
+// revoke writes a revocation, and removes a few that have ended.
+func (e *editor) revoke(r Revocation) error {
+	r.ID = ObjectID(guid.New())
+	r.Before = e.now.Add(revocationLag + time.Second - 1).Truncate(time.Second) // tokens have whole seconds
+	r.Until = r.Before.Add(RevocationsKept)
+	if err := e.put(&r, 0); err != nil {
+		return err
+	}
+	const few = 4 // more than one, so that there are fewer and fewer
+	ended, err := endedRevocations(e, r.Tenant, few)
+	if err != nil {
+		return err
+	}
+	for _, old := range ended {
+		if err := e.remove(old.value, old.version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func endedRevocations(e *editor, tenant TenantID, limit int) ([]row[Revocation], error) {
+	objects, _, err := e.tx.List(e.ctx, string(tenant), KindRevocation, "until/", "", limit)
+	if err != nil {
+		return nil, err
+	}
+	var ended []row[Revocation]
+	for _, object := range objects {
+		old, err := decodeRow[Revocation](object)
+		if err != nil {
+			return nil, err
+		}
+		if old.value.Until.After(e.now) {
+			break
+		}
+		ended = append(ended, old)
+	}
+	return ended, nil
+}
+
+// revokePrincipal revokes the tokens of a service principal.
+func (e *editor) revokePrincipal(p *ServicePrincipal) error {
+	return e.revoke(Revocation{Tenant: p.Tenant, Kind: RevokedPrincipal, Principal: p.ID, Client: p.AppID})
+}
+
+// revokeUser revokes the tokens of a user.
+func (e *editor) revokeUser(u *User) error {
+	return e.revoke(Revocation{Tenant: u.Tenant, Kind: RevokedPrincipal, Principal: u.ID})
+}
+
+// revokeAssignment revokes the tokens that carry a role because of an assignment.
+func (e *editor) revokeAssignment(a *Assignment) error {
+	api, err := e.principals().get(a.Tenant, a.Resource)
+	if errors.Is(err, ErrNotFound) {
+		return nil // there is nobody to ask
+	}
+	if err != nil {
+		return err
+	}
+	app, err := lookup[Application](e, a.Tenant, KindApplication, makeKey("id", string(api.value.Application)))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(app.value.AppRoles, func(role AppRole) bool { return role.ID == a.Role })
+	if i < 0 || !app.value.AppRoles[i].Enabled {
+		return nil // no token carries it
+	}
+	return e.revoke(Revocation{Tenant: a.Tenant, Kind: RevokedRole, Principal: a.Principal, Resource: a.Resource, Role: app.value.AppRoles[i].Value})
+}
+
+// revokeRoles revokes the tokens that carry roles which the application offers no more.
+func (e *editor) revokeRoles(was, a *Application) error {
+	for _, old := range was.AppRoles {
+		if !old.Enabled || slices.ContainsFunc(a.AppRoles, func(role AppRole) bool { return role.replaces(&old) }) {
+			continue
+		}
+		api, err := e.principals().of(was)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = e.revoke(Revocation{Tenant: was.Tenant, Kind: RevokedRole, Resource: api.value.ID, Role: old.Value})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replaces reports whether all who hold the old role hold this one, under the same value.
+func (r *AppRole) replaces(old *AppRole) bool {
+	return r.ID == old.ID && r.Value == old.Value && r.Enabled && !slices.ContainsFunc(old.Members, func(m MemberType) bool { return !r.Allows(m) })
+}
+
+// Revocations returns what was revoked, to be read and waited for.
+func (d *Directory) Revocations() RevocationLog { return RevocationLog{d} }
+
+// A RevocationLog tells what was revoked and has not ended.
+type RevocationLog struct{ d *Directory }
+
+// Since returns the revocations of a tenant that came after a sequence, none of which has ended,
+// and the sequence to ask with next time. Where the feed does not lead back to the sequence,
+// or it is none (0), it returns all that there are.
+func (l RevocationLog) Since(ctx context.Context, tenant TenantID, since int64) (all []*Revocation, next int64, err error) {
+	tenant = fold(tenant)
+	newest, err := l.d.cfg.Store.Sequence(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read revocations: %w", err)
+	}
+	if since > 0 && since <= newest && newest-since <= maxFeedBehind {
+		all, next, err = l.after(ctx, tenant, since, newest)
+		if !errors.Is(err, errFeedTrimmed) {
+			return all, next, err
+		}
+	}
+	kept, _, err := listAll[Revocation](ctx, l.d.cfg.Store, string(tenant), KindRevocation, "until/")
+	if err != nil {
+		return nil, 0, fmt.Errorf("read revocations: %w", err)
+	}
+	return slices.DeleteFunc(kept, l.ended), newest, nil // what came meanwhile comes again
+}
+
+var errFeedTrimmed = errors.New("the feed does not lead back so far")
+
+// revocationsAfter reads them from the feed.
+func (l RevocationLog) after(ctx context.Context, tenant TenantID, since, newest int64) (all []*Revocation, next int64, err error) {
+	for since < newest {
+		changes, err := l.d.cfg.Store.Changes(ctx, since, feedPage)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read revocations: %w", err)
+		}
+		if len(changes) == 0 || changes[0].Sequence != since+1 {
+			return nil, 0, errFeedTrimmed
+		}
+		for _, change := range changes {
+			if change.Kind != KindRevocation || change.Tenant != string(tenant) {
+				continue
+			}
+			object, err := l.d.cfg.Store.Get(ctx, change.Tenant, change.Kind, change.ID)
+			if errors.Is(err, ErrNotFound) {
+				continue // it has ended
+			}
+			if err != nil {
+				return nil, 0, fmt.Errorf("read revocations: %w", err)
+			}
+			r, err := decode[Revocation](object)
+			if err != nil {
+				return nil, 0, err
+			}
+			if !l.ended(r) {
+				all = append(all, r)
+			}
+		}
+		since = changes[len(changes)-1].Sequence
+	}
+	return all, since, nil
+}
+
+func (l RevocationLog) ended(r *Revocation) bool { return !r.Until.After(l.d.cfg.Now()) }
+
+// A TokenSubject is what a token says of whom it is for, in which revocations are told.
+type TokenSubject struct {
+	Tenant    TenantID
+	Principal ObjectID // of the client, or of the user it acts for
+	Client    AppID
+	Resource  ObjectID // the API's service principal
+	Roles     []string
+}
+
+// Concerns reports whether a revocation ends tokens of the subject that are old enough. Whose
+// key was revoked, a subject does not say.
+func (r *Revocation) Concerns(s TokenSubject) bool {
+	if r.Tenant != s.Tenant {
+		return false
+	}
+	switch r.Kind {
+	case RevokedPrincipal:
+		return r.Principal == s.Principal || r.Client != "" && r.Client == s.Client
+	case RevokedRole:
+		return r.Resource == s.Resource && (r.Principal == "" || r.Principal == s.Principal) && slices.Contains(s.Roles, r.Role)
+	case RevokedTenant:
+		return true
+	case RevokedKey:
+	}
+	return false
+}
+
+// recentlyRevoked is for how long TokensFrom tells of a revocation: longer than tokens are said
+// to be older than they are.
+const recentlyRevoked = 10 * time.Minute
+
+// TokensFrom returns the time from which tokens of the subject count, if something was revoked
+// in the last minutes and has been given back since: one that says it is older would be taken
+// for one of those that were revoked. Otherwise it is the zero time, also where the store does
+// not answer. It is answered from memory.
+func (l RevocationLog) TokensFrom(ctx context.Context, s TokenSubject) (from time.Time) {
+	s.Tenant = fold(s.Tenant)
+	recent, err := l.recent(ctx, s.Tenant)
+	if err != nil {
+		return time.Time{}
+	}
+	for _, r := range recent {
+		if r.Before.After(from) && r.Concerns(s) {
+			from = r.Before
+		}
+	}
+	return from
+}
+
+// recentRevocations are those of the last minutes, and what was recent when they were read.
+func (l RevocationLog) recent(ctx context.Context, tenant TenantID) ([]*Revocation, error) {
+	key := cacheKey{string(tenant), KindRevocation, "until/"} // which every revocation drops
+	if hit := l.d.cache.get(key); hit != nil {
+		return answer[[]*Revocation](hit)
+	}
+	return load(ctx, l.d, key, func(ctx context.Context) ([]*Revocation, int64, error) {
+		after := key.key + fmt.Sprintf("%020d", l.d.cfg.Now().Add(RevocationsKept-recentlyRevoked).Unix())
+		objects, _, err := l.d.cfg.Store.List(ctx, key.tenant, key.kind, key.key, after, 0)
+		if err != nil {
+			return nil, 0, err
+		}
+		recent := make([]*Revocation, len(objects))
+		for i, object := range objects {
+			if recent[i], err = decode[Revocation](object); err != nil {
+				return nil, 0, err
+			}
+		}
+		return recent, 300 * int64(len(recent)), nil
+	})
+}
+
+// Next returns a channel that is closed when the next revocation is taken in from the feed. It
+// is to be asked for before [RevocationLog.Since].
+func (l RevocationLog) Next() <-chan struct{} { return l.d.revoking.wait() }
+
+// A signal wakes all who wait for it.
+type signal struct {
+	mu   sync.Mutex
+	next chan struct{} // guarded by mu; nil when nobody waits
+}
+
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		s.next = make(chan struct{})
+	}
+	return s.next
+}
+
+func (s *signal) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != nil {
+		close(s.next)
+		s.next = nil
+	}
+}
