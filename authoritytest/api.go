@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+
+	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -118,6 +121,27 @@ func (p *API) Config() guard.Config {
 		HTTPClient: p.login.HTTPClient(),
 		Now:        p.login.clock.Now,
 	}
+}
+
+// Revocations lets a guard of the API follow what the authority takes away: put it into the
+// Config of a guard of your own. It gives the API's application a secret.
+func (p *API) Revocations() *guard.Revocations {
+	p.login.t.Helper()
+	var secret string
+	p.login.change("give the API "+p.Name+" a secret", func(e *directory.Editor) error {
+		app, err := e.Applications().Find(TenantID, p.AppID)
+		if err != nil {
+			return err
+		}
+		_, secret, err = e.Credentials().AddSecret(TenantID, app.ID, "revocations", p.login.clock.Now().AddDate(1, 0, 0))
+		return err
+	})
+	cred, err := credential.NewSecret(TenantID, p.AppID, secret, &credential.Options{AuthorityHost: p.login.URL, HTTPClient: p.login.HTTPClient()})
+	p.login.check("make a credential for the API "+p.Name, err)
+	return &guard.Revocations{Token: func(ctx context.Context) (string, error) {
+		token, err := cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{guard.RevocationScope}})
+		return token.Token, err
+	}}
 }
 
 // Guard is the API's guard.

@@ -141,6 +141,7 @@ func (a *Authority) serve(o options) {
 	done := make(chan error, 1)
 	go func() { done <- a.issuer.Run(ctx) }()
 	a.t.Cleanup(func() {
+		a.issuer.Release()
 		a.server.Close()
 		stop()
 		if err := <-done; err != nil {

@@ -64,6 +64,27 @@ func ExampleOption() {
 	}
 }
 
+// A guard that refuses a token within seconds of its client being disabled.
+func ExampleAPI_Revocations() {
+	_ = func(t *testing.T) {
+		login := authoritytest.Start(t)
+		config := login.API("orders").Config()
+		config.Revocations = login.API("orders").Revocations()
+		g, err := guard.New(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := login.Token("report", "orders", "Orders.Read")
+		login.Disable("report")
+		if err := g.Ready(t.Context()); err != nil { // it has heard
+			t.Fatal(err)
+		}
+		if status := send(g.Require("Orders.Read")(listOrders), token); status != http.StatusUnauthorized {
+			t.Errorf("an application that is disabled: %d", status)
+		}
+	}
+}
+
 // A handler that is a plain function.
 func ExampleAPI_RequireFunc() {
 	_ = func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 // Disable turns off the client, managed identity, API or user of that name: from then on
 // the authority refuses it, and tokens for it. Tokens that were issued before stay good
-// until they expire.
+// until they expire, but for guards that follow [API.Revocations].
 func (a *Authority) Disable(name string) {
 	a.t.Helper()
 	a.setEnabled(name, false)

@@ -21,6 +21,7 @@ type verified struct {
 	caller     Caller
 	roles      [4]string // where caller.Roles lies, if it fits
 	thumbprint string    // of the key to which the token is bound
+	kid        string    // of the key that signed it; empty where no revocations are followed
 }
 
 // newVerified returns the result of an inspection that found no fault.
@@ -28,6 +29,9 @@ func newVerified(in *inspection) *verified {
 	v := &verified{
 		expires: in.exp + in.skew(), generation: in.generation, source: in.issuer.keys,
 		bound: in.bound != "", thumbprint: in.bound, caller: in.caller,
+	}
+	if in.guard.follower != nil {
+		v.kid = in.kid
 	}
 	if len(in.caller.Roles) <= len(v.roles) {
 		v.caller.Roles = append(v.roles[:0], in.caller.Roles...)

@@ -62,6 +62,10 @@ type Config struct {
 	// Revoked is asked on every request about a token that is otherwise good.
 	Revoked func(Caller) bool
 
+	// Revocations follows what the authority revokes. Nil means that a token
+	// counts until it ends.
+	Revocations *Revocations
+
 	HTTPClient *http.Client // to fetch keys with; nil means one of our own that uses no proxy
 	CABundle   string       // PEM file of the only authorities to trust for fetching; not with HTTPClient
 
@@ -123,6 +127,9 @@ func (c Config) withDefaults() (Config, error) {
 		signed, err := c.SignedRequests.withDefaults()
 		check(err)
 		c.SignedRequests = &signed
+	}
+	if c.Revocations != nil {
+		check(c.Revocations.check(c.Authority))
 	}
 	for name, value := range map[string]string{"Realm": c.Realm, "ResourceMetadata": c.ResourceMetadata} {
 		if quotable(value) != value {

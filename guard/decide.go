@@ -62,6 +62,16 @@ func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, ru
 	if refusal != nil {
 		return g.refused(refusal, rule.Path)
 	}
+	return g.decideProven(ctx, v, raw, rule)
+}
+
+// decideProven decides by one rule about a caller whose token is good.
+func (g *Guard) decideProven(ctx context.Context, v *verified, raw string, rule *Rule) Decision {
+	if g.follower != nil {
+		if refusal := g.follower.stands(ctx, &v.caller, v.kid); refusal != nil {
+			return g.ended(refusal, v, raw, rule)
+		}
+	}
 	if reason := g.rights(&v.caller, rule); reason != "" {
 		return g.denied(reason, v, raw, rule)
 	}
@@ -71,6 +81,14 @@ func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, ru
 // denied returns the decision that refuses a caller who is proven.
 func (g *Guard) denied(reason Reason, v *verified, raw string, rule *Rule) Decision {
 	d := g.refused(&refusal{reason: reason, claims: g.evidenceOf(raw)}, rule.Path)
+	d.caller = &v.caller
+	return d
+}
+
+// ended returns the decision that refuses a token which counts no more.
+func (g *Guard) ended(r *refusal, v *verified, raw string, rule *Rule) Decision {
+	r.claims = g.evidenceOf(raw)
+	d := g.refused(r, rule.Path)
 	d.caller = &v.caller
 	return d
 }

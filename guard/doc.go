@@ -15,7 +15,8 @@
 //
 // Keys are fetched in the background. Those that cannot be fetched anew count
 // for a day ([Config].MaxKeyAge), and [Guard.Keys] says how old they are.
-// Tokens that are bound to a key are taken with [SignedRequests].
+// Tokens that are bound to a key are taken with [SignedRequests]. What the
+// authority takes away before a token ends is followed with [Revocations].
 //
 // Start at [New] and [Guard.Require]. With several routes, [Guard.Handler]
 // takes a list of [Rule] and denies every path that none of them names. The

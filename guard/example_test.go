@@ -102,6 +102,33 @@ func ExampleSignedRequests() {
 	// PoP
 }
 
+// An API that refuses a token within seconds of its client being disabled. The application of
+// the API gets a token for that with a credential of its own, here any azcore.TokenCredential.
+func ExampleRevocations() {
+	ownToken := func(ctx context.Context) (string, error) {
+		// token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{guard.RevocationScope}})
+		// return token.Token, err
+		return "", errors.New("no credential in an example")
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop() // which ends following
+	_, err := guard.New(ctx, guard.Config{
+		Authority:   "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
+		Audience:    []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+		Revocations: &guard.Revocations{Token: ownToken},
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// How a guard stands with the revocations that it follows.
+func ExampleGuard_Revocations() {
+	g := ordersGuard()
+	if state := g.Revocations(); state.Followed && state.Err != nil {
+		fmt.Println("last heard of revocations at", state.Fetched, state.Err)
+	}
+}
+
 // A program that starts only with keys waits for them. Without the call it
 // starts at once, and answers 503 until the authority can be reached.
 func ExampleGuard_Ready() {

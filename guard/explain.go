@@ -48,7 +48,24 @@ func (g *Guard) Explain(ctx context.Context, raw string, rule Rule) []Step {
 		}
 		steps = append(steps, step)
 	}
+	if g.follower != nil {
+		steps = append(steps, g.explainRevocation(in, proven))
+	}
 	return append(steps, g.explainRights(in, &rule, proven))
+}
+
+// explainRevocation says whether the token counts still, as far as its claims
+// can be believed.
+func (g *Guard) explainRevocation(in *inspection, proven bool) Step {
+	step := Step{Name: "revocation", Outcome: StepSkipped}
+	if !proven {
+		return step
+	}
+	step.Outcome = StepPassed
+	if r := g.follower.stands(in.ctx, &in.caller, in.kid); r != nil {
+		step = Step{Name: step.Name, Outcome: StepFailed, Reason: r.reason, Detail: r.detail, Fix: r.fix}
+	}
+	return step
 }
 
 // explainRights is the last step: what the caller may do, were the token good.

@@ -100,17 +100,35 @@ func (e *statusError) Error() string { return fmt.Sprintf("get %s: status %d", e
 // errNotModified is the answer to a conditional request when nothing changed.
 var errNotModified = errors.New("nothing has changed")
 
+// patient returns a fetcher whose requests may be held by their server.
+func (f *fetcher) patient(timeout time.Duration) *fetcher {
+	own := *f.client
+	own.Timeout = timeout
+	return &fetcher{&own}
+}
+
 // get fetches a document of at most limit bytes. With the tag of a document
 // that is there already, the answer may be errNotModified.
 func (f *fetcher) get(ctx context.Context, address, tag string, limit int64) ([]byte, http.Header, error) {
+	return f.getWith(ctx, address, "If-None-Match", tag, limit)
+}
+
+// getAs fetches a document for the bearer of an access token.
+func (f *fetcher) getAs(ctx context.Context, address, raw string, limit int64) ([]byte, error) {
+	body, _, err := f.getWith(ctx, address, "Authorization", schemeBearer+" "+raw, limit)
+	return body, err
+}
+
+// getWith fetches a document with one more header, if that has a value.
+func (f *fetcher) getWith(ctx context.Context, address, header, value string, limit int64) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	req.Header.Set("User-Agent", "rolecall-guard")
 	req.Header.Set("Accept", "application/json")
-	if tag != "" {
-		req.Header.Set("If-None-Match", tag)
+	if value != "" {
+		req.Header.Set(header, value)
 	}
 	resp, err := f.client.Do(req)
 	if err != nil {
@@ -118,7 +136,7 @@ func (f *fetcher) get(ctx context.Context, address, tag string, limit int64) ([]
 	}
 	defer func() { _ = resp.Body.Close() }() // the body has been read, or is given up
 	switch {
-	case resp.StatusCode == http.StatusNotModified && tag != "":
+	case resp.StatusCode == http.StatusNotModified && req.Header.Get("If-None-Match") != "":
 		return nil, resp.Header, errNotModified
 	case resp.StatusCode != http.StatusOK:
 		return nil, nil, &statusError{address, resp.StatusCode}

@@ -20,7 +20,8 @@ type Guard struct {
 	limits    token.Limits
 	cache     *cache
 	challenge challenge
-	listened  bool // whether somebody hears of refusals
+	listened  bool      // whether somebody hears of refusals
+	follower  *follower // nil where no revocations are followed
 
 	signed     *signedRequests // nil if none are taken
 	signedOnly bool            // whether tokens that are not bound are refused
@@ -29,7 +30,8 @@ type Guard struct {
 // New returns the guard of the API that cfg describes, or everything that is
 // wrong with cfg. It does not reach out: while the authority is down, requests
 // are answered 503 until it is back. To start only with keys, call
-// [Guard.Ready]. When ctx ends the guard stops fetching keys.
+// [Guard.Ready]. When ctx ends the guard stops fetching keys and following
+// [Revocations].
 func New(ctx context.Context, cfg Config) (*Guard, error) {
 	cfg, err := cfg.withDefaults()
 	g := &Guard{cfg: cfg, audience: make(map[string]bool), limits: token.Limits{Token: cfg.MaxToken}}
@@ -52,6 +54,9 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	g.signed = newSignedRequests(cfg.SignedRequests, cfg.Skew)
 	g.signedOnly = g.signed != nil && g.signed.Required
 	g.introduce(ctx)
+	if g.follower = g.newFollower(); g.follower != nil {
+		go g.follower.run(ctx)
+	}
 	return g, nil
 }
 
@@ -127,14 +132,20 @@ func (g *Guard) newSource(ctx context.Context, from source) *keySource {
 	return s
 }
 
-// Ready fetches the keys of every issuer that has none yet, and returns an
-// error that names those which still have none. A guard that is ready stays so
+// Ready fetches the keys of every issuer that has none yet, waits for the first
+// answer about [Revocations] if they are followed, and returns an error that
+// names what is still missing. A guard that is ready stays so
 // while its keys can be fetched anew, and for Config.MaxKeyAge after that.
 func (g *Guard) Ready(ctx context.Context) error {
 	var problems []error
 	for _, i := range g.issuers {
 		if err := i.keys.ready(ctx); err != nil {
 			problems = append(problems, fmt.Errorf("guard: issuer %s: %w", i.called(), err))
+		}
+	}
+	if g.follower != nil {
+		if err := g.follower.ready(ctx); err != nil {
+			problems = append(problems, fmt.Errorf("guard: %w", err))
 		}
 	}
 	return errors.Join(problems...)

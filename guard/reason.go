@@ -90,6 +90,8 @@ const (
 	BindingMismatch       Reason = "binding_mismatch"
 	ProofInvalid          Reason = "proof_invalid"
 	ProofReplayed         Reason = "proof_replayed"
+
+	RevocationsUnavailable Reason = "revocations_unavailable"
 )
 
 // Reasons found in the rights of a proven caller.
@@ -196,6 +198,8 @@ var refusalTexts = map[Reason]refusalText{
 		"Let the authority publish the key for the algorithm and the issuer that it signs for."),
 	KeysUnavailable: {Unavailable, unavailable, false, "The keys of the issuer cannot be reached at the moment.",
 		"Check that the authority is up and that the API's machine reaches it and trusts its certificate (CABundle)."},
+	RevocationsUnavailable: {Unavailable, unavailable, false, "What the issuer has revoked could not be asked for too long.",
+		"Check that the authority is up, that the API's machine reaches it, and that Revocations.Token gets a token of the API's own application."},
 	SignatureInvalid: badToken("The signature of the token is not valid.",
 		"The token was changed after it was signed, or signed by someone else. Get a new one."),
 	ExpInvalid: badToken("The token has no usable expiry time.", correctIssuer),
@@ -206,7 +210,7 @@ var refusalTexts = map[Reason]refusalText{
 	LifetimeTooLong: badToken("The token lives longer than is allowed here.",
 		"Shorten the lifetime at the authority, or raise MaxLifetime."),
 	TokenRevoked: badToken("The token has been revoked.",
-		"Get a new token. If new ones are refused too, the API's function Revoked refuses the caller."),
+		"Get a new token. If the authority issues none, the client was disabled or deleted there; if new ones are refused too, the API's function Revoked refuses the caller."),
 	AudienceMismatch: badToken("The audience of the token is not one that this API accepts.",
 		"Ask for a token for this API. If the token is for it, list its application id and its identifier URI in Audience, both as the registration has them."),
 	IssuerVersionMismatch: badToken("The version of the token does not fit its issuer.", correctIssuer),

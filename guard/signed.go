@@ -120,10 +120,7 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 	if refusal != nil {
 		d = g.refused(refusal, rule.Path)
 	} else {
-		d = Decision{Outcome: Allow, Route: rule.Path, caller: &v.caller}
-		if reason := g.rights(&v.caller, rule); reason != "" {
-			d = g.denied(reason, v, p.at, rule)
-		}
+		d = g.decideProven(ctx, v, p.at, rule)
 	}
 	d.signed = true
 	return d

@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/inprocess"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
@@ -132,7 +133,7 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 	}
 	return explain.Input{
 		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base,
-		HTTP: &http.Client{Transport: inProcess{issuer.Handler()}}, Now: c.now,
+		HTTP: &http.Client{Transport: inprocess.Transport{Handler: issuer.Handler()}}, Now: c.now,
 		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
 			return c.newestSignIns(ctx, data, f)
 		},

@@ -18,10 +18,12 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
+	"github.com/rolecall-auth/rolecall/internal/authority/revocation"
 	"github.com/rolecall-auth/rolecall/internal/authority/signin"
 	"github.com/rolecall-auth/rolecall/internal/authority/userauth"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
+	"github.com/rolecall-auth/rolecall/internal/inprocess"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
@@ -76,6 +78,7 @@ type Authority struct {
 	recorder  *exchange.Recorder
 	minter    *issuance.Minter
 	workloads *clientauth.Workloads
+	revoked   *revocation.Handler
 }
 
 // New checks the configuration and returns an authority that can serve. It starts nothing.
@@ -119,14 +122,20 @@ func New(cfg Config) (*Authority, error) {
 		AllowPassword: cfg.AllowPassword, Now: cfg.Now,
 	})
 	recorder := exchange.NewRecorder(cfg.Directory, state.Failures, cfg.Log, cfg.Now, cfg.OnAnswer)
+	server := &exchange.Server{
+		Recorder: recorder, Source: cfg.Source, ProblemPage: pages.ProblemPage, Now: cfg.Now,
+		Origin: func(*http.Request) origin.Origin { return own },
+	}
+	revoked, err := revocation.New(revocation.Config{
+		Authority: own.BaseURL, Directory: cfg.Directory, Resolver: resolver, Now: cfg.Now,
+		Client: &http.Client{Transport: inprocess.Transport{Handler: server}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	server.Mux = mount(discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.Now), tokens, pages, revoked)
 	return &Authority{
-		origin: own,
-		server: &exchange.Server{
-			Mux:      mount(discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.Now), tokens, pages),
-			Recorder: recorder, Source: cfg.Source, ProblemPage: pages.ProblemPage, Now: cfg.Now,
-			Origin: func(*http.Request) origin.Origin { return own },
-		},
-		recorder:  recorder,
+		origin: own, server: server, recorder: recorder, revoked: revoked,
 		minter:    issuance.NewMinter(issuer, clients, recorder, cfg.IdentityLifetime),
 		workloads: clients.Workloads(),
 	}, nil
@@ -190,7 +199,14 @@ func (cfg *Config) setDefaults() {
 func (a *Authority) Handler() http.Handler { return a.server }
 
 // Run writes sign-ins until the context ends, then writes what is left and returns.
-func (a *Authority) Run(ctx context.Context) error { return a.recorder.Run(ctx) }
+func (a *Authority) Run(ctx context.Context) error {
+	defer a.revoked.Close()
+	return a.recorder.Run(ctx)
+}
+
+// Release answers the requests that are held until there is something to tell, and holds none
+// from now on. A server that stops calls it, so that it waits for nobody.
+func (a *Authority) Release() { a.revoked.Release() }
 
 // Flush returns when the sign-ins of all answers given before are kept. It needs Run.
 func (a *Authority) Flush(ctx context.Context) error { return a.recorder.Flush(ctx) }

@@ -10,6 +10,7 @@
 //	clientauth    which client asks: secrets, client assertions, federated credentials
 //	userauth      which user signs in: passwords
 //	records       codes, refresh tokens and sessions, as signin makes and grants redeems them
+//	revocation    which tokens count no more, for APIs that ask
 //	exchange      a request in, its one answer out
 //	resolve       what a request names: tenant, client, API, user
 //	coordination  what requests have to know of each other

@@ -25,6 +25,8 @@ func fix(r *Report, f *facts, advice map[string]string) *Fix {
 		return f.fixRole()
 	case guard.TokenExpired, guard.SignatureInvalid, guard.TokenMalformed, guard.HeaderInvalid, guard.ClaimsInvalid, guard.AudienceMismatch:
 		return &Fix{What: cmp.Or(advice[name], "Get a new token."), Command: f.newToken()}
+	case guard.TokenRevoked:
+		return f.fixRevoked()
 	case guard.KeyUnknown:
 		return &Fix{What: cmp.Or(advice[name], "Get a token that a present key has signed."), Command: "rolecall keys list"}
 	default:

@@ -64,6 +64,9 @@ func (in *Input) guardConfig(s *subject) (guard.Config, []guard.Rule) {
 		return cfg, []guard.Rule{s.rule()}
 	}
 	cfg.Audience, cfg.Caller, cfg.Tenants = in.Guard.Audience, in.Guard.Caller, in.Guard.Tenants
+	if in.Guard.Follow && s.revoked != nil {
+		cfg.Revoked = func(guard.Caller) bool { return true }
+	}
 	if in.isOwnAuthority() {
 		cfg.Authority = in.Guard.Authority
 	}

@@ -40,13 +40,14 @@ type Input struct {
 type subject struct {
 	claims   claims
 	tenant   *directory.Tenant
-	api      *directory.Instance // nil when it is not registered
-	client   *directory.Instance // nil when there is none; an application or a managed identity
-	user     *directory.User     // on whose behalf the client acts; nil when nobody, or unknown
-	required []string            // roles, any of them
-	named    bool                // the roles were named, and are not all that the API has
-	several  bool                // other tenants have a principal with the client's name
-	builtin  *directory.Builtin  // what the API is, when it is one that nobody registers
+	api      *directory.Instance   // nil when it is not registered
+	client   *directory.Instance   // nil when there is none; an application or a managed identity
+	user     *directory.User       // on whose behalf the client acts; nil when nobody, or unknown
+	required []string              // roles, any of them
+	named    bool                  // the roles were named, and are not all that the API has
+	several  bool                  // other tenants have a principal with the client's name
+	revoked  *directory.Revocation // what was taken away that the token says still; nil if nothing was
+	builtin  *directory.Builtin    // what the API is, when it is one that nobody registers
 }
 
 // Token explains whether an API accepts a token, and why.
@@ -91,6 +92,9 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	if report.Hints, err = f.howChosen(ctx, in.Directory, in.SignIns); err != nil {
 		return nil, err
 	}
+	if s.revoked != nil && report.Reason != string(guard.TokenRevoked) {
+		report.Hints = append(report.Hints, s.wasRevoked()+": an API that follows revocations refuses the token, and others accept it until it ends.")
+	}
 	if report.Accepted && in.API == "" {
 		report.Hints = append(report.Hints, "Did another API refuse it? rolecall explain --api NAME -")
 	}
@@ -100,8 +104,11 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 // note tells of a service that is not here. Which roles count there, its own access control
 // decides, not the token.
 func (s *subject) note() string {
-	if s.builtin == nil {
+	switch {
+	case s.builtin == nil:
 		return ""
+	case s.builtin.AppID == directory.SelfAppID:
+		return "The token is for Rolecall itself: with it the API's own application reads revocations (guard.Revocations)."
 	}
 	return fmt.Sprintf("%s is one of Microsoft's own resources: the token is issued here, but the service that reads it is another's, such as an emulator, and decides by itself what the client may do.", s.builtin.Name)
 }
@@ -148,6 +155,9 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 		}
 	}
 	s.require(in.Roles)
+	if s.revoked, err = in.revocation(ctx, s); err != nil {
+		return nil, err
+	}
 	s.several = s.client != nil && s.client.Principal != nil && isIn(in.Directory.View(ctx), tenants[1:], s.client.Principal.Name)
 	return s, nil
 }
@@ -278,6 +288,7 @@ type claims struct {
 	audience, client, tenant string
 	tokenID                  string // uti
 	user                     string // object id, in a token issued on behalf of a user
+	principal                string // object id
 	roles                    []string
 	issued, expires          time.Time // zero when not said
 }
@@ -306,7 +317,7 @@ func readClaims(raw string) claims {
 	}
 	c := claims{
 		read: true, issuer: text("iss"), audience: text("aud"), client: text("azp", "appid"), tenant: text("tid"), tokenID: text("uti"),
-		issued: date("iat"), expires: date("exp"),
+		issued: date("iat"), expires: date("exp"), principal: text("oid"),
 	}
 	if text("scp") != "" || text("idtyp") == "user" {
 		c.user = text("oid")

@@ -26,6 +26,8 @@ func (f *facts) verdict(r *Report) string {
 			return fmt.Sprintf("the caller is a user (%s), and %s is for applications", text.Shown(r.User), api)
 		}
 		return fmt.Sprintf("the caller is an application, and %s is for users", api)
+	case guard.TokenRevoked:
+		return f.wasRevoked()
 	case guard.TokenExpired:
 		return fmt.Sprintf("the token of %s expired %s ago, at %s", client, lasting(f.now.Sub(f.claims.expires)), clock(f.claims.expires))
 	case guard.AudienceMismatch:

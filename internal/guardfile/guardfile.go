@@ -51,6 +51,8 @@ type API struct {
 	Caller    guard.CallerKind // empty: applications
 	Rules     []guard.Rule     // the first that fits a request decides
 	Places    []Place          // of the rules
+	// Follow is whether tokens end with what the authority revokes (revocation: follow).
+	Follow bool
 }
 
 // A Place is where something stands in a file.
@@ -142,6 +144,9 @@ func Parse(name string, content []byte) (*File, error) {
 		r.authSettings(f, root)
 	} else {
 		r.document(f, root)
+		for i := range f.APIs {
+			f.APIs[i].Follow = f.Revocation == "follow"
+		}
 	}
 	return f, r.err()
 }

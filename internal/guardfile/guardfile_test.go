@@ -40,6 +40,23 @@ func TestSettingsAreRead(t *testing.T) {
 	}
 }
 
+func TestRevocationIsRead(t *testing.T) {
+	t.Parallel()
+	const api = "authority: https://a.test/t, audience: [x], rules: [{path: /}]"
+	for content, want := range map[string]bool{
+		"{" + api + "}":                                        false,
+		"{" + api + ", revocation: off}":                       false,
+		"{" + api + ", revocation: follow}":                    true,
+		"{apis: [{host: h, " + api + "}]}":                     false,
+		"{revocation: follow, apis: [{host: h, " + api + "}]}": true,
+	} {
+		file, err := guardfile.Parse("guard.yaml", []byte(content))
+		if err != nil || len(file.APIs) != 1 || file.APIs[0].Follow != want {
+			t.Errorf("%s: got %+v, %v", content, file, err)
+		}
+	}
+}
+
 func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	t.Parallel()
 	const good = "authority: https://a.test/t\naudience: [api://x]\n"
@@ -57,6 +74,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"truth", good + "rules: [{path: /, anonymous: yes please}]\n", "true or false is expected here"},
 		{"no path", good + "rules: [{roles: [x]}]\n", "path is missing"},
 		{"both", good + "rules: [{path: /}]\napis: []\n", "stands beside apis"},
+		{"revocation", good + "rules: [{path: /}]\nrevocation: on\n", "guard.yaml:4:13: revocation"},
 		{"no API", "apis: []\n", "apis is empty"},
 		{"no host", "apis: [{authority: https://a.test/t, audience: [x], rules: [{path: /}]}]\n", "host is missing"},
 		{"a listener", good + "listen: nowhere\nrules: [{path: /}]\n", "guard.yaml:3:9: an address with a port is expected here"},

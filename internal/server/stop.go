@@ -55,6 +55,7 @@ func (s *Server) serve(ctx context.Context, fail context.CancelCauseFunc) error 
 			return
 		}
 		s.stopping.Store(true)
+		s.authority.Release()
 		s.log.InfoContext(ctx, "stopping", "grace", s.cfg.Grace)
 		s.grace(failed)
 		s.closePorts()

@@ -502,6 +502,24 @@ func Bearer() *Problem {
 	}
 }
 
+// RevocationsBearer refuses a reader of revocations without a good access token.
+func RevocationsBearer() *Problem {
+	return &Problem{
+		Code: 50013, OAuth: invalidToken, Status: http.StatusUnauthorized,
+		What:   "The request has no access token with which an API may read revocations.",
+		Advice: "Send Authorization: Bearer with a token that the API's own application got for api://rolecall/.default in this tenant.",
+	}
+}
+
+// Cursor refuses a place in the feed of revocations that is none.
+func Cursor() *Problem {
+	return &Problem{
+		OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The parameter since is not a cursor.",
+		Advice: "Send the cursor of the answer before, or leave the parameter out to be told everything.",
+	}
+}
+
 // Form refuses a form that one of our pages did not send.
 func Form() *Problem {
 	return &Problem{

@@ -1,4 +1,7 @@
-package main
+// Package inprocess sends HTTP requests to a handler of this process instead of the network.
+//
+// It owns the transport. It refuses to own what is asked and who answers.
+package inprocess
 
 import (
 	"bytes"
@@ -6,18 +9,17 @@ import (
 	"net/http"
 )
 
-// inProcess answers requests by a handler in this process, so that a command reads the
-// authority's documents without a server.
-type inProcess struct{ handler http.Handler }
+// A Transport answers requests by a handler in this process.
+type Transport struct{ Handler http.Handler }
 
 // RoundTrip implements http.RoundTripper.
-func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
 	r.RequestURI, r.RemoteAddr, r.Host = r.URL.RequestURI(), "127.0.0.1:0", r.URL.Host
 	w := &buffered{header: http.Header{}, status: http.StatusOK}
-	p.handler.ServeHTTP(w, r)
+	p.Handler.ServeHTTP(w, r)
 	return &http.Response{
 		Status: http.StatusText(w.status), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
