@@ -44,7 +44,7 @@ is wrong the settings from before count.`,
 			}
 		}
 		cfg.CABundle, _ = c.lookup("ROLECALL_CA_BUNDLE")
-		cfg.Now, cfg.Log = c.now, c.log(slog.LevelInfo)
+		cfg.Now, cfg.Log, cfg.OwnToken = c.now, c.log(slog.LevelInfo), c.ownToken
 		server, err := guardserver.New(cmd.Context(), cfg)
 		if err != nil {
 			return err

@@ -25,6 +25,11 @@ type Config struct {
 	Upstream string // of an API whose settings name none
 	CABundle string // in place of the system's roots, where the file names none
 
+	// OwnToken returns what gets the application of an API itself a token to follow revocations,
+	// where the settings ask for that. The bundle, if there is one, is of the authority. Nil:
+	// such settings are refused.
+	OwnToken func(api guardfile.API, bundle string) (func(context.Context) (string, error), error)
+
 	HTTPClient *http.Client     // to fetch keys with; nil: one by CABundle
 	Grace      time.Duration    // how long a server that stops goes on taking requests while /readyz says so
 	Drain      time.Duration    // how long requests under way may take after that; 0: 30 seconds

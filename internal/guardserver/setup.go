@@ -122,7 +122,7 @@ func (s *Server) newAPI(ctx context.Context, now *setup, settings guardfile.API,
 // guardOf returns the guard that is there already for the same configuration, or a new one.
 func (s *Server) guardOf(ctx context.Context, now *setup, settings guardfile.API, old *setup) (*guarded, error) {
 	cfg := now.file.Config(settings)
-	made, err := json.Marshal([]any{cfg.Authority, cfg.Audience, cfg.Tenants, cfg.Caller, cfg.MaxKeyAge, now.sources[cfg.CABundle]})
+	made, err := json.Marshal([]any{cfg.Authority, cfg.Audience, cfg.Tenants, cfg.Caller, cfg.MaxKeyAge, now.sources[cfg.CABundle], settings.Follow})
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +131,11 @@ func (s *Server) guardOf(ctx context.Context, now *setup, settings guardfile.API
 			if other.guard.made == string(made) {
 				return other.guard, nil
 			}
+		}
+	}
+	if settings.Follow {
+		if cfg.Revocations, err = s.revocations(settings, cfg.CABundle); err != nil {
+			return nil, err
 		}
 	}
 	cfg.Now = s.cfg.Now
@@ -148,6 +153,18 @@ func (s *Server) guardOf(ctx context.Context, now *setup, settings guardfile.API
 	return &guarded{g, string(made), cancel}, nil
 }
 
+// revocations is how the guard of an API follows what its authority revokes.
+func (s *Server) revocations(settings guardfile.API, bundle string) (*guard.Revocations, error) {
+	if s.cfg.OwnToken == nil {
+		return nil, errors.New("revocation: follow needs a credential of the API's own application, and there is none here")
+	}
+	token, err := s.cfg.OwnToken(settings, bundle)
+	if err != nil {
+		return nil, fmt.Errorf("revocation: follow: %w", err)
+	}
+	return &guard.Revocations{Token: token}, nil
+}
+
 // warningsOnly leaves to the server what it logs itself: each decision, and what is trusted.
 type warningsOnly struct{ slog.Handler }
 
@@ -161,9 +178,6 @@ func (h warningsOnly) Enabled(ctx context.Context, level slog.Level) bool {
 func (s *Server) apply(ctx context.Context, now *setup) error {
 	old := s.current.Load()
 	now.trusted = trustedPeers(now.file)
-	if now.file.Revocation == "follow" {
-		return errors.New("revocation: follow is not known to this version: leave the member out")
-	}
 	now.apis = map[string]*api{}
 	var problems []error
 	for _, settings := range now.file.APIs {

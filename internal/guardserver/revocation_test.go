@@ -1,0 +1,56 @@
+package guardserver_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
+	"github.com/rolecall-auth/rolecall/internal/guardserver"
+)
+
+// Where the settings say so, a token is refused soon after its client was disabled.
+func TestFollowsRevocations(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := "Authorization: Bearer " + w.token("Orders.Read")
+	w.start(w.settings("revocation: follow", ordersRules), func(cfg *guardserver.Config) {
+		cfg.OwnToken = func(api guardfile.API, bundle string) (func(context.Context) (string, error), error) {
+			if api.Authority != w.api.Config().Authority || bundle != w.login.CABundle() {
+				t.Errorf("asked for a token at %q, by %q", api.Authority, bundle)
+			}
+			return w.api.Revocations().Token, nil
+		}
+	})
+	if resp, _ := w.get("/api/GetOrders", token); resp.StatusCode != http.StatusOK {
+		t.Fatalf("before: %s", resp.Status)
+	}
+	w.login.Disable("client")
+	until(t, "the token is refused", func() bool {
+		_, body := w.get("/api/GetOrders", token)
+		return strings.Contains(body, "token_revoked")
+	})
+}
+
+// A guard that cannot follow, and is told to, does not start.
+func TestFollowingTakesACredential(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.write(w.settings("revocation: follow", ordersRules))
+	for want, own := range map[string]func(guardfile.API, string) (func(context.Context) (string, error), error){
+		"needs a credential": nil,
+		"no secret": func(guardfile.API, string) (func(context.Context) (string, error), error) {
+			return nil, errors.New("no secret")
+		},
+	} {
+		server, err := guardserver.New(t.Context(), guardserver.Config{File: w.file, OwnToken: own})
+		if err == nil {
+			server.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
