@@ -293,9 +293,11 @@ func (d *decoder) choice(into *string, allowed ...string) reader {
 
 // choices reads a list of such words.
 func (d *decoder) choices(into *[]item, allowed ...string) reader {
+	var word string
+	read := d.choice(&word, allowed...)
 	return d.list(func(n *yaml.Node) {
-		var word string
-		if d.choice(&word, allowed...)(n); word != "" {
+		word = ""
+		if read(n); word != "" {
 			*into = append(*into, item{word, positionOf(n)})
 		}
 	})
