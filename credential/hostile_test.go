@@ -108,7 +108,7 @@ func TestAManagedIdentityIsAskedThroughNoProxy(t *testing.T) {
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestAManagedIdentityIsAskedThroughNoProxy$")
 	cmd.Env = append(os.Environ(), askedEndpoint+"="+address, "IDENTITY_ENDPOINT="+address+"/msi/token", "IDENTITY_HEADER=x",
-		"HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+		"HTTP_PROXY="+proxy.URL, "http_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=", "GORACE=atexit_sleep_ms=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 func TestAlteredRingIsRefused(t *testing.T) {
@@ -26,6 +28,9 @@ func TestAlteredRingIsRefused(t *testing.T) {
 	}
 	flips := []byte{0x01, 0x20, 0x80} // among them another case of a letter
 	for i := range body {
+		if fixture.Raced && i%7 != 0 {
+			continue
+		}
 		altered := slices.Clone(body)
 		altered[i] ^= flips[i%len(flips)]
 		if _, err := unseal(cfg.KEK, contoso, altered); !errors.Is(err, ErrSealed) {

@@ -35,7 +35,7 @@ func TestNamespaceHasTheMetadataAddressAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestNamespaceHasTheMetadataAddressAlone$")
-	cmd.Env = append(os.Environ(), inside+"="+server.Listener.Addr().String())
+	cmd.Env = append(os.Environ(), inside+"="+server.Listener.Addr().String(), "GORACE=atexit_sleep_ms=0")
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := namespace.start(cmd); err != nil {

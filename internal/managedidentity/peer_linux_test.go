@@ -164,7 +164,7 @@ func TestAProcessOfAnotherUser(t *testing.T) {
 			for _, address := range endpoints {
 				// The folder of the test's own file is closed to others; the file is not.
 				cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestAProcessOfAnotherUser$", "-test.v")
-				cmd.Env = append(os.Environ(), asked+"=http://"+address+good(h).target+"&client_id="+string(fixture.IdentityID), "SECRET="+h.secret)
+				cmd.Env = append(os.Environ(), asked+"=http://"+address+good(h).target+"&client_id="+string(fixture.IdentityID), "SECRET="+h.secret, "GORACE=atexit_sleep_ms=0")
 				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 				out, err := cmd.CombinedOutput()
 				if err != nil {

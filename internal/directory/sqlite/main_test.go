@@ -37,7 +37,7 @@ func child(t *testing.T, path, actor string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), binary)
-	cmd.Env = append(os.Environ(), childPath+"="+path, childActor+"="+actor)
+	cmd.Env = append(os.Environ(), childPath+"="+path, childActor+"="+actor, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	return cmd
 }
