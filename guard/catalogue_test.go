@@ -142,13 +142,17 @@ type bearerCase struct {
 
 // run sends every case to a server behind g, twice: what is remembered of the
 // first time must not help the second. The same request without HTTP must get
-// the same decision. What is let in a foreign library must verify too, with
+// the same decision, and so must one in each of the forms of a guard in front of an
+// API. What is let in a foreign library must verify too, with
 // the keys all tests share or those given.
 func run(t *testing.T, g *guard.Guard, cases []bearerCase, keys ...crypto.PublicKey) {
 	t.Helper()
-	server, policy := protect(t, g), newPolicy(t, g)
+	server, policy, forms := protect(t, g), newPolicy(t, g), forms(t, g)
 	for _, tt := range cases {
 		t.Run(tt.id, func(t *testing.T) {
+			for _, form := range forms {
+				form.expect(t, "/orders", []string{"Bearer " + tt.raw}, tt.want, fragments(tt.raw)...)
+			}
 			for range 2 {
 				resp, body := server.get(t, "/orders", "Bearer "+tt.raw)
 				expect(t, resp, body, tt.want, fragments(tt.raw)...)

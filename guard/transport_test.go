@@ -16,7 +16,7 @@ func TestAuthorizationHeader(t *testing.T) {
 	t.Parallel()
 	a := newAuthority("https://authority.test")
 	g := newGuard(t, a.config())
-	server, policy := protect(t, g), newPolicy(t, g)
+	server, policy, forms := protect(t, g), newPolicy(t, g), forms(t, g)
 	good, bad := a.token(t), a.token(t, claims{"aud": "api://customers"})
 	for _, tt := range []struct {
 		name  string
@@ -56,6 +56,9 @@ func TestAuthorizationHeader(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			resp, body := server.get(t, "/orders", tt.lines...)
 			expect(t, resp, body, tt.want, fragments(good)...)
+			for _, form := range forms {
+				form.expect(t, "/orders", tt.lines, tt.want, fragments(good)...)
+			}
 			expectDecision(t, policy.Decide(t.Context(), bearing("/orders", tt.lines...)), tt.want)
 		})
 	}
