@@ -203,7 +203,7 @@ func TestSettingsThatCannotBeServed(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"no upstream", "upstream: " + w.upstream.URL, "", "upstream is missing"},
 		{"an authority without TLS", "authority: https", "authority: http", "authority"},
-		{"revocation", "rules:", "revocation: follow\nrules:", "revocation: follow is not known"},
+		{"revocation", "rules:", "revocation: follow\nrules:", "revocation: follow needs a credential"},
 		{"no bundle", w.login.CABundle(), "none.pem", "none.pem"},
 		{"a taken address", "listen: 127.0.0.1:0", "listen: " + strings.TrimPrefix(w.upstream.URL, "http://"), "address already in use"},
 		{"no certificate", "rules:", "tls: {cert: a.pem, key: b.pem}\nrules:", "a.pem"},
