@@ -80,7 +80,7 @@ func caBundle(path string) (*x509.CertPool, error) {
 // sameOrigin refuses a redirect that leaves the origin that was asked, and
 // more than three.
 func sameOrigin(next *http.Request, via []*http.Request) error {
-	if originOf(next.URL) != originOf(via[0].URL) {
+	if token.Origin(next.URL) != token.Origin(via[0].URL) {
 		return errors.New("redirected to another origin")
 	}
 	if len(via) > 3 {
@@ -203,7 +203,7 @@ func readMetadata(body []byte, s source) (location, error) {
 	if err != nil {
 		return location{}, err
 	}
-	if originOf(from) != originOf(to) {
+	if token.Origin(from) != token.Origin(to) {
 		return location{}, errors.New("jwks_uri is on another host")
 	}
 	v, _ = document.Get("cloud_instance_name")

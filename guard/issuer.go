@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // An Issuer is one that [Config] trusts by name instead of through Authority.
@@ -105,7 +107,7 @@ func authorityIssuers(authority string, tenants []string) ([]Issuer, error) {
 	case !isGUID(tenant):
 		return nil, fmt.Errorf("the Authority %q names no tenant id: write the tenant's GUID, which its tokens carry as tid", authority)
 	}
-	host := originOf(u)
+	host := token.Origin(u)
 	v1, v2 := host+"/", host+"/" // the first is presumed: the metadata may say otherwise
 	if cloud, ok := entraCloud(host); ok {
 		v1, v2 = cloud.v1, cloud.login
@@ -124,7 +126,7 @@ func authorizationURI(authority string) string {
 	if err != nil {
 		return ""
 	}
-	host := originOf(u)
+	host := token.Origin(u)
 	if cloud, ok := entraCloud(host); ok {
 		host = strings.TrimSuffix(cloud.login, "/")
 	}
@@ -138,7 +140,7 @@ func inEntra(authority string) bool {
 	if err != nil {
 		return false
 	}
-	_, ok := entraCloud(originOf(u))
+	_, ok := entraCloud(token.Origin(u))
 	return ok
 }
 
@@ -240,19 +242,6 @@ func namesTenant(issuer, tenant string) bool {
 		return strings.Count(issuer, tenantPlaceholder) == 1
 	}
 	return guidIn(issuer) == tenant && !strings.Contains(issuer, tenantPlaceholder)
-}
-
-// originOf returns scheme and host in lower case, without the scheme's default
-// port (RFC 3986 section 6.2.3).
-func originOf(u *url.URL) string {
-	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
-	switch scheme {
-	case "https":
-		host = strings.TrimSuffix(host, ":443")
-	case "http":
-		host = strings.TrimSuffix(host, ":80")
-	}
-	return scheme + "://" + strings.TrimSuffix(host, ":")
 }
 
 // checkURL refuses what cannot be fetched safely. Plain http is for a

@@ -45,7 +45,7 @@ func (i *issuer) misses(iss string) (near, fix string, ok bool) {
 	}
 	tenant := guidIn(strings.ToLower(iss))
 	sameTenant := i.tenant == "" || tenant == i.tenant
-	same := sameAuthority(originOf(theirs), originOf(ours))
+	same := sameAuthority(token.Origin(theirs), token.Origin(ours))
 	version := "1.0"
 	if strings.HasSuffix(iss, "/v2.0") {
 		version = "2.0"
@@ -58,7 +58,7 @@ func (i *issuer) misses(iss string) (near, fix string, ok bool) {
 			"Or let the registration of this API ask for tokens of version %s (requestedAccessTokenVersion).", i.version), true
 	case sameTenant && !same:
 		return ", the same tenant's issuer at another address", "Write the host and port of the token's issuer into the Authority setting of this API: " +
-			oneLine(originOf(theirs), maxShown) + ". An authority issues under one name, whichever it is reached by.", true
+			oneLine(token.Origin(theirs), maxShown) + ". An authority issues under one name, whichever it is reached by.", true
 	case same:
 		return ", another tenant's issuer at the same authority", "Ask for the token in the tenant of this API, or let the API trust the other tenant: Authority, or Issuers and Tenants.", true
 	}

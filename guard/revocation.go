@@ -189,7 +189,7 @@ func (g *Guard) newFollower() *follower {
 	}
 	tenant := strings.ToLower(strings.Trim(u.Path, "/"))
 	f := &follower{
-		address: originOf(u) + "/" + tenant + "/revocations", tenant: tenant, token: g.cfg.Revocations.Token, fetcher: g.issuers[0].keys.fetcher.patient(revocationTimeout),
+		address: token.Origin(u) + "/" + tenant + "/revocations", tenant: tenant, token: g.cfg.Revocations.Token, fetcher: g.issuers[0].keys.fetcher.patient(revocationTimeout),
 		maxAge: g.cfg.MaxKeyAge, clock: g.cfg.Now, log: g.cfg.Log, asked: make(chan struct{}),
 		refresh: func() {
 			for _, i := range g.issuers {
