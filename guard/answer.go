@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // An Answer is the HTTP answer to a refused request. It says what kind of
@@ -31,6 +33,9 @@ func (d Decision) Answer() Answer {
 	if text.challenge {
 		header["Www-Authenticate"] = d.challenge.values(d, text)
 	}
+	if d.refusal != nil && d.refusal.nonce != "" {
+		header[headerNonce] = []string{d.refusal.nonce}
+	}
 	if d.Outcome == Unavailable {
 		header["Retry-After"] = []string{strconv.Itoa(retrySeconds(d.RetryAfter))}
 	}
@@ -42,6 +47,9 @@ func (d Decision) Answer() Answer {
 // where that is what is wrong: it holds the token that says so.
 func (d Decision) about() refusalText {
 	text := d.Reason.about()
+	if d.scheme == dpop && (d.Reason == ProofInvalid || d.Reason == ProofReplayed) {
+		text.code = invalidProof // RFC 9449 section 7.1
+	}
 	if d.caller == nil {
 		return text
 	}
@@ -67,18 +75,23 @@ type refusalBody struct {
 // that a client has sent ever stands there.
 type challenge struct {
 	realm            string
-	authorizationURI string // where a client gets a token; empty without a tenant's Authority
-	resourceID       string // what a client that knows nothing of the API asks a token for
-	resource         string // the resource in a scope
-	metadata         string // the URL of the metadata of RFC 9728
-	signed           bool   // whether signed requests are taken
-	bearer           bool   // whether tokens that are not bound are taken
+	authorizationURI string   // where a client gets a token; empty without a tenant's Authority
+	resourceID       string   // what a client that knows nothing of the API asks a token for
+	resource         string   // the resource in a scope
+	metadata         string   // the URL of the metadata of RFC 9728
+	schemes          []scheme // that are taken
+	bearer           bool     // whether tokens that are not bound are taken
 }
 
 // newChallenge returns the challenge of a configuration that is complete.
 func newChallenge(cfg *Config) challenge {
-	signed := cfg.SignedRequests
-	c := challenge{signed: signed != nil, bearer: signed == nil || !signed.Required, realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
+	c := challenge{schemes: []scheme{bearer}, bearer: true, realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
+	if signed := cfg.SignedRequests; signed != nil {
+		c.schemes, c.bearer = append(c.schemes, signedRequest), !signed.Required
+	}
+	if proofs := cfg.DPoP; proofs != nil {
+		c.schemes, c.bearer = append(c.schemes, dpop), c.bearer && !proofs.Required
+	}
 	if cfg.Authority != "" {
 		c.authorizationURI = authorizationURI(cfg.Authority)
 	}
@@ -97,26 +110,38 @@ func newChallenge(cfg *Config) challenge {
 // each scheme.
 func (c *challenge) values(d Decision, text refusalText) []string {
 	if c == nil { // of a Decision that no guard has made
-		c = &challenge{realm: defaultRealm, bearer: true}
+		c = &challenge{realm: defaultRealm, bearer: true, schemes: []scheme{bearer}}
 	}
 	var all []string
-	missing := d.Reason == TokenMissing
-	bySigned := d.signed || !c.bearer || d.Reason == BindingMissing
-	if c.bearer && (missing || !c.signed || !bySigned) {
-		all = append(all, c.value(schemeBearer, d, text))
+	for _, one := range c.schemes {
+		if c.offers(one, &d) {
+			all = append(all, c.value(one, d, text))
+		}
 	}
-	if c.signed && (missing || bySigned) {
-		all = append(all, c.value(schemeSigned, d, text))
+	if all == nil {
+		all = append(all, c.value(bearer, d, text))
 	}
 	return all
+}
+
+// offers reports whether a scheme is one that the client should go on with.
+func (c *challenge) offers(by scheme, d *Decision) bool {
+	switch {
+	case d.Reason == TokenMissing:
+		return by != bearer || c.bearer
+	case d.Reason == BindingMissing || d.scheme == bearer && !c.bearer:
+		return by != bearer
+	default:
+		return by == d.scheme
+	}
 }
 
 // value returns a value of WWW-Authenticate (RFC 6750 section 3). Whoever sent
 // no token, or one that does not count, learns where to get one and for what;
 // only a request without credentials learns no error.
-func (c *challenge) value(scheme string, d Decision, text refusalText) string {
+func (c *challenge) value(by scheme, d Decision, text refusalText) string {
 	var b strings.Builder
-	b.WriteString(scheme + ` realm="` + c.realm + `"`)
+	b.WriteString(by.String() + ` realm="` + c.realm + `"`)
 	attribute := func(name, value string) {
 		if value != "" {
 			b.WriteString(`, ` + name + `="` + value + `"`)
@@ -132,6 +157,9 @@ func (c *challenge) value(scheme string, d Decision, text refusalText) string {
 	}
 	if text.code == insufficientScope {
 		attribute("scope", c.neededScope(d))
+	}
+	if by == dpop {
+		attribute("algs", strings.Join(token.ProofAlgorithms(), " "))
 	}
 	attribute("resource_metadata", c.metadata)
 	return b.String()

@@ -16,11 +16,12 @@ type verified struct {
 	generation uint64 // of source when the signature was checked
 	source     *keySource
 	used       atomic.Bool // since the cache last considered dropping it
-	bound      bool        // whether the token is bound to a key
+	bound      bool        // whether the token is bound to a key or certificate
+	binding    binding     // and how
 	slot       int         // index in the ring of its shard, guarded by the shard's mutex
 	caller     Caller
 	roles      [4]string // where caller.Roles lies, if it fits
-	thumbprint string    // of the key to which the token is bound
+	thumbprint string    // of the key or certificate to which the token is bound
 	kid        string    // of the key that signed it; empty where no revocations are followed
 }
 
@@ -28,7 +29,7 @@ type verified struct {
 func newVerified(in *inspection) *verified {
 	v := &verified{
 		expires: in.exp + in.skew(), generation: in.generation, source: in.issuer.keys,
-		bound: in.bound != "", thumbprint: in.bound, caller: in.caller,
+		bound: in.bound != "", binding: in.boundBy, thumbprint: in.bound, caller: in.caller,
 	}
 	if in.guard.follower != nil {
 		v.kid = in.kid

@@ -181,22 +181,4 @@ func (in *inspection) callerOf() *refusal {
 	return nil
 }
 
-// binding reads the key to which a token is bound, if signed requests are
-// taken. Otherwise it refuses such a token: no proof of possession can be
-// checked, and without one the token may have been stolen.
-func (in *inspection) binding() *refusal {
-	cnf, present := in.token.Claims.Get("cnf")
-	if !present {
-		return nil
-	}
-	if in.guard.signed == nil {
-		return fail(BindingMissing, "Request a token without proof of possession, or set SignedRequests.", "cnf binds the token to a key, and signed requests are not taken here")
-	}
-	var ok bool
-	if in.bound, ok = boundKey(cnf); !ok {
-		return fail(BindingMissing, "Request a token that is bound by the thumbprint of a key (cnf.kid).", "cnf is %s, a binding that is not known here", shown(cnf))
-	}
-	return nil
-}
-
 func clock(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }

@@ -48,6 +48,11 @@ type Config struct {
 	// requests that the key has signed. Nil refuses them.
 	SignedRequests *SignedRequests
 
+	// DPoP takes tokens that are bound to a key by DPoP, beside a proof of it.
+	// Nil refuses them. Tokens that are bound to a certificate are always taken,
+	// over a connection with that certificate: see Request.Certificate.
+	DPoP *DPoP
+
 	// ForwardToken leaves the header Authorization in requests that the
 	// protected handler gets, for instance for a token on behalf of the caller.
 	// Otherwise the handler learns who calls, and never sees a credential.
@@ -127,6 +132,11 @@ func (c Config) withDefaults() (Config, error) {
 		signed, err := c.SignedRequests.withDefaults()
 		check(err)
 		c.SignedRequests = &signed
+	}
+	if c.DPoP != nil {
+		proofs, err := c.DPoP.withDefaults()
+		check(err)
+		c.DPoP = &proofs
 	}
 	if c.Revocations != nil {
 		check(c.Revocations.check(c.Authority))

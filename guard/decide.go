@@ -12,7 +12,7 @@ import (
 // that of the configuration. A rule built by hand is taken as it is: an entry
 // that could never match, such as an empty role, lets nobody in.
 func (g *Guard) Check(ctx context.Context, raw string, rule Rule) Decision {
-	d := keepRule(g.decideToken(ctx, raw, false, &rule), &rule)
+	d := keepRule(g.decideToken(ctx, raw, nil, &rule), &rule)
 	g.report(ctx, &d)
 	return d
 }
@@ -42,22 +42,24 @@ func (g *Guard) decide(ctx context.Context, r *Request, rule *Rule) Decision {
 	if rule.Anonymous {
 		return Decision{Outcome: Allow, Route: rule.Path}
 	}
-	raw, signed, reason := r.credential(g.signed != nil)
+	raw, by, reason := r.credential(g.schemes)
 	switch {
 	case reason != "":
 		return g.refused(credentialsSeen(reason, r), rule.Path)
-	case signed:
+	case by == signedRequest:
 		return g.decideSigned(ctx, r, raw, rule)
+	case by == dpop:
+		return g.decideDPoP(ctx, r, raw, rule)
 	}
-	return g.decideToken(ctx, raw, true, rule)
+	return g.decideToken(ctx, raw, r, rule)
 }
 
 // decideToken decides about the bearer of a token by one rule. The form of a
-// token from a header is still to be looked at.
-func (g *Guard) decideToken(ctx context.Context, raw string, fromHeader bool, rule *Rule) Decision {
-	v, refusal := g.verify(ctx, raw, fromHeader)
-	if refusal == nil && (v.bound || g.signedOnly) {
-		refusal = v.unproven()
+// token from a request is still to be looked at; nil is no request.
+func (g *Guard) decideToken(ctx context.Context, raw string, r *Request, rule *Rule) Decision {
+	v, refusal := g.verify(ctx, raw, r != nil)
+	if refusal == nil && (v.bound || g.boundOnly || rule.Bound) {
+		refusal = v.unproven(r)
 	}
 	if refusal != nil {
 		return g.refused(refusal, rule.Path)

@@ -13,7 +13,7 @@ import (
 // are for operators.
 type Decision struct {
 	Outcome    Outcome
-	signed     bool          // whether the credential was a signed request; here it costs no space
+	scheme     scheme        // of the credential; here it costs no space
 	Reason     Reason        // why it was refused; empty if it was allowed
 	Route      string        // Path of the rule that decided, if it has one
 	TraceID    string        // names the refusal of a request in answer and log alike

@@ -15,7 +15,7 @@
 //
 // Keys are fetched in the background. Those that cannot be fetched anew count
 // for a day ([Config].MaxKeyAge), and [Guard.Keys] says how old they are.
-// Tokens that are bound to a key are taken with [SignedRequests]. What the
+// Tokens that are bound to a key are taken with [SignedRequests] and [DPoP]. What the
 // authority takes away before a token ends is followed with [Revocations].
 //
 // Start at [New] and [Guard.Require]. With several routes, [Guard.Handler]

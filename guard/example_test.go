@@ -129,6 +129,29 @@ func ExampleGuard_Revocations() {
 	}
 }
 
+// An API that takes tokens that are bound by DPoP, and demands a bound one where money moves.
+func ExampleDPoP() {
+	g, err := guard.New(context.Background(), guard.Config{
+		Authority: "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
+		Audience:  []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+		DPoP:      &guard.DPoP{Origins: []string{"https://orders.contoso.test"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	policy, err := g.Policy([]guard.Rule{
+		{Path: "/api/payments", Methods: []string{"POST"}, Roles: []string{"Payments.Write"}, Bound: true},
+		{Path: "/api/*", Roles: []string{"Orders.Read"}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	d := policy.Decide(context.Background(), guard.Request{Method: "POST", Path: "/api/payments"})
+	fmt.Println(d.Answer().Header["Www-Authenticate"][1])
+	// Output:
+	// DPoP realm="api", authorization_uri="https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/oauth2/v2.0/authorize", resource_id="a9100002-5a5a-4c4c-8d8d-000000000002", algs="ES256 ES384 PS256 RS256 EdDSA"
+}
+
 // A program that starts only with keys waits for them. Without the call it
 // starts at once, and answers 503 until the authority can be reached.
 func ExampleGuard_Ready() {

@@ -42,7 +42,11 @@ func (g *Guard) Explain(ctx context.Context, raw string, rule Rule) []Step {
 			continue
 		}
 		step := Step{Name: c.name, Outcome: StepPassed}
-		if r := c.run(in); r != nil {
+		r := c.run(in)
+		if r == nil && c.name == "binding" && in.bound != "" { // here it comes alone
+			r = (&verified{bound: true, binding: in.boundBy}).unproven(nil)
+		}
+		if r != nil {
 			step = Step{Name: c.name, Outcome: StepFailed, Reason: r.reason, Detail: r.detail, Fix: r.fix}
 			proven = false
 		}

@@ -23,8 +23,10 @@ type Guard struct {
 	listened  bool      // whether somebody hears of refusals
 	follower  *follower // nil where no revocations are followed
 
-	signed     *signedRequests // nil if none are taken
-	signedOnly bool            // whether tokens that are not bound are refused
+	schemes   []scheme        // that are taken
+	signed    *signedRequests // nil if none are taken
+	dpop      *proofs         // nil if none are taken
+	boundOnly bool            // whether tokens that are not bound are refused
 }
 
 // New returns the guard of the API that cfg describes, or everything that is
@@ -52,7 +54,15 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	g.cache = newCache(cfg.CacheBytes)
 	g.challenge = newChallenge(&cfg)
 	g.signed = newSignedRequests(cfg.SignedRequests, cfg.Skew)
-	g.signedOnly = g.signed != nil && g.signed.Required
+	g.dpop = newProofs(cfg.DPoP, cfg.Skew)
+	g.boundOnly = g.signed != nil && g.signed.Required || g.dpop != nil && g.dpop.Required
+	g.schemes = []scheme{bearer}
+	if g.signed != nil {
+		g.schemes = append(g.schemes, signedRequest)
+	}
+	if g.dpop != nil {
+		g.schemes = append(g.schemes, dpop)
+	}
 	g.introduce(ctx)
 	if g.follower = g.newFollower(); g.follower != nil {
 		go g.follower.run(ctx)

@@ -6,39 +6,67 @@ import (
 	"strings"
 )
 
+// A scheme is one by which credentials come in the header Authorization.
+type scheme uint8
+
+// The schemes. The order is that in which they are looked for.
+const (
+	bearer        scheme = iota
+	signedRequest        // PoP, see SignedRequests
+	dpop                 // DPoP, see DPoP
+)
+
+// Names of the schemes.
+const (
+	schemeBearer = "Bearer"
+	schemeSigned = "PoP"
+	schemeDPoP   = "DPoP"
+)
+
+func (s scheme) String() string {
+	switch s {
+	case signedRequest:
+		return schemeSigned
+	case dpop:
+		return schemeDPoP
+	default:
+		return schemeBearer
+	}
+}
+
 // parseAuthorization reads "Bearer", spaces and what should be a b64token
-// (RFC 6750 section 2.1), or the same with "PoP" if signed requests are taken.
-// The scheme is compared without case, as all of HTTP's are.
-func parseAuthorization(value string, takesSigned bool) (raw string, signed bool, reason Reason) {
+// (RFC 6750 section 2.1), or the same with another scheme that is taken. Schemes
+// are compared without case, as all of HTTP's are.
+func parseAuthorization(value string, taken []scheme) (raw string, by scheme, reason Reason) {
 	end := strings.IndexFunc(value, func(c rune) bool { return !isTokenChar(c) })
 	if end < 0 {
 		end = len(value)
 	}
-	signed = takesSigned && strings.EqualFold(value[:end], schemeSigned)
-	if !signed && !strings.EqualFold(value[:end], schemeBearer) {
+	i := 0
+	for i < len(taken) && !strings.EqualFold(value[:end], taken[i].String()) {
+		i++
+	}
+	if i == len(taken) {
 		if _, second, found := strings.Cut(value, ","); found {
-			if second = strings.TrimLeft(second, " \t"); hasScheme(second, schemeBearer) || takesSigned && hasScheme(second, schemeSigned) {
-				return "", false, MultipleCredentials
+			second = strings.TrimLeft(second, " \t")
+			for _, other := range taken {
+				if hasScheme(second, other.String()) {
+					return "", 0, MultipleCredentials
+				}
 			}
 		}
-		return "", false, TokenMissing
+		return "", 0, TokenMissing
 	}
 	credential := value[end:]
 	if strings.Contains(credential, ",") { // two header lines that a proxy has joined
-		return "", false, MultipleCredentials
+		return "", 0, MultipleCredentials
 	}
 	raw = strings.TrimLeft(credential, " ")
 	if raw == credential || raw == "" {
-		return "", false, CredentialsMalformed
+		return "", 0, CredentialsMalformed
 	}
-	return raw, signed, ""
+	return raw, taken[i], ""
 }
-
-// The schemes of the header Authorization.
-const (
-	schemeBearer = "Bearer"
-	schemeSigned = "PoP"
-)
 
 func hasScheme(value, scheme string) bool {
 	return len(value) >= len(scheme) && strings.EqualFold(value[:len(scheme)], scheme)

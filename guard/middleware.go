@@ -52,6 +52,9 @@ func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 // refused.
 func RequestOf(r *http.Request) Request {
 	in := Request{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header}
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		in.Certificate = r.TLS.PeerCertificates[0].Raw
+	}
 	if r.URL.Host == "" && r.URL.Scheme == "" && r.URL.Opaque == "" { // not GET http://host/path, nor CONNECT host
 		in.Path = rawPath(r.URL)
 	}
@@ -96,6 +99,7 @@ func (g *Guard) admitted(r *http.Request, d *Decision) *http.Request {
 			out.Header = maps.Clone(out.Header)
 		}
 		delete(out.Header, "Authorization")
+		delete(out.Header, headerProof)
 	}
 	out.Trailer = nil
 	return out

@@ -79,11 +79,16 @@ func (p *Policy) Shadow(ctx context.Context, r Request, enforced Decision) (Deci
 	switch {
 	case rule.Anonymous:
 		d = Decision{Outcome: Allow, Route: rule.Path}
+	case enforced.Reason == TokenRevoked, enforced.Reason == RevocationsUnavailable: // it does not count, whatever the rule
+		d = enforced
+		d.Route = rule.Path
+	case rule.Bound && enforced.scheme == bearer: // the rule that decided may have taken a token that is not bound
+		d = p.guard.decide(ctx, &r, rule)
 	case enforced.caller != nil: // proven: only the rights differ
-		d = Decision{Outcome: Allow, Route: rule.Path, signed: enforced.signed, caller: enforced.caller}
+		d = Decision{Outcome: Allow, Route: rule.Path, scheme: enforced.scheme, caller: enforced.caller}
 		if reason := p.guard.rights(enforced.caller, rule); reason != "" {
 			d = p.guard.refused(&refusal{reason: reason}, rule.Path)
-			d.caller, d.signed = enforced.caller, enforced.signed
+			d.caller, d.scheme = enforced.caller, enforced.scheme
 		}
 	case enforced.rule == nil, enforced.rule.Anonymous: // nobody has looked at the credentials
 		d = p.guard.decide(ctx, &r, rule)

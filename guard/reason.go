@@ -90,6 +90,7 @@ const (
 	BindingMismatch       Reason = "binding_mismatch"
 	ProofInvalid          Reason = "proof_invalid"
 	ProofReplayed         Reason = "proof_replayed"
+	NonceRequired         Reason = "nonce_required"
 
 	RevocationsUnavailable Reason = "revocations_unavailable"
 )
@@ -219,14 +220,17 @@ var refusalTexts = map[Reason]refusalText{
 		"Add the tenant to Tenants, if its applications should be able to call."),
 	NotAccessToken: badToken("The token is not an access token.",
 		"Send the access token, not the ID token."),
-	BindingMissing: badToken("The token has to come in a request that the key signed to which it is bound.",
-		"Ask for a token without proof of possession, or set SignedRequests."),
-	BindingMismatch: badToken("The token is not bound to the key that signed the request.",
-		"Sign the request with the key for which the token was asked (req_cnf)."),
-	ProofInvalid: badToken("The signed request is not valid, or it is not this request.",
-		"Sign each request as it is sent, for the host by which the API is called (SignedRequests.Hosts)."),
-	ProofReplayed: badToken("The signed request was used before.",
+	BindingMissing: badToken("The token has to come with a proof of the key or certificate to which it is bound.",
+		"Send the proof with the token, over mutual TLS, by DPoP or in a signed request, or ask for a token without proof of possession where the API takes one."),
+	BindingMismatch: badToken("The token is not bound to the key or certificate that the request comes with.",
+		"Send the request with the key for which the token was asked for (req_cnf, DPoP), or over a connection with its certificate."),
+	ProofInvalid: badToken("The signed request or its proof is not valid, or it is not for this request.",
+		"Sign each request as it is sent, for the host by which the API is called (SignedRequests.Hosts, DPoP.Origins)."),
+	ProofReplayed: badToken("The signed request or its proof was used before.",
 		"Sign each request anew, also when it is repeated."),
+
+	NonceRequired: {Unauthenticated, useNonce, true, "The proof has to hold the nonce that this answer gives.",
+		"Sign the request anew, with the nonce of the header DPoP-Nonce: libraries do so by themselves."},
 
 	WrongCallerKind: missingRight("This kind of caller is not allowed here.",
 		"Call with a token of an application (client credentials or a managed identity) where applications are meant, and with one that speaks for a user where users are. Or change Caller of the rule."),

@@ -30,7 +30,7 @@ var symptoms = []struct {
 	{"A token that has not ended is refused since its client was disabled or lost a role", []Reason{TokenRevoked}},
 	{"It worked until the server's data folder was made anew, or its keys were revoked", []Reason{KeyUnknown, SignatureInvalid}},
 	{"An ID token, a client assertion or a token of another program is sent", []Reason{NotAccessToken, TypNotAllowed, IssuerUnknown, AlgNotAllowed, TenantMismatch}},
-	{"Tokens of proof of possession (PoP) are used", []Reason{BindingMissing, BindingMismatch, ProofInvalid, ProofReplayed}},
+	{"Tokens of proof of possession (PoP, DPoP, mutual TLS) are used", []Reason{BindingMissing, BindingMismatch, ProofInvalid, ProofReplayed, NonceRequired}},
 	{"A caller with very many roles or groups is refused", []Reason{TokenTooLarge}},
 	{"The token lives for days", []Reason{LifetimeTooLong, TokenRevoked}},
 	{"Tokens are made or changed by a program of one's own", []Reason{

@@ -24,6 +24,12 @@ type Request struct {
 	// Query is what follows the question mark, as it was sent.
 	Query string
 
+	// Certificate is the certificate (DER) that the client has shown on its TLS
+	// connection, whose key it has there: that of r.TLS.PeerCertificates[0], or
+	// the one that a proxy at which TLS ends has passed on. Empty means none. Who
+	// has issued it does not matter.
+	Certificate []byte
+
 	// Header has every line of every header, with the names in the canonical
 	// form of net/http ("Authorization"). An http.Header is one; lines from
 	// elsewhere go through its Add method. It is only read.
@@ -55,20 +61,21 @@ func canonicalPath(raw string) (string, bool) {
 }
 
 // credential returns the one token that the request carries, or the signed
-// request with a token in it if those are taken, or why it carries neither.
-// Whether isB64Token is left to the caller: it costs more than all the rest.
-func (r *Request) credential(takesSigned bool) (raw string, signed bool, reason Reason) {
+// request with a token in it, by one of the schemes that are taken, or why it
+// carries none. Whether isB64Token is left to the caller: it costs more than all
+// the rest.
+func (r *Request) credential(taken []scheme) (raw string, by scheme, reason Reason) {
 	lines := r.Header["Authorization"]
 	if len(lines) > 1 {
-		return "", false, MultipleCredentials
+		return "", 0, MultipleCredentials
 	}
 	if r.Query != "" && tokenInQuery(r.Query) {
-		return "", false, TokenInQuery
+		return "", 0, TokenInQuery
 	}
 	if len(lines) == 0 {
-		return "", false, TokenMissing
+		return "", 0, TokenMissing
 	}
-	return parseAuthorization(lines[0], takesSigned)
+	return parseAuthorization(lines[0], taken)
 }
 
 // trace returns the trace that the request belongs to (W3C Trace Context), or

@@ -32,6 +32,10 @@ type Rule struct {
 	Tenants    []string   // tenant ids
 	Caller     CallerKind // empty means Config.Caller
 
+	// Bound demands a token that is bound to a key or certificate of the client,
+	// with the proof that the client has it: a token that was stolen is of no use.
+	Bound bool
+
 	// Anonymous lets everybody in without looking at credentials.
 	Anonymous bool
 
@@ -86,7 +90,7 @@ func (g *Guard) compileRule(r Rule) (Rule, pattern, error) {
 			check(fmt.Errorf("the role or scope %q is empty or holds a space", value))
 		}
 	}
-	restricted := len(r.Roles)+len(r.AllRoles)+len(r.Scopes)+len(r.Clients)+len(r.Principals)+len(r.Tenants) > 0
+	restricted := len(r.Roles)+len(r.AllRoles)+len(r.Scopes)+len(r.Clients)+len(r.Principals)+len(r.Tenants) > 0 || r.Bound
 	if r.Anonymous && restricted {
 		check(errors.New("the rule is Anonymous and restricts who may call: leave one out"))
 	}

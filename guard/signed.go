@@ -114,7 +114,7 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 		v, refusal = g.verify(ctx, p.at, true)
 	}
 	if refusal == nil {
-		refusal = p.proves(v.thumbprint, raw)
+		refusal = p.proves(v, raw)
 	}
 	var d Decision
 	if refusal != nil {
@@ -122,17 +122,8 @@ func (g *Guard) decideSigned(ctx context.Context, r *Request, raw string, rule *
 	} else {
 		d = g.decideProven(ctx, v, p.at, rule)
 	}
-	d.signed = true
+	d.scheme = signedRequest
 	return d
-}
-
-// unproven is why a token that came alone does not count where it has to come
-// in a signed request.
-func (v *verified) unproven() *refusal {
-	if v.bound {
-		return fail(BindingMissing, "Send the token in a signed request, as the library makes it for token_type=pop.", "the token is bound to a key, and came alone")
-	}
-	return fail(BindingMissing, "Ask for a token with token_type=pop, and sign each request.", "the token is bound to no key")
 }
 
 // read takes a signed request apart.
@@ -247,8 +238,12 @@ func coversQuery(q token.Value, query string) bool {
 
 // proves demands that the key to which the token is bound has signed the
 // request, and not before.
-func (p *proof) proves(bound, raw string) *refusal {
-	if bound == "" {
+func (p *proof) proves(v *verified, raw string) *refusal {
+	bound := v.thumbprint
+	switch {
+	case v.bound && v.binding != boundBySigned:
+		return v.elsewhere()
+	case bound == "":
 		return fail(BindingMismatch, "Ask for the token with token_type=pop and the key's req_cnf, or send it as Bearer.", "the token is bound to no key")
 	}
 	key, err := p.key()
@@ -286,22 +281,4 @@ func (p *proof) key() (token.Key, error) {
 	}
 	jwk, _ := members.Get("jwk")
 	return token.ParseKey(jwk)
-}
-
-// boundKey reads cnf of a token: the thumbprint of the key to which it is
-// bound (RFC 7638). No other kind of binding is known here.
-func boundKey(cnf token.Value) (string, bool) {
-	members, ok := cnf.Object()
-	if !ok || members.Len() != 1 {
-		return "", false
-	}
-	kid, _ := members.Get("kid")
-	thumbprint, _ := kid.String()
-	return thumbprint, isSHA256(thumbprint)
-}
-
-// isSHA256 reports whether a text is the base64url of a SHA-256.
-func isSHA256(text string) bool {
-	sum, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && len(sum) == sha256.Size && !strings.ContainsAny(text, "\r\n")
 }

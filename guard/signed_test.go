@@ -535,3 +535,13 @@ func FuzzSignedRequest(f *testing.F) {
 		}
 	})
 }
+
+// otherECKey is a key of P-256 that is nobody's.
+func otherECKey(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}

@@ -29,8 +29,9 @@ type inspection struct {
 	generation uint64
 	exp, iat   int64 // iat is zero if the token has none
 	idtyp      string
-	scoped     bool   // whether the token has a scope
-	bound      string // thumbprint of the key to which the token is bound
+	scoped     bool // whether the token has a scope
+	boundBy    binding
+	bound      string // thumbprint of the key or certificate to which the token is bound
 	caller     Caller
 }
 
@@ -41,6 +42,7 @@ type refusal struct {
 	detail     string
 	fix        string
 	retryAfter time.Duration
+	nonce      string // for the client to sign; empty if none is needed
 
 	at           int64         // Unix time by the guard's clock
 	method, path string        // of the request; empty if only a token was looked at

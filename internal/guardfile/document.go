@@ -18,10 +18,10 @@ import (
 
 // The members of the root, of an API and of a rule.
 var (
-	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "rules"}
+	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "rules"}
 	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "tls", "caBundle", "identity", "forwardToken", "maxKeyAge", "stateDir", "revocation", "ops"}
 	tlsMembers      = []string{"cert", "key"}
-	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "anonymous", "shadow"}
+	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "bound", "anonymous", "shadow"}
 )
 
 // document reads the root: a listener and one API, or several by host.
@@ -118,7 +118,7 @@ func (r *reader) fits(f *File, m map[string]*yaml.Node) {
 func (r *reader) api(at *yaml.Node, members map[string]*yaml.Node) API {
 	api := API{
 		Upstream: r.upstream(members["upstream"]), Authority: r.text(members["authority"]), Audience: r.texts(members["audience"]),
-		Tenants: r.texts(members["tenants"]), Caller: r.caller(members["caller"]),
+		Tenants: r.texts(members["tenants"]), Caller: r.caller(members["caller"]), Origins: r.origins(members["origins"]),
 	}
 	if api.Authority == "" {
 		r.problem(at, "authority is missing: the URL of the tenant that issues tokens")
@@ -136,12 +136,26 @@ func (r *reader) api(at *yaml.Node, members map[string]*yaml.Node) API {
 	return api
 }
 
+// origins reads scheme and host by which clients call an API.
+func (r *reader) origins(node *yaml.Node) (all []string) {
+	for _, item := range r.items(node) {
+		origin := r.text(item)
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+			r.problem(item, "an origin is scheme and host, such as https://orders.corp.test")
+			continue
+		}
+		all = append(all, u.Scheme+"://"+u.Host)
+	}
+	return all
+}
+
 func (r *reader) rule(node *yaml.Node) guard.Rule {
 	m := r.members(node, ruleMembers)
 	rule := guard.Rule{
 		Path: r.text(m["path"]), Methods: r.texts(m["methods"]), Roles: r.texts(m["roles"]), AllRoles: r.texts(m["allRoles"]), Scopes: r.texts(m["scopes"]),
 		Clients: r.texts(m["clients"]), Principals: r.texts(m["principals"]), Tenants: r.texts(m["tenants"]), Caller: r.caller(m["caller"]),
-		Anonymous: r.truth(m["anonymous"]), Shadow: r.truth(m["shadow"]),
+		Bound: r.truth(m["bound"]), Anonymous: r.truth(m["anonymous"]), Shadow: r.truth(m["shadow"]),
 	}
 	if rule.Path == "" {
 		r.problem(node, "path is missing: what the rule is for")

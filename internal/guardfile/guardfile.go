@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -51,6 +52,9 @@ type API struct {
 	Caller    guard.CallerKind // empty: applications
 	Rules     []guard.Rule     // the first that fits a request decides
 	Places    []Place          // of the rules
+	// Origins are scheme and host by which clients call the API. With them, tokens are taken
+	// that are bound to a key, by DPoP or in signed requests.
+	Origins []string
 	// Follow is whether tokens end with what the authority revokes (revocation: follow).
 	Follow bool
 }
@@ -96,7 +100,15 @@ const DefaultListen = "127.0.0.1:8080"
 
 // Config returns the settings of an API as package guard has them.
 func (f *File) Config(a API) guard.Config {
-	return guard.Config{Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, CABundle: f.CABundle, MaxKeyAge: f.MaxKeyAge}
+	cfg := guard.Config{Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, CABundle: f.CABundle, MaxKeyAge: f.MaxKeyAge}
+	if len(a.Origins) > 0 {
+		cfg.DPoP, cfg.SignedRequests = &guard.DPoP{Origins: a.Origins}, &guard.SignedRequests{}
+		for _, origin := range a.Origins {
+			_, host, _ := strings.Cut(origin, "://")
+			cfg.SignedRequests.Hosts = append(cfg.SignedRequests.Hosts, host)
+		}
+	}
+	return cfg
 }
 
 // A Problem is something wrong in a guard.yaml, and where.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,24 @@ func TestSettingsAreRead(t *testing.T) {
 	several := file.APIs
 	if several[0].Host != "orders.corp.test" || len(several[0].Rules[0].AllRoles) != 2 || several[1].Caller != guard.CallerAny || several[1].Rules[0].Scopes[0] != "Bills.Read" {
 		t.Errorf("got %+v", several)
+	}
+}
+
+func TestBindingIsRead(t *testing.T) {
+	t.Parallel()
+	file, err := guardfile.Parse("guard.yaml", []byte("authority: https://a.test/t\naudience: [x]\norigins: ['https://api.test', 'https://localhost:9443/']\nrules: [{path: /, bound: true}]\n"))
+	if err != nil || !file.APIs[0].Rules[0].Bound {
+		t.Fatalf("got %+v, %v", file, err)
+	}
+	cfg := file.Config(file.APIs[0])
+	if cfg.DPoP == nil || !slices.Equal(cfg.DPoP.Origins, []string{"https://api.test", "https://localhost:9443"}) || !slices.Equal(cfg.SignedRequests.Hosts, []string{"api.test", "localhost:9443"}) {
+		t.Errorf("got %+v, %+v", cfg.DPoP, cfg.SignedRequests)
+	}
+	if file, err = guardfile.Parse("guard.yaml", []byte("authority: https://a.test/t\naudience: [x]\nrules: [{path: /}]\n")); err != nil {
+		t.Fatal(err)
+	}
+	if cfg := file.Config(file.APIs[0]); cfg.DPoP != nil || cfg.SignedRequests != nil || file.APIs[0].Rules[0].Bound {
+		t.Errorf("got %+v", cfg)
 	}
 }
 
@@ -74,6 +93,9 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"truth", good + "rules: [{path: /, anonymous: yes please}]\n", "true or false is expected here"},
 		{"no path", good + "rules: [{roles: [x]}]\n", "path is missing"},
 		{"both", good + "rules: [{path: /}]\napis: []\n", "stands beside apis"},
+		{"an origin with a path", good + "origins: [https://a.test/x]\nrules: [{path: /}]\n", "guard.yaml:3:11: an origin is scheme and host"},
+		{"an origin without a scheme", good + "origins: [a.test]\nrules: [{path: /}]\n", "an origin is scheme and host"},
+		{"bound", good + "rules: [{path: /, bound: perhaps}]\n", "true or false is expected here"},
 		{"revocation", good + "rules: [{path: /}]\nrevocation: on\n", "guard.yaml:4:13: revocation"},
 		{"no API", "apis: []\n", "apis is empty"},
 		{"no host", "apis: [{authority: https://a.test/t, audience: [x], rules: [{path: /}]}]\n", "host is missing"},
