@@ -28,8 +28,7 @@ is wrong the settings from before count.`,
 		Args: exactly(0, ""),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&cfg.File, "config", guardName, "settings: guard.yaml, an authsettingsV2 document or a validate-azure-ad-token policy")
-	flags.Lookup("config").Annotations = map[string][]string{ownFlag: nil} // ROLECALL_CONFIG is a rolecall.yaml
+	guardConfigFlag(cmd, &cfg.File)
 	flags.StringVar(&cfg.Listen, "listen", "", "address or unix:PATH to listen on, in place of what the settings say")
 	flags.StringVar(&cfg.Upstream, "upstream", "", "where requests go that were let in, if the settings do not say: http://127.0.0.1:7071")
 	flags.DurationVar(&cfg.Grace, "grace", 0, "how long a guard that stops goes on taking requests while /readyz says so")
@@ -58,5 +57,11 @@ is wrong the settings from before count.`,
 		}
 		return server.Run(cmd.Context())
 	}
+	cmd.AddCommand(guardCheckCommand(c), guardTestCommand(c), guardExplainConfigCommand(c))
 	return cmd
+}
+
+func guardConfigFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "config", guardName, "settings: guard.yaml, an authsettingsV2 document or a validate-azure-ad-token policy")
+	cmd.Flags().Lookup("config").Annotations = map[string][]string{ownFlag: nil} // ROLECALL_CONFIG is a rolecall.yaml
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 
@@ -74,18 +75,23 @@ func writeNew(file string, content []byte) error {
 
 func schemaCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema [rolecall.yaml]",
-		Short: "Print the JSON Schema of rolecall.yaml",
+		Use:   "schema [rolecall.yaml | guard.yaml]",
+		Short: "Print the JSON Schema of rolecall.yaml or guard.yaml",
 		Long: `Prints the schema (JSON Schema, draft 2020-12) by which editors and other tools complete
-and check a rolecall.yaml.`,
-		Example:   `  rolecall schema rolecall.yaml`,
-		ValidArgs: []string{manifestName},
+and check a rolecall.yaml, or a guard.yaml.`,
+		Example: `  rolecall schema rolecall.yaml
+  rolecall schema guard.yaml`,
+		ValidArgs: []string{manifestName, guardName},
 		Args:      atMost(1, "a kind of file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 && args[0] != manifestName {
-				return usageError(cmd, fmt.Errorf("there is no schema of %q; there is one of %s", args[0], manifestName))
+			switch {
+			case len(args) == 0 || args[0] == manifestName:
+				return printJSON(c.out, manifest.JSONSchema())
+			case args[0] == guardName:
+				return printJSON(c.out, guardfile.JSONSchema())
+			default:
+				return usageError(cmd, fmt.Errorf("there is no schema of %q; there are those of %s and %s", args[0], manifestName, guardName))
 			}
-			return printJSON(c.out, manifest.JSONSchema())
 		},
 	}
 }

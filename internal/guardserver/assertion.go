@@ -4,9 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -31,7 +29,6 @@ const (
 	assertionFresh  = 30 * time.Second // how long one is used again
 	assertionBytes  = 4 << 20
 	assertionFile   = "assertion-key.pem"
-	assertionAlg    = "ES256"
 )
 
 // assertionKeys is the key that signs.
@@ -168,21 +165,5 @@ func (a *assertions) sign(caller guard.Caller, now time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return a.keys.sign(claims)
-}
-
-// sign returns a token of the claims (RFC 7515, ES256).
-func (k *assertionKeys) sign(claims []byte) (string, error) {
-	encode := base64.RawURLEncoding.EncodeToString
-	signed := encode([]byte(`{"alg":"`+assertionAlg+`","kid":"`+k.kid+`","typ":"JWT"}`)) + "." + encode(claims)
-	digest := sha256.Sum256([]byte(signed))
-	r, s, err := ecdsa.Sign(rand.Reader, k.key, digest[:])
-	if err != nil {
-		return "", err
-	}
-	const half = 32 // of a signature by a key of P-256
-	signature := make([]byte, 2*half)
-	r.FillBytes(signature[:half])
-	s.FillBytes(signature[half:])
-	return signed + "." + encode(signature), nil
+	return token.SignES256(a.keys.kid, claims, a.keys.key)
 }

@@ -171,6 +171,31 @@ func TestSignerNamesItsKey(t *testing.T) {
 	}
 }
 
+func TestES256Verifies(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := token.SignES256("k", []byte(`{"a":1}`), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := token.Parse(raw, token.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parsed.Verify("ES256", key.Public()); err != nil || parsed.Claims.Raw() != `{"a":1}` {
+		t.Errorf("reads %s, %v", parsed.Claims.Raw(), err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := token.SignES256("k", nil, other); err == nil {
+		t.Error("a key of another curve signs")
+	}
+}
+
 func TestSigningRefusesWhatItCannotDo(t *testing.T) {
 	t.Parallel()
 	_, ed, err := ed25519.GenerateKey(rand.Reader)

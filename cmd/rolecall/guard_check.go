@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/guardcheck"
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+func guardCheckCommand(c *cli) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Find rules that are hardly meant",
+		Long: `Finds what is wrong with a guard.yaml before it counts: rules that are never reached or
+decide about a part of their requests only, anonymous rules above others, paths that are
+another way to write a path, and roles, scopes, applications and principals that the
+directory of the data folder does not have. The exit code is 4 if there is anything.`,
+		Example: `  rolecall guard check --config guard.yaml
+  rolecall guard check -o json`,
+		Args: exactly(0, ""),
+	}
+	guardConfigFlag(cmd, &file)
+	output := c.outputFlag(cmd, "", "table", "json", "yaml", "tsv")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		settings, err := c.guardFile(file)
+		if err != nil {
+			return err
+		}
+		found := guardcheck.Rules(cmd.Context(), settings)
+		more, err := c.compareWithDirectory(cmd.Context(), settings)
+		if err != nil {
+			return err
+		}
+		return c.printFindings(output, file, append(found, more...))
+	}
+	return cmd
+}
+
+// guardFile reads the settings of a guard.
+func (c *cli) guardFile(name string) (*guardfile.File, error) {
+	content, err := c.readFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	f, err := guardfile.Parse(name, content)
+	if err != nil {
+		return nil, err
+	}
+	if bundle, ok := c.lookup("ROLECALL_CA_BUNDLE"); ok && f.CABundle == "" {
+		f.CABundle = bundle
+	}
+	return f, nil
+}
+
+// compareWithDirectory compares rules with the directory of the data folder, if there is one.
+func (c *cli) compareWithDirectory(ctx context.Context, settings *guardfile.File) (found []guardcheck.Finding, err error) {
+	if c.dir == "" || !server.HasData(c.dir) {
+		c.say("there is no data in %s, so roles and applications were compared with nothing", c.dir)
+		return nil, nil
+	}
+	data, err := c.openExisting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, unknown, err := guardcheck.Directory(ctx, settings, data.Directory)
+	for _, host := range unknown {
+		c.say("no API of the directory in %s has this audience%s, so its roles and applications were compared with nothing", c.dir, ofHost(host))
+	}
+	return found, errors.Join(err, data.Close())
+}
+
+func ofHost(host string) string {
+	if host == "" {
+		return ""
+	}
+	return " (host " + host + ")"
+}
+
+func (c *cli) printFindings(output *format, file string, found []guardcheck.Finding) error {
+	l := listing{columns: []string{"WHERE", "WHAT", "RULE", "DETAIL"}, value: map[string]any{"findings": found}, empty: "nothing is wrong with " + file}
+	if found == nil {
+		l.value = map[string]any{"findings": []guardcheck.Finding{}}
+	}
+	for _, f := range found {
+		where := filepath.Base(file)
+		if f.Line > 0 {
+			where += ":" + strconv.Itoa(f.Line)
+		}
+		l.rows = append(l.rows, []string{where, string(f.Kind), f.Rule, strings.TrimSpace(sentence(f.What) + " " + f.Fix)})
+	}
+	if err := c.print(output, l); err != nil || len(found) == 0 {
+		return err
+	}
+	return silently(exitRefused)
+}
+
+// sentence ends a text that begins one.
+func sentence(what string) string { return strings.TrimSuffix(what, ".") + "." }
+
+func guardTestCommand(c *cli) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "test [guard-test.yaml]",
+		Short: "Test the rules of a guard.yaml",
+		Long: `Decides about each request of a table with the rules of a guard.yaml, and compares the
+decision with the one that the table expects. Callers get tokens of an issuer that exists
+only in the test, so neither an authority nor a network is needed. The exit code is 4 if a
+decision is another one.`,
+		Example: `  rolecall guard test
+  rolecall guard test guard-test.yaml --config guard.yaml -o json`,
+		Args: atMost(1, "a table of tests"),
+	}
+	guardConfigFlag(cmd, &file)
+	output := c.outputFlag(cmd, "", "table", "json", "yaml", "tsv")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		name := "guard-test.yaml"
+		if len(args) == 1 {
+			name = args[0]
+		}
+		content, err := c.readFile(name)
+		if err != nil {
+			return fmt.Errorf("read the tests: %w", err)
+		}
+		table, err := guardcheck.ParseTable(name, content)
+		if err != nil {
+			return err
+		}
+		if table.Config != "" && !cmd.Flags().Changed("config") {
+			if file = table.Config; !filepath.IsAbs(file) {
+				file = filepath.Join(filepath.Dir(name), file)
+			}
+		}
+		settings, err := c.guardFile(file)
+		if err != nil {
+			return err
+		}
+		results, err := guardcheck.Run(cmd.Context(), settings, table)
+		if err != nil {
+			return err
+		}
+		return c.printResults(output, results)
+	}
+	return cmd
+}
+
+func (c *cli) printResults(output *format, results []guardcheck.Result) error {
+	l := listing{columns: []string{"OK", "TEST", "EXPECTED", "GOT", "RULE", "DETAIL"}, value: map[string]any{"tests": results}}
+	failures := 0
+	for _, r := range results {
+		mark, detail := "✓", ""
+		if !r.OK {
+			mark, detail = "✗", r.Detail
+			failures++
+		}
+		l.rows = append(l.rows, []string{mark, r.Name, r.Expected, r.Got, r.Rule, detail})
+	}
+	if err := c.print(output, l); err != nil {
+		return err
+	}
+	c.say("%d of %d tests passed", len(results)-failures, len(results))
+	if failures > 0 {
+		return silently(exitRefused)
+	}
+	return nil
+}
+
+func guardExplainConfigCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "explain-config FILE",
+		Short: "Print what the settings of another guard mean",
+		Long: `Prints the guard.yaml that says the same as an authsettingsV2 document of App Service or a
+validate-azure-ad-token policy of API Management, and warns of what they leave open, such
+as any tenant or no role.`,
+		Example: `  rolecall guard explain-config authsettings.json > guard.yaml
+  rolecall guard explain-config policy.xml -o json`,
+		Args: exactly(1, "a file"),
+	}
+	output := c.outputFlag(cmd, "yaml", "yaml", "json")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		content, err := c.readFile(args[0])
+		if err != nil {
+			return fmt.Errorf("read the settings: %w", err)
+		}
+		f, err := guardfile.Parse(args[0], content)
+		if err != nil {
+			return err
+		}
+		if output.value == "json" {
+			warnings := f.Warnings
+			if warnings == nil {
+				warnings = []guardfile.Warning{}
+			}
+			return printJSON(c.out, map[string]any{"source": f.Foreign, "settings": f.Settings(), "warnings": warnings})
+		}
+		for _, warning := range f.Warnings {
+			c.say("warning: %s", sentence(warning.What))
+			if warning.Fix != "" {
+				c.say("hint: %s", warning.Fix)
+			}
+		}
+		return printYAML(c.out, f.Settings())
+	}
+	return cmd
+}
