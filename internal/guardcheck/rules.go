@@ -201,6 +201,6 @@ func (r *rule) compare(earlier []rule, found func(kind Kind, fix, what string, a
 
 // sameRights reports whether two rules let in the same callers.
 func sameRights(a, b guard.Rule) bool {
-	return a.Anonymous == b.Anonymous && a.Caller == b.Caller && slices.Equal(a.Roles, b.Roles) && slices.Equal(a.AllRoles, b.AllRoles) && slices.Equal(a.Scopes, b.Scopes) &&
+	return a.Anonymous == b.Anonymous && a.Bound == b.Bound && a.Caller == b.Caller && slices.Equal(a.Roles, b.Roles) && slices.Equal(a.AllRoles, b.AllRoles) && slices.Equal(a.Scopes, b.Scopes) &&
 		slices.Equal(a.Clients, b.Clients) && slices.Equal(a.Principals, b.Principals) && slices.Equal(a.Tenants, b.Tenants)
 }

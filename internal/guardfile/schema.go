@@ -28,12 +28,13 @@ func JSONSchema() map[string]any {
 		"methods": object{"type": "array", "items": object{"enum": []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}}, "description": "left out: all of them; GET includes HEAD"},
 		"roles":   texts("app roles, of which a caller needs one"), "allRoles": texts("app roles, of which a caller needs every one"), "scopes": texts("scopes, of which a user's token needs one"),
 		"clients": texts("application ids that may call"), "principals": texts("object ids that may call"), "tenants": texts("tenant ids that may call"),
-		"caller": caller, "anonymous": truth("everybody may call"), "shadow": truth("the rule decides nothing and is reported"),
+		"caller": caller, "bound": truth("only tokens that are bound to their client"), "anonymous": truth("everybody may call"), "shadow": truth("the rule decides nothing and is reported"),
 	}, "path")
 	api := object{
 		"upstream":  text("where requests go that were let in: http://HOST:PORT, https://HOST:PORT, h2c://HOST:PORT or unix:PATH"),
 		"authority": text("the URL of the tenant that issues tokens"), "audience": texts("the API's application id and its identifier URIs"), "tenants": texts("ids of the tenants that may call, where the authority is one for several"),
-		"caller": caller, "rules": object{"type": "array", "minItems": 1, "items": rule, "description": "the first that fits a request decides"},
+		"origins": texts("scheme and host by which clients call the API, for tokens that are bound to a key"),
+		"caller":  caller, "rules": object{"type": "array", "minItems": 1, "items": rule, "description": "the first that fits a request decides"},
 	}
 	byHost := object{"host": text("of its requests")}
 	root := object{

@@ -3,8 +3,10 @@ package guardfile_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,12 +69,27 @@ func TestTheSchemaAndTheReaderAgree(t *testing.T) {
 		}
 	}
 	const good = "authority: https://a.test/t\naudience: [x]\n"
-	var known []string
-	for name := range guardfile.JSONSchema()["properties"].(map[string]any) {
-		known = append(known, name)
+	properties := func(o map[string]any) []string {
+		return slices.Sorted(maps.Keys(o["properties"].(map[string]any)))
 	}
-	if len(known) != 19 {
-		t.Errorf("the schema has %d members at the root: %q", len(known), known)
+	root := guardfile.JSONSchema()
+	known := properties(root)
+	items := func(o map[string]any, list string) map[string]any {
+		return o["properties"].(map[string]any)[list].(map[string]any)["items"].(map[string]any)
+	}
+	for where, tt := range map[string]struct {
+		content string
+		schema  []string
+	}{
+		"the root": {"zz: 1\n", known}, "an API": {"apis: [{zz: 1}]\n", properties(items(root, "apis"))}, "a rule": {"rules: [{zz: 1, path: /}]\n", properties(items(root, "rules"))},
+	} {
+		_, err := guardfile.Parse("guard.yaml", []byte(tt.content))
+		_, list, _ := strings.Cut(err.Error(), `there is no member "zz" here: there are `)
+		list, _, _ = strings.Cut(list, "\n")
+		reader := slices.Sorted(slices.Values(strings.Split(list, ", ")))
+		if !slices.Equal(reader, tt.schema) {
+			t.Errorf("%s: the reader knows %q, the schema %q", where, reader, tt.schema)
+		}
 	}
 	for _, tt := range []struct{ name, content string }{
 		{"unknown", good + "rulez: 1\nrules: [{path: /}]\n"}, {"no rules", good}, {"no audience", "authority: https://a.test/t\nrules: [{path: /}]\n"},

@@ -36,6 +36,7 @@ type APISettings struct {
 	Audience  []string         `json:"audience"`
 	Tenants   []string         `json:"tenants,omitempty"`
 	Caller    guard.CallerKind `json:"caller,omitempty"`
+	Origins   []string         `json:"origins,omitempty"`
 	Rules     []RuleSettings   `json:"rules"`
 }
 
@@ -50,6 +51,7 @@ type RuleSettings struct {
 	Principals []string         `json:"principals,omitempty"`
 	Tenants    []string         `json:"tenants,omitempty"`
 	Caller     guard.CallerKind `json:"caller,omitempty"`
+	Bound      bool             `json:"bound,omitempty"`
 	Anonymous  bool             `json:"anonymous,omitempty"`
 	Shadow     bool             `json:"shadow,omitempty"`
 }
@@ -88,9 +90,9 @@ func (f *File) Settings() Settings {
 }
 
 func (a API) settings() APISettings {
-	s := APISettings{Host: a.Host, Upstream: a.Upstream, Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller}
+	s := APISettings{Host: a.Host, Upstream: a.Upstream, Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, Origins: a.Origins}
 	for _, r := range a.Rules {
-		s.Rules = append(s.Rules, RuleSettings{r.Path, r.Methods, r.Roles, r.AllRoles, r.Scopes, r.Clients, r.Principals, r.Tenants, r.Caller, r.Anonymous, r.Shadow})
+		s.Rules = append(s.Rules, RuleSettings{r.Path, r.Methods, r.Roles, r.AllRoles, r.Scopes, r.Clients, r.Principals, r.Tenants, r.Caller, r.Bound, r.Anonymous, r.Shadow})
 	}
 	return s
 }

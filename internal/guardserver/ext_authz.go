@@ -62,6 +62,7 @@ func (j *judged) removed(set map[string]string) []string {
 	}
 	if !j.api.forward {
 		add("authorization")
+		add("dpop")
 	}
 	return remove
 }

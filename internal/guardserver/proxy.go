@@ -76,6 +76,7 @@ func (u *upstream) rewrite(p *httputil.ProxyRequest) {
 	}
 	if !through.api.forward {
 		delete(out.Header, "Authorization")
+		delete(out.Header, "Dpop") // the proof that belongs to it
 	}
 	setIdentity(out.Header, through.identify())
 }
