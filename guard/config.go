@@ -79,9 +79,16 @@ type Config struct {
 	// Zero means 24 hours.
 	MaxKeyAge time.Duration
 
-	Realm            string // in challenges; empty means "api"
-	ResourceMetadata string // in challenges: the URL of the metadata of RFC 9728
-	IgnoreCase       bool   // match paths as a server does that ignores case
+	Realm string // in challenges; empty means "api"
+
+	// Resource lets the guard publish how to call the API, and name the document
+	// in challenges. Nil publishes nothing.
+	Resource *Resource
+
+	// ResourceMetadata is in challenges the URL of such a document elsewhere.
+	ResourceMetadata string
+
+	IgnoreCase bool // match paths as a server does that ignores case
 
 	OnDecision func(Decision)   // told every decision, for metrics; must be fast
 	Now        func() time.Time // nil means time.Now
@@ -137,6 +144,12 @@ func (c Config) withDefaults() (Config, error) {
 		proofs, err := c.DPoP.withDefaults()
 		check(err)
 		c.DPoP = &proofs
+	}
+	if c.Resource != nil {
+		check(c.Resource.check())
+		if c.ResourceMetadata == "" {
+			c.ResourceMetadata = c.Resource.metadataURL()
+		}
 	}
 	if c.Revocations != nil {
 		check(c.Revocations.check(c.Authority))

@@ -152,6 +152,31 @@ func ExampleDPoP() {
 	// DPoP realm="api", authorization_uri="https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/oauth2/v2.0/authorize", resource_id="a9100002-5a5a-4c4c-8d8d-000000000002", algs="ES256 ES384 PS256 RS256 EdDSA"
 }
 
+// An API that tells clients which know only its URL where to get a token for it.
+func ExampleGuard_Metadata() {
+	g, err := guard.New(context.Background(), guard.Config{
+		Authority: "https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11",
+		Audience:  []string{"api://orders", "a9100002-5a5a-4c4c-8d8d-000000000002"},
+		Resource:  &guard.Resource{URL: "https://contoso.test/orders"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	path, document := g.Metadata()
+	fmt.Printf("%s\n%s", path, document)
+	// Output:
+	// /.well-known/oauth-protected-resource/orders
+	// {"resource":"https://contoso.test/orders","authorization_servers":["https://localhost:8443/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/v2.0"],"scopes_supported":["api://orders/.default"],"bearer_methods_supported":["header"]}
+}
+
+// The document stands before a guard that is put around one handler.
+func ExampleGuard_MetadataHandler() {
+	g := ordersGuard()
+	mux := http.NewServeMux()
+	mux.Handle("GET /.well-known/oauth-protected-resource", g.MetadataHandler())
+	mux.Handle("GET /api/orders", g.Require("Orders.Read")(http.NotFoundHandler()))
+}
+
 // A program that starts only with keys waits for them. Without the call it
 // starts at once, and answers 503 until the authority can be reached.
 func ExampleGuard_Ready() {

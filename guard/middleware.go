@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // Require returns middleware that lets in callers of the configured kind that
@@ -30,7 +31,8 @@ func (g *Guard) Require(roles ...string) func(http.Handler) http.Handler {
 // whose path could be read in two ways. Headers by which a client could claim
 // an identity, a method or a path never reach next, nor do trailers. What must
 // be answered without a token, such as a browser's preflight request, belongs
-// before the guard or gets an anonymous rule.
+// before the guard or gets an anonymous rule. The document of [Guard.Metadata] is
+// answered to everybody.
 func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 	policy, err := g.Policy(rules)
 	if err != nil {
@@ -39,10 +41,49 @@ func (g *Guard) Handler(rules []Rule, next http.Handler) (http.Handler, error) {
 	if next == nil {
 		return nil, errors.New("guard: no handler to protect")
 	}
+	path, document := g.Metadata()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := policy.Decide(r.Context(), RequestOf(r))
+		in := RequestOf(r)
+		if document != nil && in.Path == path && isRead(r.Method) {
+			publish(w, r.Method, document)
+			return
+		}
+		d := policy.Decide(r.Context(), in)
 		g.respond(w, r, &d, next)
 	}), nil
+}
+
+// MetadataHandler answers with the document of [Guard.Metadata], whatever the
+// path: it belongs at the one that Metadata returns, before the guard. Without
+// Config.Resource nothing is there.
+func (g *Guard) MetadataHandler() http.Handler {
+	_, document := g.Metadata()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case document == nil:
+			http.NotFound(w, r)
+		case !isRead(r.Method):
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		default:
+			publish(w, r.Method, document)
+		}
+	})
+}
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
+// publish answers with a document that everybody may read, also in a browser.
+func publish(w http.ResponseWriter, method string, document []byte) {
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "public, max-age=3600")
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(document)))
+	if method != http.MethodHead {
+		_, _ = w.Write(document) // a client that has gone needs no answer
+	}
 }
 
 // RequestOf returns what a guard looks at in an HTTP request, for

@@ -18,7 +18,7 @@ import (
 
 // The members of the root, of an API and of a rule.
 var (
-	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "rules"}
+	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "resource", "rules"}
 	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "tls", "caBundle", "identity", "forwardToken", "maxKeyAge", "stateDir", "revocation", "ops"}
 	tlsMembers      = []string{"cert", "key"}
 	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "bound", "anonymous", "shadow"}
@@ -118,7 +118,7 @@ func (r *reader) fits(f *File, m map[string]*yaml.Node) {
 func (r *reader) api(at *yaml.Node, members map[string]*yaml.Node) API {
 	api := API{
 		Upstream: r.upstream(members["upstream"]), Authority: r.text(members["authority"]), Audience: r.texts(members["audience"]),
-		Tenants: r.texts(members["tenants"]), Caller: r.caller(members["caller"]), Origins: r.origins(members["origins"]),
+		Tenants: r.texts(members["tenants"]), Caller: r.caller(members["caller"]), Origins: r.origins(members["origins"]), Resource: r.text(members["resource"]),
 	}
 	if api.Authority == "" {
 		r.problem(at, "authority is missing: the URL of the tenant that issues tokens")

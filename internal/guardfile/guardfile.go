@@ -55,6 +55,9 @@ type API struct {
 	// Origins are scheme and host by which clients call the API. With them, tokens are taken
 	// that are bound to a key, by DPoP or in signed requests.
 	Origins []string
+	// Resource is the URL by which clients know the API; with it, a proxy tells them how to call
+	// it (RFC 9728).
+	Resource string
 	// Follow is whether tokens end with what the authority revokes (revocation: follow).
 	Follow bool
 }
@@ -107,6 +110,9 @@ func (f *File) Config(a API) guard.Config {
 			_, host, _ := strings.Cut(origin, "://")
 			cfg.SignedRequests.Hosts = append(cfg.SignedRequests.Hosts, host)
 		}
+	}
+	if a.Resource != "" {
+		cfg.Resource = &guard.Resource{URL: a.Resource}
 	}
 	return cfg
 }

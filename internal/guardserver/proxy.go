@@ -20,6 +20,10 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, now *setup) {
 		s.me(w, r, a, request)
 		return
 	}
+	if a := now.of(r.Host); a != nil && a.document != "" && request.Path == a.document && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		a.guard.MetadataHandler().ServeHTTP(w, r)
+		return
+	}
 	j := s.judge(r.Context(), now, r.Host, request, r.RemoteAddr)
 	if !j.Allowed() {
 		if isGRPC(r) {

@@ -34,6 +34,27 @@ func TestFollowsRevocations(t *testing.T) {
 	})
 }
 
+// A proxy tells clients that know only the API's URL how to call it.
+func TestPublishesTheResource(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(w.settings("resource: https://orders.corp.test/api\norigins: [https://orders.corp.test]", ordersRules))
+	const path = "/.well-known/oauth-protected-resource/api"
+	resp, body := w.get(path)
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"resource":"https://orders.corp.test/api"`) || !strings.Contains(body, w.api.Config().Authority+"/v2.0") || !strings.Contains(body, "dpop_signing_alg") {
+		t.Errorf("%s: %s", resp.Status, body)
+	}
+	if resp, _ := w.send(http.MethodPost, path, nil); resp.StatusCode != http.StatusForbidden {
+		t.Errorf("POST: %s", resp.Status)
+	}
+	if resp, _ := w.get("/api/GetOrders"); !strings.Contains(strings.Join(resp.Header.Values("WWW-Authenticate"), " "), `resource_metadata="https://orders.corp.test`+path+`"`) {
+		t.Errorf("challenge %q", resp.Header.Values("WWW-Authenticate"))
+	}
+	if len(w.requests()) != 0 {
+		t.Error("the upstream was asked")
+	}
+}
+
 // A guard that cannot follow, and is told to, does not start.
 func TestFollowingTakesACredential(t *testing.T) {
 	t.Parallel()

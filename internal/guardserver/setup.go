@@ -41,6 +41,7 @@ type api struct {
 	identity identity
 	upstream *upstream // nil where requests are only judged
 	forward  bool      // the token
+	document string    // path of what is published of the API; empty: nothing is
 }
 
 // A guarded is the guard of an API. It outlives settings that do not concern it, with its keys
@@ -112,6 +113,7 @@ func (s *Server) newAPI(ctx context.Context, now *setup, settings guardfile.API,
 	if a.policy, err = a.guard.Policy(settings.Rules); err != nil {
 		return nil, err
 	}
+	a.document, _ = a.guard.Metadata()
 	a.identity = newIdentity(now.file, settings, s.keys)
 	if now.file.Mode == guardfile.ModeProxy {
 		a.upstream, err = newUpstream(settings.Upstream, now.sources[now.file.CABundle], s)
@@ -122,7 +124,7 @@ func (s *Server) newAPI(ctx context.Context, now *setup, settings guardfile.API,
 // guardOf returns the guard that is there already for the same configuration, or a new one.
 func (s *Server) guardOf(ctx context.Context, now *setup, settings guardfile.API, old *setup) (*guarded, error) {
 	cfg := now.file.Config(settings)
-	made, err := json.Marshal([]any{cfg.Authority, cfg.Audience, cfg.Tenants, cfg.Caller, cfg.MaxKeyAge, now.sources[cfg.CABundle], settings.Follow, settings.Origins})
+	made, err := json.Marshal([]any{cfg.Authority, cfg.Audience, cfg.Tenants, cfg.Caller, cfg.MaxKeyAge, now.sources[cfg.CABundle], settings.Follow, settings.Origins, settings.Resource})
 	if err != nil {
 		return nil, err
 	}
