@@ -46,11 +46,21 @@ func cleanPath(path string) bool {
 	for rest, more := path[1:], true; more; {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
-		if segment == "." || segment == ".." || segment == "" && more {
+		if segment == "" && more || isDots(segment) {
 			return false
 		}
 	}
 	return true
+}
+
+// isDots reports whether a server may read a segment as one of those that lead
+// elsewhere. Some cut off the spaces around a name.
+func isDots(segment string) bool {
+	if segment == "" || segment[0] != '.' && segment[0] != ' ' {
+		return false
+	}
+	bare := strings.Trim(segment, " ")
+	return bare == "." || bare == ".."
 }
 
 // A pattern is the compiled path of a rule.
