@@ -79,6 +79,12 @@ type Config struct {
 	// Zero means 24 hours.
 	MaxKeyAge time.Duration
 
+	// StateDir is a folder of the guard's own, in which it keeps the keys that it
+	// has fetched: a restart while the authority is down lets in who was let in
+	// before, as long as the keys count. Whoever can write there chooses who is let
+	// in. Empty means that nothing is kept.
+	StateDir string
+
 	Realm string // in challenges; empty means "api"
 
 	// Resource lets the guard publish how to call the API, and name the document

@@ -221,6 +221,7 @@ type keySet struct {
 	location
 	keys     map[string][]token.Key // by kid
 	unusable map[string]bool        // kids of entries that cannot verify a signature
+	document []byte                 // as it was fetched
 	maxAge   time.Duration          // how long the server says it holds; zero if it says nothing
 	tag      string                 // by which the server knows the document; may be empty
 	fetched  time.Time
@@ -253,12 +254,22 @@ func (f *fetcher) keys(ctx context.Context, at location, old *keySet) (*keySet, 
 	if err != nil {
 		return nil, nil, err
 	}
+	set, ignored, err := readKeys(body, at)
+	if err != nil {
+		return nil, ignored, err
+	}
+	set.maxAge, set.tag, set.fetched = maxAge(header), entityTag(header), now
+	return set, ignored, nil
+}
+
+// readKeys reads the keys document of a location. What it could not use it
+// returns beside the keys.
+func readKeys(body []byte, at location) (*keySet, []error, error) {
 	keys, ignored, err := token.ParseKeys(body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", at.keys, err)
 	}
-	set := &keySet{location: at, keys: make(map[string][]token.Key, len(keys)), unusable: map[string]bool{},
-		maxAge: maxAge(header), tag: entityTag(header), fetched: now}
+	set := &keySet{location: at, keys: make(map[string][]token.Key, len(keys)), unusable: map[string]bool{}, document: body}
 	for _, key := range keys {
 		if key.CloudInstance != "" && at.cloud != "" && key.CloudInstance != at.cloud {
 			ignored = append(ignored, &token.IgnoredKey{ID: key.ID, Cause: fmt.Errorf("it is for another cloud than %q", at.cloud)})

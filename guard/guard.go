@@ -137,7 +137,8 @@ func (g *Guard) trust(ctx context.Context) error {
 }
 
 func (g *Guard) newSource(ctx context.Context, from source) *keySource {
-	s := &keySource{source: from, maxAge: g.cfg.MaxKeyAge, clock: g.cfg.Now, log: g.cfg.Log, lifetime: ctx}
+	s := &keySource{source: from, maxAge: g.cfg.MaxKeyAge, folder: g.cfg.StateDir, clock: g.cfg.Now, log: g.cfg.Log, lifetime: ctx}
+	s.restore()
 	context.AfterFunc(ctx, s.stop)
 	return s
 }

@@ -51,6 +51,7 @@ type keySource struct {
 	source   source
 	fetcher  *fetcher
 	maxAge   time.Duration // how long keys count that cannot be fetched anew
+	folder   string        // where they are kept over restarts; empty: nowhere
 	clock    func() time.Time
 	log      *slog.Logger
 	lifetime context.Context // ends fetches, which outlive the request that caused them
@@ -190,7 +191,13 @@ func (s *keySource) fetch() (*keySet, error) {
 	for _, problem := range ignored {
 		s.log.Warn("ignore key of issuer", "issuer", s.source.issuer, "error", problem)
 	}
-	return set, err
+	if err != nil {
+		return nil, err
+	}
+	if err := s.keep(set); err != nil {
+		s.log.Warn("keys are not kept for the next start", "issuer", s.source.issuer, "error", err)
+	}
+	return set, nil
 }
 
 // finish takes over what a fetch brought and sets the time of the next.
@@ -355,6 +362,9 @@ func (s *keySource) state() KeyState {
 // ready waits for the first keys and returns why there are none.
 func (s *keySource) ready(ctx context.Context) error {
 	if s.usable() != nil {
+		if s.due.Load() == 0 { // they are of an earlier start
+			s.refresh()
+		}
 		return nil
 	}
 	s.await(ctx, s.request(""), 2*fetchTimeout)
