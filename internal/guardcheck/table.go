@@ -225,7 +225,7 @@ func (i *issuer) config(cfg guard.Config, t *Table) guard.Config {
 			}
 		}
 	}
-	cfg.Authority, cfg.CABundle, cfg.MaxKeyAge = "", "", 0
+	cfg.Authority, cfg.CABundle, cfg.StateDir, cfg.MaxKeyAge = "", "", "", 0
 	cfg.Issuers = []guard.Issuer{{Issuer: issuerBase + "{tenantid}/v2.0", Keys: issuerKeys}}
 	cfg.Algorithms, cfg.HTTPClient = []string{"ES256"}, &http.Client{Transport: i}
 	cfg.OnDecision = func(guard.Decision) {} // so that refusals keep their detail

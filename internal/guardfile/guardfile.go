@@ -103,7 +103,7 @@ const DefaultListen = "127.0.0.1:8080"
 
 // Config returns the settings of an API as package guard has them.
 func (f *File) Config(a API) guard.Config {
-	cfg := guard.Config{Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, CABundle: f.CABundle, MaxKeyAge: f.MaxKeyAge}
+	cfg := guard.Config{Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, CABundle: f.CABundle, MaxKeyAge: f.MaxKeyAge, StateDir: f.StateDir}
 	if len(a.Origins) > 0 {
 		cfg.DPoP, cfg.SignedRequests = &guard.DPoP{Origins: a.Origins}, &guard.SignedRequests{}
 		for _, origin := range a.Origins {

@@ -2,6 +2,7 @@ package guardserver_test
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -217,5 +218,33 @@ func TestSettingsThatCannotBeServed(t *testing.T) {
 		if _, err := guardserver.New(t.Context(), guardserver.Config{File: w.file}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %s", tt.name, err, tt.want)
 		}
+	}
+}
+
+type noNetwork struct{}
+
+func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no network")
+}
+
+// A guard that starts while its authority is down works with the keys that it kept.
+func TestAStartWithoutTheAuthority(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good := "Authorization: Bearer " + w.token("Orders.Read")
+	for _, tt := range []struct {
+		settings string
+		cut      bool
+		want     int
+	}{{"", true, http.StatusServiceUnavailable}, {"stateDir: state", false, http.StatusOK}, {"stateDir: state", true, http.StatusOK}, {"stateDir: other", true, http.StatusServiceUnavailable}} {
+		w.start(w.settings(tt.settings, ordersRules), func(cfg *guardserver.Config) {
+			if tt.cut {
+				cfg.HTTPClient = &http.Client{Transport: noNetwork{}}
+			}
+		})
+		if resp, body := w.get("/api/GetOrders", good); resp.StatusCode != tt.want {
+			t.Errorf("%q, cut off %v: %d %s", tt.settings, tt.cut, resp.StatusCode, body)
+		}
+		w.end()
 	}
 }
