@@ -87,8 +87,12 @@ func TestKeptKeysThatAreNotUsed(t *testing.T) {
 		name   string
 		change func(t *testing.T, file string, content string) string
 	}{
-		{"another issuer", func(_ *testing.T, _, c string) string { return strings.Replace(c, `"issuer":"https://`, `"issuer":"https://evil`, 1) }},
-		{"another host", func(_ *testing.T, _, c string) string { return strings.Replace(c, `"keys":"https://authority.test`, `"keys":"https://evil.test`, 1) }},
+		{"another issuer", func(_ *testing.T, _, c string) string {
+			return strings.Replace(c, `"issuer":"https://`, `"issuer":"https://evil`, 1)
+		}},
+		{"another host", func(_ *testing.T, _, c string) string {
+			return strings.Replace(c, `"keys":"https://authority.test`, `"keys":"https://evil.test`, 1)
+		}},
 		{"of a later time", func(_ *testing.T, _, c string) string { return strings.Replace(c, `"fetched":"2`, `"fetched":"3`, 1) }},
 		{"of an earlier time", func(_ *testing.T, _, c string) string { return strings.Replace(c, `"fetched":"20`, `"fetched":"19`, 1) }},
 		{"no JSON", func(_ *testing.T, _, c string) string { return c[1:] }},
@@ -138,4 +142,3 @@ func TestKeptKeysThatAreNotUsed(t *testing.T) {
 		})
 	}
 }
-

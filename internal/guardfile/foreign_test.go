@@ -29,7 +29,7 @@ func TestAListenerIsRead(t *testing.T) {
 		t.Errorf("peers: %v", f.TrustedPeers)
 	}
 	api := f.APIs[0]
-	if api.Upstream != "h2c://127.0.0.1:7071" || len(api.Tenants) != 1 || !api.Rules[0].Shadow || api.Rules[1].Shadow || api.Places[1] != (guardfile.Place{Line: 22, Column: 9}) {
+	if api.Upstream != "h2c://127.0.0.1:7071" || len(api.Tenants) != 1 || !api.Rules[0].Shadow || api.Rules[1].Shadow || api.Places[1] != (guardfile.Place{Line: 23, Column: 9}) {
 		t.Errorf("the API: %+v", api)
 	}
 	cfg := f.Config(api)

@@ -37,6 +37,7 @@ type APISettings struct {
 	Tenants   []string         `json:"tenants,omitempty"`
 	Caller    guard.CallerKind `json:"caller,omitempty"`
 	Origins   []string         `json:"origins,omitempty"`
+	Resource  string           `json:"resource,omitempty"`
 	Rules     []RuleSettings   `json:"rules"`
 }
 
@@ -90,7 +91,7 @@ func (f *File) Settings() Settings {
 }
 
 func (a API) settings() APISettings {
-	s := APISettings{Host: a.Host, Upstream: a.Upstream, Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, Origins: a.Origins}
+	s := APISettings{Host: a.Host, Upstream: a.Upstream, Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, Origins: a.Origins, Resource: a.Resource}
 	for _, r := range a.Rules {
 		s.Rules = append(s.Rules, RuleSettings{r.Path, r.Methods, r.Roles, r.AllRoles, r.Scopes, r.Clients, r.Principals, r.Tenants, r.Caller, r.Bound, r.Anonymous, r.Shadow})
 	}
