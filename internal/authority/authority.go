@@ -56,6 +56,9 @@ type Config struct {
 	// AllowPassword lets public clients take users' names and passwords themselves (grant
 	// type password). Such a client learns the password, so it is off by default.
 	AllowPassword bool
+	// MutualTLS says in documents that the server asks its clients for certificates, so that
+	// they can authenticate by one, and have tokens bound to it (RFC 8705).
+	MutualTLS bool
 	// IdentityLifetime is that of tokens for managed identities. Zero means 24 hours.
 	IdentityLifetime time.Duration
 	// Age is how long ago the tokens of a request shall seem to have been issued, for
@@ -133,7 +136,7 @@ func New(cfg Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	server.Mux = mount(discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.Now), tokens, pages, revoked)
+	server.Mux = mount(discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.MutualTLS, cfg.Now), tokens, pages, revoked)
 	return &Authority{
 		origin: own, server: server, recorder: recorder, revoked: revoked,
 		minter:    issuance.NewMinter(issuer, clients, recorder, cfg.IdentityLifetime),

@@ -26,6 +26,8 @@ func requestProblems() []*Problem {
 		GrantType("{grant_type}"),
 		TokenType("{token_type}"),
 		Confirmation("{reason}"),
+		DPoPProof("{reason}"),
+		NoClientCertificate("{token_type}"),
 		Tenantless("{tenant}"),
 		SingleTenant("{tenant}"),
 		TenantUnknown("{tenant}"),
@@ -154,6 +156,24 @@ func Confirmation(reason string) *Problem {
 		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
 		What:   "The request is malformed. No token can be bound by its 'req_cnf': " + reason + ".",
 		Advice: "Let a client library make it: {\"kid\":\"{thumbprint of the key, RFC 7638}\"} in base64url.",
+	}
+}
+
+// DPoPProof refuses a header DPoP that proves nothing (RFC 9449 section 5).
+func DPoPProof(reason string) *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: "invalid_dpop_proof", Status: http.StatusBadRequest,
+		What:   "The request is malformed. Its header DPoP is no proof for it: " + reason + ".",
+		Advice: "Let a client library make the proof, for POST and the URL of the token endpoint, anew for each request.",
+	}
+}
+
+// NoClientCertificate refuses to bind a token to the certificate of a connection without one.
+func NoClientCertificate(tokenType string) *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request is malformed. A token of the type " + text.Quote(tokenType) + " is bound to the client's certificate, and the TLS connection has none.",
+		Advice: "Send the request with a client certificate, to a server that asks for it: rolecall serve --mutual-tls.",
 	}
 }
 

@@ -41,6 +41,7 @@ func userProblems() []*Problem {
 		RedirectDiffers(),
 		RefreshUsed(),
 		RefreshGone(),
+		RefreshKey(),
 		Revoked(),
 		DevicePending(),
 		DeviceTooFast(),
@@ -200,6 +201,15 @@ func RefreshGone() *Problem {
 		Code: 700082, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
 		What:   "The refresh token has expired or was revoked.",
 		Advice: "Sign in again.",
+	}
+}
+
+// RefreshKey refuses a refresh token that is bound to a key whose proof is missing.
+func RefreshKey() *Problem {
+	return &Problem{
+		Code: 700082, OAuth: InvalidGrant, SubError: "bad_token", Status: http.StatusBadRequest,
+		What:   "The refresh token is bound to a key, and the request has no proof of it.",
+		Advice: "Send the header DPoP, or call over mutual TLS, with the key of the first request, or sign in again.",
 	}
 }
 

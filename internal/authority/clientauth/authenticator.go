@@ -2,7 +2,11 @@ package clientauth
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +57,9 @@ type Credential struct {
 	ClientID  string // as sent; empty only when an assertion names the client
 	Secret    string // empty: none
 	Assertion string // empty: none
+	// Certificate is the one whose key the client has shown to have on its TLS connection
+	// (DER). It counts where nothing else is presented.
+	Certificate string
 	// Public says that a public client needs no proof of its own, because a user stands
 	// behind the request, who proves what there is to prove.
 	Public bool
@@ -63,6 +70,7 @@ const (
 	BySecret      = "secret"
 	ByCertificate = "certificate"
 	ByFederation  = "federated"
+	ByConnection  = "tls" // by a certificate, on the TLS connection itself (RFC 8705 section 2.2)
 )
 
 // A Proof says which client asks and how it proved that.
@@ -109,7 +117,7 @@ func (a *Authenticator) Public(ctx context.Context, tenant *directory.Tenant, id
 
 // wasRefused reports whether an error says that the credential proves nothing.
 func (c Credential) wasRefused(err error) bool {
-	return aadsts.Of(err).OAuth == aadsts.InvalidClient && (c.Secret != "" || c.Assertion != "")
+	return aadsts.Of(err).OAuth == aadsts.InvalidClient && (c.Secret != "" || c.Assertion != "" || c.Certificate != "")
 }
 
 // An attempt is one try of a client to authenticate. What nobody can guess (a generated
@@ -169,8 +177,36 @@ func (t *attempt) prove(ctx context.Context) (Proof, error) {
 		return t.proveSecret(ctx, client)
 	case t.credential.Public && client.Application != nil && client.Application.Public:
 		return Proof{Client: client}, nil
+	case t.credential.Certificate != "":
+		return t.proveConnection(client)
 	}
 	return Proof{}, aadsts.NoCredential(t.credential.ClientID)
+}
+
+// proveConnection looks for the certificate of the connection among those of the application.
+// TLS has made sure that the client has its key; who has issued it does not matter.
+func (t *attempt) proveConnection(client *directory.Instance) (Proof, error) {
+	app := client.Application
+	sum := sha256.Sum256([]byte(t.credential.Certificate))
+	prints := thumbprints{sha256: base64.RawURLEncoding.EncodeToString(sum[:])}
+	if app == nil { // a managed identity has no certificate of its own
+		return Proof{}, aadsts.AssertionKeyUnknown(prints.String(), string(client.Principal.AppID))
+	}
+	if app.Public && !HasCredential(app) {
+		return Proof{}, aadsts.PublicClient(t.credential.ClientID)
+	}
+	i := slices.IndexFunc(app.Certificates, func(c directory.Certificate) bool { return prints.names(&c) })
+	if i < 0 {
+		return Proof{}, aadsts.AssertionKeyUnknown(prints.String(), string(app.AppID))
+	}
+	parsed, err := x509.ParseCertificate(app.Certificates[i].DER)
+	if err != nil {
+		return Proof{}, aadsts.AssertionSignature(prints.String()).Because(err)
+	}
+	if err := checkPeriod(&app.Certificates[i], parsed, prints, t.assertions.now()); err != nil {
+		return Proof{}, err
+	}
+	return Proof{Client: client, Credential: ByConnection, CredentialID: app.Certificates[i].ID}, nil
 }
 
 // admit finds the client and notes it. No credential is looked at before.

@@ -192,12 +192,17 @@ func verifySignature(parsed *token.Token, alg string, app *directory.Application
 	if err := parsed.Verify(alg, key); err != nil {
 		return nil, aadsts.AssertionSignature(prints.String()).Because(err)
 	}
-	from, until := parsedCert.NotBefore, parsedCert.NotAfter
+	return certificate, checkPeriod(certificate, parsedCert, prints, now)
+}
+
+// checkPeriod requires that a certificate of an application is valid now.
+func checkPeriod(certificate *directory.Certificate, parsed *x509.Certificate, prints thumbprints, now time.Time) error {
+	from, until := parsed.NotBefore, parsed.NotAfter
 	if !certificate.ValidUntil.IsZero() && certificate.ValidUntil.Before(until) {
 		until = certificate.ValidUntil
 	}
 	if now.After(until) || now.Add(assertionSkew).Before(from) {
-		return nil, aadsts.AssertionCertificateTime(prints.String(), from, until)
+		return aadsts.AssertionCertificateTime(prints.String(), from, until)
 	}
-	return certificate, nil
+	return nil
 }

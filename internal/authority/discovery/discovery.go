@@ -33,13 +33,14 @@ type Handler struct {
 	directory *directory.Directory
 	resolver  *resolve.Resolver
 	keys      *keyring.Ring
+	mutualTLS bool
 	now       func() time.Time
 	shared    sharedKeys
 }
 
-// New returns a handler.
-func New(d *directory.Directory, resolver *resolve.Resolver, keys *keyring.Ring, now func() time.Time) *Handler {
-	return &Handler{directory: d, resolver: resolver, keys: keys, now: now}
+// New returns a handler. MutualTLS is whether clients are asked for certificates.
+func New(d *directory.Directory, resolver *resolve.Resolver, keys *keyring.Ring, mutualTLS bool, now func() time.Time) *Handler {
+	return &Handler{directory: d, resolver: resolver, keys: keys, mutualTLS: mutualTLS, now: now}
 }
 
 // Mount adds the URLs of the documents.

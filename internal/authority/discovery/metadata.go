@@ -9,6 +9,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // metadata is an OpenID Connect discovery document, which tells client libraries the
@@ -36,6 +37,8 @@ type metadata struct {
 	CloudInstance         string   `json:"cloud_instance_name"`
 	CloudGraphHost        string   `json:"cloud_graph_host_name"`
 	GraphHost             string   `json:"msgraph_host"`
+	ProofAlgorithms       []string `json:"dpop_signing_alg_values_supported,omitempty"`          // version 2 only
+	CertificateBound      bool     `json:"tls_client_certificate_bound_access_tokens,omitempty"` // where clients are asked for certificates
 }
 
 // newMetadata fills in what is the same for every tenant and version. The root is the
@@ -94,6 +97,11 @@ func (h *Handler) metadataV2(ctx context.Context, x *exchange.Exchange) (exchang
 	m.DeviceEndpoint = root + "/oauth2/v2.0/devicecode"
 	m.EndSessionEndpoint = root + "/oauth2/v2.0/logout"
 	m.KeysURI = root + "/discovery/v2.0/keys"
+	m.ProofAlgorithms = token.ProofAlgorithms()
+	if h.mutualTLS {
+		m.TokenEndpointAuth = append(m.TokenEndpointAuth, "self_signed_tls_client_auth")
+		m.CertificateBound = true
+	}
 	return exchange.JSON(m, exchange.DayCached)
 }
 

@@ -72,7 +72,7 @@ func (e *deviceEndpoint) start(ctx context.Context, x *exchange.Exchange, versio
 	if _, named := form["grant_type"]; !named {
 		form["grant_type"] = grantDevice
 	}
-	req, err := parse(form, x.Request.Header, version)
+	req, err := parse(form, x.Request.Header, certificateOf(x.Request), version)
 	if err != nil {
 		return "", "", err
 	}

@@ -58,7 +58,7 @@ func New(cfg Config) *Handler {
 	return &Handler{
 		token: &tokenEndpoint{
 			resolver: cfg.Resolver, clients: cfg.Clients, users: cfg.Users, issuer: cfg.Issuer, records: cfg.Records,
-			polls: cfg.State.Polls, allowPassword: cfg.AllowPassword, now: cfg.Now,
+			polls: cfg.State.Polls, proofs: cfg.State.Tolerant, allowPassword: cfg.AllowPassword, now: cfg.Now,
 		},
 		device:   &deviceEndpoint{resolver: cfg.Resolver, clients: cfg.Clients, records: cfg.Records, budget: cfg.State.DeviceCodes},
 		userInfo: &userInfoEndpoint{resolver: cfg.Resolver, issuer: cfg.Issuer},

@@ -34,6 +34,8 @@ func (e *tokenEndpoint) redeemRefresh(ctx context.Context, x *exchange.Exchange,
 		return aadsts.GrantClient("refresh_token")
 	case grant.Proven && r.Credential == "": // of a client that is public as well
 		return aadsts.NoCredential(req.credential.ClientID)
+	case grant.Key != "" && grant.Key != req.binding.Key():
+		return aadsts.RefreshKey()
 	}
 	requested, err := grant.Scopes.Again(req.version, req.scope, req.resource)
 	if err != nil {
@@ -110,7 +112,11 @@ func (e *tokenEndpoint) revoke(ctx context.Context, t records.OpaqueToken, why e
 
 // grantRecord is what the refresh tokens of a redemption stand for.
 func (r *redemption) grantRecord() records.GrantRecord {
-	return records.GrantRecord{Session: r.Session, Client: r.Client.Principal.AppID, Proven: r.Credential != "", Scopes: r.Scopes}
+	record := records.GrantRecord{Session: r.Session, Client: r.Client.Principal.AppID, Proven: r.Credential != "", Scopes: r.Scopes}
+	if !record.Proven {
+		record.Key = r.Binding.Key()
+	}
+	return record
 }
 
 // renew hands out the next refresh token of a family, if the user agreed to one.

@@ -24,6 +24,7 @@ type tokenEndpoint struct {
 	issuer        *issuance.Issuer
 	records       *records.Records
 	polls         coordination.Polls
+	proofs        coordination.Replays
 	allowPassword bool
 	now           func() time.Time
 }
@@ -45,7 +46,7 @@ func (e *tokenEndpoint) serve(ctx context.Context, x *exchange.Exchange, version
 	if unreadable != nil {
 		return exchange.Answer{}, unreadable
 	}
-	req, err := parse(form, x.Request.Header, version)
+	req, err := parse(form, x.Request.Header, certificateOf(x.Request), version)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
@@ -53,6 +54,9 @@ func (e *tokenEndpoint) serve(ctx context.Context, x *exchange.Exchange, version
 	x.SignIn.Library = x.Library(form)
 	proof, err := e.clients.Authenticate(ctx, x, tenant, req.credential)
 	if err != nil {
+		return exchange.Answer{}, err
+	}
+	if err := e.bind(ctx, x, tenant, proof, req); err != nil {
 		return exchange.Answer{}, err
 	}
 	if req.grant == grantClientCredentials {

@@ -14,6 +14,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // The grant types. Device codes and on-behalf-of have long names by their RFCs; MSAL for Go
@@ -59,7 +60,8 @@ type tokenRequest struct {
 	scope      string
 	claims     string // JSON text
 	binding    issuance.Binding
-	spn        bool // audiences that are app ids stand behind "spn:"
+	proof      *token.Proof // of the key of the binding, still to be verified; nil if there is none
+	spn        bool         // audiences that are app ids stand behind "spn:"
 
 	// Of grants that speak for a user.
 	code, redirectURI, verifier string
@@ -69,8 +71,9 @@ type tokenRequest struct {
 	clientInfo                  bool // the client asks to be told how to name the user
 }
 
-// parse makes a request of a form and the headers that belong to it.
-func parse(f exchange.Form, header http.Header, version int) (*tokenRequest, error) {
+// parse makes a request of a form, and of the headers and the client certificate (DER) that
+// belong to it.
+func parse(f exchange.Form, header http.Header, certificate []byte, version int) (*tokenRequest, error) {
 	grant := f["grant_type"]
 	switch {
 	case grant == "":
@@ -85,7 +88,7 @@ func parse(f exchange.Form, header http.Header, version int) (*tokenRequest, err
 	}
 	req := &tokenRequest{
 		version: version, grant: grant,
-		credential: clientauth.Credential{ClientID: f["client_id"], Secret: f["client_secret"], Public: needsNoProof(grant)},
+		credential: clientauth.Credential{ClientID: f["client_id"], Secret: f["client_secret"], Certificate: string(certificate), Public: needsNoProof(grant)},
 		resource:   f["resource"], scope: f["scope"], claims: f["claims"],
 		code: f["code"], redirectURI: f["redirect_uri"], verifier: f["code_verifier"],
 		refreshToken: f["refresh_token"], deviceCode: f["device_code"],
@@ -97,7 +100,10 @@ func parse(f exchange.Form, header http.Header, version int) (*tokenRequest, err
 		req.deviceCode = req.code // ADAL knows it by this name only
 	}
 	var p error
-	if req.binding, p = issuance.ParseBinding(f["token_type"], f["req_cnf"]); p != nil {
+	req.binding, req.proof, p = issuance.ParseBinding(issuance.BindingRequest{
+		TokenType: f["token_type"], Confirmation: f["req_cnf"], Proofs: header.Values("DPoP"), Certificate: certificate,
+	})
+	if p != nil {
 		return nil, p
 	}
 	if p := req.readAssertion(f); p != nil {

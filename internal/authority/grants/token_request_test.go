@@ -77,7 +77,7 @@ func TestParse(t *testing.T) {
 			if tt.origin != "" {
 				header.Set("Origin", tt.origin)
 			}
-			got, problem := parse(tt.form, header, 2)
+			got, problem := parse(tt.form, header, nil, 2)
 			if aadsts.Code(problem) != tt.code {
 				t.Fatalf("got %v, want code %d", problem, tt.code)
 			}

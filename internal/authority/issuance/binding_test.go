@@ -23,11 +23,11 @@ func TestParseBinding(t *testing.T) {
 		{"nothing", "", "", Binding{}, 0},
 		{"a bearer token by its name", "Bearer", "", Binding{}, 0},
 		{"in lower case", "bearer", "", Binding{}, 0},
-		{"MSAL", "pop", good, Binding{keyID}, 0},
-		{"in capitals", "PoP", good, Binding{keyID}, 0},
-		{"with padding", "pop", base64.URLEncoding.EncodeToString([]byte(`{"kid":"` + keyID + `"} `)), Binding{keyID}, 0},
-		{"a padded thumbprint", "pop", cnf(`{"kid":"` + keyID + `="}`), Binding{keyID}, 0},
-		{"MSAL for JavaScript", "pop", cnf(`{"kid":"` + keyID + `","xms_ksl":"sw"}`), Binding{keyID}, 0},
+		{"MSAL", "pop", good, Binding{typePoP, memberKey, keyID}, 0},
+		{"in capitals", "PoP", good, Binding{typePoP, memberKey, keyID}, 0},
+		{"with padding", "pop", base64.URLEncoding.EncodeToString([]byte(`{"kid":"` + keyID + `"} `)), Binding{typePoP, memberKey, keyID}, 0},
+		{"a padded thumbprint", "pop", cnf(`{"kid":"` + keyID + `="}`), Binding{typePoP, memberKey, keyID}, 0},
+		{"MSAL for JavaScript", "pop", cnf(`{"kid":"` + keyID + `","xms_ksl":"sw"}`), Binding{typePoP, memberKey, keyID}, 0},
 		{"no key", "pop", "", Binding{}, 900144},
 		{"a key and no type", "", good, Binding{}, 9002313},
 		{"a key and a bearer token", "Bearer", good, Binding{}, 9002313},
@@ -57,7 +57,7 @@ func TestParseBinding(t *testing.T) {
 		{"large", "pop", cnf(`{"kid":"` + keyID + `","xms_ksl":"` + strings.Repeat("x", 1<<10) + `"}`), Binding{}, 9002313},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := ParseBinding(tt.tokenType, tt.confirmation)
+			got, _, err := ParseBinding(BindingRequest{TokenType: tt.tokenType, Confirmation: tt.confirmation})
 			if got != tt.want || aadsts.Code(err) != tt.code {
 				t.Errorf("got %+v, %v; want %+v, code %d", got, err, tt.want, tt.code)
 			}
@@ -79,16 +79,16 @@ func FuzzConfirmation(f *testing.F) {
 	}
 	f.Add("")
 	f.Fuzz(func(t *testing.T, raw string) {
-		got, err := ParseBinding("pop", raw)
+		got, _, err := ParseBinding(BindingRequest{TokenType: "pop", Confirmation: raw})
 		if err != nil {
 			if p := aadsts.Of(err); p.Status != 400 || p.Code != 9002313 && p.Code != 900144 || got != (Binding{}) {
 				t.Fatalf("refused with %+v, and bound to %+v", p, got)
 			}
 			return
 		}
-		sum, err := base64.RawURLEncoding.Strict().DecodeString(got.keyID)
+		sum, err := base64.RawURLEncoding.Strict().DecodeString(got.thumbprint)
 		if err != nil || len(sum) != 32 || len(raw) > maxConfirmation {
-			t.Fatalf("bound to %q (%v)", got.keyID, err)
+			t.Fatalf("bound to %q (%v)", got.thumbprint, err)
 		}
 		text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(raw, "="))
 		if err != nil || !strings.Contains(strings.ReplaceAll(string(text), "\\u", ""), "\"") {

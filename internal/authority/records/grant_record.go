@@ -51,6 +51,9 @@ type GrantRecord struct {
 	// with one only.
 	Proven bool            `json:"proven,omitempty"`
 	Scopes scope.Requested `json:"ask"`
+	// Key is the one that a public client has shown to have: without it, whoever has a copy
+	// could use the refresh token (RFC 9449 section 5, RFC 8705 section 4). Empty: none.
+	Key string `json:"key,omitempty"`
 	// Replaced means that a refresh token has a successor. Its record stays for a moment, for
 	// a client that asks again.
 	Replaced bool `json:"replaced,omitempty"`
