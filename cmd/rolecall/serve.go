@@ -52,6 +52,7 @@ and prints the addresses, with -o json as one line of JSON.`,
 	flags.StringSliceVar(&cfg.AllowIssuers, "allow-issuer", nil, "private host on which federated issuers may be: 127.0.0.1:9443, 10.0.0.0/8, *.corp.test")
 	flags.StringSliceVar(&cfg.AllowHosts, "allow-host", nil, "address or network outside the loopback interface on which hosts may listen: 172.17.0.1, 172.16.0.0/12")
 	flags.BoolVar(&cfg.AllowPasswords, "allow-passwords", false, "let public clients collect users' names and passwords themselves (grant type password)")
+	flags.BoolVar(&cfg.MutualTLS, "mutual-tls", false, "ask clients of the authority for a certificate, by which they can authenticate and have tokens bound to it")
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default: the authority's own)")
 	flags.StringArrayVar(&faults, "fault", nil, "make responses fail on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
 	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "cache tokens of managed identities until they expire, as Azure does, even if their roles change")

@@ -21,6 +21,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // A prover signs proofs by a foreign library.
@@ -239,7 +240,7 @@ func TestMutualTLS(t *testing.T) {
 
 func rsaKey(w *world) *rsa.PrivateKey {
 	w.t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := fixture.NewKeys()()
 	w.must(err)
 	return key
 }

@@ -16,6 +16,10 @@ func (s *Server) check() error {
 	if s.cfg.PublicURL == "" {
 		return nil
 	}
+	if s.cfg.MutualTLS {
+		return refused("leave out --mutual-tls, or --public-url where clients reach the authority itself",
+			"with --public-url TLS ends at a proxy, so that no client can show its certificate to the authority")
+	}
 	if s.cfg.PublicURL, err = parsePublicURL(s.cfg.PublicURL); err != nil {
 		return err
 	}

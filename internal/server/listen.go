@@ -55,6 +55,9 @@ func (s *Server) build(ctx context.Context) error {
 		on := s.surfaces[i].http
 		if plan.tls && (!plan.fronted || !s.plain()) {
 			on.TLSConfig = s.tlsConfig()
+			if s.cfg.MutualTLS && plan.name == authoritySurface {
+				on.TLSConfig.ClientAuth = tls.RequestClientCert // which of them count, the directory says
+			}
 		}
 		answering, err := plan.build(s, on)
 		if err != nil {
@@ -228,7 +231,7 @@ func (s *Server) buildAuthority(*http.Server) (answering, error) {
 	}
 	s.authority, err = authority.New(authority.Config{
 		BaseURL: s.endpoints.Authority, Aliases: s.aliases(), Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
-		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, Now: s.cfg.Now, Log: s.log,
+		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, MutualTLS: s.cfg.MutualTLS, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return answering{}, err

@@ -66,6 +66,9 @@ type Config struct {
 	V1Issuer string
 	// AllowPasswords lets public clients take users' names and passwords themselves; see authority.Config.
 	AllowPasswords bool
+	// MutualTLS lets the authority ask its clients for certificates, so that they can
+	// authenticate by one; see authority.Config.
+	MutualTLS bool
 	// PlatformCache keeps tokens of managed identities as long as Azure does, whatever
 	// happens to their roles.
 	PlatformCache bool
