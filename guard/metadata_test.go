@@ -26,6 +26,7 @@ func TestMetadataIsPublished(t *testing.T) {
 	for _, tt := range []struct{ resource, path, url string }{
 		{"https://orders.test", "/.well-known/oauth-protected-resource", "https://orders.test/.well-known/oauth-protected-resource"},
 		{"https://Orders.test:443/", "/.well-known/oauth-protected-resource", "https://orders.test/.well-known/oauth-protected-resource"},
+		{"https://resource.example.com/resource1", "/.well-known/oauth-protected-resource/resource1", "https://resource.example.com/.well-known/oauth-protected-resource/resource1"}, // of RFC 9728, section 3.1
 		{"https://contoso.test:8443/api/orders", "/.well-known/oauth-protected-resource/api/orders", "https://contoso.test:8443/.well-known/oauth-protected-resource/api/orders"},
 	} {
 		cfg := a.proving()

@@ -42,6 +42,7 @@ const RevocationScope = "api://rolecall/.default"
 const (
 	revocationTimeout  = time.Minute
 	revocationGap      = 500 * time.Millisecond // between two requests at least
+	revocationIdle     = 2 * time.Second        // from one that was not held and told nothing
 	revocationBackoff  = time.Second
 	revocationWait     = 30 * time.Second // at most, after failures
 	maxRevocationsSize = 16 << 20
@@ -205,13 +206,18 @@ func (g *Guard) newFollower() *follower {
 // run follows until the context ends.
 func (f *follower) run(ctx context.Context) {
 	var once sync.Once
+	first := true
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
-		err := f.ask(ctx)
+		told, err := f.ask(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		pause := revocationGap - time.Since(began)
+		if !told && !first {
+			pause = revocationIdle - time.Since(began)
+		}
+		first = false
 		if err != nil {
 			pause = min(revocationWait, revocationBackoff<<min(failures, 10))
 			pause += rand.N(pause / 4) //nolint:gosec // spreads load; nobody gains by guessing it
@@ -251,23 +257,23 @@ func (f *follower) note(err error) {
 	}
 }
 
-// ask asks what is new and takes it in.
-func (f *follower) ask(ctx context.Context) error {
+// ask asks what is new and takes it in. It reports whether there was anything.
+func (f *follower) ask(ctx context.Context) (told bool, err error) {
 	raw, err := f.token(ctx)
 	if err != nil {
-		return fmt.Errorf("get a token for %s: %w", RevocationScope, err)
+		return false, fmt.Errorf("get a token for %s: %w", RevocationScope, err)
 	}
 	if !isB64Token(raw) {
-		return errors.New("Revocations.Token has returned something that is not a token")
+		return false, errors.New("Revocations.Token has returned something that is not a token")
 	}
 	began := f.clock()
 	body, err := f.get(ctx, raw)
 	if err != nil {
-		return err
+		return false, err
 	}
 	cursor, events, err := readRevocations(body)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", f.address, err)
+		return false, fmt.Errorf("read %s: %w", f.address, err)
 	}
 	f.revoked.Store(f.revoked.Load().with(events, f.clock().Unix()))
 	f.goodUntil.Store(began.Add(f.maxAge).Unix())
@@ -281,7 +287,7 @@ func (f *follower) ask(ctx context.Context) error {
 			f.refresh()
 		}
 	}
-	return nil
+	return len(events) > 0, nil
 }
 
 // get asks the authority, which answers when there is something to tell.

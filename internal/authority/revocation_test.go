@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +166,37 @@ func TestRevocationsHold(t *testing.T) {
 		}
 		if _, took := ask(t.Context()); took != 0 {
 			t.Errorf("a server that stops holds for %v", took)
+		}
+	})
+}
+
+// No reader takes all connections: what it asks beyond its share is answered at once.
+func TestRevocationsHoldSoManyAndNoMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOn(t, memory.New())
+		defer w.revoked.Close()
+		orders, legacy := w.selfToken(testAPI), w.selfToken(legacyAPI)
+		cursor := itoa(w.get(revocationsPath, bearer(orders)).told().Cursor)
+		ask := func(raw string) time.Duration {
+			began := time.Now()
+			w.get(revocationsPath+"?since="+cursor, bearer(raw)).told()
+			return time.Since(began)
+		}
+		var held sync.WaitGroup
+		for range revocation.MaxHeldByReader {
+			held.Go(func() { ask(orders) })
+		}
+		synctest.Wait()
+		if took := ask(orders); took != 0 {
+			t.Errorf("one more is held for %v", took)
+		}
+		if took := ask(legacy); took != revocation.Hold {
+			t.Errorf("another reader is held for %v", took)
+		}
+		held.Wait()
+		if took := ask(orders); took != revocation.Hold {
+			t.Errorf("afterwards, one is held for %v", took)
 		}
 	})
 }

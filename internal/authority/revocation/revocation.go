@@ -27,6 +27,13 @@ import (
 // which proxies commonly give up.
 const Hold = 25 * time.Second
 
+// How many requests are held at once: of one application, and of all. Those beyond are answered
+// at once, so that readers take no connections from clients that need tokens.
+const (
+	MaxHeldByReader = 256
+	maxHeld         = 2048
+)
+
 // Config says what a Handler works with. All fields are required.
 type Config struct {
 	Authority string // root of the authority
@@ -44,6 +51,10 @@ type Handler struct {
 
 	release  sync.Once
 	released chan struct{} // closed by Release
+
+	mu   sync.Mutex
+	held map[directory.ObjectID]int // requests by reader; guarded by mu
+	all  int                        // likewise
 }
 
 // New checks the configuration and returns a handler.
@@ -55,7 +66,7 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{directory: cfg.Directory, resolver: cfg.Resolver, guard: admission, released: make(chan struct{})}, nil
+	return &Handler{directory: cfg.Directory, resolver: cfg.Resolver, guard: admission, released: make(chan struct{}), held: map[directory.ObjectID]int{}}, nil
 }
 
 // Mount adds the URL.
@@ -148,6 +159,10 @@ func cursorOf(r *http.Request) (int64, error) {
 // await returns what an API is to be told, as soon as there is anything, or Hold is over. Who
 // has been told nothing yet does not wait.
 func (h *Handler) await(ctx context.Context, tenant directory.TenantID, api directory.ObjectID, since int64) (answer, error) {
+	mayWait := h.enter(api)
+	if mayWait {
+		defer h.leave(api)
+	}
 	end := time.NewTimer(Hold)
 	defer end.Stop()
 	for first := since == 0; ; {
@@ -157,7 +172,7 @@ func (h *Handler) await(ctx context.Context, tenant directory.TenantID, api dire
 			return answer{}, err
 		}
 		told := answer{Cursor: next, Events: eventsFor(api, found)}
-		if first || len(told.Events) > 0 {
+		if first || len(told.Events) > 0 || !mayWait {
 			return told, nil
 		}
 		since = next
@@ -170,6 +185,27 @@ func (h *Handler) await(ctx context.Context, tenant directory.TenantID, api dire
 		case <-ctx.Done():
 			return told, nil // nobody reads it
 		}
+	}
+}
+
+// enter reports whether one more request of a reader may be held, until leave.
+func (h *Handler) enter(reader directory.ObjectID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.all >= maxHeld || h.held[reader] >= MaxHeldByReader {
+		return false
+	}
+	h.all++
+	h.held[reader]++
+	return true
+}
+
+func (h *Handler) leave(reader directory.ObjectID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.all--
+	if h.held[reader]--; h.held[reader] == 0 {
+		delete(h.held, reader)
 	}
 }
 
