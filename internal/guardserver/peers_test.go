@@ -3,8 +3,10 @@ package guardserver_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
 // A peer is a proxy that asks the guard, as docs/guard has it.
@@ -53,12 +56,7 @@ func (p peer) start(t *testing.T, w *world) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := freeAddress(t)
 	port := func(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 	upstream, guarded := w.upstream.Listener.Addr().String(), w.server.Addr().String()
 	content := strings.NewReplacer("UPSTREAM_PORT", port(upstream), "GUARD_PORT", port(guarded), "PORT", port(address), "UPSTREAM", upstream, "GUARD", guarded).Replace(string(text[bytes.IndexByte(text, '\n'):]))
@@ -67,10 +65,18 @@ func (p peer) start(t *testing.T, w *world) string {
 	if err := os.WriteFile(file, []byte(fmt.Sprintf(p.wrap, content)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said logged
 	cmd := exec.Command(program, p.args(file, folder)...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &said, &said
+	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
+	run(t, address, cmd)
+	return address
+}
+
+// run runs a server until the test ends, and returns when it listens.
+func run(t *testing.T, address string, cmd *exec.Cmd) {
+	t.Helper()
+	var said logged
+	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -85,13 +91,13 @@ func (p peer) start(t *testing.T, w *world) string {
 			<-ended
 		}
 		if t.Failed() {
-			t.Logf("%s said:\n%.3000s", p.program, said.String())
+			t.Logf("%s said:\n%.3000s", cmd.Path, said.String())
 		}
 	})
-	until(t, p.program+" listens", func() bool {
+	until(t, cmd.Path+" listens", func() bool {
 		select {
 		case <-ended:
-			t.Fatalf("%s ended: %.3000s", p.program, said.String())
+			t.Fatalf("%s ended: %.3000s", cmd.Path, said.String())
 		default:
 		}
 		conn, err := net.Dial("tcp", address)
@@ -100,7 +106,6 @@ func (p peer) start(t *testing.T, w *world) string {
 		}
 		return err == nil
 	})
-	return address
 }
 
 // Behind real proxies, set up as the documentation says: who is let in, what arrives, and that no
@@ -226,7 +231,26 @@ func spellings() []string {
 			all = append(all, "/"+slash+admin, "/open"+slash+admin, slash+admin, "/open/x?"+slash+admin, "/open/x#"+slash+admin)
 		}
 	}
+	for _, dot := range dots {
+		for _, before := range slashes {
+			for _, after := range slashes {
+				for _, admin := range admins[:4] {
+					all = append(all, "/open"+before+dot+after+admin)
+				}
+			}
+		}
+	}
 	return append(all, "http://orders.corp.test/admin/x", "http://other.test/admin/x", "//orders.corp.test/admin/x", "/open/%", "/open/%zz", "/open/\x7f", "/open/é", "/open/x", "/open/a.b", "/open/%41")
+}
+
+// someSpellings are as many of them as fixture.Attacks says.
+func someSpellings(t testing.TB) []string {
+	all := spellings()
+	if len(all) < 20000 {
+		t.Fatalf("only %d spellings", len(all))
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(all)-10, func(i, j int) { all[i], all[j] = all[j], all[i] }) // but for the last, some of which are let in
+	return all[max(0, len(all)-fixture.Rounds(t, fixture.Attacks, 800)):]
 }
 
 // reading is how the most willing of servers may read a path.
@@ -249,14 +273,10 @@ func reading(target string) string {
 // pathsThrough sends every spelling as it is. Nothing that arrives without a token can be read as
 // a path outside of /open.
 func (w *world) pathsThrough(t *testing.T, address string) {
-	all := spellings()
-	if len(all) < 2000 {
-		t.Fatalf("only %d spellings", len(all))
-	}
 	arrived := 0
 	var conn net.Conn
 	var reader *bufio.Reader
-	for _, target := range all {
+	for _, target := range someSpellings(t) {
 		if conn == nil {
 			var err error
 			if conn, err = net.Dial("tcp", address); err != nil {
@@ -287,8 +307,70 @@ func (w *world) pathsThrough(t *testing.T, address string) {
 	if conn != nil {
 		_ = conn.Close()
 	}
-	if arrived < 20 {
+	if arrived < 10 {
 		t.Errorf("only %d requests arrived", arrived)
+	}
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = free.Close() }()
+	return free.Addr().String()
+}
+
+// Programs for Node and Python find out by their own means which path is asked for, and who calls.
+func TestUpstreamsOfOtherLanguages(t *testing.T) {
+	t.Parallel()
+	for _, program := range [][]string{{"node", "echo.js"}, {"python3", "echo.py"}} {
+		t.Run(program[0], func(t *testing.T) {
+			t.Parallel()
+			binary, err := exec.LookPath(program[0])
+			if err != nil {
+				t.Skipf("%s is not installed here", program[0])
+			}
+			address := freeAddress(t)
+			run(t, address, exec.Command(binary, filepath.Join("testdata", "upstream", program[1]), address[strings.LastIndexByte(address, ':')+1:]))
+			w := newWorld(t)
+			w.start(w.settings("upstream: http://"+address, "\n  - {path: /open/*, anonymous: true}\n  - {path: /api/GetOrders, roles: [Orders.Read]}\n"))
+			var echo struct{ Path, Caller string }
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			let := 0
+			for _, target := range someSpellings(t) {
+				if strings.Contains(target, "://") {
+					continue // of a URL the client would send the path alone
+				}
+				req := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: w.server.Addr().String(), Opaque: target}, Header: http.Header{"X_ms_client_principal_id": {"evil"}}}
+				resp, err := transport.RoundTrip(req)
+				if err != nil {
+					continue
+				}
+				body, _ := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					continue
+				}
+				let++
+				if err := json.Unmarshal(body, &echo); err != nil {
+					t.Fatalf("%v in %q", err, body)
+				}
+				if low := strings.ToLower(echo.Path); low != "/open" && !strings.HasPrefix(low, "/open/") || echo.Caller != "" {
+					t.Errorf("%q is %q to the upstream, and the caller %q", target, echo.Path, echo.Caller)
+				}
+			}
+			if let < 5 {
+				t.Errorf("only %d requests arrived", let)
+			}
+			_, body := w.get("/api/GetOrders", "Authorization: Bearer "+w.token("Orders.Read"), "X_MS_CLIENT_PRINCIPAL_ID: evil")
+			if err := json.Unmarshal([]byte(body), &echo); err != nil || len(echo.Caller) != 36 || echo.Path != "/api/GetOrders" {
+				t.Errorf("%s, %v", body, err)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -153,6 +154,73 @@ func TestAGuardStopsInOrder(t *testing.T) {
 	w.end()
 }
 
+// An upstream that hangs holds up neither others nor the end.
+func TestAnUpstreamThatHangs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	arrived, never := make(chan struct{}, 20), make(chan struct{})
+	defer close(never)
+	w.answer = func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			return
+		}
+		arrived <- struct{}{}
+		<-never
+	}
+	w.start(w.settings("", ordersRules), func(cfg *guardserver.Config) { cfg.Drain = 200 * time.Millisecond })
+	bearer := "Bearer " + w.token("Orders.Read")
+	gone := make(chan struct{}, 20)
+	for range 20 {
+		go func() {
+			req, err := http.NewRequest(http.MethodGet, w.url+"/api/GetOrders", nil)
+			if err != nil {
+				t.Error(err)
+			}
+			req.Header.Set("Authorization", bearer)
+			if resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req); err == nil {
+				t.Errorf("an answer from nobody: %s", resp.Status)
+				_ = resp.Body.Close()
+			}
+			gone <- struct{}{}
+		}()
+	}
+	for range 20 {
+		<-arrived
+	}
+	if resp, _ := w.get("/healthz"); resp.StatusCode != http.StatusOK {
+		t.Errorf("meanwhile: %d", resp.StatusCode)
+	}
+	w.end()
+	for range 20 {
+		<-gone
+	}
+	if !strings.Contains(w.log.String(), "requests were cut off that took longer than the drain") {
+		t.Errorf("the log does not say so:\n%s", w.log)
+	}
+}
+
+// Connections that send nothing end without anybody's doing, and cost the others nothing.
+func TestIdleConnectionsEndWithTheGuard(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(w.settings("", ordersRules), func(cfg *guardserver.Config) { cfg.Drain = 200 * time.Millisecond })
+	var silent []net.Conn
+	for i := range 300 {
+		conn, _ := w.dial([]string{"", "GET /healthz HTTP/1.1\r\nHost: a\r\n"}[i%2])
+		silent = append(silent, conn)
+	}
+	if resp, _ := w.get("/healthz"); resp.StatusCode != http.StatusOK {
+		t.Errorf("meanwhile: %d", resp.StatusCode)
+	}
+	w.end()
+	for _, conn := range silent {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("a silent connection outlived the guard")
+		}
+	}
+}
+
 func TestOperatorsSeeKeysAndCounts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -205,6 +273,7 @@ func TestSettingsThatCannotBeServed(t *testing.T) {
 		{"no upstream", "upstream: " + w.upstream.URL, "", "upstream is missing"},
 		{"an authority without TLS", "authority: https", "authority: http", "authority"},
 		{"revocation", "rules:", "revocation: follow\nrules:", "revocation: follow needs a credential"},
+		{"a signed header without a place for its key", "ops: 127.0.0.1:0", "identity: signed", "identity: signed has no ops"},
 		{"no bundle", w.login.CABundle(), "none.pem", "none.pem"},
 		{"a taken address", "listen: 127.0.0.1:0", "listen: " + strings.TrimPrefix(w.upstream.URL, "http://"), "address already in use"},
 		{"no certificate", "rules:", "tls: {cert: a.pem, key: b.pem}\nrules:", "a.pem"},

@@ -89,6 +89,9 @@ func readLimited(name string) ([]byte, error) {
 // complete reports what a file may leave out, and a server may not.
 func (s *Server) complete(f *guardfile.File) error {
 	var problems []error
+	if f.Identity == guardfile.IdentitySigned && f.Ops == "" {
+		problems = append(problems, &incomplete{s.cfg.File + ": identity: signed has no ops, where upstreams get the key", "add ops: 127.0.0.1:9090, or another address"})
+	}
 	for i := range f.APIs {
 		if f.Mode != guardfile.ModeProxy {
 			continue
