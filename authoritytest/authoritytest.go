@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
@@ -122,11 +123,12 @@ func (a *Authority) serve(o options) {
 	}))
 	a.server.Config.ErrorLog = slog.NewLogLogger(o.log.Handler(), slog.LevelDebug)
 	a.server.EnableHTTP2 = true
+	a.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12} // by which clients may authenticate
 	a.server.StartTLS()
 	a.URL = a.server.URL
 	var err error
 	a.issuer, err = authority.New(authority.Config{
-		BaseURL: a.URL, Directory: a.directory, Keys: a.keys, Lifetime: cmp.Or(o.lifetime, time.Hour), IdentityLifetime: o.lifetime, Age: fault.Age,
+		BaseURL: a.URL, Directory: a.directory, Keys: a.keys, Lifetime: cmp.Or(o.lifetime, time.Hour), IdentityLifetime: o.lifetime, Age: fault.Age, MutualTLS: true,
 		Fetch: fetch.New(fetch.Config{Allow: o.allowIssuers, RootCAs: a.roots}),
 		Now:   a.clock.Now, Log: o.log,
 	})

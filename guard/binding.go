@@ -92,7 +92,7 @@ func (v *verified) elsewhere() *refusal {
 // certified demands that the client has shown on its connection that it has the
 // key of the certificate to which the token is bound.
 func (v *verified) certified(r *Request) *refusal {
-	const fix = "Call over mutual TLS, with the certificate for which the token was asked for. Behind a proxy at which TLS ends, let it pass the certificate on (CertificateHeader)."
+	const fix = "Call over mutual TLS, with the certificate for which the token was asked for. Behind a proxy at which TLS ends, let it pass the certificate on (ForwardedCertificate, or clientCertificate in guard.yaml)."
 	if r == nil || len(r.Certificate) == 0 {
 		return fail(BindingMissing, fix, "the token is bound to a certificate, and the request came without one")
 	}

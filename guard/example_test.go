@@ -177,6 +177,21 @@ func ExampleGuard_MetadataHandler() {
 	mux.Handle("GET /api/orders", g.Require("Orders.Read")(http.NotFoundHandler()))
 }
 
+// A server behind nginx, which ends TLS and passes the client's certificate on:
+// proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;
+func ExampleForwardedCertificate() {
+	policy, err := ordersGuard().Policy([]guard.Rule{{Path: "/api/*", Roles: []string{"Orders.Read"}, Bound: true}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = func(w http.ResponseWriter, r *http.Request) {
+		request := guard.RequestOf(r)
+		request.Certificate, _ = guard.ForwardedCertificate(r.Header.Get("X-SSL-Client-Cert"))
+		d := policy.Decide(r.Context(), request)
+		w.WriteHeader(d.Answer().Status)
+	}
+}
+
 // A program that starts only with keys waits for them. Without the call it
 // starts at once, and answers 503 until the authority can be reached.
 func ExampleGuard_Ready() {

@@ -26,8 +26,9 @@ type Request struct {
 
 	// Certificate is the certificate (DER) that the client has shown on its TLS
 	// connection, whose key it has there: that of r.TLS.PeerCertificates[0], or
-	// the one that a proxy at which TLS ends has passed on. Empty means none. Who
-	// has issued it does not matter.
+	// the one that a proxy at which TLS ends has passed on
+	// ([ForwardedCertificate]). Empty means none. Who has issued it does not
+	// matter.
 	Certificate []byte
 
 	// Header has every line of every header, with the names in the canonical

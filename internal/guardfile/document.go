@@ -19,8 +19,8 @@ import (
 // The members of the root, of an API and of a rule.
 var (
 	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "resource", "rules"}
-	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "tls", "caBundle", "identity", "forwardToken", "maxKeyAge", "stateDir", "revocation", "ops"}
-	tlsMembers      = []string{"cert", "key"}
+	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "clientCertificate", "tls", "caBundle", "identity", "forwardToken", "maxKeyAge", "stateDir", "revocation", "ops"}
+	tlsMembers      = []string{"cert", "key", "askClients"}
 	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "bound", "anonymous", "shadow"}
 )
 
@@ -71,7 +71,7 @@ func (r *reader) listener(f *File, m map[string]*yaml.Node) {
 	f.CABundle, f.StateDir = r.path(m["caBundle"]), r.path(m["stateDir"])
 	if at := m["tls"]; at != nil {
 		one := r.members(at, tlsMembers)
-		if f.TLS = (&TLS{r.path(one["cert"]), r.path(one["key"])}); f.TLS.Cert == "" || f.TLS.Key == "" {
+		if f.TLS = (&TLS{r.path(one["cert"]), r.path(one["key"]), r.truth(one["askClients"])}); f.TLS.Cert == "" || f.TLS.Key == "" {
 			r.problem(at, "tls needs both, cert and key: PEM files")
 		}
 	}
@@ -90,8 +90,13 @@ func (r *reader) listener(f *File, m map[string]*yaml.Node) {
 		f.MaxKeyAge = age
 	}
 	f.Revocation = choice(r, m["revocation"], "revocation", "off", "off", "follow")
+	if f.ClientCertificate = r.text(m["clientCertificate"]); f.ClientCertificate != "" && strings.Trim(f.ClientCertificate, letters+"-") != "" {
+		r.problem(m["clientCertificate"], "the name of a header is expected here, such as X-SSL-Client-Cert")
+	}
 	r.fits(f, m)
 }
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 // minKeyAge is the least that package guard takes.
 const minKeyAge = 10 * time.Minute
@@ -109,6 +114,9 @@ func (r *reader) fits(f *File, m map[string]*yaml.Node) {
 			r.problem(m["dialect"], "the mode ext-authz has the dialects grpc and http")
 		}
 	case ModeProxy:
+		if at := m["clientCertificate"]; at != nil && len(f.TrustedPeers) == 0 {
+			r.problem(at, "clientCertificate is believed from trustedPeers alone, and there are none")
+		}
 		if at := m["dialect"]; at != nil {
 			r.problem(at, "dialect is for the modes forward-auth and ext-authz")
 		}

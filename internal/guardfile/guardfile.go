@@ -26,21 +26,27 @@ type File struct {
 	Dialect      Dialect // of ModeForwardAuth and ModeExtAuthz
 	TrustedPeers []netip.Prefix
 	TLS          *TLS
-	CABundle     string // empty: ROLECALL_CA_BUNDLE, else the system's roots
-	Identity     Identity
-	ForwardToken bool
-	MaxKeyAge    time.Duration // 0: that of package guard
-	StateDir     string
-	Revocation   string // off or follow
-	Ops          string // host:port; empty: none
-	APIs         []API
+	// ClientCertificate is the header in which trusted peers, at which TLS ends, pass on the
+	// certificate of the client. Empty: none does.
+	ClientCertificate string
+	CABundle          string // empty: ROLECALL_CA_BUNDLE, else the system's roots
+	Identity          Identity
+	ForwardToken      bool
+	MaxKeyAge         time.Duration // 0: that of package guard
+	StateDir          string
+	Revocation        string // off or follow
+	Ops               string // host:port; empty: none
+	APIs              []API
 
 	Foreign  Foreign   // whose settings these are
 	Warnings []Warning // what foreign settings leave open
 }
 
 // TLS names the files of a certificate and its key.
-type TLS struct{ Cert, Key string }
+type TLS struct {
+	Cert, Key  string
+	AskClients bool // for their certificates, to which tokens may be bound
+}
 
 // An API is what one guard protects, and how.
 type API struct {

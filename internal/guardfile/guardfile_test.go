@@ -95,6 +95,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"both", good + "rules: [{path: /}]\napis: []\n", "stands beside apis"},
 		{"an origin with a path", good + "origins: [https://a.test/x]\nrules: [{path: /}]\n", "guard.yaml:3:11: an origin is scheme and host"},
 		{"an origin without a scheme", good + "origins: [a.test]\nrules: [{path: /}]\n", "an origin is scheme and host"},
+		{"a header that is none", good + "mode: ext-authz\nclientCertificate: X Cert\nrules: [{path: /}]\n", "guard.yaml:4:20: the name of a header"},
+		{"a header that nobody sets", good + "clientCertificate: X-Cert\nrules: [{path: /}]\n", "believed from trustedPeers alone"},
 		{"bound", good + "rules: [{path: /, bound: perhaps}]\n", "true or false is expected here"},
 		{"revocation", good + "rules: [{path: /}]\nrevocation: on\n", "guard.yaml:4:13: revocation"},
 		{"no API", "apis: []\n", "apis is empty"},

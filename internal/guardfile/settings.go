@@ -6,26 +6,28 @@ import (
 
 // Settings are a file as it is written in guard.yaml, without what is left to the defaults.
 type Settings struct {
-	Listen       string        `json:"listen,omitempty"`
-	Mode         Mode          `json:"mode,omitempty"`
-	Dialect      Dialect       `json:"dialect,omitempty"`
-	TrustedPeers []string      `json:"trustedPeers,omitempty"`
-	TLS          *TLSSettings  `json:"tls,omitempty"`
-	CABundle     string        `json:"caBundle,omitempty"`
-	Identity     Identity      `json:"identity,omitempty"`
-	ForwardToken bool          `json:"forwardToken,omitempty"`
-	MaxKeyAge    string        `json:"maxKeyAge,omitempty"`
-	StateDir     string        `json:"stateDir,omitempty"`
-	Revocation   string        `json:"revocation,omitempty"`
-	Ops          string        `json:"ops,omitempty"`
-	*APISettings               // the only API, or
-	APIs         []APISettings `json:"apis,omitempty"`
+	Listen            string        `json:"listen,omitempty"`
+	Mode              Mode          `json:"mode,omitempty"`
+	Dialect           Dialect       `json:"dialect,omitempty"`
+	TrustedPeers      []string      `json:"trustedPeers,omitempty"`
+	ClientCertificate string        `json:"clientCertificate,omitempty"`
+	TLS               *TLSSettings  `json:"tls,omitempty"`
+	CABundle          string        `json:"caBundle,omitempty"`
+	Identity          Identity      `json:"identity,omitempty"`
+	ForwardToken      bool          `json:"forwardToken,omitempty"`
+	MaxKeyAge         string        `json:"maxKeyAge,omitempty"`
+	StateDir          string        `json:"stateDir,omitempty"`
+	Revocation        string        `json:"revocation,omitempty"`
+	Ops               string        `json:"ops,omitempty"`
+	*APISettings                    // the only API, or
+	APIs              []APISettings `json:"apis,omitempty"`
 }
 
 // TLSSettings are the files of a certificate.
 type TLSSettings struct {
-	Cert string `json:"cert"`
-	Key  string `json:"key"`
+	Cert       string `json:"cert"`
+	Key        string `json:"key"`
+	AskClients bool   `json:"askClients,omitempty"`
 }
 
 // APISettings are those of one API.
@@ -59,7 +61,7 @@ type RuleSettings struct {
 
 // Settings returns the file as it is written.
 func (f *File) Settings() Settings {
-	s := Settings{CABundle: f.CABundle, ForwardToken: f.ForwardToken, StateDir: f.StateDir, Ops: f.Ops, Dialect: f.Dialect}
+	s := Settings{ClientCertificate: f.ClientCertificate, CABundle: f.CABundle, ForwardToken: f.ForwardToken, StateDir: f.StateDir, Ops: f.Ops, Dialect: f.Dialect}
 	if f.Listen != DefaultListen {
 		s.Listen = f.Listen
 	}
@@ -73,7 +75,7 @@ func (f *File) Settings() Settings {
 		s.Revocation = f.Revocation
 	}
 	if f.TLS != nil {
-		s.TLS = &TLSSettings{f.TLS.Cert, f.TLS.Key}
+		s.TLS = &TLSSettings{f.TLS.Cert, f.TLS.Key, f.TLS.AskClients}
 	}
 	if f.MaxKeyAge != 0 {
 		s.MaxKeyAge = f.MaxKeyAge.String()

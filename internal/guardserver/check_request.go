@@ -14,6 +14,7 @@ type checkRequest struct {
 	method, path, host string
 	headers            []checkHeader
 	peer               string
+	certificate        string // of the client; PEM, URL-encoded
 }
 
 type checkHeader struct{ name, value string }
@@ -115,7 +116,7 @@ func parseCheckRequest(message []byte) (*checkRequest, error) {
 		}
 	}
 	http := shape{2: into(&c.method), 3: header(&joined), 4: into(&c.path), 5: into(&c.host), 13: inner(shape{1: header(&raw)})}
-	peer := shape{1: inner(shape{1: inner(shape{2: into(&c.peer)})})} // Address, SocketAddress, address
+	peer := shape{1: inner(shape{1: inner(shape{2: into(&c.peer)})}), 5: into(&c.certificate)} // Address, SocketAddress, address; certificate
 	attributes := shape{1: inner(peer), 4: inner(shape{2: inner(http)})}
 	if err := (shape{1: inner(attributes)}).read(message); err != nil {
 		return nil, err

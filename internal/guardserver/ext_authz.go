@@ -14,7 +14,7 @@ const headersToRemove = "X-Envoy-Auth-Headers-To-Remove"
 // extAuthz is the form in which Envoy asks over HTTP, by a request with the method and the path
 // of the one that is judged. It takes 200 alone for a yes.
 func (s *Server) extAuthz(w http.ResponseWriter, r *http.Request, now *setup) {
-	request := guard.RequestOf(r)
+	request := now.certified(r, guard.RequestOf(r))
 	var j judged
 	if now.trusts(r) {
 		j = s.judge(r.Context(), now, r.Host, request, r.RemoteAddr)

@@ -100,6 +100,7 @@ func (s *Server) extAuthzGRPC(w http.ResponseWriter, r *http.Request, now *setup
 // request returns what was asked about, as a guard looks at it.
 func (c *checkRequest) request() guard.Request {
 	request := guard.Request{Method: c.method, Header: map[string][]string{}}
+	request.Certificate, _ = guard.ForwardedCertificate(c.certificate)
 	request.Path, request.Query, _ = strings.Cut(c.path, "?")
 	for _, header := range c.headers {
 		if strings.HasPrefix(header.name, ":") {

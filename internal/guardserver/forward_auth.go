@@ -22,6 +22,7 @@ func (s *Server) forwardAuth(w http.ResponseWriter, r *http.Request, now *setup)
 	}
 	var j judged
 	asked, host, problem := toldBy(now.file.Dialect, r)
+	asked = now.certified(r, asked)
 	switch {
 	case !now.trusts(r):
 		j = s.refuse(r.Context(), host, asked, r.RemoteAddr, guard.NoPolicy, "the peer is none of trustedPeers, so it may not say which request is judged")

@@ -2,6 +2,7 @@ package guardserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -110,6 +111,9 @@ func (s *Server) open(ctx context.Context, f *guardfile.File) (err error) {
 	s.http = s.newHTTP(http.HandlerFunc(s.serve))
 	if s.certificate != nil {
 		s.http.TLSConfig = s.certificate.ServerConfig()
+		if f.TLS.AskClients {
+			s.http.TLSConfig.ClientAuth = tls.RequestClientCert // tokens say which of them count
+		}
 	}
 	if f.Ops == "" {
 		return nil

@@ -15,7 +15,7 @@ import (
 
 // proxy is the form in which requests that are let in go on to the upstream.
 func (s *Server) proxy(w http.ResponseWriter, r *http.Request, now *setup) {
-	request := guard.RequestOf(r)
+	request := now.certified(r, guard.RequestOf(r))
 	if a := now.of(r.Host); a != nil && now.file.Identity == guardfile.IdentityEasyAuth && isAuthPath(request) {
 		s.me(w, r, a, request)
 		return

@@ -261,6 +261,21 @@ func (now *setup) of(host string) *api {
 	return now.apis[strings.TrimSuffix(strings.ToLower(host), ".")]
 }
 
+// certified returns a request with the certificate of the client whose request it is: what a
+// trusted peer has passed on, where one does, or else that of the connection, if that is the
+// client's own.
+func (now *setup) certified(r *http.Request, request guard.Request) guard.Request {
+	if name := now.file.ClientCertificate; name != "" {
+		request.Certificate = nil
+		if value, ok := single(r.Header, http.CanonicalHeaderKey(name)); ok && now.trusts(r) {
+			request.Certificate, _ = guard.ForwardedCertificate(value)
+		}
+	} else if now.file.Mode != guardfile.ModeProxy {
+		request.Certificate = nil // the connection is the proxy's
+	}
+	return request
+}
+
 // trusts reports whether a peer may say which request is judged, or who the client is.
 func (now *setup) trusts(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
