@@ -90,22 +90,30 @@ func TestDocumentedSnippets(t *testing.T) {
 	}
 }
 
-// TestDocumentedAPIs holds the settings in docs/apis.md to the APIs that the compat suites run.
+// TestDocumentedAPIs holds the settings in docs/apis.md, and the programs in docs/guard.md, to those
+// that the compat suites run.
 func TestDocumentedAPIs(t *testing.T) {
-	page, err := os.ReadFile("docs/apis.md")
+	for page, least := range map[string]int{"docs/apis.md": 6, "docs/guard.md": 3} {
+		documentedAPIs(t, page, least)
+	}
+}
+
+func documentedAPIs(t *testing.T, name string, least int) {
+	t.Helper()
+	page, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)From\\s+\\[(compat/apis/[^]]+)\\][^\\n]*\\n\\n```[a-z]+\\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if len(blocks) < 6 {
-		t.Errorf("found the settings of %d libraries, want 6", len(blocks))
+	if len(blocks) < least {
+		t.Errorf("found %d blocks in %s, want %d", len(blocks), name, least)
 	}
 	for _, block := range blocks {
 		api, err := os.ReadFile(block[1])
 		if err != nil {
 			t.Error(err)
 		} else if !strings.Contains(string(api), block[2]) {
-			t.Errorf("%s does not have these lines of docs/apis.md:\n%s", block[1], block[2])
+			t.Errorf("%s does not have these lines of %s:\n%s", block[1], name, block[2])
 		}
 	}
 }
