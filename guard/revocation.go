@@ -18,7 +18,7 @@ import (
 
 // Revocations lets a guard follow what its authority takes away: a token that
 // has not ended is refused (token_revoked) within seconds of its client being
-// disabled or deleted, of the loss of an app role that it carries, and of the
+// disabled or deleted, of the loss of an app role or scope that it carries, and of the
 // revocation of the key that signed it. A client that is enabled again gets in
 // with a token that it gets then.
 //
@@ -70,24 +70,28 @@ type cutOff struct{ before, until int64 }
 // A holding is a role of a principal, or with no principal of all.
 type holding struct{ principal, role string }
 
+// A permission is a scope of a client for a user; empty fields mean all.
+type permission struct{ client, principal, scope string }
+
 // revoked is what was revoked. It is never changed.
 type revoked struct {
 	all        cutOff
 	principals map[string]cutOff // by oid
 	clients    map[string]cutOff // by appid or azp
 	roles      map[holding]cutOff
+	scopes     map[permission]cutOff
 	keys       map[string]cutOff // by kid
 }
 
 // An event is one revocation, as the authority tells it.
 type event struct {
-	kind, principal, client, role, key string
+	kind, principal, client, role, scope, key string
 	cutOff
 }
 
 // with returns what is revoked after some more events, without what has ended.
 func (r *revoked) with(events []event, now int64) *revoked {
-	next := &revoked{principals: fresh(r.principals, now), clients: fresh(r.clients, now), roles: fresh(r.roles, now), keys: fresh(r.keys, now)}
+	next := &revoked{principals: fresh(r.principals, now), clients: fresh(r.clients, now), roles: fresh(r.roles, now), scopes: fresh(r.scopes, now), keys: fresh(r.keys, now)}
 	if r.all.until > now {
 		next.all = r.all
 	}
@@ -101,6 +105,8 @@ func (r *revoked) with(events []event, now int64) *revoked {
 			later(next.clients, e.client, e.cutOff)
 		case "assignment":
 			later(next.roles, holding{e.principal, e.role}, e.cutOff)
+		case "scope":
+			later(next.scopes, permission{e.client, e.principal, e.scope}, e.cutOff)
 		case "key":
 			later(next.keys, e.key, e.cutOff)
 		case "tenant":
@@ -152,6 +158,14 @@ func (r *revoked) ends(c *Caller, kid string) string {
 		}
 		if issued < r.roles[holding{"", role}].before {
 			return "the role " + oneLine(role, maxShown) + " was disabled or removed after it was issued"
+		}
+	}
+	for _, scope := range c.Scopes {
+		if issued < r.scopes[permission{c.ClientID, c.ObjectID, scope}].before || issued < r.scopes[permission{c.ClientID, "", scope}].before {
+			return "its client has lost the scope " + oneLine(scope, maxShown) + " after it was issued"
+		}
+		if issued < r.scopes[permission{"", "", scope}].before {
+			return "the scope " + oneLine(scope, maxShown) + " was disabled or removed after it was issued"
 		}
 	}
 	return ""
@@ -282,7 +296,7 @@ func (f *follower) ask(ctx context.Context) (told bool, err error) {
 	f.mu.Unlock()
 	for _, e := range events {
 		f.log.Info("token revocation", "kind", e.kind, "principal", oneLine(e.principal, maxShown), "client", oneLine(e.client, maxShown),
-			"role", oneLine(e.role, maxShown), "key", oneLine(e.key, maxShown), "issued_before", clock(e.before))
+			"role", oneLine(e.role, maxShown), "scope", oneLine(e.scope, maxShown), "key", oneLine(e.key, maxShown), "issued_before", clock(e.before))
 		if e.kind == "key" {
 			f.refresh()
 		}
@@ -340,7 +354,7 @@ func readRevocations(body []byte) (cursor string, events []event, err error) {
 // readEvent reads one event. A kind that is not known here is of no effect.
 func readEvent(members token.Object) (event, error) {
 	var e event
-	for name, text := range map[string]*string{"kind": &e.kind, "principal": &e.principal, "client": &e.client, "role": &e.role, "key": &e.key} {
+	for name, text := range map[string]*string{"kind": &e.kind, "principal": &e.principal, "client": &e.client, "role": &e.role, "scope": &e.scope, "key": &e.key} {
 		v, present := members.Get(name)
 		var ok bool
 		if *text, ok = v.String(); present && !ok {

@@ -105,6 +105,8 @@ func reasonOf(t *testing.T, g *guard.Guard, raw string) guard.Reason {
 func TestTokensRevoked(t *testing.T) {
 	t.Parallel()
 	const other = "0b1ec7ff-5a5a-4c4c-8d8d-0000000000ff"
+	userClaims := claims{"idtyp": "user", "scp": "Orders.Read.All openid", "roles": nil, "sub": "pairwise"}
+	rule := guard.Rule{Path: "/orders", Caller: guard.CallerAny, Roles: []string{"Orders.Read"}, Scopes: []string{"Orders.Read.All"}}
 	for _, tt := range []struct {
 		name  string
 		event map[string]any
@@ -123,6 +125,14 @@ func TestTokensRevoked(t *testing.T) {
 		{"a role of two", map[string]any{"kind": "assignment", "principal": principalID, "role": "Orders.Write"}, claims{"roles": []string{"Orders.Read", "Orders.Write"}}, guard.TokenRevoked},
 		{"somebody else's role", map[string]any{"kind": "assignment", "principal": other, "role": "Orders.Read"}, nil, ""},
 		{"a role of all", map[string]any{"kind": "assignment", "role": "Orders.Read"}, nil, guard.TokenRevoked},
+		{"scope", map[string]any{"kind": "scope", "client": clientID, "principal": principalID, "scope": "Orders.Read.All"}, userClaims, guard.TokenRevoked},
+		{"scope for all users", map[string]any{"kind": "scope", "client": clientID, "scope": "Orders.Read.All"}, userClaims, guard.TokenRevoked},
+		{"scope of all clients", map[string]any{"kind": "scope", "scope": "Orders.Read.All"}, userClaims, guard.TokenRevoked},
+		{"scope for another user", map[string]any{"kind": "scope", "client": clientID, "principal": other, "scope": "Orders.Read.All"}, userClaims, ""},
+		{"scope of another client", map[string]any{"kind": "scope", "client": other, "scope": "Orders.Read.All"}, userClaims, ""},
+		{"another scope", map[string]any{"kind": "scope", "client": clientID, "scope": "Orders.Write.All"}, userClaims, ""},
+		{"scope that is called as a role", map[string]any{"kind": "scope", "client": clientID, "scope": "Orders.Read"}, nil, ""},
+		{"role that is called as a scope", map[string]any{"kind": "assignment", "role": "Orders.Read.All"}, userClaims, ""},
 		{"key", map[string]any{"kind": "key", "key": "trusted", "before": nil}, claims{"iat": now.Unix() + 30, "nbf": now.Unix()}, guard.TokenRevoked},
 		{"another key", map[string]any{"kind": "key", "key": "spare"}, nil, ""},
 		{"tenant", map[string]any{"kind": "tenant"}, nil, guard.TokenRevoked},
@@ -139,13 +149,13 @@ func TestTokensRevoked(t *testing.T) {
 				}
 				g := newGuard(t, f.config())
 				raw := f.token(t, tt.token)
-				if got := reasonOf(t, g, raw); got != "" {
+				if got := g.Check(t.Context(), raw, rule).Reason; got != "" {
 					t.Fatalf("before: %s", got)
 				}
 				f.revoke(tt.event)
 				time.Sleep(time.Second)
 				for range 2 { // from memory, too
-					if got := reasonOf(t, g, raw); got != tt.want {
+					if got := g.Check(t.Context(), raw, rule).Reason; got != tt.want {
 						t.Errorf("got %q, want %q", got, tt.want)
 					}
 				}

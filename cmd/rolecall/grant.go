@@ -29,8 +29,9 @@ func revokeCommand(c *cli) *cobra.Command {
 		Long: `Removes assignments of an API's app roles from an application, a managed identity or a
 user; roles that are not assigned are left alone. A running server acts on the change
 before this command ends, so the next token lacks the roles. Tokens that were issued
-before carry them until they expire. With --sessions it ends everything that began with
-a sign-in of a user: browser sessions, codes, device codes and refresh tokens.`,
+before carry them until they expire; an API that follows revocations refuses them within
+seconds. With --sessions it ends everything that began with a sign-in of a user: browser
+sessions, codes, device codes and refresh tokens.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
   rolecall revoke dev@contoso.test --sessions`,
 	}, unassign, failUnreachable)

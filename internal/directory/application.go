@@ -81,6 +81,9 @@ func (e ApplicationEditor) replace(old row[Application], a *Application) error {
 	if err := e.revokeRoles(was, a); err != nil {
 		return err
 	}
+	if err := e.revokeScopes(was, a); err != nil {
+		return err
+	}
 	if err := e.followScopes(was, a); err != nil {
 		return err
 	}

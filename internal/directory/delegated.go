@@ -121,6 +121,9 @@ func (e DelegatedGrantEditor) Remove(tenant TenantID, client, resource, principa
 		next.Scopes = slices.DeleteFunc(slices.Clone(next.Scopes), func(scope string) bool {
 			return len(scopes) == 0 || slices.Contains(scopes, scope)
 		})
+		if err := e.revokeGrant(old.value, &next); err != nil {
+			return err
+		}
 		return e.write(old, &next)
 	})
 }

@@ -19,11 +19,12 @@ type Revocation struct {
 	ID     ObjectID       `json:"id"`
 	Tenant TenantID       `json:"tenant"`
 	Kind   RevocationKind `json:"kind"`
-	// Principal is whose tokens are meant. Of a RevokedRole, none means all of them.
+	// Principal is whose tokens are meant. Of a RevokedRole or RevokedScope, none means all of them.
 	Principal ObjectID `json:"principal,omitempty"`
-	Client    AppID    `json:"client,omitempty"`   // of a service principal: tokens that it got for users are meant too
-	Resource  ObjectID `json:"resource,omitempty"` // of a RevokedRole: the API's service principal
+	Client    AppID    `json:"client,omitempty"`   // of a service principal: tokens that it got for users are meant too; of a RevokedScope: those alone
+	Resource  ObjectID `json:"resource,omitempty"` // of a RevokedRole or RevokedScope: the API's service principal
 	Role      string   `json:"role,omitempty"`     // of a RevokedRole: what tokens carry
+	Scope     string   `json:"scope,omitempty"`    // of a RevokedScope: likewise
 	Key       string   `json:"key,omitempty"`      // of a RevokedKey: its id
 	// Before is the time before which the tokens were issued that are meant. All of a
 	// RevokedKey are.
@@ -38,6 +39,7 @@ type RevocationKind string
 const (
 	RevokedPrincipal RevocationKind = "principal"  // a service principal or user was disabled or deleted, or a user's sessions were ended
 	RevokedRole      RevocationKind = "assignment" // a principal lost an app role, or the role itself is gone or disabled
+	RevokedScope     RevocationKind = "scope"      // a client lost a scope, for a user or for all, or the scope itself is gone or disabled
 	RevokedKey       RevocationKind = "key"        // a signing key was revoked
 	RevokedTenant    RevocationKind = "tenant"     // a tenant was disabled
 )
@@ -154,6 +156,47 @@ func (e *editor) revokeRoles(was, a *Application) error {
 	return nil
 }
 
+// revokeScopes revokes the tokens that carry scopes which the application offers no more.
+func (e *editor) revokeScopes(was, a *Application) error {
+	for _, old := range was.Scopes {
+		if !old.Enabled || slices.ContainsFunc(a.Scopes, func(s Scope) bool { return s.ID == old.ID && s.Value == old.Value && s.Enabled }) {
+			continue
+		}
+		api, err := e.principals().of(was)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.revoke(Revocation{Tenant: was.Tenant, Kind: RevokedScope, Resource: api.value.ID, Scope: old.Value}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revokeGrant revokes the tokens that carry scopes which a client had and has no more.
+func (e *editor) revokeGrant(was, g *DelegatedGrant) error {
+	client, err := e.principals().get(was.Tenant, was.Client)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, scope := range was.Scopes {
+		if slices.Contains(g.Scopes, scope) {
+			continue
+		}
+		err := e.revoke(Revocation{Tenant: was.Tenant, Kind: RevokedScope, Client: client.value.AppID, Principal: was.Principal, Resource: was.Resource, Scope: scope})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // replaces reports whether all who hold the old role hold this one, under the same value.
 func (r *AppRole) replaces(old *AppRole) bool {
 	return r.ID == old.ID && r.Value == old.Value && r.Enabled && !slices.ContainsFunc(old.Members, func(m MemberType) bool { return !r.Allows(m) })
@@ -232,6 +275,7 @@ type TokenSubject struct {
 	Client    AppID
 	Resource  ObjectID // the API's service principal
 	Roles     []string
+	Scopes    []string
 }
 
 // Concerns reports whether a revocation ends tokens of the subject that are old enough. Whose
@@ -245,6 +289,8 @@ func (r *Revocation) Concerns(s TokenSubject) bool {
 		return r.Principal == s.Principal || r.Client != "" && r.Client == s.Client
 	case RevokedRole:
 		return r.Resource == s.Resource && (r.Principal == "" || r.Principal == s.Principal) && slices.Contains(s.Roles, r.Role)
+	case RevokedScope:
+		return r.Resource == s.Resource && (r.Client == "" || r.Client == s.Client) && (r.Principal == "" || r.Principal == s.Principal) && slices.Contains(s.Scopes, r.Scope)
 	case RevokedTenant:
 		return true
 	case RevokedKey:

@@ -23,7 +23,7 @@ func (o *orders) revoked(t *testing.T, since int64) (all []string, next int64) {
 		if whose == "" {
 			whose = "user"
 		}
-		all = append(all, fmt.Sprint(r.Kind, " ", whose, r.Role, r.Key))
+		all = append(all, fmt.Sprint(r.Kind, " ", whose, r.Role, r.Scope, r.Key))
 	}
 	return all, next
 }
@@ -283,4 +283,71 @@ func openThenDown(t *testing.T, store *counting) *directory.Directory {
 	d := open(t, store)
 	store.down.Store(true)
 	return d
+}
+
+// A client that loses a scope, for a user or for all, loses the tokens that carry it.
+func TestRevocationOfScopes(t *testing.T) {
+	t.Parallel()
+	o := newOrders(t, memory.New())
+	var user *directory.User
+	change(t, o.Directory, func(e *directory.Editor) (err error) {
+		if user, err = e.Users().Create(directory.User{Tenant: contoso, PrincipalName: "dev@contoso.test"}, nil); err != nil {
+			return err
+		}
+		_, err = e.Applications().Edit(contoso, o.api.ID, func(a *directory.Application) error {
+			a.Scopes = []directory.Scope{{Value: "Orders.See", Enabled: true}, {Value: "Orders.Do", Enabled: true}}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if _, err = e.DelegatedGrants().Add(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, "", []string{"Orders.See"}); err != nil {
+			return err
+		}
+		_, err = e.DelegatedGrants().Add(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, user.ID, []string{"Orders.Do", "Orders.See"})
+		return err
+	})
+	_, since := o.revoked(t, 0)
+	for _, tt := range []struct {
+		name string
+		do   func(e *directory.Editor) error
+		want []string
+	}{
+		{"for a user", func(e *directory.Editor) error {
+			return e.DelegatedGrants().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, user.ID, []string{"Orders.Do"})
+		}, []string{"scope userOrders.Do"}},
+		{"for all", func(e *directory.Editor) error {
+			return e.DelegatedGrants().Remove(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, "", nil)
+		}, []string{"scope allOrders.See"}},
+		{"disabled", func(e *directory.Editor) error {
+			_, err := e.Applications().Edit(contoso, o.api.ID, func(a *directory.Application) error { a.Scopes[1].Enabled = false; return nil })
+			return err
+		}, []string{"scope allOrders.Do"}},
+		{"described otherwise", func(e *directory.Editor) error {
+			_, err := e.Applications().Edit(contoso, o.api.ID, func(a *directory.Application) error { a.Scopes[0].Description = "All"; return nil })
+			return err
+		}, nil},
+	} {
+		change(t, o.Directory, tt.do)
+		var got []string
+		if got, since = o.revoked(t, since); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	found, _, err := o.Revocations().Since(t.Context(), contoso, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := directory.TokenSubject{Tenant: contoso, Principal: user.ID, Client: ordersApp, Resource: o.apiPrincipal.ID, Scopes: []string{"Orders.Do"}}
+	for _, r := range found {
+		if got, want := r.Concerns(s), r.Scope == "Orders.Do"; got != want {
+			t.Errorf("%+v concerns it: %t", r, got)
+		}
+	}
+	s.Client = ordersAPI
+	for _, r := range found {
+		if r.Client != "" && r.Concerns(s) {
+			t.Errorf("another client's tokens are meant by %+v", r)
+		}
+	}
 }

@@ -29,7 +29,7 @@ func (s *subject) isMeant(r *directory.Revocation) bool {
 		return false // it is newer
 	}
 	subject := directory.TokenSubject{
-		Tenant: s.tenant.ID, Principal: directory.ObjectID(s.claims.principal), Client: directory.AppID(s.claims.client), Roles: s.claims.roles,
+		Tenant: s.tenant.ID, Principal: directory.ObjectID(s.claims.principal), Client: directory.AppID(s.claims.client), Roles: s.claims.roles, Scopes: s.claims.scopes,
 	}
 	if s.api != nil && s.api.Principal != nil {
 		subject.Resource = s.api.Principal.ID
@@ -50,6 +50,10 @@ func (s *subject) wasRevoked() string {
 		what = fmt.Sprintf("the role %s was disabled or removed", text.Shown(r.Role))
 	case r.Kind == directory.RevokedRole:
 		what = fmt.Sprintf("%s lost the role %s", who, text.Shown(r.Role))
+	case r.Kind == directory.RevokedScope && r.Client == "":
+		what = fmt.Sprintf("the scope %s was disabled or removed", text.Shown(r.Scope))
+	case r.Kind == directory.RevokedScope:
+		what = fmt.Sprintf("%s lost the scope %s", text.Shown(nameOf(s.client, s.claims.client)), text.Shown(r.Scope))
 	case r.Kind == directory.RevokedTenant:
 		what = "the tenant was disabled"
 	}

@@ -1,6 +1,8 @@
 package explain_test
 
 import (
+	"encoding/json"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -79,5 +81,33 @@ func TestARevokedTokenIsExplained(t *testing.T) {
 				t.Errorf("said twice: %q", with.Hints)
 			}
 		})
+	}
+}
+
+// Of a token that is bound, the verdict says so: nobody takes it alone.
+func TestABoundTokenIsExplained(t *testing.T) {
+	t.Parallel()
+	login := insidetest.Start(t)
+	login.API("orders").Require(role, nil)
+	login.Grant("report", "orders", role)
+	app := login.App("report")
+	const confirmation = "eyJraWQiOiJBNER0TDJKbVVNaEFzdkpqNXRLeW42NFNxem11WGJNckphMG43NjF5NXYwIn0" // {"kid":"…"}
+	answer, err := login.HTTPClient().PostForm(app.Authority+"/"+app.TenantID+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {app.ClientID}, "client_secret": {app.Secret}, "scope": {login.API("orders").Scope()},
+		"token_type": {"pop"}, "req_cnf": {confirmation},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var tokens struct {
+		Access string `json:"access_token"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&tokens); err != nil || tokens.Access == "" {
+		t.Fatal(answer.Status, err)
+	}
+	report := explained(t, login, tokens.Access, "", role)
+	if report.Accepted || report.Reason != "binding_missing" || !strings.Contains(report.Verdict, "the token of report is bound to a key that signs requests") || report.Fix == nil || !strings.Contains(report.Fix.What, "signed request") {
+		t.Errorf("%q, %q, fix %+v", report.Reason, report.Verdict, report.Fix)
 	}
 }

@@ -289,7 +289,8 @@ type claims struct {
 	tokenID                  string // uti
 	user                     string // object id, in a token issued on behalf of a user
 	principal                string // object id
-	roles                    []string
+	binding                  string // the member of cnf; empty: none
+	roles, scopes            []string
 	issued, expires          time.Time // zero when not said
 }
 
@@ -319,8 +320,14 @@ func readClaims(raw string) claims {
 		read: true, issuer: text("iss"), audience: text("aud"), client: text("azp", "appid"), tenant: text("tid"), tokenID: text("uti"),
 		issued: date("iat"), expires: date("exp"), principal: text("oid"),
 	}
+	c.scopes = strings.Fields(text("scp"))
 	if text("scp") != "" || text("idtyp") == "user" {
 		c.user = text("oid")
+	}
+	if value, ok := parsed.Claims.Get("cnf"); ok {
+		if members, ok := value.Object(); ok && members.Len() == 1 {
+			c.binding = members.Names()[0]
+		}
 	}
 	if value, ok := parsed.Claims.Get("roles"); ok {
 		c.roles, _ = value.Strings()

@@ -26,6 +26,10 @@ func (f *facts) verdict(r *Report) string {
 			return fmt.Sprintf("the caller is a user (%s), and %s is for applications", text.Shown(r.User), api)
 		}
 		return fmt.Sprintf("the caller is an application, and %s is for users", api)
+	case guard.BindingMissing:
+		if to := f.boundTo(); to != "" {
+			return fmt.Sprintf("the token of %s is bound to %s, and is of no use without its proof", client, to)
+		}
 	case guard.TokenRevoked:
 		return f.wasRevoked()
 	case guard.TokenExpired:
@@ -147,4 +151,17 @@ func garbageReport(r *Report, raw string) {
 	default:
 		r.Verdict = fmt.Sprintf("this is no token: it has %d bytes and %d dots, where a token has two dots", len(raw), dots)
 	}
+}
+
+// boundTo says to what a token is bound, where that is a kind that the guard knows.
+func (f *facts) boundTo() string {
+	switch f.claims.binding {
+	case "kid":
+		return "a key that signs requests (token_type=pop)"
+	case "jkt":
+		return "a key that signs proofs (DPoP)"
+	case "x5t#S256":
+		return "a certificate of its client"
+	}
+	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
@@ -111,7 +112,7 @@ func (i *Issuer) startAnew(ctx context.Context, c *Claims, tenant *directory.Ten
 	}
 	from := i.directory.Revocations().TokensFrom(ctx, directory.TokenSubject{
 		Tenant: tenant.ID, Principal: directory.ObjectID(c.ObjectID), Client: directory.AppID(cmp.Or(c.AppID, c.AZP)),
-		Resource: resource.Principal.ID, Roles: c.Roles,
+		Resource: resource.Principal.ID, Roles: c.Roles, Scopes: strings.Fields(c.Scopes),
 	})
 	if from.After(i.now().Add(time.Minute)) {
 		return // the clock of another node is wrong

@@ -92,6 +92,7 @@ type event struct {
 	Principal directory.ObjectID       `json:"principal,omitempty"` // oid
 	Client    directory.AppID          `json:"client,omitempty"`    // appid or azp
 	Role      string                   `json:"role,omitempty"`      // one of roles
+	Scope     string                   `json:"scope,omitempty"`     // one of scp
 	Key       string                   `json:"key,omitempty"`       // kid
 	Before    int64                    `json:"before,omitempty"`    // iat, of those that are meant
 	Until     int64                    `json:"until"`               // the last of them has ended
@@ -217,7 +218,7 @@ func eventsFor(api directory.ObjectID, all []*directory.Revocation) []event {
 			continue
 		}
 		events = append(events, event{
-			Kind: r.Kind, Principal: r.Principal, Client: r.Client, Role: r.Role, Key: r.Key, Before: r.Before.Unix(), Until: r.Until.Unix(),
+			Kind: r.Kind, Principal: r.Principal, Client: r.Client, Role: r.Role, Scope: r.Scope, Key: r.Key, Before: r.Before.Unix(), Until: r.Until.Unix(),
 		})
 	}
 	return events
