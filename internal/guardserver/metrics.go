@@ -95,6 +95,12 @@ func (m *metrics) write(w io.Writer, now *setup, at time.Time) {
 			fmt.Fprintf(w, "rolecall_guard_keys_age_seconds{issuer=%s} %.0f\n", label(key.Issuer), at.Sub(key.Fetched).Seconds())
 		}
 	}
+	head("rolecall_guard_revocations_age_seconds", "gauge", "Since the authority last told what was revoked, where that is followed.")
+	for _, a := range now.all() {
+		if state := a.guard.Revocations(); state.Followed && !state.Fetched.IsZero() {
+			fmt.Fprintf(w, "rolecall_guard_revocations_age_seconds{host=%s} %.0f\n", label(a.settings.Host), at.Sub(state.Fetched).Seconds())
+		}
+	}
 }
 
 // label writes a value of a label.

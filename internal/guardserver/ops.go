@@ -39,6 +39,15 @@ type readiness struct {
 	Status   string        `json:"status"`
 	Settings string        `json:"settings,omitempty"` // why the newest are not used
 	Issuers  []issuerState `json:"issuers"`
+	// Revocations are of the APIs that follow them.
+	Revocations []revocationState `json:"revocations,omitempty"`
+}
+
+type revocationState struct {
+	Host  string `json:"host,omitempty"`
+	Known bool   `json:"known"`      // whether the authority has told what there is
+	Age   int64  `json:"ageSeconds"` // since it last did
+	Error string `json:"error,omitempty"`
 }
 
 type issuerState struct {
@@ -69,6 +78,18 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		}
 		if state.Issuers = append(state.Issuers, one); !key.Usable {
 			state.Status, status = "not ready: keys are missing", http.StatusServiceUnavailable
+		}
+	}
+	for _, a := range now.all() {
+		if followed := a.guard.Revocations(); followed.Followed {
+			one := revocationState{Host: a.settings.Host, Known: !followed.Fetched.IsZero()}
+			if one.Known {
+				one.Age = int64(time.Since(followed.Fetched).Seconds())
+			}
+			if followed.Err != nil {
+				one.Error = text.Line(followed.Err.Error(), maxDetail)
+			}
+			state.Revocations = append(state.Revocations, one)
 		}
 	}
 	if s.stopping.Load() {

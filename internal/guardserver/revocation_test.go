@@ -3,6 +3,7 @@ package guardserver_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -26,6 +27,21 @@ func TestFollowsRevocations(t *testing.T) {
 	})
 	if resp, _ := w.get("/api/GetOrders", token); resp.StatusCode != http.StatusOK {
 		t.Fatalf("before: %s", resp.Status)
+	}
+	ops := func(path string) string {
+		resp, err := http.Get("http://" + w.server.OpsAddr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	if ready, metrics := ops("/readyz"), ops("/metrics"); !strings.Contains(ready, `"revocations":[{"known":true`) || !strings.Contains(metrics, `rolecall_guard_revocations_age_seconds{host=""} `) {
+		t.Errorf("%s\n%s", ready, metrics)
 	}
 	w.login.Disable("client")
 	until(t, "the token is refused", func() bool {
