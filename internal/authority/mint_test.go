@@ -140,6 +140,17 @@ func TestFingerprintChangesWithTheToken(t *testing.T) {
 	look("a role more")
 	w.editApplication(testAPI, func(a *directory.Application) { a.TokenVersion = 1 })
 	look("another version")
+	for _, enabled := range []bool{false, true} { // a token kept from before is one of those that were revoked
+		w.edit(func(e *directory.Editor) error {
+			_, err := e.ServicePrincipals().Edit(testTenant, p.ID, func(p *directory.ServicePrincipal) error { p.Enabled = enabled; return nil })
+			return err
+		})
+	}
+	look("disabled and enabled")
+	w.clock.Advance(time.Hour)
+	if _, ok := seen[func() string { text, _ := w.Fingerprint(t.Context(), mintRequest("api://orders")); return text }()]; !ok {
+		t.Error("it changes with time")
+	}
 }
 
 func TestMintLeavesASignIn(t *testing.T) {

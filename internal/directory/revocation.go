@@ -55,7 +55,19 @@ const (
 )
 
 func (r *Revocation) keys() []string {
-	return []string{makeKey("until", fmt.Sprintf("%020d", r.Until.Unix()), string(r.ID))}
+	keys := []string{makeKey("until", fmt.Sprintf("%020d", r.Until.Unix()), string(r.ID))}
+	switch {
+	case r.Kind == RevokedTenant:
+		return append(keys, makeKey("all", string(r.ID)))
+	case r.Principal != "":
+		keys = append(keys, makeKey("principal", string(r.Principal), string(r.ID)))
+	case r.Resource != "" && r.Client == "":
+		keys = append(keys, makeKey("resource", string(r.Resource), string(r.ID)))
+	}
+	if r.Client != "" {
+		keys = append(keys, makeKey("client", string(r.Client), string(r.ID)))
+	}
+	return keys
 }
 
 func (r *Revocation) target() target {
@@ -298,47 +310,36 @@ func (r *Revocation) Concerns(s TokenSubject) bool {
 	return false
 }
 
-// recentlyRevoked is for how long TokensFrom tells of a revocation: longer than tokens are said
-// to be older than they are.
-const recentlyRevoked = 10 * time.Minute
-
 // TokensFrom returns the time from which tokens of the subject count, if something was revoked
-// in the last minutes and has been given back since: one that says it is older would be taken
-// for one of those that were revoked. Otherwise it is the zero time, also where the store does
-// not answer. It is answered from memory.
+// that has not ended: the subject has got it back since, and a token that says it is older
+// would be taken for one of those that were revoked. Otherwise it is the zero time, also where
+// the store does not answer. It is answered from memory.
 func (l RevocationLog) TokensFrom(ctx context.Context, s TokenSubject) (from time.Time) {
 	s.Tenant = fold(s.Tenant)
-	recent, err := l.recent(ctx, s.Tenant)
-	if err != nil {
-		return time.Time{}
-	}
-	for _, r := range recent {
-		if r.Before.After(from) && r.Concerns(s) {
-			from = r.Before
+	for _, prefix := range []string{
+		makePrefix("principal", string(s.Principal)), makePrefix("client", string(s.Client)), makePrefix("resource", string(s.Resource)), makePrefix("all"),
+	} {
+		found, err := l.under(ctx, s.Tenant, prefix)
+		if err != nil {
+			return time.Time{}
+		}
+		for _, r := range found {
+			if r.Before.After(from) && r.Concerns(s) && !l.ended(r) {
+				from = r.Before
+			}
 		}
 	}
 	return from
 }
 
-// recentRevocations are those of the last minutes, and what was recent when they were read.
-func (l RevocationLog) recent(ctx context.Context, tenant TenantID) ([]*Revocation, error) {
-	key := cacheKey{string(tenant), KindRevocation, "until/"} // which every revocation drops
+// under returns the revocations with a key of that prefix, also some that have ended.
+func (l RevocationLog) under(ctx context.Context, tenant TenantID, prefix string) ([]*Revocation, error) {
+	key := cacheKey{string(tenant), KindRevocation, prefix}
 	if hit := l.d.cache.get(key); hit != nil {
 		return answer[[]*Revocation](hit)
 	}
 	return load(ctx, l.d, key, func(ctx context.Context) ([]*Revocation, int64, error) {
-		after := key.key + fmt.Sprintf("%020d", l.d.cfg.Now().Add(RevocationsKept-recentlyRevoked).Unix())
-		objects, _, err := l.d.cfg.Store.List(ctx, key.tenant, key.kind, key.key, after, 0)
-		if err != nil {
-			return nil, 0, err
-		}
-		recent := make([]*Revocation, len(objects))
-		for i, object := range objects {
-			if recent[i], err = decode[Revocation](object); err != nil {
-				return nil, 0, err
-			}
-		}
-		return recent, 300 * int64(len(recent)), nil
+		return listAll[Revocation](ctx, l.d.cfg.Store, key.tenant, key.kind, key.key)
 	})
 }
 

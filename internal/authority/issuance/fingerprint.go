@@ -43,6 +43,7 @@ func (m *Minter) describe(ctx context.Context, tenant *directory.Tenant, resourc
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal([]any{signer.KeyID(), resource.Principal.ID, m.issuer.age(ctx).String(), c})
+	from := m.issuer.tokensFrom(ctx, &c, tenant, resource) // a token kept from before that counts no more
+	text, err := json.Marshal([]any{signer.KeyID(), resource.Principal.ID, m.issuer.age(ctx).String(), from.Unix(), c})
 	return string(text), err
 }

@@ -110,15 +110,20 @@ func (i *Issuer) startAnew(ctx context.Context, c *Claims, tenant *directory.Ten
 	if i.age(ctx) != 0 {
 		return
 	}
-	from := i.directory.Revocations().TokensFrom(ctx, directory.TokenSubject{
-		Tenant: tenant.ID, Principal: directory.ObjectID(c.ObjectID), Client: directory.AppID(cmp.Or(c.AppID, c.AZP)),
-		Resource: resource.Principal.ID, Roles: c.Roles, Scopes: strings.Fields(c.Scopes),
-	})
+	from := i.tokensFrom(ctx, c, tenant, resource)
 	if from.After(i.now().Add(time.Minute)) {
 		return // the clock of another node is wrong
 	}
 	c.IssuedAt = max(c.IssuedAt, from.Unix())
 	c.NotBefore = max(c.NotBefore, c.IssuedAt)
+}
+
+// tokensFrom is when tokens that say what the claims say began to count; zero: ever since.
+func (i *Issuer) tokensFrom(ctx context.Context, c *Claims, tenant *directory.Tenant, resource *directory.Instance) time.Time {
+	return i.directory.Revocations().TokensFrom(ctx, directory.TokenSubject{
+		Tenant: tenant.ID, Principal: directory.ObjectID(c.ObjectID), Client: directory.AppID(cmp.Or(c.AppID, c.AZP)),
+		Resource: resource.Principal.ID, Roles: c.Roles, Scopes: strings.Fields(c.Scopes),
+	})
 }
 
 // accessToken signs an access token and notes what it says.
