@@ -23,10 +23,10 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 )
 
-// A peer is a proxy that asks the guard, as docs/guard has it.
+// A peer is a proxy that asks the guard, as docs/guard has it, or a balancer before the guard.
 type peer struct {
 	program  string
-	file     string // in docs/guard
+	file     string // in docs/guard; empty: wrap is all of it
 	settings string
 	args     func(file, folder string) []string
 	wrap     string // around the file's text, where %s is it
@@ -45,8 +45,11 @@ func peers() []peer {
 		{"envoy", "envoy.yaml", "mode: ext-authz", func(file, _ string) []string {
 			return []string{"-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"}
 		}, "%s"},
+		{"haproxy", "", "trustedPeers: [127.0.0.1]", func(file, _ string) []string { return []string{"-f", file, "-db"} },
+			"defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind 127.0.0.1:PORT\n  default_backend b\nbackend b\n  option forwardfor\n  server s GUARD\n%s"},
 	}
-	return slices.DeleteFunc(all, func(p peer) bool { return p.program == "envoy" && find(p.program) == "" })
+	here := func(p peer) bool { return p.program == "nginx" || p.program == "caddy" || find(p.program) != "" }
+	return slices.DeleteFunc(all, func(p peer) bool { return !here(p) })
 }
 
 // find returns where a program is: in PATH, where servers are on Debian, or where .ci/setup has
@@ -69,17 +72,21 @@ func find(program string) string {
 func (p peer) start(t *testing.T, w *world) string {
 	t.Helper()
 	program := find(p.program)
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "guard", p.file))
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	if p.file != "" {
+		whole, err := os.ReadFile(filepath.Join("..", "..", "docs", "guard", p.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = whole[bytes.IndexByte(whole, '\n'):] // the first line speaks of the marks
 	}
 	address := freeAddress(t)
 	port := func(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 	upstream, guarded := w.upstream.Listener.Addr().String(), w.server.Addr().String()
-	content := strings.NewReplacer("UPSTREAM_PORT", port(upstream), "GUARD_PORT", port(guarded), "PORT", port(address), "UPSTREAM", upstream, "GUARD", guarded).Replace(string(text[bytes.IndexByte(text, '\n'):]))
+	content := strings.NewReplacer("UPSTREAM_PORT", port(upstream), "GUARD_PORT", port(guarded), "PORT", port(address), "UPSTREAM", upstream, "GUARD", guarded).Replace(fmt.Sprintf(p.wrap, text))
 	folder := t.TempDir()
-	file := filepath.Join(folder, p.file)
-	if err := os.WriteFile(file, []byte(fmt.Sprintf(p.wrap, content)), 0o600); err != nil {
+	file := filepath.Join(folder, "settings"+filepath.Ext(p.file))
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program, p.args(file, folder)...)
