@@ -147,6 +147,12 @@ func (r *reader) whatIsOpen(f *File, settings *yaml.Node) {
 	case action == "Return403":
 		f.warn("", "a request without a token is answered 401, not 403")
 	}
+	if prefix := r.text(member(settings, "httpSettings", "routes", "apiPrefix")); prefix != "" && prefix != "/.auth" {
+		f.warn("Call /.auth/me.", "apiPrefix is another one than /.auth, where the guard answers")
+	}
+	if at := member(settings, "httpSettings", "requireHttps"); at == nil || r.truth(at) {
+		f.warn("Write a guard.yaml with tls, or let something before the guard end TLS.", "requests without TLS are refused by App Service with these settings; this file gives the guard no certificate, so it listens without TLS")
+	}
 	if providers := member(settings, "identityProviders"); providers.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(providers.Content); i += 2 {
 			name, provider := providers.Content[i].Value, providers.Content[i+1]

@@ -54,7 +54,7 @@ func TestAuthSettingsAreRead(t *testing.T) {
 		!slices.Equal(api.Rules[2].Clients, []string{"c11e0001-5a5a-4c4c-8d8d-000000000001"}) || len(api.Rules[2].Principals) != 1 {
 		t.Errorf("rules %+v", api.Rules)
 	}
-	if !warns(f, "no app role is enforced") || len(f.Warnings) != 1 {
+	if !warns(f, "no app role is enforced") || !warns(f, "listens without TLS") || len(f.Warnings) != 2 {
 		t.Errorf("warnings %+v", f.Warnings)
 	}
 }
@@ -74,6 +74,7 @@ func TestAuthSettingsThatMeanSomethingElse(t *testing.T) {
 		{"not required", `"requireAuthentication": true`, `"requireAuthentication": false`, "the guard refuses them", ""},
 		{"a sign-in page", "Return401", "RedirectToLoginPage", "the guard signs nobody in", ""},
 		{"403", "Return401", "Return403", "answered 401, not 403", ""},
+		{"another prefix", `"apiPrefix": "/.auth"`, `"apiPrefix": "/auth"`, "apiPrefix is another one", ""},
 		{"groups beside", `"identities": [`, `"groups": ["g"], "identities": [`, "groups of allowedPrincipals are not looked at", ""},
 		{"another provider", `"identityProviders": {`, `"identityProviders": {"gitHub": {"registration": {}},`, "gitHub is not read", ""},
 		{"nobody named", `"c11e0001-5a5a-4c4c-8d8d-000000000001", "c11e0001-5a5a-4c4c-8d8d-000000000009"`, "", "whoever is named", ""},
