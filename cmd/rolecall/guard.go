@@ -43,6 +43,7 @@ is wrong the settings from before count.`,
 			}
 		}
 		cfg.CABundle, _ = c.lookup("ROLECALL_CA_BUNDLE")
+		cfg.Tenants, _ = c.lookup(guardfile.TenantsVariable)
 		cfg.Now, cfg.Log, cfg.OwnToken = c.now, c.log(slog.LevelInfo), c.ownToken
 		server, err := guardserver.New(cmd.Context(), cfg)
 		if err != nil {

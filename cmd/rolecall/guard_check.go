@@ -55,8 +55,8 @@ func (c *cli) guardFile(name string) (*guardfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bundle, ok := c.lookup("ROLECALL_CA_BUNDLE"); ok && f.CABundle == "" {
-		f.CABundle = bundle
+	if tenants, ok := c.lookup(guardfile.TenantsVariable); ok {
+		f.AllowTenants(tenants)
 	}
 	return f, nil
 }
@@ -186,11 +186,7 @@ as any tenant or no role.`,
 	}
 	output := c.outputFlag(cmd, "yaml", "yaml", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		content, err := c.readFile(args[0])
-		if err != nil {
-			return fmt.Errorf("read the settings: %w", err)
-		}
-		f, err := guardfile.Parse(args[0], content)
+		f, err := c.guardFile(args[0])
 		if err != nil {
 			return err
 		}

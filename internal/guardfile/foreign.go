@@ -52,10 +52,27 @@ func tenantAuthority(issuer string) (authority string, single bool, err error) {
 	return "https://" + u.Host + "/" + tenant, single, nil
 }
 
+// TenantsVariable is the app setting in which App Service has the tenants that may call.
+const TenantsVariable = "WEBSITE_AUTH_AAD_ALLOWED_TENANTS"
+
+// AllowTenants takes over the app setting of that name, which stands beside an authsettingsV2
+// document and not in it: ids with commas between them. It has no meaning for other settings.
+func (f *File) AllowTenants(setting string) {
+	if f.Foreign != AuthSettings || strings.TrimSpace(setting) == "" {
+		return
+	}
+	for i := range f.APIs {
+		f.APIs[i].Tenants = trimmed(strings.Split(setting, ","))
+	}
+	f.Warnings = slices.DeleteFunc(f.Warnings, func(w Warning) bool { return w.What == anyTenant })
+}
+
+// anyTenant is what settings leave open that are for several tenants.
+const anyTenant = "the settings are for several tenants and name none of them, so they let in a token of any tenant there is"
+
 // warnOfTenants says that settings are for several tenants.
 func (f *File) warnOfTenants() {
-	f.warn("Name the tenant in place of it, or write a guard.yaml with tenants: the guard does not start without either.",
-		"the settings are for several tenants and name none of them, so they let in a token of any tenant there is")
+	f.warn("Name the tenant in place of it, write a guard.yaml with tenants, or set "+TenantsVariable+": the guard does not start without.", anyTenant)
 }
 
 // warnOfRoles says that nothing but being in the tenant is asked for.

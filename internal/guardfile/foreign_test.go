@@ -103,8 +103,21 @@ func TestAuthSettingsThatMeanSomethingElse(t *testing.T) {
 			}
 		})
 	}
+	several, err := guardfile.Parse("easyauth.json", []byte(strings.Replace(good, issuer, "https://login.microsoftonline.com/common/v2.0", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	several.AllowTenants(" ")
+	if len(several.APIs[0].Tenants) > 0 || !warns(several, "any tenant") {
+		t.Errorf("without the app setting: %+v", several)
+	}
+	several.AllowTenants("7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11, 00000000-0000-4000-8000-000000000007")
+	if len(several.APIs[0].Tenants) != 2 || warns(several, "any tenant") {
+		t.Errorf("with the app setting: %+v", several)
+	}
 	v1 := strings.Replace(good, issuer, "https://sts.windows.net/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11/", 1)
 	f, err := guardfile.Parse("easyauth.json", []byte(v1))
+	f.AllowTenants("")
 	if err != nil || f.APIs[0].Authority != "https://login.microsoftonline.com/7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11" {
 		t.Errorf("the issuer of version 1: %+v, %v", f, err)
 	}

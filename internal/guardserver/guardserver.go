@@ -25,6 +25,7 @@ type Config struct {
 	Listen   string // in place of what the file says
 	Upstream string // of an API whose settings name none
 	CABundle string // in place of the system's roots, where the file names none
+	Tenants  string // the app setting WEBSITE_AUTH_AAD_ALLOWED_TENANTS, beside an authsettingsV2 document
 
 	// OwnToken returns what gets the application of an API itself a token to follow revocations,
 	// where the settings ask for that. The bundle, if there is one, is of the authority. Nil:

@@ -68,6 +68,7 @@ func (s *Server) read() (*setup, error) {
 	if file.CABundle == "" {
 		file.CABundle = s.cfg.CABundle
 	}
+	file.AllowTenants(s.cfg.Tenants)
 	now := &setup{file: file, sources: map[string][]byte{s.cfg.File: content}}
 	if file.CABundle != "" {
 		if now.sources[file.CABundle], err = os.ReadFile(file.CABundle); err != nil {
