@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
@@ -76,12 +77,33 @@ type Config struct {
 
 // An Authority issues tokens. It is safe for concurrent use.
 type Authority struct {
-	origin    origin.Origin // the one that every request is for
+	origin    origin.Origin
 	server    *exchange.Server
 	recorder  *exchange.Recorder
 	minter    *issuance.Minter
 	workloads *clientauth.Workloads
-	revoked   *revocation.Handler
+	revoked   *revocations
+	serve     func(origin.Origin) (*exchange.Server, *revocation.Handler, error) // what answers under an origin
+}
+
+// revocations are those who read what is revoked, under each origin.
+type revocations struct {
+	mu       sync.Mutex
+	handlers []*revocation.Handler // guarded by mu
+}
+
+func (r *revocations) add(h *revocation.Handler) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.handlers = append(r.handlers, h)
+}
+
+func (r *revocations) each(f func(*revocation.Handler)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.handlers {
+		f(h)
+	}
 }
 
 // New checks the configuration and returns an authority that can serve. It starts nothing.
@@ -125,23 +147,27 @@ func New(cfg Config) (*Authority, error) {
 		AllowPassword: cfg.AllowPassword, Now: cfg.Now,
 	})
 	recorder := exchange.NewRecorder(cfg.Directory, state.Failures, cfg.Log, cfg.Now, cfg.OnAnswer)
-	server := &exchange.Server{
-		Recorder: recorder, Source: cfg.Source, ProblemPage: pages.ProblemPage, Now: cfg.Now,
-		Origin: func(*http.Request) origin.Origin { return own },
+	documents := discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.MutualTLS, cfg.Now)
+	a := &Authority{
+		recorder: recorder, minter: issuance.NewMinter(issuer, clients, recorder, cfg.IdentityLifetime), workloads: clients.Workloads(),
+		revoked: &revocations{},
 	}
-	revoked, err := revocation.New(revocation.Config{
-		Authority: own.BaseURL, Directory: cfg.Directory, Resolver: resolver, Now: cfg.Now,
-		Client: &http.Client{Transport: inprocess.Transport{Handler: server}},
-	})
-	if err != nil {
-		return nil, err
+	a.serve = func(o origin.Origin) (*exchange.Server, *revocation.Handler, error) {
+		server := &exchange.Server{
+			Recorder: recorder, Source: cfg.Source, ProblemPage: pages.ProblemPage, Now: cfg.Now,
+			Origin: func(*http.Request) origin.Origin { return o },
+		}
+		revoked, err := revocation.New(revocation.Config{
+			Authority: o.BaseURL, Directory: cfg.Directory, Resolver: resolver, Now: cfg.Now,
+			Client: &http.Client{Transport: inprocess.Transport{Handler: server}},
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		server.Mux = mount(documents, tokens, pages, revoked)
+		return server, revoked, nil
 	}
-	server.Mux = mount(discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.MutualTLS, cfg.Now), tokens, pages, revoked)
-	return &Authority{
-		origin: own, server: server, recorder: recorder, revoked: revoked,
-		minter:    issuance.NewMinter(issuer, clients, recorder, cfg.IdentityLifetime),
-		workloads: clients.Workloads(),
-	}, nil
+	return a.At(own)
 }
 
 // mount lets each part add its URLs.
@@ -198,18 +224,31 @@ func (cfg *Config) setDefaults() {
 	}
 }
 
+// At returns the authority as it issues under another origin. All that it knows and counts, it
+// shares with the one that it comes from, which runs for both.
+func (a *Authority) At(o origin.Origin) (*Authority, error) {
+	server, revoked, err := a.serve(o)
+	if err != nil {
+		return nil, err
+	}
+	a.revoked.add(revoked)
+	other := *a
+	other.origin, other.server = o, server
+	return &other, nil
+}
+
 // Handler serves the authority's URL space. It expects to be at the root of its host.
 func (a *Authority) Handler() http.Handler { return a.server }
 
 // Run writes sign-ins until the context ends, then writes what is left and returns.
 func (a *Authority) Run(ctx context.Context) error {
-	defer a.revoked.Close()
+	defer a.revoked.each((*revocation.Handler).Close)
 	return a.recorder.Run(ctx)
 }
 
 // Release answers the requests that are held until there is something to tell, and holds none
 // from now on. A server that stops calls it, so that it waits for nobody.
-func (a *Authority) Release() { a.revoked.Release() }
+func (a *Authority) Release() { a.revoked.each((*revocation.Handler).Release) }
 
 // Flush returns when the sign-ins of all answers given before are kept. It needs Run.
 func (a *Authority) Flush(ctx context.Context) error { return a.recorder.Flush(ctx) }

@@ -205,7 +205,7 @@ func TestAskingForWorkloadKeysMakesNone(t *testing.T) {
 	if keys, _, err := token.ParseKeys(w.get("/contoso.test/workload/keys").Body.Bytes()); len(keys) > 0 {
 		t.Errorf("there are keys: %v, %v", keys, err)
 	}
-	if infos, err := w.keys.List(t.Context(), clientauth.WorkloadRing(testTenant)); err != nil || len(infos) > 0 {
+	if infos, err := w.keys.List(t.Context(), w.origin.WorkloadRing(testTenant)); err != nil || len(infos) > 0 {
 		t.Errorf("asking has made %v (%v)", infos, err)
 	}
 }

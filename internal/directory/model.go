@@ -328,6 +328,7 @@ type SignIn struct {
 	TokenID       string    `json:"tokenId,omitempty"` // uti
 	Source        string    `json:"source,omitempty"`  // network address of the caller
 	Library       string    `json:"library,omitempty"` // client library, as it names itself
+	Cloud         string    `json:"cloud,omitempty"`   // under whose names it was asked; empty: the authority's own
 	Code          int       `json:"code"`              // 0 or the AADSTS number
 	// Refusal is the word for a failure that has no number, such as one of an endpoint of
 	// managed identities: "invalid_request".

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -227,11 +228,14 @@ func (r *Ring) ready(ctx context.Context, tenant string) (*snapshot, error) {
 	return s, nil
 }
 
-// Forget says that another node has changed a tenant's ring: its next use reads the store. The
-// keys in memory stay in use if the store does not answer.
+// Forget says that another node has changed one of a tenant's rings, which have the tenant's name,
+// or that, a slash and a name of their own: their next use reads the store. The keys in memory
+// stay in use if the store does not answer.
 func (r *Ring) Forget(tenant string) {
-	if h, ok := r.tenants.Load(tenant); ok {
-		h.(*holder).stale.Store(true)
+	for key, h := range r.tenants.Range {
+		if owner, _, _ := strings.Cut(key.(string), "/"); owner == tenant {
+			h.(*holder).stale.Store(true)
+		}
 	}
 }
 

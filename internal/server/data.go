@@ -15,7 +15,6 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
-	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
 	"github.com/rolecall-auth/rolecall/internal/folder"
@@ -128,7 +127,7 @@ func (d *Data) onChange(change directory.Change) {
 	case missed:
 		d.forgetKeys(context.Background())
 	case change.Kind == directory.KindKeyring:
-		d.forgetTenant(change.Tenant)
+		d.Keys.Forget(change.Tenant)
 	}
 	if missed || change.Kind == directory.KindHost || change.Kind == directory.KindTenant {
 		select {
@@ -145,14 +144,8 @@ func (d *Data) forgetKeys(ctx context.Context) {
 		d.log.WarnContext(ctx, "list tenants", "error", err)
 	}
 	for _, tenant := range tenants {
-		d.forgetTenant(string(tenant.ID))
+		d.Keys.Forget(string(tenant.ID))
 	}
-}
-
-// forgetTenant does so for one tenant: the keys of access tokens and those of workloads.
-func (d *Data) forgetTenant(tenant string) {
-	d.Keys.Forget(tenant)
-	d.Keys.Forget(clientauth.WorkloadRing(directory.TenantID(tenant)))
 }
 
 // makeFolder makes the data folder. One that other users can look into is closed to them

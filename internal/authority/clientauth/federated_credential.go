@@ -228,10 +228,10 @@ func (v *assertionVerifier) issuerKey(ctx context.Context, o origin.Origin, pars
 
 func (v *assertionVerifier) findKey(ctx context.Context, o origin.Origin, issuer, kid string) (token.Key, error) {
 	if tenant := o.WorkloadTenantOf(issuer); tenant != "" {
-		return v.own.find(ctx, tenant, WorkloadRing(tenant), kid)
+		return v.own.find(ctx, tenant, o.WorkloadRing(string(tenant)), kid)
 	}
 	if tenant := o.TenantOf(issuer); tenant != "" {
-		return v.own.Key(ctx, tenant, kid)
+		return v.own.Key(ctx, o, tenant, kid)
 	}
 	return v.foreign.key(ctx, issuer, kid)
 }
@@ -263,9 +263,9 @@ type OwnKeys struct {
 	Keys      *keyring.Ring
 }
 
-// Key finds a signing key of a tenant that is enabled.
-func (o OwnKeys) Key(ctx context.Context, tenant directory.TenantID, kid string) (token.Key, error) {
-	return o.find(ctx, tenant, string(tenant), kid)
+// Key finds a key that signs under an origin for a tenant that is enabled.
+func (o OwnKeys) Key(ctx context.Context, at origin.Origin, tenant directory.TenantID, kid string) (token.Key, error) {
+	return o.find(ctx, tenant, at.KeyRing(string(tenant)), kid)
 }
 
 // find finds a key in one of a tenant's rings.

@@ -24,9 +24,6 @@ const (
 	workloadClaim = "workload_instance" // names one Workload
 )
 
-// WorkloadRing is the name of the key ring of the tenant's workload issuer.
-func WorkloadRing(tenant directory.TenantID) string { return string(tenant) + origin.WorkloadPath }
-
 // WorkloadSubject is the subject of assertions for a client with that name.
 func WorkloadSubject(name string) string { return "system:serviceaccount:rolecall:" + name }
 
@@ -104,7 +101,7 @@ func (w *Workload) Assertion(ctx context.Context) (Assertion, error) {
 	if err != nil {
 		return Assertion{}, fmt.Errorf("encode the assertion: %w", err)
 	}
-	signer, err := w.workloads.keys.Signer(ctx, WorkloadRing(w.key.Tenant))
+	signer, err := w.workloads.keys.Signer(ctx, w.origin.WorkloadRing(string(w.key.Tenant)))
 	if err != nil {
 		return Assertion{}, fmt.Errorf("key of the workload issuer: %w", err)
 	}

@@ -34,7 +34,9 @@ func (h *Handler) instance(_ context.Context, x *exchange.Exchange) (exchange.An
 	case "", "1.0":
 		document.APIVersion = "1.0"
 	case "1.1":
-		document.Metadata = []instanceHost{{PreferredNetwork: x.Origin.Host, PreferredCache: x.Origin.Host, Aliases: x.Origin.Hosts()}}
+		for _, host := range x.Origin.Instances() {
+			document.Metadata = append(document.Metadata, instanceHost{PreferredNetwork: host.Network, PreferredCache: host.Cache, Aliases: host.Aliases})
+		}
 	default:
 		return exchange.Answer{}, aadsts.InstanceRequest()
 	}
@@ -70,7 +72,7 @@ func (h *Handler) userRealm(ctx context.Context, x *exchange.Exchange) (exchange
 		Domain      string `json:"domain_name"`
 		Cloud       string `json:"cloud_instance_name"`
 		Audience    string `json:"cloud_audience_urn"`
-	}{"1.0", "Unknown", strings.ToLower(exchange.Noted(domain)), x.Origin.Hostname(), "urn:federation:MicrosoftOnline"}
+	}{"1.0", "Unknown", strings.ToLower(exchange.Noted(domain)), x.Origin.CloudInstance(), "urn:federation:MicrosoftOnline"}
 	tenant, err := h.resolver.Tenant(ctx, domain)
 	switch {
 	case err == nil && resolve.HasDomain(tenant, domain):

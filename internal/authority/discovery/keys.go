@@ -21,11 +21,11 @@ func (h *Handler) keysV1(ctx context.Context, x *exchange.Exchange) (exchange.An
 	if resolve.IsConsumers(x.Tenant) {
 		return keysAnswer(nil, exchange.KeysCached)
 	}
-	keys, tenant, err := h.tenantKeys(ctx, x.Tenant)
+	keys, tenant, err := h.tenantKeys(ctx, x)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
-	return keysAnswer(keys, h.cacheFor(tenant.ID))
+	return keysAnswer(keys, h.cacheFor(x.Origin, tenant.ID))
 }
 
 // keysV2 serves the keys of a tenant, each with its issuer.
@@ -36,27 +36,27 @@ func (h *Handler) keysV2(ctx context.Context, x *exchange.Exchange) (exchange.An
 	if resolve.IsConsumers(x.Tenant) {
 		return keysAnswer(nil, exchange.KeysCached)
 	}
-	keys, tenant, err := h.tenantKeys(ctx, x.Tenant)
+	keys, tenant, err := h.tenantKeys(ctx, x)
 	if err != nil {
 		return exchange.Answer{}, err
 	}
-	return keysAnswer(named(x.Origin, keys, x.Origin.IssuerV2(tenant.ID)), h.cacheFor(tenant.ID))
+	return keysAnswer(named(x.Origin, keys, x.Origin.IssuerV2(tenant.ID)), h.cacheFor(x.Origin, tenant.ID))
 }
 
 // tenantKeys gives the public keys of the tenant that a path names.
-func (h *Handler) tenantKeys(ctx context.Context, ref string) ([]token.Key, *directory.Tenant, error) {
-	tenant, err := h.resolver.Tenant(ctx, ref)
+func (h *Handler) tenantKeys(ctx context.Context, x *exchange.Exchange) ([]token.Key, *directory.Tenant, error) {
+	tenant, err := h.resolver.Tenant(ctx, x.Tenant)
 	if err != nil {
 		return nil, nil, refusal(err)
 	}
-	keys, err := h.keys.Published(ctx, string(tenant.ID))
+	keys, err := h.keys.Published(ctx, x.Origin.KeyRing(string(tenant.ID)))
 	return keys, tenant, err
 }
 
 // named says in each key which issuer it belongs to.
 func named(o origin.Origin, keys []token.Key, issuer string) []token.Key {
 	for i := range keys {
-		keys[i].Issuer, keys[i].CloudInstance = issuer, o.Hostname()
+		keys[i].Issuer, keys[i].CloudInstance = issuer, o.CloudInstance()
 	}
 	return keys
 }
@@ -68,8 +68,8 @@ func keysAnswer(keys []token.Key, cacheFor time.Duration) (exchange.Answer, erro
 }
 
 // cacheFor is how long the keys of a tenant may be cached.
-func (h *Handler) cacheFor(tenant directory.TenantID) time.Duration {
-	if revoked := h.keys.LastRevoked(string(tenant)); !revoked.IsZero() && h.now().Sub(revoked) < exchange.DayCached {
+func (h *Handler) cacheFor(o origin.Origin, tenant directory.TenantID) time.Duration {
+	if revoked := h.keys.LastRevoked(o.KeyRing(string(tenant))); !revoked.IsZero() && h.now().Sub(revoked) < exchange.DayCached {
 		return exchange.RevokedCached
 	}
 	return exchange.KeysCached
@@ -132,11 +132,11 @@ func (h *Handler) allKeys(ctx context.Context, o origin.Origin, version int) (al
 		if !tenant.Enabled {
 			continue
 		}
-		keys, err := h.keys.Published(ctx, string(tenant.ID))
+		keys, err := h.publishedFor(ctx, o, tenant.ID)
 		if err != nil {
 			return nil, 0, err
 		}
-		cacheFor = min(cacheFor, h.cacheFor(tenant.ID))
+		cacheFor = min(cacheFor, h.cacheFor(o, tenant.ID))
 		issuer := o.IssuerV2(tenant.ID)
 		if version == 1 {
 			issuer = o.IssuerV1(tenant.ID)
@@ -144,4 +144,14 @@ func (h *Handler) allKeys(ctx context.Context, o origin.Origin, version int) (al
 		all = append(all, named(o, keys, issuer)...)
 	}
 	return all, cacheFor, nil
+}
+
+// publishedFor gives the keys of one tenant of all. Under Microsoft's names most tenants have
+// none, and to ask for those of all must not make them.
+func (h *Handler) publishedFor(ctx context.Context, o origin.Origin, tenant directory.TenantID) ([]token.Key, error) {
+	ring := o.KeyRing(string(tenant))
+	if o.Cloud() != "" {
+		return h.keys.Present(ctx, ring)
+	}
+	return h.keys.Published(ctx, ring)
 }

@@ -44,6 +44,7 @@ type metadata struct {
 // newMetadata fills in what is the same for every tenant and version. The root is the
 // URL of the tenant, with its id or alias.
 func newMetadata(o origin.Origin, root string) metadata {
+	graph, predecessor := o.GraphHosts()
 	return metadata{
 		TokenEndpointAuth:  []string{"client_secret_post", "private_key_jwt", "client_secret_basic"},
 		ResponseModes:      []string{"query", "fragment", "form_post"},
@@ -59,9 +60,9 @@ func newMetadata(o origin.Origin, root string) metadata {
 			"aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash",
 			"c_hash", "email",
 		},
-		CloudInstance:  o.Hostname(),
-		CloudGraphHost: o.Hostname(),
-		GraphHost:      o.Hostname(),
+		CloudInstance:  o.CloudInstance(),
+		CloudGraphHost: predecessor,
+		GraphHost:      graph,
 	}
 }
 

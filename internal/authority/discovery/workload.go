@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 
-	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 )
 
@@ -38,7 +37,7 @@ func (h *Handler) workloadKeys(ctx context.Context, x *exchange.Exchange) (excha
 	if err != nil {
 		return exchange.Answer{}, refusal(err)
 	}
-	keys, err := h.keys.Present(ctx, clientauth.WorkloadRing(tenant.ID))
+	keys, err := h.keys.Present(ctx, x.Origin.WorkloadRing(string(tenant.ID)))
 	if err != nil {
 		return exchange.Answer{}, err
 	}

@@ -79,6 +79,7 @@ func (r *Recorder) Finish(ctx context.Context, x *Exchange, status int, err erro
 		}
 	}
 	row.Time, row.TraceID, row.CorrelationID, row.Source = x.Start, x.Trace, x.Correlation, x.Source
+	row.Cloud = string(x.Origin.Cloud())
 	if (row.Tenant != "" || row.Refused()) && r.keepsRow(ctx, x, row) {
 		r.signIns.add(row)
 	}

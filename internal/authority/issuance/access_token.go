@@ -24,7 +24,7 @@ func (i *Issuer) ReadToken(ctx context.Context, o origin.Origin, raw string, ten
 	if issuer == "" || issuer != wanted || TextClaim(parsed.Claims, "tid") != string(tenant.ID) {
 		return token.Object{}, aadsts.OnBehalfSignature()
 	}
-	key, err := i.own.Key(ctx, o.TenantOf(issuer), TextClaim(parsed.Header, "kid"))
+	key, err := i.own.Key(ctx, o, o.TenantOf(issuer), TextClaim(parsed.Header, "kid"))
 	if err != nil {
 		return token.Object{}, aadsts.OnBehalfSignature().Because(err)
 	}

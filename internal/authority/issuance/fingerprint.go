@@ -27,19 +27,19 @@ func (m *Minter) fingerprint(ctx context.Context, o origin.Origin, req MintReque
 		if err != nil {
 			return "", err
 		}
-		return m.describe(ctx, a.Tenant, a.Resource, m.issuer.userClaims(o, "", &a))
+		return m.describe(ctx, o, a.Tenant, a.Resource, m.issuer.userClaims(o, "", &a))
 	}
 	a, err := m.access(ctx, &unkept, req)
 	if err != nil {
 		return "", err
 	}
-	return m.describe(ctx, a.Tenant, a.Resource, applicationClaims(o, &a))
+	return m.describe(ctx, o, a.Tenant, a.Resource, applicationClaims(o, &a))
 }
 
 // describe names the key that would sign the claims, the principal of the API, which may
 // have been created again, and the claims.
-func (m *Minter) describe(ctx context.Context, tenant *directory.Tenant, resource *directory.Instance, c Claims) (string, error) {
-	signer, err := m.issuer.keys.Signer(ctx, string(tenant.ID))
+func (m *Minter) describe(ctx context.Context, o origin.Origin, tenant *directory.Tenant, resource *directory.Instance, c Claims) (string, error) {
+	signer, err := m.issuer.keys.Signer(ctx, o.KeyRing(string(tenant.ID)))
 	if err != nil {
 		return "", err
 	}

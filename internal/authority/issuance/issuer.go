@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/resolve"
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -128,7 +129,7 @@ func (i *Issuer) tokensFrom(ctx context.Context, c *Claims, tenant *directory.Te
 
 // accessToken signs an access token and notes what it says.
 func (i *Issuer) accessToken(ctx context.Context, x *exchange.Exchange, tenant *directory.Tenant, c Claims) (Token, error) {
-	raw, err := i.sign(ctx, tenant, &c)
+	raw, err := i.sign(ctx, x.Origin, tenant, &c)
 	if err != nil {
 		return Token{}, err
 	}
@@ -147,12 +148,12 @@ func (i *Issuer) IDToken(ctx context.Context, x *exchange.Exchange, a *UserAcces
 		c.CodeHash = halfHash(code)
 	}
 	c.stamp(ClaimsRequest{}, i.issueTime(ctx), idLifetime)
-	return i.sign(ctx, a.Tenant, &c)
+	return i.sign(ctx, x.Origin, a.Tenant, &c)
 }
 
 // sign makes a token: a compact JWS with the tenant's current key. Tokens of version 1.0
 // name the key twice, as kid and x5t.
-func (i *Issuer) sign(ctx context.Context, tenant *directory.Tenant, c *Claims) (string, error) {
+func (i *Issuer) sign(ctx context.Context, o origin.Origin, tenant *directory.Tenant, c *Claims) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("encode claims: %w", err)
@@ -162,7 +163,7 @@ func (i *Issuer) sign(ctx context.Context, tenant *directory.Tenant, c *Claims) 
 		return "", err
 	}
 	defer leave()
-	signer, err := i.keys.Signer(ctx, string(tenant.ID))
+	signer, err := i.keys.Signer(ctx, o.KeyRing(string(tenant.ID)))
 	if err != nil {
 		return "", fmt.Errorf("signing key: %w", err)
 	}

@@ -23,6 +23,7 @@ type Origin struct {
 	v1      string // template of version 1.0 issuers
 	local   bool   // the host is no name of a site: localhost, or an address
 	aliases string // other hosts that mean this authority, with their ports, separated by blanks
+	cloud   Cloud  // whose names these are; empty: the operator's own
 }
 
 // WithAliases returns the origin with other hosts, with their ports, by which clients reach
