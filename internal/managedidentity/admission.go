@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
+	"github.com/rolecall-auth/rolecall/internal/peer"
 )
 
 // metadataHost is the address of the metadata service of Azure's virtual machines. Requests to
@@ -131,7 +132,7 @@ func hostName(header string) string {
 // localAddress is the address of the server's end of the request's connection.
 func localAddress(r *http.Request) netip.Addr {
 	address, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	return addressOf(address).Addr()
+	return peer.Address(address).Addr()
 }
 
 // checkOwner refuses other users of this machine.
@@ -147,7 +148,7 @@ func (e *Endpoint) checkOwner(r *http.Request) *refusal {
 	}
 	uid, err := callerOf(r.Context())
 	switch {
-	case errors.Is(err, errPeerUnknown):
+	case errors.Is(err, peer.ErrUnknown):
 		return nil
 	case err != nil:
 		e.service.log.WarnContext(r.Context(), "managed identity: whose the connection is could not be told", "error", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
+	"github.com/rolecall-auth/rolecall/internal/peer"
 )
 
 // everyPlatform opens an endpoint of each platform.
@@ -295,7 +296,7 @@ func TestNoOwnerNoToken(t *testing.T) {
 	w.ask(root, good(root)).refusedWith(t, http.StatusBadRequest) // nothing is known about the connection
 	h := w.endpointOwned(directory.PlatformIMDS, 4711)
 	w.ask(h, good(h)).refusedWith(t, http.StatusBadRequest)
-	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, errPeerUnknown }), http.MethodGet, "/", nil)
+	r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, func() (int, error) { return 0, peer.ErrUnknown }), http.MethodGet, "/", nil)
 	w.must(err)
 	if p := h.checkOwner(r); p != nil {
 		t.Errorf("on a system that does not tell: %s", p.message)

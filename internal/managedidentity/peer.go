@@ -4,16 +4,14 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"sync"
-)
 
-// errPeerUnknown says that this system does not tell which user owns a connection.
-var errPeerUnknown = errors.New("this system does not tell which user owns a connection")
+	"github.com/rolecall-auth/rolecall/internal/peer"
+)
 
 // TellsOwners reports whether this system tells which user owns a connection. Where it does
 // not, the owner of an endpoint is not enforced.
-func TellsOwners() bool { return tellsOwners }
+func TellsOwners() bool { return peer.Tells() }
 
 // connKey is the context key of a connection's owner.
 type connKey struct{}
@@ -21,17 +19,11 @@ type connKey struct{}
 // ConnContext is for [net/http.Server]: it makes it possible to find the user whose process
 // made a request's connection.
 func ConnContext(ctx context.Context, conn net.Conn) context.Context {
-	remote, local := addressOf(conn.RemoteAddr()), addressOf(conn.LocalAddr())
-	return context.WithValue(ctx, connKey{}, sync.OnceValues(func() (int, error) { return peer(remote, local) }))
-}
-
-func addressOf(a net.Addr) netip.AddrPort {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	at := tcp.AddrPort()
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	remote, local := peer.Address(conn.RemoteAddr()), peer.Address(conn.LocalAddr())
+	return context.WithValue(ctx, connKey{}, sync.OnceValues(func() (int, error) {
+		socket, err := peer.Find(remote, local)
+		return socket.UID, err
+	}))
 }
 
 // callerOf returns the id of the user whose process made the request's connection. It is looked

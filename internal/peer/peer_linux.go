@@ -1,4 +1,4 @@
-package managedidentity
+package peer
 
 import (
 	"bufio"
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-const tellsOwners = true
+const tells = true
 
 // The kernel's tables of connections in the network namespace of this thread: another thread,
 // even the first, may be in another namespace. A socket for both protocols is in the second
@@ -24,40 +24,38 @@ const (
 // lookups is how often the tables are read, because they change meanwhile.
 const lookups = 3
 
-var errNoSocket = errors.New("the connection's other end is not on this machine, or not in this network namespace")
-
-// peer returns the owner of the other end of a connection, the socket whose own address is the
+// Find returns the other end of a connection, the socket whose own address is the
 // remote one. Both ports together identify it for as long as our end is open. The kernel is
 // asked for that one socket; if it does not answer such questions, its tables do, which get long
 // on a busy machine.
-func peer(remote, local netip.AddrPort) (int, error) {
+func Find(remote, local netip.AddrPort) (Socket, error) {
 	if !remote.IsValid() || !local.IsValid() {
-		return 0, errNoSocket
+		return Socket{}, ErrNoSocket
 	}
-	uid, err := diagnose(remote, local)
-	if errors.Is(err, errNoSocket) {
+	socket, err := diagnose(remote, local)
+	if errors.Is(err, ErrNoSocket) {
 		// A kernel without this question for TCP gives the same answer as one that does not
 		// know the connection. It must know our end.
-		if _, own := diagnose(local, remote); errors.Is(own, errNoSocket) {
+		if _, own := diagnose(local, remote); errors.Is(own, ErrNoSocket) {
 			err = errNoDiagnosis
 		}
 	}
 	if errors.Is(err, errNoDiagnosis) {
 		return peerInTables(remote, local)
 	}
-	return uid, err
+	return socket, err
 }
 
-func peerInTables(remote, local netip.AddrPort) (int, error) {
+func peerInTables(remote, local netip.AddrPort) (Socket, error) {
 	for range lookups {
 		for _, table := range []string{tableIPv4, tableIPv6} {
-			uid, err := lookup(table, remote, local)
-			if !errors.Is(err, errNoSocket) {
-				return uid, err
+			socket, err := lookup(table, remote, local)
+			if !errors.Is(err, ErrNoSocket) {
+				return socket, err
 			}
 		}
 	}
-	return 0, errNoSocket
+	return Socket{}, ErrNoSocket
 }
 
 // The columns of the tables, and the state of a connection in use. A connection that its owner
@@ -67,18 +65,19 @@ const (
 	columnRemote = 2
 	columnState  = 3
 	columnUID    = 7
+	columnInode  = 9
 	columns      = 10
 
 	established = "01"
 )
 
-func lookup(table string, own, other netip.AddrPort) (int, error) {
+func lookup(table string, own, other netip.AddrPort) (Socket, error) {
 	f, err := os.Open(table)
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, errNoSocket
+		return Socket{}, ErrNoSocket
 	}
 	if err != nil {
-		return 0, fmt.Errorf("find the owner of a connection: %w", err)
+		return Socket{}, fmt.Errorf("find the owner of a connection: %w", err)
 	}
 	defer f.Close()
 	wide := table == tableIPv6
@@ -89,10 +88,22 @@ func lookup(table string, own, other netip.AddrPort) (int, error) {
 		}
 		row := strings.Fields(lines.Text())
 		if len(row) >= columns && row[columnLocal] == from && row[columnRemote] == to && row[columnState] == established {
-			return strconv.Atoi(row[columnUID])
+			return readRow(row)
 		}
 	}
-	return 0, errNoSocket
+	return Socket{}, ErrNoSocket
+}
+
+func readRow(row []string) (Socket, error) {
+	uid, err := strconv.Atoi(row[columnUID])
+	if err != nil {
+		return Socket{}, fmt.Errorf("find the owner of a connection: %w", err)
+	}
+	inode, err := strconv.ParseUint(row[columnInode], 10, 64)
+	if err != nil {
+		return Socket{}, fmt.Errorf("find the owner of a connection: %w", err)
+	}
+	return Socket{UID: uid, Inode: inode}, nil
 }
 
 // tableAddress writes an address in the form of the tables: words in the machine's byte order.

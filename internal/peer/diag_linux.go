@@ -1,4 +1,4 @@
-package managedidentity
+package peer
 
 import (
 	"encoding/binary"
@@ -25,30 +25,31 @@ const (
 	answerState  = syscall.SizeofNlMsghdr + 1
 	answerID     = syscall.SizeofNlMsghdr + 4
 	answerUID    = answerID + socketIDSize + 12
-	answerSize   = answerUID + 8
+	answerInode  = answerUID + 4
+	answerSize   = answerInode + 4
 
 	stateEstablished = 1
 )
 
 // diagnose asks the kernel for the owner of an open socket by its own address and its peer's,
 // in the network namespace of this thread.
-func diagnose(own, other netip.AddrPort) (int, error) {
+func diagnose(own, other netip.AddrPort) (Socket, error) {
 	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, diagProtocol)
 	if err != nil {
-		return 0, errNoDiagnosis
+		return Socket{}, errNoDiagnosis
 	}
 	defer func() { _ = syscall.Close(fd) }() // nothing was written that could get lost
 	if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &syscall.Timeval{Sec: diagTimeout}); err != nil {
-		return 0, errNoDiagnosis
+		return Socket{}, errNoDiagnosis
 	}
 	question := diagQuestion(own, other)
 	if err := syscall.Sendto(fd, question, 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
-		return 0, errNoDiagnosis
+		return Socket{}, errNoDiagnosis
 	}
 	answer := make([]byte, 1024)
 	n, _, err := syscall.Recvfrom(fd, answer, 0)
 	if err != nil {
-		return 0, errNoDiagnosis
+		return Socket{}, errNoDiagnosis
 	}
 	return readDiagnosis(answer[:n], own, other)
 }
@@ -76,24 +77,24 @@ func diagQuestion(own, other netip.AddrPort) []byte {
 
 // readDiagnosis reads the kernel's answer, which may be about a listener if there is no such
 // connection.
-func readDiagnosis(answer []byte, own, other netip.AddrPort) (int, error) {
+func readDiagnosis(answer []byte, own, other netip.AddrPort) (Socket, error) {
 	if len(answer) < syscall.SizeofNlMsghdr+4 {
-		return 0, errNoDiagnosis
+		return Socket{}, errNoDiagnosis
 	}
 	switch kind := binary.NativeEndian.Uint16(answer[4:]); {
 	case kind == syscall.NLMSG_ERROR && syscall.Errno(-int32(binary.NativeEndian.Uint32(answer[syscall.SizeofNlMsghdr:]))) == syscall.ENOENT:
-		return 0, errNoSocket
+		return Socket{}, ErrNoSocket
 	case kind != diagByFamily || len(answer) < answerSize:
-		return 0, errNoDiagnosis
+		return Socket{}, errNoDiagnosis
 	}
 	id := answer[answerID:]
 	switch {
 	case diagAddress(answer[answerFamily], id, id[4:]) != own, diagAddress(answer[answerFamily], id[2:], id[20:]) != other:
-		return 0, errNoSocket
+		return Socket{}, ErrNoSocket
 	case answer[answerState] != stateEstablished:
-		return 0, errLetGo
+		return Socket{}, errLetGo
 	}
-	return int(binary.NativeEndian.Uint32(answer[answerUID:])), nil
+	return Socket{UID: int(binary.NativeEndian.Uint32(answer[answerUID:])), Inode: uint64(binary.NativeEndian.Uint32(answer[answerInode:]))}, nil
 }
 
 // diagAddress reads one of a socket's addresses. An IPv6 socket that uses IPv4, such as Java's,
