@@ -263,12 +263,20 @@ func (a *Authority) NoteRefusal(ctx context.Context, row directory.SignIn) {
 
 // Mint makes a token that this machine vouches for; see [issuance.Minter.Mint].
 func (a *Authority) Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error) {
-	return a.minter.Mint(ctx, a.origin, req)
+	return a.minter.Mint(ctx, a.under(req))
 }
 
 // Fingerprint tells what Mint would say now; see [issuance.Minter.Fingerprint].
 func (a *Authority) Fingerprint(ctx context.Context, req issuance.MintRequest) (string, error) {
-	return a.minter.Fingerprint(ctx, a.origin, req)
+	return a.minter.Fingerprint(ctx, a.under(req))
+}
+
+// under fills in the authority's own origin.
+func (a *Authority) under(req issuance.MintRequest) issuance.MintRequest {
+	if req.Origin == (origin.Origin{}) {
+		req.Origin = a.origin
+	}
+	return req
 }
 
 // StartWorkload lets something act as an application or managed identity until it is closed.

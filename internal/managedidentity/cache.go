@@ -34,6 +34,7 @@ type cache struct {
 
 // A cacheKey is what a token is for.
 type cacheKey struct {
+	under    string // the URL of the origin; empty: the authority's own
 	tenant   directory.TenantID
 	identity directory.AppID
 	resource string
@@ -76,7 +77,7 @@ func (c *cache) token(ctx context.Context, req issuance.MintRequest) (issuance.M
 // renew returns a token that the caller can use: a cached one, or a new one. After an error it
 // returns the ids of the sign-in row, if there is one.
 func (c *cache) renew(ctx context.Context, req issuance.MintRequest, instead renewal) (issuance.Minted, error) {
-	key := cacheKey{req.Tenant, req.Identity, req.Resource, req.User, req.Claims}
+	key := cacheKey{req.Origin.BaseURL, req.Tenant, req.Identity, req.Resource, req.User, req.Claims}
 	c.forget(key, instead)
 	if have, ok := c.find(ctx, key, req); ok && !instead.refuses(have.Token) {
 		return have, nil

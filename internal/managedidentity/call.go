@@ -197,7 +197,7 @@ func (e *Endpoint) renewal(q query) renewal {
 
 // mint returns the token for a request that names the identity and the resource.
 func (c *call) mint(req issuance.MintRequest, instead renewal) (issuance.Minted, *refusal) {
-	req.Tenant, req.CorrelationID = c.endpoint.tenant, c.correlation
+	req.Tenant, req.Origin, req.CorrelationID = c.endpoint.tenant, c.endpoint.origin, c.correlation
 	req.Source, req.Library = source(c.http), library(c.http.Header)
 	if presented := c.presented(); presented.Selector == "" && len(presented.Assigned) > 1 {
 		req.Presented = &presented

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -46,12 +47,15 @@ type EndpointConfig struct {
 	Secret string
 	// ArcFolder replaces the service's.
 	ArcFolder string
+	// Origin is under which tokens are issued. Zero means the authority's own.
+	Origin origin.Origin
 }
 
 // An Endpoint is where the processes to which identities are assigned get tokens; usually it
 // serves one process. It has a listener of its own until it is closed.
 type Endpoint struct {
 	service    *Service
+	origin     origin.Origin
 	tenant     directory.TenantID
 	identities atomic.Pointer[[]Identity]
 	user       issuance.UserSignIn // without a scope; zero: the identities act for themselves
@@ -75,7 +79,7 @@ type Endpoint struct {
 // Open assigns identities to a new endpoint and serves it until it is closed.
 func (s *Service) Open(ctx context.Context, cfg EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{
-		service: s, tenant: cfg.Tenant, kind: cfg.Platform, names: cfg.Names, from: cfg.From,
+		service: s, origin: cfg.Origin, tenant: cfg.Tenant, kind: cfg.Platform, names: cfg.Names, from: cfg.From,
 		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, defaultIdentity: cfg.DefaultIdentity, served: make(chan struct{}),
 	}
 	e.Assign(cfg.Identities)

@@ -22,10 +22,10 @@ func (c *Config) hosts() []string {
 	return c.Hosts
 }
 
-// origin is the URL of what answers under a name at a port. The scheme's default port is
+// originURL is the URL of what answers under a name at a port. The scheme's default port is
 // left out (RFC 3986 section 6.2.3): libraries and resource servers compare issuers letter
 // by letter, and most of them leave it out.
-func origin(scheme, host, port string) string {
+func originURL(scheme, host, port string) string {
 	return scheme + "://" + authorityOf(scheme, host, port)
 }
 
@@ -61,7 +61,7 @@ func parsePublicURL(raw string) (string, error) {
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return "", refused(example, "--public-url %q has more than a host and a port: client libraries take the first segment of the path for the tenant", raw)
 	}
-	return origin(u.Scheme, strings.ToLower(u.Hostname()), cmp.Or(u.Port(), defaultPorts[u.Scheme])), nil
+	return originURL(u.Scheme, strings.ToLower(u.Hostname()), cmp.Or(u.Port(), defaultPorts[u.Scheme])), nil
 }
 
 // aliases are the hosts, with their port, under which the authority answers besides its own.

@@ -28,7 +28,7 @@ func TestTheDefaultPortIsLeftOut(t *testing.T) {
 		{"https", "[::1]", "443", "https://[::1]"},
 		{"https", "::1", "8443", "https://[::1]:8443"},
 	} {
-		if got := origin(tt.scheme, tt.host, tt.port); got != tt.want {
+		if got := originURL(tt.scheme, tt.host, tt.port); got != tt.want {
 			t.Errorf("%s, %s, %s: %s, want %s", tt.scheme, tt.host, tt.port, got, tt.want)
 		}
 	}

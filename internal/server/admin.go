@@ -40,6 +40,7 @@ func (s *Server) listenAdmin(ctx context.Context) (net.Listener, error) {
 		}
 		path = target
 	}
+	s.adminPath = path
 	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("make the admin socket: %w", err)
@@ -81,8 +82,9 @@ func (s *Server) newAdmin(listener net.Listener) *surface {
 	mux := http.NewServeMux()
 	mux.Handle("POST /bindings", serve(readBody[BindRequest], s.makeBinding, s.hold))
 	mux.Handle("POST /sync", serve(sequenceOf, s.sync, writeJSON))
+	mux.Handle("POST /public", serve(readBody[PublicRequest], s.openPublic, writeJSON))
 	mux.Handle("GET /host", serve(hostOf, s.hostState, writeJSON))
-	admin.http.Handler = ownerOnly(mux)
+	admin.http.Handler = ownerOnly(s.answerPublic(mux))
 	return admin
 }
 

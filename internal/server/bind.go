@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,6 +29,9 @@ type BindRequest struct {
 	// DefaultIdentity gives As to requests that name no identity, also where Azure would
 	// refuse them.
 	DefaultIdentity bool `json:"defaultIdentity,omitempty"`
+	// Cloud is under whose names of Microsoft's tokens and assertions are issued, as the Azure
+	// CLI names it. Empty: under the authority's own.
+	Cloud string `json:"cloud,omitempty"`
 	// ArcFolder is where Azure Arc's challenge files go, in place of the one folder that
 	// clients accept.
 	ArcFolder string `json:"arcFolder,omitempty"`
@@ -107,19 +109,25 @@ func Bind(ctx context.Context, dir string, req BindRequest) (*Binding, error) {
 // adminTransport reaches the admin socket of the server that runs on a data folder,
 // whatever the host in a URL.
 func adminTransport(dir string) (*http.Transport, error) {
+	path, err := adminPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	transport := overAdmin(path)
+	transport.DisableKeepAlives = true
+	return transport, nil
+}
+
+// adminPath is the admin socket of the server that runs on a data folder.
+func adminPath(dir string) (string, error) {
 	path, err := filepath.EvalSymlinks(filepath.Join(dir, adminFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, &refusedError{what: fmt.Sprintf("%v %s", ErrNoServer, dir), fix: "start one with `rolecall serve`", cause: ErrNoServer}
+		return "", &refusedError{what: fmt.Sprintf("%v %s", ErrNoServer, dir), fix: "start one with `rolecall serve`", cause: ErrNoServer}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("find the server's admin socket: %w", err)
+		return "", fmt.Errorf("find the server's admin socket: %w", err)
 	}
-	return &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
-	}, nil
+	return path, nil
 }
 
 // Host asks the server that runs on a data folder what the programs of one of the

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
@@ -51,6 +53,10 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 	if _, err := s.data.Directory.Refresh(ctx); err != nil {
 		s.log.WarnContext(ctx, "follow the change feed", "error", err)
 	}
+	names, err := s.namesOf(req.Cloud)
+	if err != nil {
+		return nil, err
+	}
 	tenant, err := s.tenantOf(ctx, req.Tenant)
 	if err != nil {
 		return nil, err
@@ -60,10 +66,10 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 		return nil, err
 	}
 	if user != nil {
-		return s.bindUser(ctx, tenant, user, req, owner)
+		return s.bindUser(ctx, tenant, user, req, names.origin, owner)
 	}
 	if req.Via == ViaWorkload {
-		return s.startWorkload(ctx, tenant, instances[0])
+		return s.startWorkload(ctx, names.authority, tenant, instances[0])
 	}
 	identities := make([]managedidentity.Identity, len(instances))
 	for i, client := range instances {
@@ -74,12 +80,12 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 	}
 	return s.openHost(ctx, newState(tenant.ID, instances[0]), managedidentity.EndpointConfig{
 		Tenant: tenant.ID, Identities: identities, Platform: directory.Platform(req.Via), DefaultIdentity: req.DefaultIdentity,
-		Owner: owner, ArcFolder: req.ArcFolder,
+		Owner: owner, ArcFolder: req.ArcFolder, Origin: names.origin,
 	})
 }
 
 // bindUser lets the process of a user have az and azd signed in as a user of the tenant.
-func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *directory.User, req BindRequest, owner int) (*openBinding, error) {
+func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *directory.User, req BindRequest, at origin.Origin, owner int) (*openBinding, error) {
 	switch {
 	case directory.Platform(req.Via) != directory.PlatformCLI:
 		return nil, refused("use --via cli", "%q is a user, and %s is for applications or managed identities", user.PrincipalName, req.Via)
@@ -89,7 +95,7 @@ func (s *Server) bindUser(ctx context.Context, tenant *directory.Tenant, user *d
 		return nil, refused("enable the account first", "the user %q is disabled", user.PrincipalName)
 	}
 	return s.openHost(ctx, BindingState{Tenant: tenant.ID, Name: user.PrincipalName, ClientID: launch.AzureCLI, ObjectID: user.ID}, managedidentity.EndpointConfig{
-		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: launch.AzureCLI}}, User: user.ID, Platform: directory.PlatformCLI, Owner: owner,
+		Tenant: tenant.ID, Identities: []managedidentity.Identity{{App: launch.AzureCLI}}, User: user.ID, Platform: directory.PlatformCLI, Owner: owner, Origin: at,
 	})
 }
 
@@ -151,8 +157,8 @@ func (s *Server) tenantOf(ctx context.Context, ref string) (*directory.Tenant, e
 }
 
 // startWorkload lets a process present assertions of the tenant's workload issuer.
-func (s *Server) startWorkload(ctx context.Context, tenant *directory.Tenant, client *directory.Instance) (*openBinding, error) {
-	workload, err := s.authority.StartWorkload(ctx, tenant.ID, client.Principal.AppID)
+func (s *Server) startWorkload(ctx context.Context, from *authority.Authority, tenant *directory.Tenant, client *directory.Instance) (*openBinding, error) {
+	workload, err := from.StartWorkload(ctx, tenant.ID, client.Principal.AppID)
 	if err != nil {
 		return nil, err
 	}

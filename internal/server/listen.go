@@ -103,7 +103,7 @@ func (s *Server) bind(ctx context.Context, plan surfacePlan) error {
 		return cannotListen(plan, number, err)
 	}
 	s.surfaces = append(s.surfaces, newSurface(plan.name, listener, s.log))
-	*plan.endpoint(&s.endpoints) = origin(scheme, name, port(listener))
+	*plan.endpoint(&s.endpoints) = originURL(scheme, name, port(listener))
 	if plan.fronted && s.cfg.PublicURL != "" {
 		*plan.endpoint(&s.endpoints) = s.cfg.PublicURL
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,7 +109,10 @@ type Server struct {
 	hosts       *hosts
 	manager     *arm.Manager
 	faults      *fault.Injector
-	removeTemp  func() error // the folder of the admin socket, if that is not in the data folder
+	public      publicNames
+	making      sync.WaitGroup // keys in the background
+	adminPath   string         // of the admin socket itself
+	removeTemp  func() error   // the folder of the admin socket, if that is not in the data folder
 	endpoints   Endpoints
 	instance    string
 	surfaces    []*surface
@@ -321,6 +325,8 @@ func (s *Server) release() error {
 	if s.manager != nil {
 		s.manager.Close()
 	}
+	s.closePublic()
+	s.making.Wait()
 	errs = append(errs, s.removeAdmin())
 	if s.unlock != nil && !s.cfg.Unannounced {
 		if err := os.Remove(filepath.Join(s.cfg.Dir, stateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -33,6 +33,7 @@ type MintRequest struct {
 	Source        string          // who asks, for the sign-in row
 	Library       string          // as the client library names itself
 	CorrelationID string          // a GUID; empty means a new one
+	Origin        origin.Origin   // under which the token is issued; an authority puts its own in place of the zero value
 	// Presented tells how the identity was chosen, for the sign-in row; nil when it was named.
 	Presented *directory.Presented
 }
@@ -75,9 +76,9 @@ func NewMinter(issuer *Issuer, clients *clientauth.Authenticator, recorder *exch
 
 // Mint makes a token by the same steps as the token endpoint. Its refusals are problems of
 // package aadsts. Each call leaves a sign-in row, whose ids are also returned with a refusal.
-func (m *Minter) Mint(ctx context.Context, o origin.Origin, req MintRequest) (Minted, error) {
+func (m *Minter) Mint(ctx context.Context, req MintRequest) (Minted, error) {
 	x := &exchange.Exchange{
-		Origin: o, Trace: guid.New(), Correlation: guid.New(),
+		Origin: req.Origin, Trace: guid.New(), Correlation: guid.New(),
 		Start: m.issuer.now(), Now: m.issuer.now, Source: exchange.Noted(req.Source),
 	}
 	if guid.Is(req.CorrelationID) {

@@ -1,0 +1,205 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/rolecall-auth/rolecall/internal/arm"
+	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// A publicPlan is a row of the table of Microsoft's own names. They are answered on the admin
+// socket alone: whoever may speak to that decides who is led here by them.
+type publicPlan struct {
+	name  string
+	hosts func(origin.Cloud) []string
+	build func(*Server, *names) (http.Handler, error)
+}
+
+// publicPlans is the table, in the order in which it is built: the authority first, because the
+// others use it.
+func publicPlans() []publicPlan {
+	return []publicPlan{
+		{authoritySurface, origin.Cloud.LoginHosts, (*Server).buildPublicAuthority},
+		{"resource manager", origin.Cloud.ManagerHosts, (*Server).buildPublicManager},
+	}
+}
+
+// names are what the server answers under: its own, or those of one of Microsoft's clouds.
+type names struct {
+	origin    origin.Origin // zero: the authority's own
+	authority *authority.Authority
+	handler   answering
+	manager   *arm.Manager
+}
+
+// publicNames are the names of the clouds that somebody has asked for, made when they are.
+type publicNames struct {
+	mu    sync.Mutex
+	built map[origin.Cloud]*names // guarded by mu
+}
+
+// namesOf returns the names of a cloud, or the server's own if the cloud is empty.
+func (s *Server) namesOf(cloud string) (*names, error) {
+	if cloud == "" {
+		return &names{authority: s.authority}, nil
+	}
+	known, err := origin.ParseCloud(cloud)
+	if err != nil {
+		return nil, refused("name one of them with --cloud", "%v", err)
+	}
+	return s.publicNamesOf(known)
+}
+
+func (s *Server) publicNamesOf(cloud origin.Cloud) (*names, error) {
+	s.public.mu.Lock()
+	defer s.public.mu.Unlock()
+	if n, ok := s.public.built[cloud]; ok {
+		return n, nil
+	}
+	at, err := origin.Public(cloud)
+	if err != nil {
+		return nil, err
+	}
+	n := &names{origin: at, authority: s.authority.At(at), handler: answering{byHost: map[string]http.Handler{}, byDefault: http.NotFoundHandler()}}
+	for _, plan := range publicPlans() {
+		handler, err := plan.build(s, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, host := range plan.hosts(cloud) {
+			n.handler.byHost[host] = handler
+		}
+	}
+	if s.public.built == nil {
+		s.public.built = map[origin.Cloud]*names{}
+	}
+	s.public.built[cloud] = n
+	return n, nil
+}
+
+func (s *Server) buildPublicAuthority(n *names) (http.Handler, error) {
+	return s.faults.Authority(n.authority.Handler()), nil
+}
+
+func (s *Server) buildPublicManager(n *names) (http.Handler, error) {
+	var err error
+	n.manager, err = arm.New(arm.Config{
+		Authority: n.origin.BaseURL, URL: "https://" + n.origin.Cloud().ManagerHosts()[0], Directory: s.data.Directory,
+		HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n.manager.Handler(), nil
+}
+
+// closePublic ends what the public names began.
+func (s *Server) closePublic() {
+	s.public.mu.Lock()
+	defer s.public.mu.Unlock()
+	for _, n := range s.public.built {
+		n.manager.Close()
+	}
+}
+
+// answerPublic answers requests to Microsoft's names on the admin socket, and leaves the others to
+// its own handler. All come from this machine, wherever the program is.
+func (s *Server) answerPublic(own http.Handler) http.Handler {
+	clouds := map[string]origin.Cloud{}
+	for _, cloud := range origin.Clouds() {
+		for _, host := range cloud.Hosts() {
+			clouds[host] = cloud
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cloud, ok := clouds[r.Host]
+		if !ok {
+			own.ServeHTTP(w, r)
+			return
+		}
+		n, err := s.publicNamesOf(cloud)
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		r.RemoteAddr = "127.0.0.1:0"
+		n.handler.handler().ServeHTTP(w, r)
+	})
+}
+
+// A PublicRequest asks for Microsoft's names of a cloud, for programs of a tenant.
+type PublicRequest struct {
+	Cloud  string `json:"cloud"`  // as the Azure CLI names it
+	Tenant string `json:"tenant"` // its id
+}
+
+// PublicState is what the server answers under Microsoft's names.
+type PublicState struct {
+	Cloud     string   `json:"cloud"`
+	Authority string   `json:"authority"` // the URL of the authority
+	Hosts     []string `json:"hosts"`     // all names that are answered, the authority's first
+}
+
+// openPublic gets ready to answer under a cloud's names: the tenant's keys are made in the
+// background, for they take time, and who needs them first waits for them.
+func (s *Server) openPublic(ctx context.Context, req PublicRequest) (PublicState, error) {
+	cloud, err := origin.ParseCloud(req.Cloud)
+	if err != nil {
+		return PublicState{}, refused("name one of them with --cloud", "%v", err)
+	}
+	n, err := s.publicNamesOf(cloud)
+	if err != nil {
+		return PublicState{}, err
+	}
+	tenant, err := s.tenantOf(ctx, req.Tenant)
+	if err != nil {
+		return PublicState{}, err
+	}
+	s.making.Go(func() { s.ensurePublic(context.WithoutCancel(ctx), n.origin, tenant.ID) })
+	return PublicState{Cloud: string(cloud), Authority: n.origin.BaseURL, Hosts: cloud.Hosts()}, nil
+}
+
+func (s *Server) ensurePublic(ctx context.Context, at origin.Origin, tenant directory.TenantID) {
+	if err := s.data.Keys.Ensure(ctx, at.KeyRing(string(tenant))); err != nil {
+		s.log.WarnContext(ctx, "make the keys of public names", "tenant", tenant, "cloud", at.Cloud(), "error", err)
+	}
+}
+
+// OpenPublic asks the server that runs on a data folder to answer under Microsoft's names.
+func OpenPublic(ctx context.Context, dir string, req PublicRequest) (PublicState, error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return PublicState{}, fmt.Errorf("encode the request for public names: %w", err)
+	}
+	return askAdmin[PublicState](ctx, dir, http.MethodPost, "/public", bytes.NewReader(body))
+}
+
+// PublicTransport carries requests to Microsoft's names to the server that runs on a data folder.
+// Their URLs are https, and TLS has ended before.
+func PublicTransport(dir string) (*http.Transport, error) {
+	path, err := adminPath(dir)
+	if err != nil {
+		return nil, err
+	}
+	return overAdmin(path), nil
+}
+
+// overAdmin speaks plainly to an admin socket, whatever the URL.
+func overAdmin(path string) *http.Transport {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", path)
+	}
+	return &http.Transport{DialContext: dial, DialTLSContext: dial, MaxIdleConnsPerHost: publicIdle, DisableCompression: true}
+}
+
+// publicIdle is how many connections are kept to answer under public names. More requests at once
+// than that open others.
+const publicIdle = 64
