@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"net"
 	"time"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // issueRoot signs a root certificate that may sign for the permitted names only. With the
 // same key it is the same authority as before: what one issue signed, every issue verifies.
-func issueRoot(key *ecdsa.PrivateKey, permitted names, now time.Time) (*x509.Certificate, error) {
+func issueRoot(key *ecdsa.PrivateKey, permitted names, life time.Duration, now time.Time) (*x509.Certificate, error) {
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("encode the authority's public key: %w", err)
@@ -38,7 +39,7 @@ func issueRoot(key *ecdsa.PrivateKey, permitted names, now time.Time) (*x509.Cer
 		Subject:      pkix.Name{Organization: []string{"Rolecall"}, CommonName: fmt.Sprintf("Rolecall local CA %x", id[:4])},
 		SubjectKeyId: id[:20],
 		NotBefore:    now.Add(-backdate),
-		NotAfter:     now.Add(rootLife),
+		NotAfter:     now.Add(life),
 		KeyUsage:     x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 
 		BasicConstraintsValid: true,
@@ -49,7 +50,14 @@ func issueRoot(key *ecdsa.PrivateKey, permitted names, now time.Time) (*x509.Cer
 		PermittedDNSDomains:         permitted.dns,
 		PermittedIPRanges:           permitted.ranges(),
 	}
+	if len(permitted.ips) == 0 { // of addresses, no list would mean that all are permitted
+		template.ExcludedIPRanges = everyAddress()
+	}
 	return sign(template, template, &key.PublicKey, key)
+}
+
+func everyAddress() []*net.IPNet {
+	return []*net.IPNet{{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}, {IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}}
 }
 
 // issueServer makes a key and a certificate for a server that answers to the names.

@@ -114,7 +114,7 @@ func (c *CA) load() error {
 		permitted = permittedBy(certificate).union(c.hosts)
 		c.changed = c.why(certificate)
 	}
-	c.certificate, err = issueRoot(c.key, permitted, c.now())
+	c.certificate, err = issueRoot(c.key, permitted, rootLife, c.now())
 	if err != nil {
 		return err
 	}
