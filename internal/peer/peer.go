@@ -6,10 +6,11 @@ import (
 	"net/netip"
 )
 
-// Errors of Find.
+// Errors of Find and CheckDescendant.
 var (
-	ErrUnknown  = errors.New("this system does not tell which user owns a connection")
-	ErrNoSocket = errors.New("the connection's other end is not on this machine, or not in this network namespace")
+	ErrUnknown       = errors.New("this system does not tell which user owns a connection")
+	ErrNotDescendant = errors.New("the connection is that of a process outside")
+	ErrNoSocket      = errors.New("the connection's other end is not on this machine, or not in this network namespace")
 )
 
 // A Socket is one end of a connection.
