@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/peer"
 )
 
 // The exit codes of shells for a command that could not be started.
@@ -26,6 +28,8 @@ type Command struct {
 	Err  io.Writer
 	// Namespace is the network that the program finds; nil means ours.
 	Namespace *Namespace
+	// Adopts keeps processes whose parents end before them below this one, where the system can.
+	Adopts bool
 }
 
 // Run runs the program, passes on the signals that come, and returns its exit code: its
@@ -37,8 +41,16 @@ func (c Command) Run(signals <-chan os.Signal) (int, error) {
 		return exitNotStarted(err), err
 	}
 	cmd := &exec.Cmd{Path: path, Args: c.Args, Env: c.Env, Stdin: c.In, Stdout: c.Out, Stderr: c.Err}
+	if c.Adopts {
+		if err := peer.AdoptOrphans(); err != nil {
+			return exitNotExecutable, err
+		}
+	}
 	if err := c.start(cmd); err != nil {
 		return exitNotStarted(err), err
+	}
+	if c.Adopts {
+		defer reapOrphans(cmd.Process.Pid)()
 	}
 	done := make(chan struct{})
 	passed := make(chan struct{})

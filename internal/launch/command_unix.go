@@ -8,6 +8,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/rolecall-auth/rolecall/internal/peer"
 )
 
 // CatchSignals has signals sent to the channel in place of ending this process, until stop
@@ -50,4 +52,20 @@ func exitCode(state *os.ProcessState) int {
 		return SignalCode(status.Signal())
 	}
 	return state.ExitCode()
+}
+
+// reapOrphans takes leave of adopted processes as they end, until stop is called.
+func reapOrphans(except int) (stop func()) {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGCHLD)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		peer.ReapOrphans(ended, except)
+	}()
+	return func() {
+		signal.Stop(ended)
+		close(ended)
+		<-done
+	}
 }

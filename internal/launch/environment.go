@@ -76,30 +76,52 @@ func NoProxy(inherited []string) []Variable {
 	return variables
 }
 
+// cloudVariables choose one of Microsoft's clouds, and with it other names than ours.
+var cloudVariables = []string{"AZURE_CLOUD_NAME", "AZURE_ENVIRONMENT", "ARM_ENVIRONMENT", "ARM_METADATA_HOST", "ARM_METADATA_HOSTNAME"}
+
 // Environment returns the inherited environment as a process is to find it: without what
-// would conflict, and with our variables in place of others of that name. Java's options
-// are added to those there are.
+// would conflict, and with our variables in place of others of that name. The options of Java and
+// of Node are added to those there are. With a proxy among ours, there is no other.
 func Environment(inherited []string, ours []Variable) []string {
+	proxied := slices.ContainsFunc(ours, func(v Variable) bool { return v.Name == "HTTPS_PROXY" })
 	var kept []string
-	var java string
 	for _, entry := range inherited {
-		name, value, _ := strings.Cut(entry, "=")
-		if sameName(name, javaOptions) {
-			java = value
-		}
-		isOurs := slices.ContainsFunc(ours, func(v Variable) bool { return sameName(v.Name, name) })
-		if !isOurs && !slices.ContainsFunc(identityVariables, func(n string) bool { return sameName(n, name) }) {
+		name, _, _ := strings.Cut(entry, "=")
+		same := func(other string) bool { return sameName(other, name) }
+		switch {
+		case slices.ContainsFunc(ours, func(v Variable) bool { return same(v.Name) }), slices.ContainsFunc(identityVariables, same):
+		case proxied && (isProxyVariable(name) || slices.ContainsFunc(cloudVariables, same)):
+		default:
 			kept = append(kept, entry)
 		}
 	}
-	kept = withoutProxy(kept)
+	if !proxied {
+		kept = withoutProxy(kept)
+	}
 	for _, v := range ours {
-		if v.Name == javaOptions && java != "" && java != v.Value {
-			v.Value = java + " " + v.Value
+		if theirs := valueOf(inherited, v.Name); (v.Name == javaOptions || v.Name == nodeOptions) && theirs != "" && theirs != v.Value {
+			v.Value = theirs + " " + v.Value
 		}
 		kept = append(kept, v.Name+"="+v.Value)
 	}
 	return kept
+}
+
+// Joined has each variable once: of those that hold options, with all of them.
+func Joined(variables []Variable) []Variable {
+	var joined []Variable
+	for _, v := range variables {
+		i := slices.IndexFunc(joined, func(other Variable) bool { return other.Name == v.Name })
+		switch {
+		case i < 0:
+			joined = append(joined, v)
+		case v.Name == javaOptions || v.Name == nodeOptions:
+			joined[i].Value += " " + v.Value
+		default:
+			joined[i] = v
+		}
+	}
+	return joined
 }
 
 // thisMachine is what no proxy is for: the endpoints of tokens are on the loopback
