@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/inprocess"
@@ -131,8 +133,18 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 	if err != nil {
 		return explain.Input{}, err
 	}
+	public, err := c.publicOrigin(ctx, data, base, v1Issuer, raw)
+	if err != nil {
+		return explain.Input{}, err
+	}
+	if public.Cloud() != "" {
+		base = public.BaseURL
+		if issuer, err = issuer.At(public); err != nil {
+			return explain.Input{}, err
+		}
+	}
 	return explain.Input{
-		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base,
+		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base, Public: public.Cloud() != "",
 		HTTP: &http.Client{Transport: inprocess.Transport{Handler: issuer.Handler()}}, Now: c.now,
 		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
 			return c.newestSignIns(ctx, data, f)
@@ -151,14 +163,62 @@ func (c explainer) authorityOf(ctx context.Context, raw string) (base, v1Issuer 
 	if found != nil {
 		return found.Authority, found.V1Issuer, nil
 	}
-	if parsed, err := token.Parse(strings.TrimSpace(raw), token.Limits{}); err == nil {
-		value, _ := parsed.Claims.Get("iss")
-		text, _ := value.String()
-		if u, err := url.Parse(text); err == nil && u.Scheme == "https" && loopback.Is(u.Hostname()) {
-			return "https://" + u.Host, "", nil
-		}
+	issuer, _ := named(raw)
+	if u, err := url.Parse(issuer); err == nil && u.Scheme == "https" && loopback.Is(u.Hostname()) {
+		return "https://" + u.Host, "", nil
 	}
 	return fmt.Sprintf("https://localhost:%d", server.DefaultPort), "", nil
+}
+
+// named returns the issuer and the key that a token names; nothing of it is proven.
+func named(raw string) (issuer, keyID string) {
+	parsed, err := token.Parse(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(raw), "Bearer ")), token.Limits{})
+	if err != nil {
+		return "", ""
+	}
+	value, _ := parsed.Claims.Get("iss")
+	issuer, _ = value.String()
+	value, _ = parsed.Header.Get("kid")
+	keyID, _ = value.String()
+	return issuer, keyID
+}
+
+// publicOrigin returns the origin of Microsoft's names that a token was issued under for a tenant of
+// the folder; the zero value for tokens of its own names, and of the real cloud. Two clouds share
+// an issuer, which the authority's own names may have too, so the key decides between them.
+func (c explainer) publicOrigin(ctx context.Context, data *server.Data, base, v1Issuer, raw string) (origin.Origin, error) {
+	issuer, keyID := named(raw)
+	own, err := origin.New(base, v1Issuer)
+	if err != nil {
+		return origin.Origin{}, err
+	}
+	var first origin.Origin
+	for _, cloud := range origin.Clouds() {
+		at, err := origin.Public(cloud)
+		if err != nil {
+			return origin.Origin{}, err
+		}
+		tenant := at.TenantOf(issuer)
+		if tenant == "" {
+			continue
+		}
+		if _, err := data.Directory.Tenant(ctx, string(tenant)); errors.Is(err, directory.ErrNotFound) {
+			continue
+		} else if err != nil {
+			return origin.Origin{}, err
+		}
+		keys, err := data.Keys.Present(ctx, at.KeyRing(string(tenant)))
+		if err != nil {
+			return origin.Origin{}, err
+		}
+		if slices.ContainsFunc(keys, func(key token.Key) bool { return key.ID == keyID }) {
+			return at, nil
+		}
+		if first.Cloud() == "" && own.TenantOf(issuer) == "" {
+			first = at
+		}
+	}
+	return first, nil
 }
 
 func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {

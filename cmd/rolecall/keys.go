@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -31,7 +34,31 @@ func keysCommand(c *cli) *cobra.Command {
 // A tenantKey is a signing key and the tenant that it belongs to.
 type tenantKey struct {
 	Tenant string `json:"tenant"`
+	Cloud  string `json:"cloud,omitempty"` // whose names it signs for; empty: the authority's own
 	keyring.KeyInfo
+}
+
+// keyOrigins are the sets of names that a tenant may have keys for: the authority's own first.
+func keyOrigins() []origin.Origin {
+	all := []origin.Origin{{}}
+	for _, cloud := range origin.Clouds() {
+		if at, err := origin.Public(cloud); err == nil { // as it is for each of them
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
+// keyOrigin is the set of names that --cloud means.
+func keyOrigin(cloud string) (origin.Origin, error) {
+	if cloud == "" {
+		return origin.Origin{}, nil
+	}
+	known, err := origin.ParseCloud(cloud)
+	if err != nil {
+		return origin.Origin{}, err
+	}
+	return origin.Public(known)
 }
 
 func keysListCommand(c *cli) *cobra.Command {
@@ -64,12 +91,14 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 func printKeys(ctx context.Context, c *cli, output *format, data *server.Data, tenants ...*directory.Tenant) error {
 	keys := []tenantKey{}
 	for _, t := range tenants {
-		infos, err := data.Keys.List(ctx, string(t.ID))
-		if err != nil {
-			return err
-		}
-		for _, info := range infos {
-			keys = append(keys, tenantKey{t.Name, info})
+		for _, at := range keyOrigins() {
+			infos, err := data.Keys.List(ctx, at.KeyRing(string(t.ID)))
+			if err != nil {
+				return err
+			}
+			for _, info := range infos {
+				keys = append(keys, tenantKey{t.Name, string(at.Cloud()), info})
+			}
 		}
 	}
 	return c.print(output, keyListing(keys))
@@ -77,12 +106,12 @@ func printKeys(ctx context.Context, c *cli, output *format, data *server.Data, t
 
 func keyListing(keys []tenantKey) listing {
 	l := listing{
-		columns: []string{"tenant", "key", "state", "created", "until"},
+		columns: []string{"tenant", "key", "state", "created", "until", "cloud"},
 		name:    1, value: keys,
 		empty: "there are no signing keys yet: `rolecall serve` creates them",
 	}
 	for _, k := range keys {
-		l.rows = append(l.rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil)})
+		l.rows = append(l.rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil), k.Cloud})
 	}
 	return l
 }
@@ -95,7 +124,7 @@ func shortTime(t time.Time) string {
 }
 
 func keysRotateCommand(c *cli) *cobra.Command {
-	var tenant string
+	var tenant, cloud string
 	var options keyring.RotateOptions
 	cmd := &cobra.Command{
 		Use:   "rotate",
@@ -111,10 +140,15 @@ so at most once in five minutes: after two forced rotations within that time the
 		Args:    exactly(0, ""),
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose keys to rotate (required if there are several)")
+	cmd.Flags().StringVar(&cloud, "cloud", "", "rotate the keys for Microsoft's names of this cloud, as run --public-names uses them: "+strings.Join(cloudNames(), ", "))
 	cmd.Flags().BoolVar(&options.Force, "force", false, "rotate even if the next key was published too recently")
 	output := c.outputFlag(cmd, "", listFormats...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
+		at, err := keyOrigin(cloud)
+		if err != nil {
+			return usageError(cmd, err)
+		}
 		data, err := c.openExisting(ctx)
 		if err != nil {
 			return err
@@ -124,11 +158,11 @@ so at most once in five minutes: after two forced rotations within that time the
 		if err != nil {
 			return err
 		}
-		info, err := data.Keys.Rotate(ctx, string(t.ID), "cli:keys rotate", options)
+		info, err := data.Keys.Rotate(ctx, at.KeyRing(string(t.ID)), "cli:keys rotate", options)
 		if err != nil {
 			return err
 		}
-		if err := c.print(output, keyListing([]tenantKey{{t.Name, info}})); err != nil {
+		if err := c.print(output, keyListing([]tenantKey{{t.Name, string(at.Cloud()), info}})); err != nil {
 			return err
 		}
 		return c.warnUnreachable(c.awaitServer(ctx, data))
@@ -166,7 +200,7 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		if err != nil {
 			return err
 		}
-		err = data.Keys.Revoke(ctx, string(t.ID), "cli:keys revoke", args[0], reason)
+		err = revokeKey(ctx, data, t, args[0], reason)
 		if errors.Is(err, keyring.ErrUnknownKey) {
 			return notFound("`rolecall keys list` names the keys there are", "tenant %s has no key %s", t.Name, args[0])
 		}
@@ -179,4 +213,20 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		return failUnreachable(c.awaitServer(ctx, data))
 	}
 	return cmd
+}
+
+// revokeKey revokes a key in whichever of a tenant's rings it is.
+func revokeKey(ctx context.Context, data *server.Data, t *directory.Tenant, id, reason string) error {
+	err := keyring.ErrUnknownKey
+	for _, at := range keyOrigins() {
+		ring := at.KeyRing(string(t.ID))
+		infos, failed := data.Keys.List(ctx, ring)
+		if failed != nil {
+			return failed
+		}
+		if slices.ContainsFunc(infos, func(k keyring.KeyInfo) bool { return k.ID == id }) {
+			err = data.Keys.Revoke(ctx, ring, "cli:keys revoke", id, reason)
+		}
+	}
+	return err
 }

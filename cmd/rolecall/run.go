@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -26,6 +27,8 @@ type runRequest struct {
 	set                     []string
 	namespace               bool
 	forward                 []uint16
+	public                  bool
+	names                   runas.Public
 	temporary               bool // no data folder was named, and a configuration was
 }
 
@@ -48,6 +51,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
   rolecall run --as orders-client --via cli -- az account show
   rolecall run --as orders-client --set AppSettings__ClientSecret=secret -- printenv AppSettings__ClientSecret
   rolecall run --as orders-client --via identity --also orders-client-mi -- printenv AZURE_CLIENT_ID
+  rolecall run --public-names --as orders-client -- printenv HTTPS_PROXY
   rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -67,6 +71,10 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
 	flags.BoolVar(&r.namespace, "netns", false, "run it in a network of its own, with the metadata service at its usual address (Linux)")
 	flags.UintSliceVar(&ports, "forward", nil, "with --netns: a port of this machine's loopback interface that the program can reach")
+	flags.BoolVar(&r.public, "public-names", false, "lead it here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy for it alone")
+	flags.StringVar(&r.names.Cloud, "cloud", "", "with --public-names: whose names: "+strings.Join(cloudNames(), ", ")+" (default "+cloudNames()[0]+")")
+	flags.StringArrayVar(&r.names.Allow, "allow", nil, "with --public-names: another host that it can reach, as a name, address or *.NAME; none means all")
+	flags.BoolVar(&r.names.Offline, "offline", false, "with --public-names: it can reach no other host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := r.complete(ports); err != nil {
 			return usageError(cmd, err)
@@ -90,6 +98,10 @@ func (r *runRequest) complete(ports []uint) error {
 		return errors.New("--as is missing: which application, managed identity or user to act as")
 	case r.config == "-":
 		return errors.New("--config cannot be standard input, because the program reads that: name a file")
+	case !r.public && (r.names.Cloud != "" || len(r.names.Allow) > 0 || r.names.Offline):
+		return errors.New("--cloud, --allow and --offline require --public-names: without it, the program has no proxy")
+	case r.names.Offline && len(r.names.Allow) > 0:
+		return errors.New("--offline means that no other host can be reached: leave out --allow, or --offline")
 	case len(ports) > 0 && !r.namespace:
 		return errors.New("--forward requires --netns: without it, the program can reach every port")
 	}
@@ -100,6 +112,14 @@ func (r *runRequest) complete(ports []uint) error {
 		r.forward = append(r.forward, uint16(port))
 	}
 	return nil
+}
+
+// cloudNames are the values of --cloud.
+func cloudNames() (names []string) {
+	for _, cloud := range origin.Clouds() {
+		names = append(names, string(cloud))
+	}
+	return names
 }
 
 // carryOutAs runs the program and returns its exit code.
@@ -137,7 +157,12 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 		return exitFailed, usageError(cmd, err)
 	}
 	// From here on a signal is for the program: what it needs stays until it has ended.
+	var public *runas.Public
+	if r.public {
+		public = &r.names
+	}
 	environment, err := runas.Prepare(context.WithoutCancel(ctx), runas.Config{
+		Public:  public,
 		Session: s, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Namespace: r.namespace, Forward: r.forward,
 		Say: func(text string) { c.say("%s", text) }, Now: c.now,
 	})

@@ -193,8 +193,8 @@ func signInListing(rows []directory.SignIn) listing {
 		rows = []directory.SignIn{}
 	}
 	l := listing{
-		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes"},
-		name:    6, value: rows, spare: []int{2, 8, 7, 4}, cut: 7,
+		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes", "cloud"},
+		name:    6, value: rows, spare: []int{9, 2, 8, 7, 4}, cut: 7,
 		empty: "no sign-ins yet, or none match the filter",
 	}
 	for _, r := range rows {
@@ -203,7 +203,7 @@ func signInListing(rows []directory.SignIn) listing {
 			result = explain.ReasonOf(r)
 		}
 		l.rows = append(l.rows, []string{
-			shortTime(r.Time), signInClient(r), r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "),
+			shortTime(r.Time), signInClient(r), r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "), r.Cloud,
 		})
 	}
 	return l

@@ -98,6 +98,12 @@ func (r *revocations) add(h *revocation.Handler) {
 	r.handlers = append(r.handlers, h)
 }
 
+// Close ends the guards of all.
+func (r *revocations) Close() { r.each((*revocation.Handler).Close) }
+
+// Release answers the requests that are held, under every origin.
+func (r *revocations) Release() { r.each((*revocation.Handler).Release) }
+
 func (r *revocations) each(f func(*revocation.Handler)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -242,13 +248,13 @@ func (a *Authority) Handler() http.Handler { return a.server }
 
 // Run writes sign-ins until the context ends, then writes what is left and returns.
 func (a *Authority) Run(ctx context.Context) error {
-	defer a.revoked.each((*revocation.Handler).Close)
+	defer a.revoked.Close()
 	return a.recorder.Run(ctx)
 }
 
 // Release answers the requests that are held until there is something to tell, and holds none
 // from now on. A server that stops calls it, so that it waits for nobody.
-func (a *Authority) Release() { a.revoked.each((*revocation.Handler).Release) }
+func (a *Authority) Release() { a.revoked.Release() }
 
 // Flush returns when the sign-ins of all answers given before are kept. It needs Run.
 func (a *Authority) Flush(ctx context.Context) error { return a.recorder.Flush(ctx) }

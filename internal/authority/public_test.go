@@ -9,6 +9,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // atCloud returns the world's authority as it answers under a cloud's names.
@@ -17,7 +18,8 @@ func (w *world) atCloud(cloud origin.Cloud) *world {
 	at, err := origin.Public(cloud)
 	w.must(err)
 	other := *w
-	other.Authority = w.At(at)
+	other.Authority, err = w.At(at)
+	w.must(err)
 	other.handler = other.Handler()
 	return &other
 }
@@ -160,6 +162,7 @@ func keyIDs(t *testing.T, r *reply) []string {
 func TestMintedUnderPublicNames(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.addIdentity(directory.IdentityUser)
 	p := w.atCloud(origin.AzureCloud)
 	at, err := origin.Public(origin.AzureCloud)
 	w.must(err)

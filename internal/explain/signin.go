@@ -49,6 +49,9 @@ func newSignIn(ctx context.Context, dir *directory.Directory, row directory.Sign
 	if s.report.Client == "" {
 		s.report.Client = string(row.AppID)
 	}
+	if row.Cloud != "" {
+		s.report.Note = fmt.Sprintf("The request was sent to one of Microsoft's own names (%s), which lead here under `rolecall run --public-names`.", text.Shown(row.Cloud))
+	}
 	var err error
 	if s.tenants, err = dir.Tenants(ctx); err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type Input struct {
 	Roles     []string
 	Directory *directory.Directory // required
 	Authority string               // required: the authority host
+	Public    bool                 // the authority host is one of Microsoft's own names
 	HTTP      *http.Client         // required: reaches the authority
 	Now       func() time.Time     // nil means time.Now
 	// Guard are the API's own settings. Nil means what they should be by its registration.
@@ -88,7 +89,7 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	report.Fix = fix(report, f, texts)
 	report.Verdict = f.verdict(report)
 	in.settingsAtFault(f, report)
-	report.Note = s.note()
+	report.Note = s.note(in.Public)
 	if report.Hints, err = f.howChosen(ctx, in.Directory, in.SignIns); err != nil {
 		return nil, err
 	}
@@ -103,8 +104,10 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 
 // note tells of a service that is not here. Which roles count there, its own access control
 // decides, not the token.
-func (s *subject) note() string {
+func (s *subject) note(public bool) string {
 	switch {
+	case s.builtin == nil && public:
+		return "The token was issued here under Microsoft's own names, as `rolecall run --public-names` has it: an API accepts it that runs in that way too, and trusts those names."
 	case s.builtin == nil:
 		return ""
 	case s.builtin.AppID == directory.SelfAppID:

@@ -26,7 +26,7 @@ import (
 // addBinding has the server assign identities to this process. A credential that the program has
 // already stays the one that DefaultAzureCredential tries.
 func (e *Environment) addBinding(ctx context.Context, req server.BindRequest) error {
-	req.Tenant = string(e.cfg.Actor.Tenant.ID)
+	req.Tenant, req.Cloud = string(e.cfg.Actor.Tenant.ID), e.cloud()
 	binding, err := server.Bind(ctx, e.cfg.Session.Dir(), req)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (e *Environment) addTools(binding *server.Binding) error {
 // asked for.
 func (e *Environment) addMetadata(ctx context.Context, binding *server.Binding) (err error) {
 	if !e.cfg.Namespace {
-		return nil
+		return e.noteMetadata(binding)
 	}
 	if e.namespace, err = launch.NewNamespace(); err != nil {
 		return &namespaceError{err}

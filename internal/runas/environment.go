@@ -46,6 +46,7 @@ type Config struct {
 	Settings        []Setting // variables of the program's own
 	Namespace       bool      // with IMDS: a network in which the metadata service is at its address
 	Forward         []uint16  // with Namespace: ports of the loopback interface that can be reached
+	Public          *Public   // leads the program here by Microsoft's own names; nil: it is told ours
 	Say             func(string)
 	Now             func() time.Time
 }
@@ -56,7 +57,10 @@ type Environment struct {
 	holder    *tempcred.Holder // of its credentials; nil until there are some
 	also      companions
 	variables []launch.Variable
-	tools     string // folder that comes first in the search path
+	public    *publicWay // nil: the program is told the authority's own name
+	metadata  string     // address and port of what answers in place of the metadata service; empty: nothing
+	adopts    bool       // processes whose parents end before them stay below this one
+	tools     string     // folder that comes first in the search path
 	namespace *launch.Namespace
 	cleanup   []func() error
 	running   sync.WaitGroup // what keeps the environment up to date
@@ -75,12 +79,12 @@ func Prepare(ctx context.Context, cfg Config) (*Environment, error) {
 // program's; signals are passed on.
 func (e *Environment) Run(signals <-chan os.Signal, args []string, in io.Reader, out, errOut io.Writer) (int, error) {
 	inherited := os.Environ()
-	variables := e.variables
+	variables := launch.Joined(e.variables)
 	if e.tools != "" {
 		variables = append(slices.Clip(variables), launch.FirstInPath(inherited, e.tools))
 	}
 	return launch.Command{
-		Args: args, Env: launch.Environment(inherited, variables), In: in, Out: out, Err: errOut, Namespace: e.namespace,
+		Args: args, Env: launch.Environment(inherited, variables), In: in, Out: out, Err: errOut, Namespace: e.namespace, Adopts: e.adopts,
 	}.Run(signals)
 }
 
@@ -129,7 +133,13 @@ func (e *Environment) prepare(ctx context.Context) error {
 	if err := e.check(client); err != nil {
 		return &usageError{err}
 	}
-	for _, v := range names(e.cfg.Session, actor, e.cfg.Via) {
+	if err := e.openPublic(ctx); err != nil {
+		return err
+	}
+	for _, v := range names(e.authority(), actor, e.cfg.Via) {
+		if v.Name == "AZURE_AUTHORITY_HOST" && e.public != nil {
+			continue // the program has a name in its source
+		}
 		// A client id would make a library ask for a user-assigned identity.
 		if v.Name != "AZURE_CLIENT_ID" || e.cfg.Via == Workload || !actor.IsIdentity() || actor.Principal.IdentityKind == directory.IdentityUser {
 			e.set(v)
@@ -141,8 +151,8 @@ func (e *Environment) prepare(ctx context.Context) error {
 	if err := e.addProofs(ctx); err != nil {
 		return err
 	}
-	e.set(settingVariables(e.cfg.Settings, e.cfg.Session, client, e.variables)...)
-	return nil
+	e.set(settingVariables(e.cfg.Settings, e.authority(), client, e.variables)...)
+	return e.addProxy(ctx)
 }
 
 // client is whose id and secret the program's own settings are about.
@@ -183,7 +193,14 @@ func IsUsage(err error) bool {
 // addTrust makes the program trust the authority, and whom its caller trusts.
 func (e *Environment) addTrust() error {
 	s := e.cfg.Session
-	bundle, err := launch.WithTrusted(e.folder, s.Endpoints.CABundle, os.Environ(), e.say)
+	own := s.Endpoints.CABundle
+	if e.public != nil {
+		var err error
+		if own, err = e.publicBundle(); err != nil {
+			return err
+		}
+	}
+	bundle, err := launch.WithTrusted(e.folder, own, os.Environ(), e.say)
 	if err != nil {
 		return err
 	}
@@ -195,7 +212,7 @@ func (e *Environment) addTrust() error {
 	if err != nil {
 		return err
 	}
-	e.set(append(trust, authorityVariable(s))...)
+	e.set(append(trust, authorityVariable(e.authority()))...)
 	return nil
 }
 
@@ -243,7 +260,7 @@ func (e *Environment) addProofs(ctx context.Context) error {
 func (e *Environment) signedAssertion() []launch.Variable {
 	const credential = "AzureAd__ClientCredentials__0__" //nolint:gosec // the name of a setting, not a credential
 	variables := []launch.Variable{
-		{Name: "AzureAd__Instance", Value: e.cfg.Session.Endpoints.Authority + "/"},
+		{Name: "AzureAd__Instance", Value: e.authority() + "/"},
 		{Name: "AzureAd__TenantId", Value: string(e.cfg.Actor.Tenant.ID)},
 		{Name: "AzureAd__ClientId", Value: string(e.cfg.Actor.Principal.AppID)},
 		{Name: credential + "SourceType", Value: "SignedAssertionFromManagedIdentity"},
@@ -257,6 +274,9 @@ func (e *Environment) signedAssertion() []launch.Variable {
 // sayMetadata warns of programs that find nothing in the environment which they understand, and
 // ask the metadata service. On a virtual machine of Azure that is the machine's own.
 func (e *Environment) sayMetadata() {
+	if e.public != nil {
+		return // what asks there comes to the proxy
+	}
 	const machine = "ask 169.254.169.254, which on a virtual machine of Azure gives the machine's own identity"
 	switch e.cfg.Via {
 	case IMDS:

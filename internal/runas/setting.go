@@ -7,7 +7,6 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
-	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 // A Setting is a variable of the program's own that has one of the values it is given, such as
@@ -73,7 +72,7 @@ func checkSettings(settings []Setting, actor lookup.Actor, application *lookup.A
 
 // settingVariables returns the variables of settings that checkSettings accepts. Variables are
 // those that the program gets otherwise.
-func settingVariables(settings []Setting, s *server.Session, client lookup.Actor, variables []launch.Variable) []launch.Variable {
+func settingVariables(settings []Setting, authority string, client lookup.Actor, variables []launch.Variable) []launch.Variable {
 	named := func(name string) (value string) {
 		for _, v := range variables {
 			if v.Name == name {
@@ -95,7 +94,7 @@ func settingVariables(settings []Setting, s *server.Session, client lookup.Actor
 		case whatCertificate:
 			v.Value = named("AZURE_CLIENT_CERTIFICATE_PATH")
 		case whatAuthority:
-			v.Value = s.Endpoints.Authority
+			v.Value = authority
 		case whatTokenFile:
 			v.Value = named("AZURE_FEDERATED_TOKEN_FILE")
 		}

@@ -55,8 +55,8 @@ func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	credential = append(credential, settingVariables(l.Set, l.Session, l.App, credential)...)
-	return slices.Concat(names(l.Session, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session)}), nil
+	credential = append(credential, settingVariables(l.Set, l.Session.Endpoints.Authority, l.App, credential)...)
+	return slices.Concat(names(l.Session.Endpoints.Authority, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session.Endpoints.Authority)}), nil
 }
 
 func (l Lasting) trust() ([]launch.Variable, error) {
@@ -134,20 +134,20 @@ func HostVariables(ctx context.Context, s *server.Session, tenant, host string) 
 }
 
 // names returns the variables that say who somebody is, and where.
-func names(s *server.Session, actor lookup.Actor, via string) []launch.Variable {
+func names(authority string, actor lookup.Actor, via string) []launch.Variable {
 	names := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(actor.Tenant.ID)}}
 	if actor.User == nil { // a user is no client
 		names = append(names, launch.Variable{Name: "AZURE_CLIENT_ID", Value: string(actor.Principal.AppID)})
 	}
-	host := s.Endpoints.Authority
+	host := authority
 	if via == Workload { // as Azure Kubernetes Service writes it, which kubelogin relies on
 		host += "/"
 	}
 	return append(names, launch.Variable{Name: "AZURE_AUTHORITY_HOST", Value: host})
 }
 
-func authorityVariable(s *server.Session) launch.Variable {
-	return launch.Variable{Name: "ROLECALL_AUTHORITY", Value: s.Endpoints.Authority}
+func authorityVariable(authority string) launch.Variable {
+	return launch.Variable{Name: "ROLECALL_AUTHORITY", Value: authority}
 }
 
 // onlyEnvironment spares DefaultAzureCredential what it would try besides the environment.

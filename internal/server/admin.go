@@ -82,9 +82,9 @@ func (s *Server) newAdmin(listener net.Listener) *surface {
 	mux := http.NewServeMux()
 	mux.Handle("POST /bindings", serve(readBody[BindRequest], s.makeBinding, s.hold))
 	mux.Handle("POST /sync", serve(sequenceOf, s.sync, writeJSON))
-	mux.Handle("POST /public", serve(readBody[PublicRequest], s.openPublic, writeJSON))
+	mux.Handle("POST /public", serve(readBody[PublicRequest], s.public.open, writeJSON))
 	mux.Handle("GET /host", serve(hostOf, s.hostState, writeJSON))
-	admin.http.Handler = ownerOnly(s.answerPublic(mux))
+	admin.http.Handler = ownerOnly(s.public.answer(mux))
 	return admin
 }
 

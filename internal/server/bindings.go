@@ -53,7 +53,7 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 	if _, err := s.data.Directory.Refresh(ctx); err != nil {
 		s.log.WarnContext(ctx, "follow the change feed", "error", err)
 	}
-	names, err := s.namesOf(req.Cloud)
+	names, err := s.public.named(req.Cloud)
 	if err != nil {
 		return nil, err
 	}

@@ -20,15 +20,15 @@ import (
 type publicPlan struct {
 	name  string
 	hosts func(origin.Cloud) []string
-	build func(*Server, *names) (http.Handler, error)
+	build func(*publicNames, *names) (http.Handler, error)
 }
 
 // publicPlans is the table, in the order in which it is built: the authority first, because the
 // others use it.
 func publicPlans() []publicPlan {
 	return []publicPlan{
-		{authoritySurface, origin.Cloud.LoginHosts, (*Server).buildPublicAuthority},
-		{"resource manager", origin.Cloud.ManagerHosts, (*Server).buildPublicManager},
+		{authoritySurface, origin.Cloud.LoginHosts, (*publicNames).buildAuthority},
+		{"resource manager", origin.Cloud.ManagerHosts, (*publicNames).buildManager},
 	}
 }
 
@@ -42,35 +42,43 @@ type names struct {
 
 // publicNames are the names of the clouds that somebody has asked for, made when they are.
 type publicNames struct {
+	server *Server
+	making sync.WaitGroup // keys, in the background
+
 	mu    sync.Mutex
 	built map[origin.Cloud]*names // guarded by mu
 }
 
-// namesOf returns the names of a cloud, or the server's own if the cloud is empty.
-func (s *Server) namesOf(cloud string) (*names, error) {
+// named returns the names of a cloud, or the server's own if the cloud is empty.
+func (p *publicNames) named(cloud string) (*names, error) {
 	if cloud == "" {
-		return &names{authority: s.authority}, nil
+		return &names{authority: p.server.authority}, nil
 	}
 	known, err := origin.ParseCloud(cloud)
 	if err != nil {
 		return nil, refused("name one of them with --cloud", "%v", err)
 	}
-	return s.publicNamesOf(known)
+	return p.of(known)
 }
 
-func (s *Server) publicNamesOf(cloud origin.Cloud) (*names, error) {
-	s.public.mu.Lock()
-	defer s.public.mu.Unlock()
-	if n, ok := s.public.built[cloud]; ok {
+// of returns the names of a cloud.
+func (p *publicNames) of(cloud origin.Cloud) (*names, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n, ok := p.built[cloud]; ok {
 		return n, nil
 	}
 	at, err := origin.Public(cloud)
 	if err != nil {
 		return nil, err
 	}
-	n := &names{origin: at, authority: s.authority.At(at), handler: answering{byHost: map[string]http.Handler{}, byDefault: http.NotFoundHandler()}}
+	under, err := p.server.authority.At(at)
+	if err != nil {
+		return nil, err
+	}
+	n := &names{origin: at, authority: under, handler: answering{byHost: map[string]http.Handler{}, byDefault: http.NotFoundHandler()}}
 	for _, plan := range publicPlans() {
-		handler, err := plan.build(s, n)
+		handler, err := plan.build(p, n)
 		if err != nil {
 			return nil, err
 		}
@@ -78,18 +86,19 @@ func (s *Server) publicNamesOf(cloud origin.Cloud) (*names, error) {
 			n.handler.byHost[host] = handler
 		}
 	}
-	if s.public.built == nil {
-		s.public.built = map[origin.Cloud]*names{}
+	if p.built == nil {
+		p.built = map[origin.Cloud]*names{}
 	}
-	s.public.built[cloud] = n
+	p.built[cloud] = n
 	return n, nil
 }
 
-func (s *Server) buildPublicAuthority(n *names) (http.Handler, error) {
-	return s.faults.Authority(n.authority.Handler()), nil
+func (p *publicNames) buildAuthority(n *names) (http.Handler, error) {
+	return p.server.faults.Authority(n.authority.Handler()), nil
 }
 
-func (s *Server) buildPublicManager(n *names) (http.Handler, error) {
+func (p *publicNames) buildManager(n *names) (http.Handler, error) {
+	s := p.server
 	var err error
 	n.manager, err = arm.New(arm.Config{
 		Authority: n.origin.BaseURL, URL: "https://" + n.origin.Cloud().ManagerHosts()[0], Directory: s.data.Directory,
@@ -101,18 +110,19 @@ func (s *Server) buildPublicManager(n *names) (http.Handler, error) {
 	return n.manager.Handler(), nil
 }
 
-// closePublic ends what the public names began.
-func (s *Server) closePublic() {
-	s.public.mu.Lock()
-	defer s.public.mu.Unlock()
-	for _, n := range s.public.built {
+// close ends what the names began.
+func (p *publicNames) close() {
+	p.making.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.built {
 		n.manager.Close()
 	}
 }
 
-// answerPublic answers requests to Microsoft's names on the admin socket, and leaves the others to
+// answer answers requests to Microsoft's names on the admin socket, and leaves the others to
 // its own handler. All come from this machine, wherever the program is.
-func (s *Server) answerPublic(own http.Handler) http.Handler {
+func (p *publicNames) answer(own http.Handler) http.Handler {
 	clouds := map[string]origin.Cloud{}
 	for _, cloud := range origin.Clouds() {
 		for _, host := range cloud.Hosts() {
@@ -125,7 +135,7 @@ func (s *Server) answerPublic(own http.Handler) http.Handler {
 			own.ServeHTTP(w, r)
 			return
 		}
-		n, err := s.publicNamesOf(cloud)
+		n, err := p.of(cloud)
 		if err != nil {
 			refuse(w, err)
 			return
@@ -148,26 +158,28 @@ type PublicState struct {
 	Hosts     []string `json:"hosts"`     // all names that are answered, the authority's first
 }
 
-// openPublic gets ready to answer under a cloud's names: the tenant's keys are made in the
+// open gets ready to answer under a cloud's names: the tenant's keys are made in the
 // background, for they take time, and who needs them first waits for them.
-func (s *Server) openPublic(ctx context.Context, req PublicRequest) (PublicState, error) {
+func (p *publicNames) open(ctx context.Context, req PublicRequest) (PublicState, error) {
 	cloud, err := origin.ParseCloud(req.Cloud)
 	if err != nil {
 		return PublicState{}, refused("name one of them with --cloud", "%v", err)
 	}
-	n, err := s.publicNamesOf(cloud)
+	n, err := p.of(cloud)
 	if err != nil {
 		return PublicState{}, err
 	}
-	tenant, err := s.tenantOf(ctx, req.Tenant)
+	tenant, err := p.server.tenantOf(ctx, req.Tenant)
 	if err != nil {
 		return PublicState{}, err
 	}
-	s.making.Go(func() { s.ensurePublic(context.WithoutCancel(ctx), n.origin, tenant.ID) })
+	p.making.Go(func() { p.ensure(context.WithoutCancel(ctx), n.origin, tenant.ID) })
 	return PublicState{Cloud: string(cloud), Authority: n.origin.BaseURL, Hosts: cloud.Hosts()}, nil
 }
 
-func (s *Server) ensurePublic(ctx context.Context, at origin.Origin, tenant directory.TenantID) {
+// ensure makes the keys of a tenant.
+func (p *publicNames) ensure(ctx context.Context, at origin.Origin, tenant directory.TenantID) {
+	s := p.server
 	if err := s.data.Keys.Ensure(ctx, at.KeyRing(string(tenant))); err != nil {
 		s.log.WarnContext(ctx, "make the keys of public names", "tenant", tenant, "cloud", at.Cloud(), "error", err)
 	}

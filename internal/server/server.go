@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -110,9 +109,8 @@ type Server struct {
 	manager     *arm.Manager
 	faults      *fault.Injector
 	public      publicNames
-	making      sync.WaitGroup // keys in the background
-	adminPath   string         // of the admin socket itself
-	removeTemp  func() error   // the folder of the admin socket, if that is not in the data folder
+	adminPath   string       // of the admin socket itself
+	removeTemp  func() error // the folder of the admin socket, if that is not in the data folder
 	endpoints   Endpoints
 	instance    string
 	surfaces    []*surface
@@ -146,6 +144,7 @@ func (e *InUseError) Fix() string {
 // ends or Close is called. When it returns, the surfaces answer.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Log, instance: rand.Text(), done: make(chan struct{})}
+	s.public.server = s
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -325,8 +324,7 @@ func (s *Server) release() error {
 	if s.manager != nil {
 		s.manager.Close()
 	}
-	s.closePublic()
-	s.making.Wait()
+	s.public.close()
 	errs = append(errs, s.removeAdmin())
 	if s.unlock != nil && !s.cfg.Unannounced {
 		if err := os.Remove(filepath.Join(s.cfg.Dir, stateFile)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -97,6 +97,13 @@ func (c Cloud) Hosts() []string {
 	return slices.Concat(names.hosts, names.manager)
 }
 
+// UnansweredHosts are names of a cloud at which nothing answers here. Tokens and requests for them
+// must not reach Microsoft's own.
+func (c Cloud) UnansweredHosts() []string {
+	names := clouds()[c]
+	return []string{names.graph, names.oldGraph}
+}
+
 // CloudOf returns the cloud whose version 1.0 or 2.0 issuers begin as an issuer does, or
 // nothing. Two clouds share the issuers of version 1.0: the first is returned.
 func CloudOf(issuer string) Cloud {
