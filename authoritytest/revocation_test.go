@@ -4,11 +4,19 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/insidetest"
 )
 
 // heard tells of each line of a guard's log that has a message.
@@ -78,5 +86,78 @@ func TestRevocationReachesAPI(t *testing.T) {
 				t.Errorf("given back, with the old token: %d", status)
 			}
 		})
+	}
+}
+
+// A client of Azure's SDK, unmodified, goes on with a new token when its own was revoked and it
+// is allowed again: the API tells it that it needs one.
+func TestRevokedClientGoesOnWithANewToken(t *testing.T) {
+	t.Parallel()
+	login := insidetest.Start(t)
+	orders := login.API("orders")
+	if _, err := login.Directory().Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		app, err := e.Applications().Find(authoritytest.TenantID, "orders")
+		if err != nil {
+			return err
+		}
+		_, err = e.Applications().Edit(app.Tenant, app.ID, func(a *directory.Application) error {
+			a.OptionalClaims = []directory.OptionalClaim{{Name: "xms_cc"}}
+			return nil
+		})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := orders.Config()
+	cfg.Revocations = orders.Revocations()
+	revoked := heard{slog.DiscardHandler, "token revocation", make(chan struct{}, 8)}
+	cfg.Log = slog.New(revoked)
+	g, err := guard.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := httptest.NewTLSServer(g.Require("Orders.Read")(listOrders))
+	defer api.Close()
+	login.Grant("report", "orders", "Orders.Read")
+	app := login.App("report")
+	cred, err := azidentity.NewClientSecretCredential(app.TenantID, app.ClientID, app.Secret, &azidentity.ClientSecretCredentialOptions{
+		ClientOptions:            policy.ClientOptions{Cloud: cloud.Configuration{ActiveDirectoryAuthorityHost: app.Authority}, Transport: login.HTTPClient()},
+		DisableInstanceDiscovery: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipeline := runtime.NewPipeline("orders", "v1", runtime.PipelineOptions{
+		PerRetry: []policy.Policy{runtime.NewBearerTokenPolicy(cred, []string{orders.Scope()}, nil)},
+	}, &policy.ClientOptions{Transport: api.Client(), Retry: policy.RetryOptions{MaxRetries: -1}})
+	call := func() int {
+		t.Helper()
+		request, err := runtime.NewRequest(t.Context(), http.MethodGet, api.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := pipeline.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		return response.StatusCode
+	}
+	if err := g.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status := call(); status != http.StatusOK {
+		t.Fatalf("before: %d", status)
+	}
+	login.Disable("report")
+	select {
+	case <-revoked.told:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the guard has heard nothing")
+	}
+	login.Enable("report")
+	login.Clock().Advance(5 * time.Second)
+	if status := call(); status != http.StatusOK {
+		t.Errorf("enabled again: %d", status)
 	}
 }

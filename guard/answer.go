@@ -2,6 +2,7 @@ package guard
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
@@ -49,6 +50,9 @@ func (d Decision) about() refusalText {
 	text := d.Reason.about()
 	if d.scheme == dpop && (d.Reason == ProofInvalid || d.Reason == ProofReplayed) {
 		text.code = invalidProof // RFC 9449 section 7.1
+	}
+	if d.refusal != nil && d.refusal.newer != 0 {
+		text.code = insufficientClaims
 	}
 	if d.caller == nil {
 		return text
@@ -158,11 +162,21 @@ func (c *challenge) value(by scheme, d Decision, text refusalText) string {
 	if text.code == insufficientScope {
 		attribute("scope", c.neededScope(d))
 	}
+	if text.code == insufficientClaims {
+		attribute("claims", newerThan(d.refusal.newer))
+	}
 	if by == dpop {
 		attribute("algs", strings.Join(token.ProofAlgorithms(), " "))
 	}
 	attribute("resource_metadata", c.metadata)
 	return b.String()
+}
+
+// newerThan is what a client that understands claims challenges passes on to
+// its authority, to get another token in place of the one it keeps.
+func newerThan(seconds int64) string {
+	claims := `{"access_token":{"nbf":{"essential":true,"value":"` + strconv.FormatInt(seconds, 10) + `"}}}`
+	return base64.StdEncoding.EncodeToString([]byte(claims))
 }
 
 // neededScope returns what a client should ask its authority for; empty where

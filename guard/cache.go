@@ -16,6 +16,7 @@ type verified struct {
 	generation uint64 // of source when the signature was checked
 	source     *keySource
 	used       atomic.Bool // since the cache last considered dropping it
+	capable    bool        // whether the client understands claims challenges
 	bound      bool        // whether the token is bound to a key or certificate
 	binding    binding     // and how
 	slot       int         // index in the ring of its shard, guarded by the shard's mutex
@@ -32,7 +33,7 @@ func newVerified(in *inspection) *verified {
 		bound: in.bound != "", binding: in.boundBy, thumbprint: in.bound, caller: in.caller,
 	}
 	if in.guard.follower != nil {
-		v.kid = in.kid
+		v.kid, v.capable = in.kid, in.capable
 	}
 	if len(in.caller.Roles) <= len(v.roles) {
 		v.caller.Roles = append(v.roles[:0], in.caller.Roles...)

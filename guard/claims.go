@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -163,6 +164,10 @@ func (in *inspection) callerOf() *refusal {
 		}
 		c.Roles = roles
 	}
+	if v, present := in.token.Claims.Get("xms_cc"); present {
+		known, _ := v.Strings()
+		in.capable = slices.ContainsFunc(known, func(s string) bool { return strings.EqualFold(s, capability) })
+	}
 	c.Scopes = strings.Fields(scp + " " + scope)
 	in.scoped = len(c.Scopes) > 0
 	if in.idtyp == "app" && in.scoped {
@@ -180,5 +185,8 @@ func (in *inspection) callerOf() *refusal {
 	}
 	return nil
 }
+
+// capability is what a client says of itself that understands claims challenges.
+const capability = "cp1"
 
 func clock(seconds int64) string { return time.Unix(seconds, 0).UTC().Format(time.RFC3339) }

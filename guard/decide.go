@@ -70,7 +70,7 @@ func (g *Guard) decideToken(ctx context.Context, raw string, r *Request, rule *R
 // decideProven decides by one rule about a caller whose token is good.
 func (g *Guard) decideProven(ctx context.Context, v *verified, raw string, rule *Rule) Decision {
 	if g.follower != nil {
-		if refusal := g.follower.stands(ctx, &v.caller, v.kid); refusal != nil {
+		if refusal := g.follower.stands(ctx, &v.caller, v.kid, v.capable); refusal != nil {
 			return g.ended(refusal, v, raw, rule)
 		}
 	}

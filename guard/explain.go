@@ -66,7 +66,7 @@ func (g *Guard) explainRevocation(in *inspection, proven bool) Step {
 		return step
 	}
 	step.Outcome = StepPassed
-	if r := g.follower.stands(in.ctx, &in.caller, in.kid); r != nil {
+	if r := g.follower.stands(in.ctx, &in.caller, in.kid, in.capable); r != nil {
 		step = Step{Name: step.Name, Outcome: StepFailed, Reason: r.reason, Detail: r.detail, Fix: r.fix}
 	}
 	return step

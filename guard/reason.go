@@ -108,12 +108,13 @@ const (
 // OAuth error codes of RFC 6750 section 3.1, which stand in a challenge, and
 // our own for answers without a challenge.
 const (
-	invalidRequest    = "invalid_request"
-	invalidToken      = "invalid_token"
-	insufficientScope = "insufficient_scope"
-	unauthorized      = "unauthorized"
-	accessDenied      = "access_denied"
-	unavailable       = "temporarily_unavailable"
+	invalidRequest     = "invalid_request"
+	invalidToken       = "invalid_token"
+	insufficientScope  = "insufficient_scope"
+	insufficientClaims = "insufficient_claims" // of Entra: another token is needed, and claims say which
+	unauthorized       = "unauthorized"
+	accessDenied       = "access_denied"
+	unavailable        = "temporarily_unavailable"
 )
 
 // Outcome returns what a refusal for this reason comes to.

@@ -135,40 +135,34 @@ func later[K comparable](all map[K]cutOff, key K, c cutOff) {
 
 func latest(a, b cutOff) cutOff { return cutOff{max(a.before, b.before), max(a.until, b.until)} }
 
-// ends says why a token counts no more; empty if it does.
-func (r *revoked) ends(c *Caller, kid string) string {
+// ends says why a token counts no more, and from when another one would; an
+// empty reason if it counts, and no time if only another key helps.
+func (r *revoked) ends(c *Caller, kid string) (why string, before int64) {
 	if _, gone := r.keys[kid]; gone {
-		return "the key that signed it was revoked"
+		return "the key that signed it was revoked", 0
 	}
 	var issued int64
 	if !c.IssuedAt.IsZero() {
 		issued = c.IssuedAt.Unix()
 	}
-	switch {
-	case issued < r.all.before:
-		return "its tenant was disabled after it was issued"
-	case issued < r.principals[c.ObjectID].before:
-		return "its principal was disabled or deleted, or its sessions were ended, after it was issued"
-	case issued < r.clients[c.ClientID].before:
-		return "its client was disabled or deleted after it was issued"
+	note := func(cut cutOff, reason string) {
+		if issued < cut.before && before < cut.before {
+			why, before = reason, cut.before
+		}
 	}
+	note(r.all, "its tenant was disabled after it was issued")
+	note(r.clients[c.ClientID], "its client was disabled or deleted after it was issued")
+	note(r.principals[c.ObjectID], "its principal was disabled or deleted, or its sessions were ended, after it was issued")
 	for _, role := range c.Roles {
-		if issued < r.roles[holding{c.ObjectID, role}].before {
-			return "its principal has lost the role " + oneLine(role, maxShown) + " after it was issued"
-		}
-		if issued < r.roles[holding{"", role}].before {
-			return "the role " + oneLine(role, maxShown) + " was disabled or removed after it was issued"
-		}
+		note(r.roles[holding{c.ObjectID, role}], "its principal has lost a role after it was issued")
+		note(r.roles[holding{"", role}], "one of its roles was disabled or removed after it was issued")
 	}
 	for _, scope := range c.Scopes {
-		if issued < r.scopes[permission{c.ClientID, c.ObjectID, scope}].before || issued < r.scopes[permission{c.ClientID, "", scope}].before {
-			return "its client has lost the scope " + oneLine(scope, maxShown) + " after it was issued"
-		}
-		if issued < r.scopes[permission{"", "", scope}].before {
-			return "the scope " + oneLine(scope, maxShown) + " was disabled or removed after it was issued"
-		}
+		note(r.scopes[permission{c.ClientID, c.ObjectID, scope}], "its client has lost a scope after it was issued")
+		note(r.scopes[permission{c.ClientID, "", scope}], "its client has lost a scope after it was issued")
+		note(r.scopes[permission{"", "", scope}], "one of its scopes was disabled or removed after it was issued")
 	}
-	return ""
+	return why, before
 }
 
 // A follower keeps up with what an authority revokes.
@@ -373,7 +367,7 @@ func readEvent(members token.Object) (event, error) {
 
 // stands returns why a token that is otherwise good counts no more. A request
 // that comes before the authority could be asked waits for that.
-func (f *follower) stands(ctx context.Context, c *Caller, kid string) *refusal {
+func (f *follower) stands(ctx context.Context, c *Caller, kid string, capable bool) *refusal {
 	select {
 	case <-f.asked:
 	default:
@@ -388,10 +382,15 @@ func (f *follower) stands(ctx context.Context, c *Caller, kid string) *refusal {
 	if c.TenantID != f.tenant {
 		return nil
 	}
-	if why := f.revoked.Load().ends(c, kid); why != "" {
-		return fail(TokenRevoked, "Get a new token. If the authority issues none, the client was disabled or deleted there.", "%s", why)
+	why, before := f.revoked.Load().ends(c, kid)
+	if why == "" {
+		return nil
 	}
-	return nil
+	r := fail(TokenRevoked, "Get a new token. If the authority issues none, the client was disabled or deleted there.", "%s", why)
+	if capable {
+		r.newer = before
+	}
+	return r
 }
 
 // await waits for the first request to end, but not for ever.

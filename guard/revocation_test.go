@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -403,4 +404,45 @@ func TestRevokedKeyIsFetchedAnew(t *testing.T) {
 			t.Error("no key was fetched")
 		}
 	})
+}
+
+// A client that says that it understands claims challenges is told what its next token has to be
+// like, so that it does not go on with the one that it keeps.
+func TestRevocationChallenge(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		event map[string]any
+		token claims
+		want  string // decoded claims of the challenge
+	}{
+		"capable":             {map[string]any{"kind": "principal", "principal": principalID}, claims{"xms_cc": []string{"CP1"}}, `{"access_token":{"nbf":{"essential":true,"value":"` + strconv.FormatInt(now.Unix()+2, 10) + `"}}}`},
+		"not capable":         {map[string]any{"kind": "principal", "principal": principalID}, nil, ""},
+		"capable of another":  {map[string]any{"kind": "principal", "principal": principalID}, claims{"xms_cc": []string{"cp2"}}, ""},
+		"a claim that is odd": {map[string]any{"kind": "principal", "principal": principalID}, claims{"xms_cc": "cp1"}, ""},
+		"a key":               {map[string]any{"kind": "key", "key": "trusted"}, claims{"xms_cc": []string{"cp1"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := newFeed()
+				f.revoke(tt.event)
+				g := newGuard(t, f.config())
+				for range 2 { // from memory, too
+					d := g.Check(t.Context(), f.token(t, tt.token), ordersRule)
+					answer := d.Answer()
+					challenge := answer.Header["Www-Authenticate"][0]
+					_, after, told := strings.Cut(challenge, `claims="`)
+					encoded, _, _ := strings.Cut(after, `"`)
+					decoded, err := base64.StdEncoding.DecodeString(encoded)
+					if err != nil || d.Reason != guard.TokenRevoked || answer.Status != 401 || told != (tt.want != "") || string(decoded) != tt.want {
+						t.Errorf("%s %d: %s", d.Reason, answer.Status, challenge)
+					}
+					code := map[bool]string{true: "insufficient_claims", false: "invalid_token"}[tt.want != ""]
+					if !strings.Contains(challenge, `error="`+code+`"`) || !strings.Contains(string(answer.Body), `"error":"`+code+`"`) {
+						t.Errorf("%s\n%s", challenge, answer.Body)
+					}
+				}
+			})
+		})
+	}
 }

@@ -30,6 +30,7 @@ type inspection struct {
 	exp, iat   int64 // iat is zero if the token has none
 	idtyp      string
 	scoped     bool // whether the token has a scope
+	capable    bool // whether the client understands claims challenges
 	boundBy    binding
 	bound      string // thumbprint of the key or certificate to which the token is bound
 	caller     Caller
@@ -43,6 +44,7 @@ type refusal struct {
 	fix        string
 	retryAfter time.Duration
 	nonce      string // for the client to sign; empty if none is needed
+	newer      int64  // Unix time from which another token has to begin; zero if that would not help, or the client would not understand
 
 	at           int64         // Unix time by the guard's clock
 	method, path string        // of the request; empty if only a token was looked at
