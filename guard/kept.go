@@ -82,7 +82,7 @@ func (s *keySource) restore() {
 // kept reads the set of an earlier start. It passes the checks of one that was
 // fetched.
 func (s *keySource) kept() (*keySet, error) {
-	f, err := os.Open(filepath.Join(s.folder, s.source.keptName())) //nolint:gosec // the operator's folder, and a name of ours
+	f, err := os.Open(filepath.Join(s.folder, s.source.keptName()))
 	if err != nil {
 		return nil, err
 	}

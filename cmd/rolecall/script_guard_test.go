@@ -29,7 +29,7 @@ func writeGuardFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("UPSTREAM", upstream.URL)
 	}
 	if strings.Contains(content, "LISTEN") {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		ts.Check(err)
 		ts.Setenv("GUARD", "http://"+listener.Addr().String())
 		ts.Setenv("LISTEN", listener.Addr().String())

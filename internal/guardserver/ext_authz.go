@@ -19,7 +19,7 @@ func (s *Server) extAuthz(w http.ResponseWriter, r *http.Request, now *setup) {
 	if now.trusts(r) {
 		j = s.judge(r.Context(), now, r.Host, request, r.RemoteAddr)
 	} else {
-		j = s.refuse(r.Context(), r.Host, request, r.RemoteAddr, guard.NoPolicy, "the peer is none of trustedPeers, so it may not say which request is judged")
+		j = s.refuse(r.Context(), r.Host, request, r.RemoteAddr, "the peer is none of trustedPeers, so it may not say which request is judged")
 	}
 	if !j.Allowed() {
 		answer(w, r, j.Answer())

@@ -75,7 +75,7 @@ func (s *Server) extAuthzGRPC(w http.ResponseWriter, r *http.Request, now *setup
 		return
 	}
 	if r.URL.Path == checkCall && !now.trusts(r) {
-		d := s.refuse(r.Context(), r.Host, guard.Request{}, r.RemoteAddr, guard.NoPolicy, "the peer is none of trustedPeers, so it may not say which request is judged")
+		d := s.refuse(r.Context(), r.Host, guard.Request{}, r.RemoteAddr, "the peer is none of trustedPeers, so it may not say which request is judged")
 		grpcStatus(w, grpcCode(d.Outcome), d.Reason.Description())
 		return
 	}
@@ -180,8 +180,8 @@ func grpcReply(w http.ResponseWriter, message []byte) {
 	header.Set("Content-Type", "application/grpc")
 	header.Set("Trailer", "Grpc-Status")
 	w.WriteHeader(http.StatusOK)
-	framed := binary.BigEndian.AppendUint32(make([]byte, 1, messagePrefix+len(message)), uint32(len(message))) //nolint:gosec // made here, and short
-	_, _ = w.Write(append(framed, message...))                                                                 // a proxy that has gone needs no answer
+	framed := binary.BigEndian.AppendUint32(make([]byte, 1, messagePrefix+len(message)), uint32(len(message)))
+	_, _ = w.Write(append(framed, message...)) // a proxy that has gone needs no answer
 	header.Set("Grpc-Status", grpcOK)
 }
 

@@ -25,9 +25,9 @@ func (s *Server) forwardAuth(w http.ResponseWriter, r *http.Request, now *setup)
 	asked = now.certified(r, asked)
 	switch {
 	case !now.trusts(r):
-		j = s.refuse(r.Context(), host, asked, r.RemoteAddr, guard.NoPolicy, "the peer is none of trustedPeers, so it may not say which request is judged")
+		j = s.refuse(r.Context(), host, asked, r.RemoteAddr, "the peer is none of trustedPeers, so it may not say which request is judged")
 	case problem != "":
-		j = s.refuse(r.Context(), host, asked, r.RemoteAddr, guard.NoPolicy, problem)
+		j = s.refuse(r.Context(), host, asked, r.RemoteAddr, problem)
 	default:
 		j = s.judge(r.Context(), now, host, asked, r.RemoteAddr)
 	}
