@@ -41,6 +41,7 @@ func TestDocumentedSnippets(t *testing.T) {
 	packages := map[string]string{
 		"authoritytest": "github.com/rolecall-auth/rolecall/authoritytest",
 		"credential":    "github.com/rolecall-auth/rolecall/credential",
+		"exec":          "os/exec",
 		"guard":         "github.com/rolecall-auth/rolecall/guard",
 		"http":          "net/http",
 		"httptest":      "net/http/httptest",

@@ -49,11 +49,13 @@ type Authority struct {
 	issuer    *authority.Authority
 	platform  *managedidentity.Service
 	faults    *fault.Injector
+	log       *slog.Logger
 
 	mu         sync.Mutex
 	apis       map[string]*API      // guarded by mu
 	secrets    map[string]string    // guarded by mu; by client name
 	identities map[string]*Identity // guarded by mu
+	public     *PublicNames         // guarded by mu; nil until somebody asks
 }
 
 // An Option changes how Start sets up an authority.
@@ -90,7 +92,7 @@ func Start(t testing.TB, opts ...Option) *Authority {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	a := &Authority{t: t, clock: &Clock{now: o.now}, apis: map[string]*API{}, secrets: map[string]string{}, identities: map[string]*Identity{}, faults: &fault.Injector{Log: o.log}}
+	a := &Authority{t: t, clock: &Clock{now: o.now}, apis: map[string]*API{}, secrets: map[string]string{}, identities: map[string]*Identity{}, faults: &fault.Injector{Log: o.log}, log: o.log}
 	kek, err := keyring.KEKFromBytes(random(32))
 	a.check("make a key-encryption key", err)
 	a.directory, err = directory.Open(t.Context(), directory.Config{

@@ -1,8 +1,10 @@
 package authoritytest_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +20,16 @@ import (
 	"github.com/rolecall-auth/rolecall/guard"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if scope := os.Getenv(childScope); scope != "" {
+		if err := untouched(context.Background(), scope); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const role = "Orders.Read"
 

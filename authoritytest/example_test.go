@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
@@ -388,6 +390,48 @@ func ExampleIdentity_SetEnvironment() {
 			t.Fatal(err)
 		}
 		_ = cred
+	}
+}
+
+// Code that has Microsoft's own host names in its source is tested as it is: a client and an API of
+// the test's own process, and a program that is started.
+func ExampleAuthority_PublicNames() {
+	_ = func(t *testing.T) {
+		login := authoritytest.Start(t)
+		names := login.PublicNames()
+		fmt.Println(names.URL) // https://login.microsoftonline.com
+		login.Grant("report", "orders", "Orders.Read")
+		app := login.App("report")
+
+		cred, err := azidentity.NewClientSecretCredential(app.TenantID, app.ClientID, app.Secret, &azidentity.ClientSecretCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Transport: names.HTTPClient()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := cred.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{login.API("orders").Scope()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := guard.New(t.Context(), guard.Config{
+			Authority: "https://login.microsoftonline.com/" + authoritytest.TenantID, Audience: []string{login.API("orders").AppID},
+			HTTPClient: &http.Client{Transport: names}, // the same as names.HTTPClient()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status := send(g.Require("Orders.Read")(listOrders), token.Token); status != http.StatusOK {
+			t.Errorf("an application with the role: %d", status)
+		}
+
+		program := exec.CommandContext(t.Context(), "./report")
+		program.Env = append(names.Environ(), "AZURE_TENANT_ID="+app.TenantID, "AZURE_CLIENT_ID="+app.ClientID, "AZURE_CLIENT_SECRET="+app.Secret)
+
+		nightly := exec.CommandContext(t.Context(), "./nightly") // with a managed identity
+		nightly.Env = names.Environ()
+		for name, value := range names.IdentityEnvironment(login.Identity("nightly", "orders", "Orders.Read"), "app-service") {
+			nightly.Env = append(nightly.Env, name+"="+value)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 )
@@ -90,6 +91,13 @@ func (i *Identity) Token(api string) string {
 // "service-fabric", "cloud-shell", "azure-ml" and "cli". A program that names no identity
 // gets the system-assigned one, as in Azure; the others are there to be chosen by id.
 func (i *Identity) Environment(host string, others ...*Identity) map[string]string {
+	i.login.t.Helper()
+	return maps.Clone(i.open(host, origin.Origin{}, others).Environment())
+}
+
+// open assigns the identity to a new endpoint whose tokens are issued under an origin; zero: under
+// the authority's own.
+func (i *Identity) open(host string, at origin.Origin, others []*Identity) *managedidentity.Endpoint {
 	a := i.login
 	a.t.Helper()
 	identities := []managedidentity.Identity{i.assigned}
@@ -97,7 +105,7 @@ func (i *Identity) Environment(host string, others ...*Identity) map[string]stri
 		identities = append(identities, other.assigned)
 	}
 	opened, err := a.platform.Open(context.WithoutCancel(a.t.Context()), managedidentity.EndpointConfig{
-		Tenant: TenantID, Identities: identities, Platform: directory.Platform(host), Owner: os.Getuid(),
+		Tenant: TenantID, Identities: identities, Platform: directory.Platform(host), Owner: os.Getuid(), Origin: at,
 	})
 	a.check("assign managed identity "+i.Name, err)
 	a.t.Cleanup(func() {
@@ -105,7 +113,7 @@ func (i *Identity) Environment(host string, others ...*Identity) map[string]stri
 			a.t.Errorf("authoritytest: take back managed identity %s: %v", i.Name, err)
 		}
 	})
-	return maps.Clone(opened.Environment())
+	return opened
 }
 
 // hostVariables are those by which client libraries tell where they run.

@@ -27,6 +27,9 @@ func CheckDescendant(ancestor int, socket Socket) error {
 	return ErrNotDescendant
 }
 
+// Holds reports whether a socket is an open file of a process.
+func Holds(pid int, socket Socket) bool { return holds(pid, fmt.Sprintf("socket:[%d]", socket.Inode)) }
+
 // holds reports whether a process has a file open. One that has ended meanwhile has none, and the
 // files of another user's process cannot be read.
 func holds(pid int, wanted string) bool {

@@ -15,6 +15,9 @@ func Find(_, _ netip.AddrPort) (Socket, error) { return Socket{}, ErrUnknown }
 // CheckDescendant cannot tell on this system.
 func CheckDescendant(int, Socket) error { return ErrUnknown }
 
+// Holds cannot tell on this system.
+func Holds(int, Socket) bool { return false }
+
 // AdoptOrphans does nothing on this system.
 func AdoptOrphans() error { return nil }
 

@@ -3,6 +3,7 @@ package publicnames
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,7 +22,10 @@ import (
 // A GatewayConfig says what a gateway answers for.
 type GatewayConfig struct {
 	Hosts []string          // required: DNS names, in lower case
-	Next  http.RoundTripper // required: gets the requests, whose URLs and Host headers have the bare name
+	Next  http.RoundTripper // gets the requests, whose URLs and Host headers have the bare name
+	// Handler answers the requests in place of Next, in this process. Their Host headers have the
+	// bare name, and their remote addresses are those of the connections.
+	Handler http.Handler
 	Say   func(string)      // told what a program cannot see, in one line; nil: nobody
 	Now   func() time.Time  // nil means time.Now
 }
@@ -32,7 +36,7 @@ type Gateway struct {
 	ca      *pki.CA
 	tls     *tls.Config
 	server  *http.Server
-	pass    *httputil.ReverseProxy
+	pass    http.Handler
 	arrived *arrivals
 	say     func(string)
 	served  chan struct{}
@@ -40,8 +44,8 @@ type Gateway struct {
 
 // NewGateway returns a gateway that serves until it is closed.
 func NewGateway(cfg GatewayConfig) (*Gateway, error) {
-	if cfg.Next == nil {
-		return nil, errors.New("publicnames: Next is missing")
+	if (cfg.Next == nil) == (cfg.Handler == nil) {
+		return nil, errors.New("publicnames: one of Next and Handler is required")
 	}
 	ca, err := pki.Temporary(cfg.Hosts, cfg.Now)
 	if err != nil {
@@ -62,10 +66,7 @@ func NewGateway(cfg GatewayConfig) (*Gateway, error) {
 		}
 		return certificate(hello)
 	}
-	g.pass = &httputil.ReverseProxy{
-		Rewrite: func(*httputil.ProxyRequest) {}, Transport: cfg.Next, FlushInterval: -1, BufferPool: newBuffers(),
-		ErrorHandler: g.unanswered, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-	}
+	g.pass = g.passTo(cfg)
 	g.server = &http.Server{ //nolint:gosec // Limit sets the times
 		Handler: http.HandlerFunc(g.serveTLS), TLSConfig: g.tls, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
@@ -80,9 +81,36 @@ func NewGateway(cfg GatewayConfig) (*Gateway, error) {
 	return g, nil
 }
 
+// passTo is what takes requests for the names.
+func (g *Gateway) passTo(cfg GatewayConfig) http.Handler {
+	if cfg.Handler != nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.URL.Scheme, r.URL.Host = "", "" // as a server finds it
+			r.RequestURI = r.URL.RequestURI()
+			for name := range r.Header {
+				if strings.HasPrefix(name, "Proxy-") || strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" {
+					r.Header.Del(name)
+				}
+			}
+			cfg.Handler.ServeHTTP(w, r)
+		})
+	}
+	return &httputil.ReverseProxy{
+		Rewrite: func(*httputil.ProxyRequest) {}, Transport: cfg.Next, FlushInterval: -1, BufferPool: newBuffers(),
+		ErrorHandler: g.unanswered, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+}
+
 // CA is the certificate of the gateway's authority, as PEM. Only the programs that are led here may
 // trust it.
 func (g *Gateway) CA() []byte { return g.ca.PEM() }
+
+// Bundle writes that certificate and the system's roots to a file, for runtimes that take one in
+// place of their own roots.
+func (g *Gateway) Bundle(path string) error { return g.ca.Bundle(path) }
+
+// Pool has that certificate alone.
+func (g *Gateway) Pool() *x509.CertPool { return g.ca.Pool() }
 
 // Answers reports whether the gateway answers for a host, without its port.
 func (g *Gateway) Answers(host string) bool { return g.hosts[bareName(host)] }
@@ -101,6 +129,19 @@ func (g *Gateway) Hosts() []string {
 func (g *Gateway) Serve(conn net.Conn, name string) {
 	g.arrived.add(tls.Server(&named{conn, bareName(name)}, g.tls))
 }
+
+// Dial connects to one of the names within this process. The client speaks TLS on the connection.
+func (g *Gateway) Dial(name string) net.Conn {
+	client, server := net.Pipe()
+	g.Serve(inside{server}, name)
+	return client
+}
+
+// inside is the server's end of a connection within this process.
+type inside struct{ net.Conn }
+
+// RemoteAddr implements [net.Conn].
+func (inside) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
 // ServeListener takes the connections of a listener until that is closed.
 func (g *Gateway) ServeListener(listener net.Listener) error {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/credential"
@@ -85,6 +86,38 @@ func TestTheServerExplainsARefusal(t *testing.T) {
 	failed := server.Explain(t.Context(), login.Token("daemon", "elsewhere"))
 	if len(failed) != 2 || failed[0].Reason != guard.AudienceMismatch || failed[0].Fix == "" {
 		t.Errorf("failed %+v", failed)
+	}
+}
+
+// A daemon and a server that know Microsoft's host names alone are tested as they are.
+func TestCodeWithThePublicNames(t *testing.T) {
+	login := authoritytest.Start(t)
+	names := login.PublicNames()
+	login.Grant("daemon", "orders", role)
+	server, err := NewServer(t.Context(), guard.Config{
+		Authority: "https://login.microsoftonline.com/" + authoritytest.TenantID, Audience: []string{login.API("orders").AppID}, HTTPClient: names.HTTPClient(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listening := httptest.NewServer(server)
+	t.Cleanup(listening.Close)
+	for name, want := range map[string]int{"daemon": http.StatusOK, "stranger": http.StatusForbidden} {
+		app := login.App(name)
+		cred, err := azidentity.NewClientSecretCredential(app.TenantID, app.ClientID, app.Secret, &azidentity.ClientSecretCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: names}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		daemon := NewDaemon(cred, login.API("orders").Scope(), listening.URL)
+		defer daemon.Close()
+		if status, body, err := daemon.Orders(t.Context()); err != nil || status != want {
+			t.Errorf("%s: %d %s, %v", name, status, body, err)
+		}
+	}
+	if environ := strings.Join(names.Environ(), "\n"); !strings.Contains(environ, "\nHTTPS_PROXY=http://") || strings.Contains(environ, "AZURE_AUTHORITY_HOST=") {
+		t.Error("a child process would not come to the names")
 	}
 }
 
