@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,15 +24,60 @@ const dialTime = 30 * time.Second
 // errMetadata keeps a name that resolves to the metadata service's address from it.
 var errMetadata = errors.New("the name resolves to the address of the metadata service")
 
+// errThisMachine keeps programs that are elsewhere from this machine.
+var errThisMachine = errors.New("the name resolves to an address of the machine that the server runs on, which is reached without the proxy, as NO_PROXY says")
+
 // outward dials other hosts. Nothing of this package may reach the metadata service, by whichever
 // name.
 func outward() *net.Dialer {
-	return &net.Dialer{Timeout: dialTime, Control: func(_, address string, _ syscall.RawConn) error {
-		if to, err := netip.ParseAddrPort(address); err == nil && to.Addr().Unmap().IsLinkLocalUnicast() {
-			return errMetadata
+	return &net.Dialer{Timeout: dialTime, Control: checkAddress(refuseMetadata)}
+}
+
+// direct dials other hosts for a program, by no further proxy.
+func (p *Proxy) direct() *net.Dialer {
+	if !p.cfg.Elsewhere {
+		return outward()
+	}
+	return &net.Dialer{Timeout: dialTime, Control: checkAddress(refuseMetadata, refuseThisMachine)}
+}
+
+// checkAddress is for a dialer: it checks the address that a name was resolved to.
+func checkAddress(checks ...func(netip.Addr) error) func(network, address string, _ syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		to, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		for _, check := range checks {
+			if err := check(to.Addr().Unmap()); err != nil {
+				return err
+			}
 		}
 		return nil
-	}}
+	}
+}
+
+func refuseMetadata(to netip.Addr) error {
+	if to.IsLinkLocalUnicast() {
+		return errMetadata
+	}
+	return nil
+}
+
+func refuseThisMachine(to netip.Addr) error {
+	if to.IsLoopback() || to.IsUnspecified() {
+		return errThisMachine
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return fmt.Errorf("list the addresses of this machine: %w", err)
+	}
+	for _, address := range own {
+		if network, ok := address.(*net.IPNet); ok && network.IP.Equal(to.AsSlice()) {
+			return errThisMachine
+		}
+	}
+	return nil
 }
 
 // dial connects to an address of this machine.
@@ -42,7 +88,17 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 // dialPlain is for requests in absolute form: to other hosts, to their proxy, or to the endpoint in
 // place of the metadata service.
 func (p *Proxy) dialPlain(ctx context.Context, network, address string) (net.Conn, error) {
-	return outward().DialContext(ctx, network, address)
+	if address == p.cfg.Metadata || p.isUpstream(address) {
+		return outward().DialContext(ctx, network, address)
+	}
+	return p.direct().DialContext(ctx, network, address)
+}
+
+// isUpstream reports whether an address and port are those of the proxy for requests in absolute
+// form.
+func (p *Proxy) isUpstream(address string) bool {
+	through, err := p.cfg.Upstream(&url.URL{Scheme: "http", Host: "upstream.invalid"})
+	return err == nil && through != nil && proxyAddress(through) == address
 }
 
 // dialOut reaches another host for a tunnel, through the proxy that was set before if there is one.
@@ -53,7 +109,7 @@ func (p *Proxy) dialOut(ctx context.Context, hostPort string) (net.Conn, error) 
 	}
 	switch {
 	case through == nil:
-		return outward().DialContext(ctx, "tcp", hostPort)
+		return p.direct().DialContext(ctx, "tcp", hostPort)
 	case through.Scheme == "socks5" || through.Scheme == "socks5h":
 		dialer, err := proxy.FromURL(through, outward())
 		if err != nil {
@@ -73,18 +129,26 @@ func (p *Proxy) dialOut(ctx context.Context, hostPort string) (net.Conn, error) 
 
 // dialProxy connects to a proxy by its URL.
 func dialProxy(ctx context.Context, through *url.URL) (net.Conn, error) {
-	address := through.Host
-	if through.Port() == "" {
-		port := "80"
-		if through.Scheme == "https" {
-			port = httpsPort
-		}
-		address = net.JoinHostPort(through.Hostname(), port)
-	}
+	address := proxyAddress(through)
 	if through.Scheme == "https" {
 		return (&tls.Dialer{NetDialer: outward(), Config: &tls.Config{MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", address)
 	}
 	return outward().DialContext(ctx, "tcp", address)
+}
+
+// proxyAddress is the address and port in a proxy's URL.
+func proxyAddress(through *url.URL) string {
+	port := through.Port()
+	switch {
+	case port != "":
+	case through.Scheme == "https":
+		port = httpsPort
+	case strings.HasPrefix(through.Scheme, "socks5"):
+		port = "1080"
+	default:
+		port = "80"
+	}
+	return net.JoinHostPort(through.Hostname(), port)
 }
 
 // askForTunnel sends a CONNECT to another proxy (RFC 9110 section 9.3.6).

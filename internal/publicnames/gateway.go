@@ -26,8 +26,8 @@ type GatewayConfig struct {
 	// Handler answers the requests in place of Next, in this process. Their Host headers have the
 	// bare name, and their remote addresses are those of the connections.
 	Handler http.Handler
-	Say   func(string)      // told what a program cannot see, in one line; nil: nobody
-	Now   func() time.Time  // nil means time.Now
+	Say     func(string)     // told what a program cannot see, in one line; nil: nobody
+	Now     func() time.Time // nil means time.Now
 }
 
 // A Gateway answers for host names, on connections that lead there by whichever way.
@@ -55,6 +55,7 @@ func NewGateway(cfg GatewayConfig) (*Gateway, error) {
 	if g.say == nil {
 		g.say = func(string) {}
 	}
+	g.say = onceEach(g.say)
 	for _, host := range cfg.Hosts {
 		g.hosts[host] = true
 	}

@@ -37,8 +37,11 @@ type ProxyConfig struct {
 	// Listen is an address and port. Empty means a free port on the loopback interface.
 	Listen string
 	// Admit tells whether the process at the other end of a connection may use the proxy. Nil means
-	// whoever has the credential in the proxy's URL.
+	// whoever has the credential in the proxy's URL. It is for proxies that listen themselves.
 	Admit func(net.Conn) error
+	// Credential is asked for, user and password as a URL has them. Empty means none, or a new one
+	// for a proxy that listens itself and has no Admit.
+	Credential string
 	// Metadata is the address and port of what answers in place of the metadata service. Empty means
 	// that there is none.
 	Metadata string
@@ -46,6 +49,9 @@ type ProxyConfig struct {
 	// of them.
 	Allow   []string
 	Offline bool // no other host can be reached
+	// Elsewhere means that the programs may be on other machines, in containers or another user's:
+	// nothing of this machine is reached for them, by whichever name.
+	Elsewhere bool
 	// Upstream returns the proxy through which a URL is reached, or nil. Nil means that there is
 	// none.
 	Upstream func(*url.URL) (*url.URL, error)
@@ -54,19 +60,15 @@ type ProxyConfig struct {
 
 // A Proxy serves the programs of one run until it is closed.
 type Proxy struct {
-	cfg        ProxyConfig
-	listener   net.Listener
-	server     *http.Server
-	credential string // user and password as a URL has them; empty: none is asked for
-	outside    *http.Transport
-	pass       *httputil.ReverseProxy
-	done       context.Context
-	stop       context.CancelFunc
-	tunnels    sync.WaitGroup
-	served     chan struct{}
-
-	mu   sync.Mutex
-	said map[string]bool // guarded by mu; refusals that were told already
+	cfg      ProxyConfig
+	listener net.Listener // nil: another server has it answer
+	server   *http.Server // nil likewise
+	outside  *http.Transport
+	pass     *httputil.ReverseProxy
+	done     context.Context
+	stop     context.CancelFunc
+	tunnels  sync.WaitGroup
+	served   chan struct{}
 }
 
 // maxConnections is how many connections a proxy has at a time. Others wait.
@@ -74,27 +76,53 @@ const maxConnections = 4096
 
 // Listen starts a proxy.
 func Listen(ctx context.Context, cfg ProxyConfig) (*Proxy, error) {
-	if cfg.Gateway == nil {
-		return nil, errors.New("publicnames: Gateway is missing")
-	}
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Admit == nil && cfg.Credential == "" {
+		cfg.Credential = NewCredential()
+	}
+	p, err := NewProxy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for programs that use public names: %w", err)
+	}
+	p.server = &http.Server{ //nolint:gosec // Limit sets the times
+		Handler: p, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), DisableGeneralOptionsHandler: true,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			if cfg.Admit == nil {
+				return ctx
+			}
+			return context.WithValue(ctx, admitKey{}, sync.OnceValue(func() error { return cfg.Admit(conn) }))
+		},
+	}
+	exchange.Limit(p.server)
+	p.served = make(chan struct{})
+	go func() {
+		defer close(p.served)
+		_ = p.server.Serve(netutil.LimitListener(p.listener, maxConnections)) // it ends when the proxy is closed
+	}()
+	return p, nil
+}
+
+// NewProxy returns a proxy that listens nowhere: another server, which tells whose requests they
+// are, has it answer those that are for a proxy.
+func NewProxy(cfg ProxyConfig) (*Proxy, error) {
+	if cfg.Gateway == nil {
+		return nil, errors.New("publicnames: Gateway is missing")
 	}
 	if cfg.Say == nil {
 		cfg.Say = func(string) {}
 	}
+	cfg.Say = onceEach(cfg.Say)
 	if cfg.Upstream == nil {
 		cfg.Upstream = func(*url.URL) (*url.URL, error) { return nil, nil }
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen for programs that use public names: %w", err)
-	}
-	p := &Proxy{cfg: cfg, listener: listener, said: map[string]bool{}, served: make(chan struct{})}
-	p.done, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if cfg.Admit == nil {
-		p.credential = "run:" + rand.Text()
-	}
+	p := &Proxy{cfg: cfg}
+	p.done, p.stop = context.WithCancel(context.Background())
 	p.outside = &http.Transport{
 		DialContext: p.dialPlain, IdleConnTimeout: time.Minute, DisableCompression: true,
 		Proxy: func(r *http.Request) (*url.URL, error) { return p.cfg.Upstream(r.URL) },
@@ -103,19 +131,11 @@ func Listen(ctx context.Context, cfg ProxyConfig) (*Proxy, error) {
 		Rewrite: func(*httputil.ProxyRequest) {}, Transport: p.outside, FlushInterval: -1,
 		ErrorHandler: p.unreached, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	p.server = &http.Server{ //nolint:gosec // Limit sets the times
-		Handler: p, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), DisableGeneralOptionsHandler: true,
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, admitKey{}, sync.OnceValue(func() error { return cfg.Admit(conn) }))
-		},
-	}
-	exchange.Limit(p.server)
-	go func() {
-		defer close(p.served)
-		_ = p.server.Serve(netutil.LimitListener(listener, maxConnections)) // it ends when the proxy is closed
-	}()
 	return p, nil
 }
+
+// NewCredential makes a credential for a proxy.
+func NewCredential() string { return "run:" + rand.Text() }
 
 // admitKey is the context key of the answer whether a connection's process is admitted.
 type admitKey struct{}
@@ -124,18 +144,24 @@ type admitKey struct{}
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
 // URL is what programs are given. It may hold a credential, which ends with the proxy.
-func (p *Proxy) URL() string {
-	if p.credential == "" {
-		return "http://" + p.Address()
+func (p *Proxy) URL() string { return p.URLAt(p.Address()) }
+
+// URLAt is that for programs that reach the proxy at another address.
+func (p *Proxy) URLAt(address string) string {
+	if p.cfg.Credential == "" {
+		return "http://" + address
 	}
-	return "http://" + p.credential + "@" + p.Address()
+	return "http://" + p.cfg.Credential + "@" + address
 }
 
 // Close ends the proxy and all connections through it.
 func (p *Proxy) Close() error {
 	p.stop()
-	err := p.server.Close()
-	<-p.served
+	var err error
+	if p.server != nil {
+		err = p.server.Close()
+		<-p.served
+	}
 	p.outside.CloseIdleConnections()
 	p.tunnels.Wait()
 	return err
@@ -158,21 +184,22 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // admits refuses those whom the proxy is not for.
 func (p *Proxy) admits(w http.ResponseWriter, r *http.Request) bool {
-	if p.cfg.Admit != nil {
-		admit, _ := r.Context().Value(admitKey{}).(func() error)
+	if admit, ok := r.Context().Value(admitKey{}).(func() error); ok {
 		if err := admit(); err != nil {
 			p.refuse(w, http.StatusForbidden, fmt.Sprintf("a process that is not of this run: %v", err), "This proxy belongs to the processes of one run.")
 			return false
 		}
+	}
+	if p.cfg.Credential == "" {
 		return true
 	}
 	user, password, _ := basic(r.Header.Get("Proxy-Authorization"))
-	if subtle.ConstantTimeCompare([]byte(user+":"+password), []byte(p.credential)) == 1 {
+	if subtle.ConstantTimeCompare([]byte(user+":"+password), []byte(p.cfg.Credential)) == 1 {
 		return true
 	}
 	// Many programs send it only when they are asked, on the same connection.
-	w.Header().Set("Proxy-Authenticate", `Basic realm="rolecall run"`)
-	http.Error(w, "This proxy belongs to the processes of one run.", http.StatusProxyAuthRequired)
+	w.Header().Set("Proxy-Authenticate", `Basic realm="rolecall"`)
+	http.Error(w, "This proxy requires the credential in its URL.", http.StatusProxyAuthRequired)
 	return false
 }
 
@@ -184,22 +211,27 @@ func basic(header string) (user, password string, ok bool) {
 // refuse answers and says why in the proxy's own log, for programs show the status alone. Each
 // reason is said once.
 func (p *Proxy) refuse(w http.ResponseWriter, status int, what, why string) {
-	p.sayOnce("refused " + what)
+	p.cfg.Say("refused " + what)
 	http.Error(w, why, status)
 }
 
 // maxSaid is how many different lines are said.
 const maxSaid = 1000
 
-func (p *Proxy) sayOnce(line string) {
-	p.mu.Lock()
-	again := p.said[line] || len(p.said) >= maxSaid
-	if !again {
-		p.said[line] = true
-	}
-	p.mu.Unlock()
-	if !again {
-		p.cfg.Say(line)
+// onceEach says each line once, and no more than there is room for.
+func onceEach(say func(string)) func(string) {
+	var mu sync.Mutex
+	said := map[string]bool{} // guarded by mu
+	return func(line string) {
+		mu.Lock()
+		again := said[line] || len(said) >= maxSaid
+		if !again {
+			said[line] = true
+		}
+		mu.Unlock()
+		if !again {
+			say(line)
+		}
 	}
 }
 
@@ -377,7 +409,7 @@ func (p *Proxy) unreached(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) {
 		return // the client is gone
 	}
-	p.sayOnce(fmt.Sprintf("could not reach %s: %v", quote(r.Host), err))
+	p.cfg.Say(fmt.Sprintf("could not reach %s: %v", quote(r.Host), err))
 	http.Error(w, "The host could not be reached.", http.StatusBadGateway)
 }
 
