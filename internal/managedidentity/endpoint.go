@@ -49,6 +49,9 @@ type EndpointConfig struct {
 	ArcFolder string
 	// Origin is under which tokens are issued. Zero means the authority's own.
 	Origin origin.Origin
+	// Proxy answers requests that are for a proxy, of the processes and networks that the endpoint
+	// is for. Nil means that there is none.
+	Proxy http.Handler
 }
 
 // An Endpoint is where the processes to which identities are assigned get tokens; usually it
@@ -67,7 +70,8 @@ type Endpoint struct {
 	owner      int
 	address    string // of the listener
 	thumbprint string
-	challenges *challenges // of Azure Arc
+	challenges *challenges  // of Azure Arc
+	proxy      http.Handler // nil: the endpoint is no proxy
 
 	defaultIdentity bool // see EndpointConfig
 
@@ -80,7 +84,7 @@ type Endpoint struct {
 func (s *Service) Open(ctx context.Context, cfg EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{
 		service: s, origin: cfg.Origin, tenant: cfg.Tenant, kind: cfg.Platform, names: cfg.Names, from: cfg.From,
-		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, defaultIdentity: cfg.DefaultIdentity, served: make(chan struct{}),
+		secret: cmp.Or(cfg.Secret, newSecret()), owner: cfg.Owner, defaultIdentity: cfg.DefaultIdentity, served: make(chan struct{}), proxy: cfg.Proxy,
 	}
 	e.Assign(cfg.Identities)
 	if cfg.User != "" {
@@ -92,6 +96,9 @@ func (s *Service) Open(ctx context.Context, cfg EndpointConfig) (*Endpoint, erro
 	var err error
 	if e.platform, err = platformOf(cfg.Platform); err != nil {
 		return nil, err
+	}
+	if cfg.Proxy != nil && cfg.Platform == directory.PlatformServiceFabric {
+		return nil, fmt.Errorf("managed identities: an endpoint of the platform %s speaks TLS, and programs speak plainly to a proxy", cfg.Platform)
 	}
 	if cfg.Platform == directory.PlatformArc {
 		if e.challenges, err = newChallenges(cmp.Or(cfg.ArcFolder, s.cfg.ArcFolder), s.log); err != nil {
@@ -149,6 +156,9 @@ func (e *Endpoint) stop() error {
 // URL is where clients find the endpoint: the URL that they request, or the root to which they
 // add a path.
 func (e *Endpoint) URL() string { return e.platform.url(e) }
+
+// Address is where programs reach the endpoint: a name or an address, and the port.
+func (e *Endpoint) Address() string { return e.address }
 
 // Secret is what a caller has to send, in the header that the platform defines. It is empty for
 // platforms without one.

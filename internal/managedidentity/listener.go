@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -40,8 +42,14 @@ func listen(ctx context.Context, cfg EndpointConfig) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for an endpoint's requests: %w", err)
 	}
+	if cfg.Proxy != nil { // tunnels last
+		listener = netutil.LimitListener(listener, maxProxied)
+	}
 	return listener, nil
 }
+
+// maxProxied is how many connections an endpoint has at a time that is a proxy too. Others wait.
+const maxProxied = 4096
 
 // secure puts TLS on the listener of a Service Fabric endpoint. Its clients pin the
 // certificate, so it stays the same for the life of the endpoint.
@@ -82,7 +90,7 @@ const (
 // run serves requests in a goroutine for which stop waits.
 func (e *Endpoint) run(listener net.Listener) {
 	e.http = &http.Server{
-		Handler:           e.service.cfg.Wrap(http.HandlerFunc(e.serve)),
+		Handler:           e.handler(),
 		ConnContext:       ConnContext,
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       requestTime,
