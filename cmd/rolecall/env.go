@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -28,6 +29,8 @@ type envRequest struct {
 	bundle              string
 	expires             time.Duration
 	remove, renew       bool
+	public              bool
+	cloud               string
 	set                 []string
 	settings            []runas.Setting
 }
@@ -45,11 +48,13 @@ func envCommand(base *cli) *cobra.Command {
 named application and trusts this authority's certificate. The application is given a
 temporary credential, which the command reports on stderr; it expires, and --remove
 removes it now. With --via none it gets none, which is all that an API needs that only
-checks tokens. With --on, prints the variables for programs on a host of the directory.`,
+checks tokens. With --on, prints the variables for programs on a host of the directory;
+with --public-names too, also those that lead them here by Microsoft's own host names.`,
 		Example: `  eval "$(rolecall env --as orders-client)"
   rolecall env --as orders-client --via certificate -o dotenv > .env
   rolecall env --as orders-server --via none --ca-bundle /run/ca-bundle.pem -o docker
   rolecall env --on build-agent -o docker > agent.env
+  rolecall env --on build-agent --public-names --ca-bundle /run/ca-bundle.pem -o docker > agent.env
   rolecall env --as orders-client --set AppSettings__ClientSecret=secret -o local-settings`,
 		Args: exactly(0, ""),
 	}
@@ -62,6 +67,8 @@ checks tokens. With --on, prints the variables for programs on a host of the dir
 	flags.BoolVar(&r.remove, "remove", false, "remove all credentials that this command has made for the application")
 	flags.BoolVar(&r.renew, "renew", false, "replace the secret of the host first: the variables that were printed so far end")
 	flags.StringVar(&r.bundle, "ca-bundle", "", "path at which the program will have the CA bundle, such as one in a container")
+	flags.BoolVar(&r.public, "public-names", false, "with --on: lead the programs here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy at the host's address")
+	flags.StringVar(&r.cloud, "cloud", "", "with --public-names: whose names: "+strings.Join(cloudNames(), ", ")+" (default "+cloudNames()[0]+")")
 	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
 	output := c.outputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -98,10 +105,22 @@ func (r envRequest) check(lends bool) error {
 		return fmt.Errorf("--via %s needs a process that the identity lives and ends with: `rolecall run --as %s --via %s -- CMD` runs one", r.via, r.as, r.via)
 	case !slices.Contains(runas.LastingVias(), r.via):
 		return runas.UnknownVia(r.via, runas.LastingVias())
+	case r.public && r.on == "":
+		return fmt.Errorf("--public-names requires --on: programs come to Microsoft's names by a proxy, which stands at a host's address or belongs to a run: `rolecall run --public-names --as %s -- CMD`", r.as)
+	case r.cloud != "" && !r.public:
+		return errors.New("--cloud requires --public-names: it says whose names are answered")
+	case !knownCloud(r.cloud):
+		return fmt.Errorf("--cloud %s: there is no such cloud: say one of %s", r.cloud, strings.Join(cloudNames(), ", "))
 	case r.expires < time.Minute:
 		return errors.New("--expires is too short: give at least 1m")
 	}
 	return nil
+}
+
+// knownCloud reports whether there is a cloud of that name; none means the first.
+func knownCloud(name string) bool {
+	_, err := origin.ParseCloud(name)
+	return err == nil
 }
 
 // renewHost replaces the secret of a host, and returns once the server demands the new one.
@@ -140,12 +159,11 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		}
 	}
 	if r.on != "" {
-		variables, err := runas.HostVariables(ctx, s, r.tenant, r.on)
+		variables, err := runas.Host{
+			Session: s, Tenant: r.tenant, Name: r.on, Public: r.public, Cloud: r.cloud, Bundle: r.bundle, Say: c.say,
+		}.Variables(ctx)
 		if err != nil {
 			return err
-		}
-		if r.bundle != "" {
-			variables = append(variables, launch.TrustAt(r.bundle)...)
 		}
 		return c.printVariables(format, variables)
 	}

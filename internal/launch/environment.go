@@ -38,12 +38,18 @@ var identityVariables = []string{
 // Contradicting lists what of an environment is to be unset where ours are set.
 func Contradicting(inherited []string, ours []Variable) []string {
 	var names []string
+	proxied := hasProxy(ours)
 	for _, entry := range inherited {
 		name, _, _ := strings.Cut(entry, "=")
 		same := func(other string) bool { return sameName(other, name) }
-		if slices.ContainsFunc(identityVariables, same) && !slices.ContainsFunc(ours, func(v Variable) bool { return same(v.Name) }) {
+		contradicts := slices.ContainsFunc(identityVariables, same) || proxied && (isProxyVariable(name) || slices.ContainsFunc(cloudVariables, same))
+		if contradicts && !slices.ContainsFunc(ours, func(v Variable) bool { return same(v.Name) }) {
 			names = append(names, name)
 		}
+	}
+	if proxied {
+		slices.Sort(names)
+		return names
 	}
 	if kept := withoutProxy(inherited); len(kept) < len(inherited) {
 		for _, entry := range inherited {
@@ -54,6 +60,11 @@ func Contradicting(inherited []string, ours []Variable) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// hasProxy reports whether variables name a proxy.
+func hasProxy(ours []Variable) bool {
+	return slices.ContainsFunc(ours, func(v Variable) bool { return v.Name == "HTTPS_PROXY" })
 }
 
 func isProxyVariable(name string) bool {
@@ -83,7 +94,7 @@ var cloudVariables = []string{"AZURE_CLOUD_NAME", "AZURE_ENVIRONMENT", "ARM_ENVI
 // would conflict, and with our variables in place of others of that name. The options of Java and
 // of Node are added to those there are. With a proxy among ours, there is no other.
 func Environment(inherited []string, ours []Variable) []string {
-	proxied := slices.ContainsFunc(ours, func(v Variable) bool { return v.Name == "HTTPS_PROXY" })
+	proxied := hasProxy(ours)
 	var kept []string
 	for _, entry := range inherited {
 		name, _, _ := strings.Cut(entry, "=")

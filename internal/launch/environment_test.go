@@ -2,6 +2,7 @@ package launch
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -27,6 +28,38 @@ func TestContradicting(t *testing.T) {
 	got := Contradicting(inherited, []Variable{{"AZURE_TENANT_ID", "t"}})
 	if want := []string{"ARM_CLIENT_SECRET", "AZURE_CLIENT_SECRET", "IDENTITY_ENDPOINT"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Where a proxy of ours leads, a cloud's name or another proxy would lead elsewhere.
+func TestContradictingAProxy(t *testing.T) {
+	t.Parallel()
+	inherited := []string{"AZURE_CLOUD_NAME=rolecall", "ALL_PROXY=http://corp.test", "NO_PROXY=*", "https_proxy=http://corp.test", "AZURE_AUTHORITY_HOST=https://left.over.test", "HOME=/"}
+	ours := []Variable{{"HTTPS_PROXY", "http://127.0.0.1:1"}, {"https_proxy", "http://127.0.0.1:1"}, {"NO_PROXY", "localhost"}}
+	if got, want := strings.Join(Contradicting(inherited, ours), " "), "ALL_PROXY AZURE_AUTHORITY_HOST AZURE_CLOUD_NAME"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := strings.Join(Contradicting(inherited[:1], nil), " "); got != "" {
+		t.Errorf("without a proxy of ours: %s", got)
+	}
+}
+
+// Programs reach some hosts without the proxy.
+func TestProxyVariablesWithExceptions(t *testing.T) {
+	t.Parallel()
+	variables, lost, err := ProxyVariables(t.TempDir(), []string{"NO_PROXY=db.corp.test,localhost"}, "http://run:x@172.17.0.1:1", []string{"login.microsoftonline.com"}, "host.docker.internal", "172.17.0.1", "localhost")
+	if err != nil || len(lost) > 0 {
+		t.Fatalf("%v, lost %q", err, lost)
+	}
+	found := map[string]string{}
+	for _, v := range variables {
+		found[v.Name] = v.Value
+	}
+	if want := "db.corp.test,localhost,127.0.0.1,::1,[::1],host.docker.internal,172.17.0.1"; found["NO_PROXY"] != want || found["no_proxy"] != want {
+		t.Errorf("the exceptions are %q and %q, want %q", found["NO_PROXY"], found["no_proxy"], want)
+	}
+	if found["https_proxy"] != "http://run:x@172.17.0.1:1" || found["NODE_USE_ENV_PROXY"] != "1" || !strings.Contains(found[javaOptions], "-Dhttp.nonProxyHosts=db.corp.test|localhost|127.0.0.1|::1|[::1]|host.docker.internal|172.17.0.1|") {
+		t.Errorf("got %q", found)
 	}
 }
 

@@ -19,16 +19,21 @@ const nodeOptions = "NODE_OPTIONS"
 
 // ProxyVariables are those by which a program of each runtime takes a proxy. The folder gets what
 // Node needs. Entries of an inherited NO_PROXY that would lead one of the hosts past the proxy are
-// left out, and returned.
+// left out, and returned. Direct are hosts that are reached without the proxy, besides this machine.
 //
 // .NET and curl read the lower-case names first, others the upper-case ones. Java reads none of them,
 // and Node since 22.21 and 24.5, if it is told to.
-func ProxyVariables(folder string, inherited []string, address string, hosts []string) (variables []Variable, lost []string, err error) {
+func ProxyVariables(folder string, inherited []string, address string, hosts []string, direct ...string) (variables []Variable, lost []string, err error) {
 	at, err := url.Parse(address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the proxy's URL: %w", err)
 	}
 	kept, lost := exceptionsFor(inherited, hosts)
+	for _, host := range direct {
+		if !contains(strings.Split(kept, ","), host) {
+			kept += "," + host
+		}
+	}
 	for name, value := range map[string]string{"HTTPS_PROXY": address, "HTTP_PROXY": address, "NO_PROXY": kept} {
 		variables = append(variables, Variable{name, value}, Variable{strings.ToLower(name), value})
 	}

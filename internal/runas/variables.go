@@ -6,8 +6,10 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -112,15 +114,25 @@ func (l Lasting) tools(ctx context.Context) ([]launch.Variable, error) {
 	}, nil
 }
 
-// HostVariables returns what the programs of one of the directory's hosts need. They may be
-// on another machine or in a container, so nothing names a file of this one.
-func HostVariables(ctx context.Context, s *server.Session, tenant, host string) ([]launch.Variable, error) {
-	state, err := server.Host(ctx, s.Dir(), tenant, host)
+// A Host says for which programs of a host of the directory variables are.
+type Host struct {
+	Session      *server.Session
+	Tenant, Name string // without a tenant, the host is looked for in all
+	Public       bool   // they come here by Microsoft's own names
+	Cloud        string // whose, as the Azure CLI names it; empty means AzureCloud
+	Bundle       string // path at which they have the CA bundle; empty: they have the files of this machine
+	Say          func(format string, args ...any)
+}
+
+// Variables returns what the programs need. They may be on another machine or in a container, so
+// without Microsoft's names, which they have to trust, nothing names a file of this one.
+func (h Host) Variables(ctx context.Context) ([]launch.Variable, error) {
+	state, err := h.state(ctx)
 	if err != nil {
 		return nil, err
 	}
 	variables := []launch.Variable{{Name: "AZURE_TENANT_ID", Value: string(state.Tenant)}}
-	identity, err := s.Data.Directory.Instance(ctx, state.Tenant, state.ClientID)
+	identity, err := h.Session.Data.Directory.Instance(ctx, state.Tenant, state.ClientID)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +142,57 @@ func HostVariables(ctx context.Context, s *server.Session, tenant, host string) 
 	for _, name := range slices.Sorted(maps.Keys(state.Environment)) {
 		variables = append(variables, launch.Variable{Name: name, Value: state.Environment[name]})
 	}
+	if state.Names != nil {
+		return h.addNames(variables, state.Names)
+	}
+	if h.Bundle != "" {
+		variables = append(variables, launch.TrustAt(h.Bundle)...)
+	}
 	return variables, nil
+}
+
+func (h Host) state(ctx context.Context) (server.BindingState, error) {
+	if h.Public {
+		return server.NamesOfHost(ctx, h.Session.Dir(), h.Tenant, h.Name, h.Cloud)
+	}
+	return server.Host(ctx, h.Session.Dir(), h.Tenant, h.Name)
+}
+
+// addNames adds what leads programs to Microsoft's names, and tells where the certificates are that
+// they must trust.
+func (h Host) addNames(variables []launch.Variable, names *server.HostNames) ([]launch.Variable, error) {
+	ours := slices.Concat(names.Hosts, origin.Cloud(names.Cloud).UnansweredHosts())
+	proxy, lost, err := launch.ProxyVariables(names.Folder, os.Environ(), names.Proxy, ours, names.Direct...)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := h.trust(names)
+	if err != nil {
+		return nil, err
+	}
+	if len(lost) > 0 {
+		h.Say("left out of NO_PROXY: %s, which would lead the programs past the server to Microsoft's names", strings.Join(lost, ", "))
+	}
+	if h.Bundle != "" {
+		proxy = slices.DeleteFunc(proxy, func(v launch.Variable) bool { return v.Name == "NODE_OPTIONS" }) // names a file of this machine
+		h.Say("the programs trust %s: it must be a copy of %s, which holds the certificate of %s", h.Bundle, names.Bundle, names.CA)
+	} else {
+		h.Say("the programs trust %s, which holds the certificate of %s", names.Bundle, names.CA)
+	}
+	h.Say("both files and the proxy last until the server ends or the host is removed: print the variables again after that")
+	return launch.Joined(slices.Concat(variables, trust, proxy, []launch.Variable{authorityVariable(names.Authority)})), nil
+}
+
+// trust makes the programs trust Microsoft's names as the server answers them.
+func (h Host) trust(names *server.HostNames) ([]launch.Variable, error) {
+	if h.Bundle != "" {
+		return launch.TrustAt(h.Bundle), nil
+	}
+	bundle, err := launch.WithTrusted(func() (string, error) { return names.Folder, nil }, names.Bundle, os.Environ(), h.Say)
+	if err != nil {
+		return nil, err
+	}
+	return launch.Trust(names.Folder, bundle)
 }
 
 // names returns the variables that say who somebody is, and where.

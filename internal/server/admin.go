@@ -84,6 +84,7 @@ func (s *Server) newAdmin(listener net.Listener) *surface {
 	mux.Handle("POST /sync", serve(sequenceOf, s.sync, writeJSON))
 	mux.Handle("POST /public", serve(readBody[PublicRequest], s.public.open, writeJSON))
 	mux.Handle("GET /host", serve(hostOf, s.hostState, writeJSON))
+	mux.Handle("POST /host", serve(hostOf, s.public.openHost, writeJSON))
 	admin.http.Handler = ownerOnly(s.public.answer(mux))
 	return admin
 }

@@ -52,6 +52,8 @@ type BindingState struct {
 	// Environment is how client libraries find the endpoint.
 	Environment map[string]string `json:"environment,omitempty"`
 
+	Names *HostNames `json:"names,omitempty"` // Microsoft's, for the programs of a host
+
 	Assertion string    `json:"assertion,omitempty"` // of a workload
 	Expires   time.Time `json:"expires,omitzero"`    // the assertion; a new one comes at half of its life
 }

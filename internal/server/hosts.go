@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
@@ -35,6 +37,9 @@ type hosts struct {
 	key       []byte         // of the hosts' secrets
 	allowed   []netip.Prefix // where they may listen besides the loopback interface
 	faulty    bool           // faults are for this machine only
+	folder    string         // the data folder
+	bundle    string         // the file of what programs trust, besides Microsoft's names
+	now       func() time.Time
 	log       *slog.Logger
 
 	mu      sync.Mutex // one reconciliation at a time
@@ -51,8 +56,9 @@ type entryKey struct {
 type hostEntry struct {
 	directory.Host
 	clients []*directory.Instance
-	open    *managedidentity.Endpoint // nil when it is not open
-	problem error                     // why
+	open    *managedidentity.Endpoint   // nil when it is not open
+	problem error                       // why
+	names   map[origin.Cloud]*hostNames // of Microsoft's, for programs that were told so
 }
 
 // parseAddresses reads the addresses and networks that hosts may listen at.
@@ -129,8 +135,8 @@ func (h *hosts) reconcile(ctx context.Context) error {
 	}
 	for key, next := range wanted {
 		if p := h.entries[key]; p != nil && p.open != nil {
-			next.open = p.open
-			next.open.Assign(next.identities())
+			next.open, next.names = p.open, p.names
+			next.assign()
 		} else {
 			h.add(ctx, next, p)
 		}
@@ -180,6 +186,14 @@ func (p *hostEntry) identities() []managedidentity.Identity {
 	return identities
 }
 
+// assign gives the host's endpoints its identities.
+func (p *hostEntry) assign() {
+	p.open.Assign(p.identities())
+	for _, names := range p.names {
+		names.endpoint.Assign(p.identities())
+	}
+}
+
 // unchanged reports whether a host is the one it was, and is reached as it was.
 func (p *hostEntry) unchanged(next *hostEntry) bool {
 	return p.Created.Equal(next.Created) && p.Renewed.Equal(next.Renewed) && p.Listen == next.Listen && p.Platform == next.Platform && p.User == next.User &&
@@ -199,12 +213,26 @@ func (h *hosts) add(ctx context.Context, p, before *hostEntry) {
 }
 
 func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Endpoint, error) {
+	cfg, err := h.endpointConfig(p)
+	if err != nil {
+		return nil, err
+	}
+	host, err := h.service.Open(ctx, cfg)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		address, _, _ := net.SplitHostPort(p.Listen)
+		return nil, fmt.Errorf("this machine does not have the address %s, or not yet: the host is opened when it comes: %w", address, err)
+	}
+	return host, err
+}
+
+// endpointConfig describes the endpoint of a host that may be open.
+func (h *hosts) endpointConfig(p *hostEntry) (managedidentity.EndpointConfig, error) {
 	if p.Listen == "" {
-		return nil, refused("give it an address: the member listen", "it has no address to listen on")
+		return managedidentity.EndpointConfig{}, refused("give it an address: the member listen", "it has no address to listen on")
 	}
 	at, err := netip.ParseAddrPort(p.Listen)
 	if err != nil {
-		return nil, err
+		return managedidentity.EndpointConfig{}, err
 	}
 	owner := anyone
 	switch {
@@ -216,16 +244,12 @@ func (h *hosts) open(ctx context.Context, p *hostEntry) (*managedidentity.Endpoi
 		owner, err = userID(p.User)
 	}
 	if err != nil {
-		return nil, err
+		return managedidentity.EndpointConfig{}, err
 	}
-	host, err := h.service.Open(ctx, managedidentity.EndpointConfig{
+	return managedidentity.EndpointConfig{
 		Tenant: p.Tenant, Identities: p.identities(), Platform: p.Platform, Owner: owner, Listen: p.Listen, Names: p.Names, From: p.Networks(),
 		Secret: h.secret(&p.Host),
-	})
-	if errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return nil, fmt.Errorf("this machine does not have the address %s, or not yet: the host is opened when it comes: %w", at.Addr(), err)
-	}
-	return host, err
+	}, nil
 }
 
 // permit refuses addresses that the operator did not allow: permission to change the
@@ -275,6 +299,7 @@ func (h *hosts) remove(ctx context.Context, p *hostEntry) {
 	if p.open == nil {
 		return
 	}
+	h.closeNames(ctx, p)
 	if err := p.open.Close(); err != nil {
 		h.log.ErrorContext(ctx, "close a host", "host", p.Name, "error", err)
 	}
@@ -306,15 +331,20 @@ func (s *Server) Hosts() []HostState {
 }
 
 // A hostRequest names one of the directory's hosts.
-type hostRequest struct{ tenant, name string }
+type hostRequest struct{ tenant, name, cloud string }
 
 func hostOf(r *http.Request) (hostRequest, error) {
 	query := r.URL.Query()
-	return hostRequest{query.Get("tenant"), query.Get("name")}, nil
+	return hostRequest{query.Get("tenant"), query.Get("name"), query.Get("cloud")}, nil
 }
 
 // hostState answers what the programs of a host need to know.
 func (s *Server) hostState(ctx context.Context, req hostRequest) (BindingState, error) {
+	return s.withHost(ctx, req, (*hostEntry).state)
+}
+
+// withHost finds a host and asks it something, while nothing changes it.
+func (s *Server) withHost(ctx context.Context, req hostRequest, ask func(*hostEntry) (BindingState, error)) (BindingState, error) {
 	if s.cfg.Unannounced {
 		return BindingState{}, refused("start one with `rolecall serve`", "hosts are opened by `rolecall serve`, and this server is another command's own")
 	}
@@ -346,7 +376,7 @@ func (s *Server) hostState(ctx context.Context, req hostRequest) (BindingState, 
 		slices.Sort(names)
 		return BindingState{}, noHost(tenants, req.name, names)
 	case 1:
-		return found[0].state()
+		return ask(found[0])
 	}
 	return BindingState{}, refused("say which tenant with --tenant", "%d tenants have a host %q", len(found), req.name)
 }

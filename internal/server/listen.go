@@ -256,7 +256,7 @@ func (s *Server) buildIdentities(on *http.Server) (answering, error) {
 	}
 	s.hosts = &hosts{
 		service: s.identities, directory: s.data.Directory, key: s.data.hostKey, allowed: allowed, faulty: len(s.cfg.Faults) > 0, log: s.log,
-		entries: make(map[entryKey]*hostEntry),
+		folder: s.cfg.Dir, bundle: s.endpoints.CABundle, now: s.cfg.Now, entries: make(map[entryKey]*hostEntry),
 	}
 	on.DisableGeneralOptionsHandler, on.ConnContext = true, managedidentity.ConnContext
 	return answering{byDefault: s.identities.Handler()}, nil

@@ -189,6 +189,9 @@ func (s *Server) open(ctx context.Context) error {
 	if err := s.take(ctx); err != nil {
 		return err
 	}
+	if err := sweepNames(s.cfg); err != nil {
+		return err
+	}
 	if err := s.bindAll(ctx); err != nil {
 		return err
 	}
@@ -317,6 +320,9 @@ func (s *Server) release() error {
 	var errs []error
 	for _, surface := range s.surfaces {
 		errs = append(errs, surface.close())
+	}
+	if s.hosts != nil {
+		s.hosts.closeAllNames(context.Background())
 	}
 	if s.identities != nil {
 		errs = append(errs, s.identities.Close())
