@@ -446,3 +446,20 @@ func TestRevocationChallenge(t *testing.T) {
 		})
 	}
 }
+
+// Following costs a request that is let in no memory.
+func TestFollowingAllocatesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFeed()
+		f.revoke(map[string]any{"kind": "principal", "principal": "someone"})
+		g := newGuard(t, f.config())
+		raw := f.token(t, claims{"roles": []string{"Orders.Read", "Orders.Write"}})
+		ctx := t.Context()
+		if got := reasonOf(t, g, raw); got != "" {
+			t.Fatal(got)
+		}
+		if n := testing.AllocsPerRun(100, func() { g.Check(ctx, raw, ordersRule) }); n != 0 {
+			t.Errorf("%v allocations", n)
+		}
+	})
+}
