@@ -1,6 +1,10 @@
 package guardserver_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
@@ -12,6 +16,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/rolecall-auth/rolecall/guard"
 )
@@ -156,5 +163,113 @@ func TestCertificatesOfConnections(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("%d certificates: %s", len(certificates), resp.Status)
 		}
+	}
+}
+
+// proofs returns what makes proofs of one key, by a foreign library.
+func proofs(t testing.TB) func(method, target, token string) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("dpop+jwt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(method, target, token string) string {
+		claims := map[string]any{"jti": rand.Text(), "htm": method, "htu": target, "iat": time.Now().Unix()}
+		if token != "" {
+			sum := sha256.Sum256([]byte(token))
+			claims["ath"] = base64.RawURLEncoding.EncodeToString(sum[:])
+		}
+		text, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proof, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return proof
+	}
+}
+
+// Whatever the form, a proof is for the URL by which the client calls, and counts once. Neither
+// it nor the token goes on.
+func TestProofsThroughEveryForm(t *testing.T) {
+	t.Parallel()
+	const target = "https://orders.corp.test/api/GetOrders"
+	for name, tt := range map[string]struct {
+		settings, path string
+		more           []string // headers
+	}{
+		"proxy":   {"", "/api/GetOrders", nil},
+		"nginx":   {"mode: forward-auth\ndialect: nginx", "/guard/check", []string{"X-Original-Method: GET", "X-Original-Uri: /api/GetOrders"}},
+		"traefik": {"mode: forward-auth\ndialect: traefik", "/guard/check", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /api/GetOrders"}},
+		"envoy":   {"mode: ext-authz\ndialect: http", "/api/GetOrders", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.start(w.settings(tt.settings+"\norigins: [https://orders.corp.test]", boundRules))
+			prove := proofs(t)
+			w.login.Grant("client", "orders", "Orders.Read")
+			app := w.login.App("client")
+			endpoint := app.Authority + "/" + app.TenantID + "/oauth2/v2.0/token"
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {app.ClientID}, "client_secret": {app.Secret}, "scope": {w.api.Scope()}}
+			req, err := http.NewRequest(http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			req.Header.Set("DPoP", prove(http.MethodPost, endpoint, ""))
+			resp, err := w.login.HTTPClient().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var answer struct {
+				Token string `json:"access_token"`
+			}
+			err = json.NewDecoder(resp.Body).Decode(&answer)
+			_ = resp.Body.Close()
+			if err != nil || answer.Token == "" {
+				t.Fatal(resp.Status, err)
+			}
+			ask := func(scheme, proof string) (*http.Response, string) {
+				headers := append([]string{"Authorization: " + scheme + " " + answer.Token}, tt.more...)
+				if proof != "" {
+					headers = append(headers, "Dpop: "+proof)
+				}
+				return w.get(tt.path, headers...)
+			}
+			proof := prove(http.MethodGet, target, answer.Token)
+			resp, body := ask("DPoP", proof)
+			if resp.StatusCode != http.StatusOK {
+				t.Fatalf("%s %s", resp.Status, body)
+			}
+			if removed := resp.Header.Get("X-Envoy-Auth-Headers-To-Remove"); name == "envoy" && (!strings.Contains(removed, "authorization") || !strings.Contains(removed, "dpop")) {
+				t.Errorf("Envoy removes %q", removed)
+			}
+			for _, r := range w.requests() {
+				if r.Header.Get("Authorization")+r.Header.Get("DPoP") != "" {
+					t.Error("the upstream sees credentials")
+				}
+			}
+			for want, of := range map[string][2]string{
+				"proof_replayed":  {"DPoP", proof},
+				"proof_invalid":   {"DPoP", prove(http.MethodGet, w.url+"/api/GetOrders", answer.Token)},
+				"binding_missing": {"Bearer", ""},
+			} {
+				resp, body := ask(of[0], of[1])
+				if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, want) || !strings.Contains(strings.Join(resp.Header.Values("WWW-Authenticate"), " "), "DPoP realm") {
+					t.Errorf("%s: %s %s", want, resp.Status, body)
+				}
+			}
+		})
 	}
 }
