@@ -336,15 +336,18 @@ func (w *world) pathsThrough(t *testing.T, address string) {
 	}
 }
 
-// freeAddress is one that nobody listens at.
+// freeAddress is one that nobody listens at, and that no system gives to who asks for any.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if free, err := net.Listen("tcp", address); err == nil {
+			_ = free.Close()
+			return address
+		}
 	}
-	defer func() { _ = free.Close() }()
-	return free.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // Programs for Node and Python find out by their own means which path is asked for, and who calls.
