@@ -56,5 +56,6 @@ func BenchmarkRunStart(b *testing.B) {
 	defer running.Close()
 	bench("identity", "--data", c.dir, "--as", "orders-client-mi")
 	bench("application", "--data", c.dir, "--as", "orders-client")
+	bench("application by public names", "--data", c.dir, "--public-names", "--as", "orders-client")
 	bench("own", "--config", config, "--as", "orders-client-mi")
 }

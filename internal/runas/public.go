@@ -27,6 +27,7 @@ type Public struct {
 // A publicWay is what leads one program here by Microsoft's names.
 type publicWay struct {
 	server.PublicState
+	folder  string // of the run's files
 	gateway *publicnames.Gateway
 	proxy   *publicnames.Proxy
 }
@@ -52,8 +53,9 @@ func (e *Environment) openPublic(ctx context.Context) error {
 	}
 	e.atEnd(func() error { next.CloseIdleConnections(); return nil })
 	e.atEnd(gateway.Close)
-	e.public = &publicWay{PublicState: state, gateway: gateway}
-	return nil
+	folder, err := e.folder()
+	e.public = &publicWay{PublicState: state, folder: folder, gateway: gateway}
+	return err
 }
 
 func (e *Environment) sayLine(line string) { e.say("%s", line) }
@@ -80,10 +82,6 @@ func (e *Environment) addProxy(ctx context.Context) error {
 	if e.public == nil {
 		return nil
 	}
-	folder, err := e.folder()
-	if err != nil {
-		return err
-	}
 	cfg := publicnames.ProxyConfig{
 		Gateway: e.public.gateway, Closed: origin.Cloud(e.public.Cloud).UnansweredHosts(), Metadata: e.metadata,
 		Allow: e.cfg.Public.Allow, Offline: e.cfg.Public.Offline, Upstream: launch.Upstream(os.Environ()), Say: e.sayLine,
@@ -91,11 +89,12 @@ func (e *Environment) addProxy(ctx context.Context) error {
 	if peer.Tells() {
 		cfg.Admit, e.adopts = admitDescendants, true
 	}
+	var err error
 	if e.public.proxy, err = publicnames.Listen(ctx, cfg); err != nil {
 		return err
 	}
 	e.atEnd(e.public.proxy.Close)
-	variables, lost, err := launch.ProxyVariables(folder, os.Environ(), e.public.proxy.URL(), e.public.Hosts)
+	variables, lost, err := launch.ProxyVariables(e.public.folder, os.Environ(), e.public.proxy.URL(), e.public.Hosts)
 	if err != nil {
 		return err
 	}
@@ -132,10 +131,6 @@ func (e *Environment) publicBundle() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the CA bundle: %w", err)
 	}
-	folder, err := e.folder()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(folder, server.BundleFile)
+	path := filepath.Join(e.public.folder, server.BundleFile)
 	return path, launch.ReplaceFile(path, slices.Concat(content, []byte("\n"), e.public.gateway.CA()), 0o644)
 }
