@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,11 +30,9 @@ func writeGuardFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("UPSTREAM", upstream.URL)
 	}
 	if strings.Contains(content, "LISTEN") {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
-		ts.Setenv("GUARD", "http://"+listener.Addr().String())
-		ts.Setenv("LISTEN", listener.Addr().String())
-		ts.Check(listener.Close())
+		address := unusedAddress(ts)
+		ts.Setenv("GUARD", "http://"+address)
+		ts.Setenv("LISTEN", address)
 	}
 	for name, value := range map[string]string{
 		"AUTHORITY": at.Authority, "TENANT": at.Tenants[0].ID, "CABUNDLE": at.CABundle, "UPSTREAM": ts.Getenv("UPSTREAM"), "LISTEN": ts.Getenv("LISTEN"), "SAME": ts.Getenv("LISTEN"),
@@ -41,4 +40,17 @@ func writeGuardFile(ts *testscript.TestScript, neg bool, args []string) {
 		content = strings.ReplaceAll(content, name, value)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(content), 0o600))
+}
+
+// unusedAddress is one that nobody listens at, and that no system gives to who asks for any.
+func unusedAddress(ts *testscript.TestScript) string {
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if listener, err := net.Listen("tcp", address); err == nil {
+			ts.Check(listener.Close())
+			return address
+		}
+	}
+	ts.Fatalf("no port is free")
+	return ""
 }

@@ -2,9 +2,12 @@ package guardserver
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -31,7 +34,22 @@ func (s *Server) opsHandler() http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(document) // who has gone needs no answer
 	})
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if loopback.IsAddr(s.opsListener.Addr()) && !loopback.Is(hostOf(r.Host)) {
+			// A web page must not reach this by a name of its own that leads to this machine.
+			writeJSON(w, http.StatusMisdirectedRequest, map[string]string{"error": "misdirected", "error_description": "Ask by an address of this machine."})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// hostOf is a host without its port.
+func hostOf(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return name
+	}
+	return strings.Trim(host, "[]")
 }
 
 // A readiness is what /readyz says.

@@ -260,6 +260,18 @@ func TestOperatorsSeeKeysAndCounts(t *testing.T) {
 	if !strings.Contains(w.log.String(), `msg="shadow decision"`) {
 		t.Errorf("the log has no decision of the shadow:\n%s", w.log)
 	}
+	req, err := http.NewRequest(http.MethodGet, "http://"+w.server.OpsAddr().String()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = "rebound.evil.test"
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("by another name: %d", resp.StatusCode)
+	}
 	if status, _ := w.ops("/healthz"); status != http.StatusOK {
 		t.Errorf("/healthz: %d", status)
 	}

@@ -256,10 +256,7 @@ func (now *setup) of(host string) *api {
 	if now.only != nil {
 		return now.only
 	}
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return now.apis[strings.TrimSuffix(strings.ToLower(host), ".")]
+	return now.apis[strings.TrimSuffix(strings.ToLower(hostOf(host)), ".")]
 }
 
 // certified returns a request with the certificate of the client whose request it is: what a
