@@ -44,10 +44,22 @@ func ProxyVariables(folder string, inherited []string, address string, hosts []s
 	if err := ReplaceFile(script, nodeProxy, 0o600); err != nil {
 		return nil, nil, err
 	}
+	for _, name := range springClients() {
+		if valueOf(inherited, name) == "" {
+			variables = append(variables, Variable{name, "jdk"})
+		}
+	}
 	return append(variables,
 		Variable{"NODE_USE_ENV_PROXY", "1"}, Variable{nodeOptions, `--require="` + strings.ReplaceAll(script, `\`, `\\`) + `"`},
 		Variable{javaOptions, javaProxy(at, kept)},
 	), lost, nil
+}
+
+// springClients are the variables by which Spring Boot chooses what its RestTemplate and RestClient
+// send requests with, since 3.4 and since 4.0. By itself it takes what it finds among the program's
+// libraries, such as Reactor Netty, which does not read Java's properties; Java's own client does.
+func springClients() []string {
+	return []string{"SPRING_HTTP_CLIENT_FACTORY", "SPRING_HTTP_CLIENTS_IMPERATIVE_FACTORY"}
 }
 
 // javaProxy is the proxy as Java's system properties say it. Java cannot send a credential for a
