@@ -1,0 +1,43 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+)
+
+// The page lists every name of Microsoft's that is answered, and by what.
+func TestThePageListsThePublicNames(t *testing.T) {
+	t.Parallel()
+	const page, begin, end = "../../docs/public-names.md", "<!-- names made by internal/server -->\n", "<!-- end of names -->"
+	var table strings.Builder
+	table.WriteString("| cloud | name | answered by |\n|---|---|---|\n")
+	for _, cloud := range origin.Clouds() {
+		for _, plan := range publicPlans() {
+			for _, host := range plan.hosts(cloud) {
+				fmt.Fprintf(&table, "| %s | `%s` | %s |\n", cloud, host, plan.name)
+			}
+		}
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	got, behind, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the names", page)
+	}
+	if got == table.String() {
+		return
+	}
+	if os.Getenv("UPDATE") == "" {
+		t.Fatalf("%s differs; if the change is meant, UPDATE=1 go test ./internal/server -run PublicNames rewrites it\ngot:\n%s", page, got)
+	}
+	if err := os.WriteFile(page, []byte(before+begin+table.String()+end+behind), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
