@@ -42,12 +42,26 @@ tenants:
 YAML
 openssl req -x509 -newkey rsa:2048 -nodes -sha256 -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
 	-keyout "$tmp/azurite.key" -out "$tmp/azurite.crt" 2>/dev/null
-start azurite '.*listens on \(https://[^ ]*\).*' "$here/node_modules/.bin/azurite-blob" --disableTelemetry --oauth basic \
-	--cert "$tmp/azurite.crt" --key "$tmp/azurite.key" --blobHost 127.0.0.1 --blobPort 0 --inMemoryPersistence --skipApiVersionCheck
-export COMPAT_BLOBS=$found/devstoreaccount1
-start rolecall '.*"authority":"\([^"]*\)".*' "$rolecall" serve --config "$tmp/rolecall.yaml" --data "$tmp/data" --port 0 \
-	--v1-issuer 'https://sts.windows.net/{tenantid}/' -o json
 cd "$here"
-# What `rolecall run` trusts besides the authority is what its caller trusts.
-export NODE_EXTRA_CA_CERTS=$tmp/azurite.crt SSL_CERT_FILE=$tmp/azurite.crt
-"$rolecall" run --data "$tmp/data" --as orders-client-mi -- node --test --test-reporter=spec storage.test.js
+
+# try has the program store orders in an Azurite of its own, with tokens of a server of its own.
+try() { # a name, flags of serve, --, flags of run
+	local serve=() name=$1
+	shift
+	while [ "$1" != -- ]; do
+		serve+=("$1")
+		shift
+	done
+	printf '\n%s\n' "$name"
+	start "azurite-$name" '.*listens on \(https://[^ ]*\).*' node_modules/.bin/azurite-blob --disableTelemetry --oauth basic \
+		--cert "$tmp/azurite.crt" --key "$tmp/azurite.key" --blobHost 127.0.0.1 --blobPort 0 --inMemoryPersistence --skipApiVersionCheck
+	export COMPAT_BLOBS=$found/devstoreaccount1
+	start "rolecall-$name" '.*"authority":"\([^"]*\)".*' "$rolecall" serve --config "$tmp/rolecall.yaml" --data "$tmp/$name" --port 0 "${serve[@]}" -o json
+	# What `rolecall run` trusts besides the authority is what its caller trusts.
+	NODE_EXTRA_CA_CERTS=$tmp/azurite.crt SSL_CERT_FILE=$tmp/azurite.crt \
+		"$rolecall" run --data "$tmp/$name" --as orders-client-mi "${@:2}" -- node --test --test-reporter=spec storage.test.js
+}
+
+# Azurite takes tokens of version 1.0 whose issuer is Microsoft's.
+try v1-issuer --v1-issuer 'https://sts.windows.net/{tenantid}/' --
+try public-names -- --public-names --offline
