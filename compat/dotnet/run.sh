@@ -23,13 +23,16 @@ main() {
 		HOST=https://localhost:8443 SSL_CERT_FILE=$bundle "$program" clients msal "identity "
 		part "APIs, the authority named in them"
 		tokens
-		apis env HOST=https://localhost:8443 SSL_CERT_FILE="$bundle"
+		apis '' env HOST=https://localhost:8443 SSL_CERT_FILE="$bundle"
 		part "under rolecall run"
 		under_run
 		if "$rolecall" run --help | grep -q -e --public-names; then
 			part "untouched: public names, nothing set"
 			run --public-names --as orders-client -- "$program" clients adal msal "identity "
 			run --public-names --as orders-client-mi -- "$program" clients "managed identity" default
+			part "APIs, untouched: tokens that other runs got"
+			public_tokens
+			apis 'untouched ' "$rolecall" run --data "$data" --public-names --offline --as orders-server --
 		fi
 	} 2>&1 | grep -v ' passed, ' | tee all
 	local ran failed
@@ -71,11 +74,33 @@ tokens() {
 	token --as orders-client --resource api://orders-classic --way adal >token.classic
 	token --as report --scope api://orders/.default >token.norole
 	token --as orders-client-mi --scope api://orders/.default >token.identity
-	awk -F. '{print $1"."$2"."substr($3,1,10) (substr($3,11,1)=="A"?"B":"A") substr($3,12)}' token.good >token.changed
+	change
 }
 
-apis() { # the command that starts the API; asks every route with every token
-	local api route name want got
+change() { awk -F. '{print $1"."$2"."substr($3,1,10) (substr($3,11,1)=="A"?"B":"A") substr($3,12)}' token.good >token.changed; }
+
+public_tokens() { # tokens under Microsoft's names; what was good until now has the issuer of the server's own name
+	mv token.good token.own
+	mv token.classic token.own-classic
+	get() { # the application, the scope
+		SCOPE=$2 run --public-names --offline --as "$1" -- sh -c '
+			printf "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=%s" "$AZURE_CLIENT_ID" "$AZURE_CLIENT_SECRET" "$SCOPE" |
+				curl -sS --data @- "https://login.microsoftonline.com/$AZURE_TENANT_ID/oauth2/v2.0/token"' | member access_token
+	}
+	get orders-client api://orders/.default >token.good
+	get orders-client api://orders-classic/.default >token.classic
+	get report api://orders/.default >token.norole
+	run --public-names --offline --as orders-client-mi -- sh -c '
+		curl -sS -H "X-IDENTITY-HEADER: $IDENTITY_HEADER" "$IDENTITY_ENDPOINT?api-version=2019-08-01&resource=api://orders"' |
+		member access_token >token.identity
+	change
+}
+
+member() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"; }
+
+apis() { # what its rows begin with, the command that starts the API; asks every route with every token
+	local api route name want got rows=$1
+	shift
 	"$@" "$program" api http://127.0.0.1:7200 >api.log 2>&1 &
 	api=$!
 	for _ in $(seq 300); do
@@ -85,11 +110,11 @@ apis() { # the command that starts the API; asks every route with every token
 	while read -r route name want; do
 		got=$(curl -s -o /dev/null -w '%{http_code}' -H "Authorization: Bearer $(cat "token.$name")" "http://127.0.0.1:7200/$route")
 		if [ "$got" = "$want" ]; then
-			echo "ok   api $route, $name: $got"
+			echo "ok   api $rows$route, $name: $got"
 		else
-			echo "FAIL api $route, $name: $got, not $want"
+			echo "FAIL api $rows$route, $name: $got, not $want"
 		fi
-	done < <(routes)
+	done < <(routes "$rows")
 	kill "$api"
 	wait "$api" 2>/dev/null
 }
@@ -105,6 +130,9 @@ routes() { # route, token, status
 	for route in bearer-v1 web-v1; do
 		printf "$route %s\n" "good 401" "classic 200" "changed 401"
 	done
+	[ -n "$1" ] || return 0
+	printf "%s own 401\n" bearer bearer-key-issuer bearer-any-tenant web-acl web web-common web-organizations
+	printf "%s own-classic 401\n" bearer-v1 web-v1
 }
 
 run() { "$rolecall" run --data "$data" "$@"; }
@@ -120,9 +148,8 @@ under_run() {
 		run --as orders-client-mi --via $via -- "$program" clients "managed identity" default
 	done
 	claims=$("$rolecall" token --data "$data" --as courier-mi --scope api://orders/.default -o claims)
-	member() { grep -o "\"$1\": *\"[^\"]*\"" <<<"$claims" | cut -d'"' -f4; }
 	export MI_CLIENT MI_OBJECT
-	MI_CLIENT=$(member azp) MI_OBJECT=$(member oid)
+	MI_CLIENT=$(member azp <<<"$claims") MI_OBJECT=$(member oid <<<"$claims")
 	export MI_RESOURCE=/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall/providers/Microsoft.ManagedIdentity/userAssignedIdentities/courier-mi
 	for via in app-service imds; do
 		run --as orders-client-mi --also courier-mi --via $via -- "$program" clients user-assigned
