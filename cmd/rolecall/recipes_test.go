@@ -19,21 +19,25 @@ import (
 	"github.com/rolecall-auth/rolecall/guard"
 )
 
-// TestRecipes runs the blocks of docs/recipes.md as they are printed there. Each is a file of
-// the name that stands above it, in every script of testdata/recipes.
+// TestRecipes runs the blocks of docs/recipes.md and docs/dotnet-sample.md as they are printed
+// there. Each is a file of the name that stands above it, in every script of testdata/recipes.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/recipes.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	recipes := regexp.MustCompile("(?s)<!-- recipe (\\S+) -->\n```[a-z]+\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-	if blocks := strings.Count(string(page), "\n```") / 2; len(recipes) != blocks || blocks == 0 {
-		t.Fatalf("docs/recipes.md has %d blocks, and %d of them are recipes that are run", blocks, len(recipes))
+	var recipes [][]string
+	for _, name := range []string{"recipes.md", "dotnet-sample.md"} {
+		page, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile("(?s)<!-- recipe (\\S+) -->\n```[a-z]+\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+		if blocks := strings.Count(string(page), "\n```") / 2; len(found) != blocks || blocks == 0 {
+			t.Fatalf("docs/%s has %d blocks, and %d of them are recipes that are run", name, blocks, len(found))
+		}
+		recipes = append(recipes, found...)
 	}
 	dir := filepath.Join("testdata", "recipes")
 	scripts := ""
-	for _, name := range []string{"ide", "ci", "compose", "systemd"} {
+	for _, name := range []string{"ide", "ci", "compose", "systemd", "sample"} {
 		script, err := os.ReadFile(filepath.Join(dir, name+".txtar"))
 		if err != nil {
 			t.Fatal(err)

@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection, "greeter": greeter, "greeted": greeted, "untouched": untouched, "resolver": resolver})
+	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection, "greeter": greeter, "greeted": greeted, "untouched": untouched, "resolver": resolver, "sample": sample})
 }
 
 func TestScripts(t *testing.T) {
