@@ -47,13 +47,12 @@ type DPoP struct {
 }
 
 const (
-	headerProof     = "Dpop" // in the canonical form of net/http
-	headerNonce     = "Dpop-Nonce"
-	nonceLifetime   = 5 * time.Minute
-	shortestNonce   = 16 // bytes of a key
-	invalidProof    = "invalid_dpop_proof"
-	useNonce        = "use_dpop_nonce"
-	maxProofsHeader = 1
+	headerProof   = "Dpop" // in the canonical form of net/http
+	headerNonce   = "Dpop-Nonce"
+	nonceLifetime = 5 * time.Minute
+	shortestNonce = 16 // bytes of a key
+	invalidProof  = "invalid_dpop_proof"
+	useNonce      = "use_dpop_nonce"
 )
 
 // withDefaults returns the settings with zero fields filled in, or what is
@@ -151,7 +150,7 @@ func (g *Guard) provenByKey(ctx context.Context, r *Request, raw string, rule *R
 func (g *Guard) proofOf(r *Request, raw string) (*token.Proof, *refusal) {
 	const anew = "Sign each request when it is sent, as it is sent: libraries do so by themselves."
 	lines := r.Header[headerProof]
-	if len(lines) != maxProofsHeader {
+	if len(lines) != 1 {
 		return nil, fail(ProofInvalid, anew, "there are %d headers DPoP", len(lines))
 	}
 	p, err := token.ParseProof(lines[0])

@@ -48,6 +48,12 @@ func TestRulesThatAreHardlyMeant(t *testing.T) {
 		{"two slashes", "  - {path: //a, roles: [R]}\n", []string{"wrong //a"}},
 		{"a client that is no id", "  - {path: /a, clients: [orders-client]}\n", []string{"wrong /a"}},
 		{"scopes of applications", "  - {path: /a, scopes: [S]}\n", []string{"wrong /a"}},
+		{"bound, and nobody can prove it", "  - {path: /a, roles: [R], bound: true}\n", []string{"wrong /a"}},
+		{"bound, and proven by DPoP", "  - {path: /a, roles: [R], bound: true}\norigins: [https://a.test]\n", nil},
+		{"bound, and passed on by a proxy", "  - {path: /a, roles: [R], bound: true}\nclientCertificate: X-Cert\ntrustedPeers: [10.0.0.1]\n", nil},
+		{"bound, and asked for", "  - {path: /a, roles: [R], bound: true}\ntls: {cert: a.pem, key: b.pem, askClients: true}\n", nil},
+		{"bound, and not asked for", "  - {path: /a, roles: [R], bound: true}\ntls: {cert: a.pem, key: b.pem}\n", []string{"wrong /a"}},
+		{"bound, and sent by Envoy", "  - {path: /a, roles: [R], bound: true}\nmode: ext-authz\n", nil},
 		{"shadows are apart", "  - {path: /a, roles: [S], shadow: true}\n  - {path: /a, roles: [R]}\n", nil},
 		{"a shadow below a shadow", "  - {path: /*, roles: [S], shadow: true}\n  - {path: /a, roles: [T], shadow: true}\n  - {path: /a, roles: [R]}\n", []string{"unreachable /a"}},
 	} {
@@ -171,6 +177,7 @@ rules:
   - {path: /api/GetOrders, methods: [GET], roles: [Orders.Read], scopes: [Orders.List]}
   - {path: /api/Admin, caller: application, clients: [c11e0001-5a5a-4c4c-8d8d-000000000001]}
   - {path: /healthz, anonymous: true}
+  - {path: /api/Pay, roles: [Orders.Read], bound: true}
 `
 
 func TestTables(t *testing.T) {
@@ -198,6 +205,9 @@ func TestTables(t *testing.T) {
 		{"no rule", "{request: GET /other, expect: no_policy}", true, "no_policy"},
 		{"expired", "{request: GET /api/GetOrders, caller: {expired: true, roles: [Orders.Read]}, expect: token_expired}", true, "token_expired"},
 		{"for another API", "{request: GET /api/GetOrders, caller: {audience: api://other, roles: [Orders.Read]}, expect: audience_mismatch}", true, "audience_mismatch"},
+		{"bound", "{request: POST /api/Pay, caller: {roles: [Orders.Read], bound: true}, expect: allow}", true, "allow"},
+		{"not bound", "{request: POST /api/Pay, caller: {roles: [Orders.Read]}, expect: binding_missing}", true, "binding_missing"},
+		{"bound, where nobody asks", "{request: GET /api/GetOrders, caller: {roles: [Orders.Read], bound: true}, expect: allow}", true, "allow"},
 		{"of another tenant", "{request: GET /api/GetOrders, caller: {tenant: 00000000-0000-4000-8000-000000000009, roles: [Orders.Read]}, expect: tenant_not_allowed}", true, "tenant_not_allowed"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

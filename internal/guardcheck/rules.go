@@ -51,7 +51,26 @@ func Rules(ctx context.Context, f *guardfile.File) []Finding {
 			all = append(all, Finding{Kind: Wrong, Host: api.Host, What: strings.TrimPrefix(err.Error(), "guard: ")})
 		}
 		all = append(all, rulesOf(api, g)...)
+		all = append(all, unprovable(f, api)...)
 		stop()
+	}
+	return all
+}
+
+// unprovable finds rules that demand a bound token where no proof of one is ever there.
+func unprovable(f *guardfile.File, api guardfile.API) (all []Finding) {
+	certificates := f.TLS != nil && f.TLS.AskClients || f.ClientCertificate != "" || f.Mode == guardfile.ModeExtAuthz && f.Dialect == guardfile.DialectGRPC
+	if certificates || len(api.Origins) > 0 {
+		return nil
+	}
+	for i, rule := range api.Rules {
+		if rule.Bound {
+			all = append(all, Finding{
+				Kind: Wrong, Host: api.Host, Rule: rule.Path, Line: api.Places[i].Line,
+				What: "the rule demands a token that is bound to its client, and nothing lets a client prove that it has the key",
+				Fix:  "Write origins, for tokens that are bound by DPoP or come in signed requests, or let the guard see certificates: askClients of tls, or clientCertificate.",
+			})
+		}
 	}
 	return all
 }

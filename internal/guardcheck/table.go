@@ -5,6 +5,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,6 +50,7 @@ type Caller struct {
 	Roles     []string         `yaml:"roles"`
 	Scopes    []string         `yaml:"scopes"`
 	Expired   bool             `yaml:"expired"`
+	Bound     bool             `yaml:"bound"` // the token is bound, and its proof is there
 }
 
 // MaxTable is how long a table may be, in bytes.
@@ -199,6 +202,10 @@ const (
 	somePrincipal = "00000000-0000-4000-8000-000000000003"
 )
 
+// someCertificate is the one that callers with a bound token have shown. To which key a token is
+// bound, and by what it is proven, makes no difference to a rule.
+func someCertificate() []byte { return []byte("the certificate of a test") }
+
 func newIssuer() (*issuer, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -276,6 +283,9 @@ func (i *issuer) request(f *guardfile.File, c Case) (guard.Request, error) {
 		return request, err
 	}
 	request.Header["Authorization"] = []string{"Bearer " + raw}
+	if c.Caller.Bound {
+		request.Certificate = someCertificate()
+	}
 	return request, nil
 }
 
@@ -303,6 +313,10 @@ func (i *issuer) token(caller Caller, tenant, audience string) (string, error) {
 	}
 	if len(caller.Roles) > 0 {
 		more["roles"] = caller.Roles
+	}
+	if caller.Bound {
+		sum := sha256.Sum256(someCertificate())
+		more["cnf"] = map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}
 	}
 	if caller.Expired {
 		more["iat"], more["nbf"], more["exp"] = i.now.Add(-2*time.Hour).Unix(), i.now.Add(-2*time.Hour).Unix(), i.now.Add(-time.Hour).Unix()

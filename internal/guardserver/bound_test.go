@@ -149,7 +149,7 @@ func TestCertificatesOfConnections(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(content)
 	for want, certificates := range map[int][]tls.Certificate{http.StatusOK: {pair}, http.StatusUnauthorized: nil} {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates}, DisableKeepAlives: true}
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
 		req, err := http.NewRequest(http.MethodGet, strings.Replace(w.url, "http://127.0.0.1", "https://localhost", 1)+"/api/GetOrders", nil)
 		if err != nil {
 			t.Fatal(err)

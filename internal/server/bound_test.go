@@ -81,7 +81,7 @@ func newBoundWorld(t *testing.T) *boundWorld {
 	at := w.server.Endpoints()
 	w.tokens = at.Authority + "/" + at.Tenants[0].ID + "/oauth2/v2.0/token"
 	w.api = httptest.NewUnstartedServer(nil)
-	w.api.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	w.api.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
 	w.api.StartTLS()
 	t.Cleanup(w.api.Close)
 	g, err := guard.New(t.Context(), guard.Config{
@@ -105,7 +105,7 @@ func selfSigned(t *testing.T) tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (w *boundWorld) send(r *http.Request, certificates ...tls.Certificate) (sta
 	w.t.Helper()
 	roots := w.server.CA().Pool()
 	roots.AddCert(w.api.Certificate())
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates}, DisableKeepAlives: true}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
 	response, err := (&http.Client{Transport: transport}).Do(r)
 	if err != nil {
 		w.t.Fatal(err)
