@@ -366,11 +366,11 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 func (p *Proxy) check(host, port string) *refusal {
 	name := bareName(host)
 	address, _ := netip.ParseAddr(name)
-	address = address.Unmap()
+	address = address.Unmap().WithZone("")
 	switch {
 	case name == metadataHost: // the word unreachable tells libraries that there is no such service
 		return &refusal{http.StatusForbidden, "the metadata service, which this program has none of: see --via imds", "The metadata service is unreachable: this program has none."}
-	case loopback.Is(name), address.IsUnspecified(), address.IsLinkLocalUnicast():
+	case loopback.Is(name), address.IsLoopback(), address.IsUnspecified(), address.IsLinkLocalUnicast():
 		return &refusal{http.StatusForbidden, quote(net.JoinHostPort(host, port)) + ": this machine is reached without the proxy, as NO_PROXY says", "Reach this machine without the proxy."}
 	case p.cfg.Gateway.Answers(name):
 		return &refusal{http.StatusForbidden, quote(net.JoinHostPort(host, port)) + ": under this name only https at port 443 is answered", "Only https at port 443 is answered under this name."}
