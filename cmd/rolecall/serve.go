@@ -8,12 +8,15 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/machine"
@@ -93,6 +96,10 @@ and prints the addresses, with -o json as one line of JSON.`,
 		}
 		if cfg.Unnamed() {
 			c.say("hint: the server listens on %s and calls itself localhost: with --host NAME other machines can use it", cfg.Listen)
+		}
+		if host := publicHost(cfg.Hosts); host != "" {
+			c.say("warning: %s is one of Microsoft's own names: the certificate authority of this data folder (%s) can vouch for it, so it must never enter a trust store. "+
+				"`rolecall run --public-names` needs no such certificate", host, filepath.Join(cfg.Dir, "ca.pem"))
 		}
 		for _, text := range faults {
 			c.say("answers go wrong on purpose: %s", text)
@@ -200,4 +207,16 @@ func (c *cli) readFile(name string) ([]byte, error) {
 		return io.ReadAll(c.in)
 	}
 	return os.ReadFile(name)
+}
+
+// publicHost returns the first host that is one of Microsoft's own names; empty: none is.
+func publicHost(hosts []string) string {
+	for _, host := range hosts {
+		for _, cloud := range origin.Clouds() {
+			if slices.Contains(cloud.Hosts(), strings.ToLower(strings.TrimSuffix(host, "."))) {
+				return host
+			}
+		}
+	}
+	return ""
 }
