@@ -80,9 +80,9 @@ type Config struct {
 	MaxKeyAge time.Duration
 
 	// StateDir is a folder of the guard's own, in which it keeps the keys that it
-	// has fetched: a restart while the authority is down lets in who was let in
-	// before, as long as the keys count. Whoever can write there chooses who is let
-	// in. Empty means that nothing is kept.
+	// has fetched, so that a restart while the authority is down lets the same
+	// callers in, as long as the keys count. Anybody who can write there chooses who
+	// is let in. Empty means that nothing is kept.
 	StateDir string
 
 	Realm string // in challenges; empty means "api"

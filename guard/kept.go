@@ -147,8 +147,8 @@ func (s source) mayBe(at location) error {
 	return nil
 }
 
-// ownFile refuses what others can write: whoever chooses the keys chooses who
-// is let in.
+// ownFile refuses a file that other users can write: who chooses the keys chooses
+// who is let in.
 func ownFile(f *os.File, folder string) error {
 	if runtime.GOOS == "windows" {
 		return nil // which has other rights, and inherits them

@@ -23,7 +23,7 @@ func keptFile(t testing.TB, folder string) string {
 	return files[0]
 }
 
-// A restart while the authority is down lets in whom the guard let in before, for as long as it
+// A restart while the authority is down lets the same callers in as before, for as long as it
 // would have without the restart.
 func TestKeysOutliveARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestKeptKeysAreFetchedAnewAtOnce(t *testing.T) {
 	})
 }
 
-// Whoever could write the folder would choose who is let in; and keys of another issuer, another
+// Anybody who could write the folder would choose who is let in; and keys of another issuer, another
 // address or another time are no keys.
 func TestKeptKeysThatAreNotUsed(t *testing.T) {
 	t.Parallel()

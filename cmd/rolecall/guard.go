@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guardserver"
 )
@@ -19,10 +22,10 @@ func guardCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "guard --config guard.yaml",
 		Short: "Let in only those who may call an API",
-		Long: `Stands in front of an API of any language and lets in who holds the right app role: as a
-reverse proxy, or as what nginx, Traefik, Caddy (forward-auth) or Envoy (ext_authz) ask
-about each request. guard.yaml says which; it is read again when it changes, and while it
-is wrong the settings from before count.`,
+		Long: `Protects an API written in any language: it lets in callers that hold the right app role.
+It runs as a reverse proxy, or as the server that nginx, Traefik, Caddy (forward-auth) or
+Envoy (ext_authz) ask about each request, as guard.yaml says. The file is read again when
+it changes; while it is wrong, the settings from before count.`,
 		Example: `  rolecall guard --config guard.yaml
   rolecall guard --config authsettings.json --upstream http://localhost:7071`,
 		Args: exactly(0, ""),
@@ -30,9 +33,9 @@ is wrong the settings from before count.`,
 	flags := cmd.Flags()
 	guardConfigFlag(cmd, &cfg.File)
 	flags.StringVar(&cfg.Listen, "listen", "", "address or unix:PATH to listen on, in place of what the settings say")
-	flags.StringVar(&cfg.Upstream, "upstream", "", "where requests go that were let in, if the settings do not say: http://127.0.0.1:7071")
-	flags.DurationVar(&cfg.Grace, "grace", 0, "how long a guard that stops goes on taking requests while /readyz says so")
-	flags.DurationVar(&cfg.Drain, "drain", 30*time.Second, "how long requests under way may take after that")
+	flags.StringVar(&cfg.Upstream, "upstream", "", "address of the API, if the settings have none: http://127.0.0.1:7071")
+	flags.DurationVar(&cfg.Grace, "grace", 0, "how long a guard that stops goes on taking requests while /readyz answers 503")
+	flags.DurationVar(&cfg.Drain, "drain", 30*time.Second, "how long requests that are under way may take after that")
 	logFormat := &format{value: "text", offered: []string{"text", "json"}}
 	flags.Var(logFormat, "log-format", "format of the log on stderr")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -47,7 +50,7 @@ is wrong the settings from before count.`,
 		cfg.Now, cfg.Log, cfg.OwnToken = c.now, c.log(slog.LevelInfo), c.ownToken
 		server, err := guardserver.New(cmd.Context(), cfg)
 		if err != nil {
-			return err
+			return withoutSettings(err)
 		}
 		for _, warning := range server.File().Warnings {
 			c.say("warning: %s", warning.What)
@@ -60,6 +63,14 @@ is wrong the settings from before count.`,
 	}
 	cmd.AddCommand(guardCheckCommand(c), guardTestCommand(c), guardExplainConfigCommand(c))
 	return cmd
+}
+
+// withoutSettings adds to an error what to do where there is no file of settings.
+func withoutSettings(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) || fix.Of(err) != "" {
+		return err
+	}
+	return &failure{exitFailed, err, "name the file with --config; docs/guard.md has one to start from"}
 }
 
 func guardConfigFlag(cmd *cobra.Command, file *string) {

@@ -19,11 +19,11 @@ func guardCheckCommand(c *cli) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Find rules that are hardly meant",
-		Long: `Finds what is wrong with a guard.yaml before it counts: rules that are never reached or
-decide about a part of their requests only, anonymous rules above others, paths that are
-another way to write a path, and roles, scopes, applications and principals that the
-directory of the data folder does not have. The exit code is 4 if there is anything.`,
+		Short: "Find mistakes in the rules of a guard.yaml",
+		Long: `Finds mistakes in a guard.yaml before it is used: rules that are never reached or decide
+about some of their requests only, anonymous rules above others, paths that are another
+spelling of a path, and roles, scopes, applications and principals that the directory of
+the data folder does not have. The exit code is 4 if there are any.`,
 		Example: `  rolecall guard check --config guard.yaml
   rolecall guard check -o json`,
 		Args: exactly(0, ""),
@@ -49,7 +49,7 @@ directory of the data folder does not have. The exit code is 4 if there is anyth
 func (c *cli) guardFile(name string) (*guardfile.File, error) {
 	content, err := c.readFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("read the settings: %w", err)
+		return nil, withoutSettings(fmt.Errorf("read the settings: %w", err))
 	}
 	f, err := guardfile.Parse(name, content)
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *cli) guardFile(name string) (*guardfile.File, error) {
 // compareWithDirectory compares rules with the directory of the data folder, if there is one.
 func (c *cli) compareWithDirectory(ctx context.Context, settings *guardfile.File) (found []guardcheck.Finding, err error) {
 	if c.dir == "" || !server.HasData(c.dir) {
-		c.say("there is no data in %s, so roles and applications were compared with nothing", c.dir)
+		c.say("there is no data in %s, so roles and applications were not compared with a directory", c.dir)
 		return nil, nil
 	}
 	data, err := c.openExisting(ctx)
@@ -73,7 +73,7 @@ func (c *cli) compareWithDirectory(ctx context.Context, settings *guardfile.File
 	}
 	found, unknown, err := guardcheck.Directory(ctx, settings, data.Directory)
 	for _, host := range unknown {
-		c.say("no API of the directory in %s has this audience%s, so its roles and applications were compared with nothing", c.dir, ofHost(host))
+		c.say("no API of the directory in %s has this audience%s, so its roles and applications were not compared", c.dir, ofHost(host))
 	}
 	return found, errors.Join(err, data.Close())
 }
@@ -86,7 +86,7 @@ func ofHost(host string) string {
 }
 
 func (c *cli) printFindings(output *format, file string, found []guardcheck.Finding) error {
-	l := listing{columns: []string{"WHERE", "WHAT", "RULE", "DETAIL"}, value: map[string]any{"findings": found}, empty: "nothing is wrong with " + file}
+	l := listing{columns: []string{"WHERE", "WHAT", "RULE", "DETAIL"}, value: map[string]any{"findings": found}, empty: "there are no mistakes in " + file}
 	if found == nil {
 		l.value = map[string]any{"findings": []guardcheck.Finding{}}
 	}

@@ -42,7 +42,8 @@ func writeGuardFile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(content), 0o600))
 }
 
-// unusedAddress is one that nobody listens at, and that no system gives to who asks for any.
+// unusedAddress is one that nobody listens at, and that the system does not give to a listener on
+// any free port.
 func unusedAddress(ts *testscript.TestScript) string {
 	for range 100 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))

@@ -81,9 +81,9 @@ func (f *File) warnOfRoles(rule *guard.Rule) {
 		return
 	}
 	if len(rule.Clients)+len(rule.Principals) > 0 {
-		f.warn("Write a guard.yaml whose rules name roles.", "no app role is enforced: whoever is named may do everything")
+		f.warn("Write a guard.yaml whose rules name roles.", "no app role is enforced: those that are named may do everything")
 		return
 	}
 	f.warn("Write a guard.yaml whose rules name roles, or name the applications that may call.",
-		"no app role is enforced, and no application is named: every application of the tenant may call (here: each that has any role or scope)")
+		"no app role is enforced, and no application is named: every application of the tenant may call (with this guard, every one that has a role or scope)")
 }

@@ -77,7 +77,7 @@ func TestAuthSettingsThatMeanSomethingElse(t *testing.T) {
 		{"another prefix", `"apiPrefix": "/.auth"`, `"apiPrefix": "/auth"`, "apiPrefix is another one", ""},
 		{"groups beside", `"identities": [`, `"groups": ["g"], "identities": [`, "groups of allowedPrincipals are not looked at", ""},
 		{"another provider", `"identityProviders": {`, `"identityProviders": {"gitHub": {"registration": {}},`, "gitHub is not read", ""},
-		{"nobody named", `"c11e0001-5a5a-4c4c-8d8d-000000000001", "c11e0001-5a5a-4c4c-8d8d-000000000009"`, "", "whoever is named", ""},
+		{"nobody named", `"c11e0001-5a5a-4c4c-8d8d-000000000001", "c11e0001-5a5a-4c4c-8d8d-000000000009"`, "", "those that are named", ""},
 		{"off", `"platform": {"enabled": true`, `"platform": {"enabled": false`, "", "platform.enabled is false"},
 		{"provider off", `"azureActiveDirectory": {
 				"enabled": true`, `"azureActiveDirectory": {

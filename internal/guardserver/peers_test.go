@@ -336,7 +336,7 @@ func (w *world) pathsThrough(t *testing.T, address string) {
 	}
 }
 
-// freeAddress is one that nobody listens at, and that no system gives to who asks for any.
+// freeAddress is one that nobody listens at, and that the system does not give to a listener on any free port.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {

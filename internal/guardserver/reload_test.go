@@ -115,7 +115,7 @@ func TestALinkIsSwapped(t *testing.T) {
 	})
 }
 
-// Whoever has an answer coming gets it, and who asks is told to go elsewhere.
+// A client that waits for an answer gets it, and /readyz sends the others elsewhere.
 func TestAGuardStopsInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
