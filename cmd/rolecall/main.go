@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/rolecall-auth/rolecall/internal/namespace"
 )
 
 func main() {
@@ -16,6 +18,9 @@ func main() {
 
 // start runs the program's command line until it ends or a signal comes.
 func start(c *cli) int {
+	if len(os.Args) > 1 && os.Args[1] == namespace.Command { // before anything is set up: it becomes another program
+		return namespace.Enter(os.Args[1:], c.err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once

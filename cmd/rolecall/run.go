@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,7 +27,7 @@ type runRequest struct {
 	defaultIdentity         bool
 	set                     []string
 	namespace               bool
-	forward                 []uint16
+	network                 runas.Network
 	public                  bool
 	names                   runas.Public
 	temporary               bool // no data folder was named, and a configuration was
@@ -38,7 +39,7 @@ type runner struct{ *cli }
 func runCommand(base *cli) *cobra.Command {
 	c := runner{base}
 	var r runRequest
-	var ports []uint
+	var forward, publish []uint
 	cmd := &cobra.Command{
 		Use:   "run --as NAME [flags] -- COMMAND [ARGUMENT…]",
 		Short: "Run a program as an application, managed identity or user",
@@ -69,14 +70,15 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags.BoolVar(&r.defaultIdentity, "default-identity", false, "give requests that name no managed identity a token of the first one, also where Azure would refuse them")
 	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
 	flags.StringVar(&r.config, "config", "", "rolecall.yaml to apply first")
-	flags.BoolVar(&r.namespace, "netns", false, "run it in a network of its own, with the metadata service at its usual address (Linux)")
-	flags.UintSliceVar(&ports, "forward", nil, "with --netns: a port of this machine's loopback interface that the program can reach")
+	flags.BoolVar(&r.namespace, "netns", false, "run it in a network of its own, without any way outside, with the metadata service at its usual address (Linux)")
+	flags.UintSliceVar(&forward, "forward", nil, "with --netns: a port of this machine's loopback interface that the program can reach")
+	flags.UintSliceVar(&publish, "publish", nil, "with --netns: a port of the program that can be reached on this machine's loopback interface")
 	flags.BoolVar(&r.public, "public-names", false, "lead it here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy for it alone")
 	flags.StringVar(&r.names.Cloud, "cloud", "", "with --public-names: whose names: "+strings.Join(cloudNames(), ", ")+" (default "+cloudNames()[0]+")")
 	flags.StringArrayVar(&r.names.Allow, "allow", nil, "with --public-names: another host that it can reach, as a name, address or *.NAME; none means all")
 	flags.BoolVar(&r.names.Offline, "offline", false, "with --public-names: it can reach no other host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := r.complete(ports); err != nil {
+		if err := r.complete(forward, publish); err != nil {
 			return usageError(cmd, err)
 		}
 		r.temporary = r.config != "" && !cmd.Flags().Changed("data")
@@ -92,7 +94,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	return cmd
 }
 
-func (r *runRequest) complete(ports []uint) error {
+func (r *runRequest) complete(forward, publish []uint) (err error) {
 	switch {
 	case r.as == "":
 		return errors.New("--as is missing: which application, managed identity or user to act as")
@@ -102,14 +104,21 @@ func (r *runRequest) complete(ports []uint) error {
 		return errors.New("--cloud, --allow and --offline require --public-names: without it, the program has no proxy")
 	case r.names.Offline && len(r.names.Allow) > 0:
 		return errors.New("--offline means that no other host can be reached: leave out --allow, or --offline")
-	case len(ports) > 0 && !r.namespace:
+	case len(forward) > 0 && !r.namespace:
 		return errors.New("--forward requires --netns: without it, the program can reach every port")
+	case len(publish) > 0 && !r.namespace:
+		return errors.New("--publish requires --netns: without it, every port of the program can be reached")
 	}
-	for _, port := range ports {
-		if port == 0 || port > 65535 {
-			return fmt.Errorf("--forward %d is not a port: give 1 to 65535", port)
+	if r.network.Forward, err = toPorts("--forward", forward); err != nil {
+		return err
+	}
+	if r.network.Publish, err = toPorts("--publish", publish); err != nil {
+		return err
+	}
+	for _, port := range r.network.Publish {
+		if slices.Contains(r.network.Forward, port) {
+			return fmt.Errorf("port %d is given with both --forward and --publish: in the program's network, either this machine or the program listens there", port)
 		}
-		r.forward = append(r.forward, uint16(port))
 	}
 	return nil
 }
@@ -120,6 +129,19 @@ func cloudNames() (names []string) {
 		names = append(names, string(cloud))
 	}
 	return names
+}
+
+// toPorts checks the values of a flag, and has each once.
+func toPorts(flag string, values []uint) (ports []uint16, err error) {
+	for _, port := range values {
+		if port == 0 || port > 65535 {
+			return nil, fmt.Errorf("%s %d is not a port: give 1 to 65535", flag, port)
+		}
+		if !slices.Contains(ports, uint16(port)) {
+			ports = append(ports, uint16(port))
+		}
+	}
+	return ports, nil
 }
 
 // carryOutAs runs the program and returns its exit code.
@@ -161,9 +183,12 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	if r.public {
 		public = &r.names
 	}
+	var network *runas.Network
+	if r.namespace {
+		network = &r.network
+	}
 	environment, err := runas.Prepare(context.WithoutCancel(ctx), runas.Config{
-		Public:  public,
-		Session: s, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Namespace: r.namespace, Forward: r.forward,
+		Session: s, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Network: network, Public: public,
 		Say: func(text string) { c.say("%s", text) }, Now: c.now,
 	})
 	if runas.IsUsage(err) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rolecall-auth/rolecall/credential"
-	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/namespace"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -46,14 +47,29 @@ func connection() {
 
 // condition tells what this machine allows.
 func condition(name string) (bool, error) {
-	if name != "netns" {
-		return false, fmt.Errorf("unknown condition %q", name)
+	switch name {
+	case "netns": // with the tools for it
+		return os.Geteuid() == 0 && canMakeNamespaces(), nil
+	case "namespace":
+		return canMakeNamespaces(), nil
 	}
-	namespace, err := launch.NewNamespace()
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// canMakeNamespaces reports whether this user can have a program run in a network of its own.
+func canMakeNamespaces() bool {
+	folder, err := os.MkdirTemp("", "rolecall-test-")
 	if err != nil {
-		return false, nil
+		return false
 	}
-	return true, namespace.Close()
+	defer os.RemoveAll(folder)
+	n, err := namespace.New(namespace.Config{Folder: folder})
+	if err != nil {
+		return false
+	}
+	defer n.Close()
+	program := exec.Command("true")
+	return n.Start(program) == nil && program.Wait() == nil
 }
 
 // credentials checks how many credentials of its own an application has: credentials NAME N.

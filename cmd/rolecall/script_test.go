@@ -27,10 +27,14 @@ import (
 
 	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/namespace"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == namespace.Command {
+		os.Exit(namespace.Enter(os.Args[1:], os.Stderr))
+	}
 	// Scripts wait for their processes most of the time, so more of them run at once than
 	// there are processors. What the command line says of -parallel wins.
 	if err := flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0))); err != nil {
@@ -40,7 +44,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection, "greeter": greeter, "greeted": greeted, "untouched": untouched, "resolver": resolver, "sample": sample})
+	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection, "greeter": greeter, "greeted": greeted, "untouched": untouched, "resolver": resolver, "sample": sample, "web": web})
 }
 
 func TestScripts(t *testing.T) {

@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/namespace"
 	"github.com/rolecall-auth/rolecall/internal/peer"
 )
 
 // The exit codes of shells for a command that could not be started.
 const (
+	exitFailed        = 1 // it was not tried
 	exitNotExecutable = 126
 	exitNotFound      = 127
 	exitSignal        = 128 // and the signal's number
@@ -27,7 +29,7 @@ type Command struct {
 	Out  io.Writer
 	Err  io.Writer
 	// Namespace is the network that the program finds; nil means ours.
-	Namespace *Namespace
+	Namespace *namespace.Namespace
 	// Adopts keeps processes whose parents end before them below this one, where the system can.
 	Adopts bool
 }
@@ -69,7 +71,7 @@ func (c Command) Run(signals <-chan os.Signal) (int, error) {
 
 func (c Command) start(cmd *exec.Cmd) error {
 	if c.Namespace != nil {
-		return c.Namespace.start(cmd)
+		return c.Namespace.Start(cmd)
 	}
 	return cmd.Start()
 }
@@ -89,6 +91,9 @@ func pass(signals <-chan os.Signal, done <-chan struct{}, process *os.Process) {
 }
 
 func exitNotStarted(err error) int {
+	if _, ok := errors.AsType[*namespace.RightsError](err); ok {
+		return exitFailed
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) {
 		return exitNotFound
 	}

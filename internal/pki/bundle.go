@@ -38,7 +38,7 @@ func (c *CA) Bundle(path string) error {
 // readSystemRoots returns the roots that programs on this machine trust, nothing when the
 // system keeps them elsewhere than in a file.
 func (c *CA) readSystemRoots() ([]byte, error) {
-	candidates := systemRootFiles()
+	candidates := SystemRootFiles()
 	if file := os.Getenv("SSL_CERT_FILE"); file != "" {
 		candidates = append([]string{file}, candidates...)
 	}
@@ -58,8 +58,8 @@ func (c *CA) readSystemRoots() ([]byte, error) {
 	return nil, nil
 }
 
-// systemRootFiles lists where operating systems keep their roots in one PEM file.
-func systemRootFiles() []string {
+// SystemRootFiles lists where operating systems keep their roots in one PEM file.
+func SystemRootFiles() []string {
 	return []string{
 		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Ubuntu, Arch, Gentoo
 		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL

@@ -5,21 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
-	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -44,7 +38,7 @@ func (e *Environment) addBinding(ctx context.Context, req server.BindRequest) er
 	case CLI:
 		err = e.addTools(binding)
 	case IMDS:
-		err = e.addMetadata(ctx, binding)
+		err = e.addMetadata(binding)
 	}
 	if err != nil {
 		return err
@@ -106,99 +100,6 @@ func (e *Environment) addTools(binding *server.Binding) error {
 	}
 	e.set(only("AzureCLICredential"), launch.Variable{Name: launch.CLIPath, Value: e.tools})
 	return launch.WriteShims(e.tools, program, bound(e.cfg.Actor, binding))
-}
-
-// addMetadata makes a network in which the metadata service is at its address, if that was
-// asked for.
-func (e *Environment) addMetadata(ctx context.Context, binding *server.Binding) (err error) {
-	if !e.cfg.Namespace {
-		return e.noteMetadata(binding)
-	}
-	if e.namespace, err = launch.NewNamespace(); err != nil {
-		return &namespaceError{err}
-	}
-	e.atEnd(e.namespace.Close)
-	// Clients have to use the address: what leads them elsewhere is outside the namespace.
-	e.variables = slices.DeleteFunc(e.variables, func(v launch.Variable) bool {
-		_, is := binding.Environment[v.Name]
-		return is && v.Name != launch.OnlyCredential
-	})
-	endpoint, err := url.Parse(binding.Endpoint)
-	if err != nil {
-		return fmt.Errorf("read the address of the binding: %w", err)
-	}
-	for _, relay := range e.relays(ctx, endpoint.Host) {
-		if host, _, _ := net.SplitHostPort(relay[0]); !loopback.Is(host) && host != launch.MetadataAddress {
-			if err := e.namespace.AddAddress(host); err != nil {
-				return err
-			}
-		}
-		if err := e.namespace.Relay(relay[0], relay[1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// relays pairs addresses in the namespace with those outside that they lead to.
-func (e *Environment) relays(ctx context.Context, endpoint string) [][2]string {
-	relays := [][2]string{{net.JoinHostPort(launch.MetadataAddress, "80"), endpoint}}
-	for _, address := range authorityAddresses(ctx, e.cfg.Session.Endpoints.Authority) {
-		relays = append(relays, [2]string{address, address})
-	}
-	for _, port := range e.cfg.Forward {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port)))
-		relays = append(relays, [2]string{address, address})
-	}
-	return relays
-}
-
-// authorityAddresses are where programs find the authority: the addresses of its name, as this
-// machine knows it, and its port. A name that only the program knows means the loopback
-// interface, where the authority listens unless it was told otherwise.
-func authorityAddresses(ctx context.Context, authority string) []string {
-	u, err := url.Parse(authority)
-	if err != nil {
-		return nil
-	}
-	_, port, err := net.SplitHostPort(server.Dial(u))
-	if err != nil || port == "" {
-		return nil
-	}
-	var found []string
-	switch address, err := netip.ParseAddr(u.Hostname()); {
-	case err == nil:
-		found = []string{address.Unmap().String()}
-	case !loopback.Is(u.Hostname()): // a resolver may not know localhost
-		ctx, cancel := context.WithTimeout(ctx, lookUpTime)
-		defer cancel()
-		named, _ := net.DefaultResolver.LookupNetIP(ctx, "ip4", u.Hostname())
-		for _, address := range named {
-			found = append(found, address.Unmap().String())
-		}
-	}
-	if len(found) == 0 {
-		found = []string{"127.0.0.1"}
-	}
-	for i, address := range found {
-		found[i] = net.JoinHostPort(address, port)
-	}
-	slices.Sort(found)
-	return slices.Compact(found)
-}
-
-// lookUpTime is how long the name of the authority is looked up.
-const lookUpTime = 2 * time.Second
-
-// A namespaceError says that the network could not be made.
-type namespaceError struct{ cause error }
-
-func (e *namespaceError) Error() string { return e.cause.Error() }
-func (e *namespaceError) Unwrap() error { return e.cause }
-
-// Fix says how to do without, or with more rights.
-func (e *namespaceError) Fix() string {
-	return "run as root, or use --via app-service, which needs no rights"
 }
 
 // account is who the shims for az and azd are signed in as.

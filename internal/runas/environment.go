@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/namespace"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
 	"github.com/rolecall-auth/rolecall/internal/wallclock"
@@ -44,8 +46,7 @@ type Config struct {
 	// requests that name no identity, also where Azure would refuse them.
 	DefaultIdentity bool
 	Settings        []Setting // variables of the program's own
-	Namespace       bool      // with IMDS: a network in which the metadata service is at its address
-	Forward         []uint16  // with Namespace: ports of the loopback interface that can be reached
+	Network         *Network  // the program has a network of its own; nil: this machine's
 	Public          *Public   // leads the program here by Microsoft's own names; nil: it is told ours
 	Say             func(string)
 	Now             func() time.Time
@@ -57,18 +58,20 @@ type Environment struct {
 	holder    *tempcred.Holder // of its credentials; nil until there are some
 	also      companions
 	variables []launch.Variable
-	public    *publicWay // nil: the program is told the authority's own name
-	metadata  string     // address and port of what answers in place of the metadata service; empty: nothing
-	adopts    bool       // processes whose parents end before them stay below this one
-	tools     string     // folder that comes first in the search path
-	namespace *launch.Namespace
+	public    *publicWay           // nil: the program is told the authority's own name
+	metadata  string               // address and port of what answers in place of the metadata service; empty: nothing
+	adopts    bool                 // processes whose parents end before them stay below this one
+	tools     string               // folder that comes first in the search path
+	bundle    string               // whom the program trusts
+	network   namespace.Config     // without meaning if the program has none of its own
+	namespace *namespace.Namespace // nil: the program has this machine's network
 	cleanup   []func() error
 	running   sync.WaitGroup // what keeps the environment up to date
 }
 
 // Prepare gives a program all that it needs to be somebody, until Cleanup.
 func Prepare(ctx context.Context, cfg Config) (*Environment, error) {
-	e := &Environment{cfg: cfg}
+	e := &Environment{cfg: cfg, network: namespace.Config{Names: map[string]netip.Addr{}}}
 	if err := e.prepare(ctx); err != nil {
 		return nil, errors.Join(err, e.Cleanup())
 	}
@@ -83,9 +86,10 @@ func (e *Environment) Run(signals <-chan os.Signal, args []string, in io.Reader,
 	if e.tools != "" {
 		variables = append(slices.Clip(variables), launch.FirstInPath(inherited, e.tools))
 	}
-	return launch.Command{
+	code, err := launch.Command{
 		Args: args, Env: launch.Environment(inherited, variables), In: in, Out: out, Err: errOut, Namespace: e.namespace, Adopts: e.adopts,
 	}.Run(signals)
+	return code, networkReason(err)
 }
 
 // Cleanup takes everything back that Prepare gave.
@@ -152,7 +156,10 @@ func (e *Environment) prepare(ctx context.Context) error {
 		return err
 	}
 	e.set(settingVariables(e.cfg.Settings, e.authority(), client, e.variables)...)
-	return e.addProxy(ctx)
+	if err := e.addProxy(ctx); err != nil {
+		return err
+	}
+	return e.addNetwork(ctx)
 }
 
 // client is whose id and secret the program's own settings are about.
@@ -208,6 +215,7 @@ func (e *Environment) addTrust() error {
 	if bundle != s.Endpoints.CABundle {
 		folder = filepath.Dir(bundle)
 	}
+	e.bundle = bundle
 	trust, err := launch.Trust(folder, bundle)
 	if err != nil {
 		return err
@@ -280,7 +288,7 @@ func (e *Environment) sayMetadata() {
 	const machine = "ask 169.254.169.254, which on a virtual machine of Azure gives the machine's own identity"
 	switch e.cfg.Via {
 	case IMDS:
-		if !e.cfg.Namespace {
+		if e.cfg.Network == nil {
 			e.say("only clients that read AZURE_POD_IDENTITY_AUTHORITY_HOST find the metadata service; those for Go do not, nor does App Authentication, and they %s: see --netns, or use --via app-service", machine)
 		}
 	case CloudShell, AzureML, Workload:

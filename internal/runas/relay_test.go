@@ -1,12 +1,13 @@
 package runas
 
 import (
+	"net/url"
 	"slices"
 	"testing"
 )
 
 // The authority is reached from the namespace wherever it is, also where its URL has no port.
-func TestAuthorityAddresses(t *testing.T) {
+func TestEndpointAddresses(t *testing.T) {
 	t.Parallel()
 	for authority, want := range map[string][]string{
 		"https://localhost:8443":       {"127.0.0.1:8443"},
@@ -20,7 +21,11 @@ func TestAuthorityAddresses(t *testing.T) {
 		"":                             nil,
 		"://":                          nil,
 	} {
-		if got := authorityAddresses(t.Context(), authority); !slices.Equal(got, want) {
+		var got []string
+		if u, err := url.Parse(authority); err == nil {
+			got = endpointAddresses(t.Context(), u)
+		}
+		if !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", authority, got, want)
 		}
 	}
