@@ -170,7 +170,7 @@ func (f *follower) stands(ctx context.Context, c *Caller, kid string, capable bo
 	select {
 	case <-f.asked:
 	default:
-		f.await(ctx)
+		f.await(ctx, waitForFirst)
 	}
 	if f.clock().Unix() >= f.goodUntil.Load() {
 		state := f.state()
@@ -193,8 +193,8 @@ func (f *follower) stands(ctx context.Context, c *Caller, kid string, capable bo
 }
 
 // await waits for the first request to end, but not for ever.
-func (f *follower) await(ctx context.Context) {
-	timer := time.NewTimer(waitForFirst)
+func (f *follower) await(ctx context.Context, limit time.Duration) {
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-f.asked:
@@ -205,7 +205,7 @@ func (f *follower) await(ctx context.Context) {
 
 // ready returns why nothing is known of what was revoked.
 func (f *follower) ready(ctx context.Context) error {
-	f.await(ctx)
+	f.await(ctx, 2*fetchTimeout)
 	state := f.state()
 	if state.Fetched.IsZero() {
 		if state.Err == nil {

@@ -110,6 +110,7 @@ func TestRevocationsForNobodyElse(t *testing.T) {
 			r.refused(401, "invalid_token", 50013)
 		})
 	}
+	w.get(revocationsPath, bearer(w.selfToken(testClient))).refused(403, "access_denied", 0)
 	w.get("/"+otherOne+"/revocations", bearer(good)).refused(401, "invalid_token", 50013)
 	for _, since := range []string{"x", "-1", "1.5", "99999999999999999999"} {
 		w.get(revocationsPath+"?since="+since, bearer(good)).refused(400, "invalid_request", 0)

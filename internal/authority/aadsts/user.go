@@ -521,6 +521,15 @@ func RevocationsBearer() *Problem {
 	}
 }
 
+// NoAPI refuses a reader of revocations that no tokens are for.
+func NoAPI(client string) *Problem {
+	return &Problem{
+		OAuth: "access_denied", Status: http.StatusForbidden,
+		What:   "The application " + text.Quote(client) + " offers no identifier URI, app role or scope, so that no revocation concerns it.",
+		Advice: "Follow revocations as the API itself, or give the API's registration an identifier URI.",
+	}
+}
+
 // Cursor refuses a place in the feed of revocations that is none.
 func Cursor() *Problem {
 	return &Problem{

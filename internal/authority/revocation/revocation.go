@@ -135,6 +135,9 @@ func (h *Handler) reader(ctx context.Context, header http.Header, tenant directo
 		found, err := h.directory.Instance(ctx, tenant, directory.AppID(caller.ClientID))
 		switch {
 		case err == nil && found.Application != nil && found.Principal != nil && found.Principal.Enabled:
+			if !offers(found.Application) {
+				return nil, aadsts.NoAPI(caller.ClientID)
+			}
 			return found, nil
 		case err == nil || errors.Is(err, directory.ErrNotFound):
 			return nil, aadsts.RevocationsBearer()
@@ -142,6 +145,11 @@ func (h *Handler) reader(ctx context.Context, header http.Header, tenant directo
 			return nil, aadsts.Unavailable(err)
 		}
 	})
+}
+
+// offers reports whether an application is an API: something that tokens are for.
+func offers(app *directory.Application) bool {
+	return len(app.IdentifierURIs)+len(app.AppRoles)+len(app.Scopes) > 0
 }
 
 // cursorOf returns what the reader has been told before; zero: nothing.
