@@ -52,7 +52,9 @@ func sample() {
 
 func serveSample(ctx context.Context, file string) error {
 	g, err := guard.New(ctx, guard.Config{
-		Authority: sampleAuthority + "/" + sampleTenant, Audience: []string{sampleServer, "api://orders"}, HTTPClient: new(http.Client),
+		Authority: sampleAuthority + "/" + sampleTenant, HTTPClient: new(http.Client),
+		// The last is what ADAL gets for an app id in tokens of version 1.0.
+		Audience: []string{sampleServer, "api://orders", "spn:" + sampleServer},
 	})
 	if err != nil {
 		return err
