@@ -342,3 +342,26 @@ func TestAnUpstreamThatIsNotThere(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
+
+// A client that asks before it sends a body is told to send it only if it is let in.
+func TestABodyIsAskedForOnlyOfThoseLetIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(w.settings("", ordersRules))
+	const request = "POST /api/GetOrders HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n%s\r\n"
+	_, reader := w.dial(fmt.Sprintf(request, ""))
+	if resp, err := http.ReadResponse(reader, nil); err != nil || resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a token: %v, %v", resp, err)
+	}
+	conn, reader := w.dial(fmt.Sprintf(request, "Authorization: Bearer "+w.token("Orders.Read")+"\r\n"))
+	resp, err := http.ReadResponse(reader, nil)
+	if err != nil || resp.StatusCode != http.StatusContinue {
+		t.Fatalf("with a good token: %v, %v", resp, err)
+	}
+	if _, err := io.WriteString(conn, "abcde"); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err = http.ReadResponse(reader, nil); err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("after the body: %v, %v", resp, err)
+	}
+}
