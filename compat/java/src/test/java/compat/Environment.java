@@ -2,7 +2,6 @@ package compat;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,7 +14,6 @@ import java.security.cert.X509Certificate;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.Base64;
 import java.util.List;
-import java.util.Properties;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -81,14 +79,7 @@ final class Environment {
 
     /** Tells which version of an artifact is on the class path. */
     static String version(String group, String artifact) {
-        String path = "/META-INF/maven/" + group + "/" + artifact + "/pom.properties";
-        try (InputStream in = Environment.class.getResourceAsStream(path)) {
-            Properties properties = new Properties();
-            properties.load(in);
-            return properties.getProperty("version");
-        } catch (IOException e) {
-            throw new IllegalStateException(e);
-        }
+        return Probe.version(group, artifact);
     }
 
     private static String get(String name) {

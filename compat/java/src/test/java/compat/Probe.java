@@ -13,6 +13,9 @@ import com.microsoft.aad.msal4j.ManagedIdentityApplication;
 import com.microsoft.aad.msal4j.ManagedIdentityId;
 import com.microsoft.aad.msal4j.ManagedIdentityParameters;
 import com.microsoft.aad.msal4j.MsalException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Properties;
 
 /**
  * A program as a user of Azure's libraries for Java writes it: it gets a token as the identity that
@@ -35,6 +38,18 @@ final class Probe {
     /** Tells where this program and its libraries are, within a test. */
     static String classPath() {
         return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    /** Tells which version of an artifact is on the class path. */
+    static String version(String group, String artifact) {
+        String path = "/META-INF/maven/" + group + "/" + artifact + "/pom.properties";
+        try (InputStream in = Probe.class.getResourceAsStream(path)) {
+            Properties properties = new Properties();
+            properties.load(in);
+            return properties.getProperty("version");
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     public static void main(String[] args) {
@@ -93,7 +108,7 @@ final class Probe {
         };
     }
 
-    private static boolean isOwn(Throwable error) {
+    static boolean isOwn(Throwable error) {
         for (Throwable e = error; e != null; e = e.getCause()) {
             if (e instanceof CredentialUnavailableException
                     || e instanceof ClientAuthenticationException

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# az.sh WAY...: has the Azure CLI, in its default cloud and with a configuration of its own, sign in
+# and get a token in each way, and prints what came of it.
+set -uo pipefail
+
+version=$(az version --query '"azure-cli"' --output tsv)
+for way in "$@"; do
+	AZURE_CONFIG_DIR=$(mktemp -d)
+	export AZURE_CONFIG_DIR
+	case $way in
+	"service principal, secret") login=(--service-principal --username "$AZURE_CLIENT_ID" --password="$AZURE_CLIENT_SECRET" --tenant "$AZURE_TENANT_ID") ;;
+	"service principal, certificate") login=(--service-principal --username "$AZURE_CLIENT_ID" --certificate "$COMPAT_CERT" --tenant "$AZURE_TENANT_ID") ;;
+	"managed identity") login=(--identity) ;;
+	esac
+	outcome=error
+	if az login "${login[@]}" --allow-no-subscriptions --output none 2>"$AZURE_CONFIG_DIR/errors" &&
+		text=$(az account get-access-token --resource "$COMPAT_V2_RESOURCE" --query accessToken --output tsv 2>>"$AZURE_CONFIG_DIR/errors"); then
+		outcome=token
+	else
+		text=$(cat "$AZURE_CONFIG_DIR/errors")
+	fi
+	printf '%s\t%s\t%s\t%s\t%s\n' "Azure CLI" "$version" "$way" "$outcome" "$(xargs <<<"${text//[\"\'\\]/}")"
+	rm -rf "$AZURE_CONFIG_DIR"
+done
