@@ -263,3 +263,25 @@ func TestMetadataOfBindings(t *testing.T) {
 		t.Errorf("got %v", without)
 	}
 }
+
+// A code that was asked for with a key is redeemed with a proof of that key alone (RFC 9449
+// section 10).
+func TestCodesBoundByDPoP(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	p := newProver(w.world)
+	code := func() string { return w.browser().toolCode("dpop_jkt", p.thumbprint) }
+	w.boundBy(w.post(pathV2, w.toolRedeems().set("code", code()), proves(p.proof(pathV2, nil))), "DPoP", "jkt", p.thumbprint)
+	w.post(pathV2, w.toolRedeems().set("code", code())).refused(400, "invalid_grant", 9002313)
+	stolen := code()
+	w.post(pathV2, w.toolRedeems().set("code", stolen), proves(newProver(w.world).proof(pathV2, nil))).refused(400, "invalid_grant", 9002313)
+	if r := w.post(pathV2, w.toolRedeems().set("code", stolen), proves(p.proof(pathV2, nil))); r.Code != http.StatusBadRequest {
+		t.Errorf("a code that was tried by somebody else: %d", r.Code)
+	}
+	for _, bad := range []string{"x", p.thumbprint + "=", p.thumbprint[1:], strings.Repeat("A", 44)} {
+		r := w.browser().open(authorizeV2Path, w.toolAsks().set("dpop_jkt", bad))
+		if location := r.Header().Get("Location"); !strings.Contains(location, "error=invalid_request") && !strings.Contains(r.Body.String(), "dpop_jkt") {
+			t.Errorf("%q: %d %s", bad, r.Code, location)
+		}
+	}
+}

@@ -36,6 +36,8 @@ func userProblems() []*Problem {
 		CodeExpired(),
 		Verifier(),
 		Challenge(),
+		ProofKey(),
+		CodeKey(),
 		ChallengeMissing("{client_id}"),
 		Redirect("{redirect_uri}", "{client_id}"),
 		RedirectDiffers(),
@@ -156,6 +158,24 @@ func Challenge() *Problem {
 		Code: 50147, OAuth: InvalidRequest, Status: http.StatusBadRequest,
 		What:   "The code_challenge or its method is not valid.",
 		Advice: "Send 43 to 128 of the characters A-Z a-z 0-9 - . _ ~, and S256 or plain as code_challenge_method.",
+	}
+}
+
+// ProofKey refuses a dpop_jkt that is no thumbprint.
+func ProofKey() *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidRequest, Status: http.StatusBadRequest,
+		What:   "The request is malformed. Its dpop_jkt is not the thumbprint of a key.",
+		Advice: "Send the SHA-256 thumbprint of the key (RFC 7638) in base64url, as a client library makes it.",
+	}
+}
+
+// CodeKey refuses an authorization code that is bound to a key whose proof is missing.
+func CodeKey() *Problem {
+	return &Problem{
+		Code: 9002313, OAuth: InvalidGrant, Status: http.StatusBadRequest,
+		What:   "The authorization code is bound to a key, and the request has no proof of it.",
+		Advice: "Send the header DPoP with the key that dpop_jkt has named, and sign in again: the code is used up.",
 	}
 }
 

@@ -54,6 +54,8 @@ func checkCode(code *records.CodeRecord, req *tokenRequest, public bool) error {
 	switch {
 	case req.redirectURI != code.RedirectURI:
 		return aadsts.RedirectDiffers()
+	case code.Key != "" && code.Key != req.binding.Key():
+		return aadsts.CodeKey()
 	case code.Challenge == "" && (req.verifier != "" || public):
 		return aadsts.Verifier()
 	case code.Challenge != "" && !records.Verifies(code.Challenge, code.Method, req.verifier):

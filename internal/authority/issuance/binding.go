@@ -50,6 +50,16 @@ func (b Binding) Key() string {
 	return "" // whoever asks for signed requests names another key whenever they like
 }
 
+// ProofKey is [Binding.Key] of tokens that are bound by proofs of the key with a thumbprint
+// (dpop_jkt), if it is one.
+func ProofKey(thumbprint string) (key string, ok bool) {
+	sum, ok := decodeBase64URL(thumbprint)
+	if !ok || len(sum) != sha256.Size || strings.HasSuffix(thumbprint, "=") {
+		return "", false
+	}
+	return Binding{member: memberProof, thumbprint: thumbprint}.Key(), true
+}
+
 // confirmation is the claim of a token that is bound so (RFC 7800 section 3).
 func (b Binding) confirmation() *Confirmation {
 	switch b.member {

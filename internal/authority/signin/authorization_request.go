@@ -10,6 +10,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/authority/records"
 	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -28,6 +29,7 @@ type authorizationRequest struct {
 	nonce        string
 	challenge    string
 	method       string
+	key          string // that the client will prove at the token endpoint (dpop_jkt); empty: none
 	prompt       []string
 	hint         string // login_hint
 	maxAge       int64  // seconds; negative: any
@@ -64,7 +66,7 @@ func (r *authorizationRequest) read(f exchange.Form, version int) error {
 	if f["request"] != "" || f["request_uri"] != "" {
 		return aadsts.RequestObject()
 	}
-	for _, step := range []func(exchange.Form) error{r.readResponse, r.readPrompt, r.readChallenge} {
+	for _, step := range []func(exchange.Form) error{r.readResponse, r.readPrompt, r.readChallenge, r.readKey} {
 		if err := step(f); err != nil {
 			return err
 		}
@@ -156,6 +158,20 @@ func (r *authorizationRequest) readChallenge(f exchange.Form) error {
 	}
 	if !records.IsChallenge(r.challenge, r.method) {
 		return aadsts.Challenge()
+	}
+	return nil
+}
+
+// readKey reads the thumbprint of the key whose proof has to come with the code (RFC 9449
+// section 10): without it, whoever gets hold of the code has no use for it.
+func (r *authorizationRequest) readKey(f exchange.Form) error {
+	thumbprint := f["dpop_jkt"]
+	if thumbprint == "" {
+		return nil
+	}
+	var ok bool
+	if r.key, ok = issuance.ProofKey(thumbprint); !ok {
+		return aadsts.ProofKey()
 	}
 	return nil
 }

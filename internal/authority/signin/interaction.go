@@ -210,7 +210,7 @@ func (h *Handler) finishRequest(ctx context.Context, x *exchange.Exchange, r *re
 	code := ""
 	if q.code {
 		t, err := h.records.PutCode(ctx, r.tenant.ID, r.client.Principal.ID, session.user.ID, records.CodeRecord{
-			GrantRecord: records.GrantRecord{Session: session.Session, Client: r.client.Principal.AppID, Scopes: r.scopes},
+			GrantRecord: records.GrantRecord{Session: session.Session, Client: r.client.Principal.AppID, Scopes: r.scopes, Key: q.key},
 			RedirectURI: q.redirectURI, Challenge: q.challenge, Method: q.method, Nonce: q.nonce,
 		})
 		if err != nil {
