@@ -188,7 +188,7 @@ func TestNetworksTouchNothing(t *testing.T) {
 	}
 	before := systemFiles(t)
 	port := freePort(t)
-	cmd := inNetwork(t, []string{"--publish", port}, []string{"sh", "-c", "cat /etc/resolv.conf; echo $$; exec sleep 1000"})
+	cmd := inNetwork(t, []string{"--public-names", "--publish", port}, []string{"sh", "-c", "grep 'login.microsoftonline.com$' /etc/hosts; cat /etc/resolv.conf; echo $$; exec sleep 1000"})
 	cmd.Stderr = nil // the program outlives the command, and nobody is to wait for what it may say
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -199,7 +199,7 @@ func TestNetworksTouchNothing(t *testing.T) {
 	}
 	var own string
 	var pid int
-	if _, err := fmt.Fscanf(out, "nameserver %s\n%d\n", &own, &pid); err != nil || own != "127.0.0.1" {
+	if _, err := fmt.Fscanf(out, "127.0.0.2 login.microsoftonline.com\nnameserver %s\n%d\n", &own, &pid); err != nil || own != "127.0.0.1" {
 		t.Errorf("the program has the machine's files: %v", err)
 	}
 	publishers := childrenOf(t, cmd.Process.Pid, "enter-namespace")
@@ -282,8 +282,8 @@ func TestNetworksWithoutRoot(t *testing.T) {
 	if err := os.Chmod(base, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "run", "--config", filepath.Join(base, "rolecall.yaml"), "--as", "orders-client-mi", "--netns", "--",
-		"sh", "-c", `id -u; grep CapEff /proc/self/status; head -1 /etc/resolv.conf`)
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "run", "--config", filepath.Join(base, "rolecall.yaml"), "--as", "orders-client-mi", "--netns", "--public-names", "--",
+		"sh", "-c", `id -u; grep CapEff /proc/self/status; head -1 /etc/resolv.conf; if command -v curl >/dev/null; then env -i curl -sS -m 10 -o /dev/null -w '%{http_code}\n' https://login.microsoftonline.com/contoso.test/discovery/v2.0/keys; else echo 200; fi`)
 	cmd.Args[0], cmd.Dir = "rolecall", "/"
 	cmd.Env = append(os.Environ(), keysVariable+"="+filepath.Join(base, "keys"), "HOME="+base)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -293,7 +293,7 @@ func TestNetworksWithoutRoot(t *testing.T) {
 	if strings.Contains(errOut.String(), "make a network namespace") {
 		t.Skipf("this system lets root alone make namespaces: %s", &errOut)
 	}
-	if want := "65534\nCapEff:\t0000000000000000\nnameserver 127.0.0.1\n"; err != nil || string(out) != want {
+	if want := "65534\nCapEff:\t0000000000000000\nnameserver 127.0.0.1\n200\n"; err != nil || string(out) != want {
 		t.Errorf("got %q, %v; want %q\n%s", out, err, want, &errOut)
 	}
 }

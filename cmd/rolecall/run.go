@@ -53,6 +53,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
   rolecall run --as orders-client --set AppSettings__ClientSecret=secret -- printenv AppSettings__ClientSecret
   rolecall run --as orders-client --via identity --also orders-client-mi -- printenv AZURE_CLIENT_ID
   rolecall run --public-names --as orders-client -- printenv HTTPS_PROXY
+  rolecall run --netns --public-names --as orders-client -- grep microsoft /etc/hosts
   rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -73,7 +74,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags.BoolVar(&r.namespace, "netns", false, "run it in a network of its own, without any way outside, with the metadata service at its usual address (Linux)")
 	flags.UintSliceVar(&forward, "forward", nil, "with --netns: a port of this machine's loopback interface that the program can reach")
 	flags.UintSliceVar(&publish, "publish", nil, "with --netns: a port of the program that can be reached on this machine's loopback interface")
-	flags.BoolVar(&r.public, "public-names", false, "lead it here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy for it alone")
+	flags.BoolVar(&r.public, "public-names", false, "lead it here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy for it alone; with --netns, without a proxy")
 	flags.StringVar(&r.names.Cloud, "cloud", "", "with --public-names: whose names: "+strings.Join(cloudNames(), ", ")+" (default "+cloudNames()[0]+")")
 	flags.StringArrayVar(&r.names.Allow, "allow", nil, "with --public-names: another host that it can reach, as a name, address or *.NAME; none means all")
 	flags.BoolVar(&r.names.Offline, "offline", false, "with --public-names: it can reach no other host")
@@ -104,6 +105,8 @@ func (r *runRequest) complete(forward, publish []uint) (err error) {
 		return errors.New("--cloud, --allow and --offline require --public-names: without it, the program has no proxy")
 	case r.names.Offline && len(r.names.Allow) > 0:
 		return errors.New("--offline means that no other host can be reached: leave out --allow, or --offline")
+	case r.namespace && len(r.names.Allow) > 0:
+		return errors.New("the network that --netns makes has no way outside, also to the hosts of --allow: leave out one of them")
 	case len(forward) > 0 && !r.namespace:
 		return errors.New("--forward requires --netns: without it, the program can reach every port")
 	case len(publish) > 0 && !r.namespace:
@@ -171,7 +174,7 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	if err != nil {
 		return exitFailed, err
 	}
-	if r.via, err = runas.ChooseVia(actor, r.via, r.namespace); err != nil {
+	if r.via, err = runas.ChooseVia(actor, r.via, r.namespace && !r.public); err != nil {
 		return exitFailed, usageError(cmd, err)
 	}
 	settings, err := runas.ParseSettings(r.set)

@@ -90,6 +90,15 @@ func NoProxy(inherited []string) []Variable {
 // cloudVariables choose one of Microsoft's clouds, and with it other names than ours.
 var cloudVariables = []string{"AZURE_CLOUD_NAME", "AZURE_ENVIRONMENT", "ARM_ENVIRONMENT", "ARM_METADATA_HOST", "ARM_METADATA_HOSTNAME"}
 
+// WithoutWays is an environment without proxies and without a choice of cloud, for a program in whose
+// network Microsoft's names lead here by themselves.
+func WithoutWays(inherited []string) []string {
+	return slices.DeleteFunc(slices.Clone(inherited), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return isProxyVariable(name) || slices.ContainsFunc(cloudVariables, func(other string) bool { return sameName(other, name) })
+	})
+}
+
 // Environment returns the inherited environment as a process is to find it: without what
 // would conflict, and with our variables in place of others of that name. The options of Java and
 // of Node are added to those there are. With a proxy among ours, there is no other.

@@ -82,6 +82,9 @@ func Prepare(ctx context.Context, cfg Config) (*Environment, error) {
 // program's; signals are passed on.
 func (e *Environment) Run(signals <-chan os.Signal, args []string, in io.Reader, out, errOut io.Writer) (int, error) {
 	inherited := os.Environ()
+	if e.public != nil && e.cfg.Network != nil {
+		inherited = launch.WithoutWays(inherited)
+	}
 	variables := launch.Joined(e.variables)
 	if e.tools != "" {
 		variables = append(slices.Clip(variables), launch.FirstInPath(inherited, e.tools))
@@ -89,7 +92,7 @@ func (e *Environment) Run(signals <-chan os.Signal, args []string, in io.Reader,
 	code, err := launch.Command{
 		Args: args, Env: launch.Environment(inherited, variables), In: in, Out: out, Err: errOut, Namespace: e.namespace, Adopts: e.adopts,
 	}.Run(signals)
-	return code, networkReason(err)
+	return code, e.networkReason(err)
 }
 
 // Cleanup takes everything back that Prepare gave.

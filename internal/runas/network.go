@@ -55,6 +55,9 @@ func (e *Environment) addNetwork(ctx context.Context) (err error) {
 	if e.cfg.Network == nil {
 		return nil
 	}
+	if e.public != nil {
+		e.answerPublicNames()
+	}
 	e.relayEndpoint(ctx, e.cfg.Session.Endpoints.Authority)
 	for _, v := range e.variables {
 		if strings.HasPrefix(v.Value, "http://") || strings.HasPrefix(v.Value, "https://") {
@@ -75,10 +78,25 @@ func (e *Environment) addNetwork(ctx context.Context) (err error) {
 	return err
 }
 
+// publicAddress is what Microsoft's names resolve to in a network of a program's own. The usual
+// address of the loopback interface is for the authority, which may be at the same port.
+func publicAddress() netip.Addr { return netip.AddrFrom4([4]byte{127, 0, 0, 2}) }
+
+// answerPublicNames has Microsoft's names lead to the gateway.
+func (e *Environment) answerPublicNames() {
+	for _, host := range e.public.Hosts {
+		e.network.Names[host] = publicAddress()
+	}
+	const https = 443
+	e.network.Services = append(e.network.Services, namespace.Service{
+		Inside: netip.AddrPortFrom(publicAddress(), https).String(), Serve: e.public.gateway.ServeListener,
+	})
+}
+
 // relayEndpoint has the program reach an endpoint of this machine, under the name that it has.
 func (e *Environment) relayEndpoint(ctx context.Context, endpoint string) {
 	u, err := url.Parse(endpoint)
-	if err != nil {
+	if err != nil || e.public != nil && e.public.gateway.Answers(u.Hostname()) {
 		return
 	}
 	for _, address := range endpointAddresses(ctx, u) {
@@ -124,20 +142,27 @@ func endpointAddresses(ctx context.Context, u *url.URL) []string {
 const lookUpTime = 2 * time.Second
 
 // A networkError says that the program's network could not be made.
-type networkError struct{ cause *namespace.RightsError }
+type networkError struct {
+	cause   *namespace.RightsError
+	without string // how to do without
+}
 
 func (e *networkError) Error() string { return e.cause.Error() }
 func (e *networkError) Unwrap() error { return e.cause }
 
 // Fix says how to do without, or with more rights.
 func (e *networkError) Fix() string {
-	return e.cause.Fix() + ", or leave out --netns; --via app-service needs no rights"
+	return e.cause.Fix() + ", or " + e.without
 }
 
 // networkReason completes an error about the program's network.
-func networkReason(err error) error {
-	if no, ok := errors.AsType[*namespace.RightsError](err); ok {
-		return &networkError{no}
+func (e *Environment) networkReason(err error) error {
+	no, ok := errors.AsType[*namespace.RightsError](err)
+	switch {
+	case !ok:
+		return err
+	case e.public != nil:
+		return &networkError{no, "leave out --netns: the proxy that leads to Microsoft's names then needs no rights"}
 	}
-	return err
+	return &networkError{no, "leave out --netns: --via app-service needs no rights"}
 }

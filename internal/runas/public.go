@@ -77,9 +77,9 @@ func (e *Environment) cloud() string {
 }
 
 // addProxy gives the program the proxy that leads it to Microsoft's names. The metadata service, if
-// it has one, is behind it too.
+// it has one, is behind it too. In a network of its own the names lead here without one.
 func (e *Environment) addProxy(ctx context.Context) error {
-	if e.public == nil {
+	if e.public == nil || e.cfg.Network != nil {
 		return nil
 	}
 	cfg := publicnames.ProxyConfig{

@@ -43,17 +43,18 @@ func EndsWithProcess(via string) bool {
 	return slices.Contains(Vias(), via) && !slices.Contains(LastingVias(), via)
 }
 
-// ChooseVia completes and checks --via for whoever the program is run as.
-func ChooseVia(actor lookup.Actor, via string, namespace bool) (string, error) {
+// ChooseVia completes and checks --via for whoever the program is run as. Metadata means that the
+// program has a network of its own for the sake of the metadata service alone.
+func ChooseVia(actor lookup.Actor, via string, metadata bool) (string, error) {
 	if via == "" {
-		via = defaultVia(actor, namespace)
+		via = defaultVia(actor, metadata)
 	}
 	name := actor.Name()
 	switch {
 	case !slices.Contains(Vias(), via):
 		return "", UnknownVia(via, Vias())
-	case namespace && via != IMDS:
-		return "", fmt.Errorf("--netns is for --via imds, whose address exists in the namespace; leave out one of --netns and --via %s", via)
+	case metadata && via != IMDS:
+		return "", fmt.Errorf("--netns is for --via imds, whose address exists in the namespace, or for --public-names; leave out one of --netns and --via %s, or add --public-names", via)
 	case actor.User != nil && via != CLI:
 		return "", fmt.Errorf("%s is a user, who is signed in with az and azd, and %s is for applications or managed identities: leave out --via, or give cli", name, via)
 	case actor.IsIdentity() && (via == Secret || via == Certificate):
@@ -66,9 +67,9 @@ func ChooseVia(actor lookup.Actor, via string, namespace bool) (string, error) {
 	return via, nil
 }
 
-func defaultVia(actor lookup.Actor, namespace bool) string {
+func defaultVia(actor lookup.Actor, metadata bool) string {
 	switch {
-	case namespace:
+	case metadata:
 		return IMDS
 	case actor.User != nil:
 		return CLI
