@@ -7,6 +7,9 @@ is the same with "ok" or "FAIL" in place of the last two. PyJWT verifies each to
 Azure would: with the public issuers and the keys that are published under them.
 """
 
+import base64
+import hashlib
+import json
 import os
 import re
 import sys
@@ -22,9 +25,10 @@ AUTHORITY = f"https://login.microsoftonline.com/{TENANT}"
 # What each way must come to: whose token of which version, or the words of a refusal. All
 # others are the client's, of version 2.0.
 IDENTITY = {"managed identity", "IMDS", "workload identity", "workload federation", "msi", "workloadidentity"}
-VERSION_ONE = {"v1.0 token", "spn, legacy"}
+LEGACY = {"spn, legacy", "spn certificate, legacy", "devicecode, legacy"}
+VERSION_ONE = {"v1.0 token"} | LEGACY
 REFUSED = {"wrong secret": "AADSTS7000215:", "unknown tenant": "AADSTS90002:"}
-USER = {"devicecode", "interactive", "ropc", "user, device code"}
+USER = {"devicecode", "devicecode, legacy", "interactive", "ropc"}
 
 
 class Keys:
@@ -49,18 +53,31 @@ class Keys:
         )
 
 
+def unwrapped(text):
+    """The token in a proof of possession, and the thumbprint of the key that signed the proof."""
+    key = jwt.decode(text, options={"verify_signature": False})["cnf"]["jwk"]
+    proof = jwt.decode(text, jwt.PyJWK(key | {"alg": "RS256"}).key, algorithms=["RS256"])
+    members = json.dumps({name: key[name] for name in ("e", "kty", "n")}, separators=(",", ":"))
+    thumbprint = base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest())
+    return proof["at"], thumbprint.decode().rstrip("=")
+
+
 def check(keys, way, outcome, text):
     """Raises what is wrong with a line."""
     if way in REFUSED:
         assert outcome == "refused" and REFUSED[way] in text, f"{outcome}: {text}, want a refusal with {REFUSED[way]}"
         return
     assert outcome == "token", f"{outcome}: {text}"
+    if way == "spn, PoP":
+        text, bound = unwrapped(text)
     one = way in VERSION_ONE
-    claims = keys["1.0" if one else "2.0"].claims(text, "spn:" + os.environ["COMPAT_V1_APP_ID"] if way == "spn, legacy" else None)
+    claims = keys["1.0" if one else "2.0"].claims(text, "spn:" + os.environ["COMPAT_V1_APP_ID"] if way in LEGACY else None)
     assert claims["ver"] == ("1.0" if one else "2.0"), claims
     if way in USER:
         assert claims["scp"] == "Orders.List" and "roles" not in claims, claims
         return
+    if way == "spn, PoP":
+        assert claims["cnf"]["kid"] == bound, claims
     assert claims["roles"] == ["Orders.Read"], claims
     if way in IDENTITY:
         assert claims["oid"] == SYSTEM, claims

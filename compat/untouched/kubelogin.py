@@ -25,10 +25,13 @@ MODES = {
     "spn, secret": ("spn",),
     "spn, certificate": ("spn", "--client-certificate", os.environ["COMPAT_CERT"]),
     "spn, legacy": ("spn", "--legacy", "--server-id", SERVER_V1),
+    "spn certificate, legacy": ("spn", "--legacy", "--server-id", SERVER_V1, "--client-certificate", os.environ["COMPAT_CERT"]),
+    "spn, PoP": ("spn", "--pop-enabled", "--pop-claims", "u=/subscriptions/s/resourceGroups/g/providers/p/clusters/c"),
+    "devicecode, legacy": ("devicecode", "--legacy", "--server-id", SERVER_V1),
     "ropc": ("ropc", "--username", USER, "--password", os.environ["COMPAT_PASSWORD"]),
 }
 # The modes in which a user signs in to kubelogin itself, which has an application of its own.
-OF_USERS = ("devicecode", "interactive", "ropc")
+OF_USERS = ("devicecode", "devicecode, legacy", "interactive", "ropc")
 
 
 class Pipeline(http.server.BaseHTTPRequestHandler):
@@ -55,7 +58,7 @@ def environment(way):
         environ["AZURE_CLIENT_ID"] = "80faf920-1908-4b52-b5ef-a8e7bedfc67a"  # as kubeconfigs of AKS have it
     if way == "interactive":
         environ["PATH"] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bin") + ":" + environ["PATH"]
-    if way == "spn, certificate":
+    if "--client-certificate" in MODES.get(way, ()):
         del environ["AZURE_CLIENT_SECRET"]
     if way == "azurepipelines":
         server = http.server.HTTPServer(("127.0.0.1", 0), Pipeline)

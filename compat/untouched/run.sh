@@ -82,6 +82,7 @@ settings() {
 		        requestedAccessTokenVersion: 1
 		        appRoles:
 		          - {value: Orders.Read, displayName: Read orders, description: Read every order, members: [Application]}
+		        scopes: [{value: Orders.List, displayName: List your orders}]
 		      - name: orders-client
 		        appId: $COMPAT_CLIENT_ID
 		        certificates: [{name: self-signed, file: client.crt}, {name: issued, file: issued.crt}]
@@ -94,7 +95,9 @@ settings() {
 		        appId: 80faf920-1908-4b52-b5ef-a8e7bedfc67a
 		        public: true
 		        redirectUris: [http://localhost]
-		        permissions: [{api: orders-server, scopes: [Orders.List], consent: true}]
+		        permissions:
+		          - {api: orders-server, scopes: [Orders.List], consent: true}
+		          - {api: orders-server-v1, scopes: [Orders.List], consent: true}
 	YAML
 	printf '      - {name: refused-%s}\n' "${suites[@]}" >>"$tmp/rolecall.yaml"
 	cat >>"$tmp/rolecall.yaml" <<-YAML
@@ -162,7 +165,8 @@ suite_azure_cli() {
 suite_rust() { library rust "$COMPAT_RUST"; }
 suite_kubelogin() {
 	local kubelogin=(env HOME="$tmp" "$COMPAT_PYTHON" -B "$here/kubelogin.py" "$COMPAT_KUBELOGIN")
-	said as orders-client --via secret -- "${kubelogin[@]}" "spn, secret" "spn, certificate" "spn, legacy" devicecode interactive ropc
+	said as orders-client --via secret -- "${kubelogin[@]}" "spn, secret" "spn, certificate" "spn, legacy" "spn certificate, legacy" "spn, PoP" \
+		devicecode "devicecode, legacy" interactive ropc
 	said as orders-system --via imds -- "${kubelogin[@]}" msi
 	said as orders-system --via workload -- "${kubelogin[@]}" workloadidentity
 	said as orders-client --via workload -- "${kubelogin[@]}" azurepipelines

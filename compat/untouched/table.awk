@@ -19,7 +19,7 @@ BEGIN {
 	lacks("adal-node|ADAL Python", "managed identity|IMDS")
 	tool("python", "google-auth", "workload federation")
 	tool("azure-cli", "Azure CLI", "service principal, secret|service principal, certificate|managed identity")
-	tool("kubelogin", "kubelogin", "spn, secret|spn, certificate|spn, legacy|msi|workloadidentity|azurepipelines|azurecli|azd|devicecode|interactive|ropc")
+	tool("kubelogin", "kubelogin", "spn, secret|spn, certificate|spn, legacy|spn certificate, legacy|spn, PoP|msi|workloadidentity|azurepipelines|azurecli|azd|devicecode|devicecode, legacy|interactive|ropc")
 	lacks("azure_identity (Rust)", "environment|DefaultAzureCredential")
 	printf "" >failed
 }
