@@ -231,6 +231,7 @@ func (e *Environment) addTrust() error {
 func (e *Environment) addProofs(ctx context.Context) error {
 	actor, also := e.cfg.Actor, e.also
 	switch e.cfg.Via {
+	case None: // it only checks tokens
 	case Secret:
 		if err := e.addSecret(ctx, actor); err != nil {
 			return err

@@ -35,7 +35,7 @@ func Vias() []string {
 	for _, platform := range directory.Platforms() {
 		all = append(all, string(platform))
 	}
-	return append(all, Workload, Identity)
+	return append(all, Workload, Identity, None)
 }
 
 // EndsWithProcess reports whether what a value of --via gives a program ends with its process.
