@@ -142,7 +142,7 @@ func (p *PublicNames) writeBundle(path string) error {
 	if err := p.gateway.Bundle(path); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0) //nolint:gosec // a file of the test's own
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

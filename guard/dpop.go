@@ -104,7 +104,7 @@ func newProofs(d *DPoP, skew time.Duration) *proofs {
 // nonce returns the nonce of a while.
 func (p *proofs) nonce(now time.Time, before int64) string {
 	var slot [8]byte
-	binary.BigEndian.PutUint64(slot[:], uint64(now.Unix()/int64(nonceLifetime/time.Second)-before)) //nolint:gosec // a time
+	binary.BigEndian.PutUint64(slot[:], uint64(now.Unix()/int64(nonceLifetime/time.Second)-before))
 	mac := hmac.New(sha256.New, p.NonceKey)
 	mac.Write([]byte("dpop nonce "))
 	mac.Write(slot[:])
@@ -183,19 +183,19 @@ func (g *Guard) proofOf(r *Request, raw string) (*token.Proof, *refusal) {
 
 // proves demands that the key to which the token is bound has signed the proof,
 // and that the proof was not used before.
-func (d *proofs) proves(p *token.Proof, v *verified) *refusal {
+func (p *proofs) proves(proof *token.Proof, v *verified) *refusal {
 	switch {
 	case !v.bound:
 		return fail(BindingMismatch, "Ask for the token with a header DPoP, or send it as Bearer.", "the token is bound to no key")
 	case v.binding != boundByProof:
 		return v.elsewhere()
-	case p.Thumbprint != v.thumbprint:
-		return fail(BindingMismatch, "Sign with the key for which the token was asked for.", "the token is bound to the key %q, the proof is signed by %q", v.thumbprint, p.Thumbprint)
+	case proof.Thumbprint != v.thumbprint:
+		return fail(BindingMismatch, "Sign with the key for which the token was asked for.", "the token is bound to the key %q, the proof is signed by %q", v.thumbprint, proof.Thumbprint)
 	}
-	if err := p.Verify(); err != nil {
+	if err := proof.Verify(); err != nil {
 		return fail(ProofInvalid, "The proof was changed after it was signed, or signed by somebody else.", "the signature of the proof does not fit")
 	}
-	if !d.used.first(p.Thumbprint+" "+p.ID, p.IssuedAt, time.Now()) {
+	if !p.used.first(proof.Thumbprint+" "+proof.ID, proof.IssuedAt, time.Now()) {
 		return fail(ProofReplayed, "Sign each request anew.", "a proof of this jti has been taken already")
 	}
 	return nil

@@ -78,7 +78,7 @@ func (f *feed) revoke(e map[string]any) {
 	f.told = make(chan struct{})
 }
 
-func (f *feed) break_(with func(http.ResponseWriter) bool) {
+func (f *feed) breakWith(with func(http.ResponseWriter) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.broken = with
@@ -238,7 +238,7 @@ func TestRevocationAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed()
 		f.revoke(map[string]any{"kind": "principal", "principal": principalID})
-		f.break_(func(http.ResponseWriter) bool { f.break_(nil); time.Sleep(2 * time.Second); return false })
+		f.breakWith(func(http.ResponseWriter) bool { f.breakWith(nil); time.Sleep(2 * time.Second); return false })
 		g := newGuard(t, f.config())
 		began := time.Now()
 		if got := reasonOf(t, g, f.token(t)); got != guard.TokenRevoked || time.Since(began) != 2*time.Second {
@@ -270,7 +270,7 @@ func TestRevocationsOfAnAuthorityThatIsAway(t *testing.T) {
 			}
 		}
 		check("at first", "", guard.TokenRevoked)
-		f.break_(func(w http.ResponseWriter) bool { w.WriteHeader(http.StatusServiceUnavailable); return true })
+		f.breakWith(func(w http.ResponseWriter) bool { w.WriteHeader(http.StatusServiceUnavailable); return true })
 		time.Sleep(50 * time.Minute)
 		check("after 50 minutes", "", guard.TokenRevoked)
 		if state := g.Revocations(); state.Err == nil || time.Since(state.Fetched) < 49*time.Minute {
@@ -286,7 +286,7 @@ func TestRevocationsOfAnAuthorityThatIsAway(t *testing.T) {
 		if answer := d.Answer(); answer.Status != 503 || answer.Header["Retry-After"] == nil || d.Fix() == "" || !strings.Contains(d.Detail(), "503") {
 			t.Errorf("%d, %v, %q", answer.Status, answer.Header, d.Detail())
 		}
-		f.break_(nil)
+		f.breakWith(nil)
 		time.Sleep(time.Minute)
 		check("back again", "", guard.TokenRevoked)
 	})
@@ -310,7 +310,7 @@ func TestRevocationsThatCannotBeRead(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := newFeed()
-				f.break_(func(w http.ResponseWriter) bool { broken(w); return true })
+				f.breakWith(func(w http.ResponseWriter) bool { broken(w); return true })
 				g := newGuard(t, f.config())
 				if err := g.Ready(t.Context()); err == nil || strings.Contains(err.Error(), readersToken) {
 					t.Errorf("ready: %v", err)

@@ -202,17 +202,17 @@ func TestMutualTLS(t *testing.T) {
 		}
 		return nil
 	})
-	print := func(der []byte) string {
+	thumbprint := func(der []byte) string {
 		sum := sha256.Sum256(der)
 		return base64.RawURLEncoding.EncodeToString(sum[:])
 	}
 	bare := w.good().without("client_secret")
-	claims := w.boundBy(w.post(pathV2, bare, withCertificate(registered)), "Bearer", "x5t#S256", print(registered))
+	claims := w.boundBy(w.post(pathV2, bare, withCertificate(registered)), "Bearer", "x5t#S256", thumbprint(registered))
 	if claims["azpacr"] != "2" {
 		t.Errorf("azpacr is %v", claims["azpacr"])
 	}
-	w.boundBy(w.post(pathV1, w.goodV1().without("client_secret"), withCertificate(registered)), "Bearer", "x5t#S256", print(registered))
-	w.boundBy(w.post(pathV2, w.good().set("token_type", "mtls_pop"), withCertificate(other)), "mtls_pop", "x5t#S256", print(other))
+	w.boundBy(w.post(pathV1, w.goodV1().without("client_secret"), withCertificate(registered)), "Bearer", "x5t#S256", thumbprint(registered))
+	w.boundBy(w.post(pathV2, w.good().set("token_type", "mtls_pop"), withCertificate(other)), "mtls_pop", "x5t#S256", thumbprint(other))
 	p := newProver(w.world)
 	w.boundBy(w.post(pathV2, bare, withCertificate(registered), proves(p.proof(pathV2, nil))), "DPoP", "jkt", p.thumbprint)
 
@@ -229,10 +229,10 @@ func TestMutualTLS(t *testing.T) {
 	// A public client's refresh token stays with the certificate.
 	password := values{"grant_type": "password", "client_id": publicApp, "username": testUser, "password": testPassword, "scope": "api://orders/.default offline_access", "token_type": "mtls_pop"}
 	first := w.post(pathV2, password, withCertificate(other))
-	w.boundBy(first, "mtls_pop", "x5t#S256", print(other))
+	w.boundBy(first, "mtls_pop", "x5t#S256", thumbprint(other))
 	refresh := values{"grant_type": "refresh_token", "client_id": publicApp, "refresh_token": first.text("refresh_token"), "token_type": "mtls_pop"}
 	w.post(pathV2, refresh, withCertificate(registered)).refused(400, "invalid_grant", 700082)
-	w.boundBy(w.post(pathV2, refresh, withCertificate(other)), "mtls_pop", "x5t#S256", print(other))
+	w.boundBy(w.post(pathV2, refresh, withCertificate(other)), "mtls_pop", "x5t#S256", thumbprint(other))
 
 	w.clock.Advance(2 * 365 * 24 * time.Hour)
 	w.post(pathV2, bare, withCertificate(registered)).refused(401, "invalid_client", 700027)

@@ -153,7 +153,7 @@ func (r *resolver) serveStream(conn net.Conn) {
 		if answer == nil {
 			return
 		}
-		binary.BigEndian.PutUint16(length[:], uint16(len(answer))) //nolint:gosec // G115: an answer is hardly longer than its question
+		binary.BigEndian.PutUint16(length[:], uint16(len(answer)))
 		if _, err := conn.Write(append(length[:], answer...)); err != nil {
 			return
 		}

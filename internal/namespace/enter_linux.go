@@ -109,7 +109,7 @@ func tell(control *net.UnixConn, done report, files []*os.File) error {
 	}
 	var numbers []int
 	for _, file := range files {
-		numbers = append(numbers, int(file.Fd())) //nolint:gosec // G115: an open file's number
+		numbers = append(numbers, int(file.Fd()))
 	}
 	_, _, err = control.WriteMsgUnix(message, unix.UnixRights(numbers...), nil)
 	return err
@@ -208,14 +208,14 @@ func (o *order) startPublisher() (int, error) {
 	if err != nil {
 		return 0, &stepError{"open " + os.DevNull, errnoOf(err)}
 	}
-	defer null.Close() //nolint:errcheck // nothing was written
+	defer null.Close()
 	args := []string{os.Args[0], Command, becomePublisher}
 	files := []*os.File{null, null, null, os.NewFile(aliveFile, "alive")}
 	for i, port := range o.Publish {
 		args = append(args, strconv.Itoa(int(port)))
-		files = append(files, os.NewFile(uintptr(firstPublished+i), "listener")) //nolint:gosec // G115: a small number
+		files = append(files, os.NewFile(uintptr(firstPublished+i), "listener"))
 	}
-	process, err := os.StartProcess("/proc/self/exe", args, &os.ProcAttr{
+	process, err := os.StartProcess("/proc/self/exe", args, &os.ProcAttr{ //nolint:gosec // G702: ports of our own
 		Env: []string{}, Files: files, Sys: &syscall.SysProcAttr{Cloneflags: unix.CLONE_PARENT},
 	})
 	runtime.KeepAlive(files)
@@ -232,7 +232,7 @@ func publish(ports []string) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	for i, port := range ports {
-		listener, err := net.FileListener(os.NewFile(uintptr(aliveFile+i), "listener")) //nolint:gosec // G115: a small number
+		listener, err := net.FileListener(os.NewFile(uintptr(aliveFile+i), "listener"))
 		if err != nil {
 			return fmt.Errorf("publish port %s: %w", port, err)
 		}

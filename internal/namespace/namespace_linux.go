@@ -115,7 +115,7 @@ func newControl() (ours *net.UnixConn, theirs *os.File, err error) {
 		return nil, nil, err
 	}
 	file := os.NewFile(uintptr(pair[0]), "control")
-	defer file.Close() //nolint:errcheck // the connection has a copy
+	defer file.Close()
 	theirs = os.NewFile(uintptr(pair[1]), "control")
 	conn, err := net.FileConn(file)
 	if err != nil {
@@ -291,7 +291,7 @@ func receive(control *net.UnixConn) (done report, files []*os.File, err error) {
 		}
 		for _, number := range numbers {
 			unix.CloseOnExec(number)
-			files = append(files, os.NewFile(uintptr(number), "listener")) //nolint:gosec // G115: an open file's number
+			files = append(files, os.NewFile(uintptr(number), "listener"))
 		}
 	}
 	return done, files, json.Unmarshal(message[:n], &done)

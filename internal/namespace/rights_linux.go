@@ -12,7 +12,7 @@ import (
 // to, without a user namespace.
 func explain(err error, direct bool) error {
 	return explainWith(err, direct, func(name string) string {
-		value, _ := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/")) //nolint:gosec // G304: one of the names below; nothing: not on this kernel
+		value, _ := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 		return strings.TrimSpace(string(value))
 	})
 }

@@ -38,7 +38,7 @@ func holds(pid int, wanted string) bool {
 	if err != nil {
 		return false
 	}
-	defer open.Close() //nolint:errcheck // nothing was written
+	defer open.Close()
 	names, err := open.Readdirnames(-1)
 	if err != nil && len(names) == 0 {
 		return false
@@ -57,7 +57,7 @@ func descendantsOf(ancestor int) ([]int, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)
 	}
-	defer proc.Close() //nolint:errcheck // nothing was written
+	defer proc.Close()
 	names, err := proc.Readdirnames(-1)
 	if err != nil {
 		return nil, fmt.Errorf("list the processes: %w", err)

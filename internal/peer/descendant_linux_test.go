@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // connect holds a connection until it is closed at the other end.
 func connect(address string) {
-	conn, err := net.Dial("tcp", address) //nolint:noctx // it is the whole process
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		os.Exit(1)
 	}

@@ -93,7 +93,7 @@ func attributeText(value asn1.RawValue) (string, bool) {
 	case tagUniversalString:
 		var runes []rune
 		for four := range chunks(value.Bytes, 4) {
-			runes = append(runes, rune(binary.BigEndian.Uint32(four))) //nolint:gosec // G115: what is no character becomes U+FFFD
+			runes = append(runes, rune(binary.BigEndian.Uint32(four)))
 		}
 		return string(runes), len(value.Bytes)%4 == 0
 	}

@@ -171,6 +171,7 @@ func askForTunnel(ctx context.Context, conn net.Conn, through *url.URL, hostPort
 	if err != nil {
 		return fmt.Errorf("the proxy %s: %w", through.Redacted(), err)
 	}
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("the proxy %s answered %s", through.Redacted(), response.Status)
 	}

@@ -276,7 +276,7 @@ func (p *Proxy) hijack(w http.ResponseWriter) net.Conn {
 		return nil
 	}
 	if n := buffered.Reader.Buffered(); n > 0 { // a client that did not wait
-		begun, _ := buffered.Reader.Peek(n)
+		begun, _ := buffered.Peek(n)
 		return &resumed{conn, io.MultiReader(strings.NewReader(string(begun)), conn)}
 	}
 	return conn

@@ -20,7 +20,7 @@ type query interface {
 }
 
 func exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
-	stmt, err := q.statement(ctx)
+	stmt, err := q.statement(ctx) //nolint:sqlclosecheck // it belongs to the pool, or to the transaction
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func exec(ctx context.Context, q query, args ...any) (sql.Result, error) {
 
 // scan runs a query for one row, and is sql.ErrNoRows when there is none.
 func scan(ctx context.Context, q query, args []any, into ...any) error {
-	stmt, err := q.statement(ctx)
+	stmt, err := q.statement(ctx) //nolint:sqlclosecheck // it belongs to the pool, or to the transaction
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func scan(ctx context.Context, q query, args []any, into ...any) error {
 
 // collect runs a query and scans each of its rows.
 func collect[T any](ctx context.Context, q query, scan func(rows *sql.Rows, v *T) error, args ...any) (all []T, err error) {
-	stmt, err := q.statement(ctx)
+	stmt, err := q.statement(ctx) //nolint:sqlclosecheck // it belongs to the pool, or to the transaction
 	if err != nil {
 		return nil, ended(ctx, err)
 	}
@@ -78,7 +78,7 @@ func (q *pooled) statement(ctx context.Context) (*sql.Stmt, error) {
 	if stmt := q.prepared.Load(); stmt != nil { // by another, meanwhile
 		return stmt, nil
 	}
-	stmt, err := q.db.PrepareContext(ctx, q.text)
+	stmt, err := q.db.PrepareContext(ctx, q.text) //nolint:sqlclosecheck // it is closed with the pool
 	if err != nil {
 		return nil, fmt.Errorf("prepare a query: %w", err)
 	}
@@ -195,7 +195,7 @@ func (s *statements) prepareWanted(ctx context.Context) error {
 	s.wanted = nil
 	s.mu.Unlock()
 	for _, q := range wanted { // one that fails is wanted again by the transaction that needs it
-		if _, err := q.statement(ctx); err != nil {
+		if _, err := q.statement(ctx); err != nil { //nolint:sqlclosecheck // it is closed with the pool
 			return err
 		}
 	}

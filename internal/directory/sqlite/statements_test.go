@@ -16,7 +16,7 @@ func TestEveryQueryCanBePrepared(t *testing.T) {
 	t.Cleanup(func() { _ = s.Close() })
 	for pool, statements := range map[string]*statements{"reader": s.read, "writer": s.write} {
 		for _, q := range statements.texts() {
-			if _, err := (*q.query).statement(t.Context()); err != nil {
+			if _, err := (*q.query).statement(t.Context()); err != nil { //nolint:sqlclosecheck // it is closed with the pool
 				t.Errorf("%s: %v\n%s", pool, err, q.text)
 			}
 		}
