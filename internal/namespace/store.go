@@ -37,17 +37,26 @@ func (c *covering) layStore(bundle string) {
 		return
 	}
 	files := map[string]bool{} // by where they lead
-	var known []*x509.Certificate
+	known := map[string]bool{}
 	for _, path := range pki.SystemRootFiles() {
 		target, err := filepath.EvalSymlinks(filepath.Join(c.root, path))
 		if err != nil || files[target] {
 			continue
 		}
 		if roots, err := os.ReadFile(target); err == nil {
-			files[target], known = true, append(known, certificates(roots)...)
+			files[target] = true
+			for _, der := range certificates(roots) {
+				known[string(der)] = true
+			}
 		}
 	}
-	added := without(certificates(content), known)
+	var added [][]byte
+	for _, der := range certificates(content) {
+		if !known[string(der)] {
+			known[string(der)] = true
+			added = append(added, der)
+		}
+	}
 	for _, path := range hashedFolders() {
 		if target := c.resolve(path); target != "" && isHashed(target) {
 			c.copyFolder(target, files, content, added)
@@ -86,7 +95,7 @@ func isHashed(folder string) bool {
 
 // copyFolder covers a folder by a copy in which some files have another content, with certificates
 // added.
-func (c *covering) copyFolder(target string, files map[string]bool, content []byte, added []*x509.Certificate) {
+func (c *covering) copyFolder(target string, files map[string]bool, content []byte, added [][]byte) {
 	source := c.next()
 	err := copyTree(source, target, func(path string) []byte {
 		if files[path] {
@@ -94,8 +103,8 @@ func (c *covering) copyFolder(target string, files map[string]bool, content []by
 		}
 		return nil
 	})
-	for _, certificate := range added {
-		err = errors.Join(err, addHashed(source, certificate))
+	for _, der := range added {
+		err = errors.Join(err, addHashed(source, der))
 	}
 	if err != nil {
 		c.errs = append(c.errs, fmt.Errorf("copy the system's store of certificates: %w", err))
@@ -149,13 +158,17 @@ func copyFile(to, from string, content []byte) error {
 	return os.WriteFile(to, content, 0o444) //nolint:gosec // G306: everybody reads certificates
 }
 
-// addHashed puts a certificate where OpenSSL finds it.
-func addHashed(folder string, certificate *x509.Certificate) error {
+// addHashed puts a certificate where OpenSSL finds it. One that cannot be read is of no use there.
+func addHashed(folder string, der []byte) error {
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
 	hash, err := pki.SubjectHash(certificate.RawSubject)
 	if err != nil {
 		return err
 	}
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	for n := 0; ; n++ {
 		file, err := os.OpenFile(filepath.Join(folder, fmt.Sprintf("%08x.%d", hash, n)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444) //nolint:gosec // G302, G304: a certificate, in our folder
 		if errors.Is(err, os.ErrExist) {
@@ -169,30 +182,15 @@ func addHashed(folder string, certificate *x509.Certificate) error {
 	}
 }
 
-// certificates are those of a PEM file that can be read.
-func certificates(rest []byte) (all []*x509.Certificate) {
+// certificates are those of a PEM file, in DER. There are many: what is in most is of no interest here.
+func certificates(rest []byte) (all [][]byte) {
 	for {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			return all
 		}
-		if certificate, err := x509.ParseCertificate(block.Bytes); err == nil {
-			all = append(all, certificate)
+		if block.Type == "CERTIFICATE" {
+			all = append(all, block.Bytes)
 		}
 	}
-}
-
-// without leaves out certificates that are known.
-func without(all, known []*x509.Certificate) (rest []*x509.Certificate) {
-	have := map[string]bool{}
-	for _, certificate := range known {
-		have[string(certificate.Raw)] = true
-	}
-	for _, certificate := range all {
-		if !have[string(certificate.Raw)] {
-			have[string(certificate.Raw)] = true
-			rest = append(rest, certificate)
-		}
-	}
-	return rest
 }
