@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -42,6 +43,26 @@ func connection() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+}
+
+// web is a server that greets, and a client: web serve ADDRESS, web get URL….
+func web() {
+	if len(os.Args) > 2 && os.Args[1] == "serve" {
+		api := &http.Server{Addr: os.Args[2], ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })}
+		fmt.Fprintln(os.Stderr, api.ListenAndServe())
+		os.Exit(1)
+	}
+	for _, url := range os.Args[2:] {
+		response, err := http.Get(url)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		_, err = io.Copy(os.Stdout, response.Body)
+		if err != nil || response.Body.Close() != nil {
+			os.Exit(1)
+		}
 	}
 }
 
