@@ -1,12 +1,13 @@
 // Loaded before the program by NODE_OPTIONS: leads http, https and fetch through the proxy that the
-// environment names, in releases of Node that do not do so by themselves.
+// environment names. Later releases of Node do so by themselves for fetch and the global agents, and
+// for no others.
 "use strict";
 
 const [major, minor] = process.versions.node.split(".").map(Number);
 const hasOwn = major > 24 || (major === 24 && minor >= 5) || (major === 22 && minor >= 21);
 const proxyText = process.env.HTTPS_PROXY || process.env.https_proxy;
 
-if (!hasOwn && proxyText) {
+if (proxyText) {
   const http = require("node:http");
   const https = require("node:https");
   const net = require("node:net");
@@ -42,39 +43,40 @@ if (!hasOwn && proxyText) {
     request.end();
   };
 
-  class ProxiedAgent extends https.Agent {
-    createConnection(options, callback) {
-      const host = options.host || options.hostname || "localhost";
-      if (isDirect(host)) return super.createConnection(options, callback);
-      tunnel(host, options.port || 443, (err, socket) => {
-        if (err) return callback(err);
-        callback(null, tls.connect({ ...options, socket, servername: options.servername || (net.isIP(host) ? undefined : host) }));
-      });
-      return undefined;
-    }
-  }
+  // Programs and libraries have agents of their own beside the global ones, so all of them are
+  // changed. An agent that makes its connections by itself is left alone, and so are the sockets of
+  // this machine's services.
+  const isNodes = (agent) => hasOwn && (agent === http.globalAgent || agent === https.globalAgent || Boolean(agent.options && agent.options.proxyEnv));
+  const connectDirectly = https.Agent.prototype.createConnection;
+  https.Agent.prototype.createConnection = function (options, callback) {
+    const host = options.host || options.hostname || "localhost";
+    if (isNodes(this) || options.socket || options.socketPath || isDirect(host)) return connectDirectly.call(this, options, callback);
+    tunnel(host, options.port || 443, (err, socket) => {
+      if (err) return callback(err);
+      callback(null, tls.connect({ ...options, socket, servername: options.servername || (net.isIP(host) ? undefined : host) }));
+    });
+    return undefined;
+  };
 
-  // Plain requests are sent in absolute form: the metadata service is one of those.
-  class ProxiedPlainAgent extends http.Agent {
-    addRequest(request, options, ...rest) {
-      const host = options.host || options.hostname || "localhost";
-      if (!isDirect(host)) {
-        const port = options.port && Number(options.port) !== 80 ? ":" + options.port : "";
-        request.path = "http://" + (net.isIPv6(host) ? "[" + host + "]" : host) + port + request.path;
-        for (const [name, value] of Object.entries(credential)) request.setHeader(name, value);
-        options = { ...options, host: proxy.hostname, hostname: proxy.hostname, port: proxyPort, path: request.path };
-      }
-      return super.addRequest(request, options, ...rest);
+  // Plain requests are sent in absolute form: the metadata service is one of those. Agents for a
+  // proxy have made the form absolute themselves.
+  const addDirectly = http.Agent.prototype.addRequest;
+  http.Agent.prototype.addRequest = function (request, options, ...rest) {
+    const host = options.host || options.hostname || "localhost";
+    const plain = request.protocol === "http:" && request.method !== "CONNECT" && request.path.startsWith("/");
+    if (plain && !isNodes(this) && !options.socketPath && !isDirect(host)) {
+      const port = options.port && Number(options.port) !== 80 ? ":" + options.port : "";
+      request.path = "http://" + (net.isIPv6(host) ? "[" + host + "]" : host) + port + request.path;
+      for (const [name, value] of Object.entries(credential)) request.setHeader(name, value);
+      options = { ...options, host: proxy.hostname, hostname: proxy.hostname, port: proxyPort, path: request.path };
     }
-  }
-
-  https.globalAgent = new ProxiedAgent({ keepAlive: true, timeout: 5000 });
-  http.globalAgent = new ProxiedPlainAgent({ keepAlive: true, timeout: 5000 });
+    return addDirectly.call(this, request, options, ...rest);
+  };
 
   // The fetch of these releases has a dispatcher of its own, which exists once it was used.
   const dispatcher = Symbol.for("undici.globalDispatcher.1");
   const fetchOnce = globalThis.fetch;
-  if (typeof fetchOnce === "function") {
+  if (!hasOwn && typeof fetchOnce === "function") {
     let ready;
     const prepare = async () => {
       await fetchOnce("data:,");

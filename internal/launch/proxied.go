@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// nodeProxy makes releases of Node take a proxy that do not do so by themselves.
+// nodeProxy makes Node take a proxy where it does not do so by itself.
 //
 //go:embed node-proxy.cjs
 var nodeProxy []byte
