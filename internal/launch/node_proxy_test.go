@@ -64,7 +64,7 @@ func TestNodeTakesTheProxy(t *testing.T) {
 			if tt.options == "fetch" {
 				script = `fetch("` + tt.url + `").then((r) => r.text()).then(console.log);`
 			}
-			cmd := exec.CommandContext(t.Context(), node, "-e", script) //nolint:gosec // G204: the script is this test's
+			cmd := exec.CommandContext(t.Context(), node, "-e", script)
 			cmd.Env = Environment([]string{"PATH=" + os.Getenv("PATH")}, variables)
 			out, err := cmd.CombinedOutput()
 			if got := strings.TrimSpace(string(out)); err != nil || got != tt.want {
@@ -87,12 +87,12 @@ func connectTo(address string) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		defer outer.Close() //nolint:errcheck // the test is over
+		defer outer.Close()
 		inner, buffered, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
-		defer inner.Close() //nolint:errcheck // the test is over
+		defer inner.Close()
 		_, _ = io.WriteString(inner, "HTTP/1.1 200 OK\r\n\r\n")
 		go func() { _, _ = io.Copy(outer, bufio.NewReader(buffered)) }()
 		_, _ = io.Copy(inner, outer)
