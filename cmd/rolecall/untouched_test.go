@@ -9,16 +9,19 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/rolecall-auth/rolecall/guard"
 )
 
 // untouched is a program as people have it: Microsoft's names in its source, and no option. It gets
 // a token, checks it as an API does that has the same names, and prints the issuer and the roles:
-// untouched SCOPE.
+// untouched SCOPE [FILE]. The file gets the token.
 func untouched() {
 	if err := runUntouched(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -27,16 +30,21 @@ func untouched() {
 }
 
 func runUntouched(ctx context.Context) error {
-	if len(os.Args) != 2 {
-		return errors.New("usage: untouched SCOPE")
+	if len(os.Args) < 2 || len(os.Args) > 3 {
+		return errors.New("usage: untouched SCOPE [FILE]")
 	}
 	credential, err := azidentity.NewDefaultAzureCredential(nil)
 	if err != nil {
 		return err
 	}
-	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: os.Args[1:]})
+	token, err := credential.GetToken(ctx, policy.TokenRequestOptions{Scopes: os.Args[1:2]})
 	if err != nil {
 		return err
+	}
+	if len(os.Args) == 3 {
+		if err := os.WriteFile(os.Args[2], []byte(token.Token), 0o600); err != nil {
+			return err
+		}
 	}
 	parsed, err := jwt.ParseSigned(token.Token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
@@ -65,6 +73,31 @@ func runUntouched(ctx context.Context) error {
 		}
 	}
 	return errors.New("no key of login.microsoftonline.com signed the token")
+}
+
+// trusting is an API that has Microsoft's names in its source, and no option for how they are reached:
+// trusting FILE. It prints who calls with the token in the file, or why it is refused.
+func trusting() {
+	err := func() error {
+		raw, err := os.ReadFile(os.Args[1])
+		if err != nil {
+			return err
+		}
+		ctx := context.Background()
+		g, err := guard.New(ctx, guard.Config{
+			Authority: "https://login.microsoftonline.com/" + os.Getenv("AZURE_TENANT_ID"), Audience: []string{os.Getenv("AZURE_CLIENT_ID"), "api://orders"},
+		})
+		if err != nil {
+			return err
+		}
+		decision := g.Check(ctx, strings.TrimSpace(string(raw)), guard.Rule{Roles: []string{"Orders.Read"}})
+		fmt.Println(decision.Allowed(), decision.Reason)
+		return nil
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // resolver is a name server that knows nothing and writes down what it is asked: resolver FILE.
