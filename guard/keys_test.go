@@ -252,7 +252,7 @@ func TestLastKnownGoodKeysStay(t *testing.T) {
 		"keys of no use":             onKeys(`{"keys":[{"kty":"oct","k":"AA"},{"kty":"unknown"}]}`),
 		"keys as array":              onKeys(`[]`),
 		"201 keys":                   onKeys(`{"keys":[{}` + strings.Repeat(",{}", 200) + `]}`),
-		"keys of 2 MB":               onKeys(`{"keys":[],"x":"` + strings.Repeat("x", 2<<20) + `"}`),
+		"keys of more than 1 MB":     onKeys(`{"keys":[],"x":"` + strings.Repeat("x", 1<<20) + `"}`),
 		"a redirect to another host": redirect("https://evil.test/"),
 		"a redirect to http":         redirect("http://authority.test/"),
 		"a redirect in a circle":     redirect("https://authority.test/" + tenant + "/again"),

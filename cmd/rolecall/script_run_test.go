@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rolecall-auth/rolecall/credential"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/namespace"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -71,6 +72,8 @@ func condition(name string) (bool, error) {
 	switch name {
 	case "netns": // with the tools for it
 		return os.Geteuid() == 0 && canMakeNamespaces(), nil
+	case "raced": // under the race detector, where each command takes long
+		return fixture.Raced, nil
 	case "namespace":
 		return canMakeNamespaces(), nil
 	}
