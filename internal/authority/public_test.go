@@ -10,6 +10,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // atCloud returns the world's authority as it answers under a cloud's names.
@@ -137,6 +138,23 @@ func TestKeysOfPublicNamesAreTheirOwn(t *testing.T) {
 				t.Errorf("a token issued under %q at %q: got %d, want %d", issued, asked, r.Code, want)
 			}
 		}
+	}
+}
+
+// The keys of all tenants can be asked for under Microsoft's names, and asking makes none.
+func TestAskingForPublicKeysOfAllMakesNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.atCloud(origin.AzureCloud)
+	at, err := origin.Public(origin.AzureCloud)
+	w.must(err)
+	for _, path := range []string{"/common/discovery/keys", "/common/discovery/v2.0/keys"} {
+		if keys, _, err := token.ParseKeys(p.get(path).Body.Bytes()); len(keys) > 0 {
+			t.Errorf("%s: there are keys: %v, %v", path, keys, err)
+		}
+	}
+	if infos, err := w.keys.List(t.Context(), at.KeyRing(testTenant)); err != nil || len(infos) > 0 {
+		t.Errorf("asking has made %v (%v)", infos, err)
 	}
 }
 

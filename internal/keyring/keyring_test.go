@@ -237,6 +237,33 @@ func TestChangeOfAnotherNodeArrives(t *testing.T) {
 	}
 }
 
+// A change of another node is one of whichever of the tenant's rings, and of no other tenant's.
+func TestAnotherNodesChangeOfAnyRing(t *testing.T) {
+	t.Parallel()
+	for ring, heard := range map[string]bool{contoso + "/workload": true, contoso + "/azurecloud": true, contoso + "x/workload": false} {
+		cfg, _, clock := testConfig(t)
+		a, b := newRing(t, cfg), newRing(t, cfg)
+		for _, r := range []*Ring{a, b} {
+			if err := r.Ensure(t.Context(), ring); err != nil {
+				t.Fatal(err)
+			}
+		}
+		clock.Advance(DefaultPublishAhead)
+		rotated, err := a.Rotate(t.Context(), ring, "test", RotateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Forget(contoso)
+		published, err := b.Published(t.Context(), ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := published[0].ID == rotated.ID; got != heard {
+			t.Errorf("%s: the other node knows of the rotation: %t, want %t", ring, got, heard)
+		}
+	}
+}
+
 // A revocation is not missed if the store does not answer at that moment.
 func TestChangeOfAnotherNodeArrivesLater(t *testing.T) {
 	t.Parallel()
