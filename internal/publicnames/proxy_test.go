@@ -118,6 +118,27 @@ func TestAbsoluteForm(t *testing.T) {
 	}
 }
 
+// The proxy is no way to this machine, also where all other hosts can be reached.
+func TestThisMachineIsNotReached(t *testing.T) {
+	t.Parallel()
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("this machine was reached") }))
+	defer inside.Close()
+	_, port, err := net.SplitHostPort(inside.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(cfg *ProxyConfig) { cfg.Offline = false })
+	for _, host := range []string{"127.0.0.1", "127.9.9.9", "localhost", "LOCALHOST", "[::1]", "[::1%25lo]", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "169.254.169.254"} {
+		if _, status := w.connect(strings.ReplaceAll(host, "%25", "%") + ":" + port); status != http.StatusForbidden && status != http.StatusBadRequest { // as a zone is
+			t.Errorf("CONNECT %s: got %d", host, status)
+		}
+		conn, in := w.dial()
+		if response, _ := ask(t, conn, in, "GET http://"+host+":"+port+"/ HTTP/1.1\r\nHost: x\r\n\r\n"); response.StatusCode != http.StatusForbidden {
+			t.Errorf("GET %s: got %d", host, response.StatusCode)
+		}
+	}
+}
+
 // In place of the metadata service, the endpoint of the run answers, in both forms.
 func TestMetadata(t *testing.T) {
 	t.Parallel()
