@@ -85,8 +85,17 @@ func (s *keySource) find(ctx context.Context, kid string) ([]token.Key, error) {
 		}
 		return set.keys[kid], nil
 	}
-	fetched := s.await(ctx, s.request(kid), wait)
-	set = s.usable()
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	flight, under := s.request(kid)
+	fetched := await(ctx, flight)
+	if set = s.usable(); fetched && under && !s.failing() && set != nil && !set.knows(kid) {
+		// What was under way may have begun before the key was published. Another fetch that is
+		// under way by now did not.
+		flight, _ = s.request(kid)
+		fetched = await(ctx, flight)
+		set = s.usable()
+	}
 	switch {
 	case set == nil:
 		return nil, errKeysUnavailable
@@ -117,40 +126,36 @@ func (s *keySource) failing() bool {
 }
 
 // await waits for a fetch to end and reports whether it did.
-func (s *keySource) await(ctx context.Context, flight <-chan struct{}, limit time.Duration) bool {
+func await(ctx context.Context, flight <-chan struct{}) bool {
 	if flight == nil {
 		return false
 	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
 	select {
 	case <-flight:
 		return true
-	case <-timer.C:
-		return false
 	case <-ctx.Done():
 		return false
 	}
 }
 
 // request returns the fetch to wait for on behalf of a token that names kid:
-// the one under way, a new one, or nil if it is too early for one.
-func (s *keySource) request(kid string) <-chan struct{} {
+// the one that is under way already, a new one, or nil if it is too early for one.
+func (s *keySource) request(kid string) (flight <-chan struct{}, under bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	switch {
 	case s.flight != nil:
-		return s.flight
+		return s.flight, true
 	case s.lifetime.Err() != nil, now.Before(s.notUntil):
-		return nil
+		return nil, false
 	case s.usable() == nil:
 		s.spendLocked(now)
-		return s.startLocked()
+		return s.startLocked(), false
 	case now.Before(s.unknown[kid]) || !s.spendLocked(now):
-		return nil
+		return nil, false
 	default:
-		return s.startLocked()
+		return s.startLocked(), false
 	}
 }
 
@@ -367,7 +372,10 @@ func (s *keySource) ready(ctx context.Context) error {
 		}
 		return nil
 	}
-	s.await(ctx, s.request(""), 2*fetchTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*fetchTimeout)
+	defer cancel()
+	flight, _ := s.request("")
+	await(ctx, flight)
 	if s.usable() != nil {
 		return nil
 	}
