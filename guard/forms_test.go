@@ -34,6 +34,12 @@ func forms(t testing.TB, g *guard.Guard, rules ...guard.Rule) []form {
 		}
 	}))
 	t.Cleanup(upstream.Close)
+	return formsBefore(t, g, upstream.URL, rules...)
+}
+
+// formsBefore returns the guard in every form, before this upstream.
+func formsBefore(t testing.TB, g *guard.Guard, upstream string, rules ...guard.Rule) []form {
+	t.Helper()
 	asking := func(path string, set func(http.Header), authorization []string) *http.Request {
 		r := httptest.NewRequest(http.MethodGet, path, nil)
 		r.RemoteAddr = "127.0.0.1:1"
@@ -59,7 +65,7 @@ func forms(t testing.TB, g *guard.Guard, rules ...guard.Rule) []form {
 	}
 	for i := range all {
 		f := &guardfile.File{Mode: guardfile.ModeForwardAuth, Dialect: guardfile.Dialect(all[i].name), Identity: guardfile.IdentityEasyAuth,
-			APIs: []guardfile.API{{Audience: []string{apiID}, Upstream: upstream.URL, Rules: rules}}}
+			APIs: []guardfile.API{{Audience: []string{apiID}, Upstream: upstream, Rules: rules}}}
 		switch all[i].name {
 		case "proxy":
 			f.Mode = guardfile.ModeProxy
