@@ -12,6 +12,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
@@ -38,7 +39,7 @@ and cannot be read again.`,
 	flags.StringVarP(&file, "file", "f", "", "the file to apply; - for standard input (required)")
 	flags.BoolVar(&dryRun, "dry-run", false, "print the difference and change nothing")
 	flags.BoolVar(&prune, "prune", false, "also remove what the file does not mention, in the tenants it names")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if file == "" {
 			return usageError(cmd, errors.New("-f is missing: which file to apply"))
@@ -54,20 +55,20 @@ and cannot be read again.`,
 			return err
 		}
 		defer func() { err = closeAfter(err, data) }()
-		return c.applyAndShow(ctx, output, data, wanted, manifest.Options{Prune: prune}, dryRun)
+		return c.applyAndShow(ctx, format, data, wanted, manifest.Options{Prune: prune}, dryRun)
 	}
 	return cmd
 }
 
 // applyAndShow applies the file and prints what that changed and made, before anything
 // else can fail: what is committed is known.
-func (c applier) applyAndShow(ctx context.Context, output *format, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) error {
+func (c applier) applyAndShow(ctx context.Context, format *output.Format, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) error {
 	result, files, err := c.applyManifest(ctx, data, wanted, options, shownStem, dryRun)
 	if err != nil {
 		return err
 	}
 	c.sayReplaced(result)
-	if err := c.printApplied(output, result, dryRun); err != nil {
+	if err := c.printApplied(format, result, dryRun); err != nil {
 		if len(files) > 0 {
 			err = failed("move it to where it is needed", "the secrets made could not be printed: %w; they are in %s", err, strings.Join(files, ", "))
 		}
@@ -165,7 +166,7 @@ type applied struct {
 	Secrets []manifest.GeneratedSecret `json:"secrets,omitempty"`
 }
 
-func (c applier) printApplied(output *format, result *manifest.Result, dryRun bool) error {
+func (c applier) printApplied(format *output.Format, result *manifest.Result, dryRun bool) error {
 	if dryRun { // what it generated is gone again
 		result.Secrets = nil
 	}
@@ -173,15 +174,15 @@ func (c applier) printApplied(output *format, result *manifest.Result, dryRun bo
 	if all.Changes == nil {
 		all.Changes = []directory.ChangeNote{}
 	}
-	if output.value == "table" {
+	if format.ForPeople() {
 		c.printDifference(all)
 		return nil
 	}
-	l := listing{name: 3, value: all}
+	l := output.Listing{Name: 3, Value: all}
 	for _, note := range all.Changes {
-		l.rows = append(l.rows, []string{note.Action, note.Kind, note.Tenant, note.Name, note.Detail})
+		l.Rows = append(l.Rows, []string{note.Action, note.Kind, note.Tenant, note.Name, note.Detail})
 	}
-	return c.print(output, l)
+	return c.print(format, l)
 }
 
 // printDifference shows one change a line, as a difference, and the new secrets below.
@@ -189,7 +190,7 @@ func (c applier) printDifference(all applied) {
 	if len(all.Changes) == 0 {
 		c.say("nothing to change: the directory matches the file")
 	}
-	signs := map[string]string{"create": c.screen.paint(green, "+"), "delete": c.screen.paint(red, "-")}
+	signs := map[string]string{"create": c.screen.Paint(output.Green, "+"), "delete": c.screen.Paint(output.Red, "-")}
 	for _, note := range all.Changes {
 		sign, ok := signs[note.Action]
 		if !ok {
@@ -197,7 +198,7 @@ func (c applier) printDifference(all applied) {
 		}
 		line := fmt.Sprintf("%s %s %s", sign, note.Kind, text.Clean(note.Name))
 		if note.Detail != "" {
-			line += "  " + c.screen.paint(dim, text.Clean(note.Detail))
+			line += "  " + c.screen.Paint(output.Dim, text.Clean(note.Detail))
 		}
 		fmt.Fprintln(c.out, line)
 	}

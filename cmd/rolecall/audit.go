@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
 func auditCommand(c *cli) *cobra.Command {
@@ -47,7 +48,7 @@ verify".`,
 	flags.StringVar(&since, "since", "", "only those of the last 15m, 36h or 7d, or since a time such as 2026-12-31T23:00:00Z")
 	flags.StringVar(&actor, "by", "", "only those by this actor, such as cli:apply")
 	flags.IntVar(&limit, "limit", 100, "list at most this many")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		from, err := parseSince(since, c.now())
@@ -59,20 +60,31 @@ verify".`,
 			return err
 		}
 		defer func() { err = closeAfter(err, data) }()
-		rows, err := newestChanges(ctx, data.Directory, max(limit, 0), func(row audit.Row) bool {
+		rows, err := newestChanges(ctx, data.Directory, max(limit, 0)+1, func(row audit.Row) bool {
 			return !row.Time.Before(from) && (actor == "" || actor == row.Actor)
 		})
 		if err != nil {
 			return err
 		}
-		return c.print(output, changeListing(rows))
+		rows, more := newest(rows, max(limit, 0))
+		l := changeListing(rows)
+		l.More = more
+		return c.print(format, l)
 	}
 	return cmd
 }
 
+// newest leaves as many rows as a listing is to have, and says so where there are more.
+func newest[T any](rows []T, limit int) ([]T, string) {
+	if len(rows) <= limit {
+		return rows, ""
+	}
+	return rows[:limit], fmt.Sprintf("only the newest %d are listed; --limit N lists more", limit)
+}
+
 // newestChanges returns at most limit rows of the audit log that are kept, newest first.
 func newestChanges(ctx context.Context, d *directory.Directory, limit int, kept func(audit.Row) bool) ([]audit.Row, error) {
-	var newest []audit.Row
+	var found []audit.Row
 	for after := int64(0); ; {
 		rows, err := d.AuditRows(ctx, after, auditPage)
 		if err != nil {
@@ -81,13 +93,13 @@ func newestChanges(ctx context.Context, d *directory.Directory, limit int, kept 
 		for _, row := range rows {
 			after = row.Sequence
 			if kept(row) {
-				newest = append(newest, row)
+				found = append(found, row)
 			}
 		}
-		newest = newest[max(0, len(newest)-limit):]
+		found = found[max(0, len(found)-limit):]
 		if len(rows) < auditPage {
-			slices.Reverse(newest)
-			return newest, nil
+			slices.Reverse(found)
+			return found, nil
 		}
 	}
 }
@@ -98,12 +110,12 @@ type change struct {
 	audit.Event
 }
 
-func changeListing(rows []audit.Row) listing {
+func changeListing(rows []audit.Row) output.Listing {
 	value := make([]change, len(rows))
-	l := listing{columns: []string{"time", "by", "action", "name", "detail"}, name: 3, value: value, spare: []int{4, 1}, cut: 4, empty: "no changes yet, or none match the filter"}
+	l := output.Listing{Columns: []string{"time", "by", "action", "name", "detail"}, Name: 3, Value: value, Spare: []int{4, 1}, Cut: []int{3}, Empty: "no changes yet, or none match the filter"}
 	for i, row := range rows {
 		value[i] = change{row.Sequence, row.Event}
-		l.rows = append(l.rows, []string{shortTime(row.Time), row.Actor, row.Action, cmp.Or(row.Name, row.Target), row.Detail})
+		l.Rows = append(l.Rows, []string{shortTime(row.Time), row.Actor, row.Action, cmp.Or(row.Name, row.Target), row.Detail})
 	}
 	return l
 }
@@ -128,7 +140,7 @@ passes the check: compare the number of rows with one that you noted elsewhere.`
 		Example: `  rolecall audit verify -o json`,
 		Args:    exactly(0, ""),
 	}
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		data, err := c.openExisting(ctx)
@@ -144,7 +156,7 @@ passes the check: compare the number of rows with one that you noted elsewhere.`
 		if broken != nil {
 			report.Problem = broken.Error()
 		}
-		if err := c.print(output, auditListing(report)); err != nil {
+		if err := c.print(format, auditListing(report)); err != nil {
 			return err
 		}
 		return auditFailure(broken)
@@ -152,14 +164,14 @@ passes the check: compare the number of rows with one that you noted elsewhere.`
 	return cmd
 }
 
-func auditListing(r auditReport) listing {
+func auditListing(r auditReport) output.Listing {
 	whole := "no"
 	if r.Whole {
 		whole = "yes"
 	}
-	return listing{
-		columns: []string{"whole", "rows", "keyed from", "last"}, value: r,
-		rows: [][]string{{whole, fmt.Sprint(r.Rows), fmt.Sprint(r.KeyedFrom), r.Last}},
+	return output.Listing{
+		Columns: []string{"whole", "rows", "keyed from", "last"}, Value: r,
+		Rows: [][]string{{whole, fmt.Sprint(r.Rows), fmt.Sprint(r.KeyedFrom), r.Last}},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/backup"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -30,14 +31,14 @@ the file ` + "`kek`" + ` somewhere else. FILE can be - for standard output.`,
 		Args: exactly(1, "the file to write; - for standard output"),
 	}
 	cmd.Flags().BoolVar(&withoutKey, "no-key", false, "leave out the folder's key, and encrypt private files with it")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := c.needData(); err != nil {
 			return err
 		}
 		cfg := server.BackupConfig{Dir: c.dir, File: args[0], WithoutKey: withoutKey, Version: thisBuild().Version, Now: c.now}
 		if cfg.File == standardStream {
-			if c.screen.terminal {
+			if c.screen.Terminal {
 				return usageError(cmd, errors.New("a backup is not for a terminal: name a file, or redirect standard output"))
 			}
 			cfg.File, cfg.Out = "", c.out
@@ -50,7 +51,7 @@ the file ` + "`kek`" + ` somewhere else. FILE can be - for standard output.`,
 		if cfg.File == "" {
 			return nil
 		}
-		return c.print(output, backupListing(newBackupInfo(cfg.File, "", *header)))
+		return c.print(format, backupListing(newBackupInfo(cfg.File, "", *header)))
 	}
 	return cmd
 }
@@ -82,7 +83,7 @@ func newBackupInfo(file, folder string, header backup.Header) backupInfo {
 	return backupInfo{File: file, Folder: folder, Created: header.Created, Version: header.Version, Key: header.KEK, HasKey: !header.Sealed}
 }
 
-func backupListing(info backupInfo) listing {
+func backupListing(info backupInfo) output.Listing {
 	place, column := info.File, "file"
 	if info.Folder != "" {
 		place, column = info.Folder, "folder"
@@ -91,9 +92,9 @@ func backupListing(info backupInfo) listing {
 	if info.HasKey {
 		hasKey = "yes"
 	}
-	return listing{
-		columns: []string{column, "created", "key", "has key"}, value: info,
-		rows: [][]string{{place, shortTime(info.Created), info.Key, hasKey}},
+	return output.Listing{
+		Columns: []string{column, "created", "key", "has key"}, Value: info,
+		Rows: [][]string{{place, shortTime(info.Created), info.Key, hasKey}},
 	}
 }
 
@@ -113,7 +114,7 @@ rotated since is valid again. FILE can be - for standard input.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&cfg.Force, "force", false, "replace a folder that is not empty; the old one is kept beside it")
 	flags.StringVar(&cfg.Key, "key", "", "the folder's file kek, for a backup that was made with --no-key")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if err := c.needData(); err != nil {
 			return err
@@ -136,7 +137,7 @@ rotated since is valid again. FILE can be - for standard input.`,
 		}
 		info := newBackupInfo("", c.dir, restored.Header)
 		info.Aside = restored.Aside
-		return c.print(output, backupListing(info))
+		return c.print(format, backupListing(info))
 	}
 	return cmd
 }

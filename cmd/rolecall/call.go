@@ -268,7 +268,7 @@ func (c caller) carryOut(ctx context.Context, t target, token string) (err error
 	case response.StatusCode >= http.StatusBadRequest:
 		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:
-		if c.screen.terminal {
+		if c.screen.Terminal {
 			fmt.Fprintln(c.out)
 		}
 		return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rolecall-auth/rolecall/internal/fix"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 // A cli is one invocation: where it reads and writes, and what all commands have in common.
 type cli struct {
 	streams
-	screen screen // what out is shown on
+	screen output.Screen // what out is shown on
 	now    func() time.Time
 	newKey func() (*rsa.PrivateKey, error) // of signing keys; nil: fresh ones. Tests save time by it
 
@@ -39,7 +41,7 @@ type streams struct {
 }
 
 func newCLI(s streams) *cli {
-	return &cli{streams: s, screen: screenOf(s.out, s.lookup), now: time.Now}
+	return &cli{streams: s, screen: output.ScreenOf(s.out, s.lookup), now: time.Now}
 }
 
 // run carries out one command line and returns the exit code.
@@ -171,7 +173,7 @@ func (c *cli) prepare(cmd *cobra.Command, _ []string) error {
 		if !ok || value == "" || f.Changed || !environmentFlags[f.Name] || isOwn(f) || bad != nil {
 			return
 		}
-		if output, ok := f.Value.(*format); ok && output.ignores(value) {
+		if format, ok := f.Value.(*output.Format); ok && format.Ignores(value) {
 			return
 		}
 		if err := cmd.Flags().Set(f.Name, value); err != nil {
@@ -205,6 +207,42 @@ func (c *cli) defaultDir() string {
 		}
 	}
 	return ""
+}
+
+// outputFlag adds -o to a command, and --query where it prints JSON. Without -o the format is
+// the fallback, or, when that is empty, a table on a terminal and JSON otherwise.
+func (c *cli) outputFlag(cmd *cobra.Command, fallback string, offered ...string) *output.Format {
+	if fallback == "" {
+		fallback = "json"
+		if c.screen.Terminal {
+			fallback = "table"
+		}
+	}
+	f := &output.Format{Value: fallback, Offered: offered}
+	cmd.Flags().VarP(f, "output", "o", "output format")
+	if slices.Contains(offered, "yaml") {
+		cmd.Flags().Var(f.Query(), "query", "print only what this JMESPath expression chooses, such as \"[].name\"")
+		cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+			if err := f.Check(); err != nil {
+				return usageError(cmd, err)
+			}
+			return nil
+		}
+	}
+	return f
+}
+
+func (c *cli) print(f *output.Format, l output.Listing) error {
+	return c.printer().Print(f, l)
+}
+
+// printValue prints what is no list.
+func (c *cli) printValue(f *output.Format, value any) error {
+	return c.printer().PrintValue(f, value)
+}
+
+func (c *cli) printer() output.Printer {
+	return output.Printer{Out: c.out, Screen: c.screen, Say: c.say}
 }
 
 // openExisting opens the data folder for a command that only reads. Where there is none, it

@@ -160,49 +160,6 @@ func TestQuotingOfOtherShells(t *testing.T) {
 	}
 }
 
-func TestTablesFitTheScreen(t *testing.T) {
-	t.Parallel()
-	columns, rows := []string{"name", "state"}, [][]string{{"orders\x1b[2Jclient", "current"}, {"x", ""}}
-	for _, tt := range []struct {
-		width int
-		want  string
-	}{
-		{80, "NAME              STATE\norders?[2Jclient  current\nx\n"},
-		{10, "name   orders?[2Jclient\nstate  current\n\nname   x\n"},
-	} {
-		var b bytes.Buffer
-		screen{width: tt.width}.table(&b, columns, rows)
-		if b.String() != tt.want {
-			t.Errorf("at width %d:\n%s\nwant:\n%s", tt.width, b.String(), tt.want)
-		}
-	}
-}
-
-// A narrow screen shows what matters most of a wide listing, still as a table.
-func TestListingsFitTheScreen(t *testing.T) {
-	t.Parallel()
-	l := listing{
-		columns: []string{"client", "kind", "id"}, spare: []int{1}, cut: 3,
-		rows: [][]string{{"nightly", "secret", "9f03d768-7e75-415e-b6d7-61f015f03a6b"}},
-	}
-	for width, want := range map[int]string{
-		80: "CLIENT   KIND    ID\nnightly  secret  9f03d768-7e75-415e-b6d7-61f015f03a6b\n",
-		50: "CLIENT   ID\nnightly  9f03d768-7e75-415e-b6d7-61f015f03a6b\n",
-		30: "CLIENT   ID\nnightly  9f03d768-7e75-415e-b…\n",
-		15: "client  nightly\nid      9f03d768-7e75-415e-b6d7-61f015f03a6b\n",
-	} {
-		var b bytes.Buffer
-		columns, rows := l.fitting(width)
-		screen{width: width}.table(&b, columns, rows)
-		if b.String() != want {
-			t.Errorf("at width %d:\n%s\nwant:\n%s", width, b.String(), want)
-		}
-	}
-	if l.rows[0][1] != "secret" {
-		t.Error("the listing itself has changed")
-	}
-}
-
 func TestChallengeParameters(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ challenge, name, want string }{

@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/demo"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
+	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
 // A presenter shows the demo.
@@ -36,7 +37,7 @@ behind. The exit code is 0 only if every row is as expected.`,
 		Args: exactly(0, ""),
 	}
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave the authority and the API running until Ctrl-C")
-	output := c.outputFlag(cmd, "table", "table", "json")
+	format := c.outputFlag(cmd, "table", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		began := c.now()
 		place, remove, err := folder.MakeTemporary("rolecall-demo-")
@@ -57,7 +58,7 @@ behind. The exit code is 0 only if every row is as expected.`,
 		}
 		defer func() { err = errors.Join(err, running.Close()) }()
 		report := running.Run(cmd.Context())
-		if err := c.printReport(output, report, c.now().Sub(began), keep); err != nil {
+		if err := c.printReport(format, report, c.now().Sub(began), keep); err != nil {
 			return err
 		}
 		if keep {
@@ -94,7 +95,7 @@ func (c presenter) keepRunning(ctx context.Context, running *demo.Demo, folder s
 	<-ctx.Done()
 }
 
-func (c presenter) printReport(output *format, report *demo.Report, took time.Duration, kept bool) error {
+func (c presenter) printReport(format *output.Format, report *demo.Report, took time.Duration, kept bool) error {
 	for _, way := range report.Ways {
 		if way.Problem != nil {
 			c.say("%s: %v", way.Way, way.Problem)
@@ -105,8 +106,8 @@ func (c presenter) printReport(output *format, report *demo.Report, took time.Du
 			c.say("%s: %v", refusal.Case, refusal.Problem)
 		}
 	}
-	if output.value == "json" {
-		return printJSON(c.out, report)
+	if format.Value == "json" {
+		return output.JSON(c.out, report)
 	}
 	c.printWays(report.Ways)
 	c.printRefusals(report.Refusals)
@@ -121,8 +122,8 @@ const wideEnough = 168
 // credential and the audience, which -o json always has.
 func (c presenter) printWays(rows []demo.Way) {
 	s := c.screen
-	fmt.Fprintf(c.out, "%s\n\n", s.paint(bold, "An application gets a token in every way, and the Orders API lets it in"))
-	wide := s.width >= wideEnough
+	fmt.Fprintf(c.out, "%s\n\n", s.Paint(output.Bold, "An application gets a token in every way, and the Orders API lets it in"))
+	wide := s.Width >= wideEnough
 	columns := func(way, library, endpoint, credential, version, audience, roles, status, orders string) []string {
 		if wide {
 			return []string{way, library, endpoint, credential, version, audience, roles, status, orders}
@@ -134,9 +135,9 @@ func (c presenter) printWays(rows []demo.Way) {
 		widths = []int{22, 18, 30, 16, 3, 37, 12, 6, 6}
 	}
 	header := columns("WAY", "LIBRARY", "ENDPOINT", "CREDENTIAL", "VER", "AUD", "ROLES", "STATUS", "ORDERS")
-	fmt.Fprintln(c.out, "  "+s.paint(dim, line(header, widths)))
+	fmt.Fprintln(c.out, "  "+s.Paint(output.Dim, output.Line(header, widths)))
 	for _, w := range rows {
-		fmt.Fprintln(c.out, s.mark(w.OK)+" "+line(columns(
+		fmt.Fprintln(c.out, s.Mark(w.OK)+" "+output.Line(columns(
 			w.Way, w.Library, w.Endpoint, w.Credential, w.Version, w.Audience,
 			strings.Join(w.Roles, " "), strconv.Itoa(w.Status), strconv.Itoa(w.Orders),
 		), widths))
@@ -145,9 +146,9 @@ func (c presenter) printWays(rows []demo.Way) {
 
 func (c presenter) printRefusals(rows []demo.Refusal) {
 	s := c.screen
-	fmt.Fprintf(c.out, "\n%s\n\n", s.paint(bold, "Everything else is refused, each for its own reason"))
+	fmt.Fprintf(c.out, "\n%s\n\n", s.Paint(output.Bold, "Everything else is refused, each for its own reason"))
 	for _, r := range rows {
-		fmt.Fprintf(c.out, "%s %s  %d  %s\n", s.mark(r.OK), pad(r.Case, 31), r.Status, r.Reason)
+		fmt.Fprintf(c.out, "%s %s  %d  %s\n", s.Mark(r.OK), output.Pad(r.Case, 31), r.Status, r.Reason)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -70,7 +71,7 @@ with --public-names too, also those that lead them here by Microsoft's own host 
 	flags.BoolVar(&r.public, "public-names", false, "with --on: lead the programs here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy at the host's address")
 	flags.StringVar(&r.cloud, "cloud", "", "with --public-names: whose names: "+strings.Join(cloudNames(), ", ")+" (default "+cloudNames()[0]+")")
 	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
-	output := c.outputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
+	format := c.outputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		lends := cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")
 		if err := r.check(lends); err != nil {
@@ -80,13 +81,13 @@ with --public-names too, also those that lead them here by Microsoft's own host 
 		if r.settings, err = runas.ParseSettings(r.set); err != nil {
 			return usageError(cmd, err)
 		}
-		if output.value == "shell" || output.value == "fish" {
+		if format.Value == "shell" || format.Value == "fish" {
 			err = checkShellNames(r.settings)
 		}
 		if err != nil {
 			return usageError(cmd, err)
 		}
-		return c.printEnvironment(cmd, r, output.value)
+		return c.printEnvironment(cmd, r, format.Value)
 	}
 	return cmd
 }
@@ -214,9 +215,9 @@ func checkLasting(actor lookup.Actor, as string) error {
 func (c environment) printVariables(format string, variables []launch.Variable) error {
 	switch format {
 	case "json":
-		return printJSON(c.out, object(variables))
+		return output.JSON(c.out, object(variables))
 	case "local-settings": // of Azure Functions
-		return printJSON(c.out, map[string]any{"IsEncrypted": false, "Values": object(variables)})
+		return output.JSON(c.out, map[string]any{"IsEncrypted": false, "Values": object(variables)})
 	case "docker": // which takes everything after the equals sign as it is
 		for _, v := range variables {
 			if strings.ContainsAny(v.Value, "\r\n") {

@@ -20,6 +20,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/inprocess"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 	"github.com/rolecall-auth/rolecall/internal/token"
@@ -56,13 +57,13 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 	cmd.Flags().StringVar(&guardFile, "guard", "", "guard.yaml of the API: check with its settings")
 	cmd.Flags().StringVar(&host, "host", "", "with --guard: host of the API, if the file has several")
 	cmd.Flags().BoolVar(&environment, "environment", false, "explain the variables by which a program started here would find a credential")
-	output := c.outputFlag(cmd, "", "table", "json", "yaml")
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if cmd.Flags().Changed("connection-string") {
 			if correlation != "" || len(args) > 0 {
 				return usageError(cmd, errors.New("give --connection-string alone"))
 			}
-			return c.explainConnection(output, connection)
+			return c.explainConnection(format, connection)
 		}
 		settings, err := c.guardSettings(guardFile, host)
 		if err != nil {
@@ -84,10 +85,10 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 		}
 		defer func() { err = closeAfter(err, data) }()
 		if environment {
-			return c.explainEnvironment(cmd.Context(), data, output)
+			return c.explainEnvironment(cmd.Context(), data, format)
 		}
 		if correlation != "" {
-			return c.explainSignIns(cmd.Context(), data, output, strings.TrimSuffix(correlation, "…")) // as a narrow table has it
+			return c.explainSignIns(cmd.Context(), data, format, strings.TrimSuffix(correlation, "…")) // as a narrow table has it
 		}
 		in, err := c.input(cmd.Context(), data, raw, api, roles)
 		if err != nil {
@@ -98,7 +99,7 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 		if err != nil {
 			return err
 		}
-		return c.printExplanation(output, report)
+		return c.printExplanation(format, report)
 	}
 	return cmd
 }
@@ -221,7 +222,7 @@ func (c explainer) publicOrigin(ctx context.Context, data *server.Data, base, v1
 	return first, nil
 }
 
-func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output *format, correlation string) error {
+func (c explainer) explainSignIns(ctx context.Context, data *server.Data, format *output.Format, correlation string) error {
 	rows, err := c.newestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
 	if err != nil {
 		return err
@@ -233,7 +234,7 @@ func (c explainer) explainSignIns(ctx context.Context, data *server.Data, output
 	if err != nil {
 		return err
 	}
-	return c.printExplanation(output, report)
+	return c.printExplanation(format, report)
 }
 
 // explainRefusal explains why an API answered a request with this token as it did.
@@ -243,7 +244,7 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 		return err
 	}
 	if running == nil && answer.FitsStranger() {
-		fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.paint(red, "refused:")+" the API cannot accept this token. No server runs on the data folder, so this command started one of its own for the token, which no API trusts.", ""))
+		fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.Paint(output.Red, "refused:")+" the API cannot accept this token. No server runs on the data folder, so this command started one of its own for the token, which no API trusts.", ""))
 		c.showFix(c.err, &explain.Fix{What: "Start the server that the API trusts, and call again.", Command: "rolecall serve"})
 		return silently(exitRefused)
 	}
@@ -288,7 +289,7 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 
 // showDisagreement says what an API's refusal means that the directory does not explain.
 func (c explainer) showDisagreement(report *explain.Report, d *explain.Disagreement) {
-	fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.paint(red, "refused:")+" "+text.Clean(d.What), ""))
+	fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.Paint(output.Red, "refused:")+" "+text.Clean(d.What), ""))
 	fmt.Fprintf(c.err, "%s\n", c.wrapped("client "+orElse(report.Client, "unknown")+", API "+orElse(report.API, "unknown"), ""))
 	c.showFix(c.err, d.Fix)
 	if d.Besides {
@@ -296,23 +297,25 @@ func (c explainer) showDisagreement(report *explain.Report, d *explain.Disagreem
 	}
 }
 
-func (c explainer) printExplanation(output *format, report *explain.Report) error {
-	switch output.value {
-	case "json":
-		if err := printJSON(c.out, report); err != nil {
-			return err
-		}
-	case "yaml":
-		if err := printYAML(c.out, report); err != nil {
-			return err
-		}
-	default:
+func (c explainer) printExplanation(format *output.Format, report *explain.Report) error {
+	if format.ForPeople() {
 		c.showExplanation(c.out, report)
+	} else if err := c.print(format, explanationListing(report)); err != nil {
+		return err
 	}
 	if !report.Accepted {
 		return silently(exitRefused)
 	}
 	return nil
+}
+
+// explanationListing is a report in rows, one for each step. Its name is the reason.
+func explanationListing(report *explain.Report) output.Listing {
+	l := output.Listing{Columns: []string{"reason", "step", "outcome", "detail"}, Value: report, Cut: []int{3}}
+	for _, s := range report.Steps {
+		l.Rows = append(l.Rows, []string{s.Reason, s.Name, string(s.Outcome), s.Detail})
+	}
+	return l
 }
 
 func orElse(name, otherwise string) string {

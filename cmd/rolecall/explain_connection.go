@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // explainConnection explains a connection string, given or read from standard input.
-func (c explainer) explainConnection(output *format, text string) error {
+func (c explainer) explainConnection(format *output.Format, text string) error {
 	if text == "-" {
 		b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
 		if err != nil {
@@ -20,13 +21,10 @@ func (c explainer) explainConnection(output *format, text string) error {
 	}
 	report := explain.Connection(text)
 	var err error
-	switch output.value {
-	case "json":
-		err = printJSON(c.out, report)
-	case "yaml":
-		err = printYAML(c.out, report)
-	default:
+	if format.ForPeople() {
 		c.showConnection(report)
+	} else {
+		err = c.print(format, connectionListing(report))
 	}
 	if err == nil && !report.Accepted {
 		err = silently(exitRefused)
@@ -34,23 +32,32 @@ func (c explainer) explainConnection(output *format, text string) error {
 	return err
 }
 
+// connectionListing is a report in rows, one for each part of the string.
+func connectionListing(report *explain.ConnectionReport) output.Listing {
+	l := output.Listing{Columns: []string{"key", "value", "for"}, Value: report, Cut: []int{2}}
+	for _, part := range report.Parts {
+		l.Rows = append(l.Rows, []string{part.Key, part.Value, part.For})
+	}
+	return l
+}
+
 // showConnection is the explanation for people: what Parse makes of the string, and why, then
 // what the string says.
 func (c explainer) showConnection(report *explain.ConnectionReport) {
 	s := c.screen
 	if report.Accepted {
-		fmt.Fprintf(c.out, "%s in credential.Parse\n", s.paint(green, "accepted"))
+		fmt.Fprintf(c.out, "%s in credential.Parse\n", s.Paint(output.Green, "accepted"))
 	} else {
-		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.paint(red, "refused in credential.Parse:")+" "+text.Clean(report.Problem), ""))
+		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.Paint(output.Red, "refused in credential.Parse:")+" "+text.Clean(report.Problem), ""))
 	}
 	if len(report.Missing) > 0 {
-		fmt.Fprintf(c.out, "%s %s\n", s.paint(red, "missing:"), strings.Join(report.Missing, ", "))
+		fmt.Fprintf(c.out, "%s %s\n", s.Paint(output.Red, "missing:"), strings.Join(report.Missing, ", "))
 	}
 	if !report.Accepted {
 		c.showInDotNet(report)
 	}
 	if report.Here != "" {
-		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.paint(bold, "on this machine:")+" "+text.Clean(report.Here), ""))
+		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.Paint(output.Bold, "on this machine:")+" "+text.Clean(report.Here), ""))
 	}
 	c.sentences(c.out, report.Means)
 	if len(report.Parts) > 0 {
@@ -63,12 +70,12 @@ func (c explainer) showConnection(report *explain.ConnectionReport) {
 	for _, part := range report.Parts {
 		indent := strings.Repeat(" ", width+4)
 		if part.Value == "" {
-			fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), strings.TrimLeft(c.wrapped(part.For, indent), " "))
+			fmt.Fprintf(c.out, "  %s  %s\n", output.Pad(part.Key, width), strings.TrimLeft(c.wrapped(part.For, indent), " "))
 			continue
 		}
-		fmt.Fprintf(c.out, "  %s  %s\n", pad(part.Key, width), text.Clean(part.Value))
+		fmt.Fprintf(c.out, "  %s  %s\n", output.Pad(part.Key, width), text.Clean(part.Value))
 		if c.verbose {
-			fmt.Fprintf(c.out, "%s\n", s.paint(dim, c.wrapped(part.For, indent)))
+			fmt.Fprintf(c.out, "%s\n", s.Paint(output.Dim, c.wrapped(part.For, indent)))
 		}
 	}
 	if len(report.Migrate) == 0 {
@@ -76,7 +83,7 @@ func (c explainer) showConnection(report *explain.ConnectionReport) {
 	}
 	fmt.Fprintf(c.out, "\nThe same with Azure.Identity:\n")
 	for _, language := range explain.Languages() {
-		fmt.Fprintf(c.out, "\n  %s\n", s.paint(bold, language))
+		fmt.Fprintf(c.out, "\n  %s\n", s.Paint(output.Bold, language))
 		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(text.CleanLines(strings.ReplaceAll(report.Migrate[language], "\t", "    ")), "\n", "\n    "))
 	}
 }
@@ -88,6 +95,6 @@ func (c explainer) showInDotNet(report *explain.ConnectionReport) {
 	case report.DotNet == "" && len(report.Missing) == 0:
 		fmt.Fprintln(c.out, "In .NET on this system, the App Authentication library takes it.")
 	case report.DotNet != "" && report.DotNet != report.Problem:
-		fmt.Fprintf(c.out, "%s\n", c.wrapped(c.screen.paint(red, "refused in .NET on this system:")+" "+text.Clean(report.DotNet), ""))
+		fmt.Fprintf(c.out, "%s\n", c.wrapped(c.screen.Paint(output.Red, "refused in .NET on this system:")+" "+text.Clean(report.DotNet), ""))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -14,7 +15,7 @@ import (
 const reachTime = 2 * time.Second
 
 // explainEnvironment explains what a program that is started here would ask with.
-func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, output *format) error {
+func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, format *output.Format) error {
 	in := explain.EnvironmentInput{
 		Lookup: c.lookup, Directory: data.Directory, CA: filepath.Join(c.dir, "ca.pem"),
 		Reach: func(ctx context.Context, address string) error {
@@ -36,5 +37,5 @@ func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, ou
 	if err != nil {
 		return err
 	}
-	return c.printExplanation(output, report)
+	return c.printExplanation(format, report)
 }

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/explain"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -31,9 +32,9 @@ func (c explainer) showExplanation(w io.Writer, report *explain.Report) {
 }
 
 func (c explainer) showVerdict(w io.Writer, report *explain.Report) {
-	verdict := c.screen.paint(green, "accepted")
+	verdict := c.screen.Paint(output.Green, "accepted")
 	if !report.Accepted {
-		verdict = c.screen.paint(red, "refused:")
+		verdict = c.screen.Paint(output.Red, "refused:")
 	}
 	var about []string
 	for _, one := range []struct{ name, value string }{{"reason", report.Reason}, {"client", report.Client}, {"user", report.User}, {"API", report.API}, {"tenant", report.Tenant}} {
@@ -56,8 +57,8 @@ func (c explainer) sentences(w io.Writer, s string) {
 // longer than a line, such as an id, stays whole.
 func (c explainer) wrapped(s, indent string) string {
 	width := textWidth
-	if c.screen.width > 0 {
-		width = min(width, c.screen.width)
+	if c.screen.Width > 0 {
+		width = min(width, c.screen.Width)
 	}
 	var b strings.Builder
 	b.WriteString(indent)
@@ -95,7 +96,7 @@ func stripped(word string) string {
 func (c explainer) showComparison(w io.Writer, compared explain.Comparison) {
 	s := c.screen
 	presented := text.Clean(compared.Presented)
-	fmt.Fprintf(w, "\n%s presented:\n  %s\n", compared.What, s.paint(bold, orElse(presented, "(none)")))
+	fmt.Fprintf(w, "\n%s presented:\n  %s\n", compared.What, s.Paint(output.Bold, orElse(presented, "(none)")))
 	if len(compared.Registered) == 0 {
 		fmt.Fprintf(w, "none is registered\n")
 	}
@@ -105,9 +106,9 @@ func (c explainer) showComparison(w io.Writer, compared explain.Comparison) {
 			note = " (" + text.Clean(r.Note) + ")"
 		}
 		value := text.Clean(r.Value)
-		fmt.Fprintf(w, "%s registered as %s%s:\n  %s\n", compared.What, s.paint(bold, text.Clean(r.Name)), note, orElse(value, "(none)"))
+		fmt.Fprintf(w, "%s registered as %s%s:\n  %s\n", compared.What, s.Paint(output.Bold, text.Clean(r.Name)), note, orElse(value, "(none)"))
 		if at := common(presented, value); at > 0 && value != presented {
-			fmt.Fprintf(w, "  %s%s\n", strings.Repeat(" ", at), s.paint(red, "^ differs from here"))
+			fmt.Fprintf(w, "  %s%s\n", strings.Repeat(" ", at), s.Paint(output.Red, "^ differs from here"))
 		}
 	}
 }
@@ -177,7 +178,7 @@ func (c explainer) showChecks(w io.Writer, report *explain.Report) {
 	}
 	var folded []string
 	if passed > 0 {
-		folded = append(folded, fmt.Sprintf("%s %d checks passed", c.screen.mark(true), passed))
+		folded = append(folded, fmt.Sprintf("%s %d checks passed", c.screen.Mark(true), passed))
 	}
 	if skipped > 0 {
 		folded = append(folded, fmt.Sprintf("%d depend on what failed", skipped))
@@ -188,15 +189,15 @@ func (c explainer) showChecks(w io.Writer, report *explain.Report) {
 }
 
 func (c explainer) showCheck(w io.Writer, step explain.Step, width int) {
-	mark := c.screen.mark(step.Outcome == explain.Passed)
+	mark := c.screen.Mark(step.Outcome == explain.Passed)
 	if step.Outcome == explain.Skipped {
-		mark = c.screen.paint(dim, "-")
+		mark = c.screen.Paint(output.Dim, "-")
 	}
 	said := text.Clean(step.Detail)
 	if step.Reason != "" {
-		said = strings.TrimSpace(c.screen.paint(red, step.Reason) + "  " + said)
+		said = strings.TrimSpace(c.screen.Paint(output.Red, step.Reason) + "  " + said)
 	}
 	indent := strings.Repeat(" ", width+4)
 	lines := c.wrapped(said, indent)
-	fmt.Fprintln(w, strings.TrimRight(mark+" "+pad(step.Name, width)+"  "+strings.TrimPrefix(lines, indent), " "))
+	fmt.Fprintln(w, strings.TrimRight(mark+" "+output.Pad(step.Name, width)+"  "+strings.TrimPrefix(lines, indent), " "))
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
 func grantCommand(c *cli) *cobra.Command {
@@ -90,7 +91,7 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lo
 	}
 	var tenant string
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the principal, if several tenants have that name")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
 		data, err := c.openExisting(ctx)
@@ -121,7 +122,7 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lo
 		if err != nil {
 			return err
 		}
-		if err := c.print(output, assignmentListing(done)); err != nil {
+		if err := c.print(format, assignmentListing(done)); err != nil {
 			return err
 		}
 		return confirm(c.awaitServer(ctx, data))
@@ -139,10 +140,10 @@ type assignment struct {
 	Result      string             `json:"result"` // "granted", "revoked" or "unchanged"
 }
 
-func assignmentListing(all []assignment) listing {
-	l := listing{columns: []string{"principal", "api", "role", "result"}, name: 2, value: all}
+func assignmentListing(all []assignment) output.Listing {
+	l := output.Listing{Columns: []string{"principal", "api", "role", "result"}, Name: 2, Value: all}
 	for _, a := range all {
-		l.rows = append(l.rows, []string{a.Principal, a.API, a.Role, a.Result})
+		l.Rows = append(l.Rows, []string{a.Principal, a.API, a.Role, a.Result})
 	}
 	return l
 }

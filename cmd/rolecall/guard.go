@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guardserver"
+	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
 // guardName is the file of settings that a guard has if no other is named.
@@ -36,10 +37,10 @@ it changes; while it is wrong, the settings from before count.`,
 	flags.StringVar(&cfg.Upstream, "upstream", "", "address of the API, if the settings have none: http://127.0.0.1:7071")
 	flags.DurationVar(&cfg.Grace, "grace", 0, "how long a guard that stops goes on taking requests while /readyz answers 503")
 	flags.DurationVar(&cfg.Drain, "drain", 30*time.Second, "how long requests that are under way may take after that")
-	logFormat := &format{value: "text", offered: []string{"text", "json"}}
+	logFormat := &output.Format{Value: "text", Offered: []string{"text", "json"}}
 	flags.Var(logFormat, "log-format", "format of the log on stderr")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c.logJSON = logFormat.value == "json"
+		c.logJSON = logFormat.Value == "json"
 		if cfg.Upstream != "" {
 			if err := guardfile.CheckUpstream(cfg.Upstream); err != nil {
 				return usageError(cmd, fmt.Errorf("--upstream: %w", err))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/guardcheck"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -29,7 +30,7 @@ the data folder does not have. The exit code is 4 if there are any.`,
 		Args: exactly(0, ""),
 	}
 	guardConfigFlag(cmd, &file)
-	output := c.outputFlag(cmd, "", "table", "json", "yaml", "tsv")
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		settings, err := c.guardFile(file)
 		if err != nil {
@@ -40,7 +41,7 @@ the data folder does not have. The exit code is 4 if there are any.`,
 		if err != nil {
 			return err
 		}
-		return c.printFindings(output, file, append(found, more...))
+		return c.printFindings(format, file, append(found, more...))
 	}
 	return cmd
 }
@@ -85,19 +86,19 @@ func ofHost(host string) string {
 	return " (host " + host + ")"
 }
 
-func (c *cli) printFindings(output *format, file string, found []guardcheck.Finding) error {
-	l := listing{columns: []string{"WHERE", "WHAT", "RULE", "DETAIL"}, value: map[string]any{"findings": found}, empty: "there are no mistakes in " + file}
+func (c *cli) printFindings(format *output.Format, file string, found []guardcheck.Finding) error {
+	l := output.Listing{Columns: []string{"where", "what", "rule", "detail"}, Value: map[string]any{"findings": found}, Empty: "there are no mistakes in " + file}
 	if found == nil {
-		l.value = map[string]any{"findings": []guardcheck.Finding{}}
+		l.Value = map[string]any{"findings": []guardcheck.Finding{}}
 	}
 	for _, f := range found {
 		where := filepath.Base(file)
 		if f.Line > 0 {
 			where += ":" + strconv.Itoa(f.Line)
 		}
-		l.rows = append(l.rows, []string{where, string(f.Kind), f.Rule, strings.TrimSpace(sentence(f.What) + " " + f.Fix)})
+		l.Rows = append(l.Rows, []string{where, string(f.Kind), f.Rule, strings.TrimSpace(sentence(f.What) + " " + f.Fix)})
 	}
-	if err := c.print(output, l); err != nil || len(found) == 0 {
+	if err := c.print(format, l); err != nil || len(found) == 0 {
 		return err
 	}
 	return silently(exitRefused)
@@ -120,7 +121,7 @@ decision is another one.`,
 		Args: atMost(1, "a table of tests"),
 	}
 	guardConfigFlag(cmd, &file)
-	output := c.outputFlag(cmd, "", "table", "json", "yaml", "tsv")
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "guard-test.yaml"
 		if len(args) == 1 {
@@ -147,13 +148,13 @@ decision is another one.`,
 		if err != nil {
 			return err
 		}
-		return c.printResults(output, results)
+		return c.printResults(format, results)
 	}
 	return cmd
 }
 
-func (c *cli) printResults(output *format, results []guardcheck.Result) error {
-	l := listing{columns: []string{"OK", "TEST", "EXPECTED", "GOT", "RULE", "DETAIL"}, value: map[string]any{"tests": results}}
+func (c *cli) printResults(format *output.Format, results []guardcheck.Result) error {
+	l := output.Listing{Columns: []string{"ok", "test", "expected", "got", "rule", "detail"}, Name: 1, Spare: []int{4}, Cut: []int{5}, Value: map[string]any{"tests": results}}
 	failures := 0
 	for _, r := range results {
 		mark, detail := "✓", ""
@@ -161,9 +162,9 @@ func (c *cli) printResults(output *format, results []guardcheck.Result) error {
 			mark, detail = "✗", r.Detail
 			failures++
 		}
-		l.rows = append(l.rows, []string{mark, r.Name, r.Expected, r.Got, r.Rule, detail})
+		l.Rows = append(l.Rows, []string{mark, r.Name, r.Expected, r.Got, r.Rule, detail})
 	}
-	if err := c.print(output, l); err != nil {
+	if err := c.print(format, l); err != nil {
 		return err
 	}
 	c.say("%d of %d tests passed", len(results)-failures, len(results))
@@ -184,18 +185,18 @@ as any tenant or no role.`,
   rolecall guard explain-config policy.xml -o json`,
 		Args: exactly(1, "a file"),
 	}
-	output := c.outputFlag(cmd, "yaml", "yaml", "json")
+	format := c.outputFlag(cmd, "yaml", "yaml", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		f, err := c.guardFile(args[0])
 		if err != nil {
 			return err
 		}
-		if output.value == "json" {
+		if format.Value == "json" {
 			warnings := f.Warnings
 			if warnings == nil {
 				warnings = []guardfile.Warning{}
 			}
-			return printJSON(c.out, map[string]any{"source": f.Foreign, "settings": f.Settings(), "warnings": warnings})
+			return c.printValue(format, map[string]any{"source": f.Foreign, "settings": f.Settings(), "warnings": warnings})
 		}
 		for _, warning := range f.Warnings {
 			c.say("warning: %s", sentence(warning.What))
@@ -203,7 +204,7 @@ as any tenant or no role.`,
 				c.say("hint: %s", warning.Fix)
 			}
 		}
-		return printYAML(c.out, f.Settings())
+		return c.printValue(format, f.Settings())
 	}
 	return cmd
 }

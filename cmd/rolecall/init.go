@@ -12,6 +12,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
+	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
 // manifestName is the file that `rolecall init` writes.
@@ -49,7 +50,7 @@ func (c *cli) writeStarter(folder string) error {
 	}
 	schema := filepath.Join(folder, manifest.SchemaName)
 	var text bytes.Buffer
-	if err := printJSON(&text, manifest.JSONSchema()); err != nil {
+	if err := output.JSON(&text, manifest.JSONSchema()); err != nil {
 		return err
 	}
 	if err := writeNew(schema, text.Bytes()); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -86,9 +87,9 @@ and check a rolecall.yaml, or a guard.yaml.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 || args[0] == manifestName:
-				return printJSON(c.out, manifest.JSONSchema())
+				return output.JSON(c.out, manifest.JSONSchema())
 			case args[0] == guardName:
-				return printJSON(c.out, guardfile.JSONSchema())
+				return output.JSON(c.out, guardfile.JSONSchema())
 			default:
 				return usageError(cmd, fmt.Errorf("there is no schema of %q; there are those of %s and %s", args[0], manifestName, guardName))
 			}

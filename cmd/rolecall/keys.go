@@ -13,6 +13,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -68,11 +69,12 @@ func keysListCommand(c *cli) *cobra.Command {
 		Short: "List the signing keys",
 		Long: `Lists the signing keys that are published: the current key, which signs; the next key,
 which will sign after it; and retired keys, whose tokens are still valid.`,
-		Example: `  rolecall keys list -o tsv`,
-		Args:    exactly(0, ""),
+		Example: `  rolecall keys list -o tsv
+  rolecall keys list --query "[?state=='current'].id | [0]" -o tsv`,
+		Args: exactly(0, ""),
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		data, err := c.openExisting(cmd.Context())
 		if err != nil {
@@ -83,12 +85,12 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 		if err != nil {
 			return err
 		}
-		return printKeys(cmd.Context(), c, output, data, tenants...)
+		return printKeys(cmd.Context(), c, format, data, tenants...)
 	}
 	return cmd
 }
 
-func printKeys(ctx context.Context, c *cli, output *format, data *server.Data, tenants ...*directory.Tenant) error {
+func printKeys(ctx context.Context, c *cli, format *output.Format, data *server.Data, tenants ...*directory.Tenant) error {
 	keys := []tenantKey{}
 	for _, t := range tenants {
 		for _, at := range keyOrigins() {
@@ -101,17 +103,17 @@ func printKeys(ctx context.Context, c *cli, output *format, data *server.Data, t
 			}
 		}
 	}
-	return c.print(output, keyListing(keys))
+	return c.print(format, keyListing(keys))
 }
 
-func keyListing(keys []tenantKey) listing {
-	l := listing{
-		columns: []string{"tenant", "key", "state", "created", "until", "cloud"},
-		name:    1, value: keys,
-		empty: "there are no signing keys yet: `rolecall serve` creates them",
+func keyListing(keys []tenantKey) output.Listing {
+	l := output.Listing{
+		Columns: []string{"tenant", "key", "state", "created", "until", "cloud"},
+		Name:    1, Value: keys, Spare: []int{3}, Cut: []int{0},
+		Empty: "there are no signing keys yet: `rolecall serve` creates them",
 	}
 	for _, k := range keys {
-		l.rows = append(l.rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil), k.Cloud})
+		l.Rows = append(l.Rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil), k.Cloud})
 	}
 	return l
 }
@@ -142,7 +144,7 @@ so at most once in five minutes: after two forced rotations within that time the
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose keys to rotate (required if there are several)")
 	cmd.Flags().StringVar(&cloud, "cloud", "", "rotate the keys for Microsoft's names of this cloud, as run --public-names uses them: "+strings.Join(cloudNames(), ", "))
 	cmd.Flags().BoolVar(&options.Force, "force", false, "rotate even if the next key was published too recently")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		at, err := keyOrigin(cloud)
@@ -162,7 +164,7 @@ so at most once in five minutes: after two forced rotations within that time the
 		if err != nil {
 			return err
 		}
-		if err := c.print(output, keyListing([]tenantKey{{t.Name, string(at.Cloud()), info}})); err != nil {
+		if err := c.print(format, keyListing([]tenantKey{{t.Name, string(at.Cloud()), info}})); err != nil {
 			return err
 		}
 		return c.warnUnreachable(c.awaitServer(ctx, data))
@@ -185,7 +187,7 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant that the key belongs to (required if there are several)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail (required)")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
 		if reason == "" {
@@ -207,7 +209,7 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		if err != nil {
 			return err
 		}
-		if err := printKeys(ctx, c, output, data, t); err != nil {
+		if err := printKeys(ctx, c, format, data, t); err != nil {
 			return err
 		}
 		return failUnreachable(c.awaitServer(ctx, data))

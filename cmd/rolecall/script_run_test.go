@@ -17,6 +17,7 @@ import (
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/namespace"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -39,7 +40,7 @@ func connection() {
 		if err != nil {
 			return err
 		}
-		return printJSON(os.Stdout, claims)
+		return output.JSON(os.Stdout, claims)
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/machine"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -59,11 +60,11 @@ and prints the addresses, with -o json as one line of JSON.`,
 	flags.StringVar(&cfg.V1Issuer, "v1-issuer", "", "issuer of version 1 tokens, with {tenantid} (default: the authority's own)")
 	flags.StringArrayVar(&faults, "fault", nil, "make responses fail on purpose, to test clients: token:429,retry-after=2,times=3, identity:500, keys:drop-key, token:delay=2s")
 	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "cache tokens of managed identities until they expire, as Azure does, even if their roles change")
-	logFormat := &format{value: "text", offered: []string{"text", "json"}}
+	logFormat := &output.Format{Value: "text", Offered: []string{"text", "json"}}
 	flags.Var(logFormat, "log-format", "format of the log on stderr")
-	output := c.outputFlag(cmd, "", "table", "json")
+	format := c.outputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c.logJSON = logFormat.value == "json"
+		c.logJSON = logFormat.Value == "json"
 		if err := c.needData(); err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ and prints the addresses, with -o json as one line of JSON.`,
 		}
 		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now = c.dir, thisBuild().Version, c.newKey, c.now
 		level := &slog.LevelVar{}
-		if c.screen.terminal && output.value == "table" { // where the announcement says it
+		if c.screen.Terminal && format.Value == "table" { // where the announcement says it
 			level.Set(slog.LevelWarn)
 		}
 		cfg.Log = c.log(level)
@@ -104,7 +105,7 @@ and prints the addresses, with -o json as one line of JSON.`,
 		for _, text := range faults {
 			c.say("answers go wrong on purpose: %s", text)
 		}
-		if err := c.announce(output, running, file != ""); err != nil {
+		if err := c.announce(format, running, file != ""); err != nil {
 			return errors.Join(err, running.Close())
 		}
 		level.Set(slog.LevelInfo)
@@ -149,13 +150,13 @@ func memoryLimit(connections int, available int64) int64 {
 }
 
 // announce says where everything is: one line of JSON for programs, more for people.
-func (c *cli) announce(output *format, running *server.Server, configured bool) error {
+func (c *cli) announce(format *output.Format, running *server.Server, configured bool) error {
 	at := running.Endpoints()
-	if output.value == "json" {
+	if format.Value == "json" {
 		return json.NewEncoder(c.out).Encode(at)
 	}
 	s := c.screen
-	fmt.Fprintf(c.out, "%s\n\n", s.paint(bold, "Rolecall is ready: "+at.Authority))
+	fmt.Fprintf(c.out, "%s\n\n", s.Paint(output.Bold, "Rolecall is ready: "+at.Authority))
 	for _, tenant := range at.Tenants {
 		fmt.Fprintf(c.out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
 	}
@@ -164,11 +165,11 @@ func (c *cli) announce(output *format, running *server.Server, configured bool) 
 	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
 	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
 	if why := running.CA().Changed(); why != "" {
-		fmt.Fprintf(c.out, "             %s\n", s.paint(red, "issued again ("+why+"): clients that have a copy need the new one"))
+		fmt.Fprintf(c.out, "             %s\n", s.Paint(output.Red, "issued again ("+why+"): clients that have a copy need the new one"))
 	}
 	for _, host := range running.Hosts() {
 		if host.Problem != nil {
-			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.paint(red, "not open: "+fix.InOneLine(host.Problem)))
+			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.Paint(output.Red, "not open: "+fix.InOneLine(host.Problem)))
 			continue
 		}
 		fmt.Fprintf(c.out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))
@@ -197,7 +198,7 @@ func (c *cli) next(w io.Writer, title string, steps ...step) {
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
 	for _, s := range steps {
-		fmt.Fprintf(w, "  %s  %s\n", pad(s.command, width), c.screen.paint(dim, s.purpose))
+		fmt.Fprintf(w, "  %s  %s\n", output.Pad(s.command, width), c.screen.Paint(output.Dim, s.purpose))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
@@ -43,7 +45,7 @@ cache of its endpoint is no new answer, and has no row.`,
 	flags.StringVar(&filter.User, "user", "", "only those in which this user took part: the user principal name")
 	flags.BoolVar(&follow, "follow", false, "go on to list new ones as they come, oldest first, until Ctrl-C")
 	flags.IntVar(&filter.Limit, "limit", 100, "list at most this many")
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		data, err := c.openExisting(ctx)
@@ -59,13 +61,18 @@ cache of its endpoint is no new answer, and has no row.`,
 			return usageError(cmd, err)
 		}
 		if follow {
-			return c.followSignIns(ctx, output, data, filter)
+			return c.followSignIns(ctx, format, data, filter)
 		}
+		limit := cmp.Or(max(filter.Limit, 0), 100)
+		filter.Limit = limit + 1
 		rows, err := c.newestSignIns(ctx, data, filter)
 		if err != nil {
 			return err
 		}
-		return c.print(output, signInListing(rows))
+		rows, more := newest(rows, limit)
+		l := signInListing(rows)
+		l.More = more
+		return c.print(format, l)
 	}
 	return cmd
 }
@@ -135,7 +142,7 @@ const followed = time.Second
 
 // followSignIns prints the rows there are, oldest first, and new ones as they come, until the
 // context ends.
-func (c *cli) followSignIns(ctx context.Context, output *format, data *server.Data, filter directory.SignInFilter) error {
+func (c *cli) followSignIns(ctx context.Context, format *output.Format, data *server.Data, filter directory.SignInFilter) error {
 	shown := map[string]bool{} // by trace id
 	for {
 		rows, err := c.newestSignIns(ctx, data, filter)
@@ -149,7 +156,7 @@ func (c *cli) followSignIns(ctx context.Context, output *format, data *server.Da
 		slices.Reverse(rows)
 		for _, row := range rows {
 			shown[row.TraceID] = true
-			if err := c.printSignIn(output, row); err != nil {
+			if err := c.printSignIn(format, row); err != nil {
 				return err
 			}
 		}
@@ -165,11 +172,13 @@ func (c *cli) followSignIns(ctx context.Context, output *format, data *server.Da
 }
 
 // printSignIn prints one row on a line of its own.
-func (c *cli) printSignIn(output *format, row directory.SignIn) error {
-	switch output.value {
-	case "json":
+func (c *cli) printSignIn(format *output.Format, row directory.SignIn) error {
+	switch {
+	case format.Queried():
+		return c.printValue(format, row)
+	case format.Value == "json":
 		return json.NewEncoder(c.out).Encode(row)
-	case "table":
+	case format.Value == "table":
 		result := row.Version
 		if row.Refused() {
 			result = explain.ReasonOf(row)
@@ -177,7 +186,7 @@ func (c *cli) printSignIn(output *format, row directory.SignIn) error {
 		fmt.Fprintln(c.out, text.Clean(strings.Join([]string{shortTime(row.Time), signInClient(row), row.Resource, result, row.CorrelationID}, "  ")))
 		return nil
 	}
-	return c.print(output, signInListing([]directory.SignIn{row}))
+	return c.print(format, signInListing([]directory.SignIn{row}))
 }
 
 // signInClient is what the client is called: by its name, or by its id where it has none.
@@ -188,21 +197,21 @@ func signInClient(r directory.SignIn) string {
 	return r.Name
 }
 
-func signInListing(rows []directory.SignIn) listing {
+func signInListing(rows []directory.SignIn) output.Listing {
 	if rows == nil {
 		rows = []directory.SignIn{}
 	}
-	l := listing{
-		columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes", "cloud"},
-		name:    6, value: rows, spare: []int{9, 2, 8, 7, 4}, cut: 7,
-		empty: "no sign-ins yet, or none match the filter",
+	l := output.Listing{
+		Columns: []string{"time", "client", "credential", "api", "roles", "result", "correlation id", "user", "scopes", "cloud"},
+		Name:    6, Value: rows, Spare: []int{9, 2, 8, 7, 4}, Cut: []int{6, 1, 3},
+		Empty: "no sign-ins yet, or none match the filter",
 	}
 	for _, r := range rows {
 		result := "issued " + r.Version
 		if r.Refused() {
 			result = explain.ReasonOf(r)
 		}
-		l.rows = append(l.rows, []string{
+		l.Rows = append(l.Rows, []string{
 			shortTime(r.Time), signInClient(r), r.Credential, r.Resource, strings.Join(r.Roles, " "), result, r.CorrelationID, r.User, strings.Join(r.Scopes, " "), r.Cloud,
 		})
 	}

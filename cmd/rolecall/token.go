@@ -20,6 +20,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
@@ -67,10 +68,10 @@ that user is signed in.`,
 	cmd.Flags().StringVar(&r.scope, "scope", "", "API to ask for, as a scope: api://orders/.default")
 	cmd.Flags().StringVar(&r.resource, "resource", "", "API to ask for, as a resource: api://orders")
 	cmd.Flags().StringVar(&r.out, "out", "", "file for the token alone, without a line break, instead of printing it")
-	output := c.outputFlag(cmd, "raw", "raw", "json", "claims")
+	format := c.outputFlag(cmd, "raw", "raw", "json", "claims")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		way, err := r.check()
-		if err == nil && r.out != "" && output.value != "raw" {
+		if err == nil && r.out != "" && format.Value != "raw" {
 			err = errors.New("--out is for the token alone: leave out -o, or --out")
 		}
 		if err != nil {
@@ -83,7 +84,7 @@ that user is signed in.`,
 		if r.out != "" { // programs take a line break at its end for a part of the token
 			return launch.ReplaceFile(r.out, []byte(answer.Token), 0o600)
 		}
-		return c.printToken(output.value, answer)
+		return c.printToken(format.Value, answer)
 	}
 	return cmd
 }
@@ -206,7 +207,7 @@ func (c *cli) printToken(format string, answer azcore.AccessToken) error {
 		return nil
 	}
 	if format == "json" {
-		return printJSON(c.out, map[string]any{
+		return output.JSON(c.out, map[string]any{
 			"accessToken": answer.Token, "expiresOn": answer.ExpiresOn.UTC().Format(time.RFC3339), "tokenType": "Bearer",
 		})
 	}
@@ -214,7 +215,7 @@ func (c *cli) printToken(format string, answer azcore.AccessToken) error {
 	if err != nil {
 		return err
 	}
-	return printJSON(c.out, claims)
+	return output.JSON(c.out, claims)
 }
 
 // claimsOf returns a token's payload as it is, for showing.

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/spf13/cobra"
 )
 
@@ -40,13 +41,13 @@ func versionCommand(c *cli) *cobra.Command {
 		Example: "  rolecall version -o json",
 		Args:    exactly(0, ""),
 	}
-	output := c.outputFlag(cmd, "", listFormats...)
+	format := c.outputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		b := thisBuild()
-		return c.print(output, listing{
-			columns: []string{"version", "revision", "go", "platform"},
-			rows:    [][]string{{b.Version, b.Revision, b.Go, b.Platform}},
-			value:   b,
+		return c.print(format, output.Listing{
+			Columns: []string{"version", "revision", "go", "platform"},
+			Rows:    [][]string{{b.Version, b.Revision, b.Go, b.Platform}},
+			Value:   b,
 		})
 	}
 	return cmd

@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"fmt"
@@ -14,71 +14,71 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// A screen is what the data is shown on: a terminal of some width, or a file or pipe.
-type screen struct {
-	terminal bool
-	colour   bool
-	width    int
+// A Screen is what the data is shown on: a terminal of some width, or a file or pipe.
+type Screen struct {
+	Terminal bool
+	Colour   bool
+	Width    int
 }
 
-// screenOf looks at the writer. COLUMNS overrides the width; NO_COLOR and TERM=dumb turn
+// ScreenOf looks at the writer. COLUMNS overrides the width; NO_COLOR and TERM=dumb turn
 // colour off.
-func screenOf(w io.Writer, lookup func(string) (string, bool)) screen {
-	s := screen{width: 80}
+func ScreenOf(w io.Writer, lookup func(string) (string, bool)) Screen {
+	s := Screen{Width: 80}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		s.terminal, s.colour = true, true
+		s.Terminal, s.Colour = true, true
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			s.width = width
+			s.Width = width
 		}
 	}
 	if text, ok := lookup("COLUMNS"); ok {
 		if width, err := strconv.Atoi(text); err == nil && width > 0 {
-			s.width = width
+			s.Width = width
 		}
 	}
 	if text, ok := lookup("NO_COLOR"); ok && text != "" {
-		s.colour = false
+		s.Colour = false
 	}
 	if text, _ := lookup("TERM"); text == "dumb" {
-		s.colour = false
+		s.Colour = false
 	}
 	return s
 }
 
-// The colours in use, as SGR parameters.
+// Bold, Dim, Red and Green are the styles in use, as SGR parameters.
 const (
-	bold  = "1"
-	dim   = "2"
-	red   = "31"
-	green = "32"
+	Bold  = "1"
+	Dim   = "2"
+	Red   = "31"
+	Green = "32"
 )
 
-// paint colours text where the screen has colour.
-func (s screen) paint(sgr, text string) string {
-	if !s.colour || text == "" {
+// Paint colours text where the screen has colour.
+func (s Screen) Paint(sgr, text string) string {
+	if !s.Colour || text == "" {
 		return text
 	}
 	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
 }
 
-// mark is a tick or a cross.
-func (s screen) mark(ok bool) string {
+// Mark is a tick or a cross.
+func (s Screen) Mark(ok bool) string {
 	if ok {
-		return s.paint(green, "✓")
+		return s.Paint(Green, "✓")
 	}
-	return s.paint(red, "✗")
+	return s.Paint(Red, "✗")
 }
 
 // table writes rows under their columns where they fit, and one below the other, a
 // line for each value, where they do not. A column without any value is left out.
-func (s screen) table(w io.Writer, columns []string, rows [][]string) {
+func (s Screen) table(w io.Writer, columns []string, rows [][]string) {
 	columns, rows = filled(columns, rows)
 	widths := widths(columns, rows)
 	total := 0
 	for _, width := range widths {
 		total += width + 2
 	}
-	if total-2 > s.width {
+	if total-2 > s.Width {
 		s.records(w, columns, rows)
 		return
 	}
@@ -86,9 +86,9 @@ func (s screen) table(w io.Writer, columns []string, rows [][]string) {
 	for i, column := range columns {
 		header[i] = strings.ToUpper(column)
 	}
-	fmt.Fprintln(w, s.paint(bold, line(header, widths)))
+	fmt.Fprintln(w, s.Paint(Bold, Line(header, widths)))
 	for _, row := range rows {
-		fmt.Fprintln(w, line(row, widths))
+		fmt.Fprintln(w, Line(row, widths))
 	}
 }
 
@@ -126,22 +126,24 @@ func filled(columns []string, rows [][]string) ([]string, [][]string) {
 	return pick(columns), picked
 }
 
-func line(values []string, widths []int) string {
+// Line sets values beside each other, each as wide as its column.
+func Line(values []string, widths []int) string {
 	var b strings.Builder
 	for i, value := range values {
 		if i > 0 {
 			b.WriteString("  ")
 		}
-		b.WriteString(pad(text.Clean(value), widths[i]))
+		b.WriteString(Pad(text.Clean(value), widths[i]))
 	}
 	return strings.TrimRight(b.String(), " ")
 }
 
-func pad(text string, width int) string {
+// Pad fills a text with blanks up to a width.
+func Pad(text string, width int) string {
 	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
 }
 
-func (s screen) records(w io.Writer, columns []string, rows [][]string) {
+func (s Screen) records(w io.Writer, columns []string, rows [][]string) {
 	width := 0
 	for _, column := range columns {
 		width = max(width, utf8.RuneCountInString(column))
@@ -152,7 +154,7 @@ func (s screen) records(w io.Writer, columns []string, rows [][]string) {
 		}
 		for j, value := range row {
 			if value != "" {
-				fmt.Fprintf(w, "%s  %s\n", s.paint(bold, pad(columns[j], width)), text.Clean(value))
+				fmt.Fprintf(w, "%s  %s\n", s.Paint(Bold, Pad(columns[j], width)), text.Clean(value))
 			}
 		}
 	}
