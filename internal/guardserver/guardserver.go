@@ -239,8 +239,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) stop() error {
 	s.stopping.Store(true)
 	s.log.Info("stopping")
-	s.http.SetKeepAlivesEnabled(false)
-	time.Sleep(s.cfg.Grace)
+	time.Sleep(s.cfg.Grace) // in which serve ends connections, each with an answer
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Drain)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -258,6 +257,9 @@ func (s *Server) stop() error {
 // serve answers a request in the form that the settings say.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	now := s.current.Load()
+	if s.stopping.Load() && r.ProtoMajor == 1 && len(r.Header["Upgrade"]) == 0 {
+		w.Header().Set("Connection", "close") // one that was closed without a word could have a request on its way
+	}
 	switch {
 	case now.file.Mode == guardfile.ModeForwardAuth:
 		s.forwardAuth(w, r, now)
