@@ -8,8 +8,9 @@ import (
 // An Actor is on whose behalf a directory is changed. The audit rows keep its kind and name.
 type Actor struct {
 	Kind   ActorKind
-	Name   string // "cli:apply", "dev@contoso.test"; required
-	Rights Rights // what it may do; nothing, when zero
+	Name   string   // "cli:apply", "dev@contoso.test"; required
+	Rights Rights   // what it may do; nothing, when zero
+	ID     ObjectID // of who it is in the tenant; empty: nobody there
 }
 
 // An ActorKind says what an actor is.
@@ -24,10 +25,10 @@ const (
 )
 
 // Operator is the operator of the machine, through a command of that name: all rights.
-func Operator(name string) Actor { return Actor{ActorOperator, name, AllRights()} }
+func Operator(name string) Actor { return Actor{Kind: ActorOperator, Name: name, Rights: AllRights()} }
 
 // System is the server acting by itself: all rights.
-func System(name string) Actor { return Actor{ActorSystem, name, AllRights()} }
+func System(name string) Actor { return Actor{Kind: ActorSystem, Name: name, Rights: AllRights()} }
 
 // A Noun is what a right is about. Secrets, certificates and federated credentials are one
 // of their own, apart from the application that has them, and so are passwords.
@@ -107,6 +108,9 @@ func (e *ForbiddenError) Fix() string {
 
 // Unwrap returns ErrForbidden.
 func (e *ForbiddenError) Unwrap() error { return ErrForbidden }
+
+// isCaller reports whether it is somebody of a tenant, and not the machine.
+func (a Actor) isCaller() bool { return a.Kind == ActorApplication || a.Kind == ActorUser }
 
 func (a Actor) check() error {
 	if a.Name == "" || a.Kind == "" {

@@ -1,17 +1,29 @@
 package directory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // An ApplicationEditor reads and changes registrations.
 type ApplicationEditor struct {
-	Objects[Application]
+	ApplicationView
 	*editor
-	version version
+	version       version
+	disabledFirst bool
+}
+
+// DisabledFirst makes Edit hold enabled app roles and scopes to what Graph holds them to: they
+// must be disabled in a change of its own before their value or who may have them changes,
+// and not only before they are removed (ErrEnabled). What people read may change.
+func (e ApplicationEditor) DisabledFirst() ApplicationEditor {
+	e.disabledFirst = true
+	return e
 }
 
 // IfVersion makes Edit and Delete fail with ErrConflict unless that version is there.
@@ -75,6 +87,11 @@ func (e ApplicationEditor) replace(old row[Application], a *Application) error {
 	if err := e.checkApplication(was, a); err != nil {
 		return err
 	}
+	if e.disabledFirst {
+		if err := checkUnchanged(was, a); err != nil {
+			return err
+		}
+	}
 	if err := e.dropRemovedRoles(was, a); err != nil {
 		return err
 	}
@@ -82,6 +99,9 @@ func (e ApplicationEditor) replace(old row[Application], a *Application) error {
 		return err
 	}
 	if err := e.revokeScopes(was, a); err != nil {
+		return err
+	}
+	if err := e.revokePreAuthorized(was, a); err != nil {
 		return err
 	}
 	if err := e.followScopes(was, a); err != nil {
@@ -114,6 +134,12 @@ func (e ApplicationEditor) Delete(tenant TenantID, id ObjectID) error {
 			if err := e.principals().delete(principal); err != nil {
 				return err
 			}
+			if app, err = e.get(tenant, id); err != nil { // it may have been the principal's own
+				return err
+			}
+		}
+		if err := e.dropPreAuthorized(app.value); err != nil {
+			return err
 		}
 		if err := e.remove(app.value, app.version); err != nil {
 			return err
@@ -157,7 +183,8 @@ func (e ApplicationEditor) checkNewIDs(a *Application) error {
 // brings its values into the form they are kept in.
 func (e ApplicationEditor) checkApplication(old, a *Application) error {
 	for _, check := range []func(old, a *Application) error{
-		e.checkApplicationName, checkTokenVersion, e.checkURIs, checkRedirects, checkRoles, checkScopes, e.checkPermissions, checkOptionalClaims,
+		e.checkApplicationName, e.checkUniqueName, checkRemarks, checkAudience, checkTokenVersion, e.checkURIs, checkRedirects, checkRoles, checkScopes,
+		e.checkPreAuthorized, e.checkPermissions, checkOptionalClaims, e.checkApplicationOwners,
 	} {
 		if err := check(old, a); err != nil {
 			return err
@@ -171,6 +198,61 @@ func (e ApplicationEditor) checkApplicationName(_, a *Application) error {
 		return err
 	}
 	return e.nameFree(a.Tenant, KindApplication, "an application", a.Name, a.ID)
+}
+
+// checkUniqueName checks a name that tools find an application by. It is given once.
+func (e ApplicationEditor) checkUniqueName(old, a *Application) error {
+	const field = "uniqueName"
+	if old.ID != "" && a.UniqueName != old.UniqueName {
+		return &RuleError{Field: field, What: "The unique name of an application cannot be changed.", Advice: "Create another application with that name."}
+	}
+	if a.UniqueName == "" {
+		return nil
+	}
+	if err := checkText(field, a.UniqueName, maxName); err != nil {
+		return err
+	}
+	if err := e.free(a.Tenant, KindApplication, makeKey("unique", fold(a.UniqueName)), string(a.ID)); err != nil {
+		return duplicate(err, field, fmt.Sprintf("There is an application with the unique name %q already.", a.UniqueName), "Choose another; case does not count.")
+	}
+	return nil
+}
+
+// checkRemarks checks what nothing here acts on.
+func checkRemarks(_, a *Application) error {
+	if err := checkRemark("description", a.Description); err != nil {
+		return err
+	}
+	if err := checkRemark("notes", a.Notes); err != nil {
+		return err
+	}
+	if err := checkTags(a.Tags); err != nil {
+		return err
+	}
+	return checkSettings(&a.Settings)
+}
+
+func checkAudience(_, a *Application) error {
+	switch a.SignInAudience {
+	case "", AudienceMyOrg, AudienceMultipleOrgs:
+	case AudienceMultipleOrgsAndPersonal, AudiencePersonalMicrosoftAccounts:
+		if a.TokenVersion == 1 {
+			return &RuleError{Field: "signInAudience", What: fmt.Sprintf("An application for %s cannot have access tokens of version 1.", a.SignInAudience), Advice: "Use token version 2, or another audience."}
+		}
+	default:
+		return &RuleError{
+			Field: "signInAudience", What: fmt.Sprintf("There is no sign-in audience %q.", text.Shown(string(a.SignInAudience))),
+			Advice: "Use " + join([]SignInAudience{AudienceMyOrg, AudienceMultipleOrgs, AudienceMultipleOrgsAndPersonal, AudiencePersonalMicrosoftAccounts}) + ".",
+		}
+	}
+	if a.SignInAudience == AudienceMyOrg {
+		a.SignInAudience = ""
+	}
+	return nil
+}
+
+func (e ApplicationEditor) checkApplicationOwners(old, a *Application) error {
+	return e.checkOwners(a.Tenant, old.Owners, &a.Owners)
 }
 
 func checkTokenVersion(_, a *Application) error {
@@ -216,6 +298,8 @@ func applicationDetail(old, next *Application) string {
 	d.changed("idTokens", old.IDTokens, next.IDTokens)
 	d.lists("identifierUris", old.IdentifierURIs, next.IdentifierURIs)
 	d.lists("redirectUris", old.RedirectURIs, next.RedirectURIs)
+	d.lists("spaRedirectUris", old.SPARedirectURIs, next.SPARedirectURIs)
+	d.lists("nativeRedirectUris", old.NativeRedirectURIs, next.NativeRedirectURIs)
 	offerDetail(&d, "appRoles", old.AppRoles, next.AppRoles, func(_, _ *AppRole) string { return "" })
 	offerDetail(&d, "scopes", old.Scopes, next.Scopes, func(old, next *Scope) string {
 		if old.AdminOnly == next.AdminOnly {
@@ -224,7 +308,13 @@ func applicationDetail(old, next *Application) string {
 		return fmt.Sprintf("adminOnly: %v → %v", old.AdminOnly, next.AdminOnly)
 	})
 	d.lists("permissions", permissionList(old.Permissions), permissionList(next.Permissions))
+	d.lists("preAuthorized", preAuthorizationList(old.PreAuthorized), preAuthorizationList(next.PreAuthorized))
 	d.lists("optionalClaims", claimList(old.OptionalClaims), claimList(next.OptionalClaims))
+	d.remarks(old.Description, next.Description, old.Notes, next.Notes)
+	d.changed("signInAudience", cmp.Or(old.SignInAudience, AudienceMyOrg), cmp.Or(next.SignInAudience, AudienceMyOrg))
+	d.lists("tags", old.Tags, next.Tags)
+	d.lists("owners", texts(old.Owners), texts(next.Owners))
+	d.settings(old.Settings, next.Settings)
 	return d.String()
 }
 

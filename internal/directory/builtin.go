@@ -31,6 +31,12 @@ type Builtin struct {
 // audience.
 const ExchangeAppID AppID = "fb60f99c-7a34-4190-8149-302f77469936"
 
+// GraphAppID is the app id of Microsoft Graph, through which a tenant is managed.
+const GraphAppID AppID = "00000003-0000-0000-c000-000000000000"
+
+// ResourceManagerAppID is the app id of Azure Resource Manager.
+const ResourceManagerAppID AppID = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
+
 // SelfAppID is the app id of [SelfAudience], and so what tokens for it carry as their audience.
 const SelfAppID AppID = "58737992-e92b-44ad-a0aa-cb28b723036e"
 
@@ -53,10 +59,10 @@ var builtins = []Builtin{
 	{"Azure AI Search", "880da380-985e-4198-81b9-e05b1cc53158", []string{"https://search.azure.com"}, 1, impersonation("a4165a31-5d9e-4120-bd1e-9d88c66fd3b8", "Access Azure AI Search")},
 	{"Azure App Configuration", "35ffadb3-7fc1-497e-b61b-381d28e744cc", []string{"https://azconfig.io", "https://*.azconfig.io"}, 1, nil},
 	{"Azure OSSRDBMS Database", "123cd850-d9df-40bd-94d5-c9f07b7fa203", []string{"https://ossrdbms-aad.database.windows.net"}, 1, impersonation("cef99a3a-4cd3-4408-8143-4375d1e38a17", "Access OSSRDBMS services")},
-	{"Azure Resource Manager", "797f4846-ba00-4fd7-ba43-dac1f8f63013", []string{
+	{"Azure Resource Manager", ResourceManagerAppID, []string{
 		"https://management.azure.com", "https://management.core.windows.net",
 	}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager")},
-	{"Microsoft Graph", "00000003-0000-0000-c000-000000000000", []string{"https://graph.microsoft.com"}, 1, []Scope{{
+	{"Microsoft Graph", GraphAppID, []string{"https://graph.microsoft.com"}, 1, []Scope{{
 		ID: "e1fe6dd8-ba31-4d61-89e7-88639da4683d", Value: "User.Read", DisplayName: "Sign you in and read your profile",
 		Description: "Read the profile of the signed-in user", Enabled: true,
 	}}},

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // the thumbprint that clients send (x5t) is SHA-1; nothing rests on it
 	"crypto/sha256"
@@ -10,71 +11,114 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// A CredentialEditor changes the credentials of applications and managed identities.
+// A CredentialEditor changes the credentials of applications, of service principals and of
+// managed identities. Whose they are is said by object id: of the application, or of the
+// service principal.
 type CredentialEditor struct{ *editor }
 
-// Remove removes the secret, certificate or federated credential with that id
-// from an application, or the federated credential from a managed identity.
-func (e CredentialEditor) Remove(tenant TenantID, owner ObjectID, id string) error {
-	id = fold(id)
-	if _, err := e.view.Identities().get(tenant, owner); !errors.Is(err, ErrNotFound) {
-		if err != nil {
+// A keychain is the credentials of one owner, to be changed. Lists are to be replaced, not
+// edited; nil stands for one that the owner cannot have.
+type keychain struct {
+	called       string // "The application orders"
+	ref          string
+	secrets      *[]Secret
+	certificates *[]Certificate
+	federated    *[]FederatedCredential
+}
+
+// change lets f change a copy of the credentials of what has the object id, and keeps the
+// result. What f returns goes into the audit row.
+func (e CredentialEditor) change(verb Verb, tenant TenantID, owner ObjectID, f func(*keychain) (string, error)) error {
+	return e.act(verb, Credentials, func() error {
+		app, err := e.applications().get(tenant, owner)
+		if err == nil {
+			next := *app.value
+			return changeKeychain(e.editor, app, &next, next.keychain(), f)
+		}
+		if !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		return e.removeFederated(tenant, owner, id)
+		principal, principalErr := e.principals().get(tenant, owner)
+		if errors.Is(principalErr, ErrNotFound) {
+			return err
+		}
+		if principalErr != nil {
+			return principalErr
+		}
+		next := *principal.value
+		return changeKeychain(e.editor, principal, &next, next.keychain(), f)
+	})
+}
+
+func changeKeychain[T any](e *editor, old row[T], next entity, k *keychain, f func(*keychain) (string, error)) error {
+	detail, err := f(k)
+	if err != nil {
+		return err
 	}
-	return e.changeApplication(Delete, tenant, owner, func(a *Application) (string, error) {
-		if i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id }); i >= 0 {
-			name := a.Secrets[i].Name
-			a.Secrets = without(a.Secrets, i)
+	return update(e, old, next, detail)
+}
+
+func (a *Application) keychain() *keychain {
+	return &keychain{called: "The application " + a.ref(), ref: a.ref(), secrets: &a.Secrets, certificates: &a.Certificates, federated: &a.Federated}
+}
+
+func (p *ServicePrincipal) keychain() *keychain {
+	if p.Type == PrincipalManagedIdentity {
+		return &keychain{called: "The managed identity " + p.ref(), ref: p.ref(), federated: &p.Federated}
+	}
+	return &keychain{called: "The service principal " + p.ref(), ref: p.ref(), secrets: &p.Secrets, certificates: &p.Certificates}
+}
+
+// has requires that the owner can have credentials of a kind.
+func (k *keychain) has(able bool, what, fix string) error {
+	if able {
+		return nil
+	}
+	return &RuleError{What: fmt.Sprintf("%s cannot have %s.", k.called, what), Advice: fix}
+}
+
+func (k *keychain) hasSecrets() error {
+	return k.has(k.secrets != nil, "secrets and certificates", "Use an application, or let programs run as the managed identity.")
+}
+
+func (k *keychain) hasFederated() error {
+	return k.has(k.federated != nil, "federated credentials", "Add them to its application.")
+}
+
+// Remove removes the secret, certificate or federated credential with that id.
+func (e CredentialEditor) Remove(tenant TenantID, owner ObjectID, id string) error {
+	return e.change(Delete, tenant, owner, func(k *keychain) (string, error) {
+		id := fold(id)
+		if name, removed := removeFrom(k.secrets, func(s Secret) (string, string) { return s.ID, s.Name }, id); removed {
 			return "secret removed: " + name, nil
 		}
-		if i := slices.IndexFunc(a.Certificates, func(c Certificate) bool { return c.ID == id }); i >= 0 {
-			name := a.Certificates[i].Name
-			a.Certificates = without(a.Certificates, i)
+		if name, removed := removeFrom(k.certificates, func(c Certificate) (string, string) { return c.ID, c.Name }, id); removed {
 			return "certificate removed: " + name, nil
 		}
-		if i := slices.IndexFunc(a.Federated, func(c FederatedCredential) bool { return c.ID == id }); i >= 0 {
-			name := a.Federated[i].Name
-			a.Federated = without(a.Federated, i)
+		if name, removed := removeFrom(k.federated, func(c FederatedCredential) (string, string) { return c.ID, c.Name }, id); removed {
 			return "federated credential removed: " + name, nil
 		}
-		return "", missing(fmt.Sprintf("The application %s has no credential with the id %q.", a.ref(), text.Shown(id)), "List its credentials to see their ids.")
+		return "", missing(fmt.Sprintf("%s has no credential with the id %q.", k.called, text.Shown(id)), "List its credentials to see their ids.")
 	})
 }
 
-func (e CredentialEditor) removeFederated(tenant TenantID, owner ObjectID, id string) error {
-	return e.changeFederated(Delete, tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
-		i := slices.IndexFunc(*all, func(c FederatedCredential) bool { return c.ID == id })
-		if i < 0 {
-			return "", missing(fmt.Sprintf("%s has no credential with the id %q.", name, text.Shown(id)), "List its credentials to see their ids.")
+// removeFrom replaces a list by one without what has the id, and gives the name that it had.
+func removeFrom[T any](list *[]T, of func(T) (id, name string), id string) (name string, removed bool) {
+	if list == nil {
+		return "", false
+	}
+	for i, one := range *list {
+		if its, name := of(one); its == id {
+			*list = without(*list, i)
+			return name, true
 		}
-		removed := (*all)[i].Name
-		*all = without(*all, i)
-		return "federated credential removed: " + removed, nil
-	})
-}
-
-// changeApplication lets f change a copy of a registration's credentials, and keeps the
-// result. What f returns goes into the audit row. Lists are to be replaced, not edited.
-func (e CredentialEditor) changeApplication(verb Verb, tenant TenantID, app ObjectID, f func(*Application) (string, error)) error {
-	return e.act(verb, Credentials, func() error {
-		old, err := e.applications().get(tenant, app)
-		if err != nil {
-			return err
-		}
-		next := *old.value
-		detail, err := f(&next)
-		if err != nil {
-			return err
-		}
-		return update(e.editor, old, &next, detail)
-	})
+	}
+	return "", false
 }
 
 // without returns the list without its i-th element, nil when nothing is left.
@@ -93,34 +137,39 @@ const (
 	minRSAExponent  = 65537
 )
 
+// A NewCertificate says what a certificate is to be kept as. All but DER may be left out.
+type NewCertificate struct {
+	DER   []byte // of the certificate alone
+	ID    string // a GUID that the caller chose
+	Name  string
+	Usage CertificateUsage
+	// When it counts, within what the certificate says; zero: as long as that.
+	From, Until time.Time
+}
+
 // AddCertificate lets the key of a certificate prove the application. Only the public
 // certificate is taken, in DER.
-func (e CredentialEditor) AddCertificate(tenant TenantID, app ObjectID, name string, der []byte) (Certificate, error) {
-	parsed, err := checkCertificate(der)
+func (e CredentialEditor) AddCertificate(tenant TenantID, owner ObjectID, name string, der []byte) (Certificate, error) {
+	return e.KeepCertificate(tenant, owner, NewCertificate{DER: der, Name: name})
+}
+
+// KeepCertificate is AddCertificate for callers who choose more than a name.
+func (e CredentialEditor) KeepCertificate(tenant TenantID, owner ObjectID, wanted NewCertificate) (Certificate, error) {
+	added, err := e.newCertificate(wanted)
 	if err != nil {
 		return Certificate{}, err
 	}
-	if name == "" {
-		name = certificateName(parsed)
-	}
-	if err := checkName("name", name); err != nil {
-		return Certificate{}, err
-	}
-	if !e.now.Before(parsed.NotAfter) {
-		return Certificate{}, &RuleError{Field: "der", What: fmt.Sprintf("The certificate expired at %s.", parsed.NotAfter.UTC().Format("2006-01-02 15:04:05Z")), Advice: "Use one that is still valid."}
-	}
-	added := Certificate{
-		ID: guid.New(), Name: name, DER: bytes.Clone(der), SHA1: thumbprintSHA1(der), SHA256: thumbprintSHA256(der),
-		Subject: parsed.Subject.String(), ValidFrom: stamp(parsed.NotBefore), ValidUntil: stamp(parsed.NotAfter), Created: e.now,
-	}
-	err = e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
-		if slices.ContainsFunc(a.Certificates, func(c Certificate) bool { return c.SHA256 == added.SHA256 }) {
-			return "", taken("der", fmt.Sprintf("The application %s has this certificate already.", a.ref()), "Use the one there is.")
+	err = e.change(Create, tenant, owner, func(k *keychain) (string, error) {
+		if err := k.hasSecrets(); err != nil {
+			return "", err
 		}
-		if len(a.Certificates) >= maxCertificates {
-			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("The application %s has %d certificates already.", a.ref(), len(a.Certificates)), Advice: "Remove one first."}
+		if slices.ContainsFunc(*k.certificates, func(c Certificate) bool { return c.SHA256 == added.SHA256 || c.ID == added.ID }) {
+			return "", taken("der", k.called+" has this certificate already.", "Use the one there is.")
 		}
-		a.Certificates = append(a.Certificates[:len(a.Certificates):len(a.Certificates)], added)
+		if len(*k.certificates) >= maxCertificates {
+			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("%s has %d certificates already.", k.called, len(*k.certificates)), Advice: "Remove one first."}
+		}
+		*k.certificates = append((*k.certificates)[:len(*k.certificates):len(*k.certificates)], added)
 		return "certificate added: " + added.Name + " " + added.SHA256, nil
 	})
 	if err != nil {
@@ -128,6 +177,59 @@ func (e CredentialEditor) AddCertificate(tenant TenantID, app ObjectID, name str
 	}
 	return added, nil
 }
+
+// newCertificate checks a certificate by itself.
+func (e CredentialEditor) newCertificate(wanted NewCertificate) (Certificate, error) {
+	parsed, err := checkCertificate(wanted.DER)
+	if err != nil {
+		return Certificate{}, err
+	}
+	added := Certificate{
+		Name: cmp.Or(wanted.Name, certificateName(parsed)), DER: bytes.Clone(wanted.DER), SHA1: thumbprintSHA1(wanted.DER), SHA256: thumbprintSHA256(wanted.DER),
+		Subject: parsed.Subject.String(), Usage: wanted.Usage, ValidFrom: stamp(parsed.NotBefore), ValidUntil: stamp(parsed.NotAfter), Created: e.now,
+	}
+	if err := checkName("name", added.Name); err != nil {
+		return Certificate{}, err
+	}
+	if added.ID, err = givenGUID("id", wanted.ID); err != nil {
+		return Certificate{}, err
+	}
+	if added.Usage == CertificateVerify {
+		added.Usage = ""
+	}
+	if added.Usage != "" && added.Usage != CertificateSign {
+		return Certificate{}, &RuleError{Field: "usage", What: fmt.Sprintf("There is no usage %q of certificates.", text.Shown(string(added.Usage))), Advice: "Use Verify or Sign."}
+	}
+	if !e.now.Before(parsed.NotAfter) {
+		return Certificate{}, &RuleError{Field: "der", What: fmt.Sprintf("The certificate expired at %s.", shownTime(parsed.NotAfter)), Advice: "Use one that is still valid."}
+	}
+	return added, added.limit(stamp(wanted.From), stamp(wanted.Until))
+}
+
+// limit lets a certificate count for a part of its time only.
+func (c *Certificate) limit(from, until time.Time) error {
+	wrong := func(field string, at time.Time) error {
+		return &RuleError{
+			Field: field, What: fmt.Sprintf("The certificate %q cannot count from or until %s.", c.Name, shownTime(at)),
+			Advice: fmt.Sprintf("Choose a time between %s and %s, within which it is valid, and the end after the beginning.", shownTime(c.ValidFrom), shownTime(c.ValidUntil)),
+		}
+	}
+	if !until.IsZero() {
+		if until.After(c.ValidUntil) || !until.After(c.ValidFrom) {
+			return wrong("until", until)
+		}
+		c.ValidUntil = until
+	}
+	if !from.IsZero() {
+		if from.Before(c.ValidFrom) || !from.Before(c.ValidUntil) {
+			return wrong("from", from)
+		}
+		c.ValidFrom = from
+	}
+	return nil
+}
+
+func shownTime(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }
 
 // checkCertificate checks the certificate by itself, whatever the time.
 func checkCertificate(der []byte) (*x509.Certificate, error) {

@@ -12,8 +12,8 @@ import (
 )
 
 // GrantedScopes returns the values of the enabled scopes of the resource that the client
-// may use on behalf of the user: those granted to the user, and those granted to everyone.
-// They are sorted.
+// may use on behalf of the user: those granted to the user, those granted to everyone, and
+// those that the resource lets the client use without consent. They are sorted.
 func (d *Directory) GrantedScopes(ctx context.Context, client, resource *Instance, user ObjectID) (values []string, err error) {
 	if client.Principal == nil || resource.Principal == nil || resource.Application == nil || client.Principal.Tenant != resource.Principal.Tenant {
 		return nil, nil
@@ -26,8 +26,8 @@ func (d *Directory) GrantedScopes(ctx context.Context, client, resource *Instanc
 	for _, scope := range resource.Application.Scopes {
 		granted := slices.ContainsFunc(grants, func(g *DelegatedGrant) bool {
 			return (g.Principal == "" || g.Principal == user) && slices.Contains(g.Scopes, scope.Value)
-		})
-		if scope.Enabled && granted {
+		}) || resource.Application.PreAuthorizes(client.Principal.AppID, scope.ID)
+		if scope.Enabled && granted && scope.Value != "" {
 			values = append(values, scope.Value)
 		}
 	}
@@ -256,5 +256,5 @@ func (u *User) IsConsentAdmin() bool {
 // Consenter is a user who agrees that an application acts for them or, if they may, for
 // everyone.
 func Consenter(user *User) Actor {
-	return Actor{ActorUser, user.PrincipalName, To(Create, DelegatedGrants)}
+	return Actor{Kind: ActorUser, Name: user.PrincipalName, Rights: To(Create, DelegatedGrants), ID: user.ID}
 }

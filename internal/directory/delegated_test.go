@@ -184,7 +184,7 @@ func TestScopesFollowTheirApplication(t *testing.T) {
 	}
 	without := func(scopes []directory.Scope) []directory.Scope { return scopes[1:] }
 	before := d.api
-	checkRule(t, attempt(t, d.Directory, edit(without)), "scopes", wrong)
+	checkRule(t, attempt(t, d.Directory, edit(without)), "scopes", directory.ErrEnabled)
 	d.api = before
 
 	change(t, d.Directory, edit(func(scopes []directory.Scope) []directory.Scope { // they swap their values

@@ -87,11 +87,11 @@ func (e *editor) tenants() TenantEditor {
 }
 
 func (e *editor) applications() ApplicationEditor {
-	return ApplicationEditor{Objects: e.view.Applications(), editor: e}
+	return ApplicationEditor{ApplicationView: e.view.Applications(), editor: e}
 }
 
 func (e *editor) principals() PrincipalEditor {
-	return PrincipalEditor{Objects: e.view.ServicePrincipals(), editor: e}
+	return PrincipalEditor{PrincipalView: e.view.ServicePrincipals(), editor: e}
 }
 
 func (e *editor) assignments() AssignmentEditor {

@@ -1,7 +1,7 @@
 package directory
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -25,28 +25,21 @@ func (e CredentialEditor) AddFederated(tenant TenantID, owner ObjectID, c Federa
 	if c.Audience == "" {
 		c.Audience = ExchangeAudience
 	}
-	if err := checkFederated(&c); err != nil {
+	if err := e.checkFederated(tenant, &c); err != nil {
 		return FederatedCredential{}, err
 	}
-	if c.Identity != "" {
-		identity, err := e.view.Identities().get(tenant, c.Identity)
-		if err != nil {
-			return FederatedCredential{}, ruleAbout("identity", err)
-		}
-		c.Identity = identity.value.ID
-	}
-	err := e.changeFederated(Create, tenant, owner, func(name string, all *[]FederatedCredential) (string, error) {
-		if err := checkFederatedFree(name, *all, &c); err != nil {
+	err := e.change(Create, tenant, owner, func(k *keychain) (string, error) {
+		if err := k.hasFederated(); err != nil {
 			return "", err
 		}
-		*all = append((*all)[:len(*all):len(*all)], c)
-		if c.Identity != "" {
-			return fmt.Sprintf("federated credential added: %s, managed identity %s", c.Name, c.Identity), nil
+		if len(*k.federated) >= maxFederated {
+			return "", &RuleError{Field: "federated", What: fmt.Sprintf("%s has %d federated credentials already.", k.ref, len(*k.federated)), Advice: "Remove one first."}
 		}
-		if c.Expression != "" {
-			return fmt.Sprintf("federated credential added: %s, issuer %s, %s", c.Name, c.Issuer, c.Expression), nil
+		if err := checkFederatedFree(k.ref, *k.federated, &c); err != nil {
+			return "", err
 		}
-		return fmt.Sprintf("federated credential added: %s, issuer %s, subject %s", c.Name, c.Issuer, c.Subject), nil
+		*k.federated = append((*k.federated)[:len(*k.federated):len(*k.federated)], c)
+		return "federated credential added: " + c.describe(), nil
 	})
 	if err != nil {
 		return FederatedCredential{}, err
@@ -54,23 +47,64 @@ func (e CredentialEditor) AddFederated(tenant TenantID, owner ObjectID, c Federa
 	return c, nil
 }
 
-// changeFederated lets f change the federated credentials of what has the object id.
-func (e CredentialEditor) changeFederated(verb Verb, tenant TenantID, owner ObjectID, f func(name string, all *[]FederatedCredential) (string, error)) error {
-	return e.act(verb, Credentials, func() error {
-		identity, err := e.view.Identities().get(tenant, owner)
-		if errors.Is(err, ErrNotFound) {
-			return e.changeApplication(verb, tenant, owner, func(a *Application) (string, error) { return f(a.ref(), &a.Federated) })
+// EditFederated changes a federated credential, named by its id or name, which both stay.
+func (e CredentialEditor) EditFederated(tenant TenantID, owner ObjectID, ref string, f func(*FederatedCredential) error) (c FederatedCredential, err error) {
+	err = e.change(Update, tenant, owner, func(k *keychain) (string, error) {
+		i := -1
+		if k.federated != nil {
+			i = slices.IndexFunc(*k.federated, func(f FederatedCredential) bool { return f.ID == fold(ref) || fold(f.Name) == fold(ref) })
 		}
-		if err != nil {
-			return err
+		if i < 0 {
+			return "", missing(fmt.Sprintf("%s has no federated credential %q.", k.called, text.Shown(ref)), "List its credentials to see their names.")
 		}
-		next := *identity.value
-		detail, err := f(next.ref(), &next.Federated)
-		if err != nil {
-			return err
+		was := (*k.federated)[i]
+		c = was
+		if err := f(&c); err != nil {
+			return "", err
 		}
-		return update(e.editor, identity, &next, detail)
+		if c.ID, c.Audience = was.ID, cmp.Or(c.Audience, ExchangeAudience); c.Name != was.Name {
+			return "", &RuleError{Field: "name", What: fmt.Sprintf("The federated credential %q cannot be renamed.", was.Name), Advice: "Add another, and remove this one."}
+		}
+		if err := e.checkFederated(tenant, &c); err != nil {
+			return "", err
+		}
+		others := without(*k.federated, i)
+		if err := checkFederatedFree(k.ref, others, &c); err != nil {
+			return "", err
+		}
+		*k.federated = slices.Clone(*k.federated)
+		(*k.federated)[i] = c
+		return "federated credential changed: " + c.describe(), nil
 	})
+	if err != nil {
+		return FederatedCredential{}, err
+	}
+	return c, nil
+}
+
+// describe says whom it trusts, for the audit log.
+func (c *FederatedCredential) describe() string {
+	switch {
+	case c.Identity != "":
+		return fmt.Sprintf("%s, managed identity %s", c.Name, c.Identity)
+	case c.Expression != "":
+		return fmt.Sprintf("%s, issuer %s, %s", c.Name, c.Issuer, c.Expression)
+	}
+	return fmt.Sprintf("%s, issuer %s, subject %s", c.Name, c.Issuer, c.Subject)
+}
+
+// checkFederated checks a federated credential by itself, and that the managed identity that
+// it names is there.
+func (e CredentialEditor) checkFederated(tenant TenantID, c *FederatedCredential) error {
+	if err := checkFederated(c); err != nil || c.Identity == "" {
+		return err
+	}
+	identity, err := e.view.Identities().get(tenant, c.Identity)
+	if err != nil {
+		return ruleAbout("identity", err)
+	}
+	c.Identity = identity.value.ID
+	return nil
 }
 
 func checkFederated(c *FederatedCredential) (err error) {
@@ -143,9 +177,6 @@ func checkIssuer(issuer string) error {
 }
 
 func checkFederatedFree(owner string, all []FederatedCredential, c *FederatedCredential) error {
-	if len(all) >= maxFederated {
-		return &RuleError{Field: "federated", What: fmt.Sprintf("%s has %d federated credentials already.", owner, len(all)), Advice: "Remove one first."}
-	}
 	if slices.ContainsFunc(all, func(f FederatedCredential) bool { return fold(f.Name) == fold(c.Name) || f.ID == c.ID }) {
 		return taken("name", fmt.Sprintf("%s has a federated credential named %q already.", owner, c.Name), "Choose another name.")
 	}

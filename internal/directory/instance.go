@@ -11,7 +11,9 @@ import (
 )
 
 // An Instance is an application together with its service principal in one tenant. A
-// managed identity has a principal only: its Application is nil.
+// managed identity has a principal only: its Application is nil. The credentials of both
+// prove the client, so that Application has those of the principal too where a [Directory]
+// made the instance; the registration itself is read with a [View].
 type Instance struct {
 	Application *Application
 	Principal   *ServicePrincipal
@@ -176,7 +178,7 @@ func (d *Directory) UserRoles(ctx context.Context, user *User, resource *Instanc
 		return nil, false, err
 	}
 	for _, role := range resource.Application.AppRoles {
-		if role.Enabled && role.Allows(MemberUser) && slices.Contains(ids, role.ID) {
+		if role.Enabled && role.Value != "" && role.Allows(MemberUser) && slices.Contains(ids, role.ID) {
 			roles = append(roles, role.Value)
 		}
 	}
@@ -258,6 +260,12 @@ func (d *Directory) readInstance(ctx context.Context, tenant, key string) (*Inst
 }
 
 func newInstance(app *Application, principal *ServicePrincipal) *Instance {
+	if app != nil && principal != nil && len(principal.Secrets)+len(principal.Certificates) > 0 {
+		both := *app
+		both.Secrets = slices.Concat(app.Secrets, principal.Secrets)
+		both.Certificates = slices.Concat(app.Certificates, principal.Certificates)
+		app = &both
+	}
 	return &Instance{Application: app, Principal: principal, roles: offeredRoles(app)}
 }
 
@@ -268,7 +276,7 @@ func offeredRoles(app *Application) map[RoleID]string {
 	}
 	roles := make(map[RoleID]string, len(app.AppRoles))
 	for _, role := range app.AppRoles {
-		if role.Enabled && role.Allows(MemberApplication) {
+		if role.Enabled && role.Value != "" && role.Allows(MemberApplication) {
 			roles[role.ID] = role.Value
 		}
 	}

@@ -116,7 +116,25 @@ func (a *Application) keys() []string {
 	for _, uri := range a.IdentifierURIs {
 		keys = append(keys, makeKey("uri", foldURI(uri)))
 	}
-	return keys
+	if a.UniqueName != "" {
+		keys = append(keys, makeKey("unique", fold(a.UniqueName)))
+	}
+	for _, p := range a.PreAuthorized {
+		keys = append(keys, makeKey("preauth", string(p.App), string(a.ID)))
+	}
+	return append(keys, sharedKeys(a.ID, a.Label(), a.Owners, a.Tags)...)
+}
+
+// sharedKeys are those under which any number of things may be found, each by its id.
+func sharedKeys(id ObjectID, label string, owners []ObjectID, tags []string) []string {
+	keys := []string{makeKey("display", fold(label), string(id))}
+	for _, owner := range owners {
+		keys = append(keys, makeKey("owner", string(owner), string(id)))
+	}
+	for _, tag := range tags {
+		keys = append(keys, makeKey("tag", fold(tag), string(id)))
+	}
+	return MergeKeys(keys, nil) // tags that differ in case have one
 }
 
 func (p *ServicePrincipal) keys() []string {
@@ -124,7 +142,11 @@ func (p *ServicePrincipal) keys() []string {
 	if p.ResourceID != "" {
 		keys = append(keys, makeKey("arm", foldURI(p.ResourceID)))
 	}
-	return keys
+	keys = append(keys, makeKey("type", string(p.Type), string(p.ID)))
+	for _, name := range p.Alternatives() {
+		keys = append(keys, makeKey("alternative", fold(name), string(p.ID)))
+	}
+	return append(keys, sharedKeys(p.ID, p.Label(), p.Owners, p.Tags)...)
 }
 
 func (a *Assignment) keys() []string {
@@ -148,7 +170,7 @@ func (g *DelegatedGrant) keys() []string {
 }
 
 func (u *User) keys() []string {
-	return []string{makeKey("id", string(u.ID)), makeKey("upn", u.PrincipalName)}
+	return append([]string{makeKey("id", string(u.ID)), makeKey("upn", u.PrincipalName)}, sharedKeys(u.ID, u.DisplayName, nil, nil)...)
 }
 
 func (h *Host) keys() []string {

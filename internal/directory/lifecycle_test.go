@@ -104,7 +104,7 @@ func TestRolesMustBeDisabledFirst(t *testing.T) {
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
 		_, err := e.Applications().Edit(without.Tenant, without.ID, func(v *directory.Application) error { *v = without; return nil })
 		return err
-	}), "appRoles", wrong)
+	}), "appRoles", directory.ErrEnabled)
 	disabled := *o.api
 	disabled.AppRoles = []directory.AppRole{{Value: "Orders.Read", Members: []directory.MemberType{directory.MemberApplication}}}
 	change(t, o.Directory, func(e *directory.Editor) error {

@@ -1,6 +1,9 @@
 package directory
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // A TenantID is a tenant's GUID, lower case.
 type TenantID string
@@ -47,9 +50,22 @@ type Application struct {
 	// it was made elsewhere. People are shown the Label.
 	Name string `json:"name,omitempty"`
 	// DisplayName need not be unique. Empty means the name.
-	DisplayName    string   `json:"displayName,omitempty"`
-	IdentifierURIs []string `json:"identifierUris,omitempty"`
-	RedirectURIs   []string `json:"redirectUris,omitempty"` // where the answer to a sign-in may go
+	DisplayName string `json:"displayName,omitempty"`
+	// UniqueName is another name, unique within the tenant, which is given at creation and
+	// never changed. It is for tools that create what is missing and update what is there.
+	UniqueName     string         `json:"uniqueName,omitempty"`
+	Description    string         `json:"description,omitempty"`
+	Notes          string         `json:"notes,omitempty"`
+	SignInAudience SignInAudience `json:"signInAudience,omitempty"` // empty: AudienceMyOrg
+	Tags           []string       `json:"tags,omitempty"`
+	// Owners are service principals and users of the tenant, by object id.
+	Owners         []ObjectID `json:"owners,omitempty"`
+	IdentifierURIs []string   `json:"identifierUris,omitempty"`
+	// Where the answer to a sign-in may go: to a web application, to a script in a browser
+	// (Graph: spa), to a program on the user's machine (Graph: publicClient).
+	RedirectURIs       []string `json:"redirectUris,omitempty"`
+	SPARedirectURIs    []string `json:"spaRedirectUris,omitempty"`
+	NativeRedirectURIs []string `json:"nativeRedirectUris,omitempty"`
 	// TokenVersion is 1 or 2: the version of access tokens issued for this application
 	// as a resource (Graph: api.requestedAccessTokenVersion).
 	TokenVersion int `json:"tokenVersion"`
@@ -59,15 +75,36 @@ type Application struct {
 	StrictAssertions bool `json:"strictAssertions,omitempty"`
 	// IDTokens lets the application have id tokens by way of the browser (Graph:
 	// web.implicitGrantSettings.enableIdTokenIssuance).
-	IDTokens       bool                  `json:"idTokens,omitempty"`
-	AppRoles       []AppRole             `json:"appRoles,omitempty"`
-	Scopes         []Scope               `json:"scopes,omitempty"`         // Graph: api.oauth2PermissionScopes
+	IDTokens bool      `json:"idTokens,omitempty"`
+	AppRoles []AppRole `json:"appRoles,omitempty"`
+	Scopes   []Scope   `json:"scopes,omitempty"` // Graph: api.oauth2PermissionScopes
+	// PreAuthorized are the clients that may use scopes of this application without consent.
+	PreAuthorized  []PreAuthorization    `json:"preAuthorized,omitempty"`
 	OptionalClaims []OptionalClaim       `json:"optionalClaims,omitempty"` // of access tokens
 	Permissions    []Permission          `json:"permissions,omitempty"`
 	Secrets        []Secret              `json:"secrets,omitempty"`
 	Certificates   []Certificate         `json:"certificates,omitempty"`
 	Federated      []FederatedCredential `json:"federated,omitempty"`
-	Created        time.Time             `json:"created"`
+	// Settings are a JSON object of what callers set and nothing here acts on.
+	Settings json.RawMessage `json:"settings,omitempty"`
+	Created  time.Time       `json:"created"`
+}
+
+// A SignInAudience says whose users an application is meant for.
+type SignInAudience string
+
+// The audiences of Entra. Here an application is its tenant's own, whichever it says.
+const (
+	AudienceMyOrg                     SignInAudience = "AzureADMyOrg"
+	AudienceMultipleOrgs              SignInAudience = "AzureADMultipleOrgs"
+	AudienceMultipleOrgsAndPersonal   SignInAudience = "AzureADandPersonalMicrosoftAccount"
+	AudiencePersonalMicrosoftAccounts SignInAudience = "PersonalMicrosoftAccount"
+)
+
+// A PreAuthorization lets a client use scopes of an application without consent.
+type PreAuthorization struct {
+	App    AppID     `json:"app"`
+	Scopes []ScopeID `json:"scopes"`
 }
 
 // A MemberType says who may hold an app role.
@@ -82,7 +119,7 @@ const (
 // An AppRole is a permission that an application, as a resource, offers to others.
 type AppRole struct {
 	ID          RoleID       `json:"id"`
-	Value       string       `json:"value"` // what tokens carry in "roles"
+	Value       string       `json:"value"` // what tokens carry in "roles"; empty: nothing
 	DisplayName string       `json:"displayName"`
 	Description string       `json:"description"`
 	Enabled     bool         `json:"enabled"`
@@ -92,10 +129,13 @@ type AppRole struct {
 // A Scope is what an application, as a resource, lets others do on behalf of a user.
 type Scope struct {
 	ID          ScopeID `json:"id"`
-	Value       string  `json:"value"` // what tokens carry in "scp"
+	Value       string  `json:"value"` // what tokens carry in "scp"; empty: nothing
 	DisplayName string  `json:"displayName"`
 	Description string  `json:"description"`
-	Enabled     bool    `json:"enabled"`
+	// What users read where they consent; empty: what administrators read.
+	UserDisplayName string `json:"userDisplayName,omitempty"`
+	UserDescription string `json:"userDescription,omitempty"`
+	Enabled         bool   `json:"enabled"`
 	// AdminOnly scopes are for an administrator to consent to; users may to others.
 	AdminOnly bool `json:"adminOnly,omitempty"`
 }
@@ -125,6 +165,7 @@ type Secret struct {
 	Cost    *HashCost    `json:"cost,omitempty"` // of SchemeArgon2id, where it is not the usual one
 	Digest  []byte       `json:"digest"`
 	Created time.Time    `json:"created"`
+	From    time.Time    `json:"from,omitzero"`    // when it begins to count; zero: when it was created
 	Expires time.Time    `json:"expires,omitzero"` // zero: never
 }
 
@@ -140,16 +181,29 @@ const (
 
 // A Certificate is a key credential: the certificate whose key signs client assertions.
 type Certificate struct {
-	ID         string    `json:"id"` // GUID (Graph: keyId)
-	Name       string    `json:"name"`
-	DER        []byte    `json:"der"`
-	SHA1       string    `json:"sha1"`   // thumbprint, base64url without padding (x5t)
-	SHA256     string    `json:"sha256"` // thumbprint, base64url without padding (x5t#S256)
-	Subject    string    `json:"subject"`
+	ID      string `json:"id"` // GUID (Graph: keyId)
+	Name    string `json:"name"`
+	DER     []byte `json:"der"`
+	SHA1    string `json:"sha1"`   // thumbprint, base64url without padding (x5t)
+	SHA256  string `json:"sha256"` // thumbprint, base64url without padding (x5t#S256)
+	Subject string `json:"subject"`
+	// Usage is what its key is for; empty: CertificateVerify. No other proves a client.
+	Usage CertificateUsage `json:"usage,omitempty"`
+	// When it counts: at most as long as the certificate itself says.
 	ValidFrom  time.Time `json:"validFrom"`
 	ValidUntil time.Time `json:"validUntil"`
 	Created    time.Time `json:"created"`
 }
+
+// A CertificateUsage says what the key of a certificate is for.
+type CertificateUsage string
+
+// The usages: to verify what the client signed, or to sign for it (SAML), which nothing
+// here does.
+const (
+	CertificateVerify CertificateUsage = "Verify"
+	CertificateSign   CertificateUsage = "Sign"
+)
 
 // A FederatedCredential trusts tokens of another issuer in place of a secret. Issuer,
 // subject and audience are compared exactly, case and slashes included.
@@ -199,11 +253,24 @@ type ServicePrincipal struct {
 	Type               PrincipalType `json:"type"`
 	Enabled            bool          `json:"enabled"`
 	AssignmentRequired bool          `json:"assignmentRequired,omitempty"`
-	Created            time.Time     `json:"created"`
+	Description        string        `json:"description,omitempty"`
+	Notes              string        `json:"notes,omitempty"`
+	Tags               []string      `json:"tags,omitempty"`
+	Owners             []ObjectID    `json:"owners,omitempty"`           // as an application's
+	AlternativeNames   []string      `json:"alternativeNames,omitempty"` // of a managed identity: see Alternatives
+	// Settings are as an application's.
+	Settings json.RawMessage `json:"settings,omitempty"`
+	Created  time.Time       `json:"created"`
+
+	// Credentials of its own, which count beside those of its application.
+	Secrets      []Secret      `json:"secrets,omitempty"`
+	Certificates []Certificate `json:"certificates,omitempty"`
 
 	// Of managed identities only.
 	IdentityKind IdentityKind          `json:"identityKind,omitempty"`
 	ResourceID   string                `json:"resourceId,omitempty"` // ARM id, unique within the tenant
+	Location     string                `json:"location,omitempty"`   // in the resource manager, as is the following
+	ResourceTags map[string]string     `json:"resourceTags,omitempty"`
 	Federated    []FederatedCredential `json:"federated,omitempty"`
 }
 
@@ -300,7 +367,9 @@ type User struct {
 	// password, disabling the user and revoking sessions end those from before. Zero: all
 	// since the user was created.
 	SessionsFrom time.Time `json:"sessionsFrom,omitzero"`
-	Created      time.Time `json:"created"`
+	// Settings are as an application's.
+	Settings json.RawMessage `json:"settings,omitempty"`
+	Created  time.Time       `json:"created"`
 }
 
 // SessionCounts reports whether what the user did at a time still counts: the user was there,

@@ -10,7 +10,10 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-const maxRoles = 1200 // as many as Entra allows in one registration
+const (
+	maxRoles            = 1200 // as many as Entra allows in one registration
+	maxOfferDescription = 1000 // characters
+)
 
 // An offer is what an application, as a resource, offers: an app role or a scope.
 type offer[T any] interface {
@@ -47,10 +50,10 @@ func checkOffers[T any, P offer[T]](list string, old, all []T, ids map[string]bo
 		if err := check(field, &all[i]); err != nil {
 			return err
 		}
-		if seen[fold(*f.value)] {
+		if *f.value != "" && seen[fold(*f.value)] {
 			return taken(field+".value", fmt.Sprintf("The %s %q occurs twice.", f.what, *f.value), "Give each "+f.what+" a value of its own; case does not count.")
 		}
-		if *f.id == "" {
+		if *f.id == "" && *f.value != "" {
 			*f.id = idByValue[T, P](old, *f.value)
 		}
 		id, err := givenGUID(field+".id", *f.id)
@@ -70,16 +73,19 @@ func checkOffers[T any, P offer[T]](list string, old, all []T, ids map[string]bo
 func checkOffer(field string, f offerFields) error {
 	*f.displayName = cmp.Or(*f.displayName, *f.value)
 	*f.description = cmp.Or(*f.description, *f.displayName)
-	if err := checkText(field+".value", *f.value, maxName); err != nil {
+	if err := checkOptionalText(field+".value", *f.value, maxName); err != nil {
 		return err
 	}
-	if strings.ContainsFunc(*f.value, func(r rune) bool { return r <= ' ' || r > '~' }) || (*f.value)[0] == '.' {
+	if *f.value == "" && *f.displayName == "" {
+		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The %s has no value and no display name.", f.what), Advice: "Write the value as Orders.Read."}
+	}
+	if strings.ContainsFunc(*f.value, func(r rune) bool { return r <= ' ' || r > '~' }) || strings.HasPrefix(*f.value, ".") {
 		return &RuleError{Field: field + ".value", What: fmt.Sprintf("The %s value %q holds a space or a character that a token may not carry there.", f.what, *f.value), Advice: "Write it as Orders.Read: ASCII without spaces, not beginning with a dot."}
 	}
 	if err := checkText(field+".displayName", *f.displayName, maxName); err != nil {
 		return err
 	}
-	return checkText(field+".description", *f.description, 1000)
+	return checkText(field+".description", *f.description, maxOfferDescription)
 }
 
 func idByValue[T any, P offer[T]](all []T, value string) string {
@@ -94,7 +100,7 @@ func idByValue[T any, P offer[T]](all []T, value string) string {
 // offerNamed returns the one with that id or value.
 func offerNamed[T any, P offer[T]](all []T, ref string) (found T, ok bool) {
 	for i := range all {
-		if f := P(&all[i]).fields(); *f.value == ref || strings.EqualFold(*f.id, ref) {
+		if f := P(&all[i]).fields(); ref != "" && (*f.value == ref || strings.EqualFold(*f.id, ref)) {
 			return all[i], true
 		}
 	}
@@ -128,6 +134,40 @@ func offerDetail[T any, P offer[T]](d *detail, list string, old, next []T, diffe
 			d.add("%s: -%s", list, *f.value)
 		}
 	}
+}
+
+// ErrEnabled says that an app role or scope must be disabled before a change, in a change of
+// its own.
+var ErrEnabled = errors.New("it must be disabled first")
+
+func stillEnabled(field, what, value, done string) error {
+	then := map[string]string{"removed": "remove", "changed": "change"}[done]
+	return &RuleError{
+		Field: field, What: fmt.Sprintf("The %s %q is enabled and cannot be %s.", what, value, done),
+		Advice: "Disable it first (enabled: false), then " + then + " it.", Cause: ErrEnabled,
+	}
+}
+
+// checkUnchanged requires that enabled roles and scopes stay what they are to those who hold
+// them: see [ApplicationEditor.DisabledFirst].
+func checkUnchanged(old, a *Application) error {
+	for _, was := range old.AppRoles {
+		i := slices.IndexFunc(a.AppRoles, func(r AppRole) bool { return r.ID == was.ID })
+		if was.Enabled && i >= 0 && (a.AppRoles[i].Value != was.Value || !sameMembers(a.AppRoles[i].Members, was.Members)) {
+			return stillEnabled("appRoles", "app role", cmp.Or(was.Value, was.DisplayName), "changed")
+		}
+	}
+	for _, was := range old.Scopes {
+		i := slices.IndexFunc(a.Scopes, func(s Scope) bool { return s.ID == was.ID })
+		if was.Enabled && i >= 0 && (a.Scopes[i].Value != was.Value || a.Scopes[i].AdminOnly != was.AdminOnly) {
+			return stillEnabled("scopes", "scope", cmp.Or(was.Value, was.DisplayName), "changed")
+		}
+	}
+	return nil
+}
+
+func sameMembers(a, b []MemberType) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(m MemberType) bool { return !slices.Contains(b, m) })
 }
 
 // checkRoles checks the app roles of a registration.
@@ -171,7 +211,7 @@ func (e ApplicationEditor) dropRemovedRoles(old, a *Application) error {
 			continue
 		}
 		if role.Enabled {
-			return &RuleError{Field: "appRoles", What: fmt.Sprintf("The app role %q is enabled and cannot be removed.", role.Value), Advice: "Disable it first (enabled: false), then remove it."}
+			return stillEnabled("appRoles", "app role", cmp.Or(role.Value, role.DisplayName), "removed")
 		}
 		if err := e.assignments().dropRole(old, role); err != nil {
 			return err
@@ -193,6 +233,12 @@ func checkScopes(old, a *Application) error {
 		ids[string(role.ID)] = true
 	}
 	return checkOffers("scopes", old.Scopes, a.Scopes, ids, func(field string, scope *Scope) error {
+		if err := checkOptionalText(field+".userDisplayName", scope.UserDisplayName, maxName); err != nil {
+			return err
+		}
+		if err := checkOptionalText(field+".userDescription", scope.UserDescription, maxOfferDescription); err != nil {
+			return err
+		}
 		if strings.ContainsAny(scope.Value, "/\"\\") { // a client asks for <API>/<value> in a list separated by spaces
 			return &RuleError{Field: field + ".value", What: fmt.Sprintf("The scope value %q holds a character that a request may not carry there.", scope.Value), Advice: "Write it as Orders.Read: ASCII without spaces, slashes and quotes, not beginning with a dot."}
 		}
@@ -213,7 +259,7 @@ func (e ApplicationEditor) followScopes(old, a *Application) error {
 		i := slices.IndexFunc(a.Scopes, func(s Scope) bool { return s.ID == scope.ID })
 		switch {
 		case i < 0 && scope.Enabled:
-			return &RuleError{Field: "scopes", What: fmt.Sprintf("The scope %q is enabled and cannot be removed.", scope.Value), Advice: "Disable it first (enabled: false), then remove it."}
+			return stillEnabled("scopes", "scope", cmp.Or(scope.Value, scope.DisplayName), "removed")
 		case i < 0:
 			moved[scope.Value] = ""
 		case a.Scopes[i].Value != scope.Value:

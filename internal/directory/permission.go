@@ -8,9 +8,21 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
+const (
+	maxAPIs        = 50  // that one application asks permissions of
+	maxPermissions = 400 // of all of them together
+)
+
 // checkPermissions checks what a registration asks of APIs. What it asked for before
 // may stay, though an API may have dropped the role meanwhile.
 func (e ApplicationEditor) checkPermissions(old, a *Application) error {
+	count := 0
+	for _, permission := range a.Permissions {
+		count += len(permission.Roles) + len(permission.Scopes)
+	}
+	if len(a.Permissions) > maxAPIs || count > maxPermissions {
+		return &RuleError{Field: "permissions", What: fmt.Sprintf("The application asks for %d permissions of %d APIs.", count, len(a.Permissions)), Advice: fmt.Sprintf("Ask for at most %d permissions of at most %d APIs.", maxPermissions, maxAPIs)}
+	}
 	a.Permissions = slices.Clone(a.Permissions)
 	for i := range a.Permissions {
 		permission := &a.Permissions[i]
@@ -116,4 +128,104 @@ func permissionList(permissions []Permission) []string {
 		}
 	}
 	return list
+}
+
+const maxPreAuthorized = 100 // clients of one application
+
+// checkPreAuthorized checks which clients need no consent for scopes of the application. Those
+// of before may stay, though their scope may be gone.
+func (e ApplicationEditor) checkPreAuthorized(old, a *Application) error {
+	if len(a.PreAuthorized) > maxPreAuthorized {
+		return &RuleError{Field: "preAuthorized", What: fmt.Sprintf("There are more than %d pre-authorized clients.", maxPreAuthorized), Advice: "Remove some."}
+	}
+	a.PreAuthorized = slices.Clone(a.PreAuthorized)
+	for i := range a.PreAuthorized {
+		one, field := &a.PreAuthorized[i], fmt.Sprintf("preAuthorized[%d]", i)
+		one.App, one.Scopes = fold(one.App), slices.Clone(one.Scopes)
+		if slices.ContainsFunc(a.PreAuthorized[:i], func(p PreAuthorization) bool { return p.App == one.App }) {
+			return taken(field+".app", fmt.Sprintf("The client %s is listed twice.", one.App), "List it once, with all scopes.")
+		}
+		var before []ScopeID
+		was := slices.IndexFunc(old.PreAuthorized, func(p PreAuthorization) bool { return p.App == one.App })
+		if was >= 0 {
+			before = old.PreAuthorized[was].Scopes
+		} else if one.App != a.AppID {
+			if _, err := e.byAppID(a.Tenant, one.App); err != nil {
+				return ruleAbout(field+".app", err)
+			}
+		}
+		if len(one.Scopes) == 0 {
+			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("The pre-authorized client %s may use no scope.", one.App), Advice: "List at least one scope of the application."}
+		}
+		added, err := lowerIDs(field+".scopes", "scope", one.Scopes, before)
+		if err != nil {
+			return err
+		}
+		for _, id := range added {
+			if !slices.ContainsFunc(a.Scopes, func(s Scope) bool { return s.ID == id }) {
+				return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("The application has no scope with the id %q.", text.Shown(string(id))), Advice: "Add the scope first.", Cause: ErrNotFound}
+			}
+		}
+	}
+	a.PreAuthorized = emptyToNil(a.PreAuthorized)
+	return nil
+}
+
+// PreAuthorizes reports whether a client may use a scope of the application without consent.
+func (a *Application) PreAuthorizes(client AppID, scope ScopeID) bool {
+	return slices.ContainsFunc(a.PreAuthorized, func(p PreAuthorization) bool { return p.App == client && slices.Contains(p.Scopes, scope) })
+}
+
+func preAuthorizationList(all []PreAuthorization) []string {
+	var list []string
+	for _, p := range all {
+		for _, scope := range p.Scopes {
+			list = append(list, string(p.App)+"/"+string(scope))
+		}
+	}
+	return list
+}
+
+// revokePreAuthorized revokes the tokens of clients that are pre-authorized no more. One that
+// has a grant besides gets another token at once.
+func (e ApplicationEditor) revokePreAuthorized(was, a *Application) error {
+	for _, old := range was.PreAuthorized {
+		for _, id := range old.Scopes {
+			scope, ok := was.Scope(string(id))
+			if !ok || a.PreAuthorizes(old.App, id) {
+				continue
+			}
+			api, err := e.principals().of(was)
+			if errors.Is(err, ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := e.revoke(Revocation{Tenant: was.Tenant, Kind: RevokedScope, Client: old.App, Resource: api.value.ID, Scope: scope.Value}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropPreAuthorized takes a client that is about to go from the applications that pre-authorized
+// it, so that nobody who bears its app id later inherits that.
+func (e ApplicationEditor) dropPreAuthorized(client *Application) error {
+	rows, err := list[Application](e.editor, client.Tenant, KindApplication, makePrefix("preauth", string(client.AppID)))
+	if err != nil {
+		return err
+	}
+	for _, old := range rows {
+		if old.value.ID == client.ID {
+			continue
+		}
+		next := *old.value
+		next.PreAuthorized = emptyToNil(slices.DeleteFunc(slices.Clone(next.PreAuthorized), func(p PreAuthorization) bool { return p.App == client.AppID }))
+		if err := update(e.editor, old, &next, applicationDetail(old.value, &next)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

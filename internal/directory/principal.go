@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/text"
@@ -12,7 +14,7 @@ import (
 
 // A PrincipalEditor reads and changes service principals, managed identities among them.
 type PrincipalEditor struct {
-	Objects[ServicePrincipal]
+	PrincipalView
 	*editor
 	version version
 }
@@ -27,6 +29,9 @@ func (e PrincipalEditor) IfVersion(expected int64) PrincipalEditor {
 // own name; or makes a managed identity, which has a name and an app id but no registration.
 func (e PrincipalEditor) Create(p ServicePrincipal) (*ServicePrincipal, error) {
 	return acting(e.editor, Create, ServicePrincipals, func() (*ServicePrincipal, error) {
+		if len(p.Secrets)+len(p.Certificates) > 0 {
+			return nil, &RuleError{Field: "credentials", What: "A new service principal brings no credentials along.", Advice: "Create it first, then add each credential."}
+		}
 		tenant, err := e.tenantByID(p.Tenant)
 		if err != nil {
 			return nil, err
@@ -42,6 +47,9 @@ func (e PrincipalEditor) Create(p ServicePrincipal) (*ServicePrincipal, error) {
 			return nil, err
 		}
 		if err := e.checkPrincipalFree(&p); err != nil {
+			return nil, err
+		}
+		if err := e.checkPrincipalTexts(&ServicePrincipal{}, &p); err != nil {
 			return nil, err
 		}
 		return &p, e.create(&p)
@@ -60,8 +68,9 @@ func (e PrincipalEditor) fill(p *ServicePrincipal) error {
 	}
 }
 
-// Edit changes whether it is enabled and whether callers need an assignment; of a managed
-// identity also the names, and the kind and the resource id where they are given.
+// Edit changes whether it is enabled, whether callers need an assignment, its owners and
+// what is written about it; of a managed identity also the names, the place in the resource
+// manager, and the kind and the resource id where they are given.
 func (e PrincipalEditor) Edit(tenant TenantID, id ObjectID, f func(*ServicePrincipal) error) (*ServicePrincipal, error) {
 	old, err := e.get(tenant, id)
 	if err != nil {
@@ -74,10 +83,16 @@ func (e PrincipalEditor) Edit(tenant TenantID, id ObjectID, f func(*ServicePrinc
 	return acting(e.editor, Update, ServicePrincipals, func() (*ServicePrincipal, error) {
 		next := *old.value
 		next.Enabled, next.AssignmentRequired = p.Enabled, p.AssignmentRequired
+		next.Description, next.Notes, next.Tags, next.Owners, next.Settings = p.Description, p.Notes, p.Tags, p.Owners, p.Settings
 		if next.Type == PrincipalManagedIdentity {
 			if err := e.changeIdentity(&next, p); err != nil {
 				return nil, err
 			}
+		} else {
+			next.AlternativeNames = p.AlternativeNames
+		}
+		if err := e.checkPrincipalTexts(old.value, &next); err != nil {
+			return nil, err
 		}
 		if old.value.Enabled && !next.Enabled {
 			if err := e.revokePrincipal(&next); err != nil {
@@ -120,6 +135,9 @@ func (e PrincipalEditor) delete(p row[ServicePrincipal]) error {
 	if err := e.hosts().dropIdentity(p.value); err != nil {
 		return err
 	}
+	if err := e.dropOwner(p.value.Tenant, p.value.ID); err != nil {
+		return err
+	}
 	if err := e.remove(p.value, p.version); err != nil {
 		return err
 	}
@@ -152,8 +170,52 @@ func (e PrincipalEditor) fillApplicationPrincipal(p *ServicePrincipal) error {
 	}
 	p.Type, p.Application, p.AppID = PrincipalApplication, app.value.ID, app.value.AppID
 	p.Name, p.DisplayName = app.value.Name, app.value.DisplayName
-	p.ResourceID, p.IdentityKind, p.Federated = "", "", nil
+	p.ResourceID, p.IdentityKind, p.Federated, p.Location, p.ResourceTags = "", "", nil, "", nil
 	return nil
+}
+
+const maxAlternativeNames = 50
+
+// checkPrincipalTexts checks what is written about a service principal, and who owns it.
+func (e PrincipalEditor) checkPrincipalTexts(old, p *ServicePrincipal) error {
+	if err := checkRemark("description", p.Description); err != nil {
+		return err
+	}
+	if err := checkRemark("notes", p.Notes); err != nil {
+		return err
+	}
+	if err := checkTags(p.Tags); err != nil {
+		return err
+	}
+	if len(p.AlternativeNames) > maxAlternativeNames {
+		return &RuleError{Field: "alternativeNames", What: fmt.Sprintf("There are more than %d alternative names.", maxAlternativeNames), Advice: "Remove some."}
+	}
+	for i, name := range p.AlternativeNames {
+		field := fmt.Sprintf("alternativeNames[%d]", i)
+		if err := checkText(field, name, maxAlternativeName); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(p.AlternativeNames[:i], func(other string) bool { return fold(other) == fold(name) }) {
+			return taken(field, fmt.Sprintf("The alternative name %q is listed twice.", text.Shown(name)), "List it once.")
+		}
+	}
+	if err := checkSettings(&p.Settings); err != nil {
+		return err
+	}
+	return e.checkOwners(p.Tenant, old.Owners, &p.Owners)
+}
+
+const maxAlternativeName = 500 // characters
+
+// Alternatives returns the alternative names: those of a managed identity say whose it is.
+func (p *ServicePrincipal) Alternatives() []string {
+	if p.Type != PrincipalManagedIdentity {
+		return p.AlternativeNames
+	}
+	if p.IdentityKind == IdentityUser {
+		return []string{"isExplicit=True", p.ResourceID}
+	}
+	return []string{"isExplicit=False", p.ResourceID}
 }
 
 func (e PrincipalEditor) checkPrincipalFree(p *ServicePrincipal) error {
@@ -198,6 +260,15 @@ func principalDetail(old, next *ServicePrincipal) string {
 	d.changed("assignmentRequired", old.AssignmentRequired, next.AssignmentRequired)
 	d.changed("identityKind", old.IdentityKind, next.IdentityKind)
 	d.changed("resourceId", old.ResourceID, next.ResourceID)
+	d.changed("location", old.Location, next.Location)
+	if !maps.Equal(old.ResourceTags, next.ResourceTags) {
+		d.add("~resourceTags")
+	}
+	d.remarks(old.Description, next.Description, old.Notes, next.Notes)
+	d.lists("tags", old.Tags, next.Tags)
+	d.lists("alternativeNames", old.AlternativeNames, next.AlternativeNames)
+	d.lists("owners", texts(old.Owners), texts(next.Owners))
+	d.settings(old.Settings, next.Settings)
 	return d.String()
 }
 
@@ -237,6 +308,7 @@ func (e PrincipalEditor) fillManagedIdentity(p *ServicePrincipal) (err error) {
 func (e PrincipalEditor) changeIdentity(next, p *ServicePrincipal) error {
 	present := next.ResourceID
 	next.Name, next.DisplayName, next.ResourceID = p.Name, p.DisplayName, cmp.Or(p.ResourceID, present)
+	next.Location, next.ResourceTags = p.Location, p.ResourceTags
 	if p.IdentityKind != "" && p.IdentityKind != next.IdentityKind {
 		next.IdentityKind = p.IdentityKind
 		if next.ResourceID == present {
@@ -258,6 +330,10 @@ func (e PrincipalEditor) completeIdentity(p *ServicePrincipal) (err error) {
 	if err := e.checkIdentityName(p); err != nil {
 		return err
 	}
+	if err := checkPlace(p.Location, p.ResourceTags); err != nil {
+		return err
+	}
+	p.AlternativeNames = nil
 	if p.ResourceID == "" {
 		if p.ResourceID, err = e.newResourceID(p); err != nil {
 			return err

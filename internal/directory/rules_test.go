@@ -391,6 +391,24 @@ func TestCertificateRules(t *testing.T) {
 	if added.Name != "orders-client" || len(added.SHA1) != 27 || len(added.SHA256) != 43 || added.Subject != "CN=orders-client" {
 		t.Errorf("got %+v", added)
 	}
+	from, until := added.ValidFrom.Add(time.Minute), added.ValidUntil.Add(-time.Minute)
+	keep := func(c directory.NewCertificate) (kept directory.Certificate, err error) {
+		c.DER = good
+		return kept, attempt(t, o.Directory, func(e *directory.Editor) (err error) {
+			kept, err = e.Credentials().KeepCertificate(contoso, o.apiPrincipal.ID, c)
+			return err
+		})
+	}
+	const chosen = "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b99"
+	if kept, err := keep(directory.NewCertificate{ID: chosen, Usage: directory.CertificateSign, From: from, Until: until}); err != nil || kept.ID != chosen || !kept.ValidFrom.Equal(from) || !kept.ValidUntil.Equal(until) || kept.Usage != directory.CertificateSign {
+		t.Errorf("got %+v, %v", kept, err)
+	}
+	for field, c := range map[string]directory.NewCertificate{
+		"id": {ID: "x"}, "usage": {Usage: "Encrypt"}, "until": {Until: added.ValidUntil.Add(time.Minute)}, "from": {From: added.ValidFrom.Add(-time.Minute)},
+	} {
+		_, err := keep(c)
+		checkRule(t, err, field, wrong)
+	}
 	for _, tt := range []struct {
 		name  string
 		der   []byte

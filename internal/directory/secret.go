@@ -2,6 +2,7 @@ package directory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -171,6 +172,7 @@ func proofKey(secret *Secret, keyed *[digestSize]byte) cacheKey {
 // that cost next to nothing, so that a warm check never waits behind a slow hash.
 func (s *secrets) check(ctx context.Context, asker Asker, all []Secret, presented string, now time.Time) (*Secret, error) {
 	keyed, expired := s.digest(presented), false
+	all = begun(all, now)
 	for i := range all {
 		if s.known(&all[i], &keyed) {
 			if !all[i].expired(now) {
@@ -193,6 +195,15 @@ func (s *secrets) check(ctx context.Context, asker Asker, all []Secret, presente
 		return nil, ErrExpiredSecret
 	}
 	return nil, ErrWrongSecret
+}
+
+// begun leaves out the secrets that do not count yet; nearly always there is none.
+func begun(all []Secret, now time.Time) []Secret {
+	early := func(s Secret) bool { return now.Before(s.From) }
+	if !slices.ContainsFunc(all, early) {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), early)
 }
 
 // slow reports whether check would hash slowly: when there is a chosen secret, and none
@@ -300,20 +311,35 @@ func (s *secrets) slip(all []Secret, presented string) Slip {
 
 func (s *Secret) expired(now time.Time) bool { return !s.Expires.IsZero() && !now.Before(s.Expires) }
 
+// A NewSecret says what a generated secret is to be.
+type NewSecret struct {
+	Name    string
+	From    time.Time // when it begins to count; zero: at once
+	Expires time.Time // zero: never
+}
+
 // AddSecret makes a secret of 256 random bits for the application and returns it
 // together with its value, which is kept nowhere. A zero expiry means never.
-func (e CredentialEditor) AddSecret(tenant TenantID, app ObjectID, name string, expires time.Time) (secret Secret, value string, err error) {
+func (e CredentialEditor) AddSecret(tenant TenantID, owner ObjectID, name string, expires time.Time) (secret Secret, value string, err error) {
+	if err := checkName("name", name); err != nil {
+		return Secret{}, "", err
+	}
+	return e.MakeSecret(tenant, owner, NewSecret{Name: name, Expires: expires})
+}
+
+// MakeSecret is AddSecret for callers who choose more, and a name only if they like.
+func (e CredentialEditor) MakeSecret(tenant TenantID, owner ObjectID, wanted NewSecret) (secret Secret, value string, err error) {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
 	value = secretPrefix + base64.RawURLEncoding.EncodeToString(random)
 	digest := e.d.secrets.digest(value)
-	secret = Secret{Name: name, Hint: value[len(secretPrefix):][:3], Scheme: SchemeHMAC, Digest: digest[:], Expires: expires}
-	err = e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
-		if err := e.admitSecret(a, &secret); err != nil {
+	secret = Secret{Name: wanted.Name, Hint: value[len(secretPrefix):][:3], Scheme: SchemeHMAC, Digest: digest[:], From: stamp(wanted.From), Expires: wanted.Expires}
+	err = e.change(Create, tenant, owner, func(k *keychain) (string, error) {
+		if err := e.admitSecret(k, &secret); err != nil {
 			return "", err
 		}
-		a.Secrets = append(a.Secrets[:len(a.Secrets):len(a.Secrets)], secret)
-		return "secret added: " + secret.Name, nil
+		*k.secrets = append((*k.secrets)[:len(*k.secrets):len(*k.secrets)], secret)
+		return "secret added: " + cmp.Or(secret.Name, secret.ID), nil
 	})
 	if err != nil {
 		return Secret{}, "", err
@@ -324,13 +350,19 @@ func (e CredentialEditor) AddSecret(tenant TenantID, app ObjectID, name string, 
 // ImportSecret gives the application a secret that was chosen elsewhere. Importing one
 // that the application has already, with that name and expiry, changes nothing and
 // returns it.
-func (e CredentialEditor) ImportSecret(tenant TenantID, app ObjectID, name string, value *Chosen, expires time.Time) (Secret, error) {
+func (e CredentialEditor) ImportSecret(tenant TenantID, owner ObjectID, name string, value *Chosen, expires time.Time) (Secret, error) {
 	if value.text == "" || len(value.text) > maxSecret {
 		return Secret{}, &RuleError{Field: "value", What: "The secret is empty or too long.", Advice: fmt.Sprintf("Give it 1 to %d bytes.", maxSecret)}
 	}
+	if err := checkName("name", name); err != nil {
+		return Secret{}, err
+	}
 	var secret Secret
-	err := e.changeApplication(Create, tenant, app, func(a *Application) (string, error) {
-		present, err := e.imported(a, name, value, expires)
+	err := e.change(Create, tenant, owner, func(k *keychain) (string, error) {
+		if err := k.hasSecrets(); err != nil {
+			return "", err
+		}
+		present, err := e.imported(*k.secrets, name, value, expires)
 		if err != nil {
 			return "", err
 		}
@@ -339,19 +371,19 @@ func (e CredentialEditor) ImportSecret(tenant TenantID, app ObjectID, name strin
 			return "", nil
 		}
 		secret = Secret{Name: name, Hint: hint(value.text), Expires: expires}
-		if err := e.admitImported(a, &secret, value); err != nil {
+		if err := e.admitImported(k, &secret, value); err != nil {
 			return "", err
 		}
-		a.Secrets = append(a.Secrets[:len(a.Secrets):len(a.Secrets)], secret)
+		*k.secrets = append((*k.secrets)[:len(*k.secrets):len(*k.secrets)], secret)
 		return "secret imported: " + secret.Name, nil
 	})
 	return secret, err
 }
 
 // imported finds the imported secret with that name, expiry and value.
-func (e CredentialEditor) imported(a *Application, name string, value *Chosen, expires time.Time) (*Secret, error) {
-	for i := range a.Secrets {
-		s := &a.Secrets[i]
+func (e CredentialEditor) imported(all []Secret, name string, value *Chosen, expires time.Time) (*Secret, error) {
+	for i := range all {
+		s := &all[i]
 		if s.Scheme != SchemeArgon2id || s.Name != name || !s.Expires.Equal(stamp(expires)) {
 			continue
 		}
@@ -363,33 +395,39 @@ func (e CredentialEditor) imported(a *Application, name string, value *Chosen, e
 	return nil, nil
 }
 
-func (e CredentialEditor) admitImported(a *Application, secret *Secret, value *Chosen) error {
+func (e CredentialEditor) admitImported(k *keychain, secret *Secret, value *Chosen) error {
 	count := 0
-	for _, s := range a.Secrets {
+	for _, s := range *k.secrets {
 		if s.Scheme == SchemeArgon2id {
 			count++
 		}
 	}
 	if count >= maxImported {
-		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d imported secrets already.", a.ref(), count), Advice: "Remove one first, or use a generated secret."}
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("%s has %d imported secrets already.", k.called, count), Advice: "Remove one first, or use a generated secret."}
 	}
-	if err := e.admitSecret(a, secret); err != nil {
+	if err := e.admitSecret(k, secret); err != nil {
 		return err
 	}
 	return e.d.secrets.keep(e.ctx, secret, value)
 }
 
 // admitSecret checks every new secret and gives it its id and time.
-func (e CredentialEditor) admitSecret(a *Application, secret *Secret) error {
-	if err := checkName("name", secret.Name); err != nil {
+func (e CredentialEditor) admitSecret(k *keychain, secret *Secret) error {
+	if err := k.hasSecrets(); err != nil {
+		return err
+	}
+	if err := checkOptionalText("name", secret.Name, maxName); err != nil {
 		return err
 	}
 	secret.ID, secret.Created, secret.Expires = guid.New(), e.now, stamp(secret.Expires)
 	if secret.expired(e.now) {
 		return &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", secret.Name), Advice: "Give a time to come, or none for a secret that never expires."}
 	}
-	if len(a.Secrets) >= maxSecrets {
-		return &RuleError{Field: "secrets", What: fmt.Sprintf("The application %s has %d secrets already.", a.ref(), len(a.Secrets)), Advice: "Remove one first."}
+	if secret.expired(secret.From) {
+		return &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would expire before it begins.", secret.Name), Advice: "Give an end after the beginning."}
+	}
+	if len(*k.secrets) >= maxSecrets {
+		return &RuleError{Field: "secrets", What: fmt.Sprintf("%s has %d secrets already.", k.called, len(*k.secrets)), Advice: "Remove one first."}
 	}
 	return nil
 }
@@ -410,17 +448,21 @@ func hint(value string) string {
 
 // ExtendSecret lets a secret of the application live until a later time. It is for callers
 // that need a secret for as long as something lasts, without knowing how long that is.
-func (e CredentialEditor) ExtendSecret(tenant TenantID, app ObjectID, id string, expires time.Time) error {
-	return e.changeApplication(Update, tenant, app, func(a *Application) (string, error) {
-		i := slices.IndexFunc(a.Secrets, func(s Secret) bool { return s.ID == id })
+func (e CredentialEditor) ExtendSecret(tenant TenantID, owner ObjectID, id string, expires time.Time) error {
+	return e.change(Update, tenant, owner, func(k *keychain) (string, error) {
+		if err := k.hasSecrets(); err != nil {
+			return "", err
+		}
+		i := slices.IndexFunc(*k.secrets, func(s Secret) bool { return s.ID == id })
 		if i < 0 {
 			return "", fmt.Errorf("secret %s: %w", id, ErrNotFound)
 		}
-		a.Secrets = slices.Clone(a.Secrets)
-		a.Secrets[i].Expires = stamp(expires)
-		if a.Secrets[i].expired(e.now) {
-			return "", &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", a.Secrets[i].Name), Advice: "Give a time to come."}
+		*k.secrets = slices.Clone(*k.secrets)
+		extended := &(*k.secrets)[i]
+		extended.Expires = stamp(expires)
+		if extended.expired(e.now) {
+			return "", &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", extended.Name), Advice: "Give a time to come."}
 		}
-		return "secret extended: " + a.Secrets[i].Name, nil
+		return "secret extended: " + extended.Name, nil
 	})
 }

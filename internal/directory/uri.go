@@ -17,7 +17,7 @@ const (
 )
 
 // checkURIs checks the identifier URIs of a registration: what clients name it by.
-func (e ApplicationEditor) checkURIs(_, a *Application) error {
+func (e ApplicationEditor) checkURIs(old, a *Application) error {
 	if len(a.IdentifierURIs) > maxURIs {
 		return &RuleError{Field: "identifierUris", What: fmt.Sprintf("There are more than %d identifier URIs.", maxURIs), Advice: "Remove some."}
 	}
@@ -35,8 +35,25 @@ func (e ApplicationEditor) checkURIs(_, a *Application) error {
 		if err := e.checkURIOwner(field, uri, a); err != nil {
 			return err
 		}
+		if err := e.checkReserved(field, uri, old); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// checkReserved keeps callers from taking the place of the resources through which a tenant is
+// managed: what their tools ask for would reach an application. The operator of the machine
+// may do that, and what is there stays.
+func (e ApplicationEditor) checkReserved(field, uri string, old *Application) error {
+	b, is := FindBuiltin(uri)
+	if !is || !e.actor.isCaller() || b.AppID != GraphAppID && b.AppID != ResourceManagerAppID {
+		return nil
+	}
+	if slices.ContainsFunc(old.IdentifierURIs, func(other string) bool { return foldURI(other) == foldURI(uri) }) {
+		return nil
+	}
+	return &RuleError{Field: field, What: fmt.Sprintf("The identifier URI %q is that of %s.", uri, b.Name), Advice: "Choose another."}
 }
 
 // checkURI checks one identifier URI: absolute, with something behind the scheme, and
@@ -88,22 +105,43 @@ func (e ApplicationEditor) checkURIOwner(field, uri string, a *Application) erro
 
 const maxRedirects = 256
 
-// checkRedirects checks where answers to a sign-in may be sent.
+// Redirects returns every URI where the answer to a sign-in may go.
+func (a *Application) Redirects() []string {
+	if len(a.SPARedirectURIs)+len(a.NativeRedirectURIs) == 0 {
+		return a.RedirectURIs
+	}
+	return slices.Concat(a.RedirectURIs, a.SPARedirectURIs, a.NativeRedirectURIs)
+}
+
+// checkRedirects checks where answers to a sign-in may be sent. A URI is of one kind.
 func checkRedirects(_, a *Application) error {
-	if len(a.RedirectURIs) > maxRedirects {
+	if len(a.Redirects()) > maxRedirects {
 		return &RuleError{Field: "redirectUris", What: fmt.Sprintf("There are more than %d redirect URIs.", maxRedirects), Advice: "Remove some."}
 	}
-	for i, uri := range a.RedirectURIs {
-		field := fmt.Sprintf("redirectUris[%d]", i)
-		if err := checkRedirect(field, uri); err != nil {
-			return err
-		}
-		if slices.Contains(a.RedirectURIs[:i], uri) {
-			return taken(field, fmt.Sprintf("The redirect URI %q occurs twice.", uri), "List it once.")
+	seen := map[string]bool{}
+	for _, kind := range []struct {
+		name string
+		uris []string
+	}{{"redirectUris", a.RedirectURIs}, {"spaRedirectUris", a.SPARedirectURIs}, {"nativeRedirectUris", a.NativeRedirectURIs}} {
+		for i, uri := range kind.uris {
+			field := fmt.Sprintf("%s[%d]", kind.name, i)
+			if uri != outOfBand || kind.name != "nativeRedirectUris" {
+				if err := checkRedirect(field, uri); err != nil {
+					return err
+				}
+			}
+			if seen[uri] {
+				return taken(field, fmt.Sprintf("The redirect URI %q occurs twice.", uri), "List it once.")
+			}
+			seen[uri] = true
 		}
 	}
 	return nil
 }
+
+// outOfBand is what old tools register for programs that read the answer from the browser's
+// window. No answer is sent there.
+const outOfBand = "urn:ietf:wg:oauth:2.0:oob"
 
 // checkRedirect requires a place that nobody else can listen at: https, this machine, or a
 // scheme that an app has registered with the system (RFC 8252 section 7.1). It is

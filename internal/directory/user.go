@@ -62,7 +62,7 @@ func (e UserEditor) Create(u User, password *Chosen) (*User, error) {
 	})
 }
 
-// Edit changes the names, the directory roles and whether the user is enabled. Disabling
+// Edit changes the names, the directory roles, the settings and whether the user is enabled. Disabling
 // ends the user's sessions.
 func (e UserEditor) Edit(tenant TenantID, id ObjectID, f func(*User) error) (*User, error) {
 	old, err := e.get(tenant, id)
@@ -79,7 +79,7 @@ func (e UserEditor) Edit(tenant TenantID, id ObjectID, f func(*User) error) (*Us
 			return nil, err
 		}
 		next := *old.value
-		next.PrincipalName, next.DisplayName, next.Enabled, next.DirectoryRoles = u.PrincipalName, u.DisplayName, u.Enabled, u.DirectoryRoles
+		next.PrincipalName, next.DisplayName, next.Enabled, next.DirectoryRoles, next.Settings = u.PrincipalName, u.DisplayName, u.Enabled, u.DirectoryRoles, u.Settings
 		if err := e.checkUser(tenant, &next); err != nil {
 			return nil, err
 		}
@@ -142,6 +142,9 @@ func (e UserEditor) Delete(tenant TenantID, id ObjectID) error {
 		if err := e.dropRecords(user.Tenant, user.ID); err != nil {
 			return err
 		}
+		if err := e.dropOwner(user.Tenant, user.ID); err != nil {
+			return err
+		}
 		if err := e.remove(user, found.version); err != nil {
 			return err
 		}
@@ -169,6 +172,9 @@ func (e UserEditor) checkUser(tenant *Tenant, u *User) error {
 		u.DisplayName, _, _ = strings.Cut(u.PrincipalName, "@")
 	}
 	if err := checkName("displayName", u.DisplayName); err != nil {
+		return err
+	}
+	if err := checkSettings(&u.Settings); err != nil {
 		return err
 	}
 	for i, role := range u.DirectoryRoles {
@@ -217,6 +223,7 @@ func userDetail(old, next *User) string {
 	d.changed("displayName", old.DisplayName, next.DisplayName)
 	d.changed("enabled", old.Enabled, next.Enabled)
 	d.lists("directoryRoles", old.DirectoryRoles, next.DirectoryRoles)
+	d.settings(old.Settings, next.Settings)
 	return d.String()
 }
 

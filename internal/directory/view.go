@@ -37,19 +37,19 @@ func (v *View) Tenants() TenantView {
 
 // Applications reads registrations. Find takes an object id, an app id, a name or an
 // identifier URI.
-func (v *View) Applications() Objects[Application] {
-	return Objects[Application]{v, noun[Application]{kind: KindApplication, called: "application", space: "name", refs: func(ref string) []string {
+func (v *View) Applications() ApplicationView {
+	return ApplicationView{Objects[Application]{v, noun[Application]{kind: KindApplication, called: "application", space: "name", refs: func(ref string) []string {
 		if keys, is := idKeys(ref); is {
 			return keys
 		}
 		return []string{makeKey("name", fold(ref)), makeKey("uri", foldURI(ref))}
-	}}}
+	}}}}
 }
 
 // ServicePrincipals reads the service principals of applications and managed identities.
 // Find takes an object id, an app id, a name or the ARM id of a managed identity.
-func (v *View) ServicePrincipals() Objects[ServicePrincipal] {
-	return Objects[ServicePrincipal]{v, principalNoun("service principal", nil)}
+func (v *View) ServicePrincipals() PrincipalView {
+	return PrincipalView{Objects[ServicePrincipal]{v, principalNoun("service principal", nil)}}
 }
 
 // Identities reads the managed identities among the service principals.
@@ -145,6 +145,51 @@ func (o Objects[T]) List(tenant TenantID, q Query) (Page[T], error) {
 	return listPage(o.v, fold(tenant), o.noun, makePrefix(o.noun.space), q)
 }
 
+// InOrder returns a page of them in the order of their ids, which no change of a name moves.
+// Query.Prefix is of no effect, as in the lists below.
+func (o Objects[T]) InOrder(tenant TenantID, q Query) (Page[T], error) {
+	return o.under(tenant, makePrefix("id"), q)
+}
+
+// Displayed returns a page of those that people are shown under a name, in any case.
+func (o Objects[T]) Displayed(tenant TenantID, name string, q Query) (Page[T], error) {
+	return o.under(tenant, makePrefix("display", fold(name)), q)
+}
+
+// DisplayedFrom returns a page of those that people are shown under a name with that prefix, in
+// any case and in the order of names.
+func (o Objects[T]) DisplayedFrom(tenant TenantID, prefix string, q Query) (Page[T], error) {
+	return o.from(tenant, "display", prefix, q)
+}
+
+// OwnedBy returns a page of those that a service principal or a user owns.
+func (o Objects[T]) OwnedBy(tenant TenantID, owner ObjectID, q Query) (Page[T], error) {
+	return o.under(tenant, makePrefix("owner", string(fold(owner))), q)
+}
+
+// Tagged returns a page of those with a tag, in any case.
+func (o Objects[T]) Tagged(tenant TenantID, tag string, q Query) (Page[T], error) {
+	return o.under(tenant, makePrefix("tag", fold(tag)), q)
+}
+
+// under returns a page of those with a key under a prefix.
+func (o Objects[T]) under(tenant TenantID, prefix string, q Query) (Page[T], error) {
+	if len(prefix) > maxKeyPart {
+		return Page[T]{}, nil
+	}
+	q.Prefix = ""
+	return listPage(o.v, fold(tenant), o.noun, prefix, q)
+}
+
+// from returns a page of those with a key in a space that begins with a prefix in any case.
+func (o Objects[T]) from(tenant TenantID, space, prefix string, q Query) (Page[T], error) {
+	if len(prefix) > maxKeyPart {
+		return Page[T]{}, nil
+	}
+	q.Prefix = prefix
+	return listPage(o.v, fold(tenant), o.noun, makePrefix(space), q)
+}
+
 // All returns all of them, by name.
 func (o Objects[T]) All(tenant TenantID) ([]*T, error) {
 	page, err := o.List(tenant, Query{})
@@ -196,6 +241,76 @@ func (o Objects[T]) kept(object Object, err error) (row[T], error) {
 		return row[T]{}, ErrNotFound
 	}
 	return found, err
+}
+
+// ApplicationView reads registrations.
+type ApplicationView struct{ Objects[Application] }
+
+// Unique returns the application with a unique name, in any case.
+func (a ApplicationView) Unique(tenant TenantID, name string) (*Application, error) {
+	return a.byKey(tenant, name, makeKey("unique", fold(name)))
+}
+
+// Identified returns the application that has an identifier URI, in any case.
+func (a ApplicationView) Identified(tenant TenantID, uri string) (*Application, error) {
+	return a.byKey(tenant, uri, makeKey("uri", foldURI(uri)))
+}
+
+// ByAppID returns the application with an app id.
+func (a ApplicationView) ByAppID(tenant TenantID, id AppID) (*Application, error) {
+	return a.byKey(tenant, string(id), makeKey("appid", string(fold(id))))
+}
+
+// byKey returns the one with a key, or says that there is none by the reference.
+func (o Objects[T]) byKey(tenant TenantID, ref, key string) (*T, error) {
+	found, err := o.first(tenant, ref, func(tenant, _ string) (row[T], error) {
+		if len(key) > maxKeyPart {
+			return row[T]{}, ErrNotFound
+		}
+		return o.kept(o.v.from.Lookup(o.v.ctx, tenant, o.noun.kind, key))
+	})
+	return found.value, err
+}
+
+// PrincipalView reads service principals.
+type PrincipalView struct{ Objects[ServicePrincipal] }
+
+// ByAppID returns the service principal with an app id.
+func (p PrincipalView) ByAppID(tenant TenantID, id AppID) (*ServicePrincipal, error) {
+	return p.byKey(tenant, string(id), makeKey("appid", string(fold(id))))
+}
+
+// Called returns the service principal that has a service principal name: its app id, or an
+// identifier URI of its application. Case and one trailing slash do not matter.
+func (p PrincipalView) Called(tenant TenantID, name string) (*ServicePrincipal, error) {
+	if id, is := guid.Parse(name); is {
+		return p.ByAppID(tenant, AppID(id))
+	}
+	app, err := p.v.Applications().Identified(tenant, name)
+	if errors.Is(err, ErrNotFound) {
+		return nil, p.missing(tenant, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.ByAppID(tenant, app.AppID)
+}
+
+// Alternative returns a page of those with an alternative name, in any case: of managed
+// identities the id of a resource is one.
+func (p PrincipalView) Alternative(tenant TenantID, name string, q Query) (Page[ServicePrincipal], error) {
+	return p.under(tenant, makePrefix("alternative", fold(name)), q)
+}
+
+// AlternativeFrom returns a page of those with an alternative name of that prefix, once for
+// each of their names.
+func (p PrincipalView) AlternativeFrom(tenant TenantID, prefix string, q Query) (Page[ServicePrincipal], error) {
+	return p.from(tenant, "alternative", prefix, q)
+}
+
+// OfType returns a page of those of a type.
+func (p PrincipalView) OfType(tenant TenantID, kind PrincipalType, q Query) (Page[ServicePrincipal], error) {
+	return p.under(tenant, makePrefix("type", string(kind)), q)
 }
 
 // TenantView reads the tenants themselves.

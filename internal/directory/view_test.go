@@ -238,5 +238,5 @@ func TestEditIsHeldAgainstWhatWasThere(t *testing.T) {
 		})
 		return err
 	})
-	checkRule(t, err, "appRoles", wrong)
+	checkRule(t, err, "appRoles", directory.ErrEnabled)
 }

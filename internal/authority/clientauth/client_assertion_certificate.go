@@ -167,9 +167,10 @@ func normalThumbprint(text string, size int) (string, bool) {
 	return text, err == nil && len(raw) == size
 }
 
-// names reports whether every thumbprint that was sent is the certificate's.
+// names reports whether every thumbprint that was sent is the certificate's, and that one is
+// there to verify what the client signs.
 func (t thumbprints) names(c *directory.Certificate) bool {
-	return t.kid == "" && (t.sha1 == "" || t.sha1 == c.SHA1) && (t.sha256 == "" || t.sha256 == c.SHA256)
+	return c.Usage != directory.CertificateSign && t.kid == "" && (t.sha1 == "" || t.sha1 == c.SHA1) && (t.sha256 == "" || t.sha256 == c.SHA256)
 }
 
 // verifySignature finds the application's certificate that the thumbprints name and
@@ -200,6 +201,9 @@ func checkPeriod(certificate *directory.Certificate, parsed *x509.Certificate, p
 	from, until := parsed.NotBefore, parsed.NotAfter
 	if !certificate.ValidUntil.IsZero() && certificate.ValidUntil.Before(until) {
 		until = certificate.ValidUntil
+	}
+	if certificate.ValidFrom.After(from) {
+		from = certificate.ValidFrom
 	}
 	if now.After(until) || now.Add(assertionSkew).Before(from) {
 		return aadsts.AssertionCertificateTime(prints.String(), from, until)

@@ -48,7 +48,7 @@ func destination(f exchange.Form, client *directory.Instance) (*authorizationReq
 		return nil, aadsts.ClientUnknown(f["client_id"], string(client.Principal.Tenant))
 	case uri == "":
 		return nil, aadsts.Missing("redirect_uri")
-	case !matchesRedirect(app.RedirectURIs, uri, app.Public):
+	case !mayAnswerAt(app, uri):
 		return nil, aadsts.Redirect(uri, f["client_id"])
 	}
 	r := &authorizationRequest{redirectURI: uri, mode: modeQuery, state: f["state"], publicClient: app.Public && !clientauth.HasCredential(app), mayIDToken: app.IDTokens}

@@ -5,10 +5,19 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // maxRedirect is the greatest length of a redirect URI, in bytes.
 const maxRedirect = 2 << 10
+
+// mayAnswerAt reports whether answers to an application may go to the URI that a request
+// names, whichever kind of client it is registered for.
+func mayAnswerAt(app *directory.Application, asked string) bool {
+	return matchesRedirect(app.RedirectURIs, asked, app.Public) || matchesRedirect(app.SPARedirectURIs, asked, app.Public) ||
+		matchesRedirect(app.NativeRedirectURIs, asked, true)
+}
 
 // matchesRedirect reports whether an answer may go to the URI that a request names: to
 // one that is registered, letter by letter. The one exception is RFC 8252 section 7.3: a

@@ -116,7 +116,7 @@ func (h signOutHandler) afterSignOut(ctx context.Context, x *exchange.Exchange, 
 		return ""
 	}
 	client, err := h.resolver.ClientNow(ctx, tenant, id)
-	if err != nil || client.Application == nil || !matchesRedirect(client.Application.RedirectURIs, uri, client.Application.Public) {
+	if err != nil || client.Application == nil || !mayAnswerAt(client.Application, uri) {
 		return ""
 	}
 	parameters := url.Values{}
