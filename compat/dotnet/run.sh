@@ -150,7 +150,8 @@ under_run() {
 	claims=$("$rolecall" token --data "$data" --as courier-mi --scope api://orders/.default -o claims)
 	export MI_CLIENT MI_OBJECT
 	MI_CLIENT=$(member azp <<<"$claims") MI_OBJECT=$(member oid <<<"$claims")
-	export MI_RESOURCE=/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall/providers/Microsoft.ManagedIdentity/userAssignedIdentities/courier-mi
+	export MI_RESOURCE
+	MI_RESOURCE=$(member xms_mirid <<<"$("$rolecall" token --data "$data" --as courier-mi --scope https://storage.azure.com/.default -o claims)")
 	for via in app-service imds; do
 		run --as orders-client-mi --also courier-mi --via $via -- "$program" clients user-assigned
 	done

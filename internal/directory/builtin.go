@@ -61,6 +61,8 @@ var builtins = []Builtin{
 	{"Azure OSSRDBMS Database", "123cd850-d9df-40bd-94d5-c9f07b7fa203", []string{"https://ossrdbms-aad.database.windows.net"}, 1, impersonation("cef99a3a-4cd3-4408-8143-4375d1e38a17", "Access OSSRDBMS services")},
 	{"Azure Resource Manager", ResourceManagerAppID, []string{
 		"https://management.azure.com", "https://management.core.windows.net",
+		"https://management.usgovcloudapi.net", "https://management.core.usgovcloudapi.net",
+		"https://management.chinacloudapi.cn", "https://management.core.chinacloudapi.cn",
 	}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager")},
 	{"Microsoft Graph", GraphAppID, []string{"https://graph.microsoft.com"}, 1, []Scope{{
 		ID: "e1fe6dd8-ba31-4d61-89e7-88639da4683d", Value: "User.Read", DisplayName: "Sign you in and read your profile",

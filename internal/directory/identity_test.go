@@ -21,7 +21,19 @@ func (o *orders) identity(t testing.TB, p directory.ServicePrincipal) (made *dir
 	return made
 }
 
-const group = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall/providers"
+var group = "/subscriptions/" + directory.Subscription(contoso) + "/resourcegroups/rolecall/providers"
+
+// The subscription is in the ARM ids that are kept and in what users write down.
+func TestASubscriptionIsItsTenants(t *testing.T) {
+	t.Parallel()
+	for tenant, want := range map[directory.TenantID]string{
+		contoso: "3a7b8859-d6dc-8bc5-873a-38c44291f3d5", "7F1D3C52-0A4E-4B8E-9C61-2D5E8F0A1B11": "3a7b8859-d6dc-8bc5-873a-38c44291f3d5", "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b12": "",
+	} {
+		if got := directory.Subscription(tenant); want != "" && got != want || want == "" && got == directory.Subscription(contoso) {
+			t.Errorf("%s: got %s", tenant, got)
+		}
+	}
+}
 
 func TestIdentitiesAreFoundByEveryName(t *testing.T) {
 	t.Parallel()
@@ -209,4 +221,56 @@ func (o *orders) identityRoles(t testing.TB, name string) []string {
 		t.Fatal(err)
 	}
 	return roles
+}
+
+// A scope ends where a segment does, whatever sorts next to it.
+func TestIdentitiesAreListedByScope(t *testing.T) {
+	t.Parallel()
+	o := newOrders(t, memory.New())
+	const own, other = "/subscriptions/5ab50001-5a5a-4c4c-8d8d-000000000001", "/subscriptions/5ab50002-5a5a-4c4c-8d8d-000000000002"
+	identity := func(scope, name string) {
+		t.Helper()
+		o.identity(t, directory.ServicePrincipal{
+			Name: name, IdentityKind: directory.IdentityUser,
+			ResourceID: scope + "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/" + name,
+		})
+	}
+	identity(own+"/resourcegroups/Shop", "b")
+	identity(own+"/resourceGroups/shop", "a")
+	identity(own+"/resourcegroups/shop-x", "c")
+	identity(own+"/resourcegroups/shop.x", "d")
+	identity(own+"/resourcegroups/shop0", "e")
+	identity(other+"/resourcegroups/shop", "f")
+	o.identity(t, directory.ServicePrincipal{Name: "g", ResourceID: own + "/resourcegroups/web/providers/Microsoft.Web/sites/g"})
+	in := func(scope string, limit int) (names string) {
+		t.Helper()
+		for q := (directory.Query{Limit: limit}); ; {
+			page, err := o.View(t.Context()).Identities().In(contoso, scope, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range page.Items {
+				names += p.Name
+			}
+			if q.After = page.Next; page.Next == "" {
+				return names
+			}
+			names += " "
+		}
+	}
+	for scope, want := range map[string]string{
+		own: "ab cd e", strings.ToUpper(own): "ab cd e", own + "/resourcegroups/SHOP": "ab", own + "/resourcegroups/sho": "", other: "f",
+		own + "/resourcegroups/web": "", "/subscriptions/" + directory.Subscription(contoso): "",
+	} {
+		if got := in(scope, 2); got != want {
+			t.Errorf("%s: got %q, want %q", scope, got, want)
+		}
+	}
+	for scope, want := range map[string]string{
+		"/subscriptions": strings.Join([]string{own[15:], other[15:]}, " "), own + "/resourcegroups": "shop shop-x shop.x shop0 web", "/sub": "",
+	} {
+		if got, err := o.View(t.Context()).Identities().Below(contoso, scope); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %q, %v, want %q", scope, got, err, want)
+		}
+	}
 }

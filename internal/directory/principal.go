@@ -2,6 +2,7 @@ package directory
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -342,13 +344,28 @@ func (e PrincipalEditor) completeIdentity(p *ServicePrincipal) (err error) {
 	return e.checkResourceID(p)
 }
 
-// The places of managed identities in the resource manager. The group's segment is lower
-// case, as the platform writes it into tokens.
+// The places of managed identities in the resource manager.
 const (
-	resourceGroup = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall"
-	siteType      = "/providers/Microsoft.Web/sites/"
-	identityType  = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/"
+	// DefaultGroup is the resource group, there in every tenant's subscription, of what was made
+	// without saying where.
+	DefaultGroup = "rolecall"
+
+	siteType     = "/providers/Microsoft.Web/sites/"
+	identityType = "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/"
 )
+
+// Subscription is the id of the one subscription that a tenant has in the resource manager by
+// itself. The tenant determines it.
+func Subscription(tenant TenantID) string {
+	sum := sha256.Sum256([]byte("rolecall subscription " + string(fold(tenant))))
+	return guid.Derived([16]byte(sum[:16]))
+}
+
+// defaultScope is where the ARM ids of new identities begin. The group's segment is lower case, as
+// the platform writes it into tokens.
+func defaultScope(tenant TenantID) string {
+	return "/subscriptions/" + Subscription(tenant) + "/resourcegroups/" + DefaultGroup
+}
 
 // newResourceID makes the ARM id of an identity: that of its host for a system identity,
 // one of its own for a user one. After a renaming the old name's may still be in use.
@@ -361,7 +378,7 @@ func (e PrincipalEditor) newResourceID(p *ServicePrincipal) (string, error) {
 	if len(name) > 2*maxName { // three times as long as the name, where that is not ASCII
 		name = string(p.ID)
 	}
-	id := resourceGroup + kind + name
+	id := defaultScope(p.Tenant) + kind + name
 	err := e.free(p.Tenant, KindServicePrincipal, makeKey("arm", foldURI(id)), string(p.ID))
 	if errors.Is(err, ErrDuplicate) {
 		return id + "-" + string(p.ID), nil

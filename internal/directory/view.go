@@ -53,8 +53,8 @@ func (v *View) ServicePrincipals() PrincipalView {
 }
 
 // Identities reads the managed identities among the service principals.
-func (v *View) Identities() Objects[ServicePrincipal] {
-	return Objects[ServicePrincipal]{v, principalNoun("managed identity", func(p *ServicePrincipal) bool { return p.Type == PrincipalManagedIdentity })}
+func (v *View) Identities() IdentityView {
+	return IdentityView{Objects[ServicePrincipal]{v, principalNoun("managed identity", func(p *ServicePrincipal) bool { return p.Type == PrincipalManagedIdentity })}}
 }
 
 func principalNoun(called string, keep func(*ServicePrincipal) bool) noun[ServicePrincipal] {
@@ -377,6 +377,41 @@ type DelegatedGrantView struct{ Relations[DelegatedGrant] }
 // For returns a page of the grants for one user. Those for everyone are of no user.
 func (g DelegatedGrantView) For(tenant TenantID, user ObjectID, q Query) (Page[DelegatedGrant], error) {
 	return g.list("principal", tenant, user, q)
+}
+
+// IdentityView reads managed identities.
+type IdentityView struct{ Objects[ServicePrincipal] }
+
+// In returns a page of the user-assigned ones whose ARM id is below a scope, such as that of a
+// resource group, in the order of those ids. Query.Prefix is of no effect.
+func (i IdentityView) In(tenant TenantID, scope string, q Query) (Page[ServicePrincipal], error) {
+	n := i.noun
+	n.keep = func(p *ServicePrincipal) bool { return p.IdentityKind == IdentityUser }
+	q.Prefix = foldURI(scope) + "/"
+	return listPage(i.v, fold(tenant), n, makePrefix("arm"), q)
+}
+
+// Below returns what follows a scope in ARM ids of managed identities of either kind, each once
+// and as it is first spelled there: below "/subscriptions", the ids of subscriptions.
+func (i IdentityView) Below(tenant TenantID, scope string) ([]string, error) {
+	var names []string
+	start := makeKey("arm", foldURI(scope)+"/")
+	for after := start; ; {
+		objects, keys, err := i.v.from.List(i.v.ctx, string(fold(tenant)), i.noun.kind, makePrefix("arm"), after, 1)
+		if err != nil {
+			return nil, i.v.failed(err)
+		}
+		if len(keys) == 0 || !strings.HasPrefix(keys[0], start) {
+			return names, nil
+		}
+		found, err := decodeRow[ServicePrincipal](objects[0])
+		if err != nil {
+			return nil, err
+		}
+		name, _, _ := strings.Cut(found.value.ResourceID[len(foldURI(scope))+1:], "/")
+		names = append(names, name)
+		after = start + escaped(fold(name)+"/") + "\x7f" // which no id holds: behind all that is below the name
+	}
 }
 
 // failed tells a store that does not answer from one that has nothing there.

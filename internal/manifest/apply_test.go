@@ -222,7 +222,7 @@ func TestApplyEdits(t *testing.T) {
 	t.Parallel()
 	const (
 		consent = ", roles: [Orders.Read], consent: true"
-		group   = "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/rolecall"
+		group   = "/subscriptions/3a7b8859-d6dc-8bc5-873a-38c44291f3d5/resourcegroups/rolecall"
 		write   = "          - {value: Orders.Write, members: [Application, User]}\n"
 	)
 	for _, tt := range []struct {

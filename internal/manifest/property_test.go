@@ -163,7 +163,7 @@ func (s *site) state() string {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(&b, p.Name, p.Type, p.Enabled, p.AssignmentRequired, p.IdentityKind, p.ResourceID,
+			fmt.Fprintln(&b, p.Name, p.Type, p.Enabled, p.AssignmentRequired, p.IdentityKind, strings.Replace(p.ResourceID, directory.Subscription(p.Tenant), "own", 1),
 				sorted(assignments, func(a *directory.Assignment) string { return names[string(a.Role)] }),
 				sorted(grants, func(g *directory.DelegatedGrant) string { return fmt.Sprint(g.Principal, g.Scopes) }),
 				sorted(p.Federated, func(f directory.FederatedCredential) string { return f.Name + f.Subject }))

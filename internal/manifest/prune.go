@@ -35,7 +35,7 @@ func (w *work) pruneIdentities() error {
 	for _, principal := range w.principals {
 		kept[principal.ID] = true
 	}
-	return pruneRest(w, identities{w.editor.View().Identities(), w.editor.ServicePrincipals()}, kept, func(p *directory.ServicePrincipal) directory.ObjectID { return p.ID })
+	return pruneRest(w, identities{w.editor.View().Identities().Objects, w.editor.ServicePrincipals()}, kept, func(p *directory.ServicePrincipal) directory.ObjectID { return p.ID })
 }
 
 // identities are listed as such, and deleted as service principals.
