@@ -65,7 +65,7 @@ class AzureCli(Verified, unittest.TestCase):
     def test_managed_identity(self):
         self.register()
         by = (env.ROLECALL, "run", "--data", env.DATA, "--as", env.SYSTEM.name, "--via", "app-service", "--")
-        self.az("login", "--identity", "--allow-no-subscriptions", by=by)
+        self.az("login", "--identity", by=by)
         self.gets_orders(by)
 
     @way("wrong password")
@@ -73,7 +73,7 @@ class AzureCli(Verified, unittest.TestCase):
         self.register()
         done = self.run_az(
             ("login", "--service-principal", "--username", env.CLIENT_ID, "--password", "not-the-secret")
-            + ("--tenant", env.TENANT, "--allow-no-subscriptions")
+            + ("--tenant", env.TENANT)
         )
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("AADSTS7000215", done.stderr)
@@ -84,11 +84,11 @@ class AzureCli(Verified, unittest.TestCase):
         self.az("cloud", "set", "--name", "rolecall")
 
     def login(self, *args):
-        self.az("login", *args, "--tenant", env.TENANT, "--allow-no-subscriptions")
+        self.az("login", *args, "--tenant", env.TENANT)
 
     def sign_in(self, name):
         """Signs a user in who types the code that az shows."""
-        command = ["az", "login", "--use-device-code", "--tenant", env.TENANT, "--allow-no-subscriptions"]
+        command = ["az", "login", "--use-device-code", "--tenant", env.TENANT]
         with subprocess.Popen(
             command, env=self.environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as az:

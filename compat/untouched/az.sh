@@ -13,7 +13,7 @@ for way in "$@"; do
 	"managed identity") login=(--identity) ;;
 	esac
 	outcome=error
-	if az login "${login[@]}" --allow-no-subscriptions --output none 2>"$AZURE_CONFIG_DIR/errors" &&
+	if az login "${login[@]}" --output none 2>"$AZURE_CONFIG_DIR/errors" &&
 		text=$(az account get-access-token --resource "$COMPAT_V2_RESOURCE" --query accessToken --output tsv 2>>"$AZURE_CONFIG_DIR/errors"); then
 		outcome=token
 	else

@@ -1,26 +1,28 @@
 package arm
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/selfguard"
 )
 
-// Resource is the resource for which tools request a token before they call. A tenant whose
-// users run them needs an application with this identifier URI.
+// Resource is the resource for which tools request a token before they call, whatever the
+// manager's own address is.
 const Resource = "https://management.core.windows.net/"
+
+// azureURL is the other name of the resource, which Microsoft's client libraries use.
+const azureURL = "https://management.azure.com/"
 
 // Config says what a Manager works with.
 type Config struct {
-	Authority  string               // required: root of the authority, such as https://localhost:8443
-	URL        string               // required: where the manager itself is
+	Cloud      Cloud                // required: what the metadata say; an empty Audience means Resource
+	Others     []Cloud              // further clouds that the metadata list
 	Directory  *directory.Directory // required
 	HTTPClient *http.Client         // required: reaches the authority
 	Now        func() time.Time     // nil means time.Now
@@ -29,19 +31,29 @@ type Config struct {
 
 // A Manager answers in place of Azure Resource Manager. It is safe for concurrent use.
 type Manager struct {
-	cfg   Config
-	guard *selfguard.Guard
+	cfg    Config
+	guard  *selfguard.Guard
+	routes []route
 }
 
 // New checks the configuration and returns a manager. It fetches keys only when a token is
 // presented.
 func New(cfg Config) (*Manager, error) {
-	if cfg.URL == "" {
-		return nil, errors.New("arm: URL is missing")
+	switch {
+	case cfg.Cloud.Name == "":
+		return nil, errors.New("arm: the cloud has no name")
+	case cfg.Cloud.Manager == "":
+		return nil, errors.New("arm: the cloud has no URL of its manager")
+	case cfg.Cloud.Graph == "":
+		return nil, errors.New("arm: the cloud has no URL of Graph")
+	}
+	cfg.Cloud.complete()
+	for i := range cfg.Others {
+		cfg.Others[i].complete()
 	}
 	admission, err := selfguard.New(selfguard.Config{
-		Authority: cfg.Authority, Audience: []string{Resource}, Directory: cfg.Directory, HTTPClient: cfg.HTTPClient, Now: cfg.Now,
-		WithoutPermissions: true, // everybody may list what they may see, which may be nothing
+		Authority: cfg.Cloud.Login, Audience: audiences(cfg.Cloud), Directory: cfg.Directory, HTTPClient: cfg.HTTPClient, Now: cfg.Now,
+		WithoutPermissions: true, // everybody may read; who may write, the directory is asked
 	})
 	if err != nil {
 		return nil, fmt.Errorf("arm: %w", err)
@@ -49,112 +61,73 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{cfg: cfg, guard: admission}, nil
+	return &Manager{cfg: cfg, guard: admission, routes: routes()}, nil
+}
+
+// audiences are what tokens for the manager may name: the resource under each of its names, as it
+// was asked for, or by its app id.
+func audiences(cloud Cloud) []string {
+	all := []string{Resource}
+	add := func(audience string) {
+		for _, one := range all {
+			if one == audience {
+				return
+			}
+		}
+		all = append(all, audience)
+	}
+	builtin, _ := directory.FindBuiltin(Resource)
+	for _, identifier := range append([]string{cloud.Audience[:len(cloud.Audience)-1]}, builtin.Identifiers...) {
+		add(identifier)
+		add(identifier + "/")
+	}
+	add(string(builtin.AppID))
+	return all
 }
 
 // Close ends the guards and their connections to the authority.
 func (m *Manager) Close() { m.guard.Close() }
 
 // Handler serves the API.
-func (m *Manager) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metadata/endpoints", m.endpoints)
-	mux.HandleFunc("GET /tenants", m.tenants)
-	mux.HandleFunc("GET /subscriptions", m.subscriptions)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusNotFound, "NotFound", "There are no resources here, only /tenants, /subscriptions and /metadata/endpoints.")
-	})
-	return mux
-}
+func (m *Manager) Handler() http.Handler { return http.HandlerFunc(m.serve) }
 
-// endpoints describes this cloud. Tools ask for it before they have a token. Terraform stops
-// without a Graph; there is none here, and the address of this server keeps tokens of ours from
-// Microsoft's.
-func (m *Manager) endpoints(w http.ResponseWriter, _ *http.Request) {
-	type authentication struct {
-		Login     string   `json:"loginEndpoint"`
-		Audiences []string `json:"audiences"`
-		Tenant    string   `json:"tenant"`
-		Provider  string   `json:"identityProvider"`
-	}
-	answer(w, http.StatusOK, struct {
-		Name            string            `json:"name"`
-		Authentication  authentication    `json:"authentication"`
-		ResourceManager string            `json:"resourceManager"`
-		Graph           string            `json:"microsoftGraphResourceId"`
-		Suffixes        map[string]string `json:"suffixes"`
-	}{"Rolecall", authentication{m.cfg.Authority, []string{Resource}, "organizations", "AAD"}, m.cfg.URL, m.cfg.URL, map[string]string{}})
-}
+const maxBody = 1 << 20
 
-// A tenant is an entry of the list of tenants.
-type tenant struct {
-	ID          string             `json:"id"`
-	TenantID    directory.TenantID `json:"tenantId"`
-	DisplayName string             `json:"displayName"`
-	Domain      string             `json:"defaultDomain,omitempty"`
-	Category    string             `json:"tenantCategory"`
-}
-
-// tenants lists the caller's own tenant.
-func (m *Manager) tenants(w http.ResponseWriter, r *http.Request) {
-	from := m.admit(w, r)
-	if from == nil {
+func (m *Manager) serve(w http.ResponseWriter, r *http.Request) {
+	header := w.Header()
+	header.Set("X-Ms-Request-Id", guid.New())
+	header.Set("X-Ms-Correlation-Request-Id", correlation(r))
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	path, err := parsePath(r.URL.EscapedPath())
+	if err != nil {
+		refusal(http.StatusBadRequest, "InvalidRequestUri", "The path of the request names no resource: it has an empty or a malformed segment.").write(w)
 		return
 	}
-	listed := tenant{ID: "/tenants/" + string(from.ID), TenantID: from.ID, DisplayName: from.Name, Category: "Home"}
-	if len(from.Domains) > 0 {
-		listed.Domain = from.Domains[0]
+	version := r.URL.Query().Get("api-version")
+	if version == "" {
+		refusal(http.StatusBadRequest, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required for all requests.").write(w)
+		return
 	}
-	answer(w, http.StatusOK, list{[]any{listed}})
-}
-
-// subscriptions lists none.
-func (m *Manager) subscriptions(w http.ResponseWriter, r *http.Request) {
-	if m.admit(w, r) != nil {
-		answer(w, http.StatusOK, list{[]any{}})
+	if newPattern("/metadata/endpoints").match(path) != nil && r.Method == http.MethodGet {
+		m.endpoints(w, version)
+		return
 	}
-}
-
-// admit returns the tenant of a caller who is admitted. Everybody else gets an answer.
-func (m *Manager) admit(w http.ResponseWriter, r *http.Request) *directory.Tenant {
-	caller, err := m.guard.Admit(r.Context(), r.Header, guard.Rule{Caller: guard.CallerAny})
-	var refusal *selfguard.Refusal
-	switch {
-	case errors.As(err, &refusal):
-		m.refuse(w, refusal.What)
-	case err != nil:
-		m.unavailable(w, err)
+	reply, err := m.reply(r, path)
+	if err != nil {
+		p := problemOf(err)
+		if p.status >= http.StatusInternalServerError {
+			m.cfg.Log.ErrorContext(r.Context(), "resource manager cannot answer", "error", err)
+		}
+		p.write(w)
+		return
 	}
-	return caller.Tenant
+	answer(w, reply.status, reply.body)
 }
 
-// list is the envelope of every list.
-type list struct {
-	Value []any `json:"value"`
-}
-
-func (m *Manager) refuse(w http.ResponseWriter, message string) {
-	m.cfg.Log.Info("resource manager refused a caller", "reason", message)
-	w.Header().Set("WWW-Authenticate", `Bearer authorization_uri="`+m.cfg.Authority+`/organizations", error="invalid_token"`)
-	refuse(w, http.StatusUnauthorized, "AuthenticationFailed", message)
-}
-
-func (m *Manager) unavailable(w http.ResponseWriter, err error) {
-	m.cfg.Log.Error("resource manager cannot check a caller", "error", err)
-	w.Header().Set("Retry-After", "1")
-	refuse(w, http.StatusServiceUnavailable, "ServiceUnavailable", "The token cannot be checked at the moment.")
-}
-
-// refuse words a refusal as Resource Manager does.
-func refuse(w http.ResponseWriter, status int, code, message string) {
-	answer(w, status, map[string]any{"error": map[string]string{"code": code, "message": message}})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	header := w.Header()
-	header.Set("Content-Type", "application/json; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the caller may be gone
+// correlation is the id that goes through a caller's requests: its own, if it is a GUID.
+func correlation(r *http.Request) string {
+	if id, is := guid.Parse(r.Header.Get("X-Ms-Correlation-Request-Id")); is {
+		return id
+	}
+	return guid.New()
 }

@@ -265,8 +265,11 @@ func (s *Server) buildIdentities(on *http.Server) (answering, error) {
 func (s *Server) buildManager(*http.Server) (answering, error) {
 	var err error
 	s.manager, err = arm.New(arm.Config{
-		Authority: s.endpoints.Authority, URL: s.endpoints.ResourceManager, Directory: s.data.Directory,
-		HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
+		Cloud: arm.Cloud{
+			Name: "Rolecall", Login: s.endpoints.Authority, Manager: s.endpoints.ResourceManager,
+			Graph: s.endpoints.ResourceManager, // there is no Graph yet; our own address keeps tokens of ours from Microsoft's
+		},
+		Directory: s.data.Directory, HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return answering{}, err

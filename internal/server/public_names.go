@@ -100,14 +100,29 @@ func (p *publicNames) buildAuthority(n *names) (http.Handler, error) {
 func (p *publicNames) buildManager(n *names) (http.Handler, error) {
 	s := p.server
 	var err error
-	n.manager, err = arm.New(arm.Config{
-		Authority: n.origin.BaseURL, URL: "https://" + n.origin.Cloud().ManagerHosts()[0], Directory: s.data.Directory,
-		HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Now: s.cfg.Now, Log: s.log,
-	})
+	cfg := arm.Config{
+		Directory: s.data.Directory, HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Now: s.cfg.Now, Log: s.log,
+	}
+	for _, cloud := range origin.Clouds() {
+		if described := describe(cloud); cloud == n.origin.Cloud() {
+			cfg.Cloud = described
+		} else {
+			cfg.Others = append(cfg.Others, described)
+		}
+	}
+	n.manager, err = arm.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	return n.manager.Handler(), nil
+}
+
+// describe is what the metadata say of one of Microsoft's clouds, as that cloud's own do.
+func describe(cloud origin.Cloud) arm.Cloud {
+	return arm.Cloud{
+		Name: string(cloud), Login: "https://" + cloud.LoginHosts()[0], Manager: "https://" + cloud.ManagerHosts()[0] + "/",
+		Audience: cloud.ManagerAudience(), Graph: cloud.GraphResource(),
+	}
 }
 
 // close ends what the names began.

@@ -26,6 +26,7 @@ type cloudNames struct {
 	graph    string   // msgraph_host
 	oldGraph string   // cloud_graph_host_name
 	manager  []string // hosts of Azure Resource Manager
+	managed  string   // the resource that tokens for it are requested for
 }
 
 // clouds is the table of Microsoft's host names: those of the authority as Entra's instance
@@ -36,16 +37,19 @@ func clouds() map[Cloud]cloudNames {
 			hosts:  []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"},
 			cached: "login.windows.net", v1: "https://sts.windows.net/" + TenantPlaceholder + "/", instance: "microsoftonline.com",
 			graph: "graph.microsoft.com", oldGraph: "graph.windows.net", manager: []string{"management.azure.com", "management.core.windows.net"},
+			managed: "https://management.core.windows.net/",
 		},
 		AzureUSGovernment: {
 			hosts:  []string{"login.microsoftonline.us", "login.usgovcloudapi.net"},
 			cached: "login.microsoftonline.us", v1: "https://sts.windows.net/" + TenantPlaceholder + "/", instance: "microsoftonline.us",
 			graph: "graph.microsoft.us", oldGraph: "graph.windows.net", manager: []string{"management.usgovcloudapi.net"},
+			managed: "https://management.core.usgovcloudapi.net/",
 		},
 		AzureChinaCloud: {
 			hosts:  []string{"login.partner.microsoftonline.cn", "login.chinacloudapi.cn", "sts.chinacloudapi.cn"},
 			cached: "login.partner.microsoftonline.cn", v1: "https://sts.chinacloudapi.cn/" + TenantPlaceholder + "/", instance: "partner.microsoftonline.cn",
 			graph: "microsoftgraph.chinacloudapi.cn", oldGraph: "graph.chinacloudapi.cn", manager: []string{"management.chinacloudapi.cn"},
+			managed: "https://management.core.chinacloudapi.cn/",
 		},
 	}
 }
@@ -90,6 +94,13 @@ func (c Cloud) LoginHosts() []string { return slices.Clone(clouds()[c].hosts) }
 
 // ManagerHosts are the names of a cloud's resource manager. The first stands in URLs.
 func (c Cloud) ManagerHosts() []string { return slices.Clone(clouds()[c].manager) }
+
+// ManagerAudience is what tools of a cloud request tokens for its resource manager for.
+func (c Cloud) ManagerAudience() string { return clouds()[c].managed }
+
+// GraphResource is what tools of a cloud request tokens for Microsoft Graph for. It is also
+// Graph's URL.
+func (c Cloud) GraphResource() string { return "https://" + clouds()[c].graph + "/" }
 
 // Hosts are all names of a cloud that are answered here.
 func (c Cloud) Hosts() []string {
