@@ -62,7 +62,8 @@ type Directory struct {
 	revoking  signal
 }
 
-// Open returns a directory on a store. It starts nothing; see Run.
+// Open returns a directory on a store. It starts nothing; see Run. What an older version has
+// kept is brought into this one's form first.
 func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("directory: Config.Store is nil; open one with package sqlite or memory")
@@ -90,6 +91,9 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	}
 	d := &Directory{cfg: cfg, cache: newCache(cfg.CacheBytes), secrets: newSecrets(cfg.SecretKey, cfg.SlowHash)}
 	d.pending.wanted, d.pending.wake = cfg.OnChange != nil, make(chan struct{}, 1)
+	if err := d.renewKeys(ctx); err != nil {
+		return nil, fmt.Errorf("open the directory: %w", err)
+	}
 	sequence, err := cfg.Store.Sequence(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("open the directory: %w", err)

@@ -2,6 +2,9 @@ package directory
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -93,7 +96,7 @@ func fold[T ~string](name T) T {
 func foldURI(uri string) string { return strings.TrimSuffix(fold(uri), "/") }
 
 func (t *Tenant) keys() []string {
-	keys := []string{makeKey("id", string(t.ID)), makeKey("name", fold(t.Name)), makeKey("ref", fold(t.Name))}
+	keys := []string{makeKey("id", string(t.ID)), makeKey("name", fold(t.Name)), makeKey("ref", fold(t.Name)), t.shapeKey()}
 	for _, domain := range t.Domains {
 		if domain != fold(t.Name) {
 			keys = append(keys, makeKey("ref", domain))
@@ -190,4 +193,109 @@ func (h *Host) listenKey() string {
 		return makeKey("listen", h.Listen)
 	}
 	return makeKey("listen", h.Node, h.Listen)
+}
+
+// keyShape is the shape of the keys that this version writes. A tenant bears it as a key once
+// all that is in it has such keys; an older version that changes the tenant takes it away.
+const keyShape = "2"
+
+func (t *Tenant) shapeKey() string { return makeKey("shape", keyShape, string(t.ID)) }
+
+// renewKeys gives what an older version has kept the keys of this one. Each step leaves a
+// store that both versions read, so that it may end anywhere and begins anew next time. A store
+// that is open for reading alone is left as it is.
+func (d *Directory) renewKeys(ctx context.Context) error {
+	tenants, _, err := d.cfg.Store.List(ctx, "", KindTenant, "id/", "", 0)
+	if err != nil {
+		return err
+	}
+	for _, object := range tenants {
+		tenant, err := decode[Tenant](object)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(object.Keys, tenant.shapeKey()) {
+			continue
+		}
+		d.cfg.Log.InfoContext(ctx, "renewing the keys that an older version has kept", "tenant", tenant.Name)
+		if err := d.renewTenant(ctx, tenant); errors.Is(err, ErrReadOnly) {
+			d.cfg.Log.WarnContext(ctx, "the store cannot be written: what is looked for by display name or owner may not be found", "tenant", tenant.Name)
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Directory) renewTenant(ctx context.Context, tenant *Tenant) error {
+	id := string(tenant.ID)
+	for kind, read := range map[string]func(Object) (entity, error){
+		KindApplication: readEntity[*Application], KindServicePrincipal: readEntity[*ServicePrincipal], KindUser: readEntity[*User],
+	} {
+		if err := d.renewKind(ctx, id, kind, read); err != nil {
+			return err
+		}
+	}
+	_, err := d.cfg.Store.Update(ctx, func(tx Tx) error {
+		object, err := tx.Get(ctx, "", KindTenant, id)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return renew(ctx, tx, object, readEntity[*Tenant])
+	})
+	return err
+}
+
+// renewKind goes through the objects of a kind, some at a time: other writers wait no longer
+// than that.
+func (d *Directory) renewKind(ctx context.Context, tenant, kind string, read func(Object) (entity, error)) error {
+	const batch = 500
+	for after, more := "", true; more; {
+		_, err := d.cfg.Store.Update(ctx, func(tx Tx) error {
+			objects, keys, err := tx.List(ctx, tenant, kind, "id/", after, batch)
+			if err != nil {
+				return err
+			}
+			for _, object := range objects {
+				if err := renew(ctx, tx, object, read); err != nil {
+					return err
+				}
+			}
+			if more = len(objects) == batch; more {
+				after = keys[len(keys)-1]
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func renew(ctx context.Context, tx Tx, object Object, read func(Object) (entity, error)) error {
+	value, err := read(object)
+	if err != nil {
+		return err
+	}
+	keys := MergeKeys(value.keys(), nil)
+	if slices.Equal(keys, MergeKeys(object.Keys, nil)) {
+		return nil
+	}
+	object.Keys = keys
+	_, err = tx.Put(ctx, object)
+	return err
+}
+
+// readEntity is decode for what is known by its pointer alone.
+func readEntity[P interface {
+	*T
+	entity
+}, T any](object Object) (entity, error) {
+	value, err := decode[T](object)
+	return P(value), err
 }
