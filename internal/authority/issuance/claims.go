@@ -8,6 +8,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/clientauth"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/authority/scope"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -28,6 +29,7 @@ type Claims struct {
 	ACR       string   `json:"acr,omitempty"`
 	AIO       string   `json:"aio"` // opaque
 	AMR       []string `json:"amr,omitempty"`
+	AppName   string   `json:"app_displayname,omitempty"` // of the client, for Microsoft Graph
 	AppID     string   `json:"appid,omitempty"`
 	AppIDACR  string   `json:"appidacr,omitempty"`
 	AuthTime  int64    `json:"auth_time,omitempty"`
@@ -81,6 +83,9 @@ func (c *Claims) access(p clientauth.Proof, api *directory.Application, identifi
 	c.Audience = audience(api, identifier)
 	if request.cp1 && hasClaim(api, "xms_cc", "") {
 		c.Capabilities = []string{"CP1"}
+	}
+	if string(api.AppID) == scope.GraphAppID {
+		c.AppName = p.Client.Principal.DisplayName // by which CLI for Microsoft 365 knows who it is
 	}
 	appID := string(p.Client.Principal.AppID)
 	if c.Version == "2.0" {
