@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guardserver"
+	"github.com/rolecall-auth/rolecall/internal/otlp"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
@@ -49,6 +50,9 @@ it changes; while it is wrong, the settings from before count.`,
 		cfg.CABundle, _ = c.lookup("ROLECALL_CA_BUNDLE")
 		cfg.Tenants, _ = c.lookup(guardfile.TenantsVariable)
 		cfg.Now, cfg.Log, cfg.OwnToken = c.now, c.log(slog.LevelInfo), c.ownToken
+		if err := c.traceGuard(&cfg); err != nil {
+			return err
+		}
 		server, err := guardserver.New(cmd.Context(), cfg)
 		if err != nil {
 			return withoutSettings(err)
@@ -64,6 +68,17 @@ it changes; while it is wrong, the settings from before count.`,
 	}
 	cmd.AddCommand(guardCheckCommand(c), guardTestCommand(c), guardExplainConfigCommand(c))
 	return cmd
+}
+
+// traceGuard has the guard send traces, where OpenTelemetry's settings name a collector.
+func (c *cli) traceGuard(cfg *guardserver.Config) error {
+	traces, on, err := otlp.FromEnvironment(c.lookup, "rolecall-guard")
+	if err != nil || !on {
+		return err
+	}
+	traces.Scope, traces.Log = "github.com/rolecall-auth/rolecall/internal/guardserver", cfg.Log
+	cfg.Traces, err = otlp.New(traces)
+	return err
 }
 
 // withoutSettings adds to an error what to do where there is no file of settings.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/otlp"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -15,6 +16,7 @@ type judged struct {
 	guard.Decision
 	api     *api // nil if no API has the host
 	request guard.Request
+	span    *otlp.Span // nil where no traces are sent; ended by end
 }
 
 // judge decides about a request to a host, counts the decision and logs one line of it. It is
@@ -24,19 +26,21 @@ func (s *Server) judge(ctx context.Context, now *setup, host string, request gua
 	if a == nil {
 		return s.refuse(ctx, host, request, peer, "no API of the settings has this host")
 	}
+	span := s.begin(request)
 	d := a.policy.Decide(ctx, request)
 	s.tell(ctx, a, host, request, peer, d, "")
 	if shadow, ok := a.policy.Shadow(ctx, request, d); ok {
 		s.tellShadow(ctx, a, host, request, d, shadow)
 	}
-	return judged{d, a, request}
+	return judged{d, a, request, span}
 }
 
 // refuse refuses a request that is for none of the APIs, or that nobody may ask about.
 func (s *Server) refuse(ctx context.Context, host string, request guard.Request, peer, detail string) judged {
+	span := s.begin(request)
 	d := guard.Refuse(request, guard.NoPolicy)
 	s.tell(ctx, nil, host, request, peer, d, detail)
-	return judged{Decision: d, request: request}
+	return judged{Decision: d, request: request, span: span}
 }
 
 // Limits, in bytes, of what a line of the log has.

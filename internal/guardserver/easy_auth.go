@@ -210,8 +210,10 @@ func (s *Server) me(w http.ResponseWriter, r *http.Request, a *api, request guar
 		})
 		return
 	}
+	span := s.begin(request)
 	d := a.guard.Decide(r.Context(), request, guard.Rule{Path: path, Caller: guard.CallerAny})
 	s.tell(r.Context(), a, r.Host, request, r.RemoteAddr, d, "")
+	s.end(&judged{d, a, request, span}, 0)
 	caller, ok := d.Caller()
 	raw := tokenIn(request.Header)
 	claims := claimsOf(raw)

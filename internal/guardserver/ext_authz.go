@@ -21,6 +21,7 @@ func (s *Server) extAuthz(w http.ResponseWriter, r *http.Request, now *setup) {
 	} else {
 		j = s.refuse(r.Context(), r.Host, request, r.RemoteAddr, "the peer is none of trustedPeers, so it may not say which request is judged")
 	}
+	s.end(&j, 0)
 	if !j.Allowed() {
 		answer(w, r, j.Answer())
 		return

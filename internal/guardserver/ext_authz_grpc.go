@@ -76,6 +76,7 @@ func (s *Server) extAuthzGRPC(w http.ResponseWriter, r *http.Request, now *setup
 	}
 	if r.URL.Path == checkCall && !now.trusts(r) {
 		d := s.refuse(r.Context(), r.Host, guard.Request{}, r.RemoteAddr, "the peer is none of trustedPeers, so it may not say which request is judged")
+		s.end(&d, 0)
 		grpcStatus(w, grpcCode(d.Outcome), d.Reason.Description())
 		return
 	}
@@ -94,6 +95,7 @@ func (s *Server) extAuthzGRPC(w http.ResponseWriter, r *http.Request, now *setup
 		return
 	}
 	j := s.judge(r.Context(), now, asked.host, asked.request(), asked.peer)
+	s.end(&j, 0)
 	grpcReply(w, j.checkResponse())
 }
 

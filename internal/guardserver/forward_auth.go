@@ -31,6 +31,7 @@ func (s *Server) forwardAuth(w http.ResponseWriter, r *http.Request, now *setup)
 	default:
 		j = s.judge(r.Context(), now, host, asked, r.RemoteAddr)
 	}
+	s.end(&j, 0)
 	if !j.Allowed() {
 		refusal := j.Answer()
 		if now.file.Dialect == guardfile.DialectNginx && refusal.Status == http.StatusBadRequest {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
+	"github.com/rolecall-auth/rolecall/internal/otlp"
 	"github.com/rolecall-auth/rolecall/internal/pki"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	// such settings are refused.
 	OwnToken func(api guardfile.API, bundle string) (func(context.Context) (string, error), error)
 
+	Traces     *otlp.Exporter   // gets a span of each decision; nil: nobody does
 	HTTPClient *http.Client     // to fetch keys with; nil: one by CABundle
 	Grace      time.Duration    // how long a server that stops goes on taking requests while /readyz says so
 	Drain      time.Duration    // how long requests under way may take after that; 0: 30 seconds
@@ -220,6 +222,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.ops != nil {
 		start(s.ops, s.opsListener)
 	}
+	traced, endTraces := context.WithCancel(context.WithoutCancel(ctx))
+	if s.cfg.Traces != nil {
+		wait.Go(func() { _ = s.cfg.Traces.Run(traced) }) // counts and logs what it could not send
+	}
 	work, stopWork := context.WithCancel(ctx)
 	wait.Go(func() { s.follow(work) })
 	wait.Go(func() { s.current.Load().fetchKeys(work, s.log) })
@@ -230,6 +236,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	stopWork()
 	err = errors.Join(err, s.stop())
+	endTraces() // the spans of the last requests are sent
 	wait.Wait()
 	s.current.Load().end()
 	return err

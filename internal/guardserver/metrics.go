@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/otlp"
 )
 
 // metrics are counted in the process and written in the text format of Prometheus. Every label
@@ -67,7 +68,7 @@ func (m *metrics) add(key series) *atomic.Uint64 {
 }
 
 // write writes all metrics.
-func (m *metrics) write(w io.Writer, now *setup, at time.Time) {
+func (m *metrics) write(w io.Writer, now *setup, traces *otlp.Exporter, at time.Time) {
 	head := func(name, kind, help string) { fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }
 	head("rolecall_guard_decisions_total", "counter", "Decisions by API, rule and reason; of shadow rules what they would have decided.")
 	m.mu.RLock()
@@ -83,6 +84,11 @@ func (m *metrics) write(w io.Writer, now *setup, at time.Time) {
 	fmt.Fprintf(w, "rolecall_guard_upstream_errors_total %d\n", m.upstreamErrors.Load())
 	head("rolecall_guard_reloads_total", "counter", "Changes of the settings, taken or not.")
 	fmt.Fprintf(w, "rolecall_guard_reloads_total{result=\"taken\"} %d\nrolecall_guard_reloads_total{result=\"refused\"} %d\n", m.reloads.done.Load(), m.reloads.failed.Load())
+	if traces != nil {
+		head("rolecall_guard_spans_total", "counter", "Spans of decisions that the collector of traces has taken, or not.")
+		sent, dropped := traces.Counts()
+		fmt.Fprintf(w, "rolecall_guard_spans_total{result=\"sent\"} %d\nrolecall_guard_spans_total{result=\"dropped\"} %d\n", sent, dropped)
+	}
 	head("rolecall_guard_keys", "gauge", "Keys of an issuer that count.")
 	head("rolecall_guard_keys_age_seconds", "gauge", "Since the keys of an issuer were last fetched.")
 	for _, key := range now.issuers() {

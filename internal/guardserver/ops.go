@@ -23,7 +23,7 @@ func (s *Server) opsHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		s.metrics.write(w, s.current.Load(), s.cfg.Now())
+		s.metrics.write(w, s.current.Load(), s.cfg.Traces, s.cfg.Now())
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
 		document, err := s.keys.document()

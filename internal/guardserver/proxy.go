@@ -25,6 +25,11 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, now *setup) {
 		return
 	}
 	j := s.judge(r.Context(), now, r.Host, request, r.RemoteAddr)
+	if j.span != nil {
+		answered := &noted{ResponseWriter: w}
+		w = answered
+		defer func() { s.end(&j, answered.status) }() // when the last of the answer is sent, or nobody waits for it
+	}
 	if !j.Allowed() {
 		if isGRPC(r) {
 			answerGRPC(w, j.Decision)
@@ -81,6 +86,9 @@ func (u *upstream) rewrite(p *httputil.ProxyRequest) {
 	if !through.api.forward {
 		delete(out.Header, "Authorization")
 		delete(out.Header, "Dpop") // the proof that belongs to it
+	}
+	if through.span != nil {
+		out.Header[traceparent] = []string{through.span.Traceparent()}
 	}
 	setIdentity(out.Header, through.identify())
 }
