@@ -69,10 +69,7 @@ func (c caller) ref() string { return cmp.Or(c.ClientID, c.ObjectID) }
 
 // actor is the caller as one who changes the directory, if it may.
 func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, may bool, err error) {
-	if c.Kind == guard.CallerUser {
-		return m.userActor(ctx, c)
-	}
-	actor := directory.Actor{Kind: directory.ActorApplication, Name: c.ref()}
+	actor := directory.Actor{Kind: directory.ActorApplication, Name: c.ref(), ID: directory.ObjectID(c.ObjectID)}
 	client, err := m.cfg.Directory.Instance(ctx, c.tenant.ID, directory.AppID(c.ClientID))
 	if errors.Is(err, directory.ErrNotFound) {
 		return actor, false, nil
@@ -80,7 +77,12 @@ func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, may b
 	if err != nil {
 		return actor, false, err
 	}
-	if client.Principal == nil || !client.Principal.Enabled || string(client.Principal.ID) != c.ObjectID {
+	switch {
+	case client.Principal == nil || !client.Principal.Enabled:
+		return actor, false, nil
+	case c.Kind == guard.CallerUser:
+		return m.userActor(ctx, c)
+	case c.Kind != guard.CallerApplication || string(client.Principal.ID) != c.ObjectID:
 		return actor, false, nil
 	}
 	actor.Name = client.Principal.Label()
@@ -100,7 +102,7 @@ func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, may b
 }
 
 func (m *Manager) userActor(ctx context.Context, c caller) (_ directory.Actor, may bool, err error) {
-	actor := directory.Actor{Kind: directory.ActorUser, Name: c.ref()}
+	actor := directory.Actor{Kind: directory.ActorUser, Name: c.ref(), ID: directory.ObjectID(c.ObjectID)}
 	user, err := m.cfg.Directory.User(ctx, c.tenant.ID, c.ObjectID)
 	if errors.Is(err, directory.ErrNotFound) {
 		return actor, false, nil

@@ -29,8 +29,11 @@ type identityProperties struct {
 
 func bodyOf(p *directory.ServicePrincipal) identityBody {
 	body := identityBody{
-		ID: p.ResourceID, Name: lastSegment(p.ResourceID), Type: identityType, Location: location, Tags: map[string]string{},
+		ID: p.ResourceID, Name: lastSegment(p.ResourceID), Type: identityType, Location: locationOf(p.Location), Tags: p.ResourceTags,
 		Properties: identityProperties{p.Tenant, p.ID, p.AppID},
+	}
+	if body.Tags == nil {
+		body.Tags = map[string]string{}
 	}
 	return body
 }
@@ -151,9 +154,6 @@ func putIdentity(c *call) (reply, error) {
 	if err := c.readBody(&body); err != nil {
 		return reply{}, err
 	}
-	if err := checkTags(body.Tags); err != nil {
-		return reply{}, err
-	}
 	if !validIdentityName(c.at["name"]) {
 		return reply{}, refusal(http.StatusBadRequest, "InvalidResourceName",
 			"The name '%s' cannot be that of a managed identity: use 3 to 128 letters, digits, hyphens and underscores, a letter or digit first.", text.Shown(c.at["name"]))
@@ -190,7 +190,7 @@ func (c *call) createIdentity(e *directory.Editor, body identityRequest) (*direc
 	name := c.at["name"]
 	p := directory.ServicePrincipal{
 		Tenant: c.tenant(), Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
-		Name: name, DisplayName: name, ResourceID: c.identityID(),
+		Name: name, DisplayName: name, ResourceID: c.identityID(), Location: locationOf(body.Location), ResourceTags: body.Tags,
 	}
 	_, err := e.View().ServicePrincipals().Find(c.tenant(), name)
 	if errors.Is(err, directory.ErrNotFound) {
@@ -211,15 +211,17 @@ func (c *call) editIdentity(e *directory.Editor, p *directory.ServicePrincipal, 
 		return nil, refusal(http.StatusConflict, "InvalidResourceLocation",
 			"The resource '%s' exists at the location '%s' and cannot be at '%s', too: delete it first.", text.Shown(c.at["name"]), bodyOf(p).Location, text.Shown(given))
 	}
-	return e.ServicePrincipals().Edit(p.Tenant, p.ID, func(*directory.ServicePrincipal) error { return nil })
+	return e.ServicePrincipals().Edit(p.Tenant, p.ID, func(next *directory.ServicePrincipal) error {
+		if whole || body.Tags != nil {
+			next.ResourceTags = body.Tags
+		}
+		return nil
+	})
 }
 
 func patchIdentity(c *call) (reply, error) {
 	var body identityRequest
 	if err := c.readBody(&body); err != nil {
-		return reply{}, err
-	}
-	if err := checkTags(body.Tags); err != nil {
 		return reply{}, err
 	}
 	var changed *directory.ServicePrincipal
@@ -347,20 +349,4 @@ func validIdentityName(name string) bool {
 		return false
 	}
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == ""
-}
-
-// checkTags holds tags to Azure's limits.
-func checkTags(tags map[string]string) error {
-	const most, longestName, longestValue = 50, 512, 256
-	if len(tags) > most {
-		return refusal(http.StatusBadRequest, "TooManyTags", "A resource has at most %d tags.", most)
-	}
-	for name, value := range tags {
-		if name == "" || len(name) > longestName || len(value) > longestValue || strings.ContainsAny(name, `<>%&\?/`) ||
-			strings.ContainsFunc(name+value, text.Invisible) {
-			return refusal(http.StatusBadRequest, "InvalidTagNameCharacters",
-				"The tag '%s' is not allowed: a name has at most %d characters and none of <>%%&\\?/, a value at most %d.", text.Shown(name), longestName, longestValue)
-		}
-	}
-	return nil
 }

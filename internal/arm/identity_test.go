@@ -32,6 +32,10 @@ func TestAnIdentitysLife(t *testing.T) {
 	w.is(w.do("PUT", w.at("or%20ders"), raw, `{"location":"local"}`), http.StatusBadRequest, "InvalidResourceName")
 	w.is(w.do("PATCH", path, raw, `{}`), http.StatusNotFound, "ResourceNotFound")
 
+	far := w.do("PUT", w.at("far-mi"), raw, `{"location":"West Europe","tags":{"env":"prod"}}`)
+	if w.is(far, http.StatusCreated, ""); far.at("location") != "westeurope" || far.at("tags.env") != "prod" {
+		t.Errorf("far: %s", far.text)
+	}
 	made := w.do("PUT", path, raw, `{"location":"local","properties":{"principalId":"ignored"},"unheardOf":[1]}`)
 	w.is(made, http.StatusCreated, "")
 	principal, err := w.login.Directory().View(t.Context()).Identities().Find(authoritytest.TenantID, "orders-mi")
@@ -59,7 +63,19 @@ func TestAnIdentitysLife(t *testing.T) {
 		t.Errorf("made again: %s", again.text)
 	}
 	w.is(w.do("PUT", path, raw, `{"location":"westeurope"}`), http.StatusConflict, "InvalidResourceLocation")
-	w.is(w.do("PATCH", path, raw, `{}`), http.StatusOK, "")
+	for _, tt := range []struct{ method, body, tags string }{
+		{"PATCH", `{"tags":{"env":"prod","Team":"orders"}}`, `{"Team":"orders","env":"prod"}`},
+		{"PATCH", `{}`, `{"Team":"orders","env":"prod"}`},
+		{"PATCH", `{"tags":{"env":"test"}}`, `{"env":"test"}`},
+		{"PUT", `{"location":"local","tags":{"a":"b"}}`, `{"a":"b"}`},
+		{"PUT", `{"location":"local"}`, `{}`},
+	} {
+		got := w.do(tt.method, path, raw, tt.body)
+		if w.is(got, http.StatusOK, ""); !strings.Contains(got.text, `"tags":`+tt.tags) || w.get(path, raw).text != got.text {
+			t.Errorf("%s %s: %s", tt.method, tt.body, got.text)
+		}
+	}
+	w.is(w.do("PATCH", path, raw, `{"tags":{"":"x"}}`), http.StatusBadRequest, "BadRequest")
 	w.is(w.do("DELETE", path, raw, ""), http.StatusOK, "")
 	w.is(w.get(path, raw), http.StatusNotFound, "ResourceNotFound")
 	if again := w.do("PUT", path, raw, `{"location":"local"}`); again.status != http.StatusCreated || again.at("properties.principalId") == string(principal.ID) {
