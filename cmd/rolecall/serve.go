@@ -160,6 +160,7 @@ func (c *cli) announce(format *output.Format, running *server.Server, configured
 	for _, tenant := range at.Tenants {
 		fmt.Fprintf(c.out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
 	}
+	fmt.Fprintf(c.out, "  graph      %s\n", at.Graph)
 	fmt.Fprintf(c.out, "  arm        %s\n", at.ResourceManager)
 	fmt.Fprintf(c.out, "  identity   %s\n", at.ManagedIdentity)
 	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)

@@ -38,7 +38,10 @@ type Config struct {
 	Aliases   []string
 	Directory *directory.Directory // required
 	Keys      *keyring.Ring        // required
-	Fetch     *fetch.Client        // reads the keys of federated issuers; nil: none are reached
+	// Places are URLs at which the server answers for resources of Microsoft's own, by app id.
+	// A client that asks for such a URL gets a token for the resource.
+	Places map[string]directory.AppID
+	Fetch  *fetch.Client // reads the keys of federated issuers; nil: none are reached
 	// V1Issuer is the issuer of version 1.0 tokens, with {tenantid} where the tenant's
 	// id goes. Empty means BaseURL/{tenantid}/. Resource servers that have Microsoft's
 	// written into them need "https://sts.windows.net/{tenantid}/".
@@ -131,7 +134,7 @@ func New(cfg Config) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	resolver := resolve.New(cfg.Directory, cfg.MaxStale)
+	resolver := resolve.New(cfg.Directory, cfg.MaxStale, cfg.Places)
 	kept := records.New(cfg.Directory, cfg.Now)
 	users := userauth.New(cfg.Directory, state.Failures, state.Turns)
 	clients := clientauth.New(clientauth.Config{

@@ -66,6 +66,31 @@ func TestTokensForBuiltinResources(t *testing.T) {
 	}
 }
 
+// A URL at which the server answers in the place of a resource of Microsoft's names that
+// resource, also where an application of the tenant says that the URL is its own.
+func TestPlacesOfBuiltinResources(t *testing.T) {
+	t.Parallel()
+	const graph = "00000003-0000-0000-c000-000000000000"
+	w := newWorld(t, func(c *Config) { c.Places = map[string]directory.AppID{"https://localhost:8444": graph} })
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Applications().Create(directory.Application{Tenant: testTenant, Name: "impostor", IdentifierURIs: []string{"https://localhost:8444/"}, TokenVersion: 1})
+		if err != nil {
+			return err
+		}
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: app.Tenant, AppID: app.AppID})
+		return err
+	})
+	for _, scope := range []string{"https://localhost:8444/.default", "https://localhost:8444//.default", "https://LOCALHOST:8444/.default"} {
+		if got := w.post(pathV2, w.good().set("scope", scope)).claims(t)["aud"]; got != graph {
+			t.Errorf("%s: aud is %v", scope, got)
+		}
+	}
+	if got := w.post(pathV1, w.goodV1().set("resource", "https://localhost:8444/")).claims(t)["aud"]; got != graph {
+		t.Errorf("aud is %v", got)
+	}
+	w.post(pathV2, w.good().set("scope", "https://localhost:8445/.default")).refused(400, "invalid_resource", 500011)
+}
+
 // The v1 endpoint and managed identities get the same tokens.
 func TestBuiltinResourcesAtV1(t *testing.T) {
 	t.Parallel()

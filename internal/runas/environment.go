@@ -223,7 +223,7 @@ func (e *Environment) addTrust() error {
 	if err != nil {
 		return err
 	}
-	e.set(append(trust, authorityVariable(e.authority()))...)
+	e.set(append(trust, places(e.authority(), e.graph())...)...)
 	return nil
 }
 

@@ -68,6 +68,14 @@ func (e *Environment) authority() string {
 	return e.cfg.Session.Endpoints.Authority
 }
 
+// graph is the URL of Microsoft Graph as the program knows it.
+func (e *Environment) graph() string {
+	if e.public != nil {
+		return publicGraph(e.public.Cloud)
+	}
+	return e.cfg.Session.Endpoints.Graph
+}
+
 // cloud is whose names tokens are issued under; empty: the authority's own.
 func (e *Environment) cloud() string {
 	if e.public != nil {

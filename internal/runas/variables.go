@@ -58,7 +58,7 @@ func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
 		return nil, err
 	}
 	credential = append(credential, settingVariables(l.Set, l.Session.Endpoints.Authority, l.App, credential)...)
-	return slices.Concat(names(l.Session.Endpoints.Authority, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), []launch.Variable{authorityVariable(l.Session.Endpoints.Authority)}), nil
+	return slices.Concat(names(l.Session.Endpoints.Authority, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), places(l.Session.Endpoints.Authority, l.Session.Endpoints.Graph)), nil
 }
 
 func (l Lasting) trust() ([]launch.Variable, error) {
@@ -180,7 +180,7 @@ func (h Host) addNames(variables []launch.Variable, names *server.HostNames) ([]
 		h.Say("the programs trust %s, which holds the certificate of %s", names.Bundle, names.CA)
 	}
 	h.Say("both files and the proxy last until the server ends or the host is removed: print the variables again after that")
-	return launch.Joined(slices.Concat(variables, trust, proxy, []launch.Variable{authorityVariable(names.Authority)})), nil
+	return launch.Joined(slices.Concat(variables, trust, proxy, places(names.Authority, publicGraph(names.Cloud)))), nil
 }
 
 // trust makes the programs trust Microsoft's names as the server answers them.
@@ -208,9 +208,13 @@ func names(authority string, actor lookup.Actor, via string) []launch.Variable {
 	return append(names, launch.Variable{Name: "AZURE_AUTHORITY_HOST", Value: host})
 }
 
-func authorityVariable(authority string) launch.Variable {
-	return launch.Variable{Name: "ROLECALL_AUTHORITY", Value: authority}
+// places are the variables that say where the server is.
+func places(authority, graph string) []launch.Variable {
+	return []launch.Variable{{Name: "ROLECALL_AUTHORITY", Value: authority}, {Name: "ROLECALL_GRAPH", Value: graph}}
 }
+
+// publicGraph is where Microsoft Graph is under a cloud's names.
+func publicGraph(cloud string) string { return "https://" + origin.Cloud(cloud).GraphHosts()[0] }
 
 // onlyEnvironment spares DefaultAzureCredential what it would try besides the environment.
 func onlyEnvironment() launch.Variable { return only("EnvironmentCredential") }

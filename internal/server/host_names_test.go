@@ -66,8 +66,11 @@ func TestNamesOfAHost(t *testing.T) {
 	if status, problem := through(t, line.Names, discovery); status != http.StatusOK {
 		t.Errorf("through the proxy: %d %s", status, problem)
 	}
-	if status, problem := through(t, line.Names, "https://graph.microsoft.com/"); status != 0 || !strings.Contains(problem, "Forbidden") {
-		t.Errorf("Graph, at which nothing answers: %d %s", status, problem)
+	if status, problem := through(t, line.Names, "https://graph.windows.net/"); status != 0 || !strings.Contains(problem, "Forbidden") {
+		t.Errorf("the older Graph, at which nothing answers: %d %s", status, problem)
+	}
+	if status, problem := through(t, line.Names, "https://graph.microsoft.com/v1.0/applications"); status != http.StatusUnauthorized {
+		t.Errorf("Graph, without a token: %d %s", status, problem)
 	}
 	for endpoint, want := range map[string]string{line.Endpoint: "https://login.microsoftonline.com/", own.Endpoint: s.Endpoints().Authority + "/"} {
 		secret := line.Header

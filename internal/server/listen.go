@@ -16,8 +16,11 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/authority"
+	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
+	"github.com/rolecall-auth/rolecall/internal/graph"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/machine"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
@@ -231,6 +234,7 @@ func (s *Server) buildAuthority(*http.Server) (answering, error) {
 	}
 	s.authority, err = authority.New(authority.Config{
 		BaseURL: s.endpoints.Authority, Aliases: s.aliases(), Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
+		Places:   s.places(),
 		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, MutualTLS: s.cfg.MutualTLS, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
@@ -262,12 +266,38 @@ func (s *Server) buildIdentities(on *http.Server) (answering, error) {
 	return answering{byDefault: s.identities.Handler()}, nil
 }
 
+// places are the URLs at which this server answers in place of services of Microsoft's: its
+// own, and the names of the clouds that are no identifiers by themselves.
+func (s *Server) places() map[string]directory.AppID {
+	places := map[string]directory.AppID{s.endpoints.Graph: graph.AppID}
+	for _, cloud := range origin.Clouds() {
+		for _, host := range cloud.GraphHosts() {
+			if url := "https://" + host; url != graph.Resource {
+				places[url] = graph.AppID
+			}
+		}
+	}
+	return places
+}
+
+func (s *Server) buildGraph(*http.Server) (answering, error) {
+	var err error
+	s.graph, err = graph.New(graph.Config{
+		Authority: s.endpoints.Authority, URL: s.endpoints.Graph, Directory: s.data.Directory,
+		HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return answering{}, err
+	}
+	return answering{byDefault: s.proxies.identify(s.graph.Handler())}, nil
+}
+
 func (s *Server) buildManager(*http.Server) (answering, error) {
 	var err error
 	s.manager, err = arm.New(arm.Config{
 		Cloud: arm.Cloud{
 			Name: "Rolecall", Login: s.endpoints.Authority, Manager: s.endpoints.ResourceManager,
-			Graph: s.endpoints.ResourceManager, // there is no Graph yet; our own address keeps tokens of ours from Microsoft's
+			Graph: s.endpoints.Graph,
 		},
 		Directory: s.data.Directory, HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graph"
 )
 
 // A publicPlan is a row of the table of Microsoft's own names. They are answered on the admin
@@ -28,6 +29,7 @@ type publicPlan struct {
 func publicPlans() []publicPlan {
 	return []publicPlan{
 		{authoritySurface, origin.Cloud.LoginHosts, (*publicNames).buildAuthority},
+		{"graph", origin.Cloud.GraphHosts, (*publicNames).buildGraph},
 		{"resource manager", origin.Cloud.ManagerHosts, (*publicNames).buildManager},
 	}
 }
@@ -37,6 +39,7 @@ type names struct {
 	origin    origin.Origin // zero: the authority's own
 	authority *authority.Authority
 	handler   answering
+	graph     *graph.API
 	manager   *arm.Manager
 }
 
@@ -97,6 +100,19 @@ func (p *publicNames) buildAuthority(n *names) (http.Handler, error) {
 	return p.server.faults.Authority(n.authority.Handler()), nil
 }
 
+func (p *publicNames) buildGraph(n *names) (http.Handler, error) {
+	s := p.server
+	var err error
+	n.graph, err = graph.New(graph.Config{
+		Authority: n.origin.BaseURL, URL: "https://" + n.origin.Cloud().GraphHosts()[0], Directory: s.data.Directory,
+		HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n.graph.Handler(), nil
+}
+
 func (p *publicNames) buildManager(n *names) (http.Handler, error) {
 	s := p.server
 	var err error
@@ -131,6 +147,7 @@ func (p *publicNames) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, n := range p.built {
+		n.graph.Close()
 		n.manager.Close()
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fault"
+	"github.com/rolecall-auth/rolecall/internal/graph"
 	"github.com/rolecall-auth/rolecall/internal/managedidentity"
 	"github.com/rolecall-auth/rolecall/internal/pki"
 )
@@ -106,6 +107,7 @@ type Server struct {
 	authority   *authority.Authority
 	identities  *managedidentity.Service
 	hosts       *hosts
+	graph       *graph.API
 	manager     *arm.Manager
 	faults      *fault.Injector
 	public      publicNames
@@ -326,6 +328,9 @@ func (s *Server) release() error {
 	}
 	if s.identities != nil {
 		errs = append(errs, s.identities.Close())
+	}
+	if s.graph != nil {
+		s.graph.Close()
 	}
 	if s.manager != nil {
 		s.manager.Close()

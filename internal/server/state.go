@@ -16,6 +16,7 @@ import (
 // Endpoints says where a server's surfaces are. A surface that is not there is left out.
 type Endpoints struct {
 	Authority       string   `json:"authority"`
+	Graph           string   `json:"graph"`
 	ResourceManager string   `json:"arm"`
 	ManagedIdentity string   `json:"managedIdentity"`
 	Ops             string   `json:"ops"`

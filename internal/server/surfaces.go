@@ -29,6 +29,7 @@ type surfacePlan struct {
 func surfacePlans() []surfacePlan {
 	return []surfacePlan{
 		{authoritySurface, 0, true, true, true, func(e *Endpoints) *string { return &e.Authority }, (*Server).buildAuthority},
+		{"graph", 1, true, true, false, func(e *Endpoints) *string { return &e.Graph }, (*Server).buildGraph},
 		{"resource manager", 2, true, true, false, func(e *Endpoints) *string { return &e.ResourceManager }, (*Server).buildManager},
 		{"managed identity", 4, false, false, false, func(e *Endpoints) *string { return &e.ManagedIdentity }, (*Server).buildIdentities},
 		{opsSurface, 5, false, false, false, func(e *Endpoints) *string { return &e.Ops }, (*Server).buildOps},

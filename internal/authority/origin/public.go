@@ -102,17 +102,18 @@ func (c Cloud) ManagerAudience() string { return clouds()[c].managed }
 // Graph's URL.
 func (c Cloud) GraphResource() string { return "https://" + clouds()[c].graph + "/" }
 
+// GraphHosts are the names of a cloud's Microsoft Graph. The first stands in URLs.
+func (c Cloud) GraphHosts() []string { return []string{clouds()[c].graph} }
+
 // Hosts are all names of a cloud that are answered here.
 func (c Cloud) Hosts() []string {
-	names := clouds()[c]
-	return slices.Concat(names.hosts, names.manager)
+	return slices.Concat(c.LoginHosts(), c.GraphHosts(), c.ManagerHosts())
 }
 
 // UnansweredHosts are names of a cloud at which nothing answers here. Tokens and requests for them
 // must not reach Microsoft's own.
 func (c Cloud) UnansweredHosts() []string {
-	names := clouds()[c]
-	return []string{names.graph, names.oldGraph}
+	return []string{clouds()[c].oldGraph}
 }
 
 // CloudOf returns the cloud whose version 1.0 or 2.0 issuers begin as an issuer does, or

@@ -17,12 +17,22 @@ import (
 type Resolver struct {
 	directory *directory.Directory
 	maxStale  time.Duration
+	places    map[string]directory.AppID
 }
 
-// New returns a resolver that goes by a view of the directory that is at most so old.
-func New(d *directory.Directory, maxStale time.Duration) *Resolver {
-	return &Resolver{directory: d, maxStale: maxStale}
+// New returns a resolver that goes by a view of the directory that is at most so old. Places
+// are URLs at which built-in resources are answered here, which name them as their own
+// identifiers do.
+func New(d *directory.Directory, maxStale time.Duration, places map[string]directory.AppID) *Resolver {
+	r := &Resolver{directory: d, maxStale: maxStale, places: map[string]directory.AppID{}}
+	for url, app := range places {
+		r.places[place(url)] = app
+	}
+	return r
 }
+
+// place is a URL without what makes no difference to where it leads.
+func place(url string) string { return strings.ToLower(strings.TrimSuffix(url, "/")) }
 
 // Fresh runs a check that rests on the directory and, when it refuses, once more if the
 // directory had fallen behind: no refusal rests on a stale view.
@@ -153,6 +163,9 @@ func (r *Resolver) ClientNow(ctx context.Context, tenant *directory.Tenant, id s
 // is for a check that is itself repeated by [Fresh].
 func (r *Resolver) ResourceNow(ctx context.Context, tenant *directory.Tenant, identifier string) (*directory.Instance, error) {
 	bare, _ := scope.CutSPN(identifier)
+	if app, is := r.places[place(bare)]; is { // before what a tenant registered: who asks for it means this server
+		bare = string(app)
+	}
 	resource, err := r.directory.Resource(ctx, tenant.ID, bare)
 	switch {
 	case errors.Is(err, directory.ErrNotFound):

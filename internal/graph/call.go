@@ -1,0 +1,59 @@
+package graph
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// A call is one request of a caller whom the route's permit admits.
+type call struct {
+	api       *API
+	request   *http.Request
+	ids       requestIDs
+	version   string // "v1.0" or "beta"
+	refs      map[string]ref
+	caller    *caller
+	permit    *permit
+	onlyOwned bool // the caller may only change what it owns: see owns
+}
+
+// A ref is what a path names a thing by: applications/ID, or applications(appId='ID').
+type ref struct {
+	by    string // the key's name in lower case; empty: the id
+	value string
+}
+
+func (c *call) ctx() context.Context { return c.request.Context() }
+
+// tenant is the caller's. Nothing of another one is ever read or changed.
+func (c *call) tenant() directory.TenantID { return c.caller.tenant.ID }
+
+func (c *call) view() *directory.View { return c.api.cfg.Directory.View(c.ctx()) }
+
+// change changes the directory on behalf of the caller, with the rights that the route gives.
+func (c *call) change(f func(*directory.Editor) error) error {
+	_, err := c.api.cfg.Directory.Change(c.ctx(), c.caller.actor(c.permit.rights), f)
+	return err
+}
+
+// owns requires that the caller is among the owners, where it may change nothing else. It is
+// to be asked within the transaction that makes the change.
+func (c *call) owns(owners []directory.ObjectID) error {
+	if !c.onlyOwned {
+		return nil
+	}
+	for _, owner := range owners {
+		if owner == c.caller.id {
+			return nil
+		}
+	}
+	return c.caller.denied(c.permit, "The caller is not among the owners of the object.")
+}
+
+// base is the root of the URLs of this version.
+func (c *call) base() string { return c.api.cfg.URL + "/" + c.version }
+
+// isBeta reports whether the call is for the beta version.
+func (c *call) isBeta() bool { return c.version == versionBeta }

@@ -1,0 +1,84 @@
+package graph
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// A member is a member of a JSON object.
+type member struct {
+	name  string
+	value any
+}
+
+// An object is a JSON object whose members have an order: that in which the service gives
+// them.
+type object []member
+
+// MarshalJSON implements json.Marshaler.
+func (o object) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, m := range o {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := encode(&b, m.name); err != nil {
+			return nil, err
+		}
+		b.WriteByte(':')
+		if err := encode(&b, m.value); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// get returns a member's value.
+func (o object) get(name string) (any, bool) {
+	for _, m := range o {
+		if m.name == name {
+			return m.value, true
+		}
+	}
+	return nil, false
+}
+
+// encode writes a value without the escapes that HTML needs.
+func encode(b *bytes.Buffer, value any) error {
+	encoder := json.NewEncoder(b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	b.Truncate(b.Len() - 1) // the line break
+	return nil
+}
+
+// orEmpty gives an empty collection for none: clients index it without looking.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// orNull gives null for an empty text.
+func orNull[T ~string](s T) any {
+	if s == "" {
+		return nil
+	}
+	return string(s)
+}
+
+// date is a time as the service writes it: UTC, with only the digits that it needs.
+func date(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	written := t.UTC().Format("2006-01-02T15:04:05.999999999")
+	return strings.TrimSuffix(written, ".") + "Z"
+}
