@@ -215,3 +215,10 @@ func (d *Directory) builtin(ctx context.Context, tenant TenantID, identifier str
 	}
 	return instance, nil
 }
+
+// FindBuiltinPrincipal returns the built-in resource whose service principal has the object id
+// in a tenant.
+func FindBuiltinPrincipal(tenant TenantID, principal ObjectID) (found *Instance, is bool) {
+	found = builtinWith(fold(tenant), principal)
+	return found, found != nil
+}

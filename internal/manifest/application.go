@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -44,7 +45,7 @@ func (w *work) applyApplication(a *application) error {
 	}
 	for _, name := range replaced(written) {
 		if found == nil || !slices.Contains(replaced(found), name) {
-			w.result.Replaced = append(w.result.Replaced, Replacement{w.tenant.Name, a.name, name})
+			w.result.Replaced = append(w.result.Replaced, Replacement{w.tenant.Name, cmp.Or(a.name, written.Label()), name})
 		}
 	}
 	w.applications[a] = written
@@ -64,7 +65,9 @@ func replaced(app *directory.Application) (names []string) {
 
 // fillApplication brings a registration to the file's state.
 func (w *work) fillApplication(a *application, next *directory.Application, isNew bool) {
-	next.Name = a.name
+	if a.has("name") {
+		next.Name = a.name
+	}
 	if w.says(a.place, "displayName", isNew) {
 		next.DisplayName = a.displayName
 	}
@@ -92,11 +95,18 @@ func (w *work) applyPrincipal(a *application) error {
 	app := w.applications[a]
 	found, err := w.editor.ServicePrincipals().Find(w.tenant.ID, string(app.AppID))
 	isNew := errors.Is(err, directory.ErrNotFound)
-	if isNew {
-		found, err = w.editor.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: w.tenant.ID, AppID: app.AppID, Type: directory.PrincipalApplication})
+	switch {
+	case a.registeredOnly && isNew:
+		return nil
+	case a.registeredOnly && err == nil:
+		return w.ruled(w.editor.ServicePrincipals().Delete(w.tenant.ID, found.ID), a.of)
+	case isNew:
+		found, err = w.editor.ServicePrincipals().Create(directory.ServicePrincipal{
+			Tenant: w.tenant.ID, ID: directory.ObjectID(a.principal.id), AppID: app.AppID, Type: directory.PrincipalApplication,
+		})
 	}
 	if err != nil {
-		return w.ruled(err, a.of)
+		return w.ruled(err, a.ofPrincipal)
 	}
 	w.principals[a], err = w.editor.ServicePrincipals().Edit(w.tenant.ID, found.ID, func(next *directory.ServicePrincipal) error {
 		if w.says(a.place, "enabled", isNew) {
@@ -107,7 +117,15 @@ func (w *work) applyPrincipal(a *application) error {
 		}
 		return nil
 	})
-	return w.ruled(err, a.of)
+	return w.ruled(err, a.ofPrincipal)
+}
+
+// ofPrincipal gives the place of what a rule of service principals objects to.
+func (a *application) ofPrincipal(field string) position {
+	if a.principal.has(field) {
+		return a.principal.of(field)
+	}
+	return a.of(field)
 }
 
 func sameClaim(current directory.OptionalClaim, wanted *claim) bool {

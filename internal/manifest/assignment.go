@@ -29,9 +29,11 @@ func (w *work) applyAssignments() error {
 		if held[key] { // it may be one of a role that is disabled by now
 			return nil
 		}
-		_, _, err := w.editor.Assignments().Add(w.tenant.ID, key.principal, key.resource, key.role)
 		held[key] = true
-		return err
+		return w.whileEnabled(g, func() error {
+			_, _, err := w.editor.Assignments().Add(w.tenant.ID, key.principal, key.resource, key.role)
+			return err
+		})
 	})
 	if err != nil || !w.prune {
 		return err
@@ -60,29 +62,33 @@ func keyOf(a *directory.Assignment) assignmentKey {
 	return assignmentKey{a.Principal, a.Resource, a.Role}
 }
 
-// A pair is a client and an API whose scopes it is granted for everyone.
-type pair struct{ client, resource directory.ObjectID }
+// A pair is a client and an API whose scopes it is granted, for a user or for everyone.
+type pair struct{ client, resource, user directory.ObjectID }
 
-// applyGrants grants the scopes that the file grants, for everyone, and when pruning takes
-// away the rest from the applications it mentions. What users consented to for themselves
-// is theirs and stays.
+// applyGrants grants the scopes that the file grants, and when pruning takes away the rest of
+// what is granted for everyone from the applications it mentions. What users consented to for
+// themselves is theirs and stays.
 func (w *work) applyGrants() error {
 	held, wanted := make(map[pair][]string), make(map[pair][]string)
 	var order []pair // of the file, so that the same file gives the same difference
 	for _, a := range w.file.applications {
+		if w.principals[a] == nil {
+			continue
+		}
 		present, err := w.editor.DelegatedGrants().AllOf(w.tenant.ID, w.principals[a].ID)
 		if err != nil {
 			return err
 		}
 		for _, g := range present {
+			key := pair{g.Client, g.Resource, g.Principal}
+			held[key] = g.Scopes
 			if g.Principal == "" {
-				held[pair{g.Client, g.Resource}] = g.Scopes
-				order = append(order, pair{g.Client, g.Resource})
+				order = append(order, key)
 			}
 		}
 	}
 	err := w.granted(func(g *grant, api *directory.ServicePrincipal) error {
-		key := pair{g.holder, api.ID}
+		key := pair{g.holder, api.ID, g.user}
 		if g.scope == "" {
 			return nil
 		}
@@ -90,8 +96,10 @@ func (w *work) applyGrants() error {
 		if slices.Contains(held[key], g.value) { // it may be disabled by now
 			return nil
 		}
-		_, err := w.editor.DelegatedGrants().Add(w.tenant.ID, key.client, key.resource, "", []string{g.value})
-		return err
+		return w.whileEnabled(g, func() error {
+			_, err := w.editor.DelegatedGrants().Add(w.tenant.ID, key.client, key.resource, key.user, []string{g.value})
+			return err
+		})
 	})
 	if err != nil || !w.prune {
 		return err

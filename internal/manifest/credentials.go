@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,7 +124,7 @@ func (w *work) generateSecret(s *secret, app *directory.Application) error {
 		return err
 	}
 	w.result.Secrets = append(w.result.Secrets, GeneratedSecret{
-		Tenant: w.tenant.Name, Application: app.Name, AppID: app.AppID, Name: made.Name, Value: value, Expires: made.Expires,
+		Tenant: w.tenant.Name, Application: cmp.Or(app.Name, app.DisplayName), AppID: app.AppID, Name: made.Name, Value: value, Expires: made.Expires,
 	})
 	return nil
 }
@@ -142,6 +143,9 @@ func (w *work) applyCertificates(a *application, app *directory.Application) err
 		}
 		if _, err := w.editor.Credentials().AddCertificate(w.tenant.ID, app.ID, c.name, c.der); err != nil {
 			return w.ruled(err, func(field string) position {
+				if field == "der" && c.has("pem") {
+					return c.of("pem")
+				}
 				if field == "der" {
 					field = "file"
 				}

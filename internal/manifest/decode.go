@@ -312,7 +312,7 @@ func (d *decoder) moment(into *time.Time) reader {
 		if tag := n.ShortTag(); n.Kind == yaml.ScalarNode && (tag == "!!str" || tag == "!!timestamp") {
 			for _, layout := range []string{time.DateOnly, time.RFC3339} {
 				if t, err := time.Parse(layout, n.Value); err == nil && !t.IsZero() {
-					*into = t.UTC().Truncate(time.Second)
+					*into = t.UTC().Truncate(time.Microsecond) // as the directory keeps it
 					return
 				}
 			}

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,6 +20,9 @@ type grant struct {
 	value   string            // what it is called
 	consent bool
 	at      position // of the value in the file
+
+	user     directory.ObjectID // of a scope that is granted for one user
+	disabled bool               // whether it may be disabled
 }
 
 // A references finds an application of the file by its name or app id in lower case.
@@ -29,15 +33,24 @@ func (w *work) resolveAll() error {
 	w.asked = make(map[*application][]*grant)
 	refs := make(references)
 	for _, a := range w.file.applications {
-		refs[strings.ToLower(a.name)] = a
+		if a.name != "" {
+			refs[strings.ToLower(a.name)] = a
+		}
 		refs[string(w.applications[a].AppID)] = a
 	}
 	for _, a := range w.file.applications {
+		var holder directory.ObjectID // none: it takes no part, and is granted nothing
+		if principal := w.principals[a]; principal != nil {
+			holder = principal.ID
+		}
 		before := len(w.grants)
-		if err := w.resolve(refs, w.principals[a].ID, a.permissions); err != nil {
+		if err := w.resolve(refs, holder, a.permissions); err != nil {
 			return err
 		}
 		w.asked[a] = w.grants[before:len(w.grants):len(w.grants)]
+		if err := w.resolve(refs, holder, slices.Concat(a.assignments, a.grants)); err != nil {
+			return err
+		}
 	}
 	for _, i := range w.file.identities {
 		if err := w.resolve(refs, w.principals[i].ID, i.assignments); err != nil {
@@ -59,13 +72,37 @@ func (w *work) resolve(refs references, holder directory.ObjectID, all []*permis
 		if err != nil {
 			return err
 		}
+		user, err := w.resolveUser(p)
+		if err != nil {
+			return err
+		}
 		if api == nil {
 			continue
 		}
+		before := len(w.grants)
 		w.resolveRoles(mentioned, api, holder, p)
 		w.resolveScopes(mentioned, api, holder, p)
+		for _, g := range w.grants[before:] {
+			g.user, g.disabled = user, p.disabled
+		}
 	}
 	return nil
+}
+
+// resolveUser finds the user that a delegated grant is for, if it is for one.
+func (w *work) resolveUser(p *permission) (directory.ObjectID, error) {
+	if p.user == "" {
+		return "", nil
+	}
+	found, err := w.editor.Users().Find(w.tenant.ID, p.user)
+	if errors.Is(err, directory.ErrNotFound) {
+		w.missing(p.of("user"), err)
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return found.ID, nil
 }
 
 // resolveRoles finds the roles of a permission. When pruning, one that the file does not
@@ -144,12 +181,16 @@ func (w *work) applyPermissions() error {
 		var attempted []directory.Permission
 		asked := make(map[directory.AppID]position)
 		written, err := w.editor.Applications().Edit(w.tenant.ID, w.applications[a].ID, func(next *directory.Application) error {
+			before := next.Permissions
 			if w.prune {
 				next.Permissions = nil
 			}
 			for _, g := range w.asked[a] {
 				next.Permissions = ask(next.Permissions, g)
 				asked[g.api.AppID] = g.at
+			}
+			if samePermissions(before, next.Permissions) { // in another order
+				next.Permissions = before
 			}
 			attempted = next.Permissions
 			return nil
@@ -168,6 +209,19 @@ func (w *work) applyPermissions() error {
 		w.applications[a] = written
 	}
 	return nil
+}
+
+// samePermissions reports whether both ask for the same, in whatever order.
+func samePermissions(a, b []directory.Permission) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(p directory.Permission) bool {
+		return !slices.ContainsFunc(b, func(q directory.Permission) bool {
+			return p.API == q.API && sameSet(p.Roles, q.Roles) && sameSet(p.Scopes, q.Scopes)
+		})
+	})
+}
+
+func sameSet[T cmp.Ordered](a, b []T) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // ask returns the permissions with that of the grant among them. It writes to none of the
@@ -197,6 +251,10 @@ func (w *work) granted(yield func(*grant, *directory.ServicePrincipal) error) er
 			continue
 		}
 		api, err := w.editor.ServicePrincipals().FindAPI(w.tenant.ID, g.api.AppID)
+		if errors.Is(err, directory.ErrNotFound) {
+			w.add(g.at, g.api.Label()+" has no service principal in the tenant.", "Remove its registeredOnly first.")
+			continue
+		}
 		if err == nil {
 			err = yield(g, api)
 		}
@@ -205,4 +263,51 @@ func (w *work) granted(yield func(*grant, *directory.ServicePrincipal) error) er
 		}
 	}
 	return nil
+}
+
+// whileEnabled grants what is offered no longer, where the file says so: the directory lets
+// those who have it keep it, and gives it to nobody else.
+func (w *work) whileEnabled(g *grant, add func() error) error {
+	enabled, known := w.isEnabled(g)
+	if !g.disabled || enabled || !known {
+		return add()
+	}
+	if err := w.enable(g, true); err != nil {
+		return err
+	}
+	if err := add(); err != nil {
+		return err
+	}
+	return w.enable(g, false)
+}
+
+// isEnabled reports whether the role or scope of a grant is offered, of an application that
+// is registered.
+func (w *work) isEnabled(g *grant) (enabled, known bool) {
+	app, err := w.editor.Applications().Get(w.tenant.ID, g.api.ID)
+	if err != nil {
+		return false, false
+	}
+	if role, ok := app.Role(string(g.role)); ok {
+		return role.Enabled, true
+	}
+	scope, ok := app.Scope(string(g.scope))
+	return scope.Enabled, ok
+}
+
+func (w *work) enable(g *grant, enabled bool) error {
+	_, err := w.editor.Applications().Edit(w.tenant.ID, g.api.ID, func(next *directory.Application) error {
+		for i := range next.AppRoles {
+			if next.AppRoles[i].ID == g.role {
+				next.AppRoles[i].Enabled = enabled
+			}
+		}
+		for i := range next.Scopes {
+			if next.Scopes[i].ID == g.scope {
+				next.Scopes[i].Enabled = enabled
+			}
+		}
+		return nil
+	})
+	return err
 }

@@ -12,6 +12,10 @@ import (
 func (w *work) vacateHosts() error {
 	w.assigned = make(map[*host][]directory.ObjectID)
 	for _, h := range w.file.hosts {
+		if found := w.hosts[h]; found != nil && !w.says(h.place, "identities", false) {
+			w.assigned[h] = found.Identities
+			continue
+		}
 		var err error
 		if w.assigned[h], err = w.identitiesOf(h); err != nil {
 			return err
@@ -26,7 +30,7 @@ func (w *work) vacateHosts() error {
 			continue
 		}
 		kept := slices.DeleteFunc(slices.Clone(found.Identities), func(id directory.ObjectID) bool { return !slices.Contains(w.assigned[h], id) })
-		moves := h.listen != found.Listen && w.places[found.Listen]
+		moves := w.says(h.place, "listen", false) && h.listen != found.Listen && w.places[found.Listen]
 		if len(kept) == len(found.Identities) && !moves {
 			continue
 		}
@@ -61,7 +65,10 @@ func (w *work) applyHost(h *host) (err error) {
 	found := w.hosts[h]
 	isNew := found == nil
 	fill := func(next *directory.Host) error {
-		next.Name, next.Listen, next.Identities = h.name, h.listen, w.assigned[h]
+		next.Name, next.Identities = h.name, w.assigned[h]
+		if w.says(h.place, "listen", isNew) {
+			next.Listen = h.listen
+		}
 		if w.says(h.place, "via", isNew) {
 			next.Platform = directory.Platform(h.platform)
 		}
@@ -73,6 +80,9 @@ func (w *work) applyHost(h *host) (err error) {
 		}
 		if w.says(h.place, "user", isNew) {
 			next.User = h.user
+		}
+		if w.says(h.place, "node", isNew) {
+			next.Node = h.node
 		}
 		return nil
 	}

@@ -16,7 +16,10 @@ func (w *work) applyIdentity(i *identity) (err error) {
 	found := w.principals[i]
 	isNew := found == nil
 	set := func(next *directory.ServicePrincipal) {
-		next.Name, next.IdentityKind = i.name, directory.IdentityKind(i.kind)
+		next.IdentityKind = directory.IdentityKind(i.kind)
+		if i.has("name") {
+			next.Name = i.name
+		}
 		if w.says(i.place, "displayName", isNew) {
 			next.DisplayName = i.displayName
 		}

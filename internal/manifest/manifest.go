@@ -45,6 +45,8 @@ type (
 		public             bool
 		strictAssertions   bool
 		idTokens           bool
+		registeredOnly     bool
+		principal          principal
 		roles              []*role
 		scopes             []*scope
 		claims             []*claim
@@ -52,6 +54,13 @@ type (
 		certificates       []*certificate
 		federated          []*federated
 		permissions        []*permission
+		assignments        []*permission
+		grants             []*permission // delegatedGrants
+	}
+	// A principal is what an application's service principal has of its own.
+	principal struct {
+		place
+		id string
 	}
 	role struct {
 		place
@@ -88,13 +97,15 @@ type (
 		name, issuer, subject, expression, audience, description string
 		identity                                                 string // in place of issuer, subject and audience
 	}
-	// A permission of an application, or an assignment of a managed identity or user.
+	// A permission of an application, an assignment, or a delegated grant.
 	permission struct {
 		place
-		api     string
-		roles   []item
-		scopes  []item
-		consent bool
+		api      string
+		roles    []item
+		scopes   []item
+		consent  bool
+		disabled bool   // allowDisabled
+		user     string // of a delegated grant that is for one
 	}
 	identity struct {
 		place
@@ -106,8 +117,8 @@ type (
 	}
 	host struct {
 		place
-		name, id, platform, listen, user string
-		identities, names, from          []item
+		name, id, platform, listen, user, node string
+		identities, names, from                []item
 	}
 	user struct {
 		place

@@ -50,7 +50,17 @@ func (w *work) matchApplication(a *application) error {
 	w.keeps(a.place, "id", a.id, string(found.ID), found.Name)
 	w.once("application/"+string(found.Tenant)+"/"+string(found.ID), a.place, found.Name)
 	w.applications[a] = found
-	return nil
+	if a.principal.id == "" {
+		return nil
+	}
+	principal, err := w.editor.ServicePrincipals().Find(w.tenant.ID, string(found.AppID))
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		w.keeps(a.principal.place, "id", a.principal.id, string(principal.ID), "the service principal of "+found.Label())
+	}
+	return err
 }
 
 func (w *work) matchIdentity(i *identity) error {

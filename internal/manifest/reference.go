@@ -37,6 +37,7 @@ type Object struct {
 	Text    string // one sentence or two
 	OneOf   []string
 	Members []Member
+	AnyOf   []string // members of which it has at least one
 }
 
 // A Member is a member of an Object.
@@ -58,6 +59,7 @@ func Reference() []Object {
 	displayName := Member{Name: "displayName", Type: Text, Text: "Name for people. Several objects may have the same one."}
 	enabled := Member{Name: "enabled", Type: Boolean, Default: "true"}
 	about := func(m Member, text string) Member { m.Text = text; return m }
+	allowDisabled := Member{Name: "allowDisabled", Type: Boolean, Default: "false", Text: "Whether it may be granted though it is disabled, and so leaves the tokens until it is enabled."}
 	var platforms []string
 	for _, platform := range directory.Platforms() {
 		platforms = append(platforms, string(platform))
@@ -70,7 +72,7 @@ func Reference() []Object {
 	return []Object{
 		{"file", "the file", "Which tenants there are.", nil, []Member{
 			{Name: "tenants", Object: "tenant", List: true, Required: true, Text: "The tenants. Those that the file does not name are left alone."},
-		}},
+		}, nil},
 		{"tenant", "a tenant", "A directory of its own, with an issuer and signing keys of its own.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name by which commands and other parts of the file refer to it."},
 			id,
@@ -80,10 +82,12 @@ func Reference() []Object {
 			{Name: "managedIdentities", Object: "managedIdentity", List: true, Text: "Identities that a platform gives to programs, which have no credential."},
 			{Name: "hosts", Object: "host", List: true, Text: "Places other than `rolecall run` that get tokens of managed identities, such as containers."},
 			{Name: "users", Object: "user", List: true, Text: "People, for sign-in during development."},
-		}},
+		}, nil},
 		{"application", "an application", "An API, a client, or both. Its service principal in the tenant is made with it.", nil, []Member{
-			{Name: "name", Type: Text, Required: true, Text: "Name by which commands and other parts of the file refer to it; unique in its tenant."},
+			{Name: "name", Type: Text, Text: "Name by which commands and other parts of the file refer to it; unique in its tenant. One that has an appId and a displayName can do without."},
 			displayName, id, appID,
+			{Name: "registeredOnly", Type: Boolean, Default: "false", Text: "Whether it takes no part in the tenant: it has no service principal, gets no tokens and holds nothing."},
+			{Name: "servicePrincipal", Object: "servicePrincipal", Text: "What its service principal has of its own."},
 			{Name: "identifierUris", Type: Text, List: true, Text: "URIs by which clients ask for tokens for this API, such as api://orders."},
 			{Name: "redirectUris", Type: Text, List: true, Text: "Where the authority sends browsers after a sign-in."},
 			{Name: "requestedAccessTokenVersion", Type: Number, Choices: []string{"1", "2"}, Default: "2", Text: "Version of the access tokens that this API gets."},
@@ -99,34 +103,40 @@ func Reference() []Object {
 			{Name: "certificates", Object: "certificate", List: true, Text: "Certificates whose keys sign client assertions."},
 			{Name: "federatedCredentials", Object: "federatedCredential", List: true, Text: "Tokens of other issuers that prove this application."},
 			{Name: "permissions", Object: "permission", List: true, Text: "What this application may do with APIs."},
-		}},
+			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that it holds without asking for them in its permissions."},
+			{Name: "delegatedGrants", Object: "delegatedGrant", List: true, Text: "Scopes that it may use without asking for them in its permissions, or for one user."},
+		}, []string{"name", "appId"}},
+		{"servicePrincipal", "a service principal", "An application as it exists in one tenant: what holds and offers roles there.", nil, []Member{
+			{Name: "id", Type: GUID, Text: "Object id, which is the oid of its tokens. One is made and kept when it is left out."},
+		}, nil},
 		{"appRole", "an app role", "A role that an API offers. A client that holds it has it in the roles claim of its tokens.", nil, []Member{
 			{Name: "value", Type: Text, Required: true, Text: "What stands in the roles claim, such as Orders.Read."},
 			about(id, "Id of the role. One is made and kept when it is left out."), about(displayName, "Name for people."),
 			{Name: "description", Type: Text, Text: "What holders of the role can do."},
 			about(enabled, "Whether the role is offered. One that is not stays assigned and leaves the tokens."),
 			{Name: "members", Type: Text, List: true, Choices: []string{string(directory.MemberApplication), string(directory.MemberUser)}, Default: "[Application]", Text: "Who can hold it."},
-		}},
+		}, nil},
 		{"scope", "a scope", "A delegated permission: what a client may do with an API for a signed-in user.", nil, []Member{
 			{Name: "value", Type: Text, Required: true, Text: "What stands in the scp claim, such as Orders.Read.All."},
 			about(id, "Id of the scope. One is made and kept when it is left out."), about(displayName, "What the consent page calls it."),
 			{Name: "description", Type: Text, Text: "What the consent page says about it."},
 			about(enabled, "Whether the scope is offered."),
 			{Name: "consent", Type: Text, Choices: []string{consentAdmin, consentUser}, Default: consentUser, Text: "Who may consent to it: administrators alone, or users for themselves."},
-		}},
+		}, nil},
 		{"optionalClaim", "an optional claim", "A claim that access tokens do not have unless an API asks for it.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the claim, such as idtyp."},
 			{Name: "properties", Type: Text, List: true, Text: "How it is made, such as include_user_token."},
-		}},
+		}, nil},
 		{"secret", "a secret", "A client secret. It has exactly one of value, env, file and generate.", []string{"value", "env", "file", "generate"}, append([]Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the secret; unique in its application."},
 			{Name: "expires", Type: Time, Text: "When it ends, such as 2027-12-31. Without it the secret does not end."},
 			{Name: "generate", Type: Boolean, Choices: []string{"true"}, Text: "Makes a secret once, and shows it once."},
-		}, secretText...)},
-		{"certificate", "a certificate", "A certificate whose private key the client has.", nil, []Member{
+		}, secretText...), nil},
+		{"certificate", "a certificate", "A certificate whose private key the client has. It has either file or pem.", []string{"file", "pem"}, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the certificate; unique in its application."},
-			{Name: "file", Type: Text, Required: true, Text: "Path of a PEM file, whose first certificate counts, or of a DER file (.cer), relative to rolecall.yaml."},
-		}},
+			{Name: "file", Type: Text, Text: "Path of a PEM file, whose first certificate counts, or of a DER file (.cer), relative to rolecall.yaml."},
+			{Name: "pem", Type: Text, Text: "The certificate itself, in PEM form."},
+		}, nil},
 		{"federatedCredential", "a federated credential", "Trust in the tokens of another issuer, or of a managed identity of the tenant.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the credential; unique in its application."},
 			{Name: "issuer", Type: Text, Text: "The iss of the tokens: an https URL. Required unless identity is given."},
@@ -135,44 +145,53 @@ func Reference() []Object {
 			{Name: "audience", Type: Text, Default: directory.ExchangeAudience, Text: "The aud of the tokens."},
 			{Name: "identity", Type: Text, Text: "Name of a managed identity whose tokens prove this application, in place of issuer, subject and audience."},
 			{Name: "description", Type: Text, Text: "For people."},
-		}},
+		}, nil},
 		{"permission", "a permission", "What an application asks of an API: roles for itself, scopes for its users, or both.", nil, []Member{
 			{Name: "api", Type: Text, Required: true, Text: "Name, client id or identifier URI of the API; one of Microsoft's resources too."},
 			{Name: "roles", Type: Text, List: true, Text: "Values of app roles."},
 			{Name: "scopes", Type: Text, List: true, Text: "Values of scopes."},
 			{Name: "consent", Type: Boolean, Default: "false", Text: "Whether it is granted, scopes for every user. Without it the permission is only requested."},
-		}},
-		{"assignment", "an assignment", "App roles that a managed identity or a user holds.", nil, []Member{
+			allowDisabled,
+		}, nil},
+		{"assignment", "an assignment", "App roles that an application, a managed identity or a user holds.", nil, []Member{
 			{Name: "api", Type: Text, Required: true, Text: "Name, client id or identifier URI of the API."},
 			{Name: "roles", Type: Text, List: true, Required: true, Text: "Values of app roles."},
-		}},
+			allowDisabled,
+		}, nil},
+		{"delegatedGrant", "a delegated grant", "Scopes that an application may use on behalf of users.", nil, []Member{
+			{Name: "api", Type: Text, Required: true, Text: "Name, client id or identifier URI of the API."},
+			{Name: "scopes", Type: Text, List: true, Required: true, Text: "Values of scopes."},
+			{Name: "user", Type: Text, Text: "User principal name of the one user it is for. Without it, it is for every user."},
+			allowDisabled,
+		}, nil},
 		{"managedIdentity", "a managed identity", "An identity that programs get from the platform they run on.", nil, []Member{
-			{Name: "name", Type: Text, Required: true, Text: "Name by which commands and other parts of the file refer to it."},
+			{Name: "name", Type: Text, Text: "Name by which commands and other parts of the file refer to it. One that has an appId and a displayName can do without."},
 			{Name: "type", Type: Text, Choices: []string{kindSystem, kindUser}, Required: true, Text: "Assigned to one host (system), or to any number of them (user)."},
 			displayName, id, appID,
 			{Name: "resourceId", Type: Text, Text: "Azure resource id by which programs may ask for a user-assigned identity. One is made when it is left out."},
 			about(enabled, "Whether it gets tokens."),
 			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that it holds."},
 			{Name: "federatedCredentials", Object: "federatedCredential", List: true, Text: "Tokens of other issuers that prove this identity."},
-		}},
+		}, []string{"name", "appId"}},
 		{"host", "a host", "A place at which programs get tokens of managed identities without `rolecall run`.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the host, for `rolecall env --on`."},
-			{Name: "listen", Type: Text, Required: true, Text: "Address and port of its identity endpoint, such as 127.0.0.1:8460."},
-			{Name: "identities", Type: Text, List: true, Required: true, Text: "Names of the managed identities that are assigned to it."},
+			{Name: "listen", Type: Text, Text: "Address and port of its identity endpoint, such as 127.0.0.1:8460. A new host without it listens nowhere yet."},
+			{Name: "identities", Type: Text, List: true, Text: "Names of the managed identities that are assigned to it."},
 			id,
 			{Name: "via", Type: Text, Choices: platforms, Default: string(directory.PlatformAppService), Text: "Platform whose endpoint it offers."},
 			{Name: "names", Type: Text, List: true, Text: "Further host names by which programs call the endpoint."},
 			{Name: "from", Type: Text, List: true, Text: "Networks whose programs may call it, such as 172.18.0.0/16."},
 			{Name: "user", Type: Text, Text: "User of the operating system whose processes may call it."},
-		}},
+			{Name: "node", Type: Text, Text: "Name of the machine whose server listens for it, where there are several."},
+		}, nil},
 		{"user", "a user", "A person, for sign-in during development.", nil, []Member{
 			{Name: "userPrincipalName", Type: Text, Required: true, Text: "Name for sign-in, such as dev@contoso.test."},
 			id, displayName, about(enabled, "Whether the user can sign in."),
 			{Name: "password", Object: "password", Text: "Password. A user without one cannot sign in at a page."},
 			{Name: "directoryRoles", Type: Text, List: true, Text: "Roles in the directory, such as Application Administrator."},
 			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that the user holds."},
-		}},
-		{"password", "a password", "The password of a user. It has exactly one of value, env and file.", []string{"value", "env", "file"}, secretText},
+		}, nil},
+		{"password", "a password", "The password of a user. It has exactly one of value, env and file.", []string{"value", "env", "file"}, secretText, nil},
 	}
 }
 
@@ -239,11 +258,10 @@ func JSONSchema() map[string]any {
 			object["required"] = required
 		}
 		if len(o.OneOf) > 0 {
-			var one []any
-			for _, name := range o.OneOf {
-				one = append(one, map[string]any{"required": []string{name}})
-			}
-			object["oneOf"] = one
+			object["oneOf"] = eachRequired(o.OneOf)
+		}
+		if len(o.AnyOf) > 0 {
+			object["anyOf"] = eachRequired(o.AnyOf)
 		}
 		objects[o.Name] = object
 	}
@@ -253,6 +271,14 @@ func JSONSchema() map[string]any {
 	root["title"] = "rolecall.yaml"
 	root["$defs"] = objects
 	return root
+}
+
+// eachRequired is a schema for each of the members, which requires it.
+func eachRequired(members []string) (all []any) {
+	for _, name := range members {
+		all = append(all, map[string]any{"required": []string{name}})
+	}
+	return all
 }
 
 // Markdown is the reference as a page of the documentation has it.

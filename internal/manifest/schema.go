@@ -28,7 +28,8 @@ func (d *decoder) tenant(n *yaml.Node) *tenant {
 
 func (d *decoder) application(n *yaml.Node) *application {
 	a := &application{enabled: true, tokenVersion: 2}
-	a.place, _ = d.object(n, schema{what: "an application", members: map[string]reader{
+	var ok bool
+	a.place, ok = d.object(n, schema{what: "an application", members: map[string]reader{
 		"name":                        d.text(&a.name),
 		"displayName":                 d.text(&a.displayName),
 		"id":                          d.guid(&a.id),
@@ -48,8 +49,48 @@ func (d *decoder) application(n *yaml.Node) *application {
 		"certificates":                each(d, &a.certificates, d.certificate),
 		"federatedCredentials":        each(d, &a.federated, d.federated),
 		"permissions":                 each(d, &a.permissions, d.permission),
-	}, required: []string{"name"}})
+		"assignments":                 each(d, &a.assignments, d.assignment),
+		"delegatedGrants":             each(d, &a.grants, d.delegatedGrant),
+		"registeredOnly":              d.boolean(&a.registeredOnly),
+		"servicePrincipal":            d.principal(&a.principal),
+	}})
+	if ok {
+		d.named(a.place, "an application")
+	}
+	if a.registeredOnly {
+		d.absent(a)
+	}
 	return a
+}
+
+// named requires a name, or the id of something that has none.
+func (d *decoder) named(p place, what string) {
+	if !p.has("name") && !p.has("appId") {
+		d.add(p.at, what+" lacks its name.", "Add name.")
+	}
+}
+
+// absent reports what an application that takes no part in its tenant cannot have there.
+func (d *decoder) absent(a *application) {
+	for _, p := range a.permissions {
+		if p.consent {
+			d.add(p.of("consent"), "an application without a service principal is granted nothing.", "Remove the consent, or registeredOnly.")
+		}
+	}
+	for _, member := range []string{"assignments", "delegatedGrants", "servicePrincipal", "assignmentRequired", "enabled"} {
+		if a.has(member) {
+			d.add(a.of(member), "an application without a service principal has no "+member+".", "Remove it, or registeredOnly.")
+		}
+	}
+}
+
+// principal reads what a service principal has of its own.
+func (d *decoder) principal(into *principal) reader {
+	return func(n *yaml.Node) {
+		into.place, _ = d.object(n, schema{what: "a service principal", members: map[string]reader{
+			"id": d.guid(&into.id),
+		}})
+	}
 }
 
 func (d *decoder) role(n *yaml.Node) *role {
@@ -95,6 +136,8 @@ func (d *decoder) permission(n *yaml.Node) *permission {
 		"roles":   d.values(&p.roles, "role"),
 		"scopes":  d.values(&p.scopes, "scope"),
 		"consent": d.boolean(&p.consent),
+
+		"allowDisabled": d.boolean(&p.disabled),
 	}, required: []string{"api"}}); ok && !p.has("roles") && !p.has("scopes") {
 		d.add(p.at, "a permission lacks its roles and its scopes.", "Add roles, scopes or both.")
 	}
@@ -107,13 +150,29 @@ func (d *decoder) assignment(n *yaml.Node) *permission {
 	p.place, _ = d.object(n, schema{what: "an assignment", members: map[string]reader{
 		"api":   d.text(&p.api),
 		"roles": d.values(&p.roles, "role"),
+
+		"allowDisabled": d.boolean(&p.disabled),
 	}, required: []string{"api", "roles"}})
+	return p
+}
+
+// delegatedGrant reads scopes that are granted by being there.
+func (d *decoder) delegatedGrant(n *yaml.Node) *permission {
+	p := &permission{consent: true}
+	p.place, _ = d.object(n, schema{what: "a delegated grant", members: map[string]reader{
+		"api":    d.text(&p.api),
+		"scopes": d.values(&p.scopes, "scope"),
+		"user":   d.text(&p.user),
+
+		"allowDisabled": d.boolean(&p.disabled),
+	}, required: []string{"api", "scopes"}})
 	return p
 }
 
 func (d *decoder) identity(n *yaml.Node) *identity {
 	i := &identity{enabled: true}
-	i.place, _ = d.object(n, schema{what: "a managed identity", members: map[string]reader{
+	var ok bool
+	i.place, ok = d.object(n, schema{what: "a managed identity", members: map[string]reader{
 		"name":        d.text(&i.name),
 		"id":          d.guid(&i.id),
 		"appId":       d.guid(&i.appID),
@@ -124,7 +183,10 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"assignments": each(d, &i.assignments, d.assignment),
 
 		"federatedCredentials": each(d, &i.federated, d.federated),
-	}, required: []string{"name", "type"}})
+	}, required: []string{"type"}})
+	if ok {
+		d.named(i.place, "a managed identity")
+	}
 	return i
 }
 
@@ -143,7 +205,8 @@ func (d *decoder) host(n *yaml.Node) *host {
 		"names":      d.texts(&h.names),
 		"from":       d.texts(&h.from),
 		"user":       d.text(&h.user),
-	}, required: []string{"name", "listen", "identities"}})
+		"node":       d.text(&h.node),
+	}, required: []string{"name"}})
 	return h
 }
 

@@ -150,13 +150,27 @@ func (d *decoder) fromFile(take func(content []byte) error) reader {
 
 func (d *decoder) certificate(n *yaml.Node) *certificate {
 	c := &certificate{}
-	c.place, _ = d.object(n, schema{what: "a certificate", members: map[string]reader{
+	var ok bool
+	c.place, ok = d.object(n, schema{what: "a certificate", members: map[string]reader{
 		"name": d.text(&c.name),
 		"file": d.fromFile(func(content []byte) (err error) {
 			c.der, err = firstCertificate(content)
 			return err
 		}),
-	}, required: []string{"name", "file"}})
+		"pem": func(n *yaml.Node) {
+			content, ok := d.scalar(n)
+			if !ok {
+				return
+			}
+			var err error
+			if c.der, err = firstCertificate([]byte(content)); err != nil {
+				d.add(positionOf(n), "this is no certificate in PEM form.", "Paste one with its BEGIN and END lines, or name a file.")
+			}
+		},
+	}, required: []string{"name"}})
+	if ok {
+		d.oneOf(c.place, "a certificate", "file", "pem")
+	}
 	return c
 }
 

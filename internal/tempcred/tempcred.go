@@ -237,3 +237,6 @@ func encode(certificate credential.Certificate) ([]byte, error) {
 	both := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	return append(both, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Chain[0].Raw})...), nil
 }
+
+// IsTemporary reports whether a credential of that name is one for a while.
+func IsTemporary(name string) bool { return strings.HasPrefix(name, prefix) }

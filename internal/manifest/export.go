@@ -1,0 +1,410 @@
+package manifest
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
+
+// An ExportConfig says what Export writes.
+type ExportConfig struct {
+	View    *directory.View     // required
+	Tenants []*directory.Tenant // required: those to write
+	Now     time.Time           // required: credentials that have expired by then are left out
+	// Passing names the credentials that a command has made for a while, which no file
+	// should have. Nil: there are none.
+	Passing func(name string) bool
+	// Omit is told what is not in the file, as it is found. Nil: nobody is.
+	Omit func(Omission)
+}
+
+// An Omission is something of the directory that a file cannot have.
+type Omission struct {
+	Tenant string
+	Owner  string // whose it is
+	What   string // "the secret \"ci\""
+	Why    string // as a clause: "its text is kept nowhere"
+}
+
+// Export writes a rolecall.yaml that makes the tenants anew when it is applied to an empty
+// directory, but for what no file has: secrets, which it asks to generate, passwords, and
+// signing keys. It writes each thing as it reads it, so that its memory does not grow with
+// the directory.
+func Export(w io.Writer, cfg ExportConfig) error {
+	e := &exporter{cfg: cfg, out: bufio.NewWriter(w), apis: map[directory.ObjectID]*directory.Instance{}}
+	e.line(0, "tenants:")
+	for _, t := range cfg.Tenants {
+		if err := e.tenant(t); err != nil {
+			return err
+		}
+	}
+	return e.out.Flush()
+}
+
+// An exporter is one run of Export. What it writes to remembers the first error.
+type exporter struct {
+	cfg  ExportConfig
+	out  *bufio.Writer
+	of   *directory.Tenant                          // that is being written
+	apis map[directory.ObjectID]*directory.Instance // by service principal: a few that were asked for
+}
+
+// Indentations, in characters.
+const (
+	atTenant = 4
+	atObject = 8
+	atList   = 10
+)
+
+func (e *exporter) tenant(t *directory.Tenant) error {
+	e.of = t
+	clear(e.apis)
+	e.line(2, "- name: "+quoted(t.Name))
+	e.member(atTenant, "id", string(t.ID))
+	e.unless(atTenant, "enabled", t.Enabled, true)
+	e.list(atTenant, "domains", t.Domains)
+	if err := section[directory.Application](e, "applications", e.cfg.View.Applications(), e.application); err != nil {
+		return err
+	}
+	if err := section[directory.ServicePrincipal](e, "managedIdentities", e.cfg.View.Identities(), e.identity); err != nil {
+		return err
+	}
+	if err := section[directory.Host](e, "hosts", e.cfg.View.Hosts(), e.host); err != nil {
+		return err
+	}
+	return section[directory.User](e, "users", e.cfg.View.Users(), e.user)
+}
+
+// exportPage is how many things are read at once.
+const exportPage = 500
+
+// A lists lists the things of one kind.
+type lists[T any] interface {
+	List(directory.TenantID, directory.Query) (directory.Page[T], error)
+}
+
+// section writes all things of one kind, a page at a time.
+func section[T any](e *exporter, name string, all lists[T], write func(*T) error) error {
+	query := directory.Query{Limit: exportPage}
+	for first := true; first || query.After != ""; first = false {
+		page, err := all.List(e.of.ID, query)
+		if err != nil {
+			return err
+		}
+		if first && len(page.Items) > 0 {
+			e.line(atTenant, name+":")
+		}
+		for _, one := range page.Items {
+			if err := write(one); err != nil {
+				return err
+			}
+		}
+		query.After = page.Next
+	}
+	return nil
+}
+
+func (e *exporter) application(a *directory.Application) error {
+	principal, err := e.cfg.View.ServicePrincipals().Find(e.of.ID, string(a.AppID))
+	if errors.Is(err, directory.ErrNotFound) {
+		principal, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	e.begin(a.Name, string(a.AppID))
+	e.member(atObject, "displayName", a.DisplayName)
+	e.member(atObject, "id", string(a.ID))
+	if a.Name != "" { // otherwise it is first
+		e.member(atObject, "appId", string(a.AppID))
+	}
+	if principal == nil {
+		e.line(atObject, "registeredOnly: true")
+	} else {
+		e.line(atObject, "servicePrincipal: "+object(str("id", string(principal.ID))))
+		e.unless(atObject, "assignmentRequired", principal.AssignmentRequired, false)
+		e.unless(atObject, "enabled", principal.Enabled, true)
+	}
+	e.settings(a)
+	e.offers(a)
+	e.secrets(a)
+	e.certificates(a)
+	if err := e.federated(a.Federated); err != nil {
+		return err
+	}
+	return e.granted(a, principal)
+}
+
+// settings writes what an application says of itself.
+func (e *exporter) settings(a *directory.Application) {
+	e.list(atObject, "identifierUris", a.IdentifierURIs)
+	e.list(atObject, "redirectUris", a.RedirectURIs)
+	if a.TokenVersion == 1 {
+		e.line(atObject, "requestedAccessTokenVersion: 1")
+	}
+	e.unless(atObject, "public", a.Public, false)
+	e.unless(atObject, "strictAssertions", a.StrictAssertions, false)
+	e.unless(atObject, "idTokens", a.IDTokens, false)
+}
+
+// offers writes what others can have of an application.
+func (e *exporter) offers(a *directory.Application) {
+	var roles, scopes, claims []string
+	for _, r := range a.AppRoles {
+		members := make([]string, len(r.Members))
+		for i, m := range r.Members {
+			members[i] = string(m)
+		}
+		roles = append(roles, object(
+			str("value", r.Value), str("id", string(r.ID)), other("displayName", r.DisplayName, r.Value), other("description", r.Description, r.DisplayName),
+			flag("enabled", r.Enabled, true), strs("members", members),
+		))
+	}
+	for _, s := range a.Scopes {
+		consent := ""
+		if s.AdminOnly {
+			consent = consentAdmin
+		}
+		scopes = append(scopes, object(
+			str("value", s.Value), str("id", string(s.ID)), other("displayName", s.DisplayName, s.Value), other("description", s.Description, s.DisplayName),
+			flag("enabled", s.Enabled, true), str("consent", consent),
+		))
+	}
+	for _, c := range a.OptionalClaims {
+		claims = append(claims, object(str("name", c.Name), strs("properties", c.Properties)))
+	}
+	e.objects(atObject, "appRoles", roles)
+	e.objects(atObject, "scopes", scopes)
+	e.objects(atObject, "optionalClaims", claims)
+}
+
+// secrets asks for secrets of the same names to be made. The texts are kept nowhere.
+func (e *exporter) secrets(a *directory.Application) {
+	var all []string
+	names := map[string]bool{}
+	for _, s := range a.Secrets {
+		what := fmt.Sprintf("the secret %q", s.Name)
+		switch {
+		case e.cfg.Passing != nil && e.cfg.Passing(s.Name):
+		case !s.Expires.IsZero() && !e.cfg.Now.Before(s.Expires):
+			e.omit(a.Label(), what, "it has expired")
+		case names[s.Name]:
+			e.omit(a.Label(), what, "another has the same name")
+		default:
+			names[s.Name] = true
+			e.omit(a.Label(), what, "its text is kept nowhere: applying the file to a new directory makes another")
+			all = append(all, object(str("name", s.Name), raw("generate", "true"), raw("expires", moment(s.Expires))))
+		}
+	}
+	e.objects(atObject, "secrets", all)
+}
+
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// certificates writes certificates whole: they are public.
+func (e *exporter) certificates(a *directory.Application) {
+	var all []string
+	names := map[string]bool{}
+	for _, c := range a.Certificates {
+		what := fmt.Sprintf("the certificate %q", c.Name)
+		switch {
+		case e.cfg.Passing != nil && e.cfg.Passing(c.Name):
+		case !e.cfg.Now.Before(c.ValidUntil):
+			e.omit(a.Label(), what, "it has expired")
+		case names[c.Name]:
+			e.omit(a.Label(), what, "another has the same name")
+		default:
+			names[c.Name] = true
+			all = append(all, object(str("name", c.Name), str("pem", certificatePEM(c.DER))))
+		}
+	}
+	e.objects(atObject, "certificates", all)
+}
+
+func (e *exporter) federated(credentials []directory.FederatedCredential) error {
+	var all []string
+	for _, f := range credentials {
+		members := []string{str("name", f.Name)}
+		if f.Identity == "" {
+			members = append(members, str("issuer", f.Issuer), str("subject", f.Subject), str("claimsMatchingExpression", f.Expression), other("audience", f.Audience, directory.ExchangeAudience))
+		} else {
+			identity, err := e.cfg.View.Identities().Get(e.of.ID, f.Identity)
+			if errors.Is(err, directory.ErrNotFound) {
+				e.omit(f.Name, "the federated credential", "its managed identity is gone")
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			members = append(members, str("identity", cmp.Or(identity.Name, string(identity.AppID))))
+		}
+		all = append(all, object(append(members, str("description", f.Description))...))
+	}
+	e.objects(atObject, "federatedCredentials", all)
+	return nil
+}
+
+func (e *exporter) identity(p *directory.ServicePrincipal) error {
+	e.begin(p.Name, string(p.AppID))
+	e.member(atObject, "type", string(p.IdentityKind))
+	e.member(atObject, "displayName", p.DisplayName)
+	e.member(atObject, "id", string(p.ID))
+	if p.Name != "" {
+		e.member(atObject, "appId", string(p.AppID))
+	}
+	e.member(atObject, "resourceId", p.ResourceID)
+	e.unless(atObject, "enabled", p.Enabled, true)
+	if err := e.federated(p.Federated); err != nil {
+		return err
+	}
+	return e.assignments(p.ID, p.Label(), directory.MemberApplication)
+}
+
+func (e *exporter) host(h *directory.Host) error {
+	e.line(atTenant+2, "- name: "+quoted(h.Name))
+	e.member(atObject, "id", string(h.ID))
+	if h.Platform != directory.PlatformAppService {
+		e.member(atObject, "via", string(h.Platform))
+	}
+	e.member(atObject, "listen", h.Listen)
+	e.member(atObject, "node", h.Node)
+	var identities []string
+	for _, id := range h.Identities {
+		identity, err := e.cfg.View.Identities().Get(e.of.ID, id)
+		if err != nil {
+			return err
+		}
+		identities = append(identities, cmp.Or(identity.Name, string(identity.AppID)))
+	}
+	e.list(atObject, "identities", identities)
+	e.list(atObject, "names", h.Names)
+	e.list(atObject, "from", h.From)
+	e.member(atObject, "user", h.User)
+	return nil
+}
+
+func (e *exporter) user(u *directory.User) error {
+	e.line(atTenant+2, "- userPrincipalName: "+quoted(u.PrincipalName))
+	e.member(atObject, "id", string(u.ID))
+	e.member(atObject, "displayName", u.DisplayName)
+	e.unless(atObject, "enabled", u.Enabled, true)
+	e.list(atObject, "directoryRoles", u.DirectoryRoles)
+	if u.Password != nil {
+		e.omit(u.PrincipalName, "the password", "its text is kept nowhere")
+	}
+	return e.assignments(u.ID, u.PrincipalName, directory.MemberUser)
+}
+
+func (e *exporter) omit(owner, what, why string) {
+	if e.cfg.Omit != nil {
+		e.cfg.Omit(Omission{Tenant: e.of.Name, Owner: owner, What: what, Why: why})
+	}
+}
+
+// begin writes what something goes by: its name, or its app id where it has none.
+func (e *exporter) begin(name, appID string) {
+	if name != "" {
+		e.line(atTenant+2, "- name: "+quoted(name))
+		return
+	}
+	e.line(atTenant+2, "- appId: "+quoted(appID))
+}
+
+// api finds the API with a service principal; nil: it is gone.
+func (e *exporter) api(principal directory.ObjectID) (*directory.Instance, error) {
+	if found, known := e.apis[principal]; known {
+		return found, nil
+	}
+	found, err := e.readAPI(principal)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.apis) >= exportPage {
+		clear(e.apis)
+	}
+	e.apis[principal] = found
+	return found, nil
+}
+
+func (e *exporter) readAPI(id directory.ObjectID) (*directory.Instance, error) {
+	principal, err := e.cfg.View.ServicePrincipals().Get(e.of.ID, id)
+	if errors.Is(err, directory.ErrNotFound) {
+		found, _ := directory.FindBuiltinPrincipal(e.of.ID, id)
+		return found, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	app, err := e.cfg.View.Applications().Get(e.of.ID, principal.Application)
+	if errors.Is(err, directory.ErrNotFound) {
+		return nil, nil
+	}
+	return &directory.Instance{Application: app, Principal: principal}, err
+}
+
+// apiByAppID finds the API with an app id; nil: it is gone.
+func (e *exporter) apiByAppID(id directory.AppID) (*directory.Application, error) {
+	app, err := e.cfg.View.Applications().Find(e.of.ID, string(id))
+	if !errors.Is(err, directory.ErrNotFound) {
+		return app, err
+	}
+	if b, is := directory.FindBuiltin(string(id)); is {
+		return b.In(e.of.ID).Application, nil
+	}
+	return nil, nil
+}
+
+// apiRef is what a file calls an API: its name, where that can mean nothing else.
+func apiRef(a *directory.Application) string {
+	return cmp.Or(a.Name, string(a.AppID))
+}
+
+// line writes a line.
+func (e *exporter) line(indent int, s string) {
+	_, _ = e.out.WriteString(strings.Repeat(" ", indent)) // Flush has the error
+	_, _ = e.out.WriteString(s)
+	_ = e.out.WriteByte('\n')
+}
+
+// member writes a member, unless its value is empty.
+func (e *exporter) member(indent int, name, value string) {
+	if value != "" {
+		e.line(indent, name+": "+quoted(value))
+	}
+}
+
+// unless writes a member whose value is not the usual one.
+func (e *exporter) unless(indent int, name string, value, usual bool) {
+	if value != usual {
+		e.line(indent, fmt.Sprintf("%s: %v", name, value))
+	}
+}
+
+// list writes a list of texts, unless it is empty.
+func (e *exporter) list(indent int, name string, values []string) {
+	if len(values) > 0 {
+		e.line(indent, name+": "+quotedList(values))
+	}
+}
+
+// objects writes a list of objects, unless it is empty.
+func (e *exporter) objects(indent int, name string, all []string) {
+	if len(all) == 0 {
+		return
+	}
+	e.line(indent, name+":")
+	for _, one := range all {
+		e.line(indent+2, "- "+one)
+	}
+}
