@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -65,6 +67,54 @@ func Start(ctx context.Context, program string, args ...string) (*Process, error
 	}
 	p.Line = strings.TrimSpace(p.Line)
 	return p, nil
+}
+
+// Listen starts a program and waits until it listens at an address. What it writes is read and
+// thrown away, as a service manager reads it. The caller must Stop it.
+func Listen(ctx context.Context, address, program string, args ...string) (*Process, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	said := &lastWords{}
+	cmd.Stdout, cmd.Stderr = said, said
+	p := &Process{cmd: cmd, Began: time.Now(), drain: make(chan error, 1)}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	p.drain <- nil
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(startLimit); time.Now().Before(end); <-look.C {
+		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", address); err == nil {
+			return p, conn.Close()
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("%s does not listen at %s", program, address), p.Stop(), errors.New(said.String()))
+}
+
+// startLimit is how long a program may take until it listens.
+const startLimit = 20 * time.Second
+
+// lastWords keeps the end of what is written to it.
+type lastWords struct {
+	mu   sync.Mutex
+	kept []byte // guarded by mu
+}
+
+// Write takes what a program says.
+func (l *lastWords) Write(b []byte) (int, error) {
+	const most = 4 << 10
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, b...)
+	if over := len(l.kept) - most; over > 0 {
+		l.kept = append(l.kept[:0], l.kept[over:]...)
+	}
+	return len(b), nil
+}
+
+func (l *lastWords) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.kept)
 }
 
 // Stop ends the process and waits for it.
