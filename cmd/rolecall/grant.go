@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/spf13/cobra"
@@ -15,10 +16,11 @@ func grantCommand(c *cli) *cobra.Command {
 		Use:   "grant PRINCIPAL API/ROLE...",
 		Short: "Grant app roles to an application, managed identity or user",
 		Long: `Assigns app roles of an API to an application, a managed identity or a user, each given
-by name or id; the API by its name, its app id or an identifier URI. Roles that are
-already assigned stay assigned. A running server acts on the change before this command
-ends, so the next token has the roles.`,
+by name or id; the API by its name, its app id or an identifier URI, also Microsoft Graph.
+Roles that are already assigned stay assigned. A running server acts on the change before
+this command ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
+  rolecall grant orders-client https://graph.microsoft.com/Application.Read.All
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
 	}, assign, c.warnUnreachable)
 }
@@ -115,7 +117,7 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lo
 				if err != nil {
 					return err
 				}
-				done = append(done, assignment{who.Tenant.Name, who.Name(), who.ID(), role.API.Name, role.Value, result})
+				done = append(done, assignment{who.Tenant.Name, who.Name(), who.ID(), cmp.Or(role.API.Name, role.API.DisplayName), role.Value, result})
 			}
 			return nil
 		})

@@ -203,8 +203,25 @@ func TestScopesOfBuiltinResources(t *testing.T) {
 		"https://search.azure.com":                  "user_impersonation a4165a31-5d9e-4120-bd1e-9d88c66fd3b8",
 		"https://ossrdbms-aad.database.windows.net": "user_impersonation cef99a3a-4cd3-4408-8143-4375d1e38a17",
 		"https://management.azure.com":              "user_impersonation 41094075-9dad-400e-a0bd-54e686782033",
-		"https://graph.microsoft.com":               "User.Read e1fe6dd8-ba31-4d61-89e7-88639da4683d",
-		"api://AzureADTokenExchange":                "",
+		"https://graph.microsoft.com": strings.Join([]string{
+			"User.Read e1fe6dd8-ba31-4d61-89e7-88639da4683d",
+			"User.ReadBasic.All b340eb25-3456-403f-be2f-af7a0d370277",
+			"User.Read.All a154be20-db9c-4678-8ab7-66f6cc099a59",
+			"User.ReadWrite.All 204e0828-b5ca-4ad8-b9f3-f32a958e7cc4",
+			"Application.Read.All c79f8feb-a9db-4090-85f9-90d820caa0eb",
+			"Application.ReadWrite.All bdfbf15f-ee85-4955-8675-146e8e5296b5",
+			"AppRoleAssignment.ReadWrite.All 84bccea3-f856-4a8a-967b-dbe0a3d53a64",
+			"DelegatedPermissionGrant.ReadWrite.All 41ce6ca6-6826-4807-84f1-1c82854f7ee5",
+			"Directory.Read.All 06da0dbc-49e2-44d2-8312-53f166ab848a",
+			"Directory.ReadWrite.All c5366453-9fb0-48a5-a156-24f0c49a4b84",
+			"Directory.AccessAsUser.All 0e263e50-5827-48a4-b97c-d940288653c7",
+			"AuditLog.Read.All e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20",
+			"Organization.Read.All 4908d5b9-3fb2-4b1e-9336-1888b7937185",
+			"Domain.Read.All 2f9ee017-59c1-4f1d-9472-bd5529a7b311",
+			"Policy.Read.All 572fea84-0151-49b2-9301-11cb16974376",
+			"Policy.ReadWrite.ApplicationConfiguration b27add92-efb2-4f16-84f5-8108ba77985c",
+		}, ", "),
+		"api://AzureADTokenExchange": "",
 	} {
 		resource, found := directory.FindBuiltin(identifier)
 		if !found {
@@ -217,5 +234,47 @@ func TestScopesOfBuiltinResources(t *testing.T) {
 		if strings.Join(got, ", ") != want {
 			t.Errorf("%s offers %q, want %q", identifier, got, want)
 		}
+	}
+}
+
+// A role of a built-in resource is requested, granted and taken away as that of any API, and is
+// in the tokens for it.
+func TestRolesOfBuiltinResources(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const graph, read = "https://graph.microsoft.com", directory.RoleID("9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30")
+	roles := func() any {
+		t.Helper()
+		return w.post(pathV2, w.good().set("scope", graph+"/.default")).claims(t)["roles"]
+	}
+	if got := roles(); got != nil {
+		t.Errorf("before: %v", got)
+	}
+	var api *directory.ServicePrincipal
+	w.edit(func(e *directory.Editor) error {
+		app, err := e.Applications().FindAPI(testTenant, graph)
+		if err != nil {
+			return err
+		}
+		if api, err = e.ServicePrincipals().FindAPI(testTenant, app.AppID); err != nil {
+			return err
+		}
+		_, _, err = e.Assignments().Add(testTenant, principalID(testClient), api.ID, read)
+		return err
+	})
+	if got, ok := roles().([]any); !ok || len(got) != 1 || got[0] != "Application.Read.All" {
+		t.Errorf("granted: %v", got)
+	}
+	w.editApplication(testClient, func(a *directory.Application) {
+		a.Permissions = append(a.Permissions, directory.Permission{API: directory.GraphAppID, Roles: []directory.RoleID{read, "2280dda6-0bfd-44ee-a2f4-cb867cfc4c1e"}}) // the second one is unknown here
+	})
+	w.edit(func(e *directory.Editor) error {
+		return e.Assignments().Remove(testTenant, principalID(testClient), api.ID, read)
+	})
+	if got := roles(); got != nil {
+		t.Errorf("taken away: %v", got)
+	}
+	if found, _, err := w.dir.Revocations().Since(t.Context(), testTenant, 0); err != nil || len(found) != 1 || found[0].Role != "Application.Read.All" {
+		t.Errorf("revocations: %v, %v", found, err)
 	}
 }

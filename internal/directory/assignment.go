@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -30,11 +31,12 @@ func (e AssignmentEditor) Add(tenant TenantID, principal, resource ObjectID, rol
 		if err != nil {
 			return nil, err
 		}
-		api, err := e.principals().byID(tenant, resource)
+		offering, err := e.resource(holder.tenant, resource, "app roles")
 		if err != nil {
 			return nil, err
 		}
-		granted, err := e.grantable(api, fold(role), holder.member)
+		api := offering.Principal
+		granted, err := e.grantable(offering, fold(role), holder.member)
 		if err != nil {
 			return nil, err
 		}
@@ -94,15 +96,9 @@ func (e AssignmentEditor) holderOf(tenant TenantID, id ObjectID) (holder, error)
 }
 
 // grantable returns the API's role if it may be given to a member of that type.
-func (e AssignmentEditor) grantable(api *ServicePrincipal, id RoleID, member MemberType) (AppRole, error) {
-	if api.Type != PrincipalApplication {
-		return AppRole{}, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no app roles.", api.ref()), Advice: "Name the service principal of an API."}
-	}
-	app, err := lookup[Application](e.editor, api.Tenant, KindApplication, makeKey("id", string(api.Application)))
-	if err != nil {
-		return AppRole{}, err
-	}
-	for _, role := range app.value.AppRoles {
+func (e AssignmentEditor) grantable(offering *Instance, id RoleID, member MemberType) (AppRole, error) {
+	api := offering.Principal
+	for _, role := range offering.Application.AppRoles {
 		if role.ID != id {
 			continue
 		}
@@ -171,17 +167,15 @@ func (e AssignmentEditor) describe(a *Assignment) target {
 	if err != nil {
 		return a.target()
 	}
-	api, err := e.principals().byID(a.Tenant, a.Resource)
+	api, err := e.resource(a.Tenant, a.Resource, "app roles")
 	if err != nil {
 		return a.target()
 	}
 	value := string(a.Role)
-	if app, err := lookup[Application](e.editor, a.Tenant, KindApplication, makeKey("id", string(api.Application))); err == nil {
-		if role, ok := app.value.Role(value); ok {
-			value = role.Value
-		}
+	if role, ok := api.Application.Role(value); ok {
+		value = cmp.Or(role.Value, role.DisplayName)
 	}
-	return assignmentTarget(a, holder.name, api, value)
+	return assignmentTarget(a, holder.name, api.Principal, value)
 }
 
 func assignmentTarget(a *Assignment, holder string, api *ServicePrincipal, role string) target {

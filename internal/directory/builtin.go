@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ type Builtin struct {
 	// TokenVersion is 1 nearly everywhere: "aud" is then the identifier as it was asked for.
 	TokenVersion int
 	Scopes       []Scope
+	Roles        []AppRole
 }
 
 // ExchangeAppID is the app id of [ExchangeAudience], and so what tokens for it carry as their
@@ -50,30 +52,83 @@ var builtins = []Builtin{
 		"https://storage.azure.com",
 		"https://*.blob.core.windows.net", "https://*.queue.core.windows.net", "https://*.table.core.windows.net",
 		"https://*.file.core.windows.net", "https://*.dfs.core.windows.net",
-	}, 1, impersonation("03e0da56-190b-40ad-a80c-ea378c433f7f", "Access Azure Storage")},
-	{"Azure Key Vault", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", []string{"https://vault.azure.net"}, 1, impersonation("f53da476-18e3-4152-8e01-aec403e6edc0", "Access Azure Key Vault")},
-	{"Azure SQL Database", "022907d3-0f1b-48f7-badc-1ba6abab6d66", []string{"https://database.windows.net"}, 1, impersonation("c39ef2d1-04ce-46dc-8b5f-e9a5c60f0fc9", "Access Azure SQL Database")},
-	{"Azure Service Bus", "80a10ef9-8168-493d-abf9-3297c4ef6e3c", []string{"https://servicebus.azure.net"}, 1, impersonation("40e16207-c5fd-4916-8ca4-64565f2367ca", "Access Azure Service Bus")},
-	{"Azure Event Hubs", "80369ed6-5f11-4dd9-bef3-692475845e77", []string{"https://eventhubs.azure.net"}, 1, impersonation("7d388411-3845-4cfc-aa69-33192f4b9735", "Access Azure Event Hubs")},
-	{"Azure Cosmos DB", "a232010e-820c-4083-83bb-3ace5fc29d0b", []string{"https://cosmos.azure.com", "https://*.documents.azure.com"}, 1, nil},
-	{"Azure AI Search", "880da380-985e-4198-81b9-e05b1cc53158", []string{"https://search.azure.com"}, 1, impersonation("a4165a31-5d9e-4120-bd1e-9d88c66fd3b8", "Access Azure AI Search")},
-	{"Azure App Configuration", "35ffadb3-7fc1-497e-b61b-381d28e744cc", []string{"https://azconfig.io", "https://*.azconfig.io"}, 1, nil},
-	{"Azure OSSRDBMS Database", "123cd850-d9df-40bd-94d5-c9f07b7fa203", []string{"https://ossrdbms-aad.database.windows.net"}, 1, impersonation("cef99a3a-4cd3-4408-8143-4375d1e38a17", "Access OSSRDBMS services")},
+	}, 1, impersonation("03e0da56-190b-40ad-a80c-ea378c433f7f", "Access Azure Storage"), nil},
+	{"Azure Key Vault", "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", []string{"https://vault.azure.net"}, 1, impersonation("f53da476-18e3-4152-8e01-aec403e6edc0", "Access Azure Key Vault"), nil},
+	{"Azure SQL Database", "022907d3-0f1b-48f7-badc-1ba6abab6d66", []string{"https://database.windows.net"}, 1, impersonation("c39ef2d1-04ce-46dc-8b5f-e9a5c60f0fc9", "Access Azure SQL Database"), nil},
+	{"Azure Service Bus", "80a10ef9-8168-493d-abf9-3297c4ef6e3c", []string{"https://servicebus.azure.net"}, 1, impersonation("40e16207-c5fd-4916-8ca4-64565f2367ca", "Access Azure Service Bus"), nil},
+	{"Azure Event Hubs", "80369ed6-5f11-4dd9-bef3-692475845e77", []string{"https://eventhubs.azure.net"}, 1, impersonation("7d388411-3845-4cfc-aa69-33192f4b9735", "Access Azure Event Hubs"), nil},
+	{"Azure Cosmos DB", "a232010e-820c-4083-83bb-3ace5fc29d0b", []string{"https://cosmos.azure.com", "https://*.documents.azure.com"}, 1, nil, nil},
+	{"Azure AI Search", "880da380-985e-4198-81b9-e05b1cc53158", []string{"https://search.azure.com"}, 1, impersonation("a4165a31-5d9e-4120-bd1e-9d88c66fd3b8", "Access Azure AI Search"), nil},
+	{"Azure App Configuration", "35ffadb3-7fc1-497e-b61b-381d28e744cc", []string{"https://azconfig.io", "https://*.azconfig.io"}, 1, nil, nil},
+	{"Azure OSSRDBMS Database", "123cd850-d9df-40bd-94d5-c9f07b7fa203", []string{"https://ossrdbms-aad.database.windows.net"}, 1, impersonation("cef99a3a-4cd3-4408-8143-4375d1e38a17", "Access OSSRDBMS services"), nil},
 	{"Azure Resource Manager", ResourceManagerAppID, []string{
 		"https://management.azure.com", "https://management.core.windows.net",
 		"https://management.usgovcloudapi.net", "https://management.core.usgovcloudapi.net",
 		"https://management.chinacloudapi.cn", "https://management.core.chinacloudapi.cn",
-	}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager")},
-	{"Microsoft Graph", GraphAppID, []string{"https://graph.microsoft.com"}, 1, []Scope{{
-		ID: "e1fe6dd8-ba31-4d61-89e7-88639da4683d", Value: "User.Read", DisplayName: "Sign you in and read your profile",
-		Description: "Read the profile of the signed-in user", Enabled: true,
-	}}},
-	{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil},
-	{"Rolecall", SelfAppID, []string{SelfAudience}, 2, nil},
+	}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager"), nil},
+	{"Microsoft Graph", GraphAppID, []string{"https://graph.microsoft.com"}, 1, graphScopes(), graphRoles()},
+	{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil, nil},
+	{"Rolecall", SelfAppID, []string{SelfAudience}, 2, nil, nil},
 }
 
 func impersonation(id ScopeID, display string) []Scope {
 	return []Scope{{ID: id, Value: "user_impersonation", DisplayName: display, Description: display + " on behalf of the user", Enabled: true}}
+}
+
+// A graphPermission is what may be done through Microsoft Graph, by an application for itself,
+// for its user or either. The ids are Microsoft's, and public.
+type graphPermission struct {
+	value       string
+	role        RoleID
+	scope       ScopeID
+	display     string
+	userConsent bool // a user may consent to the scope
+}
+
+// graphPermissions lists those that something here acts on.
+func graphPermissions() []graphPermission {
+	return []graphPermission{
+		{"User.Read", "", "e1fe6dd8-ba31-4d61-89e7-88639da4683d", "Sign you in and read your profile", true},
+		{"User.ReadBasic.All", "", "b340eb25-3456-403f-be2f-af7a0d370277", "Read the basic profiles of all users", true},
+		{"User.Read.All", "df021288-bdef-4463-88db-98f22de89214", "a154be20-db9c-4678-8ab7-66f6cc099a59", "Read all users", false},
+		{"User.ReadWrite.All", "741f803b-c850-494e-b5df-cde7c675a1ca", "204e0828-b5ca-4ad8-b9f3-f32a958e7cc4", "Read and change all users", false},
+		{"Application.Read.All", "9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30", "c79f8feb-a9db-4090-85f9-90d820caa0eb", "Read applications", false},
+		{"Application.ReadWrite.All", "1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9", "bdfbf15f-ee85-4955-8675-146e8e5296b5", "Read and change all applications", false},
+		{"Application.ReadWrite.OwnedBy", "18a4783c-866b-4cc7-a460-3d5e5662c884", "", "Read all applications and change those it owns", false},
+		{"AppRoleAssignment.ReadWrite.All", "06b708a9-e830-4db3-a914-8e69da51d44f", "84bccea3-f856-4a8a-967b-dbe0a3d53a64", "Grant and take away app roles", false},
+		{"DelegatedPermissionGrant.Read.All", "81b4724a-58aa-41c1-8a55-84ef97466587", "", "Read delegated grants", false},
+		{"DelegatedPermissionGrant.ReadWrite.All", "8e8e4742-1d95-4f68-9d56-6ee75648c72a", "41ce6ca6-6826-4807-84f1-1c82854f7ee5", "Grant and take away scopes", false},
+		{"Directory.Read.All", "7ab1d382-f21e-4acd-a863-ba3e13f7da61", "06da0dbc-49e2-44d2-8312-53f166ab848a", "Read the directory", false},
+		{"Directory.ReadWrite.All", "19dbc75e-c2e2-444c-a770-ec69d8559fc7", "c5366453-9fb0-48a5-a156-24f0c49a4b84", "Read and change the directory", false},
+		{"Directory.AccessAsUser.All", "", "0e263e50-5827-48a4-b97c-d940288653c7", "Do in the directory what you may do", false},
+		{"AuditLog.Read.All", "b0afded3-3588-46d8-8b3d-9842eff778da", "e4c9e354-4dc5-45b8-9e7c-e1393b0b1a20", "Read the audit log and sign-ins", false},
+		{"Organization.Read.All", "498476ce-e0fe-48b0-b801-37ba7e2685c6", "4908d5b9-3fb2-4b1e-9336-1888b7937185", "Read about the organization", false},
+		{"Domain.Read.All", "dbb9058a-0e50-45d7-ae91-66909b5d4664", "2f9ee017-59c1-4f1d-9472-bd5529a7b311", "Read domains", false},
+		{"Policy.Read.All", "246dd0d5-5bd0-4def-940b-0421030a5b68", "572fea84-0151-49b2-9301-11cb16974376", "Read policies", false},
+		{"Policy.ReadWrite.ApplicationConfiguration", "be74164b-cff1-491c-8741-e671cb536e13", "b27add92-efb2-4f16-84f5-8108ba77985c", "Read and change the policies for credentials of applications", false},
+	}
+}
+
+func graphRoles() (roles []AppRole) {
+	for _, p := range graphPermissions() {
+		if p.role != "" {
+			roles = append(roles, AppRole{ID: p.role, Value: p.value, DisplayName: p.display, Description: p.display + ", without a user", Enabled: true, Members: []MemberType{MemberApplication}})
+		}
+	}
+	return roles
+}
+
+func graphScopes() (scopes []Scope) {
+	for _, p := range graphPermissions() {
+		switch {
+		case p.scope == "":
+		case p.value == "User.Read":
+			scopes = append(scopes, Scope{ID: p.scope, Value: p.value, DisplayName: p.display, Description: "Read the profile of the signed-in user", Enabled: true})
+		default:
+			scopes = append(scopes, Scope{ID: p.scope, Value: p.value, DisplayName: p.display, Description: p.display + " on behalf of the user", Enabled: true, AdminOnly: !p.userConsent})
+		}
+	}
+	return scopes
 }
 
 // builtinNames finds them by app id and by every identifier that has no asterisk.
@@ -138,7 +193,7 @@ func isLabel(s string) bool {
 func (b *Builtin) In(tenant TenantID) *Instance {
 	app := &Application{
 		ID: b.objectID(tenant, "application"), Tenant: tenant, AppID: b.AppID, DisplayName: b.Name,
-		TokenVersion: b.TokenVersion, Scopes: slices.Clone(b.Scopes),
+		TokenVersion: b.TokenVersion, Scopes: slices.Clone(b.Scopes), AppRoles: slices.Clone(b.Roles),
 	}
 	for _, identifier := range b.Identifiers {
 		if !strings.Contains(identifier, "*") {
@@ -153,8 +208,8 @@ func (b *Builtin) In(tenant TenantID) *Instance {
 
 // FindAPI is Find for what others ask permissions of: it knows the built-in resources too,
 // by app id or identifier, and what is registered in their place.
-func (e ApplicationEditor) FindAPI(tenant TenantID, ref string) (*Application, error) {
-	found, err := e.Find(tenant, ref)
+func (a ApplicationView) FindAPI(tenant TenantID, ref string) (*Application, error) {
+	found, err := a.Find(tenant, ref)
 	if !errors.Is(err, ErrNotFound) {
 		return found, err
 	}
@@ -164,7 +219,7 @@ func (e ApplicationEditor) FindAPI(tenant TenantID, ref string) (*Application, e
 	}
 	app := b.In(fold(tenant)).Application
 	for _, other := range append([]string{string(b.AppID)}, app.IdentifierURIs...) {
-		found, err := e.Find(tenant, other)
+		found, err := a.Find(tenant, other)
 		if !errors.Is(err, ErrNotFound) {
 			return found, err
 		}
@@ -172,13 +227,91 @@ func (e ApplicationEditor) FindAPI(tenant TenantID, ref string) (*Application, e
 	return app, nil
 }
 
-// FindAPI returns the service principal of an API that [ApplicationEditor.FindAPI] found.
-func (e PrincipalEditor) FindAPI(tenant TenantID, app AppID) (*ServicePrincipal, error) {
-	found, err := e.Find(tenant, string(app))
+// FindAPI returns the service principal of an API that [ApplicationView.FindAPI] found.
+func (p PrincipalView) FindAPI(tenant TenantID, app AppID) (*ServicePrincipal, error) {
+	found, err := p.Find(tenant, string(app))
 	if b, is := FindBuiltin(string(app)); is && errors.Is(err, ErrNotFound) {
 		return b.In(fold(tenant)).Principal, nil
 	}
 	return found, err
+}
+
+// Builtins returns the built-in resources that nothing in the tenant is registered in place of,
+// as they are there: in the order of their names.
+func (v *View) Builtins(tenant TenantID) (all []*Instance, err error) {
+	for i := range builtins {
+		switch found, err := v.builtin(tenant, &builtins[i]); {
+		case err != nil:
+			return nil, err
+		case found != nil:
+			all = append(all, found)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Instance) int { return strings.Compare(a.Application.DisplayName, b.Application.DisplayName) })
+	return all, nil
+}
+
+// Builtin returns the built-in resource that an app id, an identifier or the object id of its
+// service principal names, unless something in the tenant is registered in its place: that is
+// found as any other (ErrNotFound).
+func (v *View) Builtin(tenant TenantID, ref string) (*Instance, error) {
+	i := slices.IndexFunc(builtins, func(b Builtin) bool {
+		return string(b.AppID) == fold(ref) || b.objectID(fold(tenant), "principal") == fold(ObjectID(ref))
+	})
+	if i < 0 {
+		b, is := FindBuiltin(ref)
+		if !is {
+			return nil, ErrNotFound
+		}
+		i = slices.IndexFunc(builtins, func(other Builtin) bool { return other.AppID == b.AppID })
+	}
+	found, err := v.builtin(tenant, &builtins[i])
+	if found == nil && err == nil {
+		return nil, ErrNotFound
+	}
+	return found, err
+}
+
+// builtin returns the resource as it is in a tenant, nil where something stands in its place.
+func (v *View) builtin(tenant TenantID, b *Builtin) (*Instance, error) {
+	instance := b.In(fold(tenant))
+	for _, ref := range append([]string{string(b.AppID)}, instance.Application.IdentifierURIs...) {
+		switch _, err := v.Applications().Find(tenant, ref); {
+		case err == nil:
+			return nil, nil //nolint:nilnil // there is none, and that is no error to either caller
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return instance, nil
+}
+
+// resource finds the API whose service principal has the object id, built-in ones included. What
+// it is to offer stands in the objection to a managed identity.
+func (e *editor) resource(tenant TenantID, id ObjectID, offers string) (*Instance, error) {
+	api, err := e.principals().byID(tenant, id)
+	if errors.Is(err, ErrNotFound) {
+		if b := builtinWith(fold(tenant), id); b != nil {
+			return b, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if api.Type != PrincipalApplication {
+		return nil, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no %s.", api.ref(), offers), Advice: "Name the service principal of an API."}
+	}
+	app, err := lookup[Application](e, api.Tenant, KindApplication, makeKey("id", string(api.Application)))
+	if err != nil {
+		return nil, err
+	}
+	return &Instance{Application: app.value, Principal: api}, nil
+}
+
+// isBuiltin reports whether it is a built-in resource that nobody has registered.
+func (a *Application) isBuiltin() bool {
+	b, is := FindBuiltin(string(a.AppID))
+	return is && a.ID == b.objectID(a.Tenant, "application")
 }
 
 // builtinWith returns the built-in resource whose service principal has the object id in a

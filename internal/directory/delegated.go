@@ -83,7 +83,7 @@ func (e DelegatedGrantEditor) wanted(tenant TenantID, client, resource, principa
 	if holder.Type != PrincipalApplication {
 		return nil, &RuleError{Field: "client", What: fmt.Sprintf("%s is a managed identity and never acts on behalf of users.", holder.ref()), Advice: "Name the service principal of an application, or grant an app role."}
 	}
-	api, err := e.resource(holder.Tenant, resource)
+	api, err := e.resource(holder.Tenant, resource, "scopes")
 	if err != nil {
 		return nil, err
 	}
@@ -126,27 +126,6 @@ func (e DelegatedGrantEditor) Remove(tenant TenantID, client, resource, principa
 		}
 		return e.write(old, &next)
 	})
-}
-
-// resource finds the API whose service principal has the object id, built-in ones included.
-func (e DelegatedGrantEditor) resource(tenant TenantID, id ObjectID) (*Instance, error) {
-	api, err := e.principals().byID(tenant, id)
-	if errors.Is(err, ErrNotFound) {
-		if b := builtinWith(tenant, id); b != nil {
-			return b, nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if api.Type != PrincipalApplication {
-		return nil, &RuleError{Field: "resource", What: fmt.Sprintf("%s is a managed identity and offers no scopes.", api.ref()), Advice: "Name the service principal of an API."}
-	}
-	app, err := lookup[Application](e.editor, api.Tenant, KindApplication, makeKey("id", string(api.Application)))
-	if err != nil {
-		return nil, err
-	}
-	return &Instance{Application: app.value, Principal: api}, nil
 }
 
 // checkGrantable checks scopes that are about to be granted.
@@ -217,7 +196,7 @@ func (e DelegatedGrantEditor) describe(g *DelegatedGrant) target {
 	if err != nil {
 		return t
 	}
-	api, err := e.resource(g.Tenant, g.Resource)
+	api, err := e.resource(g.Tenant, g.Resource, "scopes")
 	if err != nil {
 		return t
 	}

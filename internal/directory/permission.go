@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -56,6 +57,9 @@ func (e ApplicationEditor) checkPermission(field string, old, a *Application, pe
 	if err != nil {
 		return err
 	}
+	if api.isBuiltin() { // Microsoft's offers more than is known here, none of which can be granted
+		return checkPermissionIDs(field, newRoles, newScopes)
+	}
 	for _, role := range newRoles {
 		if err := checkRequested(field, api, role); err != nil {
 			return err
@@ -64,6 +68,16 @@ func (e ApplicationEditor) checkPermission(field string, old, a *Application, pe
 	for _, id := range newScopes {
 		if !slices.ContainsFunc(api.Scopes, func(s Scope) bool { return s.ID == id }) {
 			return &RuleError{Field: field + ".scopes", What: fmt.Sprintf("%s has no scope with the id %q.", api.ref(), text.Shown(string(id))), Advice: "Add the scope to the API first.", Cause: ErrNotFound}
+		}
+	}
+	return nil
+}
+
+// checkPermissionIDs requires ids that may be those of a role or a scope.
+func checkPermissionIDs(field string, roles []RoleID, scopes []ScopeID) error {
+	for _, id := range append(texts(roles), texts(scopes)...) {
+		if !guid.Is(id) {
+			return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%q is not the id of a role or scope.", text.Shown(id)), Advice: "Write it as 7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11."}
 		}
 	}
 	return nil

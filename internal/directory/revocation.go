@@ -126,25 +126,18 @@ func (e *editor) revokeUser(u *User) error {
 
 // revokeAssignment revokes the tokens that carry a role because of an assignment.
 func (e *editor) revokeAssignment(a *Assignment) error {
-	api, err := e.principals().get(a.Tenant, a.Resource)
+	api, err := e.resource(a.Tenant, a.Resource, "app roles")
 	if errors.Is(err, ErrNotFound) {
 		return nil // there is nobody to ask
 	}
 	if err != nil {
 		return err
 	}
-	app, err := lookup[Application](e, a.Tenant, KindApplication, makeKey("id", string(api.value.Application)))
-	if errors.Is(err, ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(app.value.AppRoles, func(role AppRole) bool { return role.ID == a.Role })
-	if i < 0 || !app.value.AppRoles[i].Enabled {
+	role, ok := api.Application.Role(string(a.Role))
+	if !ok || !role.Enabled || role.Value == "" {
 		return nil // no token carries it
 	}
-	return e.revoke(Revocation{Tenant: a.Tenant, Kind: RevokedRole, Principal: a.Principal, Resource: a.Resource, Role: app.value.AppRoles[i].Value})
+	return e.revoke(Revocation{Tenant: a.Tenant, Kind: RevokedRole, Principal: a.Principal, Resource: a.Resource, Role: role.Value})
 }
 
 // revokeRoles revokes the tokens that carry roles which the application offers no more.

@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -27,7 +28,7 @@ func FindRole(command string, v *directory.View, who Principal, arg string) (Rol
 			break
 		}
 		api, role = arg[:cut], arg[cut+1:]
-		app, err := v.Applications().Find(who.Tenant.ID, api)
+		app, err := v.Applications().FindAPI(who.Tenant.ID, api)
 		if errors.Is(err, directory.ErrNotFound) {
 			continue
 		}
@@ -55,9 +56,9 @@ func FindRole(command string, v *directory.View, who Principal, arg string) (Rol
 }
 
 func offered(v *directory.View, app *directory.Application, role directory.AppRole) (Role, error) {
-	principal, err := v.ServicePrincipals().Find(app.Tenant, string(app.AppID))
+	principal, err := v.ServicePrincipals().FindAPI(app.Tenant, app.AppID)
 	if errors.Is(err, directory.ErrNotFound) {
-		return Role{}, notFound("`rolecall apply -f rolecall.yaml` makes one", "%s has no service principal in its tenant", app.Name)
+		return Role{}, notFound("`rolecall apply -f rolecall.yaml` makes one", "%s has no service principal in its tenant", app.Label())
 	}
 	if err != nil {
 		return Role{}, err
@@ -82,12 +83,20 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 	if len(values) > 0 {
 		there = "; it has " + strings.Join(values, ", ")
 	}
-	return notFound(fix, "%s has no app role %q%s", app.Name, wanted, there)
+	return notFound(fix, "%s has no app role %q%s", app.Label(), wanted, there)
 }
 
 // didYouMean asks whether a command was meant that is nearly the one given.
 func didYouMean(command string, who Principal, api *directory.Application, role string) string {
-	return directory.DidYouMean([]string{fmt.Sprintf("`%s %s %s/%s`", command, who.Name(), api.Name, role)})
+	return directory.DidYouMean([]string{fmt.Sprintf("`%s %s %s/%s`", command, who.Name(), spelled(api), role)})
+}
+
+// spelled is how a command names an API: one of Microsoft's has identifiers alone.
+func spelled(api *directory.Application) string {
+	if api.Name == "" && len(api.IdentifierURIs) > 0 {
+		return api.IdentifierURIs[0]
+	}
+	return cmp.Or(api.Name, string(api.AppID))
 }
 
 // nearAPI finds the application whose name or identifier URI is nearest to what stands before
