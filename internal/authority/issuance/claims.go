@@ -85,7 +85,7 @@ func (c *Claims) access(p clientauth.Proof, api *directory.Application, identifi
 		c.Capabilities = []string{"CP1"}
 	}
 	if string(api.AppID) == scope.GraphAppID {
-		c.AppName = p.Client.Principal.DisplayName // by which CLI for Microsoft 365 knows who it is
+		c.AppName = p.Client.Principal.Label() // by which CLI for Microsoft 365 knows who it is
 	}
 	appID := string(p.Client.Principal.AppID)
 	if c.Version == "2.0" {

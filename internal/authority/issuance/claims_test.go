@@ -100,10 +100,10 @@ func identityAt(api directory.AppID) *Access {
 	return a
 }
 
-// clientAtGraph is the access of a client with a name to Microsoft Graph.
-func clientAtGraph() *Access {
+// clientAtGraph is the access of a client with these names to Microsoft Graph.
+func clientAtGraph(name, display string) *Access {
 	a := accessTo(1)
-	a.Client.Principal.DisplayName = "Orders client"
+	a.Client.Principal.Name, a.Client.Principal.DisplayName = name, display
 	a.Resource.Application.AppID = "00000003-0000-0000-c000-000000000000"
 	return a
 }
@@ -155,7 +155,8 @@ func TestClaims(t *testing.T) {
 		}},
 		{"an API that asks for idtyp", accessTo(2, directory.OptionalClaim{Name: "idtyp"}), map[string]any{"idtyp": "app"}},
 		{"an identity at one's own API", identityAt(testids.API), map[string]any{"idtyp": nil, "xms_mirid": nil}},
-		{"a client at Microsoft Graph", clientAtGraph(), map[string]any{"app_displayname": "Orders client", "idtyp": "app"}},
+		{"a client at Microsoft Graph", clientAtGraph("orders-client", "Orders client"), map[string]any{"app_displayname": "Orders client", "idtyp": "app"}},
+		{"a client without a display name there", clientAtGraph("orders-client", ""), map[string]any{"app_displayname": "orders-client"}},
 		{"a client at one's own API", accessTo(1), map[string]any{"app_displayname": nil}},
 		{"an identity at Azure Storage", identityAt("e406a681-f3d4-42a8-90b6-c2b029497af1"), map[string]any{"idtyp": "app", "xms_mirid": identityResource}},
 		{"an identity at the token exchange", identityAt("fb60f99c-7a34-4190-8149-302f77469936"), map[string]any{"idtyp": "app", "xms_mirid": identityResource}},
