@@ -22,8 +22,7 @@ type applier struct{ *cli }
 
 func applyCommand(base *cli) *cobra.Command {
 	c := applier{base}
-	var file string
-	var dryRun, prune bool
+	var work application
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
 		Short: "Update the directory to match a rolecall.yaml",
@@ -35,52 +34,94 @@ and cannot be read again.`,
   rolecall apply -f rolecall.yaml`,
 		Args: exactly(0, ""),
 	}
-	flags := cmd.Flags()
-	flags.StringVarP(&file, "file", "f", "", "the file to apply; - for standard input (required)")
-	flags.BoolVar(&dryRun, "dry-run", false, "print the difference and change nothing")
-	flags.BoolVar(&prune, "prune", false, "also remove what the file does not mention, in the tenants it names")
+	work.flags(cmd)
+	cmd.Flags().BoolVar(&work.dryRun, "dry-run", false, "print the difference and change nothing")
+	cmd.Flags().BoolVar(&work.exitCode, "exit-code", false, "with --dry-run: exit with 4 if something would change")
 	format := c.outputFlag(cmd, "", output.Lists()...)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		if file == "" {
-			return usageError(cmd, errors.New("-f is missing: which file to apply"))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if work.exitCode && !work.dryRun {
+			return usageError(cmd, errors.New("--exit-code tells what --dry-run finds, and goes with it alone"))
 		}
-		wanted, err := c.readManifest(file)
-		if err != nil {
-			return err
-		}
-		c.warnReadable(file, wanted)
-		ctx := cmd.Context()
-		data, err := c.open(ctx)
-		if err != nil {
-			return err
-		}
-		defer func() { err = closeAfter(err, data) }()
-		return c.applyAndShow(ctx, format, data, wanted, manifest.Options{Prune: prune}, dryRun)
+		return c.carryOut(cmd, format, work)
 	}
 	return cmd
 }
 
-// applyAndShow applies the file and prints what that changed and made, before anything
-// else can fail: what is committed is known.
-func (c applier) applyAndShow(ctx context.Context, format *output.Format, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) error {
-	result, files, err := c.applyManifest(ctx, data, wanted, options, shownStem, dryRun)
+func diffCommand(base *cli) *cobra.Command {
+	c := applier{base}
+	work := application{dryRun: true, exitCode: true}
+	cmd := &cobra.Command{
+		Use:   "diff -f FILE",
+		Short: "Show what differs between the directory and a rolecall.yaml",
+		Long: `Prints what "rolecall apply" would change, and changes nothing. The exit code is 4 if
+there is a difference, so that a pipeline can tell; with --prune, what the file does not
+mention counts as one.`,
+		Example: `  rolecall diff -f rolecall.yaml --prune`,
+		Args:    exactly(0, ""),
+	}
+	work.flags(cmd)
+	format := c.outputFlag(cmd, "", output.Lists()...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.carryOut(cmd, format, work) }
+	return cmd
+}
+
+// An application is one use of a file.
+type application struct {
+	file     string
+	prune    bool
+	dryRun   bool
+	exitCode bool // tells whether something would change
+}
+
+func (a *application) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&a.file, "file", "f", "", "the file to apply; - for standard input (required)")
+	cmd.Flags().BoolVar(&a.prune, "prune", false, "also remove what the file does not mention, in the tenants it names")
+}
+
+func (c applier) carryOut(cmd *cobra.Command, format *output.Format, work application) (err error) {
+	if work.file == "" {
+		return usageError(cmd, errors.New("-f is missing: which file to apply"))
+	}
+	wanted, err := c.readManifest(work.file)
 	if err != nil {
 		return err
+	}
+	c.warnReadable(work.file, wanted)
+	ctx := cmd.Context()
+	data, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeAfter(err, data) }()
+	changes, err := c.applyAndShow(ctx, format, data, wanted, manifest.Options{Prune: work.prune}, work.dryRun)
+	if err == nil && work.exitCode && changes > 0 {
+		return silently(exitRefused)
+	}
+	return err
+}
+
+// applyAndShow applies the file and prints what that changed and made, before anything
+// else can fail: what is committed is known. It returns how many changes there were.
+func (c applier) applyAndShow(ctx context.Context, format *output.Format, data *server.Data, wanted *manifest.File, options manifest.Options, dryRun bool) (changes int, err error) {
+	result, files, err := c.applyManifest(ctx, data, wanted, options, shownStem, dryRun)
+	if err != nil {
+		return 0, err
 	}
 	c.sayReplaced(result)
 	if err := c.printApplied(format, result, dryRun); err != nil {
 		if len(files) > 0 {
 			err = failed("move it to where it is needed", "the secrets made could not be printed: %w; they are in %s", err, strings.Join(files, ", "))
 		}
-		return err
+		return 0, err
 	}
+	changes = len(result.Notes)
 	if dryRun {
-		return nil
+		return changes, nil
 	}
 	if err := errors.Join(removeFiles(files), c.sayUnshown(ctx, data)); err != nil {
-		return err
+		return 0, err
 	}
-	return c.warnUnreachable(c.awaitServer(ctx, data))
+	return changes, c.warnUnreachable(c.awaitServer(ctx, data))
 }
 
 // readManifest reads a rolecall.yaml.
