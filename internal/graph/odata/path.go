@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
 // Limits of paths.
@@ -44,24 +46,17 @@ type Key struct {
 const qualifier = "microsoft.graph."
 
 // ParsePath takes a path apart, as it was sent ([url.URL.EscapedPath]). Segments are separated
-// before they are decoded, and decoded once. One slash at the end counts for nothing; an empty
-// segment is an error, for it is what an empty variable of a script leaves behind.
+// before they are decoded, and decoded once. Slashes that follow each other count once, and
+// those at the end for nothing.
 func ParsePath(escaped string) (*Path, error) {
 	if len(escaped) > MaxPath {
 		return nil, pathError(0, fmt.Sprintf("it is longer than %d bytes.", MaxPath))
 	}
-	rest := strings.TrimLeft(escaped, "/") // a base URL that ends in a slash, and a path that begins with one
 	path := &Path{}
-	for rest != "" {
-		part, after, more := strings.Cut(rest, "/")
+	for rest := strings.TrimLeft(escaped, "/"); rest != ""; {
+		part, after, _ := strings.Cut(rest, "/")
 		pos := len(escaped) - len(rest) + 1
-		rest = after
-		if part == "" {
-			return nil, pathError(pos, "there is nothing between two slashes. Was a variable empty?")
-		}
-		if more && strings.HasPrefix(after, "/") && strings.Trim(after, "/") == "" {
-			return nil, pathError(pos+len(part)+1, "it ends in more than one slash. Was a variable empty?")
-		}
+		rest = strings.TrimLeft(after, "/")
 		decoded, err := decodeSegment(part)
 		if err != nil {
 			return nil, pathError(pos, err.Error())
@@ -176,7 +171,7 @@ func parseKey(rest string) (key Key, after, problem string) {
 	if strings.HasPrefix(rest, "'") {
 		value, n := unquoteAt(rest)
 		if n == 0 {
-			return key, "", "a quoted key has no end. A quote within it is written twice."
+			return key, "", "the parentheses are not closed, for a quoted key has no end. A quote within it is written twice."
 		}
 		key.Value, after = value, strings.TrimLeft(rest[n:], " ")
 	} else {
@@ -185,7 +180,7 @@ func parseKey(rest string) (key Key, after, problem string) {
 			return key, "", "the parentheses are not closed."
 		}
 		key.Value, after = strings.TrimRight(rest[:end], " "), rest[end:]
-		if strings.ContainsAny(key.Value, `'"(=/ `) {
+		if key.Value != "" && !guid.Is(key.Value) {
 			return key, "", "the key " + quote(key.Value) + " is malformed. Write it between single quotes."
 		}
 	}
