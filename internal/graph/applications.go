@@ -13,25 +13,16 @@ func applicationRoutes() []route {
 	return []route{
 		{http.MethodGet, "applications", readsApplications(), (*call).listApplications},
 		{http.MethodPost, "applications", createsApplications(), (*call).createApplication},
+		{http.MethodGet, "applications/$count", readsApplications(), (*call).countApplications},
 		{http.MethodGet, "applications/{application}", readsApplications(), (*call).getApplication},
 		{http.MethodPatch, "applications/{application}", changesApplications(), (*call).updateApplication},
 		{http.MethodDelete, "applications/{application}", changesApplications(), (*call).deleteApplication},
 	}
 }
 
-const pageSize = 100
+func (c *call) listApplications() (answer, error) { return listing(c, c.applications()) }
 
-func (c *call) listApplications() (answer, error) {
-	page, err := c.view().Applications().List(c.tenant(), directory.Query{Limit: pageSize})
-	if err != nil {
-		return answer{}, err
-	}
-	l := list{}
-	for _, app := range page.Items {
-		l.items = append(l.items, c.renderApplication(app))
-	}
-	return collection("applications", l), nil
-}
+func (c *call) countApplications() (answer, error) { return counting(c, c.applications()) }
 
 // application finds the one that the path names, in what is read or changed.
 func (c *call) application(in *directory.View) (*directory.Application, error) {
@@ -58,7 +49,7 @@ func (c *call) getApplication() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return entity("applications", c.renderApplication(app)), nil
+	return showing(c, c.applications(), app)
 }
 
 func (c *call) createApplication() (answer, error) {

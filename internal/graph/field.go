@@ -222,3 +222,12 @@ func (in input) object() ([]input, error) {
 	}
 	return all, nil
 }
+
+// names are those of the members.
+func names[T any](fields []field[T]) []string {
+	all := make([]string, len(fields))
+	for i := range fields {
+		all[i] = fields[i].name
+	}
+	return all
+}

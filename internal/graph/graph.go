@@ -35,6 +35,7 @@ type API struct {
 	cfg    Config
 	guard  *selfguard.Guard
 	routes *router
+	sealer *sealer
 }
 
 // New checks the configuration and returns an API. It fetches keys only when a token is
@@ -59,7 +60,11 @@ func New(cfg Config) (*API, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &API{cfg: cfg, guard: admission, routes: newRouter(routes())}, nil
+	links, err := newSealer(cfg.Directory)
+	if err != nil {
+		return nil, fmt.Errorf("graph: %w", err)
+	}
+	return &API{cfg: cfg, guard: admission, routes: newRouter(routes()), sealer: links}, nil
 }
 
 // Close ends the guards and their connections to the authority.

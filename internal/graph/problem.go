@@ -9,6 +9,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graph/odata"
 	"github.com/rolecall-auth/rolecall/internal/selfguard"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
@@ -121,12 +122,15 @@ func quote(s string) string { return text.Quote(text.Shown(s)) }
 // problemOf turns an error into Graph's. This is the only place where that is done.
 func problemOf(err error) *problem {
 	var known *problem
+	var syntax *odata.Error
 	var refusal *selfguard.Refusal
 	var missing *directory.NotFoundError
 	var rule *directory.RuleError
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &syntax):
+		return syntaxProblem(syntax)
 	case errors.As(err, &refusal):
 		return unauthenticated(refusal)
 	case errors.As(err, &missing):
@@ -146,6 +150,19 @@ func problemOf(err error) *problem {
 		status: http.StatusServiceUnavailable, code: codeUnavailable, message: "The directory does not answer at the moment. Try again.",
 		header: http.Header{"Retry-After": {"1"}}, cause: err,
 	}
+}
+
+// syntaxProblem words what is wrong with a URL.
+func syntaxProblem(err *odata.Error) *problem {
+	code := codeInvalid
+	switch {
+	case err.Part == "path":
+		return badURL(err.Error())
+	case err.Unsupported:
+		code = codeUnsupported
+	}
+	p := &problem{status: http.StatusBadRequest, code: code, message: err.Error()}
+	return p.with(code, err.Part, err.Message)
 }
 
 // forbidden is the error for a caller who may not do what it asked for.

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/graph/odata"
 )
 
 // The versions of the API. Both have the same routes, but for those that only beta has.
@@ -149,38 +151,20 @@ type segment struct {
 	key   *ref
 }
 
-const (
-	maxPath     = 4096 // bytes
-	maxSegments = 16
-)
-
-// parsePath takes a path apart. Segments are separated before they are decoded, so that a
-// name may hold a slash; slashes that follow each other count once.
+// parsePath takes a path apart.
 func parsePath(at *url.URL) (parsedPath, error) {
 	var path parsedPath
-	raw := at.EscapedPath()
-	if len(raw) > maxPath {
-		return path, badURL("The URL is too long.")
+	parsed, err := odata.ParsePath(at.EscapedPath())
+	if err != nil {
+		return path, err
 	}
-	for part := range strings.SplitSeq(raw, "/") {
-		if part == "" {
-			continue
-		}
-		decoded, err := url.PathUnescape(part)
-		if err != nil {
-			return path, badURL("The URL is malformed.")
-		}
-		if path.version == "" {
-			path.version = strings.ToLower(decoded)
-			continue
-		}
-		s, err := parseSegment(decoded)
+	path.version = parsed.Version
+	for _, s := range parsed.Segments {
+		next, err := segmentOf(s)
 		if err != nil {
 			return path, err
 		}
-		if path.segments = append(path.segments, s); len(path.segments) > maxSegments {
-			return path, badURL("The URL has too many segments.")
-		}
+		path.segments = append(path.segments, next)
 	}
 	switch path.version {
 	case version1, versionBeta:
@@ -189,36 +173,22 @@ func parsePath(at *url.URL) (parsedPath, error) {
 	return path, badURL("Invalid version: " + quote(path.version) + ". This API has v1.0 and beta.")
 }
 
-// parseSegment parts a segment from the key behind it: applications(appId='…').
-func parseSegment(decoded string) (segment, error) {
-	s := segment{given: decoded, name: strings.ToLower(decoded)}
-	name, rest, has := strings.Cut(decoded, "(")
-	if !has {
-		return s, nil
+// segmentOf names a segment as the table of routes does: functions without the name of the
+// service, casts with it.
+func segmentOf(s odata.Segment) (segment, error) {
+	next := segment{given: s.Text, name: s.Name}
+	if s.Qualified && !s.Called {
+		next.name = "microsoft.graph." + s.Name
 	}
-	inside, closed := strings.CutSuffix(rest, ")")
-	if !closed || name == "" {
-		return s, badURL("The parentheses in the URL do not match.")
+	switch len(s.Keys) {
+	case 0:
+	case 1:
+		next.key = &ref{by: s.Keys[0].Name, value: s.Keys[0].Value}
+		if next.key.by == "id" {
+			next.key.by = ""
+		}
+	default:
+		return next, badURL("A thing is named by one key, such as applications(appId='…').")
 	}
-	s.name = strings.ToLower(name)
-	if inside == "" {
-		return s, nil // a function: delta()
-	}
-	var key ref
-	if before, value, named := strings.Cut(inside, "="); named && !strings.ContainsAny(before, `'"`) {
-		key.by, inside = strings.ToLower(strings.TrimSpace(before)), strings.TrimSpace(value)
-	}
-	quoted, ok := strings.CutPrefix(inside, "'")
-	if ok {
-		quoted, ok = strings.CutSuffix(quoted, "'")
-	}
-	if !ok || strings.Contains(strings.ReplaceAll(quoted, "''", ""), "'") {
-		return s, badURL("The key in the URL is malformed: write it as applications(appId='…').")
-	}
-	key.value = strings.ReplaceAll(quoted, "''", "'")
-	if key.by == "id" {
-		key.by = ""
-	}
-	s.key = &key
-	return s, nil
+	return next, nil
 }
