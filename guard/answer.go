@@ -85,11 +85,12 @@ type challenge struct {
 	metadata         string   // the URL of the metadata of RFC 9728
 	schemes          []scheme // that are taken
 	bearer           bool     // whether tokens that are not bound are taken
+	skew             time.Duration
 }
 
 // newChallenge returns the challenge of a configuration that is complete.
 func newChallenge(cfg *Config) challenge {
-	c := challenge{schemes: []scheme{bearer}, bearer: true, realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
+	c := challenge{schemes: []scheme{bearer}, bearer: true, skew: cfg.Skew, realm: cfg.Realm, metadata: cfg.ResourceMetadata, resourceID: cfg.Audience[0], resource: cfg.Audience[0]}
 	if signed := cfg.SignedRequests; signed != nil {
 		c.schemes, c.bearer = append(c.schemes, signedRequest), !signed.Required
 	}

@@ -77,7 +77,7 @@ func (g *Guard) decideProven(ctx context.Context, v *verified, raw string, rule 
 	if reason := g.rights(&v.caller, rule); reason != "" {
 		return g.denied(reason, v, raw, rule)
 	}
-	return Decision{Outcome: Allow, Route: rule.Path, caller: &v.caller}
+	return Decision{Outcome: Allow, Route: rule.Path, caller: &v.caller, challenge: &g.challenge}
 }
 
 // denied returns the decision that refuses a caller who is proven.

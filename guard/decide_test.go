@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
 )
@@ -366,5 +367,31 @@ func TestSanitizeLeavesTheRestAlone(t *testing.T) {
 	}
 	if len(forged) != 3 || !strings.Contains(forged["Cookie"][0], "evil") {
 		t.Errorf("the headers themselves were changed: %v", forged)
+	}
+}
+
+// What was allowed ends with its token, for which clocks may differ.
+func TestWhatWasAllowedEnds(t *testing.T) {
+	t.Parallel()
+	a := newAuthority("https://authority.test")
+	cfg := a.config()
+	cfg.Skew = 2 * time.Minute
+	g := newGuard(t, cfg)
+	ends := now.Add(time.Hour + 2*time.Minute)
+	for name, tt := range map[string]struct {
+		decision guard.Decision
+		want     time.Time
+	}{
+		"allowed":       {g.Check(t.Context(), a.token(t), ordersRule), ends},
+		"once more":     {g.Check(t.Context(), a.token(t), ordersRule), ends},
+		"refused":       {g.Check(t.Context(), a.token(t), guard.Rule{Roles: []string{"Orders.Write"}}), time.Time{}},
+		"anonymous":     {g.Decide(t.Context(), guard.Request{}, guard.Rule{Anonymous: true}), time.Time{}},
+		"of nobody":     {guard.Decision{Outcome: guard.Allow}, time.Time{}},
+		"no decision":   {guard.Decision{}, time.Time{}},
+		"a bad request": {guard.Refuse(guard.Request{}, guard.NoPolicy), time.Time{}},
+	} {
+		if got := tt.decision.Until(); !got.Equal(tt.want) {
+			t.Errorf("%s: ends at %v, want %v", name, got, tt.want)
+		}
 	}
 }

@@ -22,7 +22,7 @@ type Decision struct {
 	caller    *Caller
 	rule      *Rule      // that decided; nil if no rule is for the request
 	refusal   *refusal   // why a guard refused; nil if it did not
-	challenge *challenge // for the answer to a refusal; with it a decision has a size that is copied fast
+	challenge *challenge // for the answer to a refusal, and how far clocks may differ; with it a decision has a size that is copied fast
 }
 
 // Allowed reports whether the request may go on.
@@ -35,6 +35,17 @@ func (d Decision) Caller() (Caller, bool) {
 		return Caller{}, false
 	}
 	return d.caller.clone(), true
+}
+
+// Until returns when what was allowed ends, because the token of its caller does:
+// from then on the same request would be refused. Whoever lets a connection stay
+// open, such as a websocket, ends it then. It is zero where nothing was allowed,
+// and on an anonymous route.
+func (d Decision) Until() time.Time {
+	if !d.Allowed() || d.caller == nil || d.challenge == nil {
+		return time.Time{}
+	}
+	return d.caller.Expires.Add(d.challenge.skew)
 }
 
 // Rule returns the rule that decided, as the policy has it. There is none if

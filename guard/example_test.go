@@ -345,6 +345,21 @@ func ExampleEvidence_LogValue() {
 	// level=INFO msg=refused because.method=GET because.path=/api/orders because.aud=api://customers
 }
 
+// A connection that stays open ends with the token by which it was let in.
+func ExampleDecision_Until() {
+	serve := func(ctx context.Context, d guard.Decision) {
+		if until := d.Until(); !until.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, until)
+			defer cancel()
+		}
+		_, limited := ctx.Deadline()
+		fmt.Println("ends by itself:", limited)
+	}
+	serve(context.Background(), ordersGuard().Check(context.Background(), "not-a-token", guard.Rule{Roles: []string{"Orders.Read"}}))
+	// Output: ends by itself: false
+}
+
 // Metrics count decisions by outcome, reason and rule.
 func ExampleDecision_Rule() {
 	count := func(d guard.Decision) {

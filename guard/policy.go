@@ -85,7 +85,7 @@ func (p *Policy) Shadow(ctx context.Context, r Request, enforced Decision) (Deci
 	case rule.Bound && enforced.scheme == bearer: // the rule that decided may have taken a token that is not bound
 		d = p.guard.decide(ctx, &r, rule)
 	case enforced.caller != nil: // proven: only the rights differ
-		d = Decision{Outcome: Allow, Route: rule.Path, scheme: enforced.scheme, caller: enforced.caller}
+		d = Decision{Outcome: Allow, Route: rule.Path, scheme: enforced.scheme, caller: enforced.caller, challenge: enforced.challenge}
 		if reason := p.guard.rights(enforced.caller, rule); reason != "" {
 			d = p.guard.refused(&refusal{reason: reason}, rule.Path)
 			d.caller, d.scheme = enforced.caller, enforced.scheme

@@ -19,7 +19,7 @@ import (
 // The members of the root, of an API and of a rule.
 var (
 	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "resource", "rules"}
-	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "clientCertificate", "tls", "caBundle", "identity", "forwardToken", "maxKeyAge", "stateDir", "revocation", "ops"}
+	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "clientCertificate", "tls", "caBundle", "identity", "forwardToken", "endStreams", "maxKeyAge", "stateDir", "revocation", "ops"}
 	tlsMembers      = []string{"cert", "key", "askClients"}
 	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "bound", "anonymous", "shadow"}
 )
@@ -68,6 +68,7 @@ func (r *reader) listener(f *File, m map[string]*yaml.Node) {
 	f.Dialect = choice(r, m["dialect"], "dialect", "", DialectNginx, DialectTraefik, DialectCaddy, DialectGRPC, DialectHTTP)
 	f.Identity = choice(r, m["identity"], "identity", f.Identity, IdentityEasyAuth, IdentitySigned, IdentityNone)
 	f.ForwardToken = r.truth(m["forwardToken"])
+	f.KeepStreams = m["endStreams"] != nil && !r.truth(m["endStreams"])
 	f.CABundle, f.StateDir = r.path(m["caBundle"]), r.path(m["stateDir"])
 	if at := m["tls"]; at != nil {
 		one := r.members(at, tlsMembers)
@@ -103,6 +104,9 @@ const minKeyAge = 10 * time.Minute
 
 // fits reports members that mean nothing in the mode that is set.
 func (r *reader) fits(f *File, m map[string]*yaml.Node) {
+	if at := m["endStreams"]; at != nil && f.Mode != ModeProxy {
+		r.problem(at, "endStreams is for the mode proxy: the streams of others do not go through the guard")
+	}
 	asks := []Dialect{DialectNginx, DialectTraefik, DialectCaddy}
 	switch f.Mode {
 	case ModeForwardAuth:

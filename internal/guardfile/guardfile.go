@@ -32,6 +32,7 @@ type File struct {
 	CABundle          string // empty: ROLECALL_CA_BUNDLE, else the system's roots
 	Identity          Identity
 	ForwardToken      bool
+	KeepStreams       bool          // beyond the end of the token by which they were let in
 	MaxKeyAge         time.Duration // 0: that of package guard
 	StateDir          string
 	Revocation        string // off or follow

@@ -59,6 +59,16 @@ func TestBindingIsRead(t *testing.T) {
 	}
 }
 
+func TestStreamsAreRead(t *testing.T) {
+	t.Parallel()
+	for line, keeps := range map[string]bool{"": false, "endStreams: true\n": false, "endStreams: false\n": true} {
+		file, err := guardfile.Parse("guard.yaml", []byte(line+"authority: https://a.test/t\naudience: [x]\nrules: [{path: /}]\n"))
+		if err != nil || file.KeepStreams != keeps || (file.Settings().EndStreams != nil) != keeps {
+			t.Errorf("%q: got %+v, %v", line, file, err)
+		}
+	}
+}
+
 func TestRevocationIsRead(t *testing.T) {
 	t.Parallel()
 	const api = "authority: https://a.test/t, audience: [x], rules: [{path: /}]"
@@ -97,6 +107,8 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		{"an origin without a scheme", good + "origins: [a.test]\nrules: [{path: /}]\n", "an origin is scheme and host"},
 		{"a header that is none", good + "mode: ext-authz\nclientCertificate: X Cert\nrules: [{path: /}]\n", "guard.yaml:4:20: the name of a header"},
 		{"a header that nobody sets", good + "clientCertificate: X-Cert\nrules: [{path: /}]\n", "believed from trustedPeers alone"},
+		{"streams of others", good + "mode: ext-authz\nendStreams: true\nrules: [{path: /}]\n", "guard.yaml:4:13: endStreams is for the mode proxy"},
+		{"streams", good + "endStreams: sometimes\nrules: [{path: /}]\n", "true or false is expected here"},
 		{"bound", good + "rules: [{path: /, bound: perhaps}]\n", "true or false is expected here"},
 		{"revocation", good + "rules: [{path: /}]\nrevocation: on\n", "guard.yaml:4:13: revocation"},
 		{"no API", "apis: []\n", "apis is empty"},

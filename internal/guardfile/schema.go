@@ -45,7 +45,7 @@ func JSONSchema() map[string]any {
 		"clientCertificate": text("the header in which they pass on the client's certificate"),
 		"tls":               members(object{"cert": text("PEM file"), "key": text("PEM file"), "askClients": truth("ask clients for certificates, to which tokens may be bound")}, "cert", "key"),
 		"caBundle":          text("PEM file of the only authorities to trust"), "identity": one("what the upstream learns of the caller", string(IdentityEasyAuth), string(IdentitySigned), string(IdentityNone)),
-		"forwardToken": truth("Authorization reaches the upstream"), "maxKeyAge": text("how long keys count that cannot be fetched anew, such as 24h"),
+		"forwardToken": truth("Authorization reaches the upstream"), "endStreams": truth("whether websockets and streams end with the token by which they were let in; left out: yes"), "maxKeyAge": text("how long keys count that cannot be fetched anew, such as 24h"),
 		"stateDir": text("folder of the guard's own"), "revocation": object{"enum": []any{"off", "follow", false}, "description": "whether revocations are followed"}, "ops": text("host:port of /healthz, /readyz and /metrics"),
 		"apis": object{"type": "array", "minItems": 1, "items": members(merged(api, byHost), "host", "authority", "audience", "rules"), "description": "several APIs by host, in place of upstream, authority, audience, tenants, caller and rules"},
 	}

@@ -15,6 +15,7 @@ type Settings struct {
 	CABundle          string        `json:"caBundle,omitempty"`
 	Identity          Identity      `json:"identity,omitempty"`
 	ForwardToken      bool          `json:"forwardToken,omitempty"`
+	EndStreams        *bool         `json:"endStreams,omitempty"`
 	MaxKeyAge         string        `json:"maxKeyAge,omitempty"`
 	StateDir          string        `json:"stateDir,omitempty"`
 	Revocation        string        `json:"revocation,omitempty"`
@@ -73,6 +74,9 @@ func (f *File) Settings() Settings {
 	}
 	if f.Revocation != "off" {
 		s.Revocation = f.Revocation
+	}
+	if f.KeepStreams {
+		s.EndStreams = new(bool)
 	}
 	if f.TLS != nil {
 		s.TLS = &TLSSettings{f.TLS.Cert, f.TLS.Key, f.TLS.AskClients}

@@ -38,7 +38,7 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, now *setup) {
 		answer(w, r, j.Answer())
 		return
 	}
-	out := r.WithContext(context.WithValue(r.Context(), passageKey{}, &passage{&j, now.trusts(r)}))
+	out := r.WithContext(context.WithValue(r.Context(), passageKey{}, &passage{&j, now.trusts(r), now.file.KeepStreams}))
 	if rule, ok := j.Rule(); ok && !rule.Anonymous {
 		w = &varying{ResponseWriter: w}
 	}
@@ -49,6 +49,7 @@ func (s *Server) proxy(w http.ResponseWriter, r *http.Request, now *setup) {
 type passage struct {
 	*judged
 	trusted bool // whether the peer may say who the client is
+	endless bool // whether streams outlive the token
 }
 
 type passageKey struct{}

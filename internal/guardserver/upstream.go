@@ -53,7 +53,7 @@ func newUpstream(address string, roots []byte, s *Server) (*upstream, error) {
 		return nil, err
 	}
 	u.ReverseProxy = &httputil.ReverseProxy{
-		Rewrite: u.rewrite, Transport: u.transport, FlushInterval: -1, ErrorHandler: s.failed, BufferPool: &buffers{},
+		Rewrite: u.rewrite, Transport: u.transport, FlushInterval: -1, ModifyResponse: s.tethered, ErrorHandler: s.failed, BufferPool: &buffers{},
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	return u, nil
