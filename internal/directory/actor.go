@@ -46,11 +46,13 @@ const (
 	Passwords
 	Hosts
 	Keys
+	ResourceGroups
+	Policies
 	nouns int = iota
 )
 
 func (n Noun) String() string {
-	return [nouns]string{"tenants", "applications", "service principals", "credentials", "assignments", "delegated grants", "users", "passwords", "hosts", "signing keys"}[n]
+	return [nouns]string{"tenants", "applications", "service principals", "credentials", "assignments", "delegated grants", "users", "passwords", "hosts", "signing keys", "resource groups", "policies"}[n]
 }
 
 // A Verb is what a right lets its holder do. Reading takes none: whom a View is shown to

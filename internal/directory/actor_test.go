@@ -105,6 +105,21 @@ func rightCases() []rightCase {
 			_, err := e.Hosts().Edit(contoso, hostID(e), func(h *directory.Host) error { h.Name = "renamed"; return nil })
 			return err
 		}},
+		{directory.Create, directory.ResourceGroups, func(_ ordersWorld, _ someUser, e anEditor) error {
+			_, err := e.ResourceGroups().Create(directory.ResourceGroup{Tenant: contoso, Name: "new"})
+			return err
+		}},
+		{directory.Update, directory.ResourceGroups, func(_ ordersWorld, _ someUser, e anEditor) error {
+			_, err := e.ResourceGroups().Edit(contoso, groupID(e), func(g *directory.ResourceGroup) error { g.Location = "elsewhere"; return nil })
+			return err
+		}},
+		{directory.Delete, directory.ResourceGroups, func(_ ordersWorld, _ someUser, e anEditor) error {
+			return e.ResourceGroups().Delete(contoso, groupID(e))
+		}},
+		{directory.Update, directory.Policies, func(_ ordersWorld, _ someUser, e anEditor) error {
+			_, err := e.EditAppManagementPolicy(contoso, func(p *directory.AppManagementPolicy) error { p.Enabled = true; return nil })
+			return err
+		}},
 		{directory.Delete, directory.Hosts, func(_ ordersWorld, _ someUser, e anEditor) error { return e.Hosts().Delete(contoso, hostID(e)) }},
 	}
 }
@@ -125,6 +140,14 @@ func hostID(e *directory.Editor) directory.ObjectID {
 	return host.ID
 }
 
+func groupID(e *directory.Editor) directory.ObjectID {
+	group, err := e.ResourceGroups().Find(contoso, "shop")
+	if err != nil {
+		return ""
+	}
+	return group.ID
+}
+
 // TestRights tries every act with the one right that it takes, and with all others.
 func TestRights(t *testing.T) {
 	t.Parallel()
@@ -140,6 +163,9 @@ func TestRights(t *testing.T) {
 					return nil
 				})
 				if err != nil {
+					return err
+				}
+				if _, err = e.ResourceGroups().Create(directory.ResourceGroup{Tenant: contoso, Name: "shop"}); err != nil {
 					return err
 				}
 				_, err = e.DelegatedGrants().Add(contoso, o.appPrincipal.ID, o.apiPrincipal.ID, dev.ID, []string{"Orders.List"})

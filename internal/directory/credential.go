@@ -24,6 +24,7 @@ type CredentialEditor struct{ *editor }
 // A keychain is the credentials of one owner, to be changed. Lists are to be replaced, not
 // edited; nil stands for one that the owner cannot have.
 type keychain struct {
+	tenant       TenantID
 	called       string // "The application orders"
 	ref          string
 	secrets      *[]Secret
@@ -64,14 +65,14 @@ func changeKeychain[T any](e *editor, old row[T], next entity, k *keychain, f fu
 }
 
 func (a *Application) keychain() *keychain {
-	return &keychain{called: "The application " + a.ref(), ref: a.ref(), secrets: &a.Secrets, certificates: &a.Certificates, federated: &a.Federated}
+	return &keychain{tenant: a.Tenant, called: "The application " + a.ref(), ref: a.ref(), secrets: &a.Secrets, certificates: &a.Certificates, federated: &a.Federated}
 }
 
 func (p *ServicePrincipal) keychain() *keychain {
 	if p.Type == PrincipalManagedIdentity {
-		return &keychain{called: "The managed identity " + p.ref(), ref: p.ref(), federated: &p.Federated}
+		return &keychain{tenant: p.Tenant, called: "The managed identity " + p.ref(), ref: p.ref(), federated: &p.Federated}
 	}
-	return &keychain{called: "The service principal " + p.ref(), ref: p.ref(), secrets: &p.Secrets, certificates: &p.Certificates}
+	return &keychain{tenant: p.Tenant, called: "The service principal " + p.ref(), ref: p.ref(), secrets: &p.Secrets, certificates: &p.Certificates}
 }
 
 // has requires that the owner can have credentials of a kind.
@@ -168,6 +169,9 @@ func (e CredentialEditor) KeepCertificate(tenant TenantID, owner ObjectID, wante
 		}
 		if len(*k.certificates) >= maxCertificates {
 			return "", &RuleError{Field: "certificates", What: fmt.Sprintf("%s has %d certificates already.", k.called, len(*k.certificates)), Advice: "Remove one first."}
+		}
+		if err := e.allowCertificate(k.tenant, &added); err != nil {
+			return "", err
 		}
 		*k.certificates = append((*k.certificates)[:len(*k.certificates):len(*k.certificates)], added)
 		return "certificate added: " + added.Name + " " + added.SHA256, nil

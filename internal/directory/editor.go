@@ -65,6 +65,16 @@ func (e *Editor) Users() UserEditor { return e.editor.users() }
 // Hosts changes hosts.
 func (e *Editor) Hosts() HostEditor { return e.editor.hosts() }
 
+// ResourceGroups changes resource groups.
+func (e *Editor) ResourceGroups() ResourceGroupEditor {
+	return ResourceGroupEditor{Objects: e.editor.view.ResourceGroups(), editor: e.editor}
+}
+
+// EditAppManagementPolicy changes which credentials applications of a tenant may be given.
+func (e *Editor) EditAppManagementPolicy(tenant TenantID, f func(*AppManagementPolicy) error) (*AppManagementPolicy, error) {
+	return e.editor.editPolicy(tenant, f)
+}
+
 // An editor is the one place where nouns are written.
 type editor struct {
 	ctx   context.Context // of the one Change this editor lives for

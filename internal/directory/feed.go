@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -86,6 +88,44 @@ func (d *Directory) Refresh(ctx context.Context) (changed bool, err error) {
 		return false, r.err
 	}
 	return time.Since(d.changedAt()) < recently, nil
+}
+
+// ErrFeedTrimmed says that the change feed does not lead back to a sequence: what was read up to
+// it has to be read anew.
+var ErrFeedTrimmed = errors.New("the feed does not lead back so far")
+
+// ChangesSince returns the ids of things of a kind in a tenant that were created, changed or
+// deleted after a sequence, each once, and the sequence to ask with next. It stops when it
+// has found as many as the limit; where nothing is found, there was nothing until then. To begin
+// with, ask for Applied and read all there is.
+func (d *Directory) ChangesSince(ctx context.Context, tenant TenantID, kind string, after int64, limit int) (ids []ObjectID, next int64, err error) {
+	newest, err := d.cfg.Store.Sequence(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the changes: %w", err)
+	}
+	if after > newest || after < 0 {
+		return nil, 0, ErrFeedTrimmed
+	}
+	for seen := map[ObjectID]bool{}; after < newest && len(ids) < limit; {
+		changes, err := d.cfg.Store.Changes(ctx, after, feedPage)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the changes: %w", err)
+		}
+		if len(changes) == 0 || changes[0].Sequence != after+1 {
+			return nil, 0, ErrFeedTrimmed
+		}
+		for _, change := range changes {
+			id := ObjectID(change.ID)
+			if change.Kind == kind && change.Tenant == string(fold(tenant)) && !seen[id] {
+				if len(ids) == limit {
+					return ids, after, nil
+				}
+				ids, seen[id] = append(ids, id), true
+			}
+			after = change.Sequence
+		}
+	}
+	return ids, after, nil
 }
 
 // Applied returns the sequence of the newest change this directory has taken in.

@@ -20,6 +20,8 @@ const (
 	KindHost             = "host"
 	KindKeyring          = "keyring"
 	KindRevocation       = "revocation"
+	KindResourceGroup    = "resourceGroup"
+	KindPolicy           = "policy"
 )
 
 // maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.
@@ -186,6 +188,12 @@ func (h *Host) keys() []string {
 	}
 	return keys
 }
+
+func (g *ResourceGroup) keys() []string {
+	return []string{makeKey("id", string(g.ID)), makeKey("name", fold(g.Name))}
+}
+
+func (p *AppManagementPolicy) keys() []string { return []string{makeKey("id", appManagement)} }
 
 // listenKey keeps the addresses of different nodes apart.
 func (h *Host) listenKey() string {

@@ -353,6 +353,31 @@ type DelegatedGrant struct {
 	Created   time.Time `json:"created"`
 }
 
+// A ResourceGroup is a place in the resource manager, where managed identities are.
+type ResourceGroup struct {
+	Stored
+	ID       ObjectID          `json:"id"`
+	Tenant   TenantID          `json:"tenant"`
+	Name     string            `json:"name"` // unique within the tenant; case does not count
+	Location string            `json:"location"`
+	Tags     map[string]string `json:"tags,omitempty"`
+	Created  time.Time         `json:"created"`
+}
+
+// An AppManagementPolicy says which credentials applications and service principals of a
+// tenant may be given. What they have stays.
+type AppManagementPolicy struct {
+	Stored
+	Tenant           TenantID `json:"tenant"`
+	Enabled          bool     `json:"enabled"`
+	SecretsForbidden bool     `json:"secretsForbidden,omitempty"`
+	// How long new secrets and certificates may count. Zero: as long as anybody likes.
+	MaxSecretLife      time.Duration `json:"maxSecretLife,omitempty"`
+	MaxCertificateLife time.Duration `json:"maxCertificateLife,omitempty"`
+	// Settings are as an application's.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
 // A User is a developer who may sign in to the tenant. Users are few.
 type User struct {
 	Stored

@@ -224,7 +224,7 @@ func (l RevocationLog) Since(ctx context.Context, tenant TenantID, since int64) 
 	}
 	if since > 0 && since <= newest && newest-since <= maxFeedBehind {
 		all, next, err = l.after(ctx, tenant, since, newest)
-		if !errors.Is(err, errFeedTrimmed) {
+		if !errors.Is(err, ErrFeedTrimmed) {
 			return all, next, err
 		}
 	}
@@ -235,8 +235,6 @@ func (l RevocationLog) Since(ctx context.Context, tenant TenantID, since int64) 
 	return slices.DeleteFunc(kept, l.ended), newest, nil // what came meanwhile comes again
 }
 
-var errFeedTrimmed = errors.New("the feed does not lead back so far")
-
 // revocationsAfter reads them from the feed.
 func (l RevocationLog) after(ctx context.Context, tenant TenantID, since, newest int64) (all []*Revocation, next int64, err error) {
 	for since < newest {
@@ -245,7 +243,7 @@ func (l RevocationLog) after(ctx context.Context, tenant TenantID, since, newest
 			return nil, 0, fmt.Errorf("read revocations: %w", err)
 		}
 		if len(changes) == 0 || changes[0].Sequence != since+1 {
-			return nil, 0, errFeedTrimmed
+			return nil, 0, ErrFeedTrimmed
 		}
 		for _, change := range changes {
 			if change.Kind != KindRevocation || change.Tenant != string(tenant) {

@@ -429,7 +429,7 @@ func (e CredentialEditor) admitSecret(k *keychain, secret *Secret) error {
 	if len(*k.secrets) >= maxSecrets {
 		return &RuleError{Field: "secrets", What: fmt.Sprintf("%s has %d secrets already.", k.called, len(*k.secrets)), Advice: "Remove one first."}
 	}
-	return nil
+	return e.allowSecret(k.tenant, secret)
 }
 
 // hint shows the beginning of a chosen secret, if that gives little of it away.
@@ -462,6 +462,9 @@ func (e CredentialEditor) ExtendSecret(tenant TenantID, owner ObjectID, id strin
 		extended.Expires = stamp(expires)
 		if extended.expired(e.now) {
 			return "", &RuleError{Field: "expires", What: fmt.Sprintf("The secret %q would have expired already.", extended.Name), Advice: "Give a time to come."}
+		}
+		if err := e.allowSecret(k.tenant, extended); err != nil {
+			return "", err
 		}
 		return "secret extended: " + extended.Name, nil
 	})

@@ -86,7 +86,7 @@ func (e TenantEditor) Delete(id TenantID) error {
 		}
 		for kind, space := range map[string]string{
 			KindAssignment: "principal", KindServicePrincipal: "id", KindApplication: "id", KindUser: "id", KindKeyring: "id",
-			KindDelegatedGrant: "id", KindHost: "id", KindRevocation: "until",
+			KindDelegatedGrant: "id", KindHost: "id", KindRevocation: "until", KindResourceGroup: "id", KindPolicy: "id",
 		} {
 			if err := e.clear(tenant.value.ID, kind, space); err != nil {
 				return err

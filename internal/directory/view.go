@@ -86,6 +86,22 @@ func (v *View) Hosts() Objects[Host] {
 	}}}
 }
 
+// ResourceGroups reads the resource groups that were made. Find takes an object id or a name.
+func (v *View) ResourceGroups() Objects[ResourceGroup] {
+	return Objects[ResourceGroup]{v, noun[ResourceGroup]{kind: KindResourceGroup, called: "resource group", space: "name", refs: func(ref string) []string {
+		if id, is := guid.Parse(ref); is {
+			return []string{makeKey("id", id)}
+		}
+		return []string{makeKey("name", fold(ref))}
+	}}}
+}
+
+// AppManagementPolicy returns the policy of a tenant; one that is not enabled where none was made.
+func (v *View) AppManagementPolicy(tenant TenantID) (*AppManagementPolicy, error) {
+	found, err := v.policy(tenant)
+	return found.value, err
+}
+
 // Assignments reads app-role assignments: of a holder (a service principal or a user), or
 // to a resource.
 func (v *View) Assignments() Relations[Assignment] {
