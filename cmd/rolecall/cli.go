@@ -142,10 +142,10 @@ type commandGroup struct {
 func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"Start here", []func(*cli) *cobra.Command{demoCommand, initCommand, serveCommand}},
-		{"Who may call what", []func(*cli) *cobra.Command{applyCommand, diffCommand, exportCommand, grantCommand, revokeCommand, schemaCommand}},
+		{"Who may call what", []func(*cli) *cobra.Command{applyCommand, diffCommand, exportCommand, grantCommand, revokeCommand, assignmentCommand, reportCommand, schemaCommand}},
 		{"Programs and tokens", []func(*cli) *cobra.Command{runCommand, envCommand, tokenCommand, callCommand, guardCommand}},
 		{"Find out why", []func(*cli) *cobra.Command{explainCommand, signInsCommand, auditCommand}},
-		{"Operation", []func(*cli) *cobra.Command{keysCommand, backupCommand, restoreCommand, versionCommand}},
+		{"Operation", []func(*cli) *cobra.Command{keysCommand, expiringCommand, backupCommand, restoreCommand, versionCommand}},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
 // noon is the time in the listings of the tests.
@@ -37,6 +38,19 @@ func listings() map[string]output.Listing {
 		"changes": changeListing([]audit.Row{{Sequence: 7, Event: audit.Event{
 			Time: noon, Actor: "cli:apply", ActorKind: "operator", Action: "application.update", Kind: "application", Target: "c11e0001-5a5a-4c4c-8d8d-000000000001", Name: "orders-client", Detail: "identifierUris, requestedAccessTokenVersion",
 		}}}),
+		"access": accessListing([]review.Access{
+			{Tenant: "contoso", API: "orders-server", APIAppID: "a9100002-5a5a-4c4c-8d8d-000000000002", Role: "Orders.Read", Principal: "orders-client-mi", PrincipalID: "9e03d768-7e75-415e-b6d7-61f015f03a6b", Kind: review.ByIdentity, ID: "8e03d768-7e75-415e-b6d7-61f015f03a6b", Since: noon, Idle: "the principal is disabled"},
+			{Tenant: "contoso", API: "orders-server", APIAppID: "a9100002-5a5a-4c4c-8d8d-000000000002", Scope: "Orders.List", Principal: "every user", Kind: review.ByEveryone, Client: "orders-client", ID: "7e03d768-7e75-415e-b6d7-61f015f03a6b", Since: noon},
+		}),
+		"unused": unusedListing(&review.UnusedReport{Since: noon, Known: noon, Unused: []review.Unused{
+			{Tenant: "contoso", Kind: "federatedCredential", Of: "orders-client", Name: "github", ID: "9e03d768-7e75-415e-b6d7-61f015f03a6b", Created: noon, LastUsed: noon},
+			{Tenant: "contoso", Kind: "secret", Of: "orders-client", Name: "ci", ID: "8e03d768-7e75-415e-b6d7-61f015f03a6b", Created: noon},
+		}}),
+		"open": openListing([]review.Open{{Tenant: "contoso", API: "stock-server", AppID: "a9100002-5a5a-4c4c-8d8d-000000000003", ID: "9e03d768-7e75-415e-b6d7-61f015f03a6b", Roles: 1, Fix: "Set assignmentRequired: true for stock-server, or let it demand an app role and grant that."}}),
+		"ending": endingListing([]review.Ending{
+			{Tenant: "contoso", Kind: "secret", Of: "orders-client", Name: "ci", ID: "9e03d768-7e75-415e-b6d7-61f015f03a6b", Ends: noon.Add(50 * time.Hour), LastUsed: noon},
+			{Kind: "certificateAuthority", Name: "Rolecall root", ID: "1f", Ends: noon, Ended: true},
+		}, noon),
 		"audit":       auditListing(auditReport{Whole: true, Rows: 12, KeyedFrom: 1, Last: shortTime(noon)}),
 		"keys":        keyListing([]tenantKey{{"contoso", "public", keyring.KeyInfo{ID: "kuJAmB1cWq9s2m3d4e5f6g7h8i9", State: keyring.Retired, Created: noon, Activated: noon, Retired: noon, RetainUntil: noon}}}),
 		"assignments": assignmentListing([]assignment{{"contoso", "orders-client-mi", "9e03d768-7e75-415e-b6d7-61f015f03a6b", "orders-server", "Orders.Read", "granted"}}),

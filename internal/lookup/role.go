@@ -128,3 +128,40 @@ func apiNames(v *directory.View, t *directory.Tenant) (names []string) {
 	}
 	return names
 }
+
+// An API is an application that others may call, and its tenant.
+type API struct {
+	*directory.Application
+	Tenant *directory.Tenant
+}
+
+// FindAPI finds an API by its name, its app id or an identifier URI: in the given tenant, or in
+// the one that has it. One of Microsoft's own is in every tenant.
+func FindAPI(v *directory.View, tenant, ref string) (API, error) {
+	tenants, err := FindTenants(v, tenant)
+	if err != nil {
+		return API{}, err
+	}
+	var found []API
+	var missing error
+	for _, t := range tenants {
+		app, err := v.Applications().FindAPI(t.ID, ref)
+		switch {
+		case err == nil:
+			found = append(found, API{app, t})
+		case errors.Is(err, directory.ErrNotFound):
+			missing = err
+		default:
+			return API{}, err
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return API{}, &Error{fmt.Sprintf("%q is in %d tenants", ref, len(found)), "say which tenant with --tenant", ErrAmbiguous}
+	case missing == nil:
+		return API{}, notFound("`rolecall serve` creates the first one", "there is no tenant yet")
+	}
+	return API{}, missing
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/review"
+	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
+)
+
+func reportCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "report",
+		Short:   "Report who can call what, what is unused, and what is open",
+		Example: `  rolecall report open`,
+		Args:    unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError(cmd, errors.New("say what to report: access, unused or open"))
+		},
+	}
+	cmd.AddCommand(reportAccessCommand(c), reportUnusedCommand(c), reportOpenCommand(c))
+	return cmd
+}
+
+// reporting completes a command that reports about one tenant or all.
+func (c *cli) reporting(cmd *cobra.Command, report func(context.Context, *review.Reviewer) (output.Listing, error)) *cobra.Command {
+	var tenant string
+	cmd.Args = exactly(0, "")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant: its name, id or domain")
+	format := c.outputFlag(cmd, "", output.Lists()...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		ctx := cmd.Context()
+		data, err := c.openExisting(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = closeAfter(err, data) }()
+		r, err := c.reviewer(ctx, data, tenant)
+		if err != nil {
+			return err
+		}
+		l, err := report(ctx, r)
+		if err != nil {
+			return err
+		}
+		return c.print(format, l)
+	}
+	return cmd
+}
+
+// reviewer looks over one tenant or all, with the sign-ins that a running server has not
+// written yet.
+func (c *cli) reviewer(ctx context.Context, data *server.Data, tenant string) (*review.Reviewer, error) {
+	tenants, err := lookup.FindTenants(data.Directory.View(ctx), tenant)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.newestSignIns(ctx, data, directory.SignInFilter{Limit: 1}); err != nil {
+		return nil, err
+	}
+	return &review.Reviewer{Directory: data.Directory, Tenants: tenants, Now: c.now(), Passing: tempcred.IsTemporary}, nil
+}
+
+func reportAccessCommand(c *cli) *cobra.Command {
+	return c.reporting(&cobra.Command{
+		Use:   "access",
+		Short: "Report who can call what",
+		Long: `Reports every app role and scope that somebody has, API by API, and a row for each API
+that any application of its tenant may call. What stands in no token for now is listed
+with the reason.`,
+		Example: `  rolecall report access -o tsv`,
+	}, func(ctx context.Context, r *review.Reviewer) (output.Listing, error) {
+		found := []review.Access{}
+		err := r.Access(ctx, review.AccessFilter{Open: true}, func(a review.Access) error {
+			found = append(found, a)
+			return nil
+		})
+		l := accessListing(found)
+		l.Empty = "nobody may call anything"
+		return l, err
+	})
+}
+
+func reportUnusedCommand(c *cli) *cobra.Command {
+	var span string
+	cmd := &cobra.Command{
+		Use:   "unused",
+		Short: "Report grants, credentials and identities that nothing used",
+		Long: `Reports assignments, delegated grants, secrets, certificates, federated credentials and
+managed identities that are older than --for and were not used since, by the sign-ins that
+are kept. Where those do not reach back that far, a message says so: what was used before
+them is in the report too.`,
+		Example: `  rolecall report unused --for 90d`,
+	}
+	cmd.Flags().StringVar(&span, "for", "90d", "not used for so long: 36h or 90d")
+	return c.reporting(cmd, func(ctx context.Context, r *review.Reviewer) (output.Listing, error) {
+		long, err := parseSpan(span)
+		if err != nil {
+			return output.Listing{}, usageError(cmd, fmt.Errorf("--for: %w", err))
+		}
+		since := c.now().Add(-long)
+		report, err := r.Unused(ctx, since)
+		if err != nil {
+			return output.Listing{}, err
+		}
+		switch {
+		case report.Known.IsZero():
+			c.say("warning: there are no sign-ins yet, so nothing counts as used")
+		case report.Known.After(since):
+			c.say("warning: sign-ins are kept since %s only; what was last used before that counts as unused", shortTime(report.Known))
+		}
+		return unusedListing(report), nil
+	})
+}
+
+func unusedListing(report *review.UnusedReport) output.Listing {
+	l := output.Listing{
+		Columns: []string{"kind", "of", "name", "last used", "created", "tenant", "id"},
+		Name:    2, Value: report, Spare: []int{6, 5, 4}, Cut: []int{2, 1}, Empty: "everything was used",
+	}
+	for _, u := range report.Unused {
+		last := "never"
+		if !u.LastUsed.IsZero() {
+			last = shortTime(u.LastUsed)
+		}
+		l.Rows = append(l.Rows, []string{u.Kind, u.Of, u.Name, last, shortTime(u.Created), u.Tenant, u.ID})
+	}
+	return l
+}
+
+func reportOpenCommand(c *cli) *cobra.Command {
+	return c.reporting(&cobra.Command{
+		Use:   "open",
+		Short: "Report APIs that any application may call",
+		Long: `Reports the APIs for which any application of the tenant gets a token, because they demand
+no assignment, and whose callers cannot be told apart, because nobody holds a role of
+them. Only the API's own code can refuse anybody then.`,
+		Example: `  rolecall report open`,
+	}, func(ctx context.Context, r *review.Reviewer) (output.Listing, error) {
+		open, err := r.Open(ctx)
+		return openListing(open), err
+	})
+}
+
+func openListing(open []review.Open) output.Listing {
+	l := output.Listing{
+		Columns: []string{"api", "app id", "roles", "tenant", "fix"}, Value: open, Spare: []int{3}, Cut: []int{4, 0}, Empty: "no API is open to every application",
+	}
+	for _, o := range open {
+		l.Rows = append(l.Rows, []string{o.API, string(o.AppID), fmt.Sprint(o.Roles), o.Tenant, o.Fix})
+	}
+	return l
+}
