@@ -61,7 +61,7 @@ func (a *Authority) openPublicNames(cloud origin.Cloud) *PublicNames {
 	a.check("answer under public names", err)
 	issuer, err := a.issuer.At(at)
 	a.check("answer under public names", err)
-	p := &PublicNames{URL: at.BaseURL, login: a, origin: at, closed: slices.Concat(cloud.GraphHosts(), cloud.ManagerHosts(), cloud.UnansweredHosts())}
+	p := &PublicNames{URL: at.BaseURL, login: a, origin: at, closed: slices.Concat(cloud.GraphHosts(), cloud.ManagerHosts(), cloud.PortalHosts(), cloud.UnansweredHosts())}
 	p.gateway, err = publicnames.NewGateway(publicnames.GatewayConfig{
 		Hosts: cloud.LoginHosts(), Handler: a.faults.Authority(issuer.Handler()), Say: func(line string) { a.log.Warn("public names: " + line) },
 	})

@@ -26,14 +26,8 @@ func writerDirectoryRoles() []string {
 // userScope is the scope of Resource Manager that lets a client act for a user.
 const userScope = "user_impersonation"
 
-// graphAppID is the app id of Microsoft Graph.
-const graphAppID directory.AppID = "00000003-0000-0000-c000-000000000000"
-
 // A caller was admitted. What it may change is asked of the directory for each request.
-type caller struct {
-	guard.Caller
-	tenant *directory.Tenant
-}
+type caller struct{ selfguard.Caller }
 
 // admit returns the caller, or says why there is none.
 func (m *Manager) admit(ctx context.Context, header http.Header) (caller, error) {
@@ -49,7 +43,7 @@ func (m *Manager) admit(ctx context.Context, header http.Header) (caller, error)
 		p.header = http.Header{"Retry-After": {"1"}}
 		return caller{}, p
 	}
-	return caller{admitted.Caller, admitted.Tenant}, nil
+	return caller{admitted}, nil
 }
 
 func (m *Manager) unauthenticated(header http.Header, refused *selfguard.Refusal) *problem {
@@ -69,59 +63,19 @@ func (c caller) ref() string { return cmp.Or(c.ClientID, c.ObjectID) }
 
 // actor is the caller as one who changes the directory, if it may.
 func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, may bool, err error) {
-	actor := directory.Actor{Kind: directory.ActorApplication, Name: c.ref(), ID: directory.ObjectID(c.ObjectID)}
-	client, err := m.cfg.Directory.Instance(ctx, c.tenant.ID, directory.AppID(c.ClientID))
-	if errors.Is(err, directory.ErrNotFound) {
-		return actor, false, nil
+	holder, err := m.guard.Holder(ctx, c.Caller)
+	if err != nil || holder == nil {
+		return directory.Actor{}, false, err
 	}
-	if err != nil {
-		return actor, false, err
+	if holder.User != nil {
+		may = slices.Contains(c.Scopes, userScope) && holder.HasDirectoryRole(writerDirectoryRoles()...)
+	} else {
+		may = slices.Contains(holder.GraphRoles, writerRole)
 	}
-	switch {
-	case client.Principal == nil || !client.Principal.Enabled:
-		return actor, false, nil
-	case c.Kind == guard.CallerUser:
-		return m.userActor(ctx, c)
-	case c.Kind != guard.CallerApplication || string(client.Principal.ID) != c.ObjectID:
-		return actor, false, nil
+	if !may {
+		return directory.Actor{}, false, nil
 	}
-	actor.Name = client.Principal.Label()
-	graph, err := m.cfg.Directory.Resource(ctx, c.tenant.ID, string(graphAppID))
-	if errors.Is(err, directory.ErrNotFound) {
-		return actor, false, nil
-	}
-	if err != nil {
-		return actor, false, err
-	}
-	roles, _, err := m.cfg.Directory.Roles(ctx, client, graph)
-	if err != nil || !slices.Contains(roles, writerRole) {
-		return actor, false, err
-	}
-	actor.Rights = writerRights()
-	return actor, true, nil
-}
-
-func (m *Manager) userActor(ctx context.Context, c caller) (_ directory.Actor, may bool, err error) {
-	actor := directory.Actor{Kind: directory.ActorUser, Name: c.ref(), ID: directory.ObjectID(c.ObjectID)}
-	user, err := m.cfg.Directory.User(ctx, c.tenant.ID, c.ObjectID)
-	if errors.Is(err, directory.ErrNotFound) {
-		return actor, false, nil
-	}
-	if err != nil {
-		return actor, false, err
-	}
-	actor.Name = user.PrincipalName
-	if !user.Enabled || !slices.Contains(c.Scopes, userScope) || !holdsAny(user.DirectoryRoles, writerDirectoryRoles()) {
-		return actor, false, nil
-	}
-	actor.Rights = writerRights()
-	return actor, true, nil
-}
-
-func holdsAny(held, wanted []string) bool {
-	return slices.ContainsFunc(held, func(role string) bool {
-		return slices.ContainsFunc(wanted, func(w string) bool { return strings.EqualFold(role, w) })
-	})
+	return holder.Actor(writerRights()), true, nil
 }
 
 // writerRights are what routes of this package change.

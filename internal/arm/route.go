@@ -144,7 +144,7 @@ func (c *call) change(f func(*directory.Editor) error) error {
 
 func (c *call) view() *directory.View { return c.cfg.Directory.View(c.ctx) }
 
-func (c *call) tenant() directory.TenantID { return c.caller.tenant.ID }
+func (c *call) tenant() directory.TenantID { return c.caller.Tenant.ID }
 
 // elsewhere refuses what Azure has and this manager never will, in words that lead on.
 func elsewhere(path []string) error {

@@ -19,7 +19,7 @@ func tenants(c *call) (reply, error) {
 		Domains     []string           `json:"domains,omitempty"`
 		Category    string             `json:"tenantCategory"`
 	}
-	from := c.caller.tenant
+	from := c.caller.Tenant
 	listed := tenant{ID: "/tenants/" + string(from.ID), TenantID: from.ID, DisplayName: from.Name, Domains: from.Domains, Category: "Home"}
 	if len(from.Domains) > 0 {
 		listed.Domain = from.Domains[0]
@@ -45,7 +45,7 @@ type subscriptionPolicies struct {
 }
 
 func (c *call) subscriptionBody(id string) subscriptionBody {
-	name := c.caller.tenant.Name
+	name := c.caller.Tenant.Name
 	if id != directory.Subscription(c.tenant()) {
 		name += " " + id // one that resource ids of rolecall.yaml name
 	}

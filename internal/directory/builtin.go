@@ -39,6 +39,10 @@ const GraphAppID AppID = "00000003-0000-0000-c000-000000000000"
 // ResourceManagerAppID is the app id of Azure Resource Manager.
 const ResourceManagerAppID AppID = "797f4846-ba00-4fd7-ba43-dac1f8f63013"
 
+// PortalAppID is the app id of the service behind Azure's portal. The Azure CLI has an administrator
+// consent there, and nowhere else.
+const PortalAppID AppID = "74658136-14ec-4630-ad9b-26e160ff0fc6"
+
 // SelfAppID is the app id of [SelfAudience], and so what tokens for it carry as their audience.
 const SelfAppID AppID = "58737992-e92b-44ad-a0aa-cb28b723036e"
 
@@ -46,7 +50,8 @@ const SelfAppID AppID = "58737992-e92b-44ad-a0aa-cb28b723036e"
 // it. Any client gets one; what its holder may do, each endpoint decides.
 const SelfAudience = "api://rolecall"
 
-// builtins lists them. The ids and identifiers are Microsoft's, and public, but for the last.
+// builtins lists them. The ids and identifiers are Microsoft's, and public, but for
+// the last and the scope of the one before the exchange.
 var builtins = []Builtin{
 	{"Azure Storage", "e406a681-f3d4-42a8-90b6-c2b029497af1", []string{
 		"https://storage.azure.com",
@@ -67,6 +72,7 @@ var builtins = []Builtin{
 		"https://management.chinacloudapi.cn", "https://management.core.chinacloudapi.cn",
 	}, 1, impersonation("41094075-9dad-400e-a0bd-54e686782033", "Access Azure Resource Manager"), nil},
 	{"Microsoft Graph", GraphAppID, []string{"https://graph.microsoft.com"}, 1, graphScopes(), graphRoles()},
+	{"ADIbizaUX", PortalAppID, nil, 1, impersonation("5c94fd31-9d0e-4c5f-8c1c-2b6f0b9e8a3d", "Access the portal's own service"), nil},
 	{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil, nil},
 	{"Rolecall", SelfAppID, []string{SelfAudience}, 2, nil, nil},
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/rolecall-auth/rolecall/internal/adminconsent"
 	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
@@ -31,6 +32,7 @@ func publicPlans() []publicPlan {
 		{authoritySurface, origin.Cloud.LoginHosts, (*publicNames).buildAuthority},
 		{"graph", origin.Cloud.GraphHosts, (*publicNames).buildGraph},
 		{"resource manager", origin.Cloud.ManagerHosts, (*publicNames).buildManager},
+		{"consent of an administrator", origin.Cloud.PortalHosts, (*publicNames).buildPortal},
 	}
 }
 
@@ -41,6 +43,7 @@ type names struct {
 	handler   answering
 	graph     *graph.API
 	manager   *arm.Manager
+	portal    *adminconsent.Portal
 }
 
 // publicNames are the names of the clouds that somebody has asked for, made when they are.
@@ -133,6 +136,18 @@ func (p *publicNames) buildManager(n *names) (http.Handler, error) {
 	return n.manager.Handler(), nil
 }
 
+func (p *publicNames) buildPortal(n *names) (http.Handler, error) {
+	s := p.server
+	var err error
+	n.portal, err = adminconsent.New(adminconsent.Config{
+		Authority: n.origin.BaseURL, Directory: s.data.Directory, HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Now: s.cfg.Now, Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n.portal.Handler(), nil
+}
+
 // describe is what the metadata say of one of Microsoft's clouds, as that cloud's own do.
 func describe(cloud origin.Cloud) arm.Cloud {
 	return arm.Cloud{
@@ -149,6 +164,7 @@ func (p *publicNames) close() {
 	for _, n := range p.built {
 		n.graph.Close()
 		n.manager.Close()
+		n.portal.Close()
 	}
 }
 

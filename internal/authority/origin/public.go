@@ -27,6 +27,7 @@ type cloudNames struct {
 	oldGraph string   // cloud_graph_host_name
 	manager  []string // hosts of Azure Resource Manager
 	managed  string   // the resource that tokens for it are requested for
+	portal   []string // hosts of the portal's own service
 }
 
 // clouds is the table of Microsoft's host names: those of the authority as Entra's instance
@@ -37,7 +38,7 @@ func clouds() map[Cloud]cloudNames {
 			hosts:  []string{"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"},
 			cached: "login.windows.net", v1: "https://sts.windows.net/" + TenantPlaceholder + "/", instance: "microsoftonline.com",
 			graph: "graph.microsoft.com", oldGraph: "graph.windows.net", manager: []string{"management.azure.com", "management.core.windows.net"},
-			managed: "https://management.core.windows.net/",
+			managed: "https://management.core.windows.net/", portal: []string{"main.iam.ad.ext.azure.com"},
 		},
 		AzureUSGovernment: {
 			hosts:  []string{"login.microsoftonline.us", "login.usgovcloudapi.net"},
@@ -102,12 +103,16 @@ func (c Cloud) ManagerAudience() string { return clouds()[c].managed }
 // Graph's URL.
 func (c Cloud) GraphResource() string { return "https://" + clouds()[c].graph + "/" }
 
+// PortalHosts are the names at which tools have an administrator consent to what an application asks
+// for. The Azure CLI does so in one cloud alone.
+func (c Cloud) PortalHosts() []string { return slices.Clone(clouds()[c].portal) }
+
 // GraphHosts are the names of a cloud's Microsoft Graph. The first stands in URLs.
 func (c Cloud) GraphHosts() []string { return []string{clouds()[c].graph} }
 
 // Hosts are all names of a cloud that are answered here.
 func (c Cloud) Hosts() []string {
-	return slices.Concat(c.LoginHosts(), c.GraphHosts(), c.ManagerHosts())
+	return slices.Concat(c.LoginHosts(), c.GraphHosts(), c.ManagerHosts(), c.PortalHosts())
 }
 
 // UnansweredHosts are names of a cloud at which nothing answers here. Tokens and requests for them
