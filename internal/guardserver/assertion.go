@@ -114,18 +114,19 @@ func (k *assertionKeys) document() ([]byte, error) {
 type assertions struct {
 	keys     *assertionKeys
 	audience string
+	headers  []told
 	made     *remembered[assertion]
 }
 
 // An assertion is a header that was made, and until when it is used again.
 type assertion struct {
-	value string
-	until time.Time
+	headers []told
+	until   time.Time
 }
 
-func (a *assertions) names() []string { return []string{headerAssertion} }
+func (a *assertions) nobody() []told { return a.headers }
 
-func (a *assertions) headers(caller guard.Caller, raw string) map[string]string {
+func (a *assertions) caller(caller guard.Caller, raw string) []told {
 	now := a.keys.now()
 	made, ok := a.made.get(raw)
 	if !ok || !now.Before(made.until) {
@@ -133,10 +134,10 @@ func (a *assertions) headers(caller guard.Caller, raw string) map[string]string 
 		if err != nil {
 			return nil
 		}
-		made = assertion{value, now.Add(assertionFresh)}
+		made = assertion{saying(a.headers, value), now.Add(assertionFresh)}
 		a.made.put(raw, made, len(value))
 	}
-	return map[string]string{headerAssertion: made.value}
+	return made.headers
 }
 
 // assertionClaims are what the header says.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -12,7 +13,7 @@ import (
 // A checkRequest is what envoy.service.auth.v3.CheckRequest says that a guard looks at.
 type checkRequest struct {
 	method, path, host string
-	headers            []checkHeader
+	joined, raw        []checkHeader // as Envoy has them, and as the client sent them where Envoy tells
 	peer               string
 	certificate        string // of the client; PEM, URL-encoded
 }
@@ -21,114 +22,96 @@ type checkHeader struct{ name, value string }
 
 var errMessage = errors.New("the message is not a CheckRequest")
 
-// A field is one of a message of protocol buffers.
-type field struct {
+// A fields reads the fields of a message of protocol buffers, one after the other. The wire format
+// has four kinds of value that are still in use.
+type fields struct {
+	rest string // of the message
+	bad  bool   // whether it is none
+
 	number int
-	varint uint64
-	bytes  []byte // of a text, a message or bytes
-	text   bool   // whether bytes is set
+	value  string // of a text, a message or bytes
+	sized  bool   // whether it is one of those
 }
 
-// eachField calls f for every field of a message. The wire format has four kinds of value that
-// are still in use.
-func eachField(message []byte, f func(field) error) error {
-	for len(message) > 0 {
-		key, n := binary.Uvarint(message)
-		number := key >> 3
-		if n <= 0 || number == 0 || number > 1<<29-1 {
-			return errMessage
-		}
-		message = message[n:]
-		one := field{number: int(number)}
-		var size int
-		switch key & 7 {
-		case 0:
-			if one.varint, size = binary.Uvarint(message); size <= 0 {
-				return errMessage
-			}
-		case 1:
-			size = 8
-		case 2:
-			length, n := binary.Uvarint(message)
-			if n <= 0 || length > uint64(len(message)-n) {
-				return errMessage
-			}
-			size = n + int(length)
-			one.bytes, one.text = message[n:size], true
-		case 5:
-			size = 4
-		default:
-			return errMessage
-		}
-		if size > len(message) {
-			return errMessage
-		}
-		if err := f(one); err != nil {
-			return err
-		}
-		message = message[size:]
+// next moves to the next field. There is none at the end, and none after what is no field.
+func (f *fields) next() bool {
+	if f.rest == "" || f.bad {
+		return false
 	}
-	return nil
-}
-
-// A shape says what to do with the fields of a message by their numbers; others are skipped. A
-// message that comes in several pieces is one message, as the format has it.
-type shape map[int]func([]byte) error
-
-func (s shape) read(message []byte) error {
-	return eachField(message, func(f field) error {
-		read, known := s[f.number]
-		if !known {
-			return nil
-		}
-		if !f.text {
-			return errMessage
-		}
-		return read(f.bytes)
-	})
-}
-
-// message reads a field that is a message.
-func inner(s shape) func([]byte) error { return s.read }
-
-// into reads a field that is a text.
-func into(s *string) func([]byte) error {
-	return func(b []byte) error {
-		if !utf8.Valid(b) {
-			return errMessage
-		}
-		*s = string(b)
-		return nil
+	key := f.varint()
+	number := key >> 3
+	f.bad = f.bad || number == 0 || number > 1<<29-1
+	f.number, f.value, f.sized = int(number), "", false
+	switch key & 7 {
+	case 0:
+		f.varint()
+	case 1:
+		f.take(8)
+	case 2:
+		f.value, f.sized = f.take(f.varint()), true
+	case 5:
+		f.take(4)
+	default:
+		f.bad = true
 	}
+	return !f.bad
+}
+
+// varint takes a number of variable length.
+func (f *fields) varint() (v uint64) {
+	for i := range min(len(f.rest), binary.MaxVarintLen64) {
+		c := f.rest[i]
+		if v |= uint64(c&0x7f) << (7 * i); c < 0x80 {
+			f.bad = f.bad || i == binary.MaxVarintLen64-1 && c > 1 // more than 64 bits
+			f.rest = f.rest[i+1:]
+			return v
+		}
+	}
+	f.bad = true
+	return 0
+}
+
+// take takes so many bytes.
+func (f *fields) take(n uint64) string {
+	if f.bad || n > uint64(len(f.rest)) {
+		f.bad = true
+		return ""
+	}
+	taken := f.rest[:n]
+	f.rest = f.rest[n:]
+	return taken
+}
+
+// text is the field as a text.
+func (f *fields) text(s *string) {
+	f.bytes(s)
+	f.bad = f.bad || !utf8.ValidString(f.value)
+}
+
+// bytes is the field as bytes.
+func (f *fields) bytes(s *string) {
+	f.bad = f.bad || !f.sized
+	*s = f.value
+}
+
+// message is the field as a message, which is to be read by read. One that comes in several
+// pieces is one message, as the format has it.
+func (f *fields) message(read func(fields) (ok bool)) {
+	f.bad = f.bad || !f.sized || !read(fields{rest: f.value})
 }
 
 // parseCheckRequest reads a CheckRequest. Headers come as a map, in which lines of one name are
 // joined, or as they were sent, where Envoy is told encode_raw_headers.
-func parseCheckRequest(message []byte) (*checkRequest, error) {
+func parseCheckRequest(message string) (*checkRequest, error) {
 	c := &checkRequest{}
-	var joined, raw []checkHeader
-	header := func(list *[]checkHeader) func([]byte) error {
-		return func(b []byte) error {
-			var h checkHeader
-			err := shape{1: into(&h.name), 2: into(&h.value), 3: func(b []byte) error { h.value = string(b); return nil }}.read(b)
-			*list = append(*list, h)
-			return err
+	f := fields{rest: message}
+	for f.next() {
+		if f.number == 1 {
+			f.message(c.readAttributes)
 		}
 	}
-	http := shape{2: into(&c.method), 3: header(&joined), 4: into(&c.path), 5: into(&c.host), 13: inner(shape{1: header(&raw)})}
-	peer := shape{1: inner(shape{1: inner(shape{2: into(&c.peer)})}), 5: into(&c.certificate)} // Address, SocketAddress, address; certificate
-	attributes := shape{1: inner(peer), 4: inner(shape{2: inner(http)})}
-	if err := (shape{1: inner(attributes)}).read(message); err != nil {
-		return nil, err
-	}
-	if c.headers = joined; len(raw) > 0 {
-		c.headers = raw
-	}
-	for i, h := range c.headers {
-		if h.name == "" || strings.ContainsAny(h.name, " \r\n\x00") {
-			return nil, errMessage
-		}
-		c.headers[i].name = strings.ToLower(h.name)
+	if f.bad {
+		return nil, errMessage
 	}
 	if c.method == "" || c.path == "" {
 		return nil, errors.New("the CheckRequest says no method or no path")
@@ -136,9 +119,126 @@ func parseCheckRequest(message []byte) (*checkRequest, error) {
 	return c, nil
 }
 
+// readAttributes reads an AttributeContext.
+func (c *checkRequest) readAttributes(f fields) bool {
+	for f.next() {
+		switch f.number {
+		case 1:
+			f.message(c.readPeer)
+		case 4:
+			f.message(c.readRequest)
+		}
+	}
+	return !f.bad
+}
+
+// readPeer reads an AttributeContext.Peer.
+func (c *checkRequest) readPeer(f fields) bool {
+	for f.next() {
+		switch f.number {
+		case 1:
+			f.message(c.readAddress)
+		case 5:
+			f.text(&c.certificate)
+		}
+	}
+	return !f.bad
+}
+
+// readAddress reads an Address, of which a SocketAddress counts.
+func (c *checkRequest) readAddress(f fields) bool {
+	for f.next() {
+		if f.number == 1 {
+			f.message(c.readSocketAddress)
+		}
+	}
+	return !f.bad
+}
+
+func (c *checkRequest) readSocketAddress(f fields) bool {
+	for f.next() {
+		if f.number == 2 {
+			f.text(&c.peer)
+		}
+	}
+	return !f.bad
+}
+
+// readRequest reads an AttributeContext.Request.
+func (c *checkRequest) readRequest(f fields) bool {
+	for f.next() {
+		if f.number == 2 {
+			f.message(c.readHTTP)
+		}
+	}
+	return !f.bad
+}
+
+// readHTTP reads an AttributeContext.HttpRequest.
+func (c *checkRequest) readHTTP(f fields) bool {
+	for f.next() {
+		switch f.number {
+		case 2:
+			f.text(&c.method)
+		case 3:
+			readHeader(&f, &c.joined)
+		case 4:
+			f.text(&c.path)
+		case 5:
+			f.text(&c.host)
+		case 13:
+			f.message(c.readHeaders)
+		}
+	}
+	return !f.bad
+}
+
+// readHeaders reads a HeaderMap.
+func (c *checkRequest) readHeaders(f fields) bool {
+	for f.next() {
+		if f.number == 1 {
+			readHeader(&f, &c.raw)
+		}
+	}
+	return !f.bad
+}
+
+// readHeader reads a HeaderValue, or an entry of a map, into a list.
+func readHeader(f *fields, list *[]checkHeader) {
+	var h checkHeader
+	inner := fields{rest: f.value}
+	for inner.next() {
+		switch inner.number {
+		case 1:
+			inner.text(&h.name)
+		case 2:
+			inner.text(&h.value)
+		case 3:
+			inner.bytes(&h.value)
+		}
+	}
+	f.bad = f.bad || !f.sized || inner.bad || h.name == "" || strings.ContainsAny(h.name, " \r\n\x00")
+	if *list == nil {
+		*list = make([]checkHeader, 0, likelyHeaders)
+	}
+	*list = append(*list, h)
+}
+
+// likelyHeaders is how many headers there is room for from the start.
+const likelyHeaders = 24
+
 // parseHealthRequest reads the name of a service.
-func parseHealthRequest(message []byte) (service string, err error) {
-	return service, shape{1: into(&service)}.read(message)
+func parseHealthRequest(message string) (service string, err error) {
+	f := fields{rest: message}
+	for f.next() {
+		if f.number == 1 {
+			f.text(&service)
+		}
+	}
+	if f.bad {
+		return "", errMessage
+	}
+	return service, nil
 }
 
 func appendKey(b []byte, number int, kind uint64) []byte {
@@ -154,37 +254,63 @@ func appendBytes[T ~string | ~[]byte](b []byte, number int, v T) []byte {
 	return append(b, v...)
 }
 
-// appendHeader appends a HeaderValueOption that replaces what the request or answer has.
-func appendHeader(b []byte, number int, name, value string) []byte {
-	const overwriteOrAdd = 2
-	option := appendBytes(nil, 1, appendBytes(appendBytes(nil, 1, name), 2, value))
-	return appendBytes(b, number, appendVarint(option, 3, overwriteOrAdd))
+// What Envoy does with a header that the request or answer has already. Saying nothing appends.
+const (
+	besideOthers   = 0
+	overwriteOrAdd = 2
+)
+
+// appendHeader appends a HeaderValueOption.
+func appendHeader(b []byte, number int, name, value string, action uint64) []byte {
+	header := sizeOfBytes(len(name)) + sizeOfBytes(len(value))
+	option := sizeOfBytes(header)
+	if action != besideOthers {
+		option += 2
+	}
+	b = binary.AppendUvarint(appendKey(b, number, 2), uint64(option))
+	b = binary.AppendUvarint(appendKey(b, 1, 2), uint64(header))
+	b = appendBytes(appendBytes(b, 1, name), 2, value)
+	if action != besideOthers {
+		b = appendVarint(b, 3, action)
+	}
+	return b
+}
+
+// sizeOfBytes is how long a field of bytes is, the number of which is below 16.
+func sizeOfBytes(length int) int {
+	return 1 + (bits.Len64(uint64(length)|1)+6)/7 + length
 }
 
 // encodeAllowed is the CheckResponse that lets a request go on with these headers and without
 // those.
-func encodeAllowed(set map[string]string, remove []string) []byte {
-	var ok []byte
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		ok = appendHeader(ok, 2, name, set[name])
+func encodeAllowed(set []checkHeader, remove []string) []byte {
+	const each = 16 // bytes beside the texts, at most
+	size := 0
+	for _, h := range set {
+		size += len(h.name) + len(h.value) + each
+	}
+	for _, name := range remove {
+		size += len(name) + each
+	}
+	ok := make([]byte, 0, size)
+	for _, h := range set {
+		ok = appendHeader(ok, 2, h.name, h.value, overwriteOrAdd)
 	}
 	for _, name := range remove {
 		ok = appendBytes(ok, 5, name)
 	}
-	return appendBytes(appendBytes(nil, 1, []byte{}), 3, ok) // the status 0 has no field
+	response := appendBytes(make([]byte, 0, len(ok)+each), 1, "") // the status 0 has no field
+	return appendBytes(response, 3, ok)
 }
 
 // encodeDenied is the CheckResponse that refuses.
 func encodeDenied(code, status int, header map[string][]string, body []byte) []byte {
 	denied := appendBytes(nil, 1, appendVarint(nil, 1, uint64(status)))
 	for _, name := range slices.Sorted(maps.Keys(header)) {
-		for i, line := range header[name] {
-			if i == 0 {
-				denied = appendHeader(denied, 2, strings.ToLower(name), line)
-				continue
-			}
-			// the default appends
-			denied = appendBytes(denied, 2, appendBytes(nil, 1, appendBytes(appendBytes(nil, 1, strings.ToLower(name)), 2, line)))
+		action := uint64(overwriteOrAdd)
+		for _, line := range header[name] {
+			denied = appendHeader(denied, 2, strings.ToLower(name), line, action)
+			action = besideOthers
 		}
 	}
 	denied = appendBytes(denied, 3, body)

@@ -64,17 +64,20 @@ type principal struct {
 
 // easyAuth writes the headers of App Service Authentication.
 type easyAuth struct {
-	token bool // whether the token is among them
-	made  *remembered[map[string]string]
+	token   bool // whether the token is among them
+	headers []told
+	made    *remembered[[]told]
 }
 
-func (e *easyAuth) names() []string {
-	return []string{headerPrincipal, headerPrincipalID, headerPrincipalName, headerPrincipalIDP, headerForwarded}
+func newEasyAuth(token bool) *easyAuth {
+	return &easyAuth{token, saysNothing(headerPrincipal, headerPrincipalID, headerPrincipalIDP, headerPrincipalName, headerForwarded), newRemembered[[]told](easyAuthBytes)}
 }
 
-func (e *easyAuth) headers(caller guard.Caller, raw string) map[string]string {
-	if values, ok := e.made.get(raw); ok {
-		return values
+func (e *easyAuth) nobody() []told { return e.headers }
+
+func (e *easyAuth) caller(caller guard.Caller, raw string) []told {
+	if made, ok := e.made.get(raw); ok {
+		return made
 	}
 	claims := claimsOf(raw)
 	if claims == nil {
@@ -84,17 +87,14 @@ func (e *easyAuth) headers(caller guard.Caller, raw string) map[string]string {
 	if err != nil {
 		return nil
 	}
-	values := map[string]string{
-		headerPrincipal: base64.StdEncoding.EncodeToString(text), headerPrincipalID: headerSafe(principalID(caller)), headerPrincipalIDP: providerName,
-	}
-	if name := principalName(claims, caller); name != "" {
-		values[headerPrincipalName] = headerSafe(name)
-	}
+	weight, forwarded := 2*len(text), ""
 	if e.token {
-		values[headerForwarded] = raw
+		forwarded = strings.Clone(raw)
+		weight += len(raw)
 	}
-	e.made.put(raw, values, 2*len(text))
-	return values
+	made := saying(e.headers, base64.StdEncoding.EncodeToString(text), headerSafe(principalID(caller)), providerName, headerSafe(principalName(claims, caller)), forwarded)
+	e.made.put(raw, made, weight)
+	return made
 }
 
 // encodeJSON encodes without the escapes that are for HTML.
@@ -196,6 +196,9 @@ const authPrefix = "/.auth"
 
 // isAuthPath reports whether a request is for what App Service answers itself.
 func isAuthPath(request guard.Request) bool {
+	if !strings.HasPrefix(request.Path, "/.") { // nothing else is canonically that, and most requests are done with here
+		return false
+	}
 	path, ok := request.CanonicalPath()
 	return ok && (path == authPrefix || strings.HasPrefix(path, authPrefix+"/"))
 }

@@ -26,52 +26,45 @@ func (s *Server) extAuthz(w http.ResponseWriter, r *http.Request, now *setup) {
 		answer(w, r, j.Answer())
 		return
 	}
-	identity := j.identify()
-	setIdentity(w.Header(), identity)
-	if cookies, changed := j.cookies(); changed && cookies != "" {
+	told := j.identify()
+	setIdentity(w.Header(), told)
+	remove, cookies := j.changes(told)
+	if cookies != "" {
 		w.Header().Set("Cookie", cookies)
 	}
-	if remove := j.removed(identity); len(remove) > 0 {
+	if len(remove) > 0 {
 		w.Header().Set(headersToRemove, strings.Join(remove, ","))
 	}
 	w.WriteHeader(http.StatusOK)
 }
 
-// removed returns the headers, in lower case, that a request must not take along to its
+// changes returns the headers, in lower case, that a request must not take along to its
 // upstream: those by which a client says what only the guard may say, as the request has them,
-// those of the guard that are not set, and the credential.
-func (j *judged) removed(set map[string]string) []string {
-	gone := map[string]bool{}
-	var remove []string
-	add := func(name string) {
-		if _, ours := set[http.CanonicalHeaderKey(name)]; !ours && !gone[name] {
-			gone[name] = true
-			remove = append(remove, name)
+// those of the guard that say nothing, and the credential. Where some of the cookies may go on
+// and others not, it returns those that may.
+func (j *judged) changes(identity []told) (remove []string, cookies string) {
+	remove = make([]string, 0, len(identity)+2)
+	sent := j.request.Header
+	clean := guard.Sanitize(sent)
+	if len(clean) < len(sent) {
+		for name := range sent {
+			if _, kept := clean[name]; !kept && !slices.ContainsFunc(identity, func(t told) bool { return t.name == name }) {
+				remove = append(remove, strings.ToLower(name))
+			}
 		}
 	}
-	clean := guard.Sanitize(j.request.Header)
-	for name := range j.request.Header {
-		if _, kept := clean[name]; !kept {
-			add(strings.ToLower(name))
+	if !slices.Equal(sent["Cookie"], clean["Cookie"]) {
+		if cookies = strings.Join(clean["Cookie"], "; "); cookies == "" {
+			remove = append(remove, "cookie")
 		}
 	}
-	if cookies, changed := j.cookies(); changed && cookies == "" {
-		add("cookie")
-	}
-	for _, name := range j.api.identity.names() {
-		add(strings.ToLower(name))
+	for _, t := range identity {
+		if !t.said {
+			remove = append(remove, t.lower)
+		}
 	}
 	if !j.api.forward {
-		add("authorization")
-		add("dpop")
+		remove = append(remove, "authorization", "dpop")
 	}
-	return remove
-}
-
-// cookies returns the cookies that may go on, and whether those of the request are others. If
-// none may, the header is among those that are removed.
-func (j *judged) cookies() (cookies string, changed bool) {
-	sent := j.request.Header["Cookie"]
-	kept := guard.Sanitize(j.request.Header)["Cookie"]
-	return strings.Join(kept, "; "), !slices.Equal(sent, kept)
+	return remove, cookies
 }

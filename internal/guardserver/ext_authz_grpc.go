@@ -1,6 +1,7 @@
 package guardserver
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -101,39 +102,52 @@ func (s *Server) extAuthzGRPC(w http.ResponseWriter, r *http.Request, now *setup
 
 // request returns what was asked about, as a guard looks at it.
 func (c *checkRequest) request() guard.Request {
-	request := guard.Request{Method: c.method, Header: map[string][]string{}}
+	headers := c.joined
+	if len(c.raw) > 0 {
+		headers = c.raw
+	}
+	request := guard.Request{Method: c.method, Header: make(map[string][]string, len(headers))}
 	request.Certificate, _ = guard.ForwardedCertificate(c.certificate)
 	request.Path, request.Query, _ = strings.Cut(c.path, "?")
-	for _, header := range c.headers {
+	values := make([]string, len(headers)) // of which most lines are one each
+	for i, header := range headers {
 		if strings.HasPrefix(header.name, ":") {
 			continue
 		}
-		name := textproto.CanonicalMIMEHeaderKey(header.name)
-		request.Header[name] = append(request.Header[name], header.value)
+		name := textproto.CanonicalMIMEHeaderKey(strings.ToLower(header.name))
+		if lines, more := request.Header[name]; more {
+			request.Header[name] = append(lines, header.value)
+			continue
+		}
+		values[i] = header.value
+		request.Header[name] = values[i : i+1 : i+1]
 	}
 	return request
 }
 
 // checkResponse is the answer to Envoy.
 func (j *judged) checkResponse() []byte {
-	code, _ := strconv.Atoi(grpcCode(j.Outcome)) // a number
 	if !j.Allowed() {
+		code, _ := strconv.Atoi(grpcCode(j.Outcome)) // a number
 		refusal := j.Answer()
 		return encodeDenied(code, refusal.Status, refusal.Header, refusal.Body)
 	}
-	identity := j.identify()
-	set := make(map[string]string, len(identity)+1)
-	for name, value := range identity {
-		set[strings.ToLower(name)] = value
+	told := j.identify()
+	remove, cookies := j.changes(told)
+	set := make([]checkHeader, 0, len(told)+1)
+	if cookies != "" {
+		set = append(set, checkHeader{"cookie", cookies})
 	}
-	if cookies, changed := j.cookies(); changed && cookies != "" {
-		set["cookie"] = cookies
+	for _, t := range told {
+		if t.said {
+			set = append(set, checkHeader{t.lower, t.lines[0]})
+		}
 	}
-	return encodeAllowed(set, j.removed(identity))
+	return encodeAllowed(set, remove)
 }
 
 // grpcHealth answers grpc.health.v1.Health/Check.
-func (s *Server) grpcHealth(w http.ResponseWriter, message []byte) {
+func (s *Server) grpcHealth(w http.ResponseWriter, message string) {
 	const serving, notServing = 1, 2
 	service, err := parseHealthRequest(message)
 	if err != nil {
@@ -151,29 +165,34 @@ func (s *Server) grpcHealth(w http.ResponseWriter, message []byte) {
 	grpcReply(w, appendVarint(nil, 1, state))
 }
 
-const messagePrefix = 5
+const (
+	messagePrefix = 5
+	firstBuffer   = 16 << 10 // bytes that are made room for before they are there
+)
 
 // readMessage reads the one message of a call.
-func readMessage(body io.Reader) ([]byte, error) {
+func readMessage(body io.Reader) (string, error) {
 	var prefix [messagePrefix]byte
 	if _, err := io.ReadFull(body, prefix[:]); err != nil {
-		return nil, errors.New("the call has no message")
+		return "", errors.New("the call has no message")
 	}
 	length := binary.BigEndian.Uint32(prefix[1:])
 	switch {
 	case prefix[0] != 0:
-		return nil, errors.New("the message is compressed, which was not offered")
+		return "", errors.New("the message is compressed, which was not offered")
 	case length > maxMessage:
-		return nil, fmt.Errorf("the message is longer than %d bytes: let Envoy send no body", maxMessage)
+		return "", fmt.Errorf("the message is longer than %d bytes: let Envoy send no body", maxMessage)
 	}
-	message, err := io.ReadAll(io.LimitReader(body, int64(length)))
-	if err != nil || len(message) < int(length) {
-		return nil, errors.New("the message is cut off")
+	var message bytes.Buffer
+	message.Grow(int(min(length, firstBuffer)) + bytes.MinRead)
+	// One byte more than there should be also reads the end of the body.
+	switch n, err := message.ReadFrom(io.LimitReader(body, int64(length)+1)); {
+	case err != nil || n < int64(length):
+		return "", errors.New("the message is cut off")
+	case n > int64(length):
+		return "", errors.New("the call has more than one message")
 	}
-	if n, _ := body.Read(prefix[:1]); n > 0 {
-		return nil, errors.New("the call has more than one message")
-	}
-	return message, nil
+	return message.String(), nil
 }
 
 // grpcReply sends the one message of an answer.

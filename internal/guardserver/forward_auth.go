@@ -47,10 +47,9 @@ func (s *Server) forwardAuth(w http.ResponseWriter, r *http.Request, now *setup)
 // allow sets every header that there may be for the upstream, an empty one where it says nothing:
 // a proxy that copies them must not leave a client's in place.
 func allow(header http.Header, j *judged) {
-	for _, name := range j.api.identity.names() {
-		header[name] = []string{""}
+	for _, t := range j.identify() {
+		header[t.name] = t.lines
 	}
-	setIdentity(header, j.identify())
 	header.Set("Cache-Control", "no-store")
 }
 

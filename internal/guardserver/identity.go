@@ -2,6 +2,7 @@ package guardserver
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -12,40 +13,70 @@ import (
 
 // An identity says who calls, in headers for the upstream.
 type identity interface {
-	// names are those of all headers that there may be, in the canonical form of net/http.
-	names() []string
-	// headers returns those of the caller of an allowed request that carries this token.
-	headers(caller guard.Caller, raw string) map[string]string
+	// nobody returns all headers that there may be, none of which says anything.
+	nobody() []told
+	// caller returns the same headers as they are for the caller of an allowed request that
+	// carries this token; nil if they cannot be made.
+	caller(caller guard.Caller, raw string) []told
+}
+
+// A told is a header by which an upstream is told who calls. Many requests share its value, so it
+// is never written to.
+type told struct {
+	name  string   // in the canonical form of net/http
+	lower string   // as HTTP/2 has it
+	lines []string // the one value, which is empty where nothing is said
+	said  bool
+}
+
+// saysNothing returns headers without a value.
+func saysNothing(names ...string) []told {
+	all := make([]told, len(names))
+	for i, name := range names {
+		all[i] = told{name: name, lower: strings.ToLower(name), lines: []string{""}}
+	}
+	return all
+}
+
+// saying returns headers with these values, by their places; an empty one says nothing.
+func saying(headers []told, values ...string) []told {
+	all := slices.Clone(headers)
+	for i, value := range values {
+		if value != "" {
+			all[i].lines, all[i].said = []string{value}, true
+		}
+	}
+	return all
 }
 
 func newIdentity(f *guardfile.File, api guardfile.API, keys *assertionKeys) identity {
 	switch f.Identity {
 	case guardfile.IdentityNone:
-		return nobody{}
+		return silence{}
 	case guardfile.IdentitySigned:
-		return &assertions{keys: keys, audience: api.Audience[0], made: newRemembered[assertion](assertionBytes)}
+		return &assertions{keys: keys, audience: api.Audience[0], headers: saysNothing(headerAssertion), made: newRemembered[assertion](assertionBytes)}
 	default:
-		return &easyAuth{token: f.ForwardToken, made: newRemembered[map[string]string](easyAuthBytes)}
+		return newEasyAuth(f.ForwardToken)
 	}
 }
 
-// nobody is what an upstream is told that asks for nothing.
-type nobody struct{}
+// silence is the identity for an upstream that asks for none.
+type silence struct{}
 
-func (nobody) names() []string                                { return nil }
-func (nobody) headers(guard.Caller, string) map[string]string { return nil }
+func (silence) nobody() []told                     { return nil }
+func (silence) caller(guard.Caller, string) []told { return nil }
 
-// identify returns the headers that tell an upstream who calls; none where nobody is proven.
-func (j *judged) identify() map[string]string {
-	caller, ok := j.Caller()
-	if !ok || !j.Allowed() {
-		return nil
+// identify returns the headers that tell an upstream who calls. They say nothing where nobody is
+// proven.
+func (j *judged) identify() []told {
+	if caller, ok := j.Caller(); ok && j.Allowed() {
+		if raw := tokenIn(j.request.Header); raw != "" {
+			if headers := j.api.identity.caller(caller, raw); headers != nil {
+				return headers
+			}
+		}
 	}
-	raw := tokenIn(j.request.Header)
-	if raw == "" {
-		return nil
-	}
-	return j.api.identity.headers(caller, raw)
+	return j.api.identity.nobody()
 }
 
 // tokenIn returns the access token of a request that was let in. The guard has checked its form.
@@ -72,9 +103,11 @@ func tokenIn(header map[string][]string) string {
 var tokenLimits = token.Limits{Token: maxHeaders}
 
 // setIdentity puts the headers of the caller into a header that has none of a client's.
-func setIdentity(header http.Header, values map[string]string) {
-	for name, value := range values {
-		header[name] = []string{value}
+func setIdentity(header http.Header, headers []told) {
+	for _, t := range headers {
+		if t.said {
+			header[t.name] = t.lines
+		}
 	}
 }
 
@@ -109,6 +142,6 @@ func (m *remembered[T]) put(key string, v T, weight int) {
 	if weight += len(key) + overhead; m.weight+weight > m.limit/2 {
 		m.old, m.young, m.weight = m.young, map[string]T{}, 0
 	}
-	m.young[key] = v
+	m.young[strings.Clone(key)] = v // it may be a piece of a larger text that should not live on
 	m.weight += weight
 }

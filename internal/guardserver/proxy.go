@@ -16,11 +16,12 @@ import (
 // proxy is the form in which requests that are let in go on to the upstream.
 func (s *Server) proxy(w http.ResponseWriter, r *http.Request, now *setup) {
 	request := now.certified(r, guard.RequestOf(r))
-	if a := now.of(r.Host); a != nil && now.file.Identity == guardfile.IdentityEasyAuth && isAuthPath(request) {
+	a := now.of(r.Host)
+	if a != nil && now.file.Identity == guardfile.IdentityEasyAuth && isAuthPath(request) {
 		s.me(w, r, a, request)
 		return
 	}
-	if a := now.of(r.Host); a != nil && a.document != "" && request.Path == a.document && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+	if a != nil && a.document != "" && request.Path == a.document && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		a.guard.MetadataHandler().ServeHTTP(w, r)
 		return
 	}

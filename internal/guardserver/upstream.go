@@ -92,11 +92,11 @@ type buffers struct{ pool sync.Pool }
 
 // Get returns a buffer.
 func (b *buffers) Get() []byte {
-	if buffer, ok := b.pool.Get().(*[]byte); ok {
-		return *buffer
+	if buffer, ok := b.pool.Get().(*[copyBufferSize]byte); ok {
+		return buffer[:]
 	}
 	return make([]byte, copyBufferSize)
 }
 
 // Put takes it back.
-func (b *buffers) Put(buffer []byte) { b.pool.Put(&buffer) }
+func (b *buffers) Put(buffer []byte) { b.pool.Put((*[copyBufferSize]byte)(buffer)) }
