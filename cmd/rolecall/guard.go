@@ -19,6 +19,10 @@ import (
 // guardName is the file of settings that a guard has if no other is named.
 const guardName = "guard.yaml"
 
+// apiConnections is how many connections take as much memory as what is remembered of an API's
+// tokens.
+const apiConnections = 768
+
 func guardCommand(c *cli) *cobra.Command {
 	var cfg guardserver.Config
 	cmd := &cobra.Command{
@@ -50,6 +54,9 @@ it changes; while it is wrong, the settings from before count.`,
 		cfg.CABundle, _ = c.lookup("ROLECALL_CA_BUNDLE")
 		cfg.Tenants, _ = c.lookup(guardfile.TenantsVariable)
 		cfg.Now, cfg.Log, cfg.OwnToken = c.now, c.log(slog.LevelInfo), c.ownToken
+		if adapt := tuneCollector(c.lookup); adapt != nil {
+			cfg.OnLoad = func(apis, connections int) { adapt(connections + apis*apiConnections) }
+		}
 		if err := c.traceGuard(&cfg); err != nil {
 			return err
 		}

@@ -115,9 +115,9 @@ and prints the addresses, with -o json as one line of JSON.`,
 }
 
 // The garbage collector of a server: it may let more garbage gather than usual, since the
-// live heap is small (the directory's cache is bounded) and collecting cost a tenth of a
-// token, up to a total that keeps the process small. Connections need memory of their own,
-// or the collector would run all the time for what cannot be freed.
+// live heap is small (what a directory or a guard remembers is bounded) and collecting cost a
+// tenth of a token, or of a decision, up to a total that keeps the process small. Connections
+// need memory of their own, or the collector would run all the time for what cannot be freed.
 const (
 	collectorPercent    = 400
 	collectorLimit      = 160 << 20

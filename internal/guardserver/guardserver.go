@@ -33,6 +33,10 @@ type Config struct {
 	// such settings are refused.
 	OwnToken func(api guardfile.API, bundle string) (func(context.Context) (string, error), error)
 
+	// OnLoad is told what takes memory: how many APIs there are, each of which remembers tokens,
+	// and about how many connections of clients are open, in steps of 256. Nil: nobody is.
+	OnLoad func(apis, connections int)
+
 	Traces     *otlp.Exporter   // gets a span of each decision; nil: nobody does
 	HTTPClient *http.Client     // to fetch keys with; nil: one by CABundle
 	Grace      time.Duration    // how long a server that stops goes on taking requests while /readyz says so
@@ -56,6 +60,7 @@ type Server struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
+	load    *load
 	keys    *assertionKeys
 	current atomic.Pointer[setup] // replaced whole, by load alone
 
@@ -83,7 +88,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Look == 0 {
 		cfg.Look = defaultLook
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics()}
+	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), load: &load{tell: cfg.OnLoad}}
 	first, err := s.read()
 	if err != nil {
 		return nil, err
@@ -112,6 +117,9 @@ func (s *Server) open(ctx context.Context, f *guardfile.File) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	s.http = s.newHTTP(http.HandlerFunc(s.serve))
+	if s.cfg.OnLoad != nil {
+		s.http.ConnState = s.load.connection
+	}
 	if s.certificate != nil {
 		s.http.TLSConfig = s.certificate.ServerConfig()
 		if f.TLS.AskClients {
@@ -136,6 +144,45 @@ func (s *Server) newHTTP(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler: handler, Protocols: protocols, ReadHeaderTimeout: readHeaderLimit, IdleTimeout: idleLimit, MaxHeaderBytes: maxHeaders,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // what clients do wrong
+	}
+}
+
+// A load is what takes memory. Connections that have become something else than HTTP are not in
+// it.
+type load struct {
+	tell func(apis, connections int) // nil: nobody is told
+
+	mu                sync.Mutex
+	apis, connections int // guarded by mu, as below
+	told              int // the multiple of countStep that was told
+}
+
+const countStep = 256
+
+// connection notes what becomes of a connection.
+func (l *load) connection(_ net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		l.connections++
+	case http.StateClosed, http.StateHijacked:
+		l.connections--
+	default:
+		return // between requests, or in one
+	}
+	if now := (l.connections + countStep - 1) / countStep; now != l.told {
+		l.told = now
+		l.tell(l.apis, now*countStep)
+	}
+}
+
+// guards notes how many APIs there are.
+func (l *load) guards(apis int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.apis = apis; l.tell != nil {
+		l.tell(apis, l.told*countStep)
 	}
 }
 

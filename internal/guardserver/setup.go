@@ -206,6 +206,7 @@ func (s *Server) apply(ctx context.Context, now *setup) error {
 		now.fetchKeys(ctx, s.log) // so that the first requests need not wait
 	}
 	s.current.Store(now)
+	s.load.guards(len(now.file.APIs))
 	for _, a := range now.all() {
 		s.log.Info("guards", "host", a.settings.Host, "authority", a.settings.Authority, "audience", strings.Join(a.settings.Audience, ", "), "rules", len(a.settings.Rules))
 	}
