@@ -1,13 +1,16 @@
 # Plain go commands come first; these targets only spare typing.
 GOLANGCI = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: setup test lint compat bench attack fuzz
+.PHONY: setup test modules lint compat bench attack fuzz
 
 setup: ## install what go test and the compat suites use beyond Go
 	bash .ci/setup
 
-test:
+test: modules
 	go test ./...
+
+modules: ## what has a go.mod of its own, so that nobody else inherits its libraries
+	bash .ci/modules
 
 lint:
 	$(GOLANGCI) run ./...

@@ -23,8 +23,9 @@
 // protected handler learns who calls from [CallerFrom].
 //
 // Both are thin: they make a [Request] of an HTTP request and have it decided.
-// A proxy, an authorization endpoint or a gRPC interceptor does the same with
-// [Policy.Decide] and sends [Decision.Answer]. [Guard.Check] decides on a token
+// A proxy or an authorization endpoint does the same with
+// [Policy.Decide] and sends [Decision.Answer]; interceptors for gRPC are in the module
+// guard/grpcguard. [Guard.Check] decides on a token
 // alone, and [Guard.Explain] tells how each of the same checks goes. The order
 // of these checks is the table in verify.go.
 package guard
