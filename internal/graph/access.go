@@ -50,6 +50,8 @@ type permit struct {
 	users []string
 	// owners lets users without such a role change what they own.
 	owners bool
+	// self lets applications without a permission change what is their own: see mayRoll.
+	self   bool
 	rights directory.Rights // with which the route changes the directory
 }
 
@@ -140,29 +142,40 @@ func unidentified() *problem {
 	}
 }
 
-// check holds a permit against the caller. onlyOwned means that the caller may change what it
-// owns, and nothing else.
-func (c *caller) check(p *permit) (onlyOwned bool, err error) {
+// An extent is how far a permit reaches for a caller.
+type extent int
+
+// The extents: everything in the tenant, what the caller owns, the caller itself.
+const (
+	toEverything extent = iota
+	toOwned
+	toItself
+)
+
+// check holds a permit against the caller.
+func (c *caller) check(p *permit) (extent, error) {
 	if c.user == nil {
 		switch {
 		case hasSet(p.permissions, func(want string) bool { return slices.Contains(c.Roles, want) }):
-			return false, nil
+			return toEverything, nil
 		case p.owned != "" && slices.Contains(c.Roles, p.owned):
-			return true, nil
+			return toOwned, nil
+		case p.self:
+			return toItself, nil
 		}
-		return false, c.denied(p, "")
+		return toItself, c.denied(p, "")
 	}
 	acts := slices.ContainsFunc(c.Scopes, actsAsUser)
 	if !acts && !hasSet(p.permissions, func(want string) bool { return slices.Contains(c.Scopes, want) }) {
-		return false, c.denied(p, "")
+		return toItself, c.denied(p, "")
 	}
 	if len(p.users) == 0 || slices.ContainsFunc(c.user.DirectoryRoles, func(role string) bool { return slices.Contains(p.users, role) }) {
-		return false, nil
+		return toEverything, nil
 	}
 	if p.owners {
-		return true, nil
+		return toOwned, nil
 	}
-	return false, c.denied(p, "")
+	return toItself, c.denied(p, "")
 }
 
 // hasSet reports whether a caller has all permissions of one of the sets.
@@ -199,7 +212,7 @@ func (c *caller) denied(p *permit, why string) *problem {
 // actor is the caller as changes name it.
 func (c *caller) actor(rights directory.Rights) directory.Actor {
 	if c.user != nil {
-		return directory.Actor{Kind: directory.ActorUser, Name: c.user.PrincipalName, Rights: rights}
+		return directory.Actor{Kind: directory.ActorUser, Name: c.user.PrincipalName, Rights: rights, ID: c.id}
 	}
-	return directory.Actor{Kind: directory.ActorApplication, Name: c.client.Principal.Label(), Rights: rights}
+	return directory.Actor{Kind: directory.ActorApplication, Name: c.client.Principal.Label(), Rights: rights, ID: c.id}
 }

@@ -1,10 +1,11 @@
 package graph
 
 import (
-	"encoding/base64"
-	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -12,7 +13,25 @@ import (
 // An applicationDraft is an application between the directory and the wire.
 type applicationDraft struct {
 	*directory.Application
-	tenant *directory.Tenant
+	tenant   *directory.Tenant
+	home     string // URL of the API, which is nobody's identifier
+	settings settings
+	creating bool
+	// Credentials that the client sent along, which are made apart.
+	passwords []directory.NewSecret
+	keys      *[]sentKey // nil: they stay as they are
+}
+
+func (d *applicationDraft) kept() settings { return d.settings }
+
+// draft is an application to be rendered or changed.
+func (c *call) draft(app *directory.Application) *applicationDraft {
+	return &applicationDraft{Application: app, tenant: c.caller.tenant, home: c.api.cfg.URL, settings: readSettings(app.Settings)}
+}
+
+// renderApplication is an application on the wire.
+func (c *call) renderApplication(app *directory.Application) object {
+	return render(applicationTable, c.draft(app))
 }
 
 // applicationFields is the table of an application's members, in the order in which the
@@ -22,61 +41,125 @@ func applicationFields() []field[*applicationDraft] {
 	null := func(draft) any { return nil }
 	return []field[draft]{
 		{name: "id", read: func(d draft) any { return d.ID }, silent: true},
-		{name: "deletedDateTime", read: null},
+		{name: "deletedDateTime", read: null, silent: true},
 		{name: "appId", read: func(d draft) any { return d.AppID }},
 		{name: "applicationTemplateId", read: null},
-		{name: "disabledByMicrosoftStatus", read: null},
+		{name: "disabledByMicrosoftStatus", read: null, silent: true},
 		{name: "createdDateTime", read: func(d draft) any { return date(d.Created) }, silent: true},
 		{name: "displayName", read: func(d draft) any { return d.Label() }, write: writeDisplayName},
-		{
-			name: "identifierUris", read: func(d draft) any { return orEmpty(d.IdentifierURIs) },
-			write: func(d draft, in input) (err error) { d.IdentifierURIs, err = in.texts(); return err },
-		},
-		{
-			name: "isFallbackPublicClient", read: func(d draft) any { return d.Public },
-			write: func(d draft, in input) (err error) { d.Public, err = in.optionalBool(); return err },
-		},
+		{name: "description", read: func(d draft) any { return orNull(d.Description) }, write: func(d draft, in input) (err error) { d.Description, err = in.optionalText(); return err }},
+		setting[draft]("groupMembershipClaims", nil, isText(maxWord)),
+		{name: "identifierUris", read: func(d draft) any { return orEmpty(d.IdentifierURIs) }, write: writeIdentifiers},
+		setting[draft]("isDeviceOnlyAuthSupported", nil, isBool),
+		{name: "isFallbackPublicClient", read: readPublic, write: writePublic},
+		setting[draft]("nativeAuthenticationApisEnabled", nil, isOneOf("none", "all")),
+		{name: "notes", read: func(d draft) any { return orNull(d.Notes) }, write: func(d draft, in input) (err error) { d.Notes, err = in.optionalText(); return err }},
 		{name: "publisherDomain", read: func(d draft) any { return publisherDomain(d.tenant) }, silent: true},
-		{name: "api", inner: []field[draft]{
-			{
-				name: "oauth2PermissionScopes", read: func(d draft) any { return renderAll(scopeFields(), d.Scopes) },
-				write: func(d draft, in input) (err error) {
-					d.Scopes, err = applyAll(scopeFields(), in, directory.Scope{Enabled: true})
-					return err
-				},
-			},
-			{
-				name: "requestedAccessTokenVersion", read: func(d draft) any { return tokenVersion(d.TokenVersion) },
-				write: writeTokenVersion,
-			},
+		setting[draft]("serviceManagementReference", nil, isText(maxWord)),
+		{name: "signInAudience", read: func(d draft) any { return audienceOf(d) }, write: writeAudience},
+		{name: "tags", read: func(d draft) any { return orEmpty(d.Tags) }, write: func(d draft, in input) (err error) { d.Tags, err = in.texts(); return err }},
+		setting[draft]("tokenEncryptionKeyId", nil, isGUID),
+		{name: "uniqueName", read: func(d draft) any { return orNull(d.UniqueName) }, write: writeUniqueName},
+		setting[draft]("samlMetadataUrl", nil, isLink),
+		setting[draft]("defaultRedirectUri", nil, isLink),
+		{name: "certification", read: null, silent: true},
+		{name: "optionalClaims", read: readOptionalClaims, write: writeOptionalClaims},
+		setting[draft]("requestSignatureVerification", nil, hasShape(map[string]func(input) error{
+			"isSignedRequestRequired": isBool, "allowedWeakAlgorithms": isText(maxWord),
+		})),
+		setting[draft]("addIns", []any{}, areAll(hasShape(map[string]func(input) error{
+			"id": isGUID, "type": isText(maxWord), "properties": areAll(hasShape(map[string]func(input) error{"key": isText(maxWord), "value": isText(maxLink)})),
+		}))),
+		{name: "api", inner: apiFields()},
+		{name: "appRoles", read: func(d draft) any { return renderAll(roleTable, d.AppRoles) }, write: writeRoles},
+		{name: "info", inner: infoFields()},
+		{name: "keyCredentials", read: func(d draft) any { return keyCredentials(d.Certificates) }, write: writeKeys},
+		{name: "parentalControlSettings", inner: []field[draft]{
+			setting[draft]("parentalControlSettings.countriesBlockedForMinors", []any{}, areAll(isText(maxWord))),
+			setting[draft]("parentalControlSettings.legalAgeGroupRule", "Allow", isText(maxWord)),
 		}},
-		{
-			name: "appRoles", read: func(d draft) any { return renderAll(roleFields(), d.AppRoles) },
-			write: func(d draft, in input) (err error) {
-				d.AppRoles, err = applyAll(roleFields(), in, directory.AppRole{Enabled: true})
-				return err
-			},
-		},
-		{name: "keyCredentials", read: func(d draft) any { return keyCredentials(d.Certificates) }},
-		{name: "passwordCredentials", read: func(d draft) any { return passwordCredentials(d.Secrets) }},
-		{
-			name: "requiredResourceAccess", read: func(d draft) any { return requiredAccess(d.Permissions) },
-			write: func(d draft, in input) (err error) { d.Permissions, err = each(in, readRequiredAccess); return err },
-		},
-		{name: "web", inner: []field[draft]{
-			{
-				name: "redirectUris", read: func(d draft) any { return orEmpty(d.RedirectURIs) },
-				write: func(d draft, in input) (err error) { d.RedirectURIs, err = in.texts(); return err },
-			},
-			{name: "implicitGrantSettings", inner: []field[draft]{
-				{
-					name: "enableIdTokenIssuance", read: func(d draft) any { return d.IDTokens },
-					write: func(d draft, in input) (err error) { d.IDTokens, err = in.optionalBool(); return err },
-				},
-			}},
+		{name: "passwordCredentials", read: func(d draft) any { return passwordCredentials(d.Secrets) }, write: writePasswords},
+		{name: "publicClient", inner: []field[draft]{{
+			name: "redirectUris", read: func(d draft) any { return orEmpty(d.NativeRedirectURIs) },
+			write: func(d draft, in input) (err error) { d.NativeRedirectURIs, err = in.texts(); return err },
+		}}},
+		{name: "requiredResourceAccess", read: func(d draft) any { return requiredAccess(d.Permissions) }, write: writeRequiredAccess},
+		setting[draft]("servicePrincipalLockConfiguration", nil, hasShape(map[string]func(input) error{
+			"isEnabled": isBool, "allProperties": isBool, "credentialsWithUsageVerify": isBool, "credentialsWithUsageSign": isBool,
+			"identifierUris": isBool, "tokenEncryptionKeyId": isBool,
+		})),
+		{name: "verifiedPublisher", read: func(draft) any { return noPublisher() }, silent: true},
+		{name: "web", inner: webFields()},
+		{name: "spa", inner: []field[draft]{{
+			name: "redirectUris", read: func(d draft) any { return orEmpty(d.SPARedirectURIs) },
+			write: func(d draft, in input) (err error) { d.SPARedirectURIs, err = in.texts(); return err },
+		}}},
+		setting[draft]("oauth2RequirePostResponse", false, isBool),
+		setting[draft]("authenticationBehaviors", nil, hasShape(map[string]func(input) error{
+			"blockAzureADGraphAccess": isBool, "removeUnverifiedEmailClaim": isBool, "requireClientServicePrincipal": isBool,
+		})),
+	}
+}
+
+const maxWord = 256 // characters of members that hold a name or a word
+
+// apiFields are the members of an application that say what it is as an API.
+func apiFields() []field[*applicationDraft] {
+	type draft = *applicationDraft
+	return []field[draft]{
+		setting[draft]("api.acceptMappedClaims", nil, isBool),
+		setting[draft]("api.knownClientApplications", []any{}, areAll(isGUID)),
+		{name: "requestedAccessTokenVersion", read: readTokenVersion, write: writeTokenVersion},
+		{name: "oauth2PermissionScopes", read: func(d draft) any { return renderAll(scopeTable, d.Scopes) }, write: writeScopes},
+		{name: "preAuthorizedApplications", read: func(d draft) any { return preAuthorized(d.PreAuthorized) }, write: func(d draft, in input) (err error) {
+			d.PreAuthorized, err = each(in, readPreAuthorization)
+			return err
 		}},
 	}
 }
+
+func infoFields() []field[*applicationDraft] {
+	type draft = *applicationDraft
+	return []field[draft]{
+		{name: "logoUrl", read: func(d draft) any { return logoURL(d.home, d.ID, d.settings) }, silent: true},
+		setting[draft]("info.marketingUrl", nil, isLink),
+		setting[draft]("info.privacyStatementUrl", nil, isLink),
+		setting[draft]("info.supportUrl", nil, isLink),
+		setting[draft]("info.termsOfServiceUrl", nil, isLink),
+	}
+}
+
+// webFields are the members of an application that say what it is as a web application.
+func webFields() []field[*applicationDraft] {
+	type draft = *applicationDraft
+	return []field[draft]{
+		setting[draft]("web.homePageUrl", nil, isLink),
+		setting[draft]("web.logoutUrl", nil, isLink),
+		{
+			name: "redirectUris", read: func(d draft) any { return orEmpty(d.RedirectURIs) },
+			write: func(d draft, in input) (err error) { d.RedirectURIs, err = in.texts(); return err },
+		},
+		{name: "implicitGrantSettings", inner: []field[draft]{
+			setting[draft]("web.implicitGrantSettings.enableAccessTokenIssuance", false, isBool),
+			{
+				name: "enableIdTokenIssuance", read: func(d draft) any { return d.IDTokens },
+				write: func(d draft, in input) (err error) { d.IDTokens, err = in.optionalBool(); return err },
+			},
+		}},
+		{name: "redirectUriSettings", silent: true, read: func(d draft) any {
+			list := make([]object, len(d.RedirectURIs))
+			for i, uri := range d.RedirectURIs {
+				list[i] = object{{"uri", uri}, {"index", nil}}
+			}
+			return list
+		}},
+	}
+}
+
+const (
+	maxDisplayName         = 120 // characters
+	maxPersonalDisplayName = 90  // of applications for personal accounts
+)
 
 // writeDisplayName sets what people are shown. The name by which rolecall.yaml and commands
 // know the application stays what it is.
@@ -88,32 +171,111 @@ func writeDisplayName(d *applicationDraft, in input) error {
 	if strings.TrimSpace(name) == "" {
 		return invalid(in.path, "Invalid value specified for property 'displayName' of resource 'Application': it is empty.")
 	}
+	if utf8.RuneCountInString(name) > maxDisplayName && name != d.Label() {
+		return in.wrong(fmt.Sprintf("a string of at most %d characters", maxDisplayName))
+	}
 	d.DisplayName = name
 	return nil
 }
 
-// tokenVersion is a version on the wire, where null means 1.
-func tokenVersion(version int) any {
-	if version == 1 {
-		return nil
+// writeIdentifiers sets the identifier URIs. Those of Microsoft's own resources are nobody's to
+// take by way of Graph: whoever asks for a token for Graph means Graph.
+func writeIdentifiers(d *applicationDraft, in input) error {
+	uris, err := in.texts()
+	if err != nil {
+		return err
 	}
-	return version
+	for i, uri := range uris {
+		_, builtin := directory.FindBuiltin(uri)
+		if !builtin && !strings.EqualFold(strings.TrimSuffix(uri, "/"), d.home) || slices.Contains(d.IdentifierURIs, uri) {
+			continue
+		}
+		return invalid(fmt.Sprintf("%s[%d]", in.path, i), saysURITaken+" The identifier URI "+quote(uri)+" is that of a resource of Microsoft's own.").
+			with(codeObjectConflict, in.path, saysURITaken)
+	}
+	d.IdentifierURIs = uris
+	return nil
+}
+
+func readPublic(d *applicationDraft) any {
+	if d.Public {
+		return true
+	}
+	return d.settings.get("isFallbackPublicClient", nil)
+}
+
+// writePublic sets whether there is a client without a credential. That somebody said no, and
+// not nothing, is kept among the settings.
+func writePublic(d *applicationDraft, in input) (err error) {
+	if d.Public, err = in.optionalBool(); err != nil {
+		return err
+	}
+	if d.Public {
+		return d.settings.set("isFallbackPublicClient", nil)
+	}
+	return d.settings.set("isFallbackPublicClient", in.value)
+}
+
+func audienceOf(d *applicationDraft) directory.SignInAudience {
+	if d.SignInAudience == "" {
+		return directory.AudienceMyOrg
+	}
+	return d.SignInAudience
+}
+
+func writeAudience(d *applicationDraft, in input) error {
+	audience, err := in.optionalText()
+	d.SignInAudience = directory.SignInAudience(audience)
+	return err
+}
+
+// isPersonal reports whether an application is for personal accounts, for which version 2.0
+// of access tokens is required.
+func isPersonal(audience directory.SignInAudience) bool {
+	return audience == directory.AudienceMultipleOrgsAndPersonal || audience == directory.AudiencePersonalMicrosoftAccounts
+}
+
+// writeUniqueName sets the unique name of a new application. Afterwards it can be sent along.
+func writeUniqueName(d *applicationDraft, in input) error {
+	name, err := in.optionalText()
+	switch {
+	case err != nil:
+		return err
+	case d.creating:
+		d.UniqueName = name
+	case name != "" && !strings.EqualFold(name, d.UniqueName):
+		return invalid(in.path, "Property 'uniqueName' is read-only and cannot be set.")
+	}
+	return nil
+}
+
+const tokenVersionPath = "api.requestedAccessTokenVersion"
+
+// readTokenVersion is the version of access tokens, where null means 1 unless 1 was said.
+func readTokenVersion(d *applicationDraft) any {
+	if d.TokenVersion == 2 {
+		return 2
+	}
+	return d.settings.get(tokenVersionPath, nil)
 }
 
 func writeTokenVersion(d *applicationDraft, in input) error {
 	if in.value == nil {
 		d.TokenVersion = 1
-		return nil
+		return d.settings.set(tokenVersionPath, nil)
 	}
 	version, err := in.integer()
 	if err != nil {
 		return err
 	}
-	if version != 1 && version != 2 {
-		return in.wrong("1, 2 or null")
-	}
 	d.TokenVersion = version
-	return nil
+	switch version {
+	case 1:
+		return d.settings.set(tokenVersionPath, 1)
+	case 2:
+		return d.settings.set(tokenVersionPath, nil)
+	}
+	return in.wrong("1, 2 or null")
 }
 
 func publisherDomain(t *directory.Tenant) any {
@@ -123,190 +285,87 @@ func publisherDomain(t *directory.Tenant) any {
 	return t.Domains[0]
 }
 
-// roleFields is the table of an app role's members.
-func roleFields() []field[*directory.AppRole] {
-	type role = *directory.AppRole
-	return []field[role]{
-		{
-			name: "allowedMemberTypes", read: func(r role) any { return orEmpty(r.Members) },
-			write: func(r role, in input) error {
-				members, err := in.texts()
-				r.Members = nil
-				for _, m := range members {
-					r.Members = append(r.Members, directory.MemberType(m))
-				}
-				return err
-			},
-		},
-		{name: "description", read: func(r role) any { return r.Description }, write: func(r role, in input) (err error) { r.Description, err = in.optionalText(); return err }},
-		{name: "displayName", read: func(r role) any { return r.DisplayName }, write: func(r role, in input) (err error) { r.DisplayName, err = in.optionalText(); return err }},
-		{name: "id", read: func(r role) any { return r.ID }, write: func(r role, in input) error {
-			id, err := in.guid()
-			r.ID = directory.RoleID(id)
-			return err
-		}},
-		{name: "isEnabled", read: func(r role) any { return r.Enabled }, write: func(r role, in input) (err error) { r.Enabled, err = in.bool(); return err }},
-		{name: "origin", read: func(role) any { return "Application" }, silent: true},
-		{name: "value", read: func(r role) any { return orNull(r.Value) }, write: func(r role, in input) (err error) { r.Value, err = in.optionalText(); return err }},
+func noPublisher() object {
+	return object{{"displayName", nil}, {"verifiedPublisherId", nil}, {"addedDateTime", nil}}
+}
+
+// The members of an application's optional claims, each for a kind of token.
+const (
+	claimsPath       = "optionalClaims"
+	identityTokenKey = "idToken"
+	samlTokenKey     = "saml2Token"
+)
+
+// claimFields is the table of an optional claim's members.
+func claimFields() []field[*optionalClaim] {
+	type claim = *optionalClaim
+	return []field[claim]{
+		{name: "additionalProperties", read: func(c claim) any { return orEmpty(c.Properties) }, write: func(c claim, in input) (err error) { c.Properties, err = in.texts(); return err }},
+		{name: "essential", read: func(c claim) any { return c.Essential }, write: func(c claim, in input) (err error) { c.Essential, err = in.optionalBool(); return err }},
+		{name: "name", read: func(c claim) any { return c.Name }, write: func(c claim, in input) (err error) { c.Name, err = in.text(); return err }},
+		{name: "source", read: func(c claim) any { return orNull(c.Source) }, write: func(c claim, in input) (err error) { c.Source, err = in.optionalText(); return err }},
 	}
 }
 
-// scopeFields is the table of a scope's members.
-func scopeFields() []field[*directory.Scope] {
-	type scope = *directory.Scope
-	return []field[scope]{
-		{name: "adminConsentDescription", read: func(s scope) any { return orNull(s.Description) }, write: func(s scope, in input) (err error) { s.Description, err = in.optionalText(); return err }},
-		{name: "adminConsentDisplayName", read: func(s scope) any { return orNull(s.DisplayName) }, write: func(s scope, in input) (err error) { s.DisplayName, err = in.optionalText(); return err }},
-		{name: "id", read: func(s scope) any { return s.ID }, write: func(s scope, in input) error {
-			id, err := in.guid()
-			s.ID = directory.ScopeID(id)
-			return err
-		}},
-		{name: "isEnabled", read: func(s scope) any { return s.Enabled }, write: func(s scope, in input) (err error) { s.Enabled, err = in.bool(); return err }},
-		{name: "origin", read: func(scope) any { return "Application" }, silent: true},
-		{name: "type", read: func(s scope) any { return scopeType(s.AdminOnly) }, write: func(s scope, in input) error {
-			given, err := in.text()
-			if err == nil && given != "Admin" && given != "User" {
-				err = in.wrong("Admin or User")
+// An optionalClaim is one as it stands on the wire. The directory acts on name and properties
+// of those in access tokens; the rest is kept.
+type optionalClaim struct {
+	Name       string   `json:"name"`
+	Source     string   `json:"source,omitempty"`
+	Essential  bool     `json:"essential,omitempty"`
+	Properties []string `json:"properties,omitempty"`
+}
+
+// readOptionalClaims is null until somebody has set some.
+func readOptionalClaims(d *applicationDraft) any {
+	var remarks map[string][]optionalClaim
+	kept, has := d.settings[claimsPath]
+	if has {
+		_ = json.Unmarshal(kept, &remarks) // written by writeOptionalClaims
+	}
+	if !has && len(d.OptionalClaims) == 0 {
+		return nil
+	}
+	access := make([]optionalClaim, len(d.OptionalClaims))
+	for i, claim := range d.OptionalClaims {
+		access[i] = optionalClaim{Name: claim.Name, Properties: claim.Properties}
+		for _, remark := range remarks["accessToken"] {
+			if remark.Name == claim.Name {
+				access[i].Source, access[i].Essential = remark.Source, remark.Essential
 			}
-			s.AdminOnly = given == "Admin"
-			return err
-		}},
-		{name: "value", read: func(s scope) any { return orNull(s.Value) }, write: func(s scope, in input) (err error) { s.Value, err = in.optionalText(); return err }},
-	}
-}
-
-func scopeType(adminOnly bool) string {
-	if adminOnly {
-		return "Admin"
-	}
-	return "User"
-}
-
-// renderAll is render for a collection.
-func renderAll[T any](fields []field[*T], all []T) []object {
-	list := make([]object, len(all))
-	for i := range all {
-		list[i] = render(fields, &all[i])
-	}
-	return list
-}
-
-// applyAll reads a collection, each element of which begins as the given one.
-func applyAll[T any](fields []field[*T], in input, from T) ([]T, error) {
-	return each(in, func(one input) (T, error) {
-		value := from
-		err := apply(fields, &value, one)
-		return value, err
-	})
-}
-
-// requiredAccess is what an application asks of APIs.
-func requiredAccess(permissions []directory.Permission) []object {
-	list := make([]object, len(permissions))
-	for i, p := range permissions {
-		access := []object{}
-		for _, id := range p.Scopes {
-			access = append(access, object{{"id", id}, {"type", "Scope"}})
-		}
-		for _, id := range p.Roles {
-			access = append(access, object{{"id", id}, {"type", "Role"}})
-		}
-		list[i] = object{{"resourceAppId", p.API}, {"resourceAccess", access}}
-	}
-	return list
-}
-
-func readRequiredAccess(in input) (directory.Permission, error) {
-	type permission = *directory.Permission
-	p := directory.Permission{}
-	err := apply([]field[permission]{
-		{name: "resourceAppId", write: func(p permission, in input) error {
-			id, err := in.guid()
-			p.API = directory.AppID(id)
-			return err
-		}},
-		{name: "resourceAccess", write: readResourceAccess},
-	}, &p, in)
-	if err == nil && p.API == "" {
-		err = in.wrong("an object with resourceAppId")
-	}
-	return p, err
-}
-
-func readResourceAccess(p *directory.Permission, in input) error {
-	type access struct{ id, kind string }
-	all, err := each(in, func(one input) (access, error) {
-		a := access{}
-		err := apply([]field[*access]{
-			{name: "id", write: func(a *access, in input) (err error) { a.id, err = in.guid(); return err }},
-			{name: "type", write: func(a *access, in input) (err error) { a.kind, err = in.text(); return err }},
-		}, &a, one)
-		if err == nil && (a.id == "" || a.kind != "Role" && a.kind != "Scope") {
-			err = one.wrong("an object with an id, and Role or Scope as its type")
-		}
-		return a, err
-	})
-	for _, a := range all {
-		if a.kind == "Role" {
-			p.Roles = append(p.Roles, directory.RoleID(a.id))
-		} else {
-			p.Scopes = append(p.Scopes, directory.ScopeID(a.id))
 		}
 	}
-	return err
-}
-
-// passwordCredentials lists secrets as they are ever shown: without their text.
-func passwordCredentials(secrets []directory.Secret) []object {
-	list := make([]object, len(secrets))
-	for i := range secrets {
-		list[i] = passwordCredential(&secrets[i], "")
-	}
-	return list
-}
-
-// passwordCredential is a secret, with its text where it was just made.
-func passwordCredential(s *directory.Secret, value string) object {
 	return object{
-		{"customKeyIdentifier", nil}, {"displayName", orNull(s.Name)}, {"endDateTime", date(s.Expires)}, {"hint", orNull(s.Hint)},
-		{"keyId", s.ID}, {"secretText", orNull(value)}, {"startDateTime", date(s.Created)},
+		{"idToken", renderAll(claimTable, remarks[identityTokenKey])}, {"accessToken", renderAll(claimTable, access)},
+		{"saml2Token", renderAll(claimTable, remarks[samlTokenKey])},
 	}
 }
 
-// keyCredentials lists certificates without their bytes, as the service does.
-func keyCredentials(certificates []directory.Certificate) []object {
-	list := make([]object, len(certificates))
-	for i := range certificates {
-		list[i] = keyCredential(&certificates[i])
+func writeOptionalClaims(d *applicationDraft, in input) error {
+	if in.value == nil {
+		d.OptionalClaims = nil
+		return d.settings.set(claimsPath, nil)
 	}
-	return list
-}
-
-func keyCredential(c *directory.Certificate) object {
-	return object{
-		{"customKeyIdentifier", orNull(thumbprint(c.SHA1))}, {"displayName", orNull(c.Name)}, {"endDateTime", date(c.ValidUntil)}, {"key", nil},
-		{"keyId", c.ID}, {"startDateTime", date(c.ValidFrom)}, {"type", "AsymmetricX509Cert"}, {"usage", "Verify"},
-	}
-}
-
-// thumbprint is one as the service writes it: hexadecimal digits in capitals.
-func thumbprint(base64url string) string {
-	decoded, err := base64.RawURLEncoding.DecodeString(base64url)
+	all, err := in.object()
 	if err != nil {
-		return ""
+		return err
 	}
-	return strings.ToUpper(hex.EncodeToString(decoded))
-}
-
-// renderApplication is an application on the wire.
-func (c *call) renderApplication(app *directory.Application) object {
-	return render(applicationFields(), &applicationDraft{app, c.caller.tenant})
-}
-
-// cloneApplication is an application that can be changed without changing the other.
-func cloneApplication(app *directory.Application) *directory.Application {
-	next := *app
-	next.AppRoles, next.Scopes = slices.Clone(app.AppRoles), slices.Clone(app.Scopes)
-	return &next
+	remarks := map[string][]optionalClaim{}
+	d.OptionalClaims = nil
+	for _, one := range all {
+		name := one.name()
+		if name != "accessToken" && name != identityTokenKey && name != samlTokenKey {
+			if strings.Contains(name, "@odata") {
+				continue
+			}
+			return invalid(one.path, "Invalid property "+quote(one.path)+".")
+		}
+		if remarks[name], err = applyAll(claimTable, one, optionalClaim{}); err != nil {
+			return err
+		}
+	}
+	for _, claim := range remarks["accessToken"] {
+		d.OptionalClaims = append(d.OptionalClaims, directory.OptionalClaim{Name: claim.Name, Properties: claim.Properties})
+	}
+	return d.settings.set(claimsPath, remarks)
 }

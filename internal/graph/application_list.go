@@ -6,7 +6,7 @@ import "github.com/rolecall-auth/rolecall/internal/directory"
 func (c *call) applications() source[directory.Application] {
 	view, tenant := c.view().Applications(), c.tenant()
 	return source[directory.Application]{
-		set: "applications", members: names(applicationFields()),
+		set: "applications", members: names(applicationTable),
 		keys: map[string]func(string) access[directory.Application]{
 			"id":                 by(tenant, view.Get),
 			"appid":              by(tenant, view.ByAppID),

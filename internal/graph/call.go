@@ -3,20 +3,21 @@ package graph
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
 // A call is one request of a caller whom the route's permit admits.
 type call struct {
-	api       *API
-	request   *http.Request
-	ids       requestIDs
-	version   string // "v1.0" or "beta"
-	refs      map[string]ref
-	caller    *caller
-	permit    *permit
-	onlyOwned bool // the caller may only change what it owns: see owns
+	api     *API
+	request *http.Request
+	ids     requestIDs
+	version string // "v1.0" or "beta"
+	refs    map[string]ref
+	caller  *caller
+	permit  *permit
+	extent  extent // what of the tenant the caller may change: see owns
 }
 
 // A ref is what a path names a thing by: applications/ID, or applications(appId='ID').
@@ -38,16 +39,11 @@ func (c *call) change(f func(*directory.Editor) error) error {
 	return err
 }
 
-// owns requires that the caller is among the owners, where it may change nothing else. It is
-// to be asked within the transaction that makes the change.
+// owns requires that the caller is among the owners, unless it may change everything. It is to
+// be asked within the transaction that makes the change.
 func (c *call) owns(owners []directory.ObjectID) error {
-	if !c.onlyOwned {
+	if c.extent == toEverything || c.extent == toOwned && slices.Contains(owners, c.caller.id) {
 		return nil
-	}
-	for _, owner := range owners {
-		if owner == c.caller.id {
-			return nil
-		}
 	}
 	return c.caller.denied(c.permit, "The caller is not among the owners of the object.")
 }

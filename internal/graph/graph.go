@@ -103,7 +103,7 @@ func (a *API) dispatch(r *http.Request, who requestIDs, from *caller) (answer, e
 		return answer{}, err
 	}
 	c := &call{api: a, request: r, ids: who, version: at.version, refs: at.refs, caller: from, permit: at.route.permit}
-	if c.onlyOwned, err = from.check(at.route.permit); err != nil {
+	if c.extent, err = from.check(at.route.permit); err != nil {
 		return answer{}, err
 	}
 	return at.route.answer(c)

@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,6 +46,17 @@ func (o object) get(name string) (any, bool) {
 		}
 	}
 	return nil, false
+}
+
+// replace returns the object with another value of a member that it has.
+func (o object) replace(name string, value any) object {
+	next := slices.Clone(o)
+	for i := range next {
+		if next[i].name == name {
+			next[i].value = value
+		}
+	}
+	return next
 }
 
 // encode writes a value without the escapes that HTML needs.

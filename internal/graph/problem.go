@@ -182,7 +182,7 @@ func ruleProblem(rule *directory.RuleError) *problem {
 		target = "identifierUris"
 	case errors.Is(rule, directory.ErrDuplicate):
 		p.message, code = saysConflict+" "+rule.Error(), codeObjectConflict
-	case isEnabledRule(rule):
+	case errors.Is(rule, directory.ErrEnabled):
 		p.code, p.message = codeEnabled, saysEnabled+" "+rule.Error()
 		code = codeEnabled
 	case errors.Is(rule, directory.ErrNotFound):
@@ -190,11 +190,6 @@ func ruleProblem(rule *directory.RuleError) *problem {
 		p.message = saysInvalid + " " + rule.Error()
 	}
 	return p.with(code, target, rule.Error())
-}
-
-// isEnabledRule reports whether a rule is that an app role or scope has to be disabled first.
-func isEnabledRule(rule *directory.RuleError) bool {
-	return (rule.Field == "appRoles" || rule.Field == "scopes") && strings.HasPrefix(rule.Advice, "Disable it first")
 }
 
 // wireTarget is the name on the wire of a member of the model.
