@@ -15,7 +15,7 @@ import (
 )
 
 // noEnvironment is an environment with nothing in it but a home.
-func noEnvironment(t *testing.T) func(string) (string, bool) {
+func noEnvironment(t testing.TB) func(string) (string, bool) {
 	home := t.TempDir()
 	return func(name string) (string, bool) { return home, name == "HOME" }
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -12,17 +13,19 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
-// A lister lists the names that may stand somewhere on a command line.
-type lister func(v *directory.View, tenant directory.TenantID) []string
+// A lister lists the names that begin with a word and may stand somewhere on a command line. It
+// need not list all, but enough for a shell to see how they go on.
+type lister func(v *directory.View, tenant directory.TenantID, word string) []string
 
 // completedFlags are the flags whose values are names of the directory.
 var completedFlags = map[string]lister{
-	"as": principalNames, "also": principalNames, "app": serviceNames, "api": apiNames, "on": hostNames,
+	"as": principalNames, "also": principalNames, "app": serviceNames, "api": apiNames, "on": hostNames, "client": principalNames,
 }
 
 // completeNames offers the directory's names on TAB, in every command.
 func (c *cli) completeNames(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
+		c.completeNames(cmd)
 		for name, list := range completedFlags {
 			if cmd.Flags().Lookup(name) != nil {
 				_ = cmd.RegisterFlagCompletionFunc(name, c.complete(list)) // it fails for unknown flags only
@@ -31,8 +34,8 @@ func (c *cli) completeNames(root *cobra.Command) {
 		if cmd.Flags().Lookup("tenant") != nil {
 			_ = cmd.RegisterFlagCompletionFunc("tenant", c.complete(nil))
 		}
-		switch cmd.Name() {
-		case "grant", "revoke":
+		switch cmd.CommandPath() {
+		case "rolecall grant", "rolecall revoke":
 			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 				list := principalNames
 				if len(args) > 0 {
@@ -49,7 +52,7 @@ func (c *cli) completeNames(root *cobra.Command) {
 func (c *cli) complete(list lister) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 		_ = c.prepare(cmd, nil) // what is wrong with the environment is said when the command runs
-		names := c.names(cmd.Context(), list, cmd)
+		names := c.names(cmd.Context(), list, cmd, word)
 		names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, word) })
 		slices.Sort(names)
 		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
@@ -57,7 +60,7 @@ func (c *cli) complete(list lister) cobra.CompletionFunc {
 }
 
 // names reads them from the folder, if it has any. TAB shows no errors.
-func (c *cli) names(ctx context.Context, list lister, cmd *cobra.Command) (names []string) {
+func (c *cli) names(ctx context.Context, list lister, cmd *cobra.Command, word string) (names []string) {
 	if c.dir == "" || !server.HasData(filepath.Clean(c.dir)) {
 		return nil
 	}
@@ -80,40 +83,96 @@ func (c *cli) names(ctx context.Context, list lister, cmd *cobra.Command) (names
 		case list == nil:
 			names = append(names, tenant.Name)
 		case chosen == "" || strings.EqualFold(chosen, tenant.Name) || strings.EqualFold(chosen, string(tenant.ID)):
-			names = append(names, list(view, tenant.ID)...)
+			names = append(names, list(view, tenant.ID, word)...)
 		}
 	}
 	return names
 }
 
-// listed is the names of what a view has; where it fails, there are none to offer.
-func listed[T any](all []*T, _ error, name func(*T) string) (names []string) {
-	for _, v := range all {
-		if n := name(v); n != "" {
-			names = append(names, n)
+const (
+	offered   = 200  // names, of each kind
+	lookedAt  = 2000 // things, for names that only some have
+	pageNames = 250
+)
+
+// A nameList lists things by name.
+type nameList[T any] interface {
+	List(directory.TenantID, directory.Query) (directory.Page[T], error)
+	Past(prefix string) string
+}
+
+// beginning lists the names that begin with a word; a thing without a name has "". Of many it
+// lists the first, and others that show how far all of them are alike, because that is what a
+// shell completes at once. Where reading fails, there are none to offer.
+func beginning[T any](all nameList[T], tenant directory.TenantID, word string, name func(*T) string) (names []string) {
+	query := directory.Query{Prefix: word, Limit: pageNames}
+	for looked := 0; ; {
+		page, err := all.List(tenant, query)
+		if err != nil {
+			return names
+		}
+		for _, one := range page.Items {
+			if n := name(one); n != "" {
+				names = append(names, n)
+			}
+		}
+		looked += len(page.Items)
+		if query.After = page.Next; query.After == "" {
+			return names
+		}
+		if len(names) >= offered || looked >= lookedAt {
+			break
+		}
+	}
+	for alike := commonPrefix(names); len(alike) > len(word); alike = commonPrefix(names) {
+		page, err := all.List(tenant, directory.Query{Prefix: word, After: all.Past(alike), Limit: pageNames})
+		if err != nil || len(page.Items) == 0 {
+			return names
+		}
+		before := len(names)
+		for _, one := range page.Items {
+			if n := name(one); n != "" {
+				names = append(names, n)
+				break
+			}
+		}
+		if len(names) == before {
+			return names
 		}
 	}
 	return names
 }
 
-func serviceNames(v *directory.View, tenant directory.TenantID) []string {
-	all, err := v.ServicePrincipals().All(tenant)
-	return listed(all, err, func(p *directory.ServicePrincipal) string { return p.Name })
+// commonPrefix is how all names begin, in any case.
+func commonPrefix(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	alike := strings.ToLower(names[0])
+	for _, name := range names[1:] {
+		for !strings.HasPrefix(strings.ToLower(name), alike) {
+			_, size := utf8.DecodeLastRuneInString(alike)
+			alike = alike[:len(alike)-size]
+		}
+	}
+	return alike
 }
 
-func principalNames(v *directory.View, tenant directory.TenantID) []string {
-	all, err := v.Users().All(tenant)
-	return append(serviceNames(v, tenant), listed(all, err, func(u *directory.User) string { return u.PrincipalName })...)
+func serviceNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	return beginning(v.ServicePrincipals(), tenant, word, func(p *directory.ServicePrincipal) string { return p.Name })
 }
 
-func hostNames(v *directory.View, tenant directory.TenantID) []string {
-	all, err := v.Hosts().All(tenant)
-	return listed(all, err, func(h *directory.Host) string { return h.Name })
+func principalNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	users := beginning(v.Users(), tenant, word, func(u *directory.User) string { return u.PrincipalName })
+	return append(serviceNames(v, tenant, word), users...)
 }
 
-func apiNames(v *directory.View, tenant directory.TenantID) []string {
-	all, err := v.Applications().All(tenant)
-	return listed(all, err, func(a *directory.Application) string {
+func hostNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	return beginning(v.Hosts(), tenant, word, func(h *directory.Host) string { return h.Name })
+}
+
+func apiNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	return beginning(v.Applications(), tenant, word, func(a *directory.Application) string {
 		if len(a.IdentifierURIs) == 0 && len(a.AppRoles) == 0 && len(a.Scopes) == 0 {
 			return ""
 		}
@@ -121,15 +180,29 @@ func apiNames(v *directory.View, tenant directory.TenantID) []string {
 	})
 }
 
-// roleNames lists the app roles of APIs, as grant takes them.
-func roleNames(v *directory.View, tenant directory.TenantID) (names []string) {
-	all, _ := v.Applications().All(tenant)
-	for _, app := range all {
+// roleNames lists the app roles of APIs, as grant takes them. A name may have slashes too, so
+// every part of the word before one may be an API.
+func roleNames(v *directory.View, tenant directory.TenantID, word string) (names []string) {
+	roles := func(app *directory.Application, called string) {
 		for _, role := range app.AppRoles {
-			if role.Enabled {
-				names = append(names, app.Name+"/"+role.Value)
+			if role.Enabled && role.Value != "" {
+				names = append(names, called+"/"+role.Value)
 			}
 		}
 	}
+	for cut, c := range word {
+		if c != '/' {
+			continue
+		}
+		if app, err := v.Applications().FindAPI(tenant, word[:cut]); err == nil {
+			roles(app, word[:cut])
+		}
+	}
+	beginning(v.Applications(), tenant, word, func(a *directory.Application) string {
+		if a.Name != "" {
+			roles(a, a.Name)
+		}
+		return a.Name
+	})
 	return names
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
@@ -204,6 +205,11 @@ func (o Objects[T]) from(tenant TenantID, space, prefix string, q Query) (Page[T
 	}
 	q.Prefix = prefix
 	return listPage(o.v, fold(tenant), o.noun, makePrefix(space), q)
+}
+
+// Past is the After of a Query that goes on behind all names that begin so.
+func (o Objects[T]) Past(prefix string) string {
+	return makePrefix(o.noun.space) + escaped(fold(prefix)) + string(utf8.MaxRune)
 }
 
 // All returns all of them, by name.
