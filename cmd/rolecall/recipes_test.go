@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,28 +18,30 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rolecall-auth/rolecall/credential"
+	"github.com/rolecall-auth/rolecall/examples/orders"
+	"github.com/rolecall-auth/rolecall/examples/orders/functions"
 	"github.com/rolecall-auth/rolecall/guard"
 )
 
-// TestRecipes runs the blocks of docs/recipes.md and docs/dotnet-sample.md as they are printed
-// there. Each is a file of the name that stands above it, in every script of testdata/recipes.
+// TestRecipes runs the blocks of docs/recipes.md and docs/dotnet-sample.md, and those of
+// docs/guard.md about an app of Azure, as they are printed there. Each is a file of the name that stands above it, in every script of testdata/recipes.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
 	var recipes [][]string
-	for _, name := range []string{"recipes.md", "dotnet-sample.md"} {
+	for _, name := range []string{"recipes.md", "dotnet-sample.md", "guard.md"} {
 		page, err := os.ReadFile("../../docs/" + name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		found := regexp.MustCompile("(?s)<!-- recipe (\\S+) -->\n```[a-z]+\n(.*?)```").FindAllStringSubmatch(string(page), -1)
-		if blocks := strings.Count(string(page), "\n```") / 2; len(found) != blocks || blocks == 0 {
+		if blocks := strings.Count(string(page), "\n```") / 2; len(found) == 0 || len(found) != blocks && name != "guard.md" {
 			t.Fatalf("docs/%s has %d blocks, and %d of them are recipes that are run", name, blocks, len(found))
 		}
 		recipes = append(recipes, found...)
 	}
 	dir := filepath.Join("testdata", "recipes")
 	scripts := ""
-	for _, name := range []string{"ide", "ci", "compose", "systemd", "sample"} {
+	for _, name := range []string{"ide", "ci", "compose", "systemd", "sample", "azure"} {
 		script, err := os.ReadFile(filepath.Join(dir, name+".txtar"))
 		if err != nil {
 			t.Fatal(err)
@@ -130,6 +134,25 @@ func greeted() {
 		}
 		fmt.Println(response.Status)
 		return response.Body.Close()
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// ordersServer is the server of examples/orders, as its program runs it.
+func ordersServer() {
+	err := func() error {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		cfg := orders.ServerFromEnv(os.Getenv)
+		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		handler, err := orders.NewServer(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		return functions.Serve(ctx, functions.Address(os.Getenv, "127.0.0.1:0"), handler, cfg.Log)
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Puts programs that know nothing of tokens behind `rolecall guard`, as docs/guard.md has them,
-# and calls each without a token, with a token without the role, and with a good one: 401, 403
-# and 200, and who called is in the program's log.
+# Puts programs that know nothing of tokens behind `rolecall guard`, as docs/guard.md has them, by a
+# guard.yaml and by a document of App Service, and calls each without a token, with a token without
+# the role, and with a good one: 401, 403 and 200, and who called is in the program's log.
 #
 #   compat/apis/behind.sh ROLECALL
 #
@@ -64,7 +64,7 @@ start() { # its name, a pattern of the line with the address, then the command
 
 # try puts a program behind a guard and calls it.
 try() { # its name, the command
-	local name=$1 port deadline=$((SECONDS + 60)) status token want
+	local name=$1 port deadline=$((SECONDS + 60))
 	shift
 	port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 	PORT=$port SERVER_PORT=$port SERVER_ADDRESS=127.0.0.1 "$@" >"$tmp/$name.log" 2>&1 &
@@ -81,15 +81,30 @@ try() { # its name, the command
 		rules:
 		  - {path: /api/GetOrders, methods: [GET], roles: [Orders.Read]}
 	YAML
+	# The same as an app of App Service has it, whose document enforces no role.
+	cat >"$tmp/authsettings.json" <<-JSON
+		{"platform": {"enabled": true}, "globalValidation": {"requireAuthentication": true, "unauthenticatedClientAction": "Return401"},
+		 "identityProviders": {"azureActiveDirectory": {"enabled": true,
+		   "registration": {"openIdIssuer": "${AZURE_AUTHORITY_HOST%/}/$AZURE_TENANT_ID/v2.0", "clientId": "$AZURE_CLIENT_ID"},
+		   "validation": {"allowedAudiences": ["api://orders"]}}}}
+	JSON
+	start "guard-$name-azure" '^guards at \(.*\)' "$rolecall" guard --config "$tmp/authsettings.json" --upstream "http://127.0.0.1:$port" --listen 127.0.0.1:0
+	refusing "$name behind authsettings.json"
 	start "guard-$name" '^guards at \(.*\)' "$rolecall" guard --config "$tmp/guard.yaml"
+	refusing "$name"
+	grep -q "orders for $object with .*Orders.Read" "$tmp/$name.log" || fail "$name does not know who called"
+	[ "$(grep -c 'orders for' "$tmp/$name.log")" = 2 ] || fail "$name was asked by others as well"
+	echo "$name: 401, 403, 200, for $object"
+}
+
+# refusing calls by way of the guard that was started last.
+refusing() { # what answers
+	local want token status
 	for want in 401 403 200; do
 		case $want in 401) token= ;; 403) token=$other ;; 200) token=$good ;; esac
 		status=$(ask "http://$found/api/GetOrders" "$token")
-		[ "$status" = "$want" ] || fail "$name answers $status, want $want"
+		[ "$status" = "$want" ] || fail "$1 answers $status, want $want"
 	done
-	grep -q "orders for $object with .*Orders.Read" "$tmp/$name.log" || fail "$name does not know who called"
-	[ "$(grep -c 'orders for' "$tmp/$name.log")" = 1 ] || fail "$name was asked by others as well"
-	echo "$name: 401, 403, 200, for $object"
 }
 
 fail() {
