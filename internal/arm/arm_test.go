@@ -211,7 +211,7 @@ func TestOthersAreNot(t *testing.T) {
 // path is one of a route: everything that it names is there.
 func (w *world) path(form string) string {
 	return strings.NewReplacer(
-		"/subscriptions/{subscription}", w.id, "{group}", "rolecall", "{name}", "orders-mi", "{credential}", "k8s",
+		"/subscriptions/{subscription}", w.id, "{group}", "shop", "{name}", "orders-mi", "{credential}", "k8s",
 		"{namespace}", "Microsoft.ManagedIdentity", "{scope...}", w.id+"/resourceGroups/rolecall/providers/Microsoft.Web/sites/web-mi",
 	).Replace(form)
 }
@@ -238,7 +238,10 @@ func TestTheOrdinaryMistakes(t *testing.T) {
 		{"GET", "/subscriptions/00000000-0000-4000-8000-000000000001", 404, "SubscriptionNotFound"},
 		{"GET", "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/rolecall/resources", 404, "SubscriptionNotFound"},
 		{"GET", w.id + "/resourceGroups/elsewhere/resources", 404, "ResourceGroupNotFound"},
-		{"GET", w.path("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/nobody"), 404, "ResourceNotFound"},
+		{"GET", w.id + "/resourceGroups/elsewhere", 404, "ResourceGroupNotFound"},
+		{"GET", w.id + "/resourceGroups?$filter=name%20eq%20'x'", 400, "InvalidFilterInQueryString"},
+		{"GET", w.id + "/resources?$filter=name%20eq%20'x'", 400, "InvalidFilterInQueryString"},
+		{"GET", w.id + "/resourceGroups/rolecall/providers/Microsoft.ManagedIdentity/userAssignedIdentities/nobody", 404, "ResourceNotFound"},
 		{"GET", w.id + "/resourceGroups/rolecall/providers/Microsoft.Storage/storageAccounts/files", 404, "InvalidResourceType"},
 		{"GET", w.id + "/providers/Microsoft.Authorization/roleDefinitions", 400, "NotSupported"},
 		{"PUT", w.id + "/resourceGroups/rolecall/providers/Microsoft.Authorization/roleAssignments/00000000-0000-4000-8000-000000000001", 400, "NotSupported"},

@@ -80,7 +80,7 @@ func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, may b
 
 // writerRights are what routes of this package change.
 func writerRights() directory.Rights {
-	return directory.Manage(directory.ServicePrincipals, directory.Credentials)
+	return directory.Manage(directory.ServicePrincipals, directory.Credentials, directory.ResourceGroups)
 }
 
 // forbidden is the refusal of a caller who may not do what it asks for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -85,10 +86,21 @@ func (c *call) identityPage(size int) (page []*directory.ServicePrincipal, next 
 	return found.Items, strings.TrimSuffix(c.cfg.Cloud.Manager, "/") + c.r.URL.EscapedPath() + "?" + query.Encode(), nil
 }
 
+// typeFilter is the one filter of resources.
+var typeFilter = regexp.MustCompile(`^(?i:resourcetype) (?i:eq) '([^']*)'$`)
+
 // resources lists what is in a group or a subscription: identities alone.
 func resources(c *call) (reply, error) {
 	if err := c.checkGroup(); err != nil {
 		return reply{}, err
+	}
+	filter := c.r.URL.Query().Get("$filter")
+	wanted := typeFilter.FindStringSubmatch(filter)
+	switch {
+	case filter != "" && wanted == nil:
+		return reply{}, refusal(http.StatusBadRequest, "InvalidFilterInQueryString", "The $filter of resources can only be resourceType eq 'TYPE'.")
+	case wanted != nil && !strings.EqualFold(wanted[1], identityType):
+		return found(list[struct{}]{Value: []struct{}{}})
 	}
 	page, next, err := c.identityPage(pageSize)
 	if err != nil {
@@ -142,15 +154,15 @@ func getIdentity(c *call) (reply, error) {
 	return found(bodyOf(p))
 }
 
-// An identityRequest is what may be set.
-type identityRequest struct {
+// A resourceRequest is what may be set of an identity or a group.
+type resourceRequest struct {
 	Location string            `json:"location"`
 	Tags     map[string]string `json:"tags"`
 }
 
 // putIdentity makes an identity, or changes the tags of the one there is.
 func putIdentity(c *call) (reply, error) {
-	var body identityRequest
+	var body resourceRequest
 	if err := c.readBody(&body); err != nil {
 		return reply{}, err
 	}
@@ -186,7 +198,7 @@ func putIdentity(c *call) (reply, error) {
 }
 
 // createIdentity makes an identity, which is also known by its name alone unless something else is.
-func (c *call) createIdentity(e *directory.Editor, body identityRequest) (*directory.ServicePrincipal, error) {
+func (c *call) createIdentity(e *directory.Editor, body resourceRequest) (*directory.ServicePrincipal, error) {
 	name := c.at["name"]
 	p := directory.ServicePrincipal{
 		Tenant: c.tenant(), Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
@@ -206,7 +218,7 @@ func (c *call) createIdentity(e *directory.Editor, body identityRequest) (*direc
 }
 
 // editIdentity changes an identity; whole: what is not given is gone.
-func (c *call) editIdentity(e *directory.Editor, p *directory.ServicePrincipal, body identityRequest, whole bool) (*directory.ServicePrincipal, error) {
+func (c *call) editIdentity(e *directory.Editor, p *directory.ServicePrincipal, body resourceRequest, whole bool) (*directory.ServicePrincipal, error) {
 	if given := locationOf(body.Location); body.Location != "" && given != bodyOf(p).Location {
 		return nil, refusal(http.StatusConflict, "InvalidResourceLocation",
 			"The resource '%s' exists at the location '%s' and cannot be at '%s', too: delete it first.", text.Shown(c.at["name"]), bodyOf(p).Location, text.Shown(given))
@@ -220,7 +232,7 @@ func (c *call) editIdentity(e *directory.Editor, p *directory.ServicePrincipal, 
 }
 
 func patchIdentity(c *call) (reply, error) {
-	var body identityRequest
+	var body resourceRequest
 	if err := c.readBody(&body); err != nil {
 		return reply{}, err
 	}

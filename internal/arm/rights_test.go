@@ -65,6 +65,7 @@ func (w *world) change(f func(*directory.Editor) error) {
 func (w *world) furnish(admin string) {
 	w.Helper()
 	for _, form := range []string{
+		"/subscriptions/{subscription}/resourceGroups/{group}",
 		"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}",
 		"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}/federatedIdentityCredentials/{credential}",
 	} {
@@ -168,6 +169,7 @@ func TestRightsAreThoseOfTheMoment(t *testing.T) {
 	const form = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"
 	put := func(raw string) answer { return w.do(http.MethodPut, w.path(form), raw, bodyOf(form)) }
 	app, user := callers[2].raw, callers[5].raw
+	w.is(w.do(http.MethodPut, w.path("/subscriptions/{subscription}/resourceGroups/{group}"), app, bodyOf("")), http.StatusCreated, "")
 	w.is(put(app), http.StatusCreated, "")
 	w.is(put(user), http.StatusOK, "")
 	w.login.Revoke("writer", "graph", "Application.ReadWrite.All")

@@ -23,6 +23,7 @@ type route struct {
 const (
 	inSubscription = "/subscriptions/{subscription}"
 	inGroup        = inSubscription + "/resourceGroups/{group}"
+	groupType      = "Microsoft.Resources/subscriptions/resourceGroups"
 	identityType   = "Microsoft.ManagedIdentity/userAssignedIdentities"
 	identities     = "/providers/" + identityType
 	oneIdentity    = inGroup + identities + "/{name}"
@@ -44,6 +45,12 @@ func routes() []route {
 		{method: http.MethodGet, form: inSubscription + "/providers/{namespace}", serve: provider},
 		{method: http.MethodPost, form: inSubscription + "/providers/{namespace}/register", serve: provider},
 		{method: http.MethodGet, form: inSubscription + "/resources", serve: resources},
+		{method: http.MethodGet, form: inSubscription + "/resourceGroups", serve: listGroups},
+		{method: http.MethodGet, form: inGroup, serve: getGroup},
+		{method: http.MethodHead, form: inGroup, serve: headGroup},
+		{method: http.MethodPut, form: inGroup, serve: putGroup, action: groupType + "/write"},
+		{method: http.MethodPatch, form: inGroup, serve: patchGroup, action: groupType + "/write"},
+		{method: http.MethodDelete, form: inGroup, serve: deleteGroup, action: groupType + "/delete"},
 		{method: http.MethodGet, form: inGroup + "/resources", serve: resources},
 		{method: http.MethodGet, form: inSubscription + identities, serve: listIdentities},
 		{method: http.MethodGet, form: inGroup + identities, serve: listIdentities},

@@ -93,6 +93,7 @@ func TestResourceGroups(t *testing.T) {
 	o.identity(t, directory.ServicePrincipal{Name: "in-shop", IdentityKind: directory.IdentityUser, ResourceID: scope + "SHOP/providers/Microsoft.ManagedIdentity/userAssignedIdentities/in-shop"})
 	o.identity(t, directory.ServicePrincipal{Name: "beside", IdentityKind: directory.IdentityUser, ResourceID: scope + "shop2/providers/Microsoft.ManagedIdentity/userAssignedIdentities/beside"})
 	o.identity(t, directory.ServicePrincipal{Name: "site", ResourceID: scope + "web/providers/Microsoft.Web/sites/site"})
+	o.identity(t, directory.ServicePrincipal{Name: "elsewhere", IdentityKind: directory.IdentityUser, ResourceID: "/subscriptions/5ab50001-5a5a-4c4c-8d8d-000000000001/resourcegroups/shop/providers/Microsoft.ManagedIdentity/userAssignedIdentities/elsewhere"})
 	var shop, web *directory.ResourceGroup
 	change(t, o.Directory, func(e *directory.Editor) (err error) {
 		if shop, err = e.ResourceGroups().Create(directory.ResourceGroup{Tenant: contoso, Name: "Shop", Location: "westeurope", Tags: map[string]string{"a": "b"}}); err != nil {
@@ -122,8 +123,10 @@ func TestResourceGroups(t *testing.T) {
 	if _, err := o.View(t.Context()).Identities().Find(contoso, "in-shop"); !errors.Is(err, notFound) {
 		t.Errorf("an identity in the group that was deleted: %v", err)
 	}
-	if _, err := o.View(t.Context()).Identities().Find(contoso, "beside"); err != nil {
-		t.Error(err)
+	for _, left := range []string{"beside", "elsewhere"} { // in a group of another name, or of another subscription
+		if _, err := o.View(t.Context()).Identities().Find(contoso, left); err != nil {
+			t.Error(err)
+		}
 	}
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error { return e.ResourceGroups().Delete(contoso, web.ID) }), "name", wrong)
 }

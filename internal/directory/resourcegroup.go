@@ -78,8 +78,9 @@ func (e ResourceGroupEditor) Edit(tenant TenantID, id ObjectID, f func(*Resource
 	})
 }
 
-// Delete removes a resource group with the user-assigned managed identities in it, in whichever
-// subscription. It stays where a system-assigned one is: that goes with its host.
+// Delete removes a resource group with the user-assigned managed identities in it: those that have
+// it in their ARM ids, in the tenant's own subscription. It stays where a system-assigned one is:
+// that goes with its host.
 func (e ResourceGroupEditor) Delete(tenant TenantID, id ObjectID) error {
 	return e.act(Delete, ResourceGroups, func() error {
 		found, err := e.get(tenant, id)
@@ -90,15 +91,8 @@ func (e ResourceGroupEditor) Delete(tenant TenantID, id ObjectID) error {
 			return err
 		}
 		group := found.value
-		subscriptions, err := e.view.Identities().Below(group.Tenant, "/subscriptions")
-		if err != nil {
+		if err := e.empty(group, "/subscriptions/"+Subscription(group.Tenant)+"/resourcegroups/"+group.Name); err != nil {
 			return err
-		}
-		for _, subscription := range subscriptions {
-			scope := "/subscriptions/" + subscription + "/resourcegroups/" + group.Name
-			if err := e.empty(group, scope); err != nil {
-				return err
-			}
 		}
 		if err := e.remove(group, found.version); err != nil {
 			return err
