@@ -14,7 +14,6 @@ import (
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graph"
-	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/insidetest"
 )
 
@@ -28,6 +27,10 @@ type world struct {
 	testing.TB
 	login *insidetest.Authority
 	graph http.Handler
+
+	tool, other string                        // object ids of clients
+	users       map[string]directory.ObjectID // by their directory role
+	certificate string                        // in base64
 }
 
 func newWorld(t testing.TB) *world {
@@ -40,29 +43,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(api.Close)
-	w := &world{t, login, api.Handler()}
-	w.offer()
-	return w
-}
-
-// offer registers Graph with its app roles.
-func (w *world) offer() {
-	w.change(func(e *directory.Editor) error {
-		app := directory.Application{Tenant: tenant, Name: "graph", AppID: graph.AppID, IdentifierURIs: []string{graph.Resource}, TokenVersion: 1}
-		for _, value := range []string{
-			"Application.Read.All", "Application.ReadWrite.All", "Application.ReadWrite.OwnedBy", "Directory.Read.All", "AppRoleAssignment.ReadWrite.All",
-		} {
-			app.AppRoles = append(app.AppRoles, directory.AppRole{
-				ID: directory.RoleID(guid.New()), Value: value, Enabled: true, Members: []directory.MemberType{directory.MemberApplication},
-			})
-		}
-		made, err := e.Applications().Create(app)
-		if err != nil {
-			return err
-		}
-		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant, AppID: made.AppID})
-		return err
-	})
+	return &world{TB: t, login: login, graph: api.Handler()}
 }
 
 func (w *world) change(f func(*directory.Editor) error) {
