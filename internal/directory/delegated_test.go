@@ -357,3 +357,34 @@ func TestCheckPassword(t *testing.T) {
 		t.Errorf("a check that could not be made: got %v", err)
 	}
 }
+
+// What an application requests is shown in the order in which it was given.
+func TestOrderOfPermissions(t *testing.T) {
+	t.Parallel()
+	d := newDelegation(t)
+	role, list, write := string(d.api.AppRoles[0].ID), string(d.api.Scopes[0].ID), string(d.api.Scopes[1].ID)
+	for _, tt := range []struct {
+		name               string
+		given, kept, shown []string
+	}{
+		{"none", nil, nil, []string{list, write, role}},
+		{"the usual one", []string{list, write, role}, nil, []string{list, write, role}},
+		{"a role between scopes, in capitals", []string{strings.ToUpper(write), role, list}, []string{write, role, list}, []string{write, role, list}},
+		{"with what is not asked for, and twice", []string{role, role, string(contoso), list}, []string{role, list, write}, []string{role, list, write}},
+	} {
+		var got *directory.Application
+		change(t, d.Directory, func(e *directory.Editor) (err error) {
+			got, err = e.Applications().Edit(contoso, d.app.ID, func(a *directory.Application) error {
+				a.Permissions = []directory.Permission{{
+					API: d.api.AppID, Roles: []directory.RoleID{directory.RoleID(role)},
+					Scopes: []directory.ScopeID{directory.ScopeID(list), directory.ScopeID(write)}, Order: tt.given,
+				}}
+				return nil
+			})
+			return err
+		})
+		if p := got.Permissions[0]; !slices.Equal(p.Order, tt.kept) || !slices.Equal(p.IDs(), tt.shown) {
+			t.Errorf("%s: the order kept is %q and the ids are %q, want %q and %q", tt.name, p.Order, p.IDs(), tt.kept, tt.shown)
+		}
+	}
+}

@@ -153,6 +153,9 @@ type Permission struct {
 	API    AppID     `json:"api"`
 	Roles  []RoleID  `json:"roles,omitempty"`
 	Scopes []ScopeID `json:"scopes,omitempty"`
+	// Order is the ids of both in the order in which a caller gave them: Terraform shows a
+	// change where it reads another. Empty means the scopes, then the roles.
+	Order []string `json:"order,omitempty"`
 }
 
 // A Secret is a client secret as it is kept: never the secret itself.

@@ -36,6 +36,7 @@ func (e ApplicationEditor) checkPermissions(old, a *Application) error {
 		if err := e.checkPermission(field, old, a, permission); err != nil {
 			return err
 		}
+		permission.keepOrder()
 	}
 	return nil
 }
@@ -129,6 +130,33 @@ func checkRequested(field string, api *Application, id RoleID) error {
 		return nil
 	}
 	return &RuleError{Field: field + ".roles", What: fmt.Sprintf("%s has no app role with the id %q.", api.ref(), text.Shown(string(id))), Advice: "Add the role to the API first.", Cause: ErrNotFound}
+}
+
+// IDs returns the ids of the roles and scopes in the order in which a caller gave them.
+func (p Permission) IDs() []string {
+	usual := append(texts(p.Scopes), texts(p.Roles)...)
+	ids := make([]string, 0, len(usual))
+	for _, id := range append(slices.Clone(p.Order), usual...) {
+		if slices.Contains(usual, id) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// keepOrder leaves out of the order what it need not say.
+func (p *Permission) keepOrder() {
+	if len(p.Order) == 0 {
+		return
+	}
+	p.Order = slices.Clone(p.Order)
+	for i := range p.Order {
+		p.Order[i] = fold(p.Order[i])
+	}
+	p.Order = p.IDs()
+	if slices.Equal(p.Order, append(texts(p.Scopes), texts(p.Roles)...)) {
+		p.Order = nil
+	}
 }
 
 func permissionList(permissions []Permission) []string {

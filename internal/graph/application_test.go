@@ -430,3 +430,18 @@ func (w *world) principal(name string) string {
 	}
 	return string(found.ID)
 }
+
+// Terraform compares what an application requests as a list, and shows a change where it reads another order.
+func TestRequestedPermissionsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	caller := w.app("terraform", "Application.ReadWrite.All")
+	asked := `[{"resourceAccess":[` +
+		`{"id":"9a5d68dd-52b0-4cc2-bd40-abcf44ac3a30","type":"Role"},{"id":"e1fe6dd8-ba31-4d61-89e7-88639da4683d","type":"Scope"},` +
+		`{"id":"1bfefb4e-e0b5-418b-a88f-73c46d2cc8e9","type":"Role"}],"resourceAppId":"00000003-0000-0000-c000-000000000000"}]`
+	made := w.want(http.StatusCreated, caller, http.MethodPost, "/v1.0/applications", `{"displayName":"api","requiredResourceAccess":`+asked+`}`)
+	got, err := json.Marshal(made["requiredResourceAccess"])
+	if err != nil || string(got) != asked {
+		t.Errorf("got %s, %v, want %s", got, err, asked)
+	}
+}

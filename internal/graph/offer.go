@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"slices"
+
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -145,11 +147,12 @@ func requiredAccess(permissions []directory.Permission) []object {
 	list := make([]object, len(permissions))
 	for i, p := range permissions {
 		access := []object{}
-		for _, id := range p.Scopes {
-			access = append(access, object{{"id", id}, {"type", "Scope"}})
-		}
-		for _, id := range p.Roles {
-			access = append(access, object{{"id", id}, {"type", "Role"}})
+		for _, id := range p.IDs() { // Terraform compares them as a list
+			kind := "Role"
+			if slices.Contains(p.Scopes, directory.ScopeID(id)) {
+				kind = "Scope"
+			}
+			access = append(access, object{{"id", id}, {"type", kind}})
 		}
 		list[i] = object{{"resourceAppId", p.API}, {"resourceAccess", access}}
 	}
@@ -192,6 +195,7 @@ func readResourceAccess(p *directory.Permission, in input) error {
 		return a, err
 	})
 	for _, a := range all {
+		p.Order = append(p.Order, a.id)
 		if a.kind == "Role" {
 			p.Roles = append(p.Roles, directory.RoleID(a.id))
 		} else {
