@@ -243,9 +243,12 @@ func (p PrincipalView) FindAPI(tenant TenantID, app AppID) (*ServicePrincipal, e
 }
 
 // Builtins returns the built-in resources that nothing in the tenant is registered in place of,
-// as they are there: in the order of their names.
-func (v *View) Builtins(tenant TenantID) (all []*Instance, err error) {
+// as they are there: those whose name is to be kept, in the order of their names.
+func (v *View) Builtins(tenant TenantID, keep func(name string) bool) (all []*Instance, err error) {
 	for i := range builtins {
+		if !keep(builtins[i].Name) {
+			continue
+		}
 		switch found, err := v.builtin(tenant, &builtins[i]); {
 		case err != nil:
 			return nil, err

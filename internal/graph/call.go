@@ -14,6 +14,7 @@ type call struct {
 	request *http.Request
 	ids     requestIDs
 	version string // "v1.0" or "beta"
+	path    string // of the route
 	refs    map[string]ref
 	caller  *caller
 	permit  *permit

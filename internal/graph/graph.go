@@ -102,7 +102,7 @@ func (a *API) dispatch(r *http.Request, who requestIDs, from *caller) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
-	c := &call{api: a, request: r, ids: who, version: at.version, refs: at.refs, caller: from, permit: at.route.permit}
+	c := &call{api: a, request: r, ids: who, version: at.version, path: at.route.path, refs: at.refs, caller: from, permit: at.route.permit}
 	if c.extent, err = from.check(at.route.permit); err != nil {
 		return answer{}, err
 	}

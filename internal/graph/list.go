@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -49,14 +50,32 @@ func among[T any, K ~string](tenant directory.TenantID, read func(directory.Tena
 	}
 }
 
+// alone makes accesses the only ones by their key.
+func alone[T any](by func(string) access[T]) func(string) []access[T] { return both(by) }
+
+// both goes through several accesses, one after the other.
+func both[T any](all ...func(string) access[T]) func(string) []access[T] {
+	return func(value string) []access[T] {
+		ranges := make([]access[T], len(all))
+		for i, by := range all {
+			ranges[i] = by(value)
+		}
+		return ranges
+	}
+}
+
 // every is the access to all things of a kind, in the order of their ids.
 func every[T any](tenant directory.TenantID, of directory.Objects[T]) access[T] {
 	return func(q directory.Query) (directory.Page[T], error) { return of.InOrder(tenant, q) }
 }
 
-// these is the access to things that are known already.
-func these[T any](items []*T) access[T] {
+// these is the access to things that are not read by keys.
+func these[T any](read func() ([]*T, error)) access[T] {
 	return func(q directory.Query) (directory.Page[T], error) {
+		items, err := read()
+		if err != nil {
+			return directory.Page[T]{}, err
+		}
 		start, _ := strconv.Atoi(q.After)
 		if start > len(items) {
 			start = len(items)
@@ -76,8 +95,8 @@ type source[T any] struct {
 	members []string
 	// keys are accesses by what a member, or an element of a collection, equals; prefixes
 	// those by how it begins. They are named in lower case, collections with "/any" behind.
-	keys     map[string]func(value string) access[T]
-	prefixes map[string]func(value string) access[T]
+	keys     map[string]func(value string) []access[T]
+	prefixes map[string]func(value string) []access[T]
 	all      []access[T] // all things, one access after the other
 	named    []access[T] // the same in the order of displayName; nil: there is none
 	render   func(*T) (object, error)
@@ -193,17 +212,14 @@ func (r *reading[T]) rangesOf(l odata.Lookup) []access[T] {
 		from = r.prefixes
 	}
 	by := from[name]
-	if by == nil || l.Element && len(l.Values) > 1 { // one thing may have two of the elements
+	if by == nil || (l.Element || l.Prefix) && len(l.Values) > 1 { // one thing may answer to two of the values
 		return nil
 	}
-	var ranges []access[T]
+	ranges := []access[T]{}
 	for i, value := range l.Values {
 		if !slices.ContainsFunc(l.Values[:i], func(other string) bool { return strings.EqualFold(other, value) }) {
-			ranges = append(ranges, by(value))
+			ranges = append(ranges, by(value)...)
 		}
-	}
-	if l.Prefix && len(ranges) > 1 {
-		return nil // one prefix may begin with the other
 	}
 	return ranges
 }
@@ -439,6 +455,28 @@ func (r *reading[T]) sorted(at cursor) (items []object, next *cursor, err error)
 	return items, next, nil
 }
 
+// firstOf renders the first things of a source, for $expand.
+func firstOf[T any](from source[T]) ([]object, error) {
+	all := []object{}
+	for _, read := range from.all {
+		page, err := read(directory.Query{Limit: maxExpanded - len(all)})
+		if err != nil {
+			return nil, err
+		}
+		for _, thing := range page.Items {
+			o, err := from.render(thing)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, o)
+		}
+		if len(all) >= maxExpanded {
+			break
+		}
+	}
+	return all, nil
+}
+
 // showing answers a request for one thing.
 func showing[T any](c *call, from source[T], thing *T) (answer, error) {
 	query, err := c.single(from.members, func(relation string) bool { return from.expand[relation] != nil })
@@ -503,9 +541,16 @@ func (c *call) link(option, kind string, state any) (string, error) {
 // Member implements [odata.Object].
 func (o object) Member(name string) (any, bool) {
 	for _, m := range o {
-		if strings.EqualFold(m.name, name) {
+		if !strings.EqualFold(m.name, name) {
+			continue
+		}
+		written, is := m.value.(json.RawMessage)
+		if !is {
 			return m.value, true
 		}
+		var value any
+		_ = json.Unmarshal(written, &value) // what is kept as JSON was written by this package
+		return value, true
 	}
 	return nil, false
 }

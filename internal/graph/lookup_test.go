@@ -123,6 +123,8 @@ func TestFiltersReadByKeys(t *testing.T) {
 		{"startsWith(displayName,'App 29') eq true", 10},
 		{"identifierUris/any(s:s eq 'api://app-299')", 1},
 		{"displayName eq 'app 299' and applicationTemplateId eq null", 1},
+		{"uniqueName eq 'unique-299'", 1},
+		{"tags/any(t:t eq 'tag99')", 3},
 		{"displayName eq 'none'", 0},
 		{"identifierUris/any(s:s eq 'api://none')", 0},
 		{"identifierUris/any(s:s eq 'api://app-298') and displayName eq 'app 299'", 0},
@@ -134,5 +136,78 @@ func TestFiltersReadByKeys(t *testing.T) {
 	}
 	if n, read := w.list("applications", "endswith(displayName,'299')", (*call).listApplications); n != 1 || read < many {
 		t.Errorf("without a key: found %d by reading %d objects", n, read)
+	}
+}
+
+// TestFiltersOfPrincipalsAndUsersReadByKeys is the same for service principals, which are read
+// with their applications, and for users.
+func TestFiltersOfPrincipalsAndUsersReadByKeys(t *testing.T) {
+	t.Parallel()
+	w := newCounted(t)
+	const many = 200
+	var sp *directory.ServicePrincipal
+	var identity *directory.ServicePrincipal
+	var user *directory.User
+	w.change(func(e *directory.Editor) error {
+		for i := range many {
+			app, err := e.Applications().Create(directory.Application{
+				Tenant: w.tenant.ID, DisplayName: fmt.Sprintf("app %03d", i), TokenVersion: 2, IdentifierURIs: []string{fmt.Sprintf("api://app-%d", i)},
+			})
+			if err != nil {
+				return err
+			}
+			if sp, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: w.tenant.ID, AppID: app.AppID, Tags: []string{fmt.Sprintf("tag%d", i)}}); err != nil {
+				return err
+			}
+			if user, err = e.Users().Create(directory.User{Tenant: w.tenant.ID, PrincipalName: fmt.Sprintf("u%d@contoso.test", i), DisplayName: fmt.Sprintf("user %03d", i)}, nil); err != nil {
+				return err
+			}
+		}
+		for i := range 3 {
+			var err error
+			if identity, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
+				Tenant: w.tenant.ID, Name: fmt.Sprintf("worker-%d", i), Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityUser,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	const perPrincipal, aside = 2, 10 // built-in resources are looked for by their own keys
+	for _, tt := range []struct {
+		filter string
+		want   int
+	}{
+		{"appId eq '" + string(sp.AppID) + "'", 1},
+		{"id eq '" + string(sp.ID) + "'", 1},
+		{"displayName eq 'app 199'", 1},
+		{"startswith(displayName,'app 19')", 10},
+		{"servicePrincipalNames/any(c:c eq 'api://app-199')", 1},
+		{"servicePrincipalNames/any(c:c eq '" + string(sp.AppID) + "')", 1},
+		{"servicePrincipalType eq 'ManagedIdentity'", 3},
+		{"servicePrincipalType eq 'managedidentity' and displayName eq 'worker-2'", 1},
+		{"alternativeNames/any(a:a eq '" + identity.ResourceID + "')", 1},
+		{"alternativeNames/any(a:startswith(a,'/subscriptions/'))", 3},
+		{"tags/any(t:t eq 'tag199')", 1},
+		{"servicePrincipalNames/any(c:c eq 'https://vault.azure.net')", 1},
+	} {
+		n, read := w.list("servicePrincipals", tt.filter, (*call).listPrincipals)
+		if n != tt.want || read > perPrincipal*tt.want+aside {
+			t.Errorf("%s: found %d by reading %d objects, want %d", tt.filter, n, read, tt.want)
+		}
+	}
+	for _, tt := range []struct {
+		filter string
+		want   int
+	}{
+		{"userPrincipalName eq 'U199@contoso.test'", 1},
+		{"id eq '" + string(user.ID) + "'", 1},
+		{"displayName eq 'user 199'", 1},
+		{"startswith(displayName,'user 19')", 10},
+	} {
+		n, read := w.list("users", tt.filter, (*call).listUsers)
+		if n != tt.want || read > tt.want+3 {
+			t.Errorf("%s: found %d by reading %d objects, want %d", tt.filter, n, read, tt.want)
+		}
 	}
 }

@@ -7,4 +7,6 @@ var (
 	scopeTable       = scopeFields()
 	claimTable       = claimFields()
 	federatedTable   = federatedFields()
+	principalTable   = principalFields()
+	userTable        = userFields()
 )
