@@ -3,6 +3,7 @@ package authority
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -276,5 +277,22 @@ func TestRolesOfBuiltinResources(t *testing.T) {
 	}
 	if found, _, err := w.dir.Revocations().Since(t.Context(), testTenant, 0); err != nil || len(found) != 1 || found[0].Role != "Application.Read.All" {
 		t.Errorf("revocations: %v, %v", found, err)
+	}
+}
+
+// What was discarded gets no token until it is restored, and then what it got before.
+func TestDiscardedClients(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before := w.post(pathV2, w.good()).claims(t)["roles"]
+	app, err := w.dir.View(t.Context()).Applications().ByAppID(testTenant, testClient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.edit(func(e *directory.Editor) error { _, err := e.Applications().Discard(testTenant, app.ID); return err })
+	w.post(pathV2, w.good()).refused(400, "unauthorized_client", 700016)
+	w.edit(func(e *directory.Editor) error { _, err := e.Deleted().Restore(testTenant, app.ID); return err })
+	if after := w.post(pathV2, w.good()).claims(t)["roles"]; fmt.Sprint(after) != fmt.Sprint(before) || after == nil {
+		t.Errorf("restored: %v, before: %v", after, before)
 	}
 }

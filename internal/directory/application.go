@@ -134,6 +134,9 @@ func (e ApplicationEditor) Delete(tenant TenantID, id ObjectID) error {
 			if err := e.principals().delete(principal); err != nil {
 				return err
 			}
+			if err := e.recordDeleted(principal.value.target(), deletedDetail(principal.value.AppID, nil)); err != nil {
+				return err
+			}
 			if app, err = e.get(tenant, id); err != nil { // it may have been the principal's own
 				return err
 			}

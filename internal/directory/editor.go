@@ -65,6 +65,11 @@ func (e *Editor) Users() UserEditor { return e.editor.users() }
 // Hosts changes hosts.
 func (e *Editor) Hosts() HostEditor { return e.editor.hosts() }
 
+// Deleted restores and purges what was discarded.
+func (e *Editor) Deleted() DeletedEditor {
+	return DeletedEditor{DeletedView: e.editor.view.Deleted(), editor: e.editor}
+}
+
 // ResourceGroups changes resource groups.
 func (e *Editor) ResourceGroups() ResourceGroupEditor {
 	return ResourceGroupEditor{Objects: e.editor.view.ResourceGroups(), editor: e.editor}
@@ -181,7 +186,7 @@ func (d *Directory) Change(ctx context.Context, actor Actor, f func(*Editor) err
 	}
 	e := &editor{ctx: ctx, d: d, actor: actor, now: d.now()}
 	sequence, err = d.cfg.Store.Update(ctx, func(tx Tx) error {
-		e.tx, e.view = tx, View{ctx: ctx, from: tx}
+		e.tx, e.view = tx, View{ctx: ctx, from: tx, now: func() time.Time { return e.now }}
 		err := f(&Editor{e})
 		settle(err)
 		return err
@@ -324,6 +329,9 @@ func storeTenant(t target) string {
 // duplicate turns a store's ErrDuplicate into words about the field, and leaves other
 // errors alone.
 func duplicate(err error, field, what, fix string) error {
+	if errors.Is(err, errDiscarded) {
+		fix += " What has it was deleted and can be restored; it is free once that is purged."
+	}
 	if errors.Is(err, ErrDuplicate) {
 		return taken(field, what, fix)
 	}
@@ -332,7 +340,7 @@ func duplicate(err error, field, what, fix string) error {
 
 // A ChangeNote is one line of a difference.
 type ChangeNote struct {
-	Action string `json:"action"` // "create", "update", "delete", "none"
+	Action string `json:"action"` // "create", "update", "delete", "discard", "restore", "purge", "none"
 	Kind   string `json:"kind"`   // "application", "assignment", …
 	Tenant string `json:"tenant"` // its name
 	Name   string `json:"name"`   // what people call the target

@@ -24,7 +24,7 @@ const (
 
 // Run follows the store's change feed until the context ends, so that changes made
 // through other processes or nodes show here, tells Config.OnChange, and every minute
-// removes expired token records. A store that cannot be reached is logged and asked again; the view stays as it was meanwhile.
+// removes expired token records and what was discarded too long ago. A store that cannot be reached is logged and asked again; the view stays as it was meanwhile.
 // It returns nil when the context ends.
 func (d *Directory) Run(ctx context.Context) error {
 	tick := time.NewTicker(d.cfg.Poll)
@@ -58,6 +58,9 @@ func (d *Directory) Run(ctx context.Context) error {
 func (d *Directory) runSweep(ctx context.Context) {
 	if err := d.sweep(ctx); err != nil && ctx.Err() == nil {
 		d.cfg.Log.WarnContext(ctx, "expired token records could not be removed", "error", err)
+	}
+	if err := d.sweepDeleted(ctx); err != nil && ctx.Err() == nil {
+		d.cfg.Log.WarnContext(ctx, "what was deleted long ago could not be removed", "error", err)
 	}
 }
 

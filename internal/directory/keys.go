@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -22,6 +23,7 @@ const (
 	KindRevocation       = "revocation"
 	KindResourceGroup    = "resourceGroup"
 	KindPolicy           = "policy"
+	KindDeleted          = "deleted"
 )
 
 // maxKeyPart bounds what is looked up: nothing longer is ever kept as a key part.
@@ -191,6 +193,23 @@ func (h *Host) keys() []string {
 
 func (g *ResourceGroup) keys() []string {
 	return []string{makeKey("id", string(g.ID)), makeKey("name", fold(g.Name))}
+}
+
+// keys of a deleted thing are also those that nothing else may have meanwhile.
+func (d *Deleted) keys() []string {
+	keys := []string{
+		makeKey("id", string(d.ID)), makeKey("kind", d.Kind, string(d.ID)), makeKey("until", fmt.Sprintf("%020d", d.Until.Unix()), string(d.ID)),
+	}
+	if d.Principal != nil && d.Principal.ID != d.ID {
+		keys = append(keys, makeKey("part", string(d.Principal.ID)))
+	}
+	if d.Application != nil {
+		keys = append(keys, makeKey("appid", string(d.Application.AppID)))
+		for _, uri := range d.Application.IdentifierURIs {
+			keys = append(keys, makeKey("uri", foldURI(uri)))
+		}
+	}
+	return keys
 }
 
 func (p *AppManagementPolicy) keys() []string { return []string{makeKey("id", appManagement)} }

@@ -356,6 +356,26 @@ type DelegatedGrant struct {
 	Created   time.Time `json:"created"`
 }
 
+// A Deleted thing is an application, a service principal or a user that was discarded, with
+// all that goes with it: it can be restored for a while.
+type Deleted struct {
+	Stored
+	ID      ObjectID  `json:"id"` // of what was discarded
+	Tenant  TenantID  `json:"tenant"`
+	Kind    string    `json:"kind"` // KindApplication, KindServicePrincipal or KindUser
+	Deleted time.Time `json:"deleted"`
+	Until   time.Time `json:"until"` // when it is gone for good
+
+	Application *Application      `json:"application,omitempty"` // of KindApplication
+	Principal   *ServicePrincipal `json:"principal,omitempty"`   // of KindServicePrincipal, or of the application
+	User        *User             `json:"user,omitempty"`        // of KindUser
+
+	Assignments     []Assignment     `json:"assignments,omitempty"` // of it and to it
+	Grants          []DelegatedGrant `json:"grants,omitempty"`      // of it, to it and for it
+	OwnApplications []ObjectID       `json:"ownApplications,omitempty"`
+	OwnPrincipals   []ObjectID       `json:"ownPrincipals,omitempty"`
+}
+
 // A ResourceGroup is a place in the resource manager, where managed identities are.
 type ResourceGroup struct {
 	Stored

@@ -116,10 +116,14 @@ func (e PrincipalEditor) Delete(tenant TenantID, id ObjectID) error {
 		if err := e.version.check(found.version); err != nil {
 			return err
 		}
-		return e.delete(found)
+		if err := e.delete(found); err != nil {
+			return err
+		}
+		return e.recordDeleted(found.value.target(), deletedDetail(found.value.AppID, nil))
 	})
 }
 
+// delete removes it with all that goes with it; the audit row of it itself is the caller's.
 func (e PrincipalEditor) delete(p row[ServicePrincipal]) error {
 	for _, space := range []string{"principal", "resource"} {
 		if err := e.assignments().dropOf(p.value.Tenant, space, p.value.ID); err != nil {
@@ -143,10 +147,7 @@ func (e PrincipalEditor) delete(p row[ServicePrincipal]) error {
 	if err := e.remove(p.value, p.version); err != nil {
 		return err
 	}
-	if err := e.revokePrincipal(p.value); err != nil {
-		return err
-	}
-	return e.recordDeleted(p.value.target(), deletedDetail(p.value.AppID, nil))
+	return e.revokePrincipal(p.value)
 }
 
 // of returns the service principal of an application.

@@ -86,7 +86,7 @@ func (e TenantEditor) Delete(id TenantID) error {
 		}
 		for kind, space := range map[string]string{
 			KindAssignment: "principal", KindServicePrincipal: "id", KindApplication: "id", KindUser: "id", KindKeyring: "id",
-			KindDelegatedGrant: "id", KindHost: "id", KindRevocation: "until", KindResourceGroup: "id", KindPolicy: "id",
+			KindDelegatedGrant: "id", KindHost: "id", KindRevocation: "until", KindResourceGroup: "id", KindPolicy: "id", KindDeleted: "until",
 		} {
 			if err := e.clear(tenant.value.ID, kind, space); err != nil {
 				return err
@@ -217,18 +217,38 @@ func (t *Tenant) target() target {
 	return target{kind: KindTenant, tenant: t.ID, id: string(t.ID), name: t.Name}
 }
 
-// free returns ErrDuplicate when an object other than the one with that id has the key.
+// free returns ErrDuplicate when an object other than the one with that id has the key, or one
+// that was deleted and can be restored.
 func (e *editor) free(tenant TenantID, kind, key, id string) error {
 	switch object, err := e.tx.Lookup(e.ctx, string(tenant), kind, key); {
 	case errors.Is(err, ErrNotFound):
-		return nil
 	case err != nil:
 		return err
 	case object.ID != id:
 		return fmt.Errorf("%s %s: %w", kind, key, ErrDuplicate)
+	default:
+		return nil
 	}
-	return nil
+	if kind != KindApplication && kind != KindServicePrincipal && kind != KindUser {
+		return nil
+	}
+	deleted, err := lookup[Deleted](e, tenant, KindDeleted, key)
+	if part, is := strings.CutPrefix(key, "id/"); is && errors.Is(err, ErrNotFound) {
+		deleted, err = lookup[Deleted](e, tenant, KindDeleted, makeKey("part", part))
+	}
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case string(deleted.value.ID) == id || !deleted.value.Until.After(e.now):
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", kind, key, errDiscarded)
 }
+
+// errDiscarded is ErrDuplicate for what was deleted and can be restored.
+var errDiscarded = fmt.Errorf("deleted and not yet gone: %w", ErrDuplicate)
 
 // keyringID is the id of a tenant's key set for access tokens. Others have their name
 // behind it.

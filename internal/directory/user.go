@@ -132,27 +132,32 @@ func (e UserEditor) Delete(tenant TenantID, id ObjectID) error {
 		if err := e.version.check(found.version); err != nil {
 			return err
 		}
-		user := found.value
-		if err := e.assignments().dropOf(user.Tenant, "principal", user.ID); err != nil {
+		if err := e.delete(found); err != nil {
 			return err
 		}
-		if err := e.grants().dropOf(user.Tenant, "principal", user.ID); err != nil {
-			return err
-		}
-		if err := e.dropRecords(user.Tenant, user.ID); err != nil {
-			return err
-		}
-		if err := e.dropOwner(user.Tenant, user.ID); err != nil {
-			return err
-		}
-		if err := e.remove(user, found.version); err != nil {
-			return err
-		}
-		if err := e.revokeUser(user); err != nil {
-			return err
-		}
-		return e.record("delete", user.target(), "")
+		return e.record("delete", found.value.target(), "")
 	})
+}
+
+// delete removes a user with all that goes with it; the audit row of it itself is the caller's.
+func (e UserEditor) delete(found row[User]) error {
+	user := found.value
+	if err := e.assignments().dropOf(user.Tenant, "principal", user.ID); err != nil {
+		return err
+	}
+	if err := e.grants().dropOf(user.Tenant, "principal", user.ID); err != nil {
+		return err
+	}
+	if err := e.dropRecords(user.Tenant, user.ID); err != nil {
+		return err
+	}
+	if err := e.dropOwner(user.Tenant, user.ID); err != nil {
+		return err
+	}
+	if err := e.remove(user, found.version); err != nil {
+		return err
+	}
+	return e.revokeUser(user)
 }
 
 // userKey is the key under which what a caller calls a user is found.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/rolecall-auth/rolecall/internal/guid"
@@ -26,10 +27,13 @@ import (
 type View struct {
 	ctx  context.Context // of the one request this View is made for
 	from Reader
+	now  func() time.Time
 }
 
 // View returns the reading face of the directory for one request.
-func (d *Directory) View(ctx context.Context) *View { return &View{ctx: ctx, from: d.cfg.Store} }
+func (d *Directory) View(ctx context.Context) *View {
+	return &View{ctx: ctx, from: d.cfg.Store, now: d.now}
+}
 
 // Tenants reads the tenants. Find takes a GUID, a verified domain or a name.
 func (v *View) Tenants() TenantView {
@@ -95,6 +99,13 @@ func (v *View) ResourceGroups() Objects[ResourceGroup] {
 		}
 		return []string{makeKey("name", fold(ref))}
 	}}}
+}
+
+// Deleted reads what was discarded and can be restored.
+func (v *View) Deleted() DeletedView {
+	return DeletedView{Objects[Deleted]{v, noun[Deleted]{kind: KindDeleted, called: "deleted object", space: "id", keep: func(d *Deleted) bool { return d.Until.After(v.now()) }, refs: func(ref string) []string {
+		return []string{makeKey("id", string(fold(ref)))}
+	}}}}
 }
 
 // AppManagementPolicy returns the policy of a tenant; one that is not enabled where none was made.
