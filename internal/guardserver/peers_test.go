@@ -32,8 +32,8 @@ type peer struct {
 	wrap     string // around the file's text, where %s is it
 }
 
-// peers are those that have to be here, and those that happen to be: the setup of CI brings nginx
-// and Caddy, and the suite envoy of compat/run brings Envoy.
+// peers are those that have to be here, and those that happen to be: the setup of CI brings nginx,
+// Caddy and Apache, and the suite envoy of compat/run brings Envoy.
 func peers() []peer {
 	all := []peer{
 		{"nginx", "nginx.conf", "mode: forward-auth\ndialect: nginx", func(file, folder string) []string {
@@ -45,10 +45,18 @@ func peers() []peer {
 		{"envoy", "envoy.yaml", "mode: ext-authz", func(file, _ string) []string {
 			return []string{"-c", file, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"}
 		}, "%s"},
+		{"apache2", "apache.conf", "trustedPeers: [127.0.0.1]", func(file, folder string) []string {
+			modules := filepath.Join(filepath.Dir(find("apache2")), "..", "lib", "apache2", "modules")
+			return []string{"-d", folder, "-f", file, "-C", "Define MODULES " + modules, "-DFOREGROUND"}
+		}, "LoadModule mpm_event_module ${MODULES}/mod_mpm_event.so\nLoadModule authz_core_module ${MODULES}/mod_authz_core.so\nLoadModule headers_module ${MODULES}/mod_headers.so\n" +
+			"LoadModule proxy_module ${MODULES}/mod_proxy.so\nLoadModule proxy_http_module ${MODULES}/mod_proxy_http.so\n" +
+			"DefaultRuntimeDir .\nPidFile apache.pid\nErrorLog /dev/stderr\nServerLimit 1\nThreadsPerChild 25\nMaxRequestWorkers 25\nUser nobody\n%s"},
 		{"haproxy", "", "trustedPeers: [127.0.0.1]", func(file, _ string) []string { return []string{"-f", file, "-db"} },
 			"defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind 127.0.0.1:PORT\n  default_backend b\nbackend b\n  option forwardfor\n  server s GUARD\n%s"},
 	}
-	here := func(p peer) bool { return p.program == "nginx" || p.program == "caddy" || find(p.program) != "" }
+	here := func(p peer) bool {
+		return slices.Contains([]string{"nginx", "caddy", "apache2"}, p.program) || find(p.program) != ""
+	}
 	return slices.DeleteFunc(all, func(p peer) bool { return !here(p) })
 }
 
@@ -92,6 +100,9 @@ func (p peer) start(t *testing.T, w *world) string {
 	cmd := exec.Command(program, p.args(file, folder)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "HOME="+folder, "XDG_DATA_HOME="+folder, "XDG_CONFIG_HOME="+folder)
+	if beside, err := filepath.Glob(filepath.Join(filepath.Dir(program), "..", "lib", "*-linux-gnu")); err == nil && strings.Contains(program, ".cache") {
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+strings.Join(beside, ":")) // of what was unpacked with it
+	}
 	run(t, address, cmd)
 	return address
 }
