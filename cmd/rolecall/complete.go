@@ -34,6 +34,14 @@ func (c *cli) completeNames(root *cobra.Command) {
 		if cmd.Flags().Lookup("tenant") != nil {
 			_ = cmd.RegisterFlagCompletionFunc("tenant", c.complete(nil))
 		}
+		if strings.HasPrefix(cmd.CommandPath(), "rolecall app ") && !cmd.HasSubCommands() && cmd.Name() != "create" {
+			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+				if len(args) > 0 {
+					return nil, cobra.ShellCompDirectiveNoFileComp
+				}
+				return c.complete(applicationNames)(cmd, args, word)
+			}
+		}
 		switch cmd.CommandPath() {
 		case "rolecall grant", "rolecall revoke":
 			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -169,6 +177,10 @@ func principalNames(v *directory.View, tenant directory.TenantID, word string) [
 
 func hostNames(v *directory.View, tenant directory.TenantID, word string) []string {
 	return beginning(v.Hosts(), tenant, word, func(h *directory.Host) string { return h.Name })
+}
+
+func applicationNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	return beginning(v.Applications(), tenant, word, func(a *directory.Application) string { return a.Label() })
 }
 
 func apiNames(v *directory.View, tenant directory.TenantID, word string) []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 )
 
@@ -78,7 +79,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.As(err, &f):
 		return f.code
-	case errors.Is(err, directory.ErrNotFound):
+	case errors.Is(err, directory.ErrNotFound), graphclient.NotFound(err):
 		return exitNotFound
 	case errors.Is(err, lookup.ErrAmbiguous), errors.Is(err, lookup.ErrMalformed):
 		return exitUsage

@@ -118,3 +118,55 @@ func TestRolesAreFoundByAPIAndValue(t *testing.T) {
 		}
 	}
 }
+
+// What was made without a name, by way of Graph, goes by its display name while only one has it.
+func TestDisplayNamesOfOneAreReferences(t *testing.T) {
+	t.Parallel()
+	dir := twoTenants(t)
+	var twins [2]directory.AppID
+	_, err := dir.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Find("contoso")
+		if err != nil {
+			return err
+		}
+		for i, display := range []string{"Nightly Report", "Twin", "Twin"} {
+			app, err := e.Applications().Create(directory.Application{Tenant: tenant.ID, DisplayName: display, AppRoles: []directory.AppRole{{Value: "All.Read", Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}}})
+			if err != nil {
+				return err
+			}
+			if i > 0 {
+				twins[i-1] = app.AppID
+			}
+			if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant.ID, AppID: app.AppID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := dir.View(t.Context())
+	found, err := lookup.FindPrincipal(view, "", "nightly report")
+	if err != nil || found.Name() != "Nightly Report" {
+		t.Errorf("got %s, %v", found.Name(), err)
+	}
+	if role, err := lookup.FindRole("rolecall grant", view, found, "Nightly Report/All.Read"); err != nil || role.Value != "All.Read" {
+		t.Errorf("the role of the API: %v", err)
+	}
+	if api, err := lookup.FindApplication(view, "contoso", "Nightly Report"); err != nil || api.DisplayName != "Nightly Report" {
+		t.Errorf("the application: %v", err)
+	}
+	for _, find := range []func() error{
+		func() error { _, err := lookup.FindPrincipal(view, "", "Twin"); return err },
+		func() error { _, err := lookup.FindAPI(view, "", "Twin"); return err },
+	} {
+		err := find()
+		if !errors.Is(err, lookup.ErrAmbiguous) || !strings.Contains(err.Error(), string(twins[0])) || !strings.Contains(err.Error(), string(twins[1])) {
+			t.Errorf("of twins: %v, want both ids", err)
+		}
+	}
+	if _, err := lookup.FindApplication(view, "contoso", "https://graph.microsoft.com"); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("a built-in resource as a registration: %v", err)
+	}
+}

@@ -1,8 +1,11 @@
 package lookup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -20,7 +23,7 @@ func (p Principal) Name() string {
 	if p.User != nil {
 		return p.User.PrincipalName
 	}
-	return p.Service.Name
+	return cmp.Or(p.Service.Name, p.Service.DisplayName)
 }
 
 // ID is its object id.
@@ -83,6 +86,9 @@ func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal,
 	if !errors.Is(userErr, directory.ErrNotFound) {
 		return Principal{}, userErr
 	}
+	if service, shownErr := shownAs(v.ServicePrincipals(), t, ref, func(p *directory.ServicePrincipal) string { return string(p.AppID) }); service != nil || shownErr != nil {
+		return Principal{Tenant: t, Service: service}, shownErr
+	}
 	if app, appErr := v.Applications().Find(t.ID, ref); appErr == nil {
 		return Principal{}, &Error{
 			fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app.Name, t.Name),
@@ -90,6 +96,32 @@ func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal,
 		}
 	}
 	return Principal{}, errors.Join(err, userErr)
+}
+
+// A displayer lists what has a display name, which need not be unique.
+type displayer[T any] interface {
+	Displayed(tenant directory.TenantID, name string, q directory.Query) (directory.Page[T], error)
+}
+
+// shownAs returns the only thing with a display name; nil: there is none. Twins are an error
+// that lists their ids.
+func shownAs[T any](all displayer[T], t *directory.Tenant, name string, id func(*T) string) (*T, error) {
+	page, err := all.Displayed(t.ID, name, directory.Query{Limit: readable})
+	if err != nil {
+		return nil, err
+	}
+	switch len(page.Items) {
+	case 0:
+		return nil, nil
+	case 1:
+		return page.Items[0], nil
+	}
+	var ids []string
+	for _, one := range page.Items {
+		ids = append(ids, id(one))
+	}
+	slices.Sort(ids)
+	return nil, &Error{fmt.Sprintf("%q is the display name of %d: %s", name, len(ids), strings.Join(ids, ", ")), "give the id of the one that you mean", ErrAmbiguous}
 }
 
 // nearNames returns the names that the directory thinks may have been meant.

@@ -28,7 +28,7 @@ func FindRole(command string, v *directory.View, who Principal, arg string) (Rol
 			break
 		}
 		api, role = arg[:cut], arg[cut+1:]
-		app, err := v.Applications().FindAPI(who.Tenant.ID, api)
+		app, err := apiIn(v, who.Tenant, api)
 		if errors.Is(err, directory.ErrNotFound) {
 			continue
 		}
@@ -145,7 +145,7 @@ func FindAPI(v *directory.View, tenant, ref string) (API, error) {
 	var found []API
 	var missing error
 	for _, t := range tenants {
-		app, err := v.Applications().FindAPI(t.ID, ref)
+		app, err := apiIn(v, t, ref)
 		switch {
 		case err == nil:
 			found = append(found, API{app, t})
@@ -164,4 +164,30 @@ func FindAPI(v *directory.View, tenant, ref string) (API, error) {
 		return API{}, notFound("`rolecall serve` creates the first one", "there is no tenant yet")
 	}
 	return API{}, missing
+}
+
+// apiIn finds an API in a tenant, also by a display name that only one has.
+func apiIn(v *directory.View, t *directory.Tenant, ref string) (*directory.Application, error) {
+	found, err := v.Applications().FindAPI(t.ID, ref)
+	if !errors.Is(err, directory.ErrNotFound) {
+		return found, err
+	}
+	shown, shownErr := shownAs(v.Applications(), t, ref, func(a *directory.Application) string { return string(a.AppID) })
+	if shown != nil || shownErr != nil {
+		return shown, shownErr
+	}
+	return nil, err
+}
+
+// FindApplication finds a registration by its name, any of its ids, an identifier URI or a
+// display name that only one has: in the given tenant, or in the one that has it.
+func FindApplication(v *directory.View, tenant, ref string) (API, error) {
+	found, err := FindAPI(v, tenant, ref)
+	if err != nil {
+		return API{}, err
+	}
+	if _, err := v.Applications().Get(found.Tenant.ID, found.ID); errors.Is(err, directory.ErrNotFound) {
+		return API{}, notFound("register an application of your own in its place, or name another", "%s is one of Microsoft's own resources, and no registration", found.Label())
+	}
+	return found, nil
 }

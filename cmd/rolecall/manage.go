@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graph"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
+	"github.com/rolecall-auth/rolecall/internal/inprocess"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/text"
+)
+
+// A manager manages the directory through Graph's handlers, in this process and as the
+// operator of the machine.
+type manager struct {
+	*cli
+	data    *server.Data
+	api     *graph.API
+	command string // for the audit trail
+	tenant  string // --tenant
+	format  *output.Format
+}
+
+// localGraph is where Graph is, as nobody but this process calls it.
+const localGraph = "https://graph.localhost"
+
+// managing completes a command that manages the directory. Changing commands let a running
+// server act on the change before they end.
+func (c *cli) managing(cmd *cobra.Command, changes bool, run func(ctx context.Context, m *manager, args []string) error) *cobra.Command {
+	var tenant string
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant: its name, id or domain (required if there are several)")
+	format := c.outputFlag(cmd, "", output.Lists()...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		ctx := cmd.Context()
+		data, err := c.openExisting(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = closeAfter(err, data) }()
+		api, err := graph.New(graph.Config{Authority: localGraph, URL: localGraph, Directory: data.Directory, HTTPClient: &http.Client{}, Now: c.now})
+		if err != nil {
+			return err
+		}
+		defer api.Close()
+		m := &manager{cli: c, data: data, api: api, command: "cli:" + strings.TrimPrefix(cmd.CommandPath(), "rolecall "), tenant: tenant, format: format}
+		if err := run(ctx, m, args); err != nil {
+			return err
+		}
+		if !changes {
+			return nil
+		}
+		return c.warnUnreachable(c.awaitServer(ctx, data))
+	}
+	return cmd
+}
+
+// in calls Graph in one tenant.
+func (m *manager) in(tenant *directory.Tenant) *graphclient.Client {
+	return &graphclient.Client{
+		Base: localGraph + "/v1.0", HTTP: &http.Client{Transport: inprocess.Transport{Handler: m.api.Operator(tenant, m.command)}},
+	}
+}
+
+// whole calls Graph in the tenant that is named, or the only one.
+func (m *manager) whole(ctx context.Context) (*graphclient.Client, *directory.Tenant, error) {
+	tenant, err := lookup.FindTenant(m.data.Directory.View(ctx), m.tenant)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m.in(tenant), tenant, nil
+}
+
+// application finds a registration by whatever it is called, and calls Graph in its tenant.
+func (m *manager) application(ctx context.Context, ref string) (*graphclient.Client, lookup.API, error) {
+	found, err := lookup.FindApplication(m.data.Directory.View(ctx), m.tenant, ref)
+	if err != nil {
+		return nil, found, err
+	}
+	return m.in(found.Tenant), found, nil
+}
+
+// show reads one thing and prints it, with a row of it for people.
+func (m *manager) show(ctx context.Context, client *graphclient.Client, path string, l output.Listing, row func(json.RawMessage) ([]string, error)) error {
+	var found json.RawMessage
+	if err := client.Get(ctx, path, &found); err != nil {
+		return err
+	}
+	return m.printOne(found, l, row)
+}
+
+func (m *manager) printOne(found json.RawMessage, l output.Listing, row func(json.RawMessage) ([]string, error)) error {
+	cells, err := row(found)
+	if err != nil {
+		return err
+	}
+	l.Rows, l.Value = [][]string{cells}, found
+	return m.print(m.format, l)
+}
+
+// yesFlag adds --yes to a command that may do harm.
+func yesFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("yes", false, "do it, whoever is affected")
+}
+
+// affected refuses a change that others notice, unless it is confirmed. The list says who they
+// are, and since when they have not used what goes.
+func affected(yes bool, what string, who []string) error {
+	if yes || len(who) == 0 {
+		return nil
+	}
+	const listed = 10
+	more := ""
+	if len(who) > listed {
+		more = fmt.Sprintf(" and %d more", len(who)-listed)
+		who = who[:listed]
+	}
+	return &failure{exitRefused, fmt.Errorf("%s affects %s%s", what, text.Clean(strings.Join(who, "; ")), more), "add --yes if that is meant"}
+}
+
+// lastUses are the last times at which an application got a token, by the credential that it
+// proved itself by; "" stands for any.
+func (m *manager) lastUses(ctx context.Context, app lookup.API) (map[string]time.Time, error) {
+	rows, err := m.newestSignIns(ctx, m.data, directory.SignInFilter{Tenant: app.Tenant.ID, AppID: app.AppID, Limit: math.MaxInt32})
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]time.Time{}
+	for _, row := range rows {
+		for _, key := range []string{"", row.CredentialID} {
+			if !row.Refused() && row.Time.After(used[key]) {
+				used[key] = row.Time
+			}
+		}
+	}
+	return used, nil
+}
+
+// recently is how long ago the last use of something counts as a use of today.
+const recently = 7 * 24 * time.Hour
+
+// nounCommand is a command that has others below it.
+func nounCommand(use, short, example string, below ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Example: "  " + example,
+		Args: unknownCommand,
+	}
+	var verbs []string
+	for _, b := range below {
+		verbs = append(verbs, b.Name())
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return usageError(cmd, errors.New("say what to do: "+strings.Join(verbs, ", ")))
+	}
+	cmd.AddCommand(below...)
+	return cmd
+}

@@ -1,0 +1,154 @@
+// Package graphclient calls Microsoft Graph, as this server offers it: in this process for
+// commands on the data folder, or anywhere by another transport.
+//
+// It owns requests, pages and errors on the wire. It refuses to own who calls, which is the
+// transport's affair, and what is asked for.
+//
+// Start at [Client].
+package graphclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// A Client calls Graph.
+type Client struct {
+	Base string       // URL with the version, without a slash at the end: https://localhost:8444/v1.0
+	HTTP *http.Client // its transport says who calls
+}
+
+// maxAnswer is how many bytes of an answer are read.
+const maxAnswer = 64 << 20
+
+// An Error is a refusal in Graph's form.
+type Error struct {
+	Status  int
+	Code    string
+	Message string
+	Details []string // what more there is to say, and to do
+}
+
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("Graph answered %d %s", e.Status, e.Code)
+	}
+	return strings.TrimSuffix(e.Message, ".")
+}
+
+// Fix says what to do next.
+func (e *Error) Fix() string { return strings.Join(e.Details, " ") }
+
+// NotFound reports whether what was asked for is not there.
+func NotFound(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
+
+// Get reads one thing, or what else a path has, into a value.
+func (c *Client) Get(ctx context.Context, path string, into any) error {
+	return c.Do(ctx, http.MethodGet, path, nil, into)
+}
+
+// Do sends a request with a body of JSON, none for nil, and reads the answer into a value, if
+// that is not nil.
+func (c *Client) Do(ctx context.Context, method, path string, body, into any) error {
+	return c.send(ctx, method, c.Base+"/"+path, body, into)
+}
+
+func (c *Client) send(ctx context.Context, method, at string, body, into any) error {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, at, content)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Accept", "application/json")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	answer, err := c.HTTP.Do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }() // it was read
+	b, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode >= http.StatusBadRequest {
+		return refusal(answer.StatusCode, b)
+	}
+	if into == nil || len(b) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", r.URL.Path, err)
+	}
+	return nil
+}
+
+// refusal reads an error. What is none in Graph's form is one of something in between.
+func refusal(status int, b []byte) error {
+	var body struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+			Details []struct {
+				Message string `json:"message"`
+			} `json:"details"`
+		} `json:"error"`
+	}
+	e := &Error{Status: status}
+	if json.Unmarshal(b, &body) != nil {
+		return e
+	}
+	e.Code, e.Message = body.Error.Code, body.Error.Message
+	for _, d := range body.Error.Details {
+		e.Details = append(e.Details, d.Message)
+	}
+	return e
+}
+
+// Each lets f see all things of a list, page by page.
+func (c *Client) Each(ctx context.Context, path string, query url.Values, f func(json.RawMessage) error) error {
+	at := c.Base + "/" + path
+	if len(query) > 0 {
+		at += "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
+	}
+	for at != "" {
+		var page struct {
+			Value []json.RawMessage `json:"value"`
+			Next  string            `json:"@odata.nextLink"`
+		}
+		if err := c.send(ctx, http.MethodGet, at, nil, &page); err != nil {
+			return err
+		}
+		for _, one := range page.Value {
+			if err := f(one); err != nil {
+				return err
+			}
+		}
+		switch {
+		case page.Next != "" && !strings.HasPrefix(page.Next, c.Base+"/"):
+			return fmt.Errorf("the next page of %s is said to be elsewhere", path)
+		case page.Next == at:
+			return fmt.Errorf("the next page of %s is said to be the same one", path)
+		}
+		at = page.Next
+	}
+	return nil
+}
