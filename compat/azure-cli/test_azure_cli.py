@@ -13,6 +13,7 @@ import threading
 import unittest
 from importlib.metadata import version
 
+import administration
 import environment as env
 from browser import sign_in
 from ways import Verified, way
@@ -77,6 +78,29 @@ class AzureCli(Verified, unittest.TestCase):
         )
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("AADSTS7000215", done.stderr)
+
+    def test_administration(self):
+        """Counts the commands of each area that did what they should."""
+        self.register()
+        self.az("login", "--service-principal", "--username", env.ADMIN_ID, "--password", env.ADMIN_SECRET, "--tenant", env.TENANT)
+        for name, area in administration.AREAS.items():
+            with self.subTest(name):
+                self.administer(name, area)
+
+    def test_signed_in_user(self):
+        self.register()
+        self.sign_in(env.USER)
+        self.administer("ad signed-in-user", administration.signed_in, env.USER)
+
+    def administer(self, name, area, *args):
+        result = "FAIL"
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                administrator = administration.Administrator(self.environ, folder, env.GRAPH)
+                area(administrator, *args)
+            result = str(administrator.count)
+        finally:
+            env.record(self.client, self.version, name, result)
 
     def register(self):
         """Tells az of our cloud, whose endpoints it asks for itself."""

@@ -70,6 +70,9 @@ LOG = _get("COMPAT_LOG")
 FAULTY = _get("COMPAT_FAULTY").split(":")  # folders of servers that fail once
 ALONE = bool(os.environ.get("COMPAT_ALONE"))
 ARM = _get("COMPAT_ARM")
+GRAPH = _get("COMPAT_GRAPH")
+ADMIN_ID = _get("COMPAT_ADMIN_ID")
+ADMIN_SECRET = _get("COMPAT_ADMIN_SECRET")
 
 
 @dataclass(frozen=True)
