@@ -61,6 +61,11 @@ var outcomes = map[string]string{
 	"creates applications": "udd" + "ddaaad" + "d" + "ddddddddd" + "aadai",
 	"changes applications": "udd" + "ddaadd" + "d" + "dddaddad" + "daadai",
 	"rolls keys":           "uda" + "ddaadd" + "d" + "dddaddad" + "daadai",
+	"reads assignments":    "udd" + "aaaaaa" + "d" + "daaaaaaadaaaai",
+	"changes assignments":  "udd" + "dddddd" + "d" + "ddddddddd" + "addai",
+	"reads users":          "udd" + "dadddd" + "d" + "dddddaaad" + "addai",
+	"changes users":        "udd" + "dddddd" + "d" + "ddddddddd" + "adddi",
+	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai", // applications are told that they are no user
 }
 
 // rights says for each route by whom it may be called.
@@ -85,6 +90,69 @@ var rights = map[string]string{
 	"GET applications/{application}/federatedIdentityCredentials/{credential}":    "reads applications",
 	"PATCH applications/{application}/federatedIdentityCredentials/{credential}":  "changes applications",
 	"DELETE applications/{application}/federatedIdentityCredentials/{credential}": "changes applications",
+
+	"GET servicePrincipals":                                                "reads applications",
+	"GET servicePrincipals/$count":                                         "reads applications",
+	"POST servicePrincipals":                                               "creates applications",
+	"GET servicePrincipals/{principal}":                                    "reads applications",
+	"PATCH servicePrincipals/{principal}":                                  "changes applications",
+	"DELETE servicePrincipals/{principal}":                                 "changes applications",
+	"POST servicePrincipals/{principal}/addPassword":                       "changes applications",
+	"POST servicePrincipals/{principal}/removePassword":                    "changes applications",
+	"POST servicePrincipals/{principal}/addKey":                            "rolls keys",
+	"POST servicePrincipals/{principal}/removeKey":                         "rolls keys",
+	"GET servicePrincipals/{principal}/owners":                             "reads applications",
+	"POST servicePrincipals/{principal}/owners/$ref":                       "changes applications",
+	"DELETE servicePrincipals/{principal}/owners/{owner}/$ref":             "changes applications",
+	"GET servicePrincipals/{principal}/ownedObjects":                       "reads applications",
+	"GET servicePrincipals/{principal}/createdObjects":                     "reads applications",
+	"GET servicePrincipals/{principal}/memberOf":                           "reads applications",
+	"GET servicePrincipals/{principal}/transitiveMemberOf":                 "reads applications",
+	"GET servicePrincipals/{principal}/appRoleAssignedTo":                  "reads assignments",
+	"GET servicePrincipals/{principal}/appRoleAssignedTo/$count":           "reads assignments",
+	"POST servicePrincipals/{principal}/appRoleAssignedTo":                 "changes assignments",
+	"GET servicePrincipals/{principal}/appRoleAssignedTo/{assignment}":     "reads assignments",
+	"DELETE servicePrincipals/{principal}/appRoleAssignedTo/{assignment}":  "changes assignments",
+	"GET servicePrincipals/{principal}/appRoleAssignments":                 "reads assignments",
+	"GET servicePrincipals/{principal}/appRoleAssignments/$count":          "reads assignments",
+	"POST servicePrincipals/{principal}/appRoleAssignments":                "changes assignments",
+	"GET servicePrincipals/{principal}/appRoleAssignments/{assignment}":    "reads assignments",
+	"DELETE servicePrincipals/{principal}/appRoleAssignments/{assignment}": "changes assignments",
+	"GET users/{user}/appRoleAssignments":                                  "reads assignments",
+	"GET users/{user}/appRoleAssignments/$count":                           "reads assignments",
+	"POST users/{user}/appRoleAssignments":                                 "changes assignments",
+	"GET users/{user}/appRoleAssignments/{assignment}":                     "reads assignments",
+	"DELETE users/{user}/appRoleAssignments/{assignment}":                  "changes assignments",
+	"GET me/appRoleAssignments":                                            "reads assignments",
+	"GET users":                                                            "reads users",
+	"GET users/$count":                                                     "reads users",
+	"POST users":                                                           "changes users",
+	"GET users/{user}":                                                     "reads users",
+	"PATCH users/{user}":                                                   "changes users",
+	"DELETE users/{user}":                                                  "changes users",
+	"POST users/{user}/revokeSignInSessions":                               "changes users",
+	"POST me/revokeSignInSessions":                                         "is anybody",
+	"GET me":                                                               "is anybody",
+	"GET users/{user}/ownedObjects":                                        "reads users",
+	"GET users/{user}/ownedObjects/microsoft.graph.application":            "reads users",
+	"GET users/{user}/ownedObjects/microsoft.graph.servicePrincipal":       "reads users",
+	"GET users/{user}/createdObjects":                                      "reads users",
+	"GET users/{user}/memberOf":                                            "reads users",
+	"GET users/{user}/transitiveMemberOf":                                  "reads users",
+	"GET me/ownedObjects":                                                  "is anybody",
+	"GET me/ownedObjects/microsoft.graph.application":                      "is anybody",
+	"GET me/ownedObjects/microsoft.graph.servicePrincipal":                 "is anybody",
+	"GET me/createdObjects":                                                "is anybody",
+	"GET me/memberOf":                                                      "is anybody",
+	"GET me/transitiveMemberOf":                                            "is anybody",
+	"POST directoryObjects/getByIds":                                       "reads applications",
+	"GET directoryObjects/{object}":                                        "reads applications",
+}
+
+// elsewhere are routes that name what they are about neither in the path nor by the tenant: what
+// the body names, or the user of the token, is not there for a caller of another tenant.
+var elsewhere = map[string]bool{
+	"POST servicePrincipals": true, "POST users": true, "POST me/revokeSignInSessions": true,
 }
 
 // An estate is what requests are about: an application with all that it can have.
@@ -93,6 +161,7 @@ type estate struct {
 	app       *directory.Application
 	principal *directory.ServicePrincipal
 	owner     directory.ObjectID // who can be removed
+	user      *directory.User
 	secret    string
 }
 
@@ -109,7 +178,10 @@ func (w *world) newEstate(owner directory.ObjectID) *estate {
 		if made.app, err = e.Applications().Create(directory.Application{Tenant: tenant, DisplayName: "Estate", Owners: owners}); err != nil {
 			return err
 		}
-		if made.principal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant, AppID: made.app.AppID}); err != nil {
+		if made.principal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant, AppID: made.app.AppID, Owners: owners}); err != nil {
+			return err
+		}
+		if made.user, err = e.Users().Create(directory.User{Tenant: tenant, PrincipalName: guid.New() + "@contoso.test", DisplayName: "Estate's"}, nil); err != nil {
 			return err
 		}
 		secret, _, err := e.Credentials().AddSecret(tenant, made.app.ID, "ci", time.Time{})
@@ -129,6 +201,14 @@ func (e *estate) request(method, path string) (filled, body string) {
 		switch name {
 		case "{application}":
 			return string(e.app.ID)
+		case "{principal}":
+			return string(e.principal.ID)
+		case "{user}":
+			return string(e.user.ID)
+		case "{object}":
+			return string(e.app.ID)
+		case "{assignment}":
+			return "x"
 		case "{owner}":
 			return string(e.owner)
 		case "{credential}":
@@ -138,7 +218,15 @@ func (e *estate) request(method, path string) (filled, body string) {
 		return ""
 	})
 	bodies := map[string]string{
-		"POST applications": `{"displayName":"made"}`,
+		"POST applications":                                            `{"displayName":"made"}`,
+		"POST directoryObjects/getByIds":                               `{"ids":["` + string(e.app.ID) + `"]}`,
+		"POST servicePrincipals/{principal}/removePassword":            `{"keyId":"` + guid.New() + `"}`,
+		"POST servicePrincipals/{principal}/addKey":                    `{"keyCredential":{"type":"AsymmetricX509Cert","usage":"Verify","key":"` + e.certificate + `"},"passwordCredential":null,"proof":"x"}`,
+		"POST servicePrincipals/{principal}/removeKey":                 `{"keyId":"` + guid.New() + `","proof":"x"}`,
+		"POST servicePrincipals/{principal}/owners/$ref":               `{"@odata.id":"https://graph.microsoft.com/v1.0/directoryObjects/` + string(e.user.ID) + `"}`,
+		"POST servicePrincipals/{principal}/appRoleAssignedTo":         assignment(string(e.user.ID), string(e.principal.ID), guid.New()),
+		"POST servicePrincipals/{principal}/appRoleAssignments":        assignment(string(e.principal.ID), string(e.principal.ID), guid.New()),
+		"POST users/{user}/appRoleAssignments":                         assignment(string(e.user.ID), string(e.principal.ID), guid.New()),
 		"POST applications/{application}/removePassword":               `{"keyId":"` + e.secret + `"}`,
 		"POST applications/{application}/addKey":                       `{"keyCredential":{"type":"AsymmetricX509Cert","usage":"Verify","key":"` + e.certificate + `"},"passwordCredential":null,"proof":"x"}`,
 		"POST applications/{application}/removeKey":                    `{"keyId":"` + guid.New() + `","proof":"x"}`,
@@ -223,6 +311,9 @@ func TestWhoMayCallWhat(t *testing.T) {
 			path, body := e.request(row[0], row[1])
 			before := e.state()
 			got := w.do(token, row[0], path, body)
+			if strings.HasSuffix(path, "/revokeSignInSessions") {
+				clear(tokens)
+			}
 			if outcome(got) != want[i] {
 				t.Errorf("%s by %s: %d %s, want %q", route, p.name, got.Code, got.Body, want[i])
 			}
@@ -281,6 +372,10 @@ func TestAnotherTenant(t *testing.T) {
 		switch named := strings.Contains(row[1], "{"); {
 		case named && got.Code != http.StatusNotFound:
 			t.Errorf("%s: %d %s, want 404", route, got.Code, got.Body)
+		case elsewhere[route] || strings.HasPrefix(row[1], "me"):
+			if got.Code != http.StatusBadRequest && got.Code != http.StatusNotFound {
+				t.Errorf("%s: %d %s", route, got.Code, got.Body)
+			}
 		case !named && (got.Code >= http.StatusBadRequest || outcome(got) != 'a'):
 			t.Errorf("%s: %d %s", route, got.Code, got.Body)
 		}

@@ -13,16 +13,21 @@ import (
 // user returns a token by which a client acts for a user with directory roles.
 func (w *world) user(name string, roles []string, scopes ...string) string {
 	w.Helper()
-	w.login.UserToken(name, "tool", "graph", scopes...)
+	var id directory.ObjectID
 	w.change(func(e *directory.Editor) error {
-		u, err := e.Users().Find(tenant, name)
-		if err != nil {
-			return err
+		u, err := e.Users().Create(directory.User{Tenant: tenant, PrincipalName: name, DisplayName: strings.TrimSuffix(name, "@contoso.test"), DirectoryRoles: roles}, nil)
+		if err == nil {
+			id = u.ID
 		}
-		_, err = e.Users().Edit(tenant, u.ID, func(u *directory.User) error { u.DirectoryRoles = roles; return nil })
 		return err
 	})
-	return w.login.UserToken(name, "tool", "graph", scopes...)
+	w.login.API("errands")
+	w.login.Token("tool", "errands", "Errands.Run")
+	return w.login.Bad().With("tool", "errands", []string{"Errands.Run"}, func(claims map[string]any) {
+		delete(claims, "roles")
+		delete(claims, "idtyp")
+		claims["aud"], claims["oid"], claims["sub"], claims["scp"] = graph.AppID, string(id), "pairwise", strings.Join(scopes, " ")
+	})
 }
 
 // identity creates a managed identity.
