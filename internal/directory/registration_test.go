@@ -433,3 +433,22 @@ func TestPreAuthorized(t *testing.T) {
 		t.Errorf("a client that is gone is still pre-authorized: %v, %v", api.PreAuthorized, err)
 	}
 }
+
+func TestDomainsAreTheOperators(t *testing.T) {
+	t.Parallel()
+	o := newOrders(t, memory.New())
+	_, err := o.Change(t.Context(), caller(o.appPrincipal.ID), func(e *directory.Editor) error {
+		_, err := e.Tenants().Edit(contoso, func(tenant *directory.Tenant) error {
+			tenant.Domains = append(tenant.Domains, "fabrikam.test")
+			return nil
+		})
+		return err
+	})
+	checkRule(t, err, "domains", directory.ErrForbidden)
+	if _, err := o.Change(t.Context(), caller(o.appPrincipal.ID), func(e *directory.Editor) error {
+		_, err := e.Tenants().Edit(contoso, func(tenant *directory.Tenant) error { tenant.Name = "renamed"; return nil })
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+}

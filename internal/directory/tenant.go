@@ -36,6 +36,9 @@ func (e TenantEditor) Create(t Tenant) (*Tenant, error) {
 		if err := e.checkTenant(&t); err != nil {
 			return nil, err
 		}
+		if err := e.checkMayName(nil, t.Domains); err != nil {
+			return nil, err
+		}
 		if err := e.free("", KindTenant, makeKey("id", string(t.ID)), ""); err != nil {
 			return nil, duplicate(err, "id", fmt.Sprintf("There is a tenant %s already.", t.ID), "Leave the id out to have a new one made.")
 		}
@@ -57,6 +60,9 @@ func (e TenantEditor) Edit(id TenantID, f func(*Tenant) error) (*Tenant, error) 
 		next := *old.value
 		next.Name, next.Domains, next.Enabled = t.Name, t.Domains, t.Enabled
 		if err := e.checkTenant(&next); err != nil {
+			return nil, err
+		}
+		if err := e.checkMayName(old.value.Domains, next.Domains); err != nil {
 			return nil, err
 		}
 		if err := e.checkDomainsUsed(old.value, &next); err != nil {
@@ -184,6 +190,15 @@ func (e TenantEditor) checkDomains(t *Tenant) error {
 	}
 	t.Domains = domains
 	return nil
+}
+
+// checkMayName leaves it to the operator of the machine which domains are whose: the domain of a
+// user's name decides which tenant the user is asked at, so nobody may take one for themselves.
+func (e TenantEditor) checkMayName(old, next []string) error {
+	if !e.actor.isCaller() || slices.Equal(old, next) {
+		return nil
+	}
+	return &RuleError{Field: "domains", What: "Domains are given to tenants by the operator of the machine alone.", Advice: "Ask the operator to apply them with rolecall.yaml.", Cause: ErrForbidden}
 }
 
 // checkDomainsUsed refuses to take away a domain that users sign in with.

@@ -76,24 +76,17 @@ func (r *Resolver) findTenant(ctx context.Context, ref string) (*directory.Tenan
 	return nil, aadsts.TenantName(ref)
 }
 
-// TenantOfClient returns the first enabled tenant that has the client, where a path names
-// an alias and the user, whose tenant it should be, is not known yet. It costs one look at the
-// store: anybody may ask, for app ids that nobody ever asked for.
+// TenantOfClient returns the home tenant of the client, where a path names an alias and the user,
+// whose tenant it should be, is not known yet. It costs one look at the store: anybody may ask,
+// for app ids that nobody ever asked for.
 func (r *Resolver) TenantOfClient(ctx context.Context, alias, id string) (*directory.Tenant, error) {
-	with, err := r.directory.TenantsWith(ctx, directory.AppID(id))
+	home, err := r.homeOfClient(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	tenants, err := r.directory.Tenants(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, tenant := range tenants {
-		if _, has := slices.BinarySearch(with, tenant.ID); !has || !tenant.Enabled {
-			continue
-		}
-		if _, err := r.ClientNow(ctx, tenant, id); err == nil {
-			return tenant, nil
+	if home != nil && home.Enabled {
+		if _, err := r.ClientNow(ctx, home, id); err == nil {
+			return home, nil
 		}
 	}
 	switch {
@@ -103,6 +96,37 @@ func (r *Resolver) TenantOfClient(ctx context.Context, alias, id string) (*direc
 		return nil, aadsts.ClientNoGUID(alias)
 	}
 	return nil, aadsts.ClientUnknown(id, alias)
+}
+
+// homeOfClient returns the tenant that registered an app id before any other did, nil when none
+// did: one that bears the id later, wherever, never answers in its place, not even while the home
+// tenant is disabled.
+func (r *Resolver) homeOfClient(ctx context.Context, id string) (home *directory.Tenant, err error) {
+	with, err := r.directory.TenantsWith(ctx, directory.AppID(id))
+	if err != nil || len(with) == 0 {
+		return nil, err
+	}
+	tenants, err := r.directory.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var since time.Time
+	for _, tenant := range tenants {
+		if _, has := slices.BinarySearch(with, tenant.ID); !has {
+			continue
+		}
+		client, err := r.directory.Instance(ctx, tenant.ID, directory.AppID(strings.ToLower(id)))
+		if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			return nil, err
+		}
+		if err != nil || client.Application == nil {
+			continue
+		}
+		if registered := client.Application.Created; home == nil || registered.Before(since) {
+			home, since = tenant, registered
+		}
+	}
+	return home, nil
 }
 
 // Home returns the tenant that has the domain of a user's name.
