@@ -90,6 +90,9 @@ settings() {
 		        permissions:
 		          - {api: orders-server, roles: [Orders.Read], consent: true}
 		          - {api: orders-server-v1, roles: [Orders.Read], consent: true}
+		          - api: "https://graph.microsoft.com"
+		            roles: [Application.ReadWrite.All, AppRoleAssignment.ReadWrite.All, DelegatedPermissionGrant.ReadWrite.All, Directory.ReadWrite.All, User.ReadWrite.All]
+		            consent: true
 	YAML
 	cat >>"$tmp/rolecall.yaml" <<-'YAML'
 		      - name: kubelogin
@@ -158,9 +161,12 @@ suite_python() {
 	said as orders-system --via imds -- "$COMPAT_PYTHON" -B "$here/federation.py"
 }
 suite_java() { library java java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$(cat "$COMPAT_CLASS_PATH")" compat.Untouched; }
+# areas of administration: all of them, which takes minutes, in one of the ways in.
+areas() { [ "$by" = proxy ] || echo permissions:rest; }
+
 suite_azure_cli() {
-	local az=(env PATH="$COMPAT_AZ:$PATH" HOME="$tmp" AZURE_CORE_COLLECT_TELEMETRY=false bash "$here/az.sh")
-	said as orders-client --via secret -- "${az[@]}" "service principal, secret" "service principal, certificate"
+	local az=(env PATH="$COMPAT_AZ:$PATH" HOME="$tmp" AZURE_CORE_COLLECT_TELEMETRY=false COMPAT_AREAS="$(areas)" bash "$here/az.sh")
+	said as orders-client --via secret -- "${az[@]}" "service principal, secret" "service principal, certificate" administration
 	said as orders-system --via app-service -- "${az[@]}" "managed identity"
 }
 suite_rust() { library rust "$COMPAT_RUST"; }

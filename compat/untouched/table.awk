@@ -18,7 +18,7 @@ BEGIN {
 	lacks("ADAL Go|adal-node|ADAL Python", "environment|DefaultAzureCredential|workload identity|az|azd")
 	lacks("adal-node|ADAL Python", "managed identity|IMDS")
 	tool("python", "google-auth", "workload federation")
-	tool("azure-cli", "Azure CLI", "service principal, secret|service principal, certificate|managed identity")
+	tool("azure-cli", "Azure CLI", "service principal, secret|service principal, certificate|managed identity|administration")
 	tool("kubelogin", "kubelogin", "spn, secret|spn, certificate|spn, legacy|spn certificate, legacy|spn, PoP|msi|workloadidentity|azurepipelines|azurecli|azd|devicecode|devicecode, legacy|interactive|ropc")
 	lacks("azure_identity (Rust)", "environment|DefaultAzureCredential")
 	printf "" >failed
