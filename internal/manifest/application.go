@@ -79,6 +79,15 @@ func (w *work) fillApplication(a *application, next *directory.Application, isNe
 	if w.says(a.place, "requestedAccessTokenVersion", isNew) {
 		next.TokenVersion = a.tokenVersion
 	}
+	next.SPARedirectURIs = merge(next.SPARedirectURIs, a.spa, equalText, setText, w.prune)
+	next.NativeRedirectURIs = merge(next.NativeRedirectURIs, a.native, equalText, setText, w.prune)
+	if a.uniqueName != "" {
+		next.UniqueName = a.uniqueName
+	}
+	if w.says(a.place, "signInAudience", isNew) {
+		next.SignInAudience = directory.SignInAudience(a.audience)
+	}
+	w.remark(a.place, &a.remarks, remarked{&next.Description, &next.Notes, &next.Tags, &next.Settings}, isNew)
 	if w.says(a.place, "public", isNew) {
 		next.Public = a.public
 	}
@@ -115,6 +124,9 @@ func (w *work) applyPrincipal(a *application) error {
 		if w.says(a.place, "assignmentRequired", isNew) {
 			next.AssignmentRequired = a.assignmentRequired
 		}
+		p := &a.principal
+		w.remark(p.place, &p.remarks, remarked{&next.Description, &next.Notes, &next.Tags, &next.Settings}, isNew)
+		next.AlternativeNames = merge(next.AlternativeNames, p.alternatives, equalText, setText, w.prune)
 		return nil
 	})
 	return w.ruled(err, a.ofPrincipal)
@@ -147,8 +159,10 @@ func sameRole(current directory.AppRole, wanted *role) bool {
 }
 
 func (w *work) setRole(current *directory.AppRole, wanted *role) {
-	isNew := current.Value == ""
-	current.Value = wanted.value
+	isNew := current.ID == ""
+	if isNew || wanted.has("value") {
+		current.Value = wanted.value
+	}
 	if isNew {
 		current.ID = directory.RoleID(wanted.id)
 	}
@@ -186,10 +200,18 @@ func sameScope(current directory.Scope, wanted *scope) bool {
 }
 
 func (w *work) setScope(current *directory.Scope, wanted *scope) {
-	isNew := current.Value == ""
-	current.Value = wanted.value
+	isNew := current.ID == ""
+	if isNew || wanted.has("value") {
+		current.Value = wanted.value
+	}
 	if isNew {
 		current.ID = directory.ScopeID(wanted.id)
+	}
+	if w.says(wanted.place, "userDisplayName", isNew) {
+		current.UserDisplayName = wanted.userDisplayName
+	}
+	if w.says(wanted.place, "userDescription", isNew) {
+		current.UserDescription = wanted.userDescription
 	}
 	if w.says(wanted.place, "displayName", isNew) {
 		current.DisplayName = wanted.displayName
@@ -218,6 +240,10 @@ func (a *application) field(field string, written *directory.Application) positi
 	case "redirectUris":
 		if index >= 0 && index < len(written.RedirectURIs) {
 			return placeOf(a.redirects, written.RedirectURIs[index], a.of(name))
+		}
+	case "tags":
+		if index >= 0 && index < len(written.Tags) {
+			return placeOf(a.tags, written.Tags[index], a.of(name))
 		}
 	case "optionalClaims":
 		if index >= 0 && index < len(written.OptionalClaims) {

@@ -57,6 +57,8 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 		(*work).vacateHosts,
 		(*work).applyHosts,
 		(*work).applyUsers,
+		(*work).applyOwners,
+		(*work).applyPreAuthorized,
 		(*work).resolveAll,
 		(*work).applyPermissions,
 		(*work).applyAssignments,

@@ -3,6 +3,8 @@ package manifest
 import (
 	"bufio"
 	"cmp"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -127,12 +129,18 @@ func (e *exporter) application(a *directory.Application) error {
 	if principal == nil {
 		e.line(atObject, "registeredOnly: true")
 	} else {
-		e.line(atObject, "servicePrincipal: "+object(str("id", string(principal.ID))))
+		if err := e.principal(principal); err != nil {
+			return err
+		}
 		e.unless(atObject, "assignmentRequired", principal.AssignmentRequired, false)
 		e.unless(atObject, "enabled", principal.Enabled, true)
 	}
-	e.settings(a)
-	e.offers(a)
+	if err := e.settings(a); err != nil {
+		return err
+	}
+	if err := e.offers(a); err != nil {
+		return err
+	}
 	e.secrets(a)
 	e.certificates(a)
 	if err := e.federated(a.Federated); err != nil {
@@ -142,19 +150,85 @@ func (e *exporter) application(a *directory.Application) error {
 }
 
 // settings writes what an application says of itself.
-func (e *exporter) settings(a *directory.Application) {
+func (e *exporter) settings(a *directory.Application) error {
+	e.member(atObject, "uniqueName", a.UniqueName)
+	e.member(atObject, "signInAudience", string(a.SignInAudience))
+	if err := e.remarks(a.Description, a.Notes, a.Tags, a.Owners, a.Settings); err != nil {
+		return err
+	}
 	e.list(atObject, "identifierUris", a.IdentifierURIs)
 	e.list(atObject, "redirectUris", a.RedirectURIs)
+	e.list(atObject, "spaRedirectUris", a.SPARedirectURIs)
+	e.list(atObject, "nativeRedirectUris", a.NativeRedirectURIs)
 	if a.TokenVersion == 1 {
 		e.line(atObject, "requestedAccessTokenVersion: 1")
 	}
 	e.unless(atObject, "public", a.Public, false)
 	e.unless(atObject, "strictAssertions", a.StrictAssertions, false)
 	e.unless(atObject, "idTokens", a.IDTokens, false)
+	return nil
+}
+
+// remarks writes what something says to people and tools.
+func (e *exporter) remarks(description, notes string, tags []string, owners []directory.ObjectID, settings json.RawMessage) error {
+	names, err := e.owners(owners)
+	if err != nil {
+		return err
+	}
+	e.member(atObject, "description", description)
+	e.member(atObject, "notes", notes)
+	e.list(atObject, "tags", tags)
+	e.list(atObject, "owners", names)
+	if kept := canonical(settings); kept != nil {
+		e.line(atObject, "settings: "+escapeUnprintable(string(kept)))
+	}
+	return nil
+}
+
+// owners are what a file calls owners who are there.
+func (e *exporter) owners(ids []directory.ObjectID) (names []string, err error) {
+	for _, id := range ids {
+		principal, err := e.cfg.View.ServicePrincipals().Get(e.of.ID, id)
+		if err == nil {
+			names = append(names, cmp.Or(principal.Name, string(principal.AppID)))
+			continue
+		}
+		if !errors.Is(err, directory.ErrNotFound) {
+			return nil, err
+		}
+		user, err := e.cfg.View.Users().Get(e.of.ID, id)
+		switch {
+		case err == nil:
+			names = append(names, user.PrincipalName)
+		case !errors.Is(err, directory.ErrNotFound):
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// principal writes what a service principal has of its own.
+func (e *exporter) principal(p *directory.ServicePrincipal) error {
+	owners, err := e.owners(p.Owners)
+	if err != nil {
+		return err
+	}
+	settings := escapeUnprintable(string(canonical(p.Settings)))
+	e.line(atObject, "servicePrincipal: "+object(
+		str("id", string(p.ID)), str("description", p.Description), str("notes", p.Notes), strs("tags", p.Tags), strs("owners", owners),
+		strs("alternativeNames", p.AlternativeNames), raw("settings", settings),
+	))
+	for _, s := range p.Secrets {
+		e.omit(p.Label(), fmt.Sprintf("the secret %q of its service principal", s.Name), "its text is kept nowhere")
+	}
+	for _, c := range p.Certificates {
+		e.omit(p.Label(), fmt.Sprintf("the certificate %q of its service principal", c.Name), "a file has those of the application alone")
+	}
+	return nil
 }
 
 // offers writes what others can have of an application.
-func (e *exporter) offers(a *directory.Application) {
+func (e *exporter) offers(a *directory.Application) error {
 	var roles, scopes, claims []string
 	for _, r := range a.AppRoles {
 		members := make([]string, len(r.Members))
@@ -173,6 +247,7 @@ func (e *exporter) offers(a *directory.Application) {
 		}
 		scopes = append(scopes, object(
 			str("value", s.Value), str("id", string(s.ID)), other("displayName", s.DisplayName, s.Value), other("description", s.Description, s.DisplayName),
+			str("userDisplayName", s.UserDisplayName), str("userDescription", s.UserDescription),
 			flag("enabled", s.Enabled, true), str("consent", consent),
 		))
 	}
@@ -182,6 +257,33 @@ func (e *exporter) offers(a *directory.Application) {
 	e.objects(atObject, "appRoles", roles)
 	e.objects(atObject, "scopes", scopes)
 	e.objects(atObject, "optionalClaims", claims)
+	return e.preAuthorized(a)
+}
+
+// preAuthorized writes which clients need no consent.
+func (e *exporter) preAuthorized(a *directory.Application) error {
+	var all []string
+	for _, p := range a.PreAuthorized {
+		client, err := e.apiByAppID(p.App)
+		if err != nil {
+			return err
+		}
+		if client == nil {
+			e.omit(a.Label(), "the pre-authorized client "+string(p.App), "there is no such application in the tenant")
+			continue
+		}
+		var scopes []string
+		for _, id := range p.Scopes {
+			if scope, ok := a.Scope(string(id)); ok {
+				scopes = append(scopes, cmp.Or(scope.Value, string(scope.ID)))
+			}
+		}
+		if len(scopes) > 0 {
+			all = append(all, object(str("client", apiRef(client)), strs("scopes", scopes)))
+		}
+	}
+	e.objects(atObject, "preAuthorized", all)
+	return nil
 }
 
 // secrets asks for secrets of the same names to be made. The texts are kept nowhere.
@@ -224,12 +326,22 @@ func (e *exporter) certificates(a *directory.Application) {
 			e.omit(a.Label(), what, "it has expired")
 		case names[c.Name]:
 			e.omit(a.Label(), what, "another has the same name")
+		case c.Usage != "" && c.Usage != directory.CertificateVerify:
+			e.omit(a.Label(), what, "it is not for signing in")
+		case isShorter(c):
+			e.omit(a.Label(), what, "it counts for less long than it says itself, which a file cannot say")
 		default:
 			names[c.Name] = true
 			all = append(all, object(str("name", c.Name), str("pem", certificatePEM(c.DER))))
 		}
 	}
 	e.objects(atObject, "certificates", all)
+}
+
+// isShorter reports whether a certificate counts for less long than it says itself.
+func isShorter(c directory.Certificate) bool {
+	parsed, err := x509.ParseCertificate(c.DER)
+	return err == nil && (c.ValidFrom.After(parsed.NotBefore) || c.ValidUntil.Before(parsed.NotAfter.Truncate(time.Microsecond)))
 }
 
 func (e *exporter) federated(credentials []directory.FederatedCredential) error {
@@ -265,6 +377,18 @@ func (e *exporter) identity(p *directory.ServicePrincipal) error {
 	}
 	e.member(atObject, "resourceId", p.ResourceID)
 	e.unless(atObject, "enabled", p.Enabled, true)
+	e.member(atObject, "location", p.Location)
+	if len(p.ResourceTags) > 0 {
+		tags, err := json.Marshal(p.ResourceTags)
+		if err != nil {
+			return err
+		}
+		e.line(atObject, "resourceTags: "+escapeUnprintable(string(canonical(tags))))
+	}
+	if err := e.remarks(p.Description, p.Notes, p.Tags, p.Owners, p.Settings); err != nil {
+		return err
+	}
+	e.list(atObject, "alternativeNames", p.AlternativeNames)
 	if err := e.federated(p.Federated); err != nil {
 		return err
 	}
@@ -300,6 +424,9 @@ func (e *exporter) user(u *directory.User) error {
 	e.member(atObject, "displayName", u.DisplayName)
 	e.unless(atObject, "enabled", u.Enabled, true)
 	e.list(atObject, "directoryRoles", u.DirectoryRoles)
+	if kept := canonical(u.Settings); kept != nil {
+		e.line(atObject, "settings: "+escapeUnprintable(string(kept)))
+	}
 	if u.Password != nil {
 		e.omit(u.PrincipalName, "the password", "its text is kept nowhere")
 	}

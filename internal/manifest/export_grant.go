@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -162,7 +163,7 @@ func (e *exporter) permission(a *directory.Application, p directory.Permission, 
 		if takeRole(held, api.AppID, id) {
 			into = pick(role.Enabled, &granted, &disabled)
 		}
-		into.roles = append(into.roles, role.Value)
+		into.roles = append(into.roles, cmp.Or(role.Value, string(role.ID)))
 	}
 	for _, id := range p.Scopes {
 		scope, ok := api.Scope(string(id))
@@ -174,7 +175,7 @@ func (e *exporter) permission(a *directory.Application, p directory.Permission, 
 		if takeScope(held, api.AppID, id) {
 			into = pick(scope.Enabled, &granted, &disabled)
 		}
-		into.scopes = append(into.scopes, scope.Value)
+		into.scopes = append(into.scopes, cmp.Or(scope.Value, string(scope.ID)))
 	}
 	var written []string
 	for _, part := range []struct {
@@ -229,7 +230,7 @@ func (e *exporter) rest(member string, held []*holding, of func(*holding) ([]dir
 		roles, scopes := of(h)
 		for _, r := range roles {
 			into := pick(r.Enabled, &enabled, &disabled)
-			into.roles = append(into.roles, r.Value)
+			into.roles = append(into.roles, cmp.Or(r.Value, string(r.ID)))
 		}
 		for _, s := range scopes {
 			into := pick(s.Enabled, &enabled, &disabled)

@@ -75,6 +75,7 @@ func (s *site) dumpTenant(view *directory.View, tenant directory.TenantID, write
 		app := *a
 		app.Created, app.Secrets, app.Certificates, app.Permissions = time.Time{}, nil, nil, nil
 		app.Federated = withoutIDs(a.Federated)
+		app.Settings = sortedMembers(a.Settings)
 		write(app)
 		for _, p := range a.Permissions { // sets
 			write([]any{p.API, slices.Sorted(slices.Values(p.Roles)), slices.Sorted(slices.Values(p.Scopes))})
@@ -95,6 +96,7 @@ func (s *site) dumpTenant(view *directory.View, tenant directory.TenantID, write
 	for _, p := range principals {
 		principal := *p
 		principal.Created, principal.Federated = time.Time{}, withoutIDs(p.Federated)
+		principal.Settings = sortedMembers(p.Settings)
 		write(principal)
 		assignments, err := view.Assignments().AllOf(tenant, p.ID)
 		check(err)
@@ -119,6 +121,7 @@ func (s *site) dumpTenant(view *directory.View, tenant directory.TenantID, write
 	for _, u := range users {
 		user := *u
 		user.Created, user.SessionsFrom, user.Password = time.Time{}, time.Time{}, nil
+		user.Settings = sortedMembers(u.Settings)
 		write(user)
 		assignments, err := view.Assignments().AllOf(tenant, u.ID)
 		check(err)
@@ -126,6 +129,15 @@ func (s *site) dumpTenant(view *directory.View, tenant directory.TenantID, write
 			write([]any{a.Principal, a.Resource, a.Role})
 		}
 	}
+}
+
+func sortedMembers(settings json.RawMessage) json.RawMessage {
+	var all map[string]any
+	if json.Unmarshal(settings, &all) != nil {
+		return nil
+	}
+	sorted, _ := json.Marshal(all) // what was JSON before
+	return sorted
 }
 
 func withoutIDs(all []directory.FederatedCredential) []directory.FederatedCredential {
@@ -171,6 +183,7 @@ func (a *author) write(n int) {
 	a.writeIdentities(n)
 	a.writeCredentials()
 	a.writeGrants()
+	a.writeRemarks()
 	a.disable()
 }
 
@@ -198,6 +211,9 @@ func (a *author) writeApplications(n int) {
 		if i > 0 && a.flip("unnamed") {
 			app.Name = ""
 		}
+		if a.flip("unique") {
+			app.UniqueName = fmt.Sprintf("unique: %d", i)
+		}
 		app.Public, app.StrictAssertions, app.IDTokens = a.flip("public"), a.flip("strict"), a.flip("id tokens")
 		app.IdentifierURIs = subset(a.T, "uris", fmt.Sprintf("api://%d/%d", n, i), fmt.Sprintf("https://%d.contoso%d.test/a", i, n))
 		app.RedirectURIs = subset(a.T, "redirects", "http://localhost", "https://app.test/in?a=b")
@@ -207,6 +223,9 @@ func (a *author) writeApplications(n int) {
 		}
 		for _, value := range subset(a.T, "scopes", "S.Read", "yes") {
 			app.Scopes = append(app.Scopes, directory.Scope{Value: value, DisplayName: a.word("scope"), Enabled: true, AdminOnly: a.flip("admin")})
+		}
+		if a.flip("valueless") {
+			app.AppRoles = append(app.AppRoles, directory.AppRole{DisplayName: "no value", Enabled: true, Members: []directory.MemberType{directory.MemberApplication, directory.MemberUser}})
 		}
 		if a.flip("claims") {
 			app.OptionalClaims = []directory.OptionalClaim{{Name: "idtyp", Properties: subset(a.T, "properties", "include_user_token", a.word("property"))}, {Name: "aud"}}
@@ -369,6 +388,76 @@ func (a *author) assign(holder directory.ObjectID, api *directory.Application, r
 			must(a, 0, err)
 		}
 	}
+}
+
+// remarks draws what something says to people and tools.
+func (a *author) remarks() (description, notes string, tags []string, owners []directory.ObjectID, settings json.RawMessage) {
+	var all []directory.ObjectID
+	for _, p := range append(slices.Clone(a.principals), a.identities...) {
+		if p != nil {
+			all = append(all, p.ID)
+		}
+	}
+	for _, u := range a.users {
+		all = append(all, u.ID)
+	}
+	for _, id := range all {
+		if a.flip("owner") {
+			owners = append(owners, id)
+		}
+	}
+	settings = json.RawMessage(rapid.SampledFrom([]string{"", `{"b":1,"a":{"null":null,"x: y":[true,"no","\u007f"]}}`, `{"web.homePageUrl":"https://a.test/<b>"}`}).Draw(a.T, "settings"))
+	return rapid.SampledFrom([]string{"", "two\nlines: of #text", "true"}).Draw(a.T, "description"), rapid.SampledFrom([]string{"", "- note"}).Draw(a.T, "notes"),
+		subset(a.T, "tags", "HideApp", "null"), owners, settings
+}
+
+// writeRemarks says something of everything.
+func (a *author) writeRemarks() {
+	for i, app := range a.apps {
+		_, err := a.Applications().Edit(a.tenant, app.ID, func(next *directory.Application) error {
+			next.Description, next.Notes, next.Tags, next.Owners, next.Settings = a.remarks()
+			next.SPARedirectURIs, next.NativeRedirectURIs = subset(a.T, "spa", "https://app.test/spa"), subset(a.T, "native", "http://localhost:1", "msal1://auth")
+			if next.TokenVersion == 2 && a.flip("audience") {
+				next.SignInAudience = directory.AudienceMultipleOrgs
+			}
+			for j := range next.Scopes {
+				if a.flip("user text") {
+					next.Scopes[j].UserDisplayName, next.Scopes[j].UserDescription = "on: your behalf", "yes"
+				}
+			}
+			if len(next.Scopes) > 0 && a.flip("pre-authorized") {
+				next.PreAuthorized = []directory.PreAuthorization{{App: a.apps[0].AppID, Scopes: []directory.ScopeID{next.Scopes[0].ID}}}
+			}
+			return nil
+		})
+		must(a, 0, err)
+		if a.principals[i] != nil {
+			a.remarkOn(a.principals[i].ID)
+		}
+	}
+	for _, identity := range a.identities {
+		a.remarkOn(identity.ID)
+	}
+	for _, user := range a.users {
+		_, err := a.Users().Edit(a.tenant, user.ID, func(next *directory.User) error {
+			_, _, _, _, next.Settings = a.remarks()
+			return nil
+		})
+		must(a, 0, err)
+	}
+}
+
+func (a *author) remarkOn(id directory.ObjectID) {
+	_, err := a.ServicePrincipals().Edit(a.tenant, id, func(next *directory.ServicePrincipal) error {
+		next.Description, next.Notes, next.Tags, next.Owners, next.Settings = a.remarks()
+		if next.Type == directory.PrincipalManagedIdentity && a.flip("place") {
+			next.Location, next.ResourceTags = "westeurope", map[string]string{"cost: center": "0123", "b": "true"}
+		} else if next.Type == directory.PrincipalApplication {
+			next.AlternativeNames = subset(a.T, "alternative", "other: name")
+		}
+		return nil
+	})
+	must(a, 0, err)
 }
 
 // disable takes some things out of use, after others have got them.

@@ -110,7 +110,7 @@ func (w *work) resolveUser(p *permission) (directory.ObjectID, error) {
 func (w *work) resolveRoles(mentioned *application, api *directory.Application, holder directory.ObjectID, p *permission) {
 	for _, value := range p.roles {
 		found, ok := api.Role(value.text)
-		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offers(found)) {
+		if !ok || !named(found.Value, string(found.ID), value.text) || (w.prune && mentioned != nil && !mentioned.offers(found)) {
 			w.add(value.at, fmt.Sprintf("%s has no app role %q.", api.Label(), text.Shown(value.text)), roleHint(api))
 			continue
 		}
@@ -118,11 +118,14 @@ func (w *work) resolveRoles(mentioned *application, api *directory.Application, 
 	}
 }
 
+// named reports whether a text is exactly the value of a role or scope, or its id in any case.
+func named(value, id, text string) bool { return value == text || strings.EqualFold(id, text) }
+
 // resolveScopes is resolveRoles for scopes.
 func (w *work) resolveScopes(mentioned *application, api *directory.Application, holder directory.ObjectID, p *permission) {
 	for _, value := range p.scopes {
 		found, ok := api.Scope(value.text)
-		if !ok || found.Value != value.text || (w.prune && mentioned != nil && !mentioned.offersScope(found)) {
+		if !ok || !named(found.Value, string(found.ID), value.text) || (w.prune && mentioned != nil && !mentioned.offersScope(found)) {
 			w.add(value.at, fmt.Sprintf("%s has no scope %q.", api.Label(), text.Shown(value.text)), scopeHint(api))
 			continue
 		}

@@ -1,6 +1,10 @@
 package manifest
 
-import "github.com/rolecall-auth/rolecall/internal/directory"
+import (
+	"encoding/json"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+)
 
 // applyIdentities makes and changes managed identities.
 func (w *work) applyIdentities() error {
@@ -22,6 +26,15 @@ func (w *work) applyIdentity(i *identity) (err error) {
 		}
 		if w.says(i.place, "displayName", isNew) {
 			next.DisplayName = i.displayName
+		}
+		w.remark(i.place, &i.remarks, remarked{&next.Description, &next.Notes, &next.Tags, &next.Settings}, isNew)
+		next.AlternativeNames = merge(next.AlternativeNames, i.alternatives, equalText, setText, w.prune)
+		if w.says(i.place, "location", isNew) {
+			next.Location = i.location
+		}
+		if w.says(i.place, "resourceTags", isNew) {
+			next.ResourceTags = nil
+			_ = json.Unmarshal(i.resourceTags, &next.ResourceTags) // of texts, as it was read
 		}
 		if i.resourceID != "" {
 			next.ResourceID = i.resourceID

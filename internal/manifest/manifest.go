@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -47,20 +48,39 @@ type (
 		idTokens           bool
 		registeredOnly     bool
 		principal          principal
-		roles              []*role
-		scopes             []*scope
-		claims             []*claim
-		secrets            []*secret
-		certificates       []*certificate
-		federated          []*federated
-		permissions        []*permission
-		assignments        []*permission
-		grants             []*permission // delegatedGrants
+		uniqueName         string
+		audience           string // signInAudience
+		spa, native        []item // spaRedirectUris, nativeRedirectUris
+		preAuthorized      []*preAuthorization
+		remarks
+		roles        []*role
+		scopes       []*scope
+		claims       []*claim
+		secrets      []*secret
+		certificates []*certificate
+		federated    []*federated
+		permissions  []*permission
+		assignments  []*permission
+		grants       []*permission // delegatedGrants
 	}
 	// A principal is what an application's service principal has of its own.
 	principal struct {
 		place
-		id string
+		id           string
+		alternatives []item // alternativeNames
+		remarks
+	}
+	// Remarks are what applications, service principals and identities say to people and tools.
+	remarks struct {
+		description, notes string
+		tags, owners       []item
+		settings           json.RawMessage
+	}
+	// A preAuthorization lets a client use scopes without consent.
+	preAuthorization struct {
+		place
+		client string
+		scopes []item
 	}
 	role struct {
 		place
@@ -73,6 +93,8 @@ type (
 		place
 		id, value                string
 		displayName, description string
+		userDisplayName          string
+		userDescription          string
 		enabled                  bool
 		consent                  string // whose it takes: consentAdmin or consentUser
 	}
@@ -114,6 +136,10 @@ type (
 		enabled                           bool
 		assignments                       []*permission
 		federated                         []*federated
+		alternatives                      []item
+		location                          string
+		resourceTags                      json.RawMessage
+		remarks
 	}
 	host struct {
 		place
@@ -126,6 +152,7 @@ type (
 		enabled                        bool
 		password                       *password
 		directoryRoles                 []item
+		settings                       json.RawMessage
 		assignments                    []*permission
 	}
 	password struct {

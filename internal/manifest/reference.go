@@ -60,6 +60,13 @@ func Reference() []Object {
 	enabled := Member{Name: "enabled", Type: Boolean, Default: "true"}
 	about := func(m Member, text string) Member { m.Text = text; return m }
 	allowDisabled := Member{Name: "allowDisabled", Type: Boolean, Default: "false", Text: "Whether it may be granted though it is disabled, and so leaves the tokens until it is enabled."}
+	settings := Member{Name: "settings", Object: "settings", Text: "Members of Microsoft Graph that are kept and have no meaning here."}
+	remarks := []Member{
+		{Name: "description", Type: Text, Text: "For people."}, {Name: "notes", Type: Text, Text: "For those who manage it."},
+		{Name: "tags", Type: Text, List: true, Text: "Words to find it by."},
+		{Name: "owners", Type: Text, List: true, Text: "Who may manage it: names or ids of users, applications and managed identities."},
+		settings,
+	}
 	var platforms []string
 	for _, platform := range directory.Platforms() {
 		platforms = append(platforms, string(platform))
@@ -83,7 +90,7 @@ func Reference() []Object {
 			{Name: "hosts", Object: "host", List: true, Text: "Places other than `rolecall run` that get tokens of managed identities, such as containers."},
 			{Name: "users", Object: "user", List: true, Text: "People, for sign-in during development."},
 		}, nil},
-		{"application", "an application", "An API, a client, or both. Its service principal in the tenant is made with it.", nil, []Member{
+		{"application", "an application", "An API, a client, or both. Its service principal in the tenant is made with it.", nil, append([]Member{
 			{Name: "name", Type: Text, Text: "Name by which commands and other parts of the file refer to it; unique in its tenant. One that has an appId and a displayName can do without."},
 			displayName, id, appID,
 			{Name: "registeredOnly", Type: Boolean, Default: "false", Text: "Whether it takes no part in the tenant: it has no service principal, gets no tokens and holds nothing."},
@@ -105,24 +112,37 @@ func Reference() []Object {
 			{Name: "permissions", Object: "permission", List: true, Text: "What this application may do with APIs."},
 			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that it holds without asking for them in its permissions."},
 			{Name: "delegatedGrants", Object: "delegatedGrant", List: true, Text: "Scopes that it may use without asking for them in its permissions, or for one user."},
-		}, []string{"name", "appId"}},
-		{"servicePrincipal", "a service principal", "An application as it exists in one tenant: what holds and offers roles there.", nil, []Member{
+			{Name: "uniqueName", Type: Text, Text: "Another name, by which tools create what is missing; it cannot be changed."},
+			{Name: "signInAudience", Type: Text, Choices: audiences(), Default: string(directory.AudienceMyOrg), Text: "Whose users it says it is for. Here an application is its tenant's own, whichever it says."},
+			{Name: "spaRedirectUris", Type: Text, List: true, Text: "Where scripts in a browser take the answer to a sign-in."},
+			{Name: "nativeRedirectUris", Type: Text, List: true, Text: "Where programs on a user's machine take it."},
+			{Name: "preAuthorized", Object: "preAuthorized", List: true, Text: "Clients that may use scopes of this API without consent."},
+		}, remarks...), []string{"name", "appId"}},
+		{"servicePrincipal", "a service principal", "An application as it exists in one tenant: what holds and offers roles there.", nil, append([]Member{
 			{Name: "id", Type: GUID, Text: "Object id, which is the oid of its tokens. One is made and kept when it is left out."},
+			{Name: "alternativeNames", Type: Text, List: true, Text: "Further names."},
+		}, remarks...), nil},
+		{"settings", "an object", "Any members, as Microsoft Graph takes them.", nil, nil, nil},
+		{"preAuthorized", "a pre-authorized client", "A client that may use scopes of an API without consent.", nil, []Member{
+			{Name: "client", Type: Text, Required: true, Text: "Name or client id of the client."},
+			{Name: "scopes", Type: Text, List: true, Required: true, Text: "Values of scopes."},
 		}, nil},
 		{"appRole", "an app role", "A role that an API offers. A client that holds it has it in the roles claim of its tokens.", nil, []Member{
-			{Name: "value", Type: Text, Required: true, Text: "What stands in the roles claim, such as Orders.Read."},
+			{Name: "value", Type: Text, Text: "What stands in the roles claim, such as Orders.Read. A role that has an id and a displayName can do without, and stands in no token."},
 			about(id, "Id of the role. One is made and kept when it is left out."), about(displayName, "Name for people."),
 			{Name: "description", Type: Text, Text: "What holders of the role can do."},
 			about(enabled, "Whether the role is offered. One that is not stays assigned and leaves the tokens."),
 			{Name: "members", Type: Text, List: true, Choices: []string{string(directory.MemberApplication), string(directory.MemberUser)}, Default: "[Application]", Text: "Who can hold it."},
-		}, nil},
+		}, []string{"value", "id"}},
 		{"scope", "a scope", "A delegated permission: what a client may do with an API for a signed-in user.", nil, []Member{
-			{Name: "value", Type: Text, Required: true, Text: "What stands in the scp claim, such as Orders.Read.All."},
+			{Name: "value", Type: Text, Text: "What stands in the scp claim, such as Orders.Read.All. A scope that has an id and a displayName can do without, and stands in no token."},
 			about(id, "Id of the scope. One is made and kept when it is left out."), about(displayName, "What the consent page calls it."),
 			{Name: "description", Type: Text, Text: "What the consent page says about it."},
 			about(enabled, "Whether the scope is offered."),
 			{Name: "consent", Type: Text, Choices: []string{consentAdmin, consentUser}, Default: consentUser, Text: "Who may consent to it: administrators alone, or users for themselves."},
-		}, nil},
+			{Name: "userDisplayName", Type: Text, Text: "What the consent page calls it where users consent for themselves."},
+			{Name: "userDescription", Type: Text, Text: "What the consent page says about it there."},
+		}, []string{"value", "id"}},
 		{"optionalClaim", "an optional claim", "A claim that access tokens do not have unless an API asks for it.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the claim, such as idtyp."},
 			{Name: "properties", Type: Text, List: true, Text: "How it is made, such as include_user_token."},
@@ -164,7 +184,7 @@ func Reference() []Object {
 			{Name: "user", Type: Text, Text: "User principal name of the one user it is for. Without it, it is for every user."},
 			allowDisabled,
 		}, nil},
-		{"managedIdentity", "a managed identity", "An identity that programs get from the platform they run on.", nil, []Member{
+		{"managedIdentity", "a managed identity", "An identity that programs get from the platform they run on.", nil, append([]Member{
 			{Name: "name", Type: Text, Text: "Name by which commands and other parts of the file refer to it. One that has an appId and a displayName can do without."},
 			{Name: "type", Type: Text, Choices: []string{kindSystem, kindUser}, Required: true, Text: "Assigned to one host (system), or to any number of them (user)."},
 			displayName, id, appID,
@@ -172,7 +192,10 @@ func Reference() []Object {
 			about(enabled, "Whether it gets tokens."),
 			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that it holds."},
 			{Name: "federatedCredentials", Object: "federatedCredential", List: true, Text: "Tokens of other issuers that prove this identity."},
-		}, []string{"name", "appId"}},
+			{Name: "alternativeNames", Type: Text, List: true, Text: "Further names."},
+			{Name: "location", Type: Text, Text: "Place in the resource manager, such as westeurope."},
+			{Name: "resourceTags", Object: "settings", Text: "Tags in the resource manager."},
+		}, remarks...), []string{"name", "appId"}},
 		{"host", "a host", "A place at which programs get tokens of managed identities without `rolecall run`.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the host, for `rolecall env --on`."},
 			{Name: "listen", Type: Text, Text: "Address and port of its identity endpoint, such as 127.0.0.1:8460. A new host without it listens nowhere yet."},
@@ -189,6 +212,7 @@ func Reference() []Object {
 			id, displayName, about(enabled, "Whether the user can sign in."),
 			{Name: "password", Object: "password", Text: "Password. A user without one cannot sign in at a page."},
 			{Name: "directoryRoles", Type: Text, List: true, Text: "Roles in the directory, such as Application Administrator."},
+			settings,
 			{Name: "assignments", Object: "assignment", List: true, Text: "App roles that the user holds."},
 		}, nil},
 		{"password", "a password", "The password of a user. It has exactly one of value, env and file.", []string{"value", "env", "file"}, secretText, nil},
@@ -252,7 +276,7 @@ func JSONSchema() map[string]any {
 			}
 		}
 		object := map[string]any{
-			"type": "object", "description": o.Text, "properties": members, "additionalProperties": false,
+			"type": "object", "description": o.Text, "properties": members, "additionalProperties": o.Members == nil,
 		}
 		if len(required) > 0 {
 			object["required"] = required
@@ -289,6 +313,9 @@ func Markdown() string {
 			b.WriteString("## The file\n\n")
 		} else {
 			b.WriteString("## " + o.Name + "\n\n" + o.Text + "\n\n")
+		}
+		if o.Members == nil {
+			continue
 		}
 		b.WriteString("| member | value | |\n|---|---|---|\n")
 		for _, m := range o.Members {

@@ -31,6 +31,8 @@ var paths = map[string]string{
 	"permission":          "tenants: [{name: t, applications: [{name: a, permissions: [%s]}]}]",
 	"managedIdentity":     "tenants: [{name: t, managedIdentities: [%s]}]",
 	"assignment":          "tenants: [{name: t, managedIdentities: [{name: i, type: system, assignments: [%s]}]}]",
+	"settings":            "tenants: [{name: t, applications: [{name: a, settings: %s}]}]",
+	"preAuthorized":       "tenants: [{name: t, applications: [{name: a, preAuthorized: [%s]}]}]",
 	"servicePrincipal":    "tenants: [{name: t, applications: [{name: a, servicePrincipal: %s}]}]",
 	"delegatedGrant":      "tenants: [{name: t, applications: [{name: a, delegatedGrants: [%s]}]}]",
 	"host":                "tenants: [{name: t, hosts: [%s]}]",

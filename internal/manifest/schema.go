@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"encoding/json"
+
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -29,7 +31,7 @@ func (d *decoder) tenant(n *yaml.Node) *tenant {
 func (d *decoder) application(n *yaml.Node) *application {
 	a := &application{enabled: true, tokenVersion: 2}
 	var ok bool
-	a.place, ok = d.object(n, schema{what: "an application", members: map[string]reader{
+	a.place, ok = d.object(n, schema{what: "an application", members: d.remarked(&a.remarks, map[string]reader{
 		"name":                        d.text(&a.name),
 		"displayName":                 d.text(&a.displayName),
 		"id":                          d.guid(&a.id),
@@ -53,7 +55,12 @@ func (d *decoder) application(n *yaml.Node) *application {
 		"delegatedGrants":             each(d, &a.grants, d.delegatedGrant),
 		"registeredOnly":              d.boolean(&a.registeredOnly),
 		"servicePrincipal":            d.principal(&a.principal),
-	}})
+		"uniqueName":                  d.text(&a.uniqueName),
+		"signInAudience":              d.choice(&a.audience, audiences()...),
+		"spaRedirectUris":             d.texts(&a.spa),
+		"nativeRedirectUris":          d.texts(&a.native),
+		"preAuthorized":               each(d, &a.preAuthorized, d.preAuthorization),
+	})})
 	if ok {
 		d.named(a.place, "an application")
 	}
@@ -84,12 +91,59 @@ func (d *decoder) absent(a *application) {
 	}
 }
 
+// audiences are the choices of signInAudience.
+func audiences() []string {
+	return []string{
+		string(directory.AudienceMyOrg), string(directory.AudienceMultipleOrgs), string(directory.AudienceMultipleOrgsAndPersonal), string(directory.AudiencePersonalMicrosoftAccounts),
+	}
+}
+
+// remarked adds the readers of remarks to others.
+func (d *decoder) remarked(into *remarks, members map[string]reader) map[string]reader {
+	members["description"] = d.text(&into.description)
+	members["notes"] = d.text(&into.notes)
+	members["tags"] = d.texts(&into.tags)
+	members["owners"] = d.texts(&into.owners)
+	members["settings"] = d.settings(&into.settings)
+	return members
+}
+
+// settings reads an object of any members, as JSON.
+func (d *decoder) settings(into *json.RawMessage) reader {
+	return func(n *yaml.Node) {
+		if n = d.resolve(n); n == nil {
+			return
+		}
+		var value map[string]any
+		if n.Kind != yaml.MappingNode || n.Decode(&value) != nil {
+			d.mismatch(n, "an object", "Write {name: value}, or remove the member.")
+			return
+		}
+		b, err := json.Marshal(value)
+		if err != nil {
+			d.add(positionOf(n), "this object has something that JSON cannot have.", "Use texts, numbers, true, false, lists and objects with texts as names.")
+			return
+		}
+		*into = canonical(b)
+	}
+}
+
+func (d *decoder) preAuthorization(n *yaml.Node) *preAuthorization {
+	p := &preAuthorization{}
+	p.place, _ = d.object(n, schema{what: "a pre-authorized client", members: map[string]reader{
+		"client": d.text(&p.client),
+		"scopes": d.values(&p.scopes, "scope"),
+	}, required: []string{"client", "scopes"}})
+	return p
+}
+
 // principal reads what a service principal has of its own.
 func (d *decoder) principal(into *principal) reader {
 	return func(n *yaml.Node) {
-		into.place, _ = d.object(n, schema{what: "a service principal", members: map[string]reader{
-			"id": d.guid(&into.id),
-		}})
+		into.place, _ = d.object(n, schema{what: "a service principal", members: d.remarked(&into.remarks, map[string]reader{
+			"id":               d.guid(&into.id),
+			"alternativeNames": d.texts(&into.alternatives),
+		})})
 	}
 }
 
@@ -102,20 +156,31 @@ func (d *decoder) role(n *yaml.Node) *role {
 		"description": d.text(&r.description),
 		"enabled":     d.boolean(&r.enabled),
 		"members":     d.choices(&r.holders, string(directory.MemberApplication), string(directory.MemberUser)),
-	}, required: []string{"value"}})
+	}})
+	d.valued(r.place, "an app role")
 	return r
+}
+
+// valued requires a value, or the id of something that has none.
+func (d *decoder) valued(p place, what string) {
+	if p.members != nil && !p.has("value") && !p.has("id") {
+		d.add(p.at, what+" lacks its value.", "Add value.")
+	}
 }
 
 func (d *decoder) scope(n *yaml.Node) *scope {
 	s := &scope{enabled: true, consent: consentUser}
 	s.place, _ = d.object(n, schema{what: "a scope", members: map[string]reader{
-		"id":          d.guid(&s.id),
-		"value":       d.text(&s.value),
-		"displayName": d.text(&s.displayName),
-		"description": d.text(&s.description),
-		"enabled":     d.boolean(&s.enabled),
-		"consent":     d.choice(&s.consent, consentAdmin, consentUser),
-	}, required: []string{"value"}})
+		"id":              d.guid(&s.id),
+		"value":           d.text(&s.value),
+		"displayName":     d.text(&s.displayName),
+		"description":     d.text(&s.description),
+		"enabled":         d.boolean(&s.enabled),
+		"consent":         d.choice(&s.consent, consentAdmin, consentUser),
+		"userDisplayName": d.text(&s.userDisplayName),
+		"userDescription": d.text(&s.userDescription),
+	}})
+	d.valued(s.place, "a scope")
 	return s
 }
 
@@ -172,7 +237,7 @@ func (d *decoder) delegatedGrant(n *yaml.Node) *permission {
 func (d *decoder) identity(n *yaml.Node) *identity {
 	i := &identity{enabled: true}
 	var ok bool
-	i.place, ok = d.object(n, schema{what: "a managed identity", members: map[string]reader{
+	i.place, ok = d.object(n, schema{what: "a managed identity", members: d.remarked(&i.remarks, map[string]reader{
 		"name":        d.text(&i.name),
 		"id":          d.guid(&i.id),
 		"appId":       d.guid(&i.appID),
@@ -183,7 +248,10 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"assignments": each(d, &i.assignments, d.assignment),
 
 		"federatedCredentials": each(d, &i.federated, d.federated),
-	}, required: []string{"type"}})
+		"alternativeNames":     d.texts(&i.alternatives),
+		"location":             d.text(&i.location),
+		"resourceTags":         d.settings(&i.resourceTags),
+	}), required: []string{"type"}})
 	if ok {
 		d.named(i.place, "a managed identity")
 	}
@@ -219,6 +287,7 @@ func (d *decoder) user(n *yaml.Node) *user {
 		"enabled":           d.boolean(&u.enabled),
 		"password":          func(n *yaml.Node) { u.password = d.password(n) },
 		"directoryRoles":    d.texts(&u.directoryRoles),
+		"settings":          d.settings(&u.settings),
 		"assignments":       each(d, &u.assignments, d.assignment),
 	}, required: []string{"userPrincipalName"}})
 	return u

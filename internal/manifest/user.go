@@ -18,6 +18,9 @@ func (w *work) applyUser(u *user) (err error) {
 	set := func(next *directory.User) {
 		next.PrincipalName = u.principalName
 		next.DirectoryRoles = merge(next.DirectoryRoles, u.directoryRoles, sameText, setText, w.prune)
+		if w.says(u.place, "settings", isNew) {
+			setSettings(&next.Settings, u.settings)
+		}
 		if w.says(u.place, "displayName", isNew) {
 			next.DisplayName = u.displayName
 		}
