@@ -412,6 +412,11 @@ func (g DelegatedGrantView) For(tenant TenantID, user ObjectID, q Query) (Page[D
 	return g.list("principal", tenant, user, q)
 }
 
+// InOrder returns a page of all grants, in the order of their ids.
+func (g DelegatedGrantView) InOrder(tenant TenantID, q Query) (Page[DelegatedGrant], error) {
+	return Objects[DelegatedGrant]{g.v, g.noun}.InOrder(tenant, q)
+}
+
 // IdentityView reads managed identities.
 type IdentityView struct{ Objects[ServicePrincipal] }
 

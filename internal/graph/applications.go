@@ -209,7 +209,8 @@ func (c *call) prefersCreation() bool {
 
 func (c *call) deleteApplication() (answer, error) {
 	return done(), c.changeApplication(func(e *directory.Editor, app *directory.Application) error {
-		return e.Applications().Delete(c.tenant(), app.ID)
+		_, err := e.Applications().Discard(c.tenant(), app.ID)
+		return err
 	})
 }
 

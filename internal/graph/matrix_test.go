@@ -145,6 +145,36 @@ var rights = map[string]string{
 	"GET me/createdObjects":                                                "is anybody",
 	"GET me/memberOf":                                                      "is anybody",
 	"GET me/transitiveMemberOf":                                            "is anybody",
+	"GET oauth2PermissionGrants":                                           "reads users",
+	"POST oauth2PermissionGrants":                                          "changes assignments",
+	"GET oauth2PermissionGrants/{grant}":                                   "reads users",
+	"PATCH oauth2PermissionGrants/{grant}":                                 "changes assignments",
+	"DELETE oauth2PermissionGrants/{grant}":                                "changes assignments",
+	"GET servicePrincipals/{principal}/oauth2PermissionGrants":             "reads users",
+	"GET users/{user}/oauth2PermissionGrants":                              "reads users",
+	"GET me/oauth2PermissionGrants":                                        "reads users",
+	"GET organization":                                                     "reads users",
+	"GET organization/{organization}":                                      "reads users",
+	"GET domains":                                                          "reads users",
+	"GET domains/{domain}":                                                 "reads users",
+	"GET directory/deletedItems/microsoft.graph.application":               "reads applications",
+	"GET directory/deletedItems/microsoft.graph.servicePrincipal":          "reads applications",
+	"GET directory/deletedItems/microsoft.graph.user":                      "reads users",
+	"GET directory/deletedItems/{deleted}":                                 "reads applications",
+	"POST directory/deletedItems/{deleted}/restore":                        "changes applications",
+	"DELETE directory/deletedItems/{deleted}":                              "changes applications",
+	"POST servicePrincipals/{principal}/getMemberGroups":                   "reads applications",
+	"POST servicePrincipals/{principal}/getMemberObjects":                  "reads applications",
+	"POST servicePrincipals/{principal}/checkMemberGroups":                 "reads applications",
+	"POST servicePrincipals/{principal}/checkMemberObjects":                "reads applications",
+	"POST users/{user}/getMemberGroups":                                    "reads users",
+	"POST users/{user}/getMemberObjects":                                   "reads users",
+	"POST users/{user}/checkMemberGroups":                                  "reads users",
+	"POST users/{user}/checkMemberObjects":                                 "reads users",
+	"POST me/getMemberGroups":                                              "is anybody",
+	"POST me/getMemberObjects":                                             "is anybody",
+	"POST me/checkMemberGroups":                                            "is anybody",
+	"POST me/checkMemberObjects":                                           "is anybody",
 	"POST directoryObjects/getByIds":                                       "reads applications",
 	"GET directoryObjects/{object}":                                        "reads applications",
 }
@@ -152,7 +182,7 @@ var rights = map[string]string{
 // elsewhere are routes that name what they are about neither in the path nor by the tenant: what
 // the body names, or the user of the token, is not there for a caller of another tenant.
 var elsewhere = map[string]bool{
-	"POST servicePrincipals": true, "POST users": true, "POST me/revokeSignInSessions": true,
+	"POST servicePrincipals": true, "POST users": true, "POST oauth2PermissionGrants": true, "POST me/revokeSignInSessions": true,
 }
 
 // An estate is what requests are about: an application with all that it can have.
@@ -162,6 +192,7 @@ type estate struct {
 	principal *directory.ServicePrincipal
 	owner     directory.ObjectID // who can be removed
 	user      *directory.User
+	deleted   directory.ObjectID // of an application
 	secret    string
 }
 
@@ -184,6 +215,14 @@ func (w *world) newEstate(owner directory.ObjectID) *estate {
 		if made.user, err = e.Users().Create(directory.User{Tenant: tenant, PrincipalName: guid.New() + "@contoso.test", DisplayName: "Estate's"}, nil); err != nil {
 			return err
 		}
+		gone, err := e.Applications().Create(directory.Application{Tenant: tenant, DisplayName: "Estate", Owners: owners})
+		if err != nil {
+			return err
+		}
+		if _, err := e.Applications().Discard(tenant, gone.ID); err != nil {
+			return err
+		}
+		made.deleted = gone.ID
 		secret, _, err := e.Credentials().AddSecret(tenant, made.app.ID, "ci", time.Time{})
 		if err != nil {
 			return err
@@ -207,8 +246,14 @@ func (e *estate) request(method, path string) (filled, body string) {
 			return string(e.user.ID)
 		case "{object}":
 			return string(e.app.ID)
-		case "{assignment}":
+		case "{assignment}", "{grant}":
 			return "x"
+		case "{organization}":
+			return string(tenant)
+		case "{domain}":
+			return "contoso.test"
+		case "{deleted}":
+			return string(e.deleted)
 		case "{owner}":
 			return string(e.owner)
 		case "{credential}":
@@ -380,7 +425,9 @@ func TestAnotherTenant(t *testing.T) {
 			t.Errorf("%s: %d %s", route, got.Code, got.Body)
 		}
 		for _, secret := range []string{"Estate", string(e.app.AppID), string(tenant), "contoso"} {
-			if text := strings.ReplaceAll(got.Body.String(), ownURL, ""); strings.Contains(text, secret) {
+			// What the path itself names may be repeated.
+			text := strings.NewReplacer(ownURL, "", path[strings.LastIndexByte(path, '/')+1:], "").Replace(got.Body.String())
+			if strings.Contains(text, secret) {
 				t.Errorf("%s: tells %s: %s", route, secret, got.Body)
 			}
 		}

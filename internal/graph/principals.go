@@ -236,7 +236,8 @@ func (c *call) deletePrincipal() (answer, error) {
 		if err != nil {
 			return err
 		}
-		return e.ServicePrincipals().Delete(c.tenant(), p.ID)
+		_, err = e.ServicePrincipals().Discard(c.tenant(), p.ID)
+		return err
 	})
 }
 

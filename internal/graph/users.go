@@ -188,7 +188,8 @@ func (c *call) deleteUser() (answer, error) {
 		if err := c.mayChange(u); err != nil {
 			return err
 		}
-		return e.Users().Delete(c.tenant(), u.ID)
+		_, err = e.Users().Discard(c.tenant(), u.ID)
+		return err
 	})
 }
 
