@@ -34,6 +34,10 @@ func writeGuardFile(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("GUARD", "http://"+address)
 		ts.Setenv("LISTEN", address)
 	}
+	if strings.Contains(content, "OPS") {
+		ts.Setenv("OPS", unusedAddress(ts))
+		content = strings.ReplaceAll(content, "OPS", ts.Getenv("OPS"))
+	}
 	for name, value := range map[string]string{
 		"AUTHORITY": at.Authority, "TENANT": at.Tenants[0].ID, "CABUNDLE": at.CABundle, "UPSTREAM": ts.Getenv("UPSTREAM"), "LISTEN": ts.Getenv("LISTEN"), "SAME": ts.Getenv("LISTEN"),
 	} {

@@ -13,13 +13,15 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // The members of the root, of an API and of a rule.
 var (
-	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "resource", "rules"}
+	apiMembers      = []string{"upstream", "authority", "audience", "tenants", "caller", "origins", "resource", "credential", "rules"}
 	listenerMembers = []string{"listen", "mode", "dialect", "trustedPeers", "clientCertificate", "tls", "caBundle", "identity", "forwardToken", "endStreams", "maxKeyAge", "stateDir", "revocation", "ops"}
+	credMembers     = []string{"client", "secretFile", "certificateFile", "tokenFile"}
 	tlsMembers      = []string{"cert", "key", "askClients"}
 	ruleMembers     = []string{"path", "methods", "roles", "allRoles", "scopes", "clients", "principals", "tenants", "caller", "bound", "anonymous", "shadow"}
 )
@@ -132,6 +134,7 @@ func (r *reader) api(at *yaml.Node, members map[string]*yaml.Node) API {
 		Upstream: r.upstream(members["upstream"]), Authority: r.text(members["authority"]), Audience: r.texts(members["audience"]),
 		Tenants: r.texts(members["tenants"]), Caller: r.caller(members["caller"]), Origins: r.origins(members["origins"]), Resource: r.text(members["resource"]),
 	}
+	api.Credential = r.credential(members["credential"], api.Audience)
 	if api.Authority == "" {
 		r.problem(at, "authority is missing: the URL of the tenant that issues tokens")
 	}
@@ -146,6 +149,32 @@ func (r *reader) api(at *yaml.Node, members map[string]*yaml.Node) API {
 		r.problem(at, "rules are missing: without one, nobody is let in")
 	}
 	return api
+}
+
+// credential reads how the API proves itself. Its application is the one among its audience,
+// unless another place is meant.
+func (r *reader) credential(node *yaml.Node, audience []string) *Credential {
+	if node == nil {
+		return nil
+	}
+	m := r.members(node, credMembers)
+	c := &Credential{r.text(m["client"]), r.path(m["secretFile"]), r.path(m["certificateFile"]), r.path(m["tokenFile"])}
+	given := 0
+	for _, file := range []string{c.SecretFile, c.CertificateFile, c.TokenFile} {
+		if file != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		r.problem(node, "credential has one of secretFile, certificateFile and tokenFile: the names of files")
+	}
+	if i := slices.IndexFunc(audience, guid.Is); c.Client == "" && i >= 0 {
+		c.Client = audience[i]
+	}
+	if !guid.Is(c.Client) {
+		r.problem(node, "credential needs client, the application id of the API, where the audience has none")
+	}
+	return c
 }
 
 // origins reads scheme and host by which clients call an API.

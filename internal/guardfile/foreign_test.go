@@ -29,7 +29,8 @@ func TestAListenerIsRead(t *testing.T) {
 		t.Errorf("peers: %v", f.TrustedPeers)
 	}
 	api := f.APIs[0]
-	if api.Upstream != "h2c://127.0.0.1:7071" || len(api.Tenants) != 1 || !api.Rules[0].Shadow || api.Rules[1].Shadow || api.Places[1] != (guardfile.Place{Line: 23, Column: 9}) {
+	if api.Upstream != "h2c://127.0.0.1:7071" || len(api.Tenants) != 1 || !api.Rules[0].Shadow || api.Rules[1].Shadow || api.Places[1] != (guardfile.Place{Line: 24, Column: 9}) ||
+		!api.Follow || *api.Credential != (guardfile.Credential{Client: "a9100002-5a5a-4c4c-8d8d-000000000002", CertificateFile: filepath.Join("etc", "orders.pem")}) {
 		t.Errorf("the API: %+v", api)
 	}
 	cfg := f.Config(api)

@@ -65,8 +65,18 @@ type API struct {
 	// Resource is the URL by which clients know the API; with it, a proxy tells them how to call
 	// it (RFC 9728).
 	Resource string
+	// Credential is the API's own, by which revocations are followed. Nil: that of the environment.
+	Credential *Credential
 	// Follow is whether tokens end with what the authority revokes (revocation: follow).
 	Follow bool
+}
+
+// A Credential says how an API's own application proves itself: by one of the files.
+type Credential struct {
+	Client          string // application id
+	SecretFile      string
+	CertificateFile string // PEM or PKCS#12, with its key
+	TokenFile       string // a federated assertion
 }
 
 // A Place is where something stands in a file.
@@ -171,6 +181,10 @@ func Parse(name string, content []byte) (*File, error) {
 		r.document(f, root)
 		for i := range f.APIs {
 			f.APIs[i].Follow = f.Revocation == "follow"
+			if f.APIs[i].Credential != nil && !f.APIs[i].Follow {
+				r.problem(root, "credential is for revocation: follow, which is not set")
+				break
+			}
 		}
 	}
 	return f, r.err()

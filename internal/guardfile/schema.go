@@ -35,7 +35,11 @@ func JSONSchema() map[string]any {
 		"authority": text("the URL of the tenant that issues tokens"), "audience": texts("the API's application id and its identifier URIs"), "tenants": texts("ids of the tenants that may call, where the authority is one for several"),
 		"origins":  texts("scheme and host by which clients call the API, for tokens that are bound to a key"),
 		"resource": text("the URL by which clients know the API, at which a proxy tells them how to call it"),
-		"caller":   caller, "rules": object{"type": "array", "minItems": 1, "items": rule, "description": "the first that fits a request decides"},
+		"credential": members(object{
+			"client":     text("application id of the API; left out: the one in audience"),
+			"secretFile": text("file with a secret"), "certificateFile": text("PEM or PKCS#12 file with certificate and key"), "tokenFile": text("file with a federated assertion"),
+		}),
+		"caller": caller, "rules": object{"type": "array", "minItems": 1, "items": rule, "description": "the first that fits a request decides"},
 	}
 	byHost := object{"host": text("of its requests")}
 	root := object{

@@ -42,6 +42,16 @@ type APISettings struct {
 	Origins   []string         `json:"origins,omitempty"`
 	Resource  string           `json:"resource,omitempty"`
 	Rules     []RuleSettings   `json:"rules"`
+	// Credential is the API's own.
+	Credential *CredentialSettings `json:"credential,omitempty"`
+}
+
+// CredentialSettings say how an API proves itself.
+type CredentialSettings struct {
+	Client          string `json:"client,omitempty"`
+	SecretFile      string `json:"secretFile,omitempty"`
+	CertificateFile string `json:"certificateFile,omitempty"`
+	TokenFile       string `json:"tokenFile,omitempty"`
 }
 
 // RuleSettings are those of one rule.
@@ -98,6 +108,9 @@ func (f *File) Settings() Settings {
 
 func (a API) settings() APISettings {
 	s := APISettings{Host: a.Host, Upstream: a.Upstream, Authority: a.Authority, Audience: a.Audience, Tenants: a.Tenants, Caller: a.Caller, Origins: a.Origins, Resource: a.Resource}
+	if a.Credential != nil {
+		s.Credential = &CredentialSettings{a.Credential.Client, a.Credential.SecretFile, a.Credential.CertificateFile, a.Credential.TokenFile}
+	}
 	for _, r := range a.Rules {
 		s.Rules = append(s.Rules, RuleSettings{r.Path, r.Methods, r.Roles, r.AllRoles, r.Scopes, r.Clients, r.Principals, r.Tenants, r.Caller, r.Bound, r.Anonymous, r.Shadow})
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/authoritytest"
+	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guardserver"
 )
@@ -48,6 +50,39 @@ func TestFollowsRevocations(t *testing.T) {
 		_, body := w.get("/api/GetOrders", token)
 		return strings.Contains(body, "token_revoked")
 	})
+}
+
+// Of several APIs in one file each follows what concerns it, as itself.
+func TestSeveralAPIsFollowRevocations(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tokens, asked := map[string]string{}, map[string]*authoritytest.API{}
+	content := "listen: 127.0.0.1:0\nrevocation: follow\ncaBundle: " + w.login.CABundle() + "\napis:\n"
+	for _, name := range []string{"orders", "billing"} {
+		api := w.login.API(name)
+		tokens[name], asked[api.AppID] = "Authorization: Bearer "+w.login.Token("client", name, "Read"), api
+		content += "  - {host: " + name + ".test, upstream: '" + w.upstream.URL + "', authority: '" + w.api.Config().Authority + "', audience: ['" + api.Identifier + "', " + api.AppID +
+			"], credential: {secretFile: " + name + "}, rules: [{path: /*, roles: [Read]}]}\n"
+	}
+	w.start(content, func(cfg *guardserver.Config) {
+		cfg.OwnToken = func(api guardfile.API, _ string) (func(context.Context) (string, error), error) {
+			return asked[api.Credential.Client].Revocations().Token, nil
+		}
+	})
+	call := func(name string) string {
+		_, body := w.get("/x", "Host: "+name+".test", tokens[name])
+		return body
+	}
+	for name := range tokens {
+		if body := call(name); body != "orders" {
+			t.Fatalf("%s, before: %s", name, body)
+		}
+	}
+	w.login.Revoke("client", "billing", "Read")
+	until(t, "the token for billing is refused", func() bool { return reasonOf(call("billing")) == guard.TokenRevoked })
+	if body := call("orders"); body != "orders" {
+		t.Errorf("the token for orders: %s", body)
+	}
 }
 
 // A proxy tells clients that know only the API's URL how to call it.

@@ -128,7 +128,7 @@ func (s *Server) newAPI(ctx context.Context, now *setup, settings guardfile.API,
 // guardOf returns the guard that is there already for the same configuration, or a new one.
 func (s *Server) guardOf(ctx context.Context, now *setup, settings guardfile.API, old *setup) (*guarded, error) {
 	cfg := now.file.Config(settings)
-	made, err := json.Marshal([]any{cfg.Authority, cfg.Audience, cfg.Tenants, cfg.Caller, cfg.MaxKeyAge, now.sources[cfg.CABundle], settings.Follow, settings.Origins, settings.Resource})
+	made, err := json.Marshal([]any{cfg.Authority, cfg.Audience, cfg.Tenants, cfg.Caller, cfg.MaxKeyAge, now.sources[cfg.CABundle], settings.Follow, settings.Credential, settings.Origins, settings.Resource})
 	if err != nil {
 		return nil, err
 	}
