@@ -35,7 +35,7 @@ BEGIN {
 	clients("node", "@azure/identity")
 	clients("python", "azure-identity (Python)")
 	clients("java", "azure-identity (Java)")
-	table("Azure CLI", "cloud register|service principal, secret|service principal, certificate|user, device code|managed identity|wrong password")
+	table("Azure CLI", "cloud register|service principal, secret|service principal, certificate|user, device code|managed identity|wrong password|docs/az.md")
 	clients("azure-cli", "Azure CLI")
 	table("Commands of the Azure CLI for administrators", "ad app|ad sp|credentials|federated credentials|permissions|owners|ad user|ad signed-in-user|identity|group, account|rest|role (refused)")
 	clients("azure-cli", "Azure CLI")

@@ -15,6 +15,7 @@ from importlib.metadata import version
 
 import administration
 import environment as env
+import page
 from browser import sign_in
 from ways import Verified, way
 
@@ -78,6 +79,14 @@ class AzureCli(Verified, unittest.TestCase):
         )
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("AADSTS7000215", done.stderr)
+
+    @way("docs/az.md")
+    def test_page(self):
+        if not env.ALONE:  # the page names ports, which another may have
+            return "skipped"
+        path = os.path.dirname(env.ROLECALL) + os.pathsep + self.environ["PATH"]
+        page.follow({k: v for k, v in self.environ.items() if not k.startswith("ROLECALL_")} | {"PATH": path})
+        return "ok"
 
     def test_administration(self):
         """Counts the commands of each area that did what they should."""
