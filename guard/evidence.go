@@ -104,7 +104,11 @@ func oneLine(s string, limit int) string {
 // shownPath returns a path as it may be shown. A token that somebody has put
 // into it is left out, with the rest of its segment.
 func shownPath(path string) string {
-	segments := strings.Split(oneLine(path, maxPath), "/")
+	shown := oneLine(path, maxPath)
+	if !strings.Contains(shown, tokenStart) {
+		return shown
+	}
+	segments := strings.Split(shown, "/")
 	for i, segment := range segments {
 		if at := strings.Index(segment, tokenStart); at >= 0 && looksLikeToken(segment[at:]) {
 			segments[i] = segment[:at] + "(a token)"

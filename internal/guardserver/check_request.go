@@ -263,11 +263,7 @@ const (
 // appendHeader appends a HeaderValueOption.
 func appendHeader(b []byte, number int, name, value string, action uint64) []byte {
 	header := sizeOfBytes(len(name)) + sizeOfBytes(len(value))
-	option := sizeOfBytes(header)
-	if action != besideOthers {
-		option += 2
-	}
-	b = binary.AppendUvarint(appendKey(b, number, 2), uint64(option))
+	b = binary.AppendUvarint(appendKey(b, number, 2), uint64(sizeOfOption(header, action)))
 	b = binary.AppendUvarint(appendKey(b, 1, 2), uint64(header))
 	b = appendBytes(appendBytes(b, 1, name), 2, value)
 	if action != besideOthers {
@@ -276,34 +272,42 @@ func appendHeader(b []byte, number int, name, value string, action uint64) []byt
 	return b
 }
 
+// sizeOfOption is how long a HeaderValueOption is with a header of that size.
+func sizeOfOption(header int, action uint64) int {
+	if action != besideOthers {
+		return sizeOfBytes(header) + 2
+	}
+	return sizeOfBytes(header)
+}
+
 // sizeOfBytes is how long a field of bytes is, the number of which is below 16.
 func sizeOfBytes(length int) int {
 	return 1 + (bits.Len64(uint64(length)|1)+6)/7 + length
 }
 
 // encodeAllowed is the CheckResponse that lets a request go on with these headers and without
-// those.
+// those, behind room for the prefix of a message.
 func encodeAllowed(set []checkHeader, remove []string) []byte {
-	const each = 16 // bytes beside the texts, at most
-	size := 0
+	size := 0 // of the OkHttpResponse
 	for _, h := range set {
-		size += len(h.name) + len(h.value) + each
+		size += sizeOfBytes(sizeOfOption(sizeOfBytes(len(h.name))+sizeOfBytes(len(h.value)), overwriteOrAdd))
 	}
 	for _, name := range remove {
-		size += len(name) + each
+		size += sizeOfBytes(len(name))
 	}
-	ok := make([]byte, 0, size)
+	b := make([]byte, messagePrefix, messagePrefix+sizeOfBytes(0)+sizeOfBytes(size))
+	b = appendBytes(b, 1, "") // the status 0 has no field
+	b = binary.AppendUvarint(appendKey(b, 3, 2), uint64(size))
 	for _, h := range set {
-		ok = appendHeader(ok, 2, h.name, h.value, overwriteOrAdd)
+		b = appendHeader(b, 2, h.name, h.value, overwriteOrAdd)
 	}
 	for _, name := range remove {
-		ok = appendBytes(ok, 5, name)
+		b = appendBytes(b, 5, name)
 	}
-	response := appendBytes(make([]byte, 0, len(ok)+each), 1, "") // the status 0 has no field
-	return appendBytes(response, 3, ok)
+	return b
 }
 
-// encodeDenied is the CheckResponse that refuses.
+// encodeDenied is the CheckResponse that refuses, behind room for the prefix of a message.
 func encodeDenied(code, status int, header map[string][]string, body []byte) []byte {
 	denied := appendBytes(nil, 1, appendVarint(nil, 1, uint64(status)))
 	for _, name := range slices.Sorted(maps.Keys(header)) {
@@ -314,5 +318,5 @@ func encodeDenied(code, status int, header map[string][]string, body []byte) []b
 		}
 	}
 	denied = appendBytes(denied, 3, body)
-	return appendBytes(appendBytes(nil, 1, appendVarint(nil, 1, uint64(code))), 2, denied)
+	return appendBytes(appendBytes(make([]byte, messagePrefix), 1, appendVarint(nil, 1, uint64(code))), 2, denied)
 }

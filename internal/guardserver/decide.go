@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/otlp"
@@ -55,8 +56,8 @@ func (s *Server) tell(ctx context.Context, a *api, host string, request guard.Re
 	if !s.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
-	attributes := s.attributes(host, request, d)
-	attributes = append(attributes, slog.String("peer", peer))
+	var room [16]slog.Attr
+	attributes := append(appendDecision(room[:0], host, request, d), slog.String("peer", peer))
 	if caller, ok := d.Caller(); ok {
 		attributes = append(attributes, slog.String("principal", caller.ObjectID), slog.String("caller", string(caller.Kind)), slog.String("token_id", text.Line(caller.TokenID, text.MaxShown)))
 	}
@@ -66,13 +67,24 @@ func (s *Server) tell(ctx context.Context, a *api, host string, request guard.Re
 		}
 		attributes = append(attributes, slog.String("detail", text.Line(detail, maxDetail)), slog.String("fix", text.Line(d.Fix(), maxDetail)), slog.Any("evidence", d.Evidence()))
 	}
-	s.log.LogAttrs(ctx, slog.LevelInfo, "decision", attributes...)
+	s.write(ctx, "decision", attributes)
 }
 
-func (s *Server) attributes(host string, request guard.Request, d guard.Decision) []slog.Attr {
-	attributes := append(make([]slog.Attr, 0, 14), slog.String("host", text.Line(host, maxHost)))
+func appendDecision(attributes []slog.Attr, host string, request guard.Request, d guard.Decision) []slog.Attr {
+	attributes = append(attributes, slog.String("host", text.Line(host, maxHost)))
 	attributes = append(attributes, request.LogValue().Group()...)
 	return append(attributes, d.LogValue().Group()...)
+}
+
+// write writes a line of the log. A Logger would look up where it is called from, which is always
+// here.
+func (s *Server) write(ctx context.Context, message string, attributes []slog.Attr) {
+	if !s.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	line := slog.NewRecord(time.Now(), slog.LevelInfo, message, 0)
+	line.AddAttrs(attributes...)
+	_ = s.log.Handler().Handle(ctx, line) // there is no other log to say it in
 }
 
 // tellShadow counts what a shadow rule would have decided, and logs it where that is another
@@ -83,9 +95,8 @@ func (s *Server) tellShadow(ctx context.Context, a *api, host string, request gu
 		return
 	}
 	shadow.TraceID = enforced.TraceID
-	attributes := s.attributes(host, request, shadow)
-	attributes = append(attributes, slog.String("enforced", enforced.Outcome.String()), slog.String("detail", text.Line(shadow.Detail(), maxDetail)), slog.String("fix", text.Line(shadow.Fix(), maxDetail)))
-	s.log.LogAttrs(ctx, slog.LevelInfo, "shadow decision", attributes...)
+	attributes := append(appendDecision(nil, host, request, shadow), slog.String("enforced", enforced.Outcome.String()), slog.String("detail", text.Line(shadow.Detail(), maxDetail)), slog.String("fix", text.Line(shadow.Fix(), maxDetail)))
+	s.write(ctx, "shadow decision", attributes)
 }
 
 // answer sends the answer to a refusal.

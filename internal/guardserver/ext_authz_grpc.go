@@ -125,7 +125,7 @@ func (c *checkRequest) request() guard.Request {
 	return request
 }
 
-// checkResponse is the answer to Envoy.
+// checkResponse is the answer to Envoy, behind room for the prefix of a message.
 func (j *judged) checkResponse() []byte {
 	if !j.Allowed() {
 		code, _ := strconv.Atoi(grpcCode(j.Outcome)) // a number
@@ -162,7 +162,7 @@ func (s *Server) grpcHealth(w http.ResponseWriter, message string) {
 	if s.stopping.Load() {
 		state = notServing
 	}
-	grpcReply(w, appendVarint(nil, 1, state))
+	grpcReply(w, appendVarint(make([]byte, messagePrefix), 1, state))
 }
 
 const (
@@ -195,15 +195,15 @@ func readMessage(body io.Reader) (string, error) {
 	return message.String(), nil
 }
 
-// grpcReply sends the one message of an answer.
-func grpcReply(w http.ResponseWriter, message []byte) {
+// grpcReply sends the one message of an answer. Nothing is sent that a client of gRPC has no use
+// for: with the header that announces a trailer and the date, the answer cost a tenth more.
+func grpcReply(w http.ResponseWriter, framed []byte) {
+	binary.BigEndian.PutUint32(framed[1:messagePrefix], uint32(len(framed)-messagePrefix))
 	header := w.Header()
-	header.Set("Content-Type", "application/grpc")
-	header.Set("Trailer", "Grpc-Status")
-	w.WriteHeader(http.StatusOK)
-	framed := binary.BigEndian.AppendUint32(make([]byte, 1, messagePrefix+len(message)), uint32(len(message)))
-	_, _ = w.Write(append(framed, message...)) // a proxy that has gone needs no answer
-	header.Set("Grpc-Status", grpcOK)
+	header["Content-Type"] = []string{"application/grpc"}
+	header["Date"] = nil
+	_, _ = w.Write(framed) // a proxy that has gone needs no answer
+	header[http.TrailerPrefix+"Grpc-Status"] = []string{grpcOK}
 }
 
 // grpcStatus sends an answer without a message.

@@ -61,7 +61,7 @@ func (t *tether) watch() {
 	for {
 		left := t.Until().Sub(t.server.cfg.Now())
 		if reason := t.ended(left); reason != "" {
-			t.server.log.LogAttrs(context.Background(), slog.LevelInfo, "stream ended", append(t.server.attributes(t.api.settings.Host, t.request, t.Decision), slog.String("because", string(reason)))...)
+			t.server.write(context.Background(), "stream ended", append(appendDecision(nil, t.api.settings.Host, t.request, t.Decision), slog.String("because", string(reason))))
 			_ = t.body.Close() // which whoever copies it notices
 			return
 		}
