@@ -252,6 +252,12 @@ def permissions(a):
     wanted = [{"id": READ, "type": "Role"}, {"id": scope, "type": "Scope"}]
     asked = one(a.az(*of, "list", "--id", client), "APIs that it asks permissions of")
     same((asked["resourceAppId"], sorted(asked["resourceAccess"], key=lambda x: x["id"])), (api, wanted), "requested permissions")
+    grant = a.az(*of, "grant", "--id", client, "--api", api, "--scope", "Orders.List")
+    has(grant, clientId=client_sp["id"], resourceId=api_sp["id"], consentType="AllPrincipals", principalId=None)
+    same(grant["scope"].split(), ["Orders.List"], "the scope")
+    again = a.az(*of, "grant", "--id", client, "--api", "api://az-api", "--scope", "Orders.List")
+    listed = one(a.az(*of, "list-grants", "--id", client, "--show-resource-name"), "grants")
+    has(listed, id=again["id"], resourceDisplayName="az-api")
     assigned = f"{a.graph}/v1.0/servicePrincipals/{client_sp['id']}/appRoleAssignments"
     if a.environ.get("COMPAT_DEFAULT_CLOUD"):
         a.az(*of, "admin-consent", "--id", client)
@@ -298,6 +304,7 @@ def users(a):
         has(one(a.az("ad", "user", "list", *listed), listed), id=made["id"])
     a.az("ad", "user", "update", "--id", name, "--display-name", "Another")
     has(a.az("ad", "user", "show", "--id", name), displayName="Another")
+    same(a.az("ad", "user", "get-member-groups", "--id", name), [], "groups")
     a.az("ad", "user", "delete", "--id", name)
     a.refused("does(n't| not) exist", "ad", "user", "show", "--id", name)
     a.refused("(?i)group", "ad", "group", "list")
@@ -367,6 +374,8 @@ def rest(a):
     a.refused("(?i)already exists", "rest", "--method", "POST", "--url", assigned, "--body", json.dumps(triple))
     a.az("rest", "--method", "DELETE", "--url", f"{assigned}/{made['id']}")
     same(a.az("rest", "--url", assigned)["value"], [], "assignments that are left")
+    organization = one(a.az("rest", "--url", f"{a.graph}/v1.0/organization")["value"], "organizations")
+    has(organization, displayName="contoso")
     a.az("identity", "delete", "--name", "az-caller", "--resource-group", "rolecall")
     a.az("ad", "app", "delete", "--id", api)
 

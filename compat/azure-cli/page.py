@@ -21,7 +21,7 @@ def follow(environ):
         else:
             wanted[-1] = block
     with tempfile.TemporaryDirectory() as folder:
-        script = f"trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n{script}"
+        script = f"trap 'kill $(jobs -p) 2>/dev/null || true; wait || true' EXIT\n{script}"
         done = subprocess.run(
             ["bash", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=300
         )
