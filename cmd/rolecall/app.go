@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,6 @@ func applicationColumns() output.Listing {
 }
 
 func appListCommand(c *cli) *cobra.Command {
-	var prefix, filter string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List applications",
@@ -51,41 +49,8 @@ of OData, as Graph takes it.`,
   rolecall app list --display-name orders --query [].appId -o tsv`,
 		Args: exactly(0, ""),
 	}
-	cmd.Flags().StringVar(&prefix, "display-name", "", "only those whose display name begins so")
-	cmd.Flags().StringVar(&filter, "filter", "", "only those that this expression of OData is true of")
-	return c.managing(cmd, false, func(ctx context.Context, m *manager, _ []string) error {
-		client, _, err := m.whole(ctx)
-		if err != nil {
-			return err
-		}
-		query := url.Values{"$top": {"999"}}
-		var terms []string
-		if filter != "" {
-			terms = append(terms, "("+filter+")")
-		}
-		if prefix != "" {
-			terms = append(terms, "startswith(displayName,"+odataText(prefix)+")")
-		}
-		if len(terms) > 0 {
-			query.Set("$filter", strings.Join(terms, " and "))
-		}
-		if v := m.format.Value; v != "json" && v != "yaml" && !m.format.Queried() {
-			query.Set("$select", "id,appId,displayName,identifierUris")
-		}
-		return m.printer().Stream(m.format, output.Stream{Listing: applicationColumns(), Each: func(yield func([]string, any) error) error {
-			return client.Each(ctx, "applications", query, func(one json.RawMessage) error {
-				row, err := applicationRow(one)
-				if err != nil {
-					return err
-				}
-				return yield(row, one)
-			})
-		}})
-	})
+	return c.listing(cmd, "applications", applicationColumns(), applicationRow, "id,appId,displayName,identifierUris", "")
 }
-
-// odataText is a text as expressions of OData have it.
-func odataText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 const whichApp = "one application, by its name or any of its ids"
 

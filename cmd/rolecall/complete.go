@@ -34,14 +34,7 @@ func (c *cli) completeNames(root *cobra.Command) {
 		if cmd.Flags().Lookup("tenant") != nil {
 			_ = cmd.RegisterFlagCompletionFunc("tenant", c.complete(nil))
 		}
-		if strings.HasPrefix(cmd.CommandPath(), "rolecall app ") && !cmd.HasSubCommands() && cmd.Name() != "create" {
-			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-				if len(args) > 0 {
-					return nil, cobra.ShellCompDirectiveNoFileComp
-				}
-				return c.complete(applicationNames)(cmd, args, word)
-			}
-		}
+		c.completeNouns(cmd)
 		switch cmd.CommandPath() {
 		case "rolecall grant", "rolecall revoke":
 			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -52,6 +45,26 @@ func (c *cli) completeNames(root *cobra.Command) {
 				return c.complete(list)(cmd, args, word)
 			}
 		}
+	}
+}
+
+// completeNouns offers the names of what the first argument of a noun's commands may be.
+func (c *cli) completeNouns(cmd *cobra.Command) {
+	noun, _, _ := strings.Cut(strings.TrimPrefix(cmd.CommandPath(), "rolecall "), " ")
+	list, known := map[string]lister{"app": applicationNames, "sp": serviceNames, "user": userNames}[noun]
+	switch {
+	case !known, cmd.HasSubCommands():
+		return
+	case cmd.Name() == "create" && noun != "sp": // of something new
+		return
+	case cmd.Name() == "create":
+		list = applicationNames
+	}
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return c.complete(list)(cmd, args, word)
 	}
 }
 
@@ -171,8 +184,11 @@ func serviceNames(v *directory.View, tenant directory.TenantID, word string) []s
 }
 
 func principalNames(v *directory.View, tenant directory.TenantID, word string) []string {
-	users := beginning(v.Users(), tenant, word, func(u *directory.User) string { return u.PrincipalName })
-	return append(serviceNames(v, tenant, word), users...)
+	return append(serviceNames(v, tenant, word), userNames(v, tenant, word)...)
+}
+
+func userNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	return beginning(v.Users(), tenant, word, func(u *directory.User) string { return u.PrincipalName })
 }
 
 func hostNames(v *directory.View, tenant directory.TenantID, word string) []string {

@@ -1,9 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"net"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/guardfile"
+	"github.com/rolecall-auth/rolecall/internal/server"
 
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/output"
@@ -97,4 +105,62 @@ func (c explainer) showInDotNet(report *explain.ConnectionReport) {
 	case report.DotNet != "" && report.DotNet != report.Problem:
 		fmt.Fprintf(c.out, "%s\n", c.wrapped(c.screen.Paint(output.Red, "refused in .NET on this system:")+" "+text.Clean(report.DotNet), ""))
 	}
+}
+
+// reachTime is how long an endpoint of this machine may take to accept a connection.
+const reachTime = 2 * time.Second
+
+// explainEnvironment explains what a program that is started here would ask with.
+func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, format *output.Format) error {
+	in := explain.EnvironmentInput{
+		Lookup: c.lookup, Directory: data.Directory, CA: filepath.Join(c.dir, "ca.pem"),
+		Reach: func(ctx context.Context, address string) error {
+			connection, err := (&net.Dialer{Timeout: reachTime}).DialContext(ctx, "tcp", address)
+			if err != nil {
+				return err
+			}
+			return connection.Close()
+		},
+	}
+	running, err := server.Find(ctx, c.dir)
+	if err != nil {
+		return err
+	}
+	if running != nil {
+		in.Authority = running.Authority
+	}
+	report, err := explain.Environment(ctx, in)
+	if err != nil {
+		return err
+	}
+	return c.printExplanation(format, report)
+}
+
+// guardSettings reads the settings of an API from a guard.yaml; nil when none is named. Where
+// the file has several APIs, the host says which is meant.
+func (c explainer) guardSettings(file, host string) (*guardfile.API, error) {
+	if file == "" {
+		return nil, nil
+	}
+	content, err := c.readFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	settings, err := guardfile.Parse(file, content)
+	if err != nil {
+		return nil, err
+	}
+	apis := settings.APIs
+	i := 0
+	if len(apis) > 1 || host != "" {
+		i = slices.IndexFunc(apis, func(a guardfile.API) bool { return strings.EqualFold(a.Host, host) })
+	}
+	if i < 0 {
+		var hosts []string
+		for _, a := range apis {
+			hosts = append(hosts, a.Host)
+		}
+		return nil, failed("name one of them with --host: "+strings.Join(hosts, ", "), "%s has settings of %d APIs, and none is that of the host %q", file, len(apis), host)
+	}
+	return &apis[i], nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -65,6 +66,50 @@ func (c *cli) managing(cmd *cobra.Command, changes bool, run func(ctx context.Co
 	}
 	return cmd
 }
+
+// listing completes a command that lists things of Graph's, chosen by display name and filter
+// and by a term of OData that is always there.
+func (c *cli) listing(cmd *cobra.Command, path string, l output.Listing, row func(json.RawMessage) ([]string, error), columns, always string) *cobra.Command {
+	var prefix, filter string
+	cmd.Args = exactly(0, "")
+	cmd.Flags().StringVar(&prefix, "display-name", "", "only those whose display name begins so")
+	cmd.Flags().StringVar(&filter, "filter", "", "only those that this expression of OData is true of")
+	return c.managing(cmd, false, func(ctx context.Context, m *manager, _ []string) error {
+		client, _, err := m.whole(ctx)
+		if err != nil {
+			return err
+		}
+		query := url.Values{"$top": {"999"}}
+		var terms []string
+		if always != "" {
+			terms = append(terms, always)
+		}
+		if filter != "" {
+			terms = append(terms, "("+filter+")")
+		}
+		if prefix != "" {
+			terms = append(terms, "startswith(displayName,"+odataText(prefix)+")")
+		}
+		if len(terms) > 0 {
+			query.Set("$filter", strings.Join(terms, " and "))
+		}
+		if v := m.format.Value; v != "json" && v != "yaml" && !m.format.Queried() {
+			query.Set("$select", columns)
+		}
+		return m.printer().Stream(m.format, output.Stream{Listing: l, Each: func(yield func([]string, any) error) error {
+			return client.Each(ctx, path, query, func(one json.RawMessage) error {
+				cells, err := row(one)
+				if err != nil {
+					return err
+				}
+				return yield(cells, one)
+			})
+		}})
+	})
+}
+
+// odataText is a text as expressions of OData have it.
+func odataText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // in calls Graph in one tenant.
 func (m *manager) in(tenant *directory.Tenant) *graphclient.Client {

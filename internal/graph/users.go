@@ -97,7 +97,7 @@ func (c *call) getUser() (answer, error) {
 // mayChange keeps those who manage users from those with directory roles: a new password would
 // make the one the other.
 func (c *call) mayChange(u *directory.User) error {
-	if len(u.DirectoryRoles) == 0 || c.caller.hasRole(globalAdministrator) || c.caller.user != nil && c.caller.user.ID == u.ID {
+	if len(u.DirectoryRoles) == 0 || c.caller.command != "" || c.caller.hasRole(globalAdministrator) || c.caller.user != nil && c.caller.user.ID == u.ID {
 		return nil
 	}
 	return c.caller.denied(&permit{permissions: c.permit.permissions, users: []string{globalAdministrator}},
