@@ -519,7 +519,7 @@ func (d *Directory) sweepDeleted(ctx context.Context) error {
 	}
 	for _, tenant := range tenants {
 		for range sweepBatches {
-			ended, err := d.endedDeleted(ctx, tenant.ID)
+			ended, err := endedDeleted(ctx, d.cfg.Store, tenant.ID, d.now())
 			if err != nil {
 				return err
 			}
@@ -549,9 +549,9 @@ func (d *Directory) sweepDeleted(ctx context.Context) error {
 	return nil
 }
 
-// endedDeleted returns some of those whose time is over.
-func (d *Directory) endedDeleted(ctx context.Context, tenant TenantID) (ended []ObjectID, err error) {
-	objects, _, err := d.cfg.Store.List(ctx, string(tenant), KindDeleted, "until/", "", sweepBatch)
+// endedDeleted returns some of those whose time is over by now.
+func endedDeleted(ctx context.Context, from Reader, tenant TenantID, now time.Time) (ended []ObjectID, err error) {
+	objects, _, err := from.List(ctx, string(tenant), KindDeleted, "until/", "", sweepBatch)
 	if err != nil {
 		return nil, err
 	}
@@ -560,7 +560,7 @@ func (d *Directory) endedDeleted(ctx context.Context, tenant TenantID) (ended []
 		if err != nil {
 			return nil, err
 		}
-		if gone.Until.After(d.now()) {
+		if gone.Until.After(now) {
 			break
 		}
 		ended = append(ended, gone.ID)

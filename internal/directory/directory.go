@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (*Directory, error) {
 	}
 	d := &Directory{cfg: cfg, cache: newCache(cfg.CacheBytes), secrets: newSecrets(cfg.SecretKey, cfg.SlowHash)}
 	d.pending.wanted, d.pending.wake = cfg.OnChange != nil, make(chan struct{}, 1)
-	if err := d.renewKeys(ctx); err != nil {
+	if err := (keyRenewal{cfg.Store, cfg.Log}).run(ctx); err != nil {
 		return nil, fmt.Errorf("open the directory: %w", err)
 	}
 	sequence, err := cfg.Store.Sequence(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +25,9 @@ const (
 
 // Run follows the store's change feed until the context ends, so that changes made
 // through other processes or nodes show here, tells Config.OnChange, and every minute
-// removes expired token records and what was discarded too long ago. A store that cannot be reached is logged and asked again; the view stays as it was meanwhile.
-// It returns nil when the context ends.
+// removes expired token records and what was discarded too long ago. A store that cannot be
+// reached is logged and asked again; the view stays as it was meanwhile. It returns nil when
+// the context ends.
 func (d *Directory) Run(ctx context.Context) error {
 	tick := time.NewTicker(d.cfg.Poll)
 	defer tick.Stop()
@@ -50,7 +52,7 @@ func (d *Directory) Run(ctx context.Context) error {
 		}
 		if failed := err != nil; failed != failing {
 			failing = failed
-			d.logFeed(ctx, err)
+			logFeed(ctx, d.cfg.Log, err)
 		}
 	}
 }
@@ -64,12 +66,12 @@ func (d *Directory) runSweep(ctx context.Context) {
 	}
 }
 
-func (d *Directory) logFeed(ctx context.Context, err error) {
+func logFeed(ctx context.Context, log *slog.Logger, err error) {
 	if err != nil {
-		d.cfg.Log.WarnContext(ctx, "the directory's store does not answer; going on from memory", "error", err)
+		log.WarnContext(ctx, "the directory's store does not answer; going on from memory", "error", err)
 		return
 	}
-	d.cfg.Log.InfoContext(ctx, "the directory's store answers again")
+	log.InfoContext(ctx, "the directory's store answers again")
 }
 
 // Refresh applies what the feed holds right now and reports whether anything had

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -228,11 +229,16 @@ const keyShape = "2"
 
 func (t *Tenant) shapeKey() string { return makeKey("shape", keyShape, string(t.ID)) }
 
-// renewKeys gives what an older version has kept the keys of this one. Each step leaves a
+// A keyRenewal gives what an older version has kept the keys of this one. Each step leaves a
 // store that both versions read, so that it may end anywhere and begins anew next time. A store
 // that is open for reading alone is left as it is.
-func (d *Directory) renewKeys(ctx context.Context) error {
-	tenants, _, err := d.cfg.Store.List(ctx, "", KindTenant, "id/", "", 0)
+type keyRenewal struct {
+	store Store
+	log   *slog.Logger
+}
+
+func (r keyRenewal) run(ctx context.Context) error {
+	tenants, _, err := r.store.List(ctx, "", KindTenant, "id/", "", 0)
 	if err != nil {
 		return err
 	}
@@ -244,9 +250,9 @@ func (d *Directory) renewKeys(ctx context.Context) error {
 		if slices.Contains(object.Keys, tenant.shapeKey()) {
 			continue
 		}
-		d.cfg.Log.InfoContext(ctx, "renewing the keys that an older version has kept", "tenant", tenant.Name)
-		if err := d.renewTenant(ctx, tenant); errors.Is(err, ErrReadOnly) {
-			d.cfg.Log.WarnContext(ctx, "the store cannot be written: what is looked for by display name or owner may not be found", "tenant", tenant.Name)
+		r.log.InfoContext(ctx, "renewing the keys that an older version has kept", "tenant", tenant.Name)
+		if err := r.tenant(ctx, tenant); errors.Is(err, ErrReadOnly) {
+			r.log.WarnContext(ctx, "the store cannot be written: what is looked for by display name or owner may not be found", "tenant", tenant.Name)
 			return nil
 		} else if err != nil {
 			return err
@@ -255,16 +261,16 @@ func (d *Directory) renewKeys(ctx context.Context) error {
 	return nil
 }
 
-func (d *Directory) renewTenant(ctx context.Context, tenant *Tenant) error {
+func (r keyRenewal) tenant(ctx context.Context, tenant *Tenant) error {
 	id := string(tenant.ID)
 	for kind, read := range map[string]func(Object) (entity, error){
 		KindApplication: readEntity[*Application], KindServicePrincipal: readEntity[*ServicePrincipal], KindUser: readEntity[*User],
 	} {
-		if err := d.renewKind(ctx, id, kind, read); err != nil {
+		if err := r.kind(ctx, id, kind, read); err != nil {
 			return err
 		}
 	}
-	_, err := d.cfg.Store.Update(ctx, func(tx Tx) error {
+	_, err := r.store.Update(ctx, func(tx Tx) error {
 		object, err := tx.Get(ctx, "", KindTenant, id)
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -277,12 +283,12 @@ func (d *Directory) renewTenant(ctx context.Context, tenant *Tenant) error {
 	return err
 }
 
-// renewKind goes through the objects of a kind, some at a time: other writers wait no longer
+// kind goes through the objects of a kind, some at a time: other writers wait no longer
 // than that.
-func (d *Directory) renewKind(ctx context.Context, tenant, kind string, read func(Object) (entity, error)) error {
+func (r keyRenewal) kind(ctx context.Context, tenant, kind string, read func(Object) (entity, error)) error {
 	const batch = 500
 	for after, more := "", true; more; {
-		_, err := d.cfg.Store.Update(ctx, func(tx Tx) error {
+		_, err := r.store.Update(ctx, func(tx Tx) error {
 			objects, keys, err := tx.List(ctx, tenant, kind, "id/", after, batch)
 			if err != nil {
 				return err

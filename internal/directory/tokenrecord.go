@@ -76,7 +76,7 @@ func (d *Directory) PutTokenRecord(ctx context.Context, r TokenRecord) error {
 
 // TokenRecord returns the record of that kind and id, or ErrNotFound, also once it has expired.
 func (d *Directory) TokenRecord(ctx context.Context, tenant TenantID, kind TokenRecordKind, id string) (*TokenRecord, error) {
-	return d.readRecord(ctx, d.cfg.Store, tenant, kind, id)
+	return readRecord(ctx, d.cfg.Store, d.cfg.Now(), tenant, kind, id)
 }
 
 // UpdateTokenRecord replaces a record by what it was changed to since it was read.
@@ -92,7 +92,7 @@ func (d *Directory) UpdateTokenRecord(ctx context.Context, r *TokenRecord) error
 		return err
 	}
 	err := d.changeRecords(ctx, func(tx Tx) error {
-		if _, err := d.readRecord(ctx, tx, r.Tenant, r.Kind, r.ID); err != nil {
+		if _, err := readRecord(ctx, tx, d.cfg.Now(), r.Tenant, r.Kind, r.ID); err != nil {
 			return err
 		}
 		if err := checkRecordOwners(ctx, tx, &next); err != nil {
@@ -113,7 +113,7 @@ func (d *Directory) UpdateTokenRecord(ctx context.Context, r *TokenRecord) error
 func (d *Directory) TakeTokenRecord(ctx context.Context, tenant TenantID, kind TokenRecordKind, id string) (*TokenRecord, error) {
 	var taken *TokenRecord
 	err := d.changeRecords(ctx, func(tx Tx) (err error) {
-		if taken, err = d.readRecord(ctx, tx, tenant, kind, id); err != nil {
+		if taken, err = readRecord(ctx, tx, d.cfg.Now(), tenant, kind, id); err != nil {
 			return err
 		}
 		return tx.DeleteTokenRecord(ctx, taken.Tenant, taken.Kind, taken.ID)
@@ -183,7 +183,7 @@ func checkRecordOwners(ctx context.Context, tx Tx, r *TokenRecord) error {
 	return nil
 }
 
-func (d *Directory) readRecord(ctx context.Context, from TokenRecordReader, tenant TenantID, kind TokenRecordKind, id string) (*TokenRecord, error) {
+func readRecord(ctx context.Context, from TokenRecordReader, now time.Time, tenant TenantID, kind TokenRecordKind, id string) (*TokenRecord, error) {
 	if len(kind)+len(id) > maxKeyPart {
 		return nil, ErrNotFound
 	}
@@ -191,7 +191,7 @@ func (d *Directory) readRecord(ctx context.Context, from TokenRecordReader, tena
 	if err != nil {
 		return nil, err
 	}
-	if r.expired(d.cfg.Now()) {
+	if r.expired(now) {
 		return nil, fmt.Errorf("token record: %w", ErrNotFound)
 	}
 	return &r, nil

@@ -51,7 +51,7 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 	for _, step := range []func(*work) error{
 		(*work).applyTenant,
 		(*work).matchAll,
-		(*work).pruneObjects,
+		pruneObjects,
 		(*work).applyApplications,
 		(*work).applyIdentities,
 		(*work).vacateHosts,
@@ -63,9 +63,9 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 		(*work).applyPermissions,
 		(*work).applyAssignments,
 		(*work).applyGrants,
-		(*work).pruneRoles,
+		pruneRoles,
 		(*work).applyCredentials,
-		(*work).pruneDomains,
+		pruneDomains,
 	} {
 		for _, w := range works {
 			if err := step(w); err != nil {

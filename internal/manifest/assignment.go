@@ -38,7 +38,7 @@ func (w *work) applyAssignments() error {
 	if err != nil || !w.prune {
 		return err
 	}
-	return w.pruneAssignments(held, wanted)
+	return pruneAssignments(w, held, wanted)
 }
 
 // holders are all whom the file may grant something to.

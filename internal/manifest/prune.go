@@ -10,19 +10,19 @@ import (
 
 // pruneObjects removes what the file does not mention in its tenant. It comes before
 // anything is made, so that names and URIs are free for who takes them over.
-func (w *work) pruneObjects() error {
+func pruneObjects(w *work) error {
 	if !w.prune {
 		return nil
 	}
-	for _, step := range []func() error{w.pruneApplications, w.pruneHosts, w.pruneIdentities, w.pruneUsers, w.pruneURIs} {
-		if err := step(); err != nil {
+	for _, step := range []func(*work) error{pruneApplications, pruneHosts, pruneIdentities, pruneUsers, pruneURIs} {
+		if err := step(w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *work) pruneApplications() error {
+func pruneApplications(w *work) error {
 	kept := make(map[directory.ObjectID]bool)
 	for _, app := range w.applications {
 		kept[app.ID] = true
@@ -30,7 +30,7 @@ func (w *work) pruneApplications() error {
 	return pruneRest(w, w.editor.Applications(), kept, func(a *directory.Application) directory.ObjectID { return a.ID })
 }
 
-func (w *work) pruneIdentities() error {
+func pruneIdentities(w *work) error {
 	kept := make(map[directory.ObjectID]bool)
 	for _, principal := range w.principals {
 		kept[principal.ID] = true
@@ -48,7 +48,7 @@ func (i identities) Delete(tenant directory.TenantID, id directory.ObjectID) err
 	return i.editor.Delete(tenant, id)
 }
 
-func (w *work) pruneHosts() error {
+func pruneHosts(w *work) error {
 	kept := make(map[directory.ObjectID]bool)
 	for _, h := range w.hosts {
 		kept[h.ID] = true
@@ -56,7 +56,7 @@ func (w *work) pruneHosts() error {
 	return pruneRest(w, w.editor.Hosts(), kept, func(h *directory.Host) directory.ObjectID { return h.ID })
 }
 
-func (w *work) pruneUsers() error {
+func pruneUsers(w *work) error {
 	kept := make(map[directory.ObjectID]bool)
 	for _, u := range w.users {
 		kept[u.ID] = true
@@ -88,7 +88,7 @@ func pruneRest[T any](w *work, n noun[T], kept map[directory.ObjectID]bool, id f
 }
 
 // pruneURIs takes away identifier URIs, which another application may be about to get.
-func (w *work) pruneURIs() error {
+func pruneURIs(w *work) error {
 	for _, a := range w.file.applications {
 		found := w.applications[a]
 		if found == nil {
@@ -114,7 +114,7 @@ func (w *work) pruneURIs() error {
 
 // pruneAssignments takes away what is held and not wanted, in an order of its own so that
 // the same file gives the same difference.
-func (w *work) pruneAssignments(held, wanted map[assignmentKey]bool) error {
+func pruneAssignments(w *work, held, wanted map[assignmentKey]bool) error {
 	keys := slices.SortedFunc(maps.Keys(held), func(a, b assignmentKey) int {
 		return cmp.Or(cmp.Compare(a.principal, b.principal), cmp.Compare(a.resource, b.resource), cmp.Compare(a.role, b.role))
 	})
@@ -131,7 +131,7 @@ func (w *work) pruneAssignments(held, wanted map[assignmentKey]bool) error {
 
 // pruneRoles removes app roles and scopes that the file does not mention. The model wants
 // one disabled before it goes, in a change of its own.
-func (w *work) pruneRoles() error {
+func pruneRoles(w *work) error {
 	if !w.prune {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (w *work) pruneRoles() error {
 }
 
 // pruneDomains comes last: a domain can only go once nobody signs in with it.
-func (w *work) pruneDomains() error {
+func pruneDomains(w *work) error {
 	if !w.prune {
 		return nil
 	}
