@@ -86,9 +86,9 @@ func (p pattern) match(path []string) map[string]string {
 		return nil
 	}
 	for i, segment := range p.segments {
-		name, any := strings.CutPrefix(segment, "{")
+		name, open := strings.CutPrefix(segment, "{")
 		switch {
-		case any:
+		case open:
 			found[name] = path[i]
 		case segment != strings.ToLower(path[i]):
 			return nil

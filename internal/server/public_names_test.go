@@ -6,8 +6,38 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 )
+
+// The metadata of each cloud say what the Azure CLI has built in of it: a tool that reads them goes
+// where one goes that does not.
+func TestTheMetadataOfEachCloud(t *testing.T) {
+	t.Parallel()
+	want := map[origin.Cloud]arm.Cloud{
+		origin.AzureCloud: {
+			Name: "AzureCloud", Login: "https://login.microsoftonline.com", Manager: "https://management.azure.com/",
+			Audience: "https://management.core.windows.net/", Graph: "https://graph.microsoft.com/",
+		},
+		origin.AzureUSGovernment: {
+			Name: "AzureUSGovernment", Login: "https://login.microsoftonline.us", Manager: "https://management.usgovcloudapi.net/",
+			Audience: "https://management.core.usgovcloudapi.net/", Graph: "https://graph.microsoft.us/",
+		},
+		origin.AzureChinaCloud: {
+			Name: "AzureChinaCloud", Login: "https://login.partner.microsoftonline.cn", Manager: "https://management.chinacloudapi.cn/",
+			Audience: "https://management.core.chinacloudapi.cn/", Graph: "https://microsoftgraph.chinacloudapi.cn/",
+		},
+	}
+	for _, cloud := range origin.Clouds() {
+		if got := describe(cloud); got != want[cloud] {
+			t.Errorf("%s: got %+v, want %+v", cloud, got, want[cloud])
+		}
+		if _, is := directory.FindBuiltin(want[cloud].Audience); !is {
+			t.Errorf("%s: nothing is requested by %s", cloud, want[cloud].Audience)
+		}
+	}
+}
 
 // The page lists every name of Microsoft's that is answered, and by what.
 func TestThePageListsThePublicNames(t *testing.T) {
