@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,6 +153,46 @@ func (d *Directory) SignIns(ctx context.Context, filter SignInFilter) ([]SignIn,
 // first; VerifyAudit tells whether they are whole.
 func (d *Directory) AuditRows(ctx context.Context, after int64, limit int) ([]audit.Row, error) {
 	return d.cfg.Store.AuditRows(ctx, after, limit)
+}
+
+// AuditRowsBefore returns at most limit rows of the audit chain before a sequence (0: its end),
+// newest first.
+func (d *Directory) AuditRowsBefore(ctx context.Context, before int64, limit int) ([]audit.Row, error) {
+	if before == 0 {
+		end, err := d.auditEnd(ctx)
+		if err != nil {
+			return nil, err
+		}
+		before = end + 1
+	}
+	after := max(before-1-int64(limit), 0)
+	if before-1 <= after {
+		return nil, nil
+	}
+	rows, err := d.cfg.Store.AuditRows(ctx, after, int(before-1-after))
+	slices.Reverse(rows)
+	return rows, err
+}
+
+// auditEnd is the sequence of the last row. A chain that nobody signs has no head, and is read.
+func (d *Directory) auditEnd(ctx context.Context) (int64, error) {
+	head, err := d.cfg.Store.AuditHead(ctx)
+	if err != nil || head.Sequence > 0 {
+		return head.Sequence, err
+	}
+	const chunk = 1000
+	for {
+		rows, err := d.cfg.Store.AuditRows(ctx, head.Sequence, chunk)
+		if err != nil {
+			return 0, err
+		}
+		if len(rows) > 0 {
+			head.Sequence = rows[len(rows)-1].Sequence
+		}
+		if len(rows) < chunk {
+			return head.Sequence, nil
+		}
+	}
 }
 
 // VerifyAudit reads the whole audit log and returns an error that says what was done to it,

@@ -65,6 +65,8 @@ var outcomes = map[string]string{
 	"changes assignments":  "udd" + "dddddd" + "d" + "ddddddddd" + "addai",
 	"reads users":          "udd" + "dadddd" + "d" + "dddddaaad" + "addai",
 	"changes users":        "udd" + "dddddd" + "d" + "ddddddddd" + "adddi",
+	"reads logs":           "udd" + "dddddd" + "d" + "dddddddad" + "adddi",
+	"reads policies":       "udd" + "dddddd" + "d" + "dddddaaad" + "addai",
 	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai", // applications are told that they are no user
 }
 
@@ -175,6 +177,13 @@ var rights = map[string]string{
 	"POST me/getMemberObjects":                                             "is anybody",
 	"POST me/checkMemberGroups":                                            "is anybody",
 	"POST me/checkMemberObjects":                                           "is anybody",
+	"POST $batch":                                                          "is anybody",
+	"GET auditLogs/signIns":                                                "reads logs",
+	"GET auditLogs/signIns/{signIn}":                                       "reads logs",
+	"GET auditLogs/directoryAudits":                                        "reads logs",
+	"GET auditLogs/directoryAudits/{audit}":                                "reads logs",
+	"GET policies/defaultAppManagementPolicy":                              "reads policies",
+	"PATCH policies/defaultAppManagementPolicy":                            "changes users",
 	"POST directoryObjects/getByIds":                                       "reads applications",
 	"GET directoryObjects/{object}":                                        "reads applications",
 }
@@ -246,7 +255,7 @@ func (e *estate) request(method, path string) (filled, body string) {
 			return string(e.user.ID)
 		case "{object}":
 			return string(e.app.ID)
-		case "{assignment}", "{grant}":
+		case "{assignment}", "{grant}", "{signIn}", "{audit}":
 			return "x"
 		case "{organization}":
 			return string(tenant)
@@ -263,8 +272,9 @@ func (e *estate) request(method, path string) (filled, body string) {
 		return ""
 	})
 	bodies := map[string]string{
-		"POST applications":                                            `{"displayName":"made"}`,
-		"POST directoryObjects/getByIds":                               `{"ids":["` + string(e.app.ID) + `"]}`,
+		"POST applications":              `{"displayName":"made"}`,
+		"POST $batch":                    `{"requests":[{"id":"1","method":"GET","url":"/applications/` + string(e.app.ID) + `"}]}`,
+		"POST directoryObjects/getByIds": `{"ids":["` + string(e.app.ID) + `"]}`,
 		"POST servicePrincipals/{principal}/removePassword":            `{"keyId":"` + guid.New() + `"}`,
 		"POST servicePrincipals/{principal}/addKey":                    `{"keyCredential":{"type":"AsymmetricX509Cert","usage":"Verify","key":"` + e.certificate + `"},"passwordCredential":null,"proof":"x"}`,
 		"POST servicePrincipals/{principal}/removeKey":                 `{"keyId":"` + guid.New() + `","proof":"x"}`,

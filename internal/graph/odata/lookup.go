@@ -3,6 +3,7 @@ package odata
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Lookup is a condition that everything a filter keeps fulfils, in a form that a key of a
@@ -126,4 +127,26 @@ func members(e Expr, variables map[string][]string, f func(*Member, []string) er
 		return members(e.Condition, variables, f)
 	}
 	return nil
+}
+
+// From returns the earliest time that a member has in everything a filter keeps, if the filter
+// says so.
+func From(e Expr, member string) (from time.Time, has bool) {
+	parts := []Expr{e}
+	if all, is := e.(And); is {
+		parts = all
+	}
+	for _, part := range parts {
+		c, is := part.(*Compare)
+		if !is || c.Value.Kind != Date || c.Member.Variable != "" || !strings.EqualFold(pathOf(c.Member), member) {
+			continue
+		}
+		if c.Op != "ge" && c.Op != "gt" && c.Op != "eq" {
+			continue
+		}
+		if t, ok := parseDate(c.Value.Text); ok && t.After(from) {
+			from, has = t, true
+		}
+	}
+	return from, has
 }
