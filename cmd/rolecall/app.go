@@ -19,7 +19,7 @@ import (
 func appCommand(c *cli) *cobra.Command {
 	return nounCommand("app", "Manage applications: APIs and clients", "rolecall app list",
 		appListCommand(c), appShowCommand(c), appCreateCommand(c), appUpdateCommand(c), appDeleteCommand(c),
-		appRoleCommand(c), appCredentialCommand(c), appFederatedCommand(c), appOwnerCommand(c),
+		appRoleCommand(c), appPermissionCommand(c), appCredentialCommand(c), appFederatedCommand(c), appOwnerCommand(c),
 	)
 }
 
