@@ -190,6 +190,9 @@ const (
 	grantsScopes = "DelegatedPermissionGrant.ReadWrite.All"
 )
 
+// userScope is the portal's scope that lets a client act for a user.
+const userScope = "user_impersonation"
+
 // may says what a caller lacks to consent to all that an application asks for. An app role of
 // Microsoft Graph lets its holder change the directory, so that fewer may consent to one.
 func may(h *selfguard.Holder, app *directory.Application, graphID directory.AppID) error {
@@ -200,6 +203,8 @@ func may(h *selfguard.Holder, app *directory.Application, graphID directory.AppI
 	}
 	lacks := ""
 	switch {
+	case h.User != nil && !slices.Contains(h.Scopes, userScope):
+		lacks = "the scope " + userScope + ", by which it acts for its user here"
 	case h.User != nil && graph && !h.HasDirectoryRole("Global Administrator", "Privileged Role Administrator"):
 		lacks = "the directory role Global Administrator or Privileged Role Administrator, because the application asks for app roles of Microsoft Graph"
 	case h.User != nil && !h.User.IsConsentAdmin():

@@ -30,7 +30,7 @@ const applications = `tenants:
       - name: portal
         appId: 74658136-14ec-4630-ad9b-26e160ff0fc6
         requestedAccessTokenVersion: 1
-        scopes: [{value: user_impersonation}]
+        scopes: [{value: user_impersonation}, {value: something_else}]
       - name: orders
         appRoles: [{value: Orders.Read, members: [Application]}]
         scopes: [{value: Orders.List}]
@@ -87,9 +87,11 @@ func (w *world) app(name string) string {
 	return token.Token
 }
 
-func (w *world) user(name string) string {
+func (w *world) user(name string) string { return w.userBy(name, "user_impersonation") }
+
+func (w *world) userBy(name, scope string) string {
 	w.Helper()
-	return w.login.UserToken(name+"@"+authoritytest.TenantDomain, "cli", "portal", "user_impersonation")
+	return w.login.UserToken(name+"@"+authoritytest.TenantDomain, "cli", "portal", scope)
 }
 
 // granted is what an application holds.
@@ -132,6 +134,7 @@ func TestWhoMayConsent(t *testing.T) {
 		{"a global reader", func(w *world) string { return w.user("reader") }, nil},
 		{"an application administrator", func(w *world) string { return w.user("apps") }, []string{asksRoles, asksScopes, asksNone}},
 		{"a global administrator", func(w *world) string { return w.user("root") }, asked},
+		{"a global administrator through a client with another scope", func(w *world) string { return w.userBy("root", "something_else") }, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -18,25 +18,8 @@ import (
 func TestGraphTakesTokensForItsURL(t *testing.T) {
 	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir()})
-	tenant := directory.TenantID(s.Endpoints().Tenants[0].ID)
-	var client directory.AppID
-	var secret string
-	_, err := s.Data().Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
-		app, err := e.Applications().Create(directory.Application{Tenant: tenant, Name: "tool"})
-		if err != nil {
-			return err
-		}
-		client = app.AppID
-		if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant, AppID: client}); err != nil {
-			return err
-		}
-		_, secret, err = e.Credentials().AddSecret(tenant, app.ID, "ci", time.Time{})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	caller := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+	tool := newTool(t, s)
+	caller := tool.caller
 	for _, version := range []string{"2019-05-01", "2022-09-01"} {
 		response, err := caller.Get(s.Endpoints().ResourceManager + "/metadata/endpoints?api-version=" + version)
 		if err != nil {
@@ -49,26 +32,12 @@ func TestGraphTakesTokensForItsURL(t *testing.T) {
 		}
 	}
 	for _, resource := range []string{s.Endpoints().Graph, s.Endpoints().Graph + "/", "https://graph.microsoft.com", "https://graph.microsoft.us"} {
-		answer, err := caller.PostForm(s.Endpoints().Authority+"/"+string(tenant)+"/oauth2/v2.0/token", url.Values{
-			"grant_type": {"client_credentials"}, "client_id": {string(client)}, "client_secret": {secret}, "scope": {resource + "/.default"},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var token struct {
-			Value string `json:"access_token"`
-			Error string `json:"error_description"`
-		}
-		err = json.NewDecoder(answer.Body).Decode(&token)
-		answer.Body.Close()
-		if err != nil || token.Value == "" {
-			t.Fatalf("%s: %v %s", resource, err, token.Error)
-		}
+		raw := tool.token(t, resource)
 		for _, with := range []struct {
 			token  string
 			status int
 			code   string
-		}{{token.Value, http.StatusForbidden, "Authorization_RequestDenied"}, {"", http.StatusUnauthorized, "InvalidAuthenticationToken"}} {
+		}{{raw, http.StatusForbidden, "Authorization_RequestDenied"}, {"", http.StatusUnauthorized, "InvalidAuthenticationToken"}} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Endpoints().Graph+"/v1.0/applications", nil)
 			if err != nil {
 				t.Fatal(err)
@@ -86,4 +55,79 @@ func TestGraphTakesTokensForItsURL(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The manager's own address is another name of the resource that it is, for libraries that are told
+// the one and not the other.
+func TestTheManagersAddressNamesIt(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, Config{Dir: t.TempDir()})
+	tool := newTool(t, s)
+	for _, resource := range []string{s.Endpoints().ResourceManager, s.Endpoints().ResourceManager + "/", "https://management.azure.com"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Endpoints().ResourceManager+"/subscriptions?api-version=2022-12-01", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+tool.token(t, resource))
+		answer, err := tool.caller.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(body), directory.Subscription(tool.tenant)) {
+			t.Errorf("%s: %d %s %v", resource, answer.StatusCode, body, err)
+		}
+	}
+}
+
+// A tool is a client of a server, of its only tenant.
+type tool struct {
+	server *Server
+	tenant directory.TenantID
+	id     directory.AppID
+	secret string
+	caller *http.Client
+}
+
+func newTool(t *testing.T, s *Server) *tool {
+	t.Helper()
+	made := &tool{server: s, tenant: directory.TenantID(s.Endpoints().Tenants[0].ID)}
+	_, err := s.Data().Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		app, err := e.Applications().Create(directory.Application{Tenant: made.tenant, Name: "tool"})
+		if err != nil {
+			return err
+		}
+		made.id = app.AppID
+		if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: made.tenant, AppID: made.id}); err != nil {
+			return err
+		}
+		_, made.secret, err = e.Credentials().AddSecret(made.tenant, app.ID, "ci", time.Time{})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.caller = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
+	return made
+}
+
+// token is one for a resource.
+func (c *tool) token(t *testing.T, resource string) string {
+	t.Helper()
+	answer, err := c.caller.PostForm(c.server.Endpoints().Authority+"/"+string(c.tenant)+"/oauth2/v2.0/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {string(c.id)}, "client_secret": {c.secret}, "scope": {resource + "/.default"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var token struct {
+		Value string `json:"access_token"`
+		Error string `json:"error_description"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&token); err != nil || token.Value == "" {
+		t.Fatalf("%s: %v %s", resource, err, token.Error)
+	}
+	return token.Value
 }

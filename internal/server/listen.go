@@ -269,7 +269,7 @@ func (s *Server) buildIdentities(on *http.Server) (answering, error) {
 // places are the URLs at which this server answers in place of services of Microsoft's: its
 // own, and the names of the clouds that are no identifiers by themselves.
 func (s *Server) places() map[string]directory.AppID {
-	places := map[string]directory.AppID{s.endpoints.Graph: graph.AppID}
+	places := map[string]directory.AppID{s.endpoints.Graph: graph.AppID, s.endpoints.ResourceManager: directory.ResourceManagerAppID}
 	for _, cloud := range origin.Clouds() {
 		for _, host := range cloud.GraphHosts() {
 			if url := "https://" + host; url != graph.Resource {
