@@ -15,8 +15,9 @@ import (
 // Revocations lets a guard follow what its authority takes away: a token that
 // has not ended is refused (token_revoked) within seconds of its client being
 // disabled or deleted, of the loss of an app role or scope that it carries, and of the
-// revocation of the key that signed it. A client that is enabled again gets in
-// with a token that it gets then.
+// revocation of the key that signed it, or of its client's tokens being ended. A
+// client that is enabled again, or whose tokens were ended, gets in with a token that it
+// gets then.
 //
 // Entra tells nobody, so with an Authority of Entra nothing is followed. While
 // an authority does not answer, what it has told before counts, and for
@@ -147,8 +148,8 @@ func (r *revoked) ends(c *Caller, kid string) (why string, before int64) {
 		}
 	}
 	note(r.all, "its tenant was disabled after it was issued")
-	note(r.clients[c.ClientID], "its client was disabled or deleted after it was issued")
-	note(r.principals[c.ObjectID], "its principal was disabled or deleted, or its sessions were ended, after it was issued")
+	note(r.clients[c.ClientID], "its client was disabled or deleted, or its tokens were ended, after it was issued")
+	note(r.principals[c.ObjectID], "its principal was disabled or deleted, or its tokens or sessions were ended, after it was issued")
 	for _, role := range c.Roles {
 		note(r.roles[holding{c.ObjectID, role}], "its principal has lost a role after it was issued")
 		note(r.roles[holding{"", role}], "one of its roles was disabled or removed after it was issued")

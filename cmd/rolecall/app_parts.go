@@ -460,7 +460,7 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		m.say("removed %q of %s", memberText(found[0], "displayName"), app.Label())
+		m.say("removed %q of %s; tokens that it was used for last until they expire (if it was stolen: rolecall revoke %s --tokens)", memberText(found[0], "displayName"), app.Label(), app.Label())
 		return nil
 	})
 }

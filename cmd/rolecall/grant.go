@@ -28,36 +28,68 @@ this command ends, so the next token has the roles.`,
 func revokeCommand(c *cli) *cobra.Command {
 	cmd := assigningCommand(c, &cobra.Command{
 		Use:   "revoke PRINCIPAL API/ROLE...",
-		Short: "Revoke app roles, or end a user's sessions",
+		Short: "Revoke app roles, or end tokens or sessions",
 		Long: `Removes assignments of an API's app roles from an application, a managed identity or a
 user; roles that are not assigned are left alone. A running server acts on the change
 before this command ends, so the next token lacks the roles. Tokens that were issued
 before carry them until they expire; an API that follows revocations refuses them within
-seconds. With --sessions it ends everything that began with a sign-in of a user: browser
-sessions, codes, device codes and refresh tokens.`,
+seconds. With --tokens such an API refuses every token that an application or managed
+identity has got until now, as after a stolen secret. With --sessions it ends everything
+that began with a sign-in of a user: browser sessions, codes, device codes and refresh
+tokens.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
+  rolecall revoke orders-client --tokens
   rolecall revoke dev@contoso.test --sessions`,
 	}, unassign, failUnreachable)
-	var sessions bool
+	var sessions, tokens bool
 	cmd.Flags().BoolVar(&sessions, "sessions", false, "end the sessions of a user, instead of revoking roles")
+	cmd.Flags().BoolVar(&tokens, "tokens", false, "end the tokens that an application or managed identity has got, instead of revoking roles")
 	roles, check := cmd.RunE, cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if !sessions {
-			return check(cmd, args)
+		switch {
+		case sessions && tokens:
+			return usageError(cmd, errors.New("--sessions is for a user, and --tokens for an application or managed identity: give one"))
+		case sessions:
+			return exactly(1, "one user, and no roles, with --sessions")(cmd, args)
+		case tokens:
+			return exactly(1, "one application or managed identity, and no roles, with --tokens")(cmd, args)
 		}
-		return exactly(1, "one user, and no roles, with --sessions")(cmd, args)
+		return check(cmd, args)
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !sessions {
-			return roles(cmd, args)
+		switch {
+		case sessions:
+			return c.endSessions(cmd, args[0])
+		case tokens:
+			return c.endTokens(cmd, args[0])
 		}
-		return c.endSessions(cmd, args[0])
+		return roles(cmd, args)
 	}
 	return cmd
 }
 
 // endSessions ends all sessions of a user.
-func (c *cli) endSessions(cmd *cobra.Command, user string) (err error) {
+func (c *cli) endSessions(cmd *cobra.Command, user string) error {
+	return c.endAll(cmd, user, func(e *directory.Editor, who lookup.Principal) error {
+		if who.User == nil {
+			return failed("end its tokens: rolecall revoke "+who.Name()+" --tokens", "%s is no user, and has no sessions", who.Name())
+		}
+		return e.Users().EndSessions(who.Tenant.ID, who.User.ID)
+	}, "the sessions of %s have ended; access tokens live until they expire, unless an API follows revocations")
+}
+
+// endTokens ends what tokens an application or managed identity has got.
+func (c *cli) endTokens(cmd *cobra.Command, client string) error {
+	return c.endAll(cmd, client, func(e *directory.Editor, who lookup.Principal) error {
+		if who.User != nil {
+			return failed("end the user's sessions: rolecall revoke "+who.Name()+" --sessions", "%s is a user, whose tokens are of sessions", who.Name())
+		}
+		return e.ServicePrincipals().EndTokens(who.Tenant.ID, who.ID())
+	}, "the tokens that %s has got until now are refused by APIs that follow revocations; other APIs take them until they expire")
+}
+
+// endAll ends something of a principal, and says so.
+func (c *cli) endAll(cmd *cobra.Command, name string, end func(*directory.Editor, lookup.Principal) error, done string) (err error) {
 	ctx := cmd.Context()
 	data, err := c.openExisting(ctx)
 	if err != nil {
@@ -67,18 +99,15 @@ func (c *cli) endSessions(cmd *cobra.Command, user string) (err error) {
 	tenant := cmd.Flag("tenant").Value.String()
 	var who lookup.Principal
 	_, err = data.Directory.Change(ctx, directory.Operator("cli:revoke"), func(e *directory.Editor) error {
-		if who, err = lookup.FindPrincipal(e.View(), tenant, user); err != nil {
+		if who, err = lookup.FindPrincipal(e.View(), tenant, name); err != nil {
 			return err
 		}
-		if who.User == nil {
-			return failed("its tokens live until they expire; revoke its roles, or remove its credentials", "%s is no user, and has no sessions", who.Name())
-		}
-		return e.Users().EndSessions(who.Tenant.ID, who.User.ID)
+		return end(e, who)
 	})
 	if err != nil {
 		return err
 	}
-	c.say("the sessions of %s have ended; access tokens live until they expire", who.Name())
+	c.say(done, who.Name())
 	return failUnreachable(c.awaitServer(ctx, data))
 }
 

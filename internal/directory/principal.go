@@ -105,6 +105,25 @@ func (e PrincipalEditor) Edit(tenant TenantID, id ObjectID, f func(*ServicePrinc
 	})
 }
 
+// EndTokens ends what access tokens it has got until now, for APIs that follow revocations:
+// after one of its credentials was stolen, say, which ends none by being removed. It is not
+// disabled, and gets others with what credentials it has.
+func (e PrincipalEditor) EndTokens(tenant TenantID, id ObjectID) error {
+	return e.act(Update, ServicePrincipals, func() error {
+		found, err := e.get(tenant, id)
+		if err != nil {
+			return err
+		}
+		if err := e.version.check(found.version); err != nil {
+			return err
+		}
+		if err := e.revokePrincipal(found.value); err != nil {
+			return err
+		}
+		return e.record("update", found.value.target(), "tokens ended")
+	})
+}
+
 // Delete removes it, with all assignments and grants of it and to it, and from the hosts
 // that had it. The registration of an application stays.
 func (e PrincipalEditor) Delete(tenant TenantID, id ObjectID) error {

@@ -37,7 +37,7 @@ type RevocationKind string
 
 // The kinds of revocations.
 const (
-	RevokedPrincipal RevocationKind = "principal"  // a service principal or user was disabled or deleted, or a user's sessions were ended
+	RevokedPrincipal RevocationKind = "principal"  // a service principal or user was disabled or deleted, or its tokens or sessions were ended
 	RevokedRole      RevocationKind = "assignment" // a principal lost an app role, or the role itself is gone or disabled
 	RevokedScope     RevocationKind = "scope"      // a client lost a scope, for a user or for all, or the scope itself is gone or disabled
 	RevokedKey       RevocationKind = "key"        // a signing key was revoked

@@ -63,6 +63,16 @@ func TestRevocationOfWhatIsTakenAway(t *testing.T) {
 			_, err := e.Tenants().Edit(contoso, func(t *directory.Tenant) error { t.Enabled = false; return nil })
 			return err
 		}, []string{"tenant all"}},
+		{"tokens ended", func(o *orders, e *directory.Editor) error {
+			return e.ServicePrincipals().EndTokens(contoso, o.appPrincipal.ID)
+		}, []string{"principal app"}},
+		{"a secret removed", func(o *orders, e *directory.Editor) error {
+			secret, _, err := e.Credentials().AddSecret(contoso, o.app.ID, "more", time.Time{})
+			if err != nil {
+				return err
+			}
+			return e.Credentials().Remove(contoso, o.app.ID, secret.ID)
+		}, nil},
 		{"a secret added", func(o *orders, e *directory.Editor) error {
 			_, _, err := e.Credentials().AddSecret(contoso, o.app.ID, "more", time.Time{})
 			return err

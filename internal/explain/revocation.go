@@ -44,7 +44,7 @@ func (s *subject) wasRevoked() string {
 	if r.Client == "" && r.Principal != "" && string(r.Principal) == s.claims.user {
 		who = text.Shown(s.userName())
 	}
-	what := fmt.Sprintf("%s was disabled or deleted, or its sessions were ended", who)
+	what := fmt.Sprintf("%s was disabled or deleted, or its tokens or sessions were ended", who)
 	switch {
 	case r.Kind == directory.RevokedRole && r.Principal == "":
 		what = fmt.Sprintf("the role %s was disabled or removed", text.Shown(r.Role))

@@ -32,6 +32,19 @@ func TestARevokedTokenIsExplained(t *testing.T) {
 			a.Grant("report", "bills", role)
 			a.Revoke("report", "bills", role)
 		}, "", ""},
+		{"its tokens ended", func(a *insidetest.Authority) {
+			change(t, a, func(e *directory.Editor) error {
+				app, err := e.Applications().Find(authoritytest.TenantID, "report")
+				if err != nil {
+					return err
+				}
+				found, err := e.ServicePrincipals().Find(authoritytest.TenantID, string(app.AppID))
+				if err != nil {
+					return err
+				}
+				return e.ServicePrincipals().EndTokens(authoritytest.TenantID, found.ID)
+			})
+		}, "or its tokens or sessions were ended", "rolecall token --as report"},
 		{"enabled again", func(a *insidetest.Authority) { a.Disable("report"); a.Enable("report") }, "report was disabled", "rolecall token --as report"},
 		{"the tenant", func(a *insidetest.Authority) {
 			change(t, a, func(e *directory.Editor) error {
