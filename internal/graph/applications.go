@@ -22,6 +22,7 @@ func applicationRoutes() []route {
 		{http.MethodPost, "applications/{application}/removePassword", changesApplications(), (*call).removeApplicationPassword},
 		{http.MethodPost, "applications/{application}/addKey", rollsKeys(), (*call).addApplicationKey},
 		{http.MethodPost, "applications/{application}/removeKey", rollsKeys(), (*call).removeApplicationKey},
+		{http.MethodGet, "applications/{application}/appRoles", readsApplications(), (*call).listApplicationRoles},
 		{http.MethodGet, "applications/{application}/owners", readsApplications(), (*call).listApplicationOwners},
 		{http.MethodPost, "applications/{application}/owners/$ref", changesApplications(), (*call).addApplicationOwner},
 		{http.MethodDelete, "applications/{application}/owners/{owner}/$ref", changesApplications(), (*call).removeApplicationOwner},

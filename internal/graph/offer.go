@@ -204,3 +204,49 @@ func readResourceAccess(p *directory.Permission, in input) error {
 	}
 	return err
 }
+
+// The roles and scopes that something offers can be read by themselves, as CLI for Microsoft 365
+// does. They are members of it, and change with it.
+
+func (c *call) listApplicationRoles() (answer, error) {
+	app, err := c.application(c.view())
+	if err != nil {
+		return answer{}, err
+	}
+	return c.offered("applications", app.ID, "appRoles", renderAll(roleTable, app.AppRoles))
+}
+
+func (c *call) listPrincipalRoles() (answer, error) {
+	return c.offeredBy("appRoles", func(app *directory.Application) []object { return renderAll(roleTable, app.AppRoles) })
+}
+
+func (c *call) listPrincipalScopes() (answer, error) {
+	return c.offeredBy("oauth2PermissionScopes", func(app *directory.Application) []object { return renderAll(scopeTable, app.Scopes) })
+}
+
+// offeredBy answers with what the application of the service principal in the path offers. A
+// managed identity offers nothing.
+func (c *call) offeredBy(member string, of func(*directory.Application) []object) (answer, error) {
+	view := c.view()
+	p, err := c.principal(view)
+	if err != nil {
+		return answer{}, err
+	}
+	d, err := c.principalDraft(view, p)
+	if err != nil {
+		return answer{}, err
+	}
+	all := []object{}
+	if d.app != nil {
+		all = of(d.app)
+	}
+	return c.offered("servicePrincipals", p.ID, member, all)
+}
+
+// offered answers with a member that is a collection. It takes no options.
+func (c *call) offered(set string, id directory.ObjectID, member string, all []object) (answer, error) {
+	if _, err := c.single(nil, func(string) bool { return false }); err != nil {
+		return answer{}, err
+	}
+	return collection(set+"('"+string(id)+"')/"+member, list{items: all}), nil
+}

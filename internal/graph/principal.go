@@ -93,6 +93,7 @@ func principalFields() []field[*principalDraft] {
 		{name: "tags", read: func(d draft) any { return orEmpty(d.Tags) }, write: func(d draft, in input) (err error) { d.Tags, err = in.texts(); return err }},
 		setting[draft]("tokenEncryptionKeyId", nil, isGUID),
 		setting[draft]("samlSingleSignOnSettings", nil, hasShape(map[string]func(input) error{"relayState": isText(maxLink)})),
+		{name: "samlMetadataUrl", read: func(d draft) any { return d.about.get("samlMetadataUrl", nil) }, silent: true}, // Terraform selects it
 		{name: "verifiedPublisher", read: func(draft) any { return noPublisher() }, silent: true},
 		{name: "addIns", read: none, silent: true},
 		{name: "appRoles", read: func(d draft) any {

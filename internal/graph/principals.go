@@ -22,6 +22,8 @@ func principalRoutes() []route {
 		{http.MethodPost, "servicePrincipals/{principal}/removePassword", changesApplications(), (*call).removePrincipalPassword},
 		{http.MethodPost, "servicePrincipals/{principal}/addKey", rollsKeys(), (*call).addPrincipalKey},
 		{http.MethodPost, "servicePrincipals/{principal}/removeKey", rollsKeys(), (*call).removePrincipalKey},
+		{http.MethodGet, "servicePrincipals/{principal}/appRoles", readsApplications(), (*call).listPrincipalRoles},
+		{http.MethodGet, "servicePrincipals/{principal}/oauth2PermissionScopes", readsApplications(), (*call).listPrincipalScopes},
 		{http.MethodGet, "servicePrincipals/{principal}/owners", readsApplications(), (*call).listPrincipalOwners},
 		{http.MethodPost, "servicePrincipals/{principal}/owners/$ref", changesApplications(), (*call).addPrincipalOwner},
 		{http.MethodDelete, "servicePrincipals/{principal}/owners/{owner}/$ref", changesApplications(), (*call).removePrincipalOwner},

@@ -92,6 +92,13 @@ func TestServicePrincipals(t *testing.T) {
 			t.Errorf("names: %v", sp["servicePrincipalNames"])
 		}
 	}
+	for path, n := range map[string]int{
+		"/v1.0/applications/" + app + "/appRoles": 3, "/v1.0/servicePrincipals/" + id + "/appRoles": 3, "/v1.0/servicePrincipals/" + id + "/oauth2PermissionScopes": 2,
+	} {
+		if all, _ := w.want(http.StatusOK, admin, http.MethodGet, path, nil)["value"].([]any); len(all) != n {
+			t.Errorf("%s: %v, want %d", path, all, n)
+		}
+	}
 	// What is written is read at once; what tools send back is no change.
 	w.want(http.StatusNoContent, admin, http.MethodPatch, "/v1.0/servicePrincipals/"+id, `{"id":"`+id+`","displayName":"orders","servicePrincipalType":"Application",
 		"accountEnabled":false,"appRoleAssignmentRequired":true,"tags":["a","b"],"notes":"n","loginUrl":"https://orders.contoso.test/login","alternativeNames":["other"],

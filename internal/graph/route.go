@@ -151,6 +151,10 @@ type segment struct {
 	key   *ref
 }
 
+// ownTenant is the segment that names the caller's own tenant, which is the one of all paths. CLI
+// for Microsoft 365 writes it.
+const ownTenant = "myorganization"
+
 // parsePath takes a path apart.
 func parsePath(at *url.URL) (parsedPath, error) {
 	var path parsedPath
@@ -159,6 +163,9 @@ func parsePath(at *url.URL) (parsedPath, error) {
 		return path, err
 	}
 	path.version = parsed.Version
+	if first := parsed.Segments; len(first) > 0 && strings.EqualFold(first[0].Text, ownTenant) {
+		parsed.Segments = first[1:]
+	}
 	for _, s := range parsed.Segments {
 		next, err := segmentOf(s)
 		if err != nil {

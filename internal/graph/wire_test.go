@@ -48,6 +48,11 @@ func TestTheWire(t *testing.T) {
 	if list["@odata.context"] != ownURL+"/beta/$metadata#applications" {
 		t.Errorf("context of the list: %v", list["@odata.context"])
 	}
+	for _, path := range []string{"/v1.0/myorganization/applications/", "/beta/MyOrganization/applications/"} {
+		if own := w.want(http.StatusOK, admin, http.MethodGet, path+id, nil); own["id"] != id {
+			t.Errorf("%s: %v", path, own)
+		}
+	}
 	if got := w.do(admin, http.MethodDelete, "/v1.0/applications/"+id, nil); got.Code != http.StatusNoContent || got.Body.Len() != 0 || got.Header().Get("OData-Version") != "" {
 		t.Errorf("delete: %d %s", got.Code, got.Body)
 	}
@@ -69,6 +74,7 @@ func TestErrorsOfTheWire(t *testing.T) {
 		{"no segment", "GET", "/v1.0", nil, 400, "BadRequest", "Resource not found for the segment"},
 		{"an unknown segment", "GET", "/v1.0/teams", nil, 400, "BadRequest", "Resource not found for the segment 'teams'."},
 		{"an unknown segment behind", "GET", "/v1.0/applications/" + id + "/teams", nil, 400, "BadRequest", "Resource not found for the segment 'teams'."},
+		{"the caller's own tenant twice", "GET", "/v1.0/myorganization/myorganization/applications", nil, 400, "BadRequest", "Resource not found for the segment 'myorganization'."},
 		{"groups", "GET", "/v1.0/groups/x", nil, 404, "Request_ResourceNotFound", "There are no groups here"},
 		{"an unknown method", "PUT", "/v1.0/applications", `{}`, 405, "Request_BadRequest", "Specified HTTP method is not allowed"},
 		{"a key that is not closed", "GET", "/v1.0/applications(appId='x", nil, 400, "BadRequest", "parentheses"},
