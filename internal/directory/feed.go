@@ -319,3 +319,43 @@ func (d *Directory) deliver() {
 		d.cfg.OnChange(change)
 	}
 }
+
+// Sequence returns the number of the newest change in the store.
+func (d *Directory) Sequence(ctx context.Context) (int64, error) { return d.cfg.Store.Sequence(ctx) }
+
+// ChangedSince returns which objects of some kinds in a tenant were put or deleted after a
+// sequence, in the order of their last change and at most limit of them (which is positive), and
+// the sequence up to which that is so. ErrFeedTrimmed means that the store no longer has all changes
+// since then: who follows them has to read everything anew.
+func (d *Directory) ChangedSince(ctx context.Context, tenant TenantID, since int64, limit int, kinds ...string) (changed []Change, next int64, err error) {
+	newest, err := d.cfg.Store.Sequence(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if since < 0 || since > newest || newest-since > maxFeedBehind {
+		return nil, 0, ErrFeedTrimmed
+	}
+	tenant = fold(tenant)
+	for next = since; next < newest; {
+		changes, err := d.cfg.Store.Changes(ctx, next, feedPage)
+		if err != nil {
+			return nil, 0, err
+		}
+		if len(changes) == 0 || changes[0].Sequence != next+1 {
+			return nil, 0, ErrFeedTrimmed
+		}
+		for _, change := range changes {
+			if change.Tenant == string(tenant) && slices.Contains(kinds, change.Kind) {
+				same := func(c Change) bool { return c.Kind == change.Kind && c.ID == change.ID }
+				if known := slices.IndexFunc(changed, same); known >= 0 {
+					changed = slices.Delete(changed, known, known+1)
+				} else if len(changed) == limit {
+					return changed, next, nil
+				}
+				changed = append(changed, change)
+			}
+			next = change.Sequence
+		}
+	}
+	return changed, next, nil
+}
