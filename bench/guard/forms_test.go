@@ -117,34 +117,28 @@ func (s *subject) spent(b *testing.B) (total time.Duration) {
 
 const rounds = 5
 
-// byTurns loads the subjects one after the other, five times over, and reports the CPU time of a
-// request to the first one, and of that of each other what the first one costs: the median of
-// the rounds.
+// byTurns loads the subjects one after the other, five times over, and reports what the first one
+// costs: the CPU time of a request, and its ratio to that of each other. The medians of the rounds
+// count.
 func byTurns(b *testing.B, subjects ...subject) {
 	b.Helper()
-	ratios := make([][]float64, len(subjects))
-	var first []float64
+	costs := make([][]float64, len(subjects))
 	for _, s := range subjects {
 		s.load(b, s.count/4) // so that everything is warm, and the token seen
 	}
 	for b.Loop() {
 		for range rounds {
-			each := make([]float64, len(subjects))
 			for i, s := range subjects {
 				before := s.spent(b)
 				s.load(b, s.count)
-				each[i] = float64(s.spent(b)-before) / float64(s.count)
-				ratios[i] = append(ratios[i], each[0]/each[i])
-			}
-			first = append(first, each[0])
-			if testing.Verbose() {
-				b.Logf("CPU time per request in ns: %.0f", each)
+				costs[i] = append(costs[i], float64(s.spent(b)-before)/float64(s.count))
 			}
 		}
 	}
-	b.ReportMetric(median(first), subjects[0].name+"-cpu-ns")
+	first := median(costs[0])
+	b.ReportMetric(first, subjects[0].name+"-cpu-ns")
 	for i, s := range subjects[1:] {
-		b.ReportMetric(median(ratios[i+1]), subjects[0].name+"/"+s.name)
+		b.ReportMetric(first/median(costs[i+1]), subjects[0].name+"/"+s.name)
 	}
 	b.ReportMetric(0, "ns/op")
 }
