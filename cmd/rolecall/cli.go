@@ -143,7 +143,7 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"Start here", []func(*cli) *cobra.Command{demoCommand, initCommand, serveCommand}},
 		{"Who may call what", []func(*cli) *cobra.Command{applyCommand, diffCommand, exportCommand, grantCommand, revokeCommand, assignmentCommand, adminCommand, reportCommand, schemaCommand}},
-		{"Manage by nouns", []func(*cli) *cobra.Command{appCommand, spCommand, userCommand}},
+		{"Manage by nouns", []func(*cli) *cobra.Command{appCommand, spCommand, identityCommand, userCommand, hostCommand, tenantCommand}},
 		{"Programs and tokens", []func(*cli) *cobra.Command{runCommand, envCommand, tokenCommand, callCommand, guardCommand}},
 		{"Find out why", []func(*cli) *cobra.Command{explainCommand, signInsCommand, auditCommand}},
 		{"Operation", []func(*cli) *cobra.Command{keysCommand, expiringCommand, backupCommand, restoreCommand, versionCommand}},

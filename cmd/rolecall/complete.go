@@ -51,7 +51,7 @@ func (c *cli) completeNames(root *cobra.Command) {
 // completeNouns offers the names of what the first argument of a noun's commands may be.
 func (c *cli) completeNouns(cmd *cobra.Command) {
 	noun, _, _ := strings.Cut(strings.TrimPrefix(cmd.CommandPath(), "rolecall "), " ")
-	list, known := map[string]lister{"app": applicationNames, "sp": serviceNames, "user": userNames}[noun]
+	list, known := map[string]lister{"app": applicationNames, "sp": serviceNames, "user": userNames, "identity": identityNames, "host": hostNames, "tenant": nil}[noun]
 	switch {
 	case !known, cmd.HasSubCommands():
 		return
@@ -197,6 +197,10 @@ func hostNames(v *directory.View, tenant directory.TenantID, word string) []stri
 
 func applicationNames(v *directory.View, tenant directory.TenantID, word string) []string {
 	return beginning(v.Applications(), tenant, word, func(a *directory.Application) string { return a.Label() })
+}
+
+func identityNames(v *directory.View, tenant directory.TenantID, word string) []string {
+	return beginning(v.Identities(), tenant, word, func(p *directory.ServicePrincipal) string { return p.Name })
 }
 
 func apiNames(v *directory.View, tenant directory.TenantID, word string) []string {

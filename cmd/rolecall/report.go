@@ -1,9 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/text"
 
 	"github.com/spf13/cobra"
 
@@ -155,6 +167,165 @@ func openListing(open []review.Open) output.Listing {
 	}
 	for _, o := range open {
 		l.Rows = append(l.Rows, []string{o.API, string(o.AppID), fmt.Sprint(o.Roles), o.Tenant, o.Fix})
+	}
+	return l
+}
+
+func expiringCommand(c *cli) *cobra.Command {
+	var tenant, within string
+	var exit bool
+	cmd := &cobra.Command{
+		Use:   "expiring",
+		Short: "List secrets, certificates and keys that end soon",
+		Long: `Lists what ends within a time, soonest first: secrets and certificates of applications, the
+folder's certificate authority, certificates of hosts, and signing keys that are due to be
+replaced. What has ended already is listed too, and when each was last used, as far as
+sign-ins tell.`,
+		Example: `  rolecall expiring --within 30d
+  rolecall expiring --within 7d --exit-code -o json`,
+		Args: exactly(0, ""),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&within, "within", "30d", "how soon: 36h or 30d")
+	flags.StringVar(&tenant, "tenant", "", "only this tenant: its name, id or domain")
+	flags.BoolVar(&exit, "exit-code", false, "exit with 4 if something is listed that nothing renews by itself")
+	format := c.outputFlag(cmd, "", output.Lists()...)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
+		ctx := cmd.Context()
+		span, err := parseSpan(within)
+		if err != nil {
+			return usageError(cmd, fmt.Errorf("--within: %w", err))
+		}
+		data, err := c.openExisting(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = closeAfter(err, data) }()
+		r, err := c.reviewer(ctx, data, tenant)
+		if err != nil {
+			return err
+		}
+		found, err := c.ending(ctx, data, r, c.now().Add(span))
+		if err != nil {
+			return err
+		}
+		if err := c.print(format, endingListing(found, c.now())); err != nil {
+			return err
+		}
+		for _, e := range found {
+			if exit && e.Renewed == "" {
+				return silently(exitRefused)
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// parseSpan reads a span of time such as 36h or 30d.
+func parseSpan(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 15); err == nil {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return d, nil
+	}
+	return 0, fmt.Errorf("%q is no span of time such as 36h or 30d", text.Shown(s))
+}
+
+// ending finds what ends by a time: in the directory, among the signing keys and on disk.
+func (c *cli) ending(ctx context.Context, data *server.Data, r *review.Reviewer, by time.Time) ([]review.Ending, error) {
+	found, err := r.Ending(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	for _, tenant := range r.Tenants {
+		for _, at := range keyOrigins() {
+			keys, err := data.Keys.List(ctx, at.KeyRing(string(tenant.ID)))
+			if err != nil {
+				return nil, err
+			}
+			for _, key := range keys {
+				if e, ends := keyEnding(key); ends && !e.Ends.After(by) {
+					e.Tenant, e.Of = tenant.Name, string(at.Cloud())
+					found = append(found, r.Judged(e))
+				}
+			}
+		}
+	}
+	onDisk, err := certificatesOnDisk(c.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range onDisk {
+		if !e.Ends.After(by) {
+			found = append(found, r.Judged(e))
+		}
+	}
+	review.SortEnding(found)
+	return found, nil
+}
+
+// keyEnding is when a key signs no longer, or is published no longer.
+func keyEnding(key keyring.KeyInfo) (e review.Ending, ends bool) {
+	e = review.Ending{Kind: "signingKey", Name: string(key.State), ID: key.ID, Renewed: "a running server rotates it"}
+	switch key.State {
+	case keyring.Current:
+		e.Ends = key.Activated.Add(keyring.DefaultRotateEvery)
+	case keyring.Retired:
+		e.Ends = key.RetainUntil
+	default:
+		return e, false
+	}
+	return e, true
+}
+
+// certificatesOnDisk are those that the folder's own authority is made of, and those of hosts.
+func certificatesOnDisk(dir string) (all []review.Ending, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it went meanwhile
+			return nil
+		case err != nil:
+			return err
+		case entry.IsDir() || entry.Name() != "ca.pem":
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		block, _ := pem.Decode(content)
+		if block == nil {
+			return nil
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return fmt.Errorf("read %s: %w", path, err)
+		}
+		e := review.Ending{Kind: "certificateAuthority", Name: certificate.Subject.CommonName, ID: certificate.SerialNumber.Text(16), Ends: certificate.NotAfter}
+		if folder := filepath.Dir(path); folder != filepath.Clean(dir) {
+			e.Kind, e.Of, e.Renewed = "hostCertificate", filepath.Base(folder), "the server makes another when it starts"
+		}
+		all = append(all, e)
+		return nil
+	})
+	return all, err
+}
+
+func endingListing(all []review.Ending, now time.Time) output.Listing {
+	l := output.Listing{
+		Columns: []string{"ends", "kind", "of", "name", "left", "last used", "renewed", "tenant", "id"},
+		Name:    3, Value: all, Spare: []int{8, 7, 6, 5}, Cut: []int{3, 2}, Empty: "nothing ends that soon",
+	}
+	for _, e := range all {
+		left := "ended"
+		if !e.Ended {
+			left = fmt.Sprintf("%dd", int(e.Ends.Sub(now).Hours()/24))
+		}
+		l.Rows = append(l.Rows, []string{shortTime(e.Ends), e.Kind, cmp.Or(e.Of, "-"), e.Name, left, shortTime(e.LastUsed), e.Renewed, e.Tenant, e.ID})
 	}
 	return l
 }

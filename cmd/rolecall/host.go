@@ -1,0 +1,498 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/review"
+)
+
+func identityCommand(c *cli) *cobra.Command {
+	return nounCommand("identity", "Manage managed identities, and which hosts have them", "rolecall identity list",
+		identityListCommand(c), identityShowCommand(c), identityCreateCommand(c), identityAssignCommand(c), identityUnassignCommand(c), identityDeleteCommand(c),
+	)
+}
+
+func identityListCommand(c *cli) *cobra.Command {
+	return c.listing(&cobra.Command{
+		Use: "list", Short: "List managed identities",
+		Example: `  rolecall identity list -o tsv`,
+	}, "servicePrincipals", principalColumns(), principalRow, "id,appId,displayName,servicePrincipalType,accountEnabled,appRoleAssignmentRequired", "servicePrincipalType eq 'ManagedIdentity'")
+}
+
+const whichIdentity = "one managed identity, by its name or any of its ids"
+
+// identity finds a managed identity by whatever it is called.
+func (m *manager) identity(ctx context.Context, ref string) (lookup.Principal, error) {
+	_, found, err := m.service(ctx, ref)
+	if err == nil && found.Service.Type != directory.PrincipalManagedIdentity {
+		err = notFound("`rolecall app` manages applications", "%s is an application, and no managed identity", found.Name())
+	}
+	return found, err
+}
+
+// showIdentity shows a managed identity as Graph has it.
+func (m *manager) showIdentity(ctx context.Context, tenant *directory.Tenant, id directory.ObjectID) error {
+	return m.show(ctx, m.in(tenant), "servicePrincipals/"+string(id), principalColumns(), principalRow)
+}
+
+// edit changes what Graph does not: it is the server's own.
+func (m *manager) edit(ctx context.Context, f func(*directory.Editor) error) error {
+	_, err := m.data.Directory.Change(ctx, directory.Operator(m.command), f)
+	return err
+}
+
+func identityShowCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "show IDENTITY", Short: "Show a managed identity",
+		Example: `  rolecall identity show orders-client-mi`,
+		Args:    exactly(1, whichIdentity),
+	}, false, func(ctx context.Context, m *manager, args []string) error {
+		found, err := m.identity(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return m.showIdentity(ctx, found.Tenant, found.ID())
+	})
+}
+
+func identityCreateCommand(c *cli) *cobra.Command {
+	var kind string
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Create a managed identity",
+		Long: `Creates a managed identity, which programs get from the platform that they run on: a
+system-assigned one belongs to one host, a user-assigned one to any number.`,
+		Example: `  rolecall identity create nightly --type user`,
+		Args:    exactly(1, "one name"),
+	}
+	cmd.Flags().StringVar(&kind, "type", string(directory.IdentitySystem), "system or user")
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		_, tenant, err := m.whole(ctx)
+		if err != nil {
+			return err
+		}
+		var made *directory.ServicePrincipal
+		err = m.edit(ctx, func(e *directory.Editor) (err error) {
+			made, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
+				Tenant: tenant.ID, Name: args[0], Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityKind(kind),
+			})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return m.showIdentity(ctx, tenant, made.ID)
+	})
+}
+
+// changeAssigned lets change work on the identities of a host, and shows the host.
+func (c *cli) changeAssigned(cmd *cobra.Command, change func([]directory.ObjectID, directory.ObjectID) []directory.ObjectID) *cobra.Command {
+	cmd.Args = exactly(2, "the managed identity, and the host")
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		found, err := m.identity(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		host, err := m.data.Directory.View(ctx).Hosts().Find(found.Tenant.ID, args[1])
+		if err != nil {
+			return err
+		}
+		err = m.edit(ctx, func(e *directory.Editor) error {
+			host, err = e.Hosts().Edit(found.Tenant.ID, host.ID, func(next *directory.Host) error {
+				next.Identities = change(slices.Clone(next.Identities), found.ID())
+				return nil
+			})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return m.printHosts(ctx, found.Tenant, host)
+	})
+}
+
+func identityAssignCommand(c *cli) *cobra.Command {
+	return c.changeAssigned(&cobra.Command{
+		Use: "assign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity",
+		Example: `  rolecall identity assign nightly agent`,
+	}, func(present []directory.ObjectID, id directory.ObjectID) []directory.ObjectID {
+		if slices.Contains(present, id) {
+			return present
+		}
+		return append(present, id)
+	})
+}
+
+func identityUnassignCommand(c *cli) *cobra.Command {
+	return c.changeAssigned(&cobra.Command{
+		Use: "unassign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity no longer",
+		Example: `  rolecall identity unassign orders-client-mi agent`,
+	}, func(present []directory.ObjectID, id directory.ObjectID) []directory.ObjectID {
+		return slices.DeleteFunc(present, func(one directory.ObjectID) bool { return one == id })
+	})
+}
+
+func identityDeleteCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "delete IDENTITY", Short: "Delete a managed identity",
+		Long: `Deletes a managed identity, with its assignments, and takes it from its hosts. If it got a
+token within the last week, or a host has it, that is said, and --yes is needed.`,
+		Example: `  rolecall identity delete spare`,
+		Args:    exactly(1, whichIdentity),
+	}
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		found, err := m.identity(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		var who []string
+		hosts, err := m.data.Directory.View(ctx).Hosts().All(found.Tenant.ID)
+		if err != nil {
+			return err
+		}
+		for _, h := range hosts {
+			if slices.Contains(h.Identities, found.ID()) {
+				who = append(who, "the programs of the host "+h.Name)
+			}
+		}
+		if err := affected(*yes, "deleting "+found.Name(), who); err != nil {
+			return err
+		}
+		if err := m.principalInUse(ctx, found, "deleting", *yes); err != nil {
+			return err
+		}
+		if err := m.edit(ctx, func(e *directory.Editor) error { return e.ServicePrincipals().Delete(found.Tenant.ID, found.ID()) }); err != nil {
+			return err
+		}
+		m.say("deleted %s, object id %s", found.Name(), found.ID())
+		return nil
+	})
+}
+
+func hostCommand(c *cli) *cobra.Command {
+	return nounCommand("host", "Manage hosts: places whose programs have managed identities", "rolecall host list",
+		hostListCommand(c), hostShowCommand(c), hostCreateCommand(c), hostDeleteCommand(c),
+	)
+}
+
+// A toldHost is a host as commands tell it to programs.
+type toldHost struct {
+	ID         directory.ObjectID `json:"id"`
+	Tenant     string             `json:"tenant"`
+	Name       string             `json:"name"`
+	Via        directory.Platform `json:"via"`
+	Listen     string             `json:"listen,omitempty"`
+	Identities []string           `json:"identities"`
+	Names      []string           `json:"names,omitempty"`
+	From       []string           `json:"from,omitempty"`
+	User       string             `json:"user,omitempty"`
+	Node       string             `json:"node,omitempty"`
+}
+
+// printHosts prints hosts of a tenant: a list of them, or one.
+func (m *manager) printHosts(ctx context.Context, tenant *directory.Tenant, hosts ...*directory.Host) error {
+	all := []toldHost{}
+	l := output.Listing{Columns: []string{"name", "via", "listen", "identities", "object id"}, Spare: []int{4}, Cut: []int{3, 0}, Empty: "there are no hosts"}
+	for _, h := range hosts {
+		one := toldHost{h.ID, tenant.Name, h.Name, h.Platform, h.Listen, []string{}, h.Names, h.From, h.User, h.Node}
+		for _, id := range h.Identities {
+			identity, err := m.data.Directory.View(ctx).Identities().Get(tenant.ID, id)
+			if err != nil {
+				return err
+			}
+			one.Identities = append(one.Identities, identity.Label())
+		}
+		all = append(all, one)
+		l.Rows = append(l.Rows, []string{h.Name, string(h.Platform), h.Listen, strings.Join(one.Identities, " "), string(h.ID)})
+	}
+	l.Value = all
+	return m.print(m.format, l)
+}
+
+func hostListCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "list", Short: "List hosts",
+		Example: `  rolecall host list -o tsv`,
+		Args:    exactly(0, ""),
+	}, false, func(ctx context.Context, m *manager, _ []string) error {
+		_, tenant, err := m.whole(ctx)
+		if err != nil {
+			return err
+		}
+		hosts, err := m.data.Directory.View(ctx).Hosts().All(tenant.ID)
+		if err != nil {
+			return err
+		}
+		return m.printHosts(ctx, tenant, hosts...)
+	})
+}
+
+const whichHost = "one host, by its name or object id"
+
+// host finds a host of the tenant.
+func (m *manager) host(ctx context.Context, ref string) (*directory.Tenant, *directory.Host, error) {
+	_, tenant, err := m.whole(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := m.data.Directory.View(ctx).Hosts().Find(tenant.ID, ref)
+	return tenant, found, err
+}
+
+func hostShowCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "show HOST", Short: "Show a host",
+		Example: `  rolecall host show agent`,
+		Args:    exactly(1, whichHost),
+	}, false, func(ctx context.Context, m *manager, args []string) error {
+		tenant, host, err := m.host(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return m.printHosts(ctx, tenant, host)
+	})
+}
+
+func hostCreateCommand(c *cli) *cobra.Command {
+	var host directory.Host
+	var via string
+	var identities []string
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Create a host",
+		Long: `Creates a host: a place, such as a container, at which a running server answers programs
+that ask for tokens of managed identities. "rolecall env --on NAME" prints what they need
+to know.`,
+		Example: `  rolecall host create worker --listen 127.0.0.1:8461 --identity orders-client-mi2`,
+		Args:    exactly(1, "one name"),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&host.Listen, "listen", "", "address and port of its endpoint (required)")
+	flags.StringVar(&via, "via", string(directory.PlatformAppService), "platform whose endpoint it offers")
+	flags.StringArrayVar(&identities, "identity", nil, "managed identity that its programs have; may be given several times")
+	flags.StringArrayVar(&host.Names, "name", nil, "further host name by which programs call the endpoint")
+	flags.StringArrayVar(&host.From, "from", nil, "network whose programs may call it, such as 172.18.0.0/16")
+	flags.StringVar(&host.User, "user", "", "user of the operating system whose processes may call it")
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		if host.Listen == "" {
+			return usageError(cmd, errors.New("--listen is missing: where the host's programs ask"))
+		}
+		_, tenant, err := m.whole(ctx)
+		if err != nil {
+			return err
+		}
+		host.Tenant, host.Name, host.Platform = tenant.ID, args[0], directory.Platform(via)
+		for _, ref := range identities {
+			identity, err := m.data.Directory.View(ctx).Identities().Find(tenant.ID, ref)
+			if err != nil {
+				return err
+			}
+			host.Identities = append(host.Identities, identity.ID)
+		}
+		var made *directory.Host
+		if err := m.edit(ctx, func(e *directory.Editor) (err error) {
+			made, err = e.Hosts().Create(host)
+			return err
+		}); err != nil {
+			return err
+		}
+		return m.printHosts(ctx, tenant, made)
+	})
+}
+
+func hostDeleteCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "delete HOST", Short: "Delete a host: its programs get no more tokens",
+		Long:    `Deletes a host. If it has managed identities, that is said, and --yes is needed: its programs get no more tokens.`,
+		Example: `  rolecall host delete agent --yes`,
+		Args:    exactly(1, whichHost),
+	}
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		tenant, host, err := m.host(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		var who []string
+		for _, id := range host.Identities {
+			if identity, err := m.data.Directory.View(ctx).Identities().Get(tenant.ID, id); err == nil {
+				who = append(who, "its programs, which act as "+identity.Label())
+			}
+		}
+		if err := affected(*yes, "deleting the host "+host.Name, who); err != nil {
+			return err
+		}
+		if err := m.edit(ctx, func(e *directory.Editor) error { return e.Hosts().Delete(tenant.ID, host.ID) }); err != nil {
+			return err
+		}
+		m.say("deleted the host %s", host.Name)
+		return nil
+	})
+}
+
+func tenantCommand(c *cli) *cobra.Command {
+	return nounCommand("tenant", "Manage tenants", "rolecall tenant list",
+		tenantListCommand(c), tenantShowCommand(c), tenantCreateCommand(c), tenantUpdateCommand(c), tenantDeleteCommand(c),
+	)
+}
+
+func (m *manager) printTenants(tenants ...*directory.Tenant) error {
+	all := append([]*directory.Tenant{}, tenants...) // of none, an empty list
+	l := output.Listing{Columns: []string{"name", "id", "enabled", "domains"}, Cut: []int{3, 0}, Value: all, Empty: "there are no tenants"}
+	for _, t := range all {
+		enabled := "no"
+		if t.Enabled {
+			enabled = "yes"
+		}
+		l.Rows = append(l.Rows, []string{t.Name, string(t.ID), enabled, strings.Join(t.Domains, " ")})
+	}
+	return m.print(m.format, l)
+}
+
+func tenantListCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "list", Short: "List tenants",
+		Example: `  rolecall tenant list -o tsv`,
+		Args:    exactly(0, ""),
+	}, false, func(ctx context.Context, m *manager, _ []string) error {
+		all, err := m.data.Directory.View(ctx).Tenants().All()
+		if err != nil {
+			return err
+		}
+		return m.printTenants(all...)
+	})
+}
+
+const whichTenant = "one tenant, by its name, id or a domain"
+
+func tenantShowCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "show TENANT", Short: "Show a tenant",
+		Example: `  rolecall tenant show contoso.test`,
+		Args:    exactly(1, whichTenant),
+	}, false, func(ctx context.Context, m *manager, args []string) error {
+		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
+		if err != nil {
+			return err
+		}
+		return m.printTenants(found)
+	})
+}
+
+func tenantCreateCommand(c *cli) *cobra.Command {
+	var domains []string
+	cmd := &cobra.Command{
+		Use: "create NAME", Short: "Create a tenant: a directory of its own",
+		Example: `  rolecall tenant create fabrikam --domain fabrikam.test`,
+		Args:    exactly(1, "one name"),
+	}
+	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		var made *directory.Tenant
+		if err := m.edit(ctx, func(e *directory.Editor) (err error) {
+			made, err = e.Tenants().Create(directory.Tenant{Name: args[0], Domains: domains})
+			return err
+		}); err != nil {
+			return err
+		}
+		return m.printTenants(made)
+	})
+}
+
+func tenantUpdateCommand(c *cli) *cobra.Command {
+	var name string
+	var domains []string
+	var enabled bool
+	cmd := &cobra.Command{
+		Use: "update TENANT", Short: "Change a tenant",
+		Long: `Changes what is given and leaves the rest. A list of domains takes the place of the one
+there is. Disabling a tenant with applications in it needs --yes.`,
+		Example: `  rolecall tenant update contoso --domain contoso.test --domain contoso.example`,
+		Args:    exactly(1, whichTenant),
+	}
+	cmd.Flags().StringVar(&name, "name", "", "another name")
+	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
+	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether anybody gets tokens of the tenant")
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
+		if err != nil {
+			return err
+		}
+		if !enabled {
+			if err := m.tenantInUse(ctx, found, "disabling", *yes); err != nil {
+				return err
+			}
+		}
+		if err := m.edit(ctx, func(e *directory.Editor) error {
+			found, err = e.Tenants().Edit(found.ID, func(next *directory.Tenant) error {
+				if name != "" {
+					next.Name = name
+				}
+				if cmd.Flags().Changed("domain") {
+					next.Domains = domains
+				}
+				if cmd.Flags().Changed("enabled") {
+					next.Enabled = enabled
+				}
+				return nil
+			})
+			return err
+		}); err != nil {
+			return err
+		}
+		return m.printTenants(found)
+	})
+}
+
+// tenantInUse refuses to take a tenant from those who are in it, unless that is confirmed.
+func (m *manager) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing string, yes bool) error {
+	var who []string
+	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{tenant}, Now: m.now()}
+	err := r.Access(ctx, review.AccessFilter{}, func(a review.Access) error {
+		who = append(who, a.Principal+", which may call "+a.API)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	apps, err := m.data.Directory.View(ctx).Applications().List(tenant.ID, directory.Query{Limit: 1})
+	if err != nil {
+		return err
+	}
+	if len(who) == 0 && len(apps.Items) > 0 {
+		who = append(who, "the applications in it")
+	}
+	return affected(yes, doing+" the tenant "+tenant.Name, who)
+}
+
+func tenantDeleteCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "delete TENANT", Short: "Delete a tenant and everything in it",
+		Long:    `Deletes a tenant with everything in it, its signing keys included. Where there are applications, --yes is needed.`,
+		Example: `  rolecall tenant delete fabrikam`,
+		Args:    exactly(1, whichTenant),
+	}
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
+		if err != nil {
+			return err
+		}
+		if err := m.tenantInUse(ctx, found, "deleting", *yes); err != nil {
+			return err
+		}
+		if err := m.edit(ctx, func(e *directory.Editor) error { return e.Tenants().Delete(found.ID) }); err != nil {
+			return err
+		}
+		m.say("deleted the tenant %s, id %s", found.Name, found.ID)
+		return nil
+	})
+}
