@@ -52,22 +52,33 @@ var people = []person{
 	{name: "an application administrator who lets read", scopes: "Application.Read.All", user: "Application Administrator"},
 	{name: "a cloud application administrator by a tool", scopes: "Directory.AccessAsUser.All", user: "Cloud Application Administrator"},
 	{name: "a global administrator who was disabled", scopes: "user_impersonation", user: "disabled"},
+
+	{name: "a giver of roles who reads applications", roles: "AppRoleAssignment.ReadWrite.All Application.Read.All"},
+	{name: "a reader of users", roles: "User.Read.All"},
+	{name: "a writer of users", roles: "User.ReadWrite.All"},
+	{name: "a reader of logs", roles: "AuditLog.Read.All"},
+	{name: "a giver of scopes", roles: "DelegatedPermissionGrant.ReadWrite.All"},
+	{name: "a user administrator by a tool", scopes: "user_impersonation", user: "User Administrator"},
 }
 
 // What becomes of a caller: unauthenticated (401), denied (403), not there any more (403), or
 // admitted. One letter each, in the order of people.
 var outcomes = map[string]string{
-	"reads applications":   "udd" + "aaaaad" + "d" + "daaaaaaadaaaai",
-	"creates applications": "udd" + "ddaaad" + "d" + "ddddddddd" + "aadai",
-	"changes applications": "udd" + "ddaadd" + "d" + "dddaddad" + "daadai",
-	"rolls keys":           "uda" + "ddaadd" + "d" + "dddaddad" + "daadai",
-	"reads assignments":    "udd" + "aaaaaa" + "d" + "daaaaaaadaaaai",
-	"changes assignments":  "udd" + "dddddd" + "d" + "ddddddddd" + "addai",
-	"reads users":          "udd" + "dadddd" + "d" + "dddddaaad" + "addai",
-	"changes users":        "udd" + "dddddd" + "d" + "ddddddddd" + "adddi",
-	"reads logs":           "udd" + "dddddd" + "d" + "dddddddad" + "adddi",
-	"reads policies":       "udd" + "dddddd" + "d" + "dddddaaad" + "addai",
-	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai", // applications are told that they are no user
+	"reads applications":   "udd" + "aaaaad" + "d" + "daaaaaaadaaaai" + "adddda",
+	"creates applications": "udd" + "ddaaad" + "d" + "ddddddddd" + "aadai" + "dddddd",
+	"changes applications": "udd" + "ddaadd" + "d" + "dddaddad" + "daadai" + "dddddd",
+	"rolls keys":           "uda" + "ddaadd" + "d" + "dddaddad" + "daadai" + "dddddd",
+	"reads assignments":    "udd" + "aaaaaa" + "d" + "daaaaaaadaaaai" + "adddda",
+	"changes assignments":  "udd" + "dddddd" + "d" + "ddddddddd" + "addai" + "addddd",
+	"reads users":          "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "daadda",
+	"changes users":        "udd" + "dddddd" + "d" + "ddddddddd" + "adddi" + "ddadda",
+	"changes grants":       "udd" + "dddddd" + "d" + "ddddddddd" + "addai" + "ddddad",
+	"changes policies":     "udd" + "dddddd" + "d" + "ddddddddd" + "adddi" + "dddddd",
+	"reads grants":         "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddaa",
+	"reads organization":   "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddda",
+	"reads logs":           "udd" + "dddddd" + "d" + "dddddddad" + "adddi" + "dddadd",
+	"reads policies":       "udd" + "dddddd" + "d" + "dddddaaad" + "addai" + "ddddda",
+	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai" + "aaaaaa", // applications are told that they are no user
 }
 
 // rights says for each route by whom it may be called.
@@ -150,18 +161,18 @@ var rights = map[string]string{
 	"GET me/createdObjects":                                                "is anybody",
 	"GET me/memberOf":                                                      "is anybody",
 	"GET me/transitiveMemberOf":                                            "is anybody",
-	"GET oauth2PermissionGrants":                                           "reads users",
-	"POST oauth2PermissionGrants":                                          "changes assignments",
-	"GET oauth2PermissionGrants/{grant}":                                   "reads users",
-	"PATCH oauth2PermissionGrants/{grant}":                                 "changes assignments",
-	"DELETE oauth2PermissionGrants/{grant}":                                "changes assignments",
-	"GET servicePrincipals/{principal}/oauth2PermissionGrants":             "reads users",
-	"GET users/{user}/oauth2PermissionGrants":                              "reads users",
-	"GET me/oauth2PermissionGrants":                                        "reads users",
-	"GET organization":                                                     "reads users",
-	"GET organization/{organization}":                                      "reads users",
-	"GET domains":                                                          "reads users",
-	"GET domains/{domain}":                                                 "reads users",
+	"GET oauth2PermissionGrants":                                           "reads grants",
+	"POST oauth2PermissionGrants":                                          "changes grants",
+	"GET oauth2PermissionGrants/{grant}":                                   "reads grants",
+	"PATCH oauth2PermissionGrants/{grant}":                                 "changes grants",
+	"DELETE oauth2PermissionGrants/{grant}":                                "changes grants",
+	"GET servicePrincipals/{principal}/oauth2PermissionGrants":             "reads grants",
+	"GET users/{user}/oauth2PermissionGrants":                              "reads grants",
+	"GET me/oauth2PermissionGrants":                                        "reads grants",
+	"GET organization":                                                     "reads organization",
+	"GET organization/{organization}":                                      "reads organization",
+	"GET domains":                                                          "reads organization",
+	"GET domains/{domain}":                                                 "reads organization",
 	"GET directory/deletedItems/microsoft.graph.application":               "reads applications",
 	"GET directory/deletedItems/microsoft.graph.servicePrincipal":          "reads applications",
 	"GET directory/deletedItems/microsoft.graph.user":                      "reads users",
@@ -189,7 +200,7 @@ var rights = map[string]string{
 	"GET auditLogs/directoryAudits":                                        "reads logs",
 	"GET auditLogs/directoryAudits/{audit}":                                "reads logs",
 	"GET policies/defaultAppManagementPolicy":                              "reads policies",
-	"PATCH policies/defaultAppManagementPolicy":                            "changes users",
+	"PATCH policies/defaultAppManagementPolicy":                            "changes policies",
 	"POST directoryObjects/getByIds":                                       "reads applications",
 	"GET directoryObjects/{object}":                                        "reads applications",
 }
@@ -317,7 +328,7 @@ func (e *estate) token(p person) (raw string) {
 	return e.login.Bad().With("tool", "orders", []string{"Orders.Read"}, func(claims map[string]any) {
 		claims["aud"], claims["iat"] = graph.AppID, e.login.Clock().Now().Unix() // after the user was made
 		if p.user == "" {
-			claims["roles"] = []string{p.roles}
+			claims["roles"] = strings.Fields(p.roles)
 			return
 		}
 		delete(claims, "roles")
