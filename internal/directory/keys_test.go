@@ -1,8 +1,12 @@
 package directory
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"net"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -105,6 +109,33 @@ func FuzzCheckRedirect(f *testing.F) {
 		}
 		if parsed.Host == "" || parsed.User != nil || parsed.Fragment != "" || strings.ContainsAny(uri, "\r\n \\") {
 			t.Errorf("%q is accepted", uri)
+		}
+	})
+}
+
+// Settings that are taken are one object, say the same as what was given, and are taken again as
+// they are.
+func FuzzCheckSettings(f *testing.F) {
+	for _, seed := range []string{
+		`{"a":1}`, `{"a":{"b":[1,{"b":null}]},"c":1.50}`, `{"a":1,"a":2}`, `{"a":{"b":1},"b":{"b":1}}`, `[{}]`, `{} {}`, `{"a":"<\u0000>"}`, `{"a":["a","a"]}`, `null`, ` { } `,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, given []byte) {
+		kept := json.RawMessage(bytes.Clone(given))
+		if checkSettings(&kept) != nil || kept == nil {
+			return
+		}
+		var was, is map[string]any
+		if err := errors.Join(json.Unmarshal(given, &was), json.Unmarshal(kept, &is)); err != nil {
+			t.Fatalf("%q is taken as %q: %v", given, kept, err)
+		}
+		if !reflect.DeepEqual(was, is) {
+			t.Errorf("%q is kept as %q", given, kept)
+		}
+		again := bytes.Clone(kept)
+		if err := checkSettings((*json.RawMessage)(&again)); err != nil || !bytes.Equal(again, kept) {
+			t.Errorf("%q becomes %q, %v", kept, again, err)
 		}
 	})
 }
