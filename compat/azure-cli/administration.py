@@ -37,6 +37,11 @@ GRAPH = "00000003-0000-0000-c000-000000000000"
 READ, WRITE = "11111111-5a5a-4c4c-8d8d-000000000001", "11111111-5a5a-4c4c-8d8d-000000000002"
 
 
+def uri(name):
+    """An identifier URI of this run's own: what was deleted keeps its URIs until it is purged."""
+    return f"api://{name}-{os.getpid()}"
+
+
 class Wrong(Exception):
     """A command ended or answered in another way than it should."""
 
@@ -117,9 +122,9 @@ def given(role_):
 def applications(a):
     """az ad app"""
     roles = a.file("roles.json", [role(READ, "Orders.Read"), role(WRITE, "Orders.Write")])
-    create = ("ad", "app", "create", "--display-name", "az-orders", "--identifier-uris", "api://az-orders", "--app-roles", roles)
+    create = ("ad", "app", "create", "--display-name", "az-orders", "--identifier-uris", uri("az-orders"), "--app-roles", roles)
     app = a.az(*create, "--sign-in-audience", "AzureADMyOrg")
-    expected = APPLICATION | {"appRoles": app["appRoles"], "identifierUris": ["api://az-orders"]}
+    expected = APPLICATION | {"appRoles": app["appRoles"], "identifierUris": [uri("az-orders")]}
     has(app, **expected, id=GUID, appId=GUID, createdDateTime=DATE, displayName="az-orders", signInAudience="AzureADMyOrg")
     same(sorted(app["appRoles"], key=lambda r: r["id"]), [given(role(READ, "Orders.Read")), given(role(WRITE, "Orders.Write"))], "appRoles")
     has(app["api"], acceptMappedClaims=None, knownClientApplications=[], oauth2PermissionScopes=[], preAuthorizedApplications=[])
@@ -129,10 +134,10 @@ def applications(a):
     )  # fmt: skip
     app_id = app["appId"]
     same(a.az(*create)["appId"], app_id, "the application that was created again")
-    by_uri = a.az("ad", "app", "show", "--id", "api://az-orders")
+    by_uri = a.az("ad", "app", "show", "--id", uri("az-orders"))
     same({k: v for k, v in by_uri.items() if k != "@odata.context"}, {k: v for k, v in a.az("ad", "app", "show", "--id", app_id).items() if k != "@odata.context"}, "the application by its URI")
     same(a.az("ad", "app", "show", "--id", app["id"])["appId"], app_id, "the application by its object id")
-    for listed in (("--display-name", "az-ord"), ("--app-id", app_id), ("--identifier-uri", "api://az-orders"), ("--filter", "displayname eq 'az-orders'")):
+    for listed in (("--display-name", "az-ord"), ("--app-id", app_id), ("--identifier-uri", uri("az-orders")), ("--filter", "displayname eq 'az-orders'")):
         has(one(a.az("ad", "app", "list", *listed), listed), appId=app_id)
     same(a.az("ad", "app", "list", "--display-name", "nobody"), [], "applications called nobody")
     a.az("ad", "app", "update", "--id", app_id, "--display-name", "az-orders 2", "--web-redirect-uris", "https://orders.test/a", "https://orders.test/b",
@@ -150,7 +155,7 @@ def applications(a):
     a.az("ad", "app", "update", "--id", app_id, "--app-roles", a.file("roles.json", [role(READ, "Orders.Read"), role(WRITE, "Orders.Write") | {"isEnabled": False}]))
     a.az("ad", "app", "update", "--id", app_id, "--app-roles", a.file("roles.json", [role(READ, "Orders.Read")]))
     same(a.az("ad", "app", "show", "--id", app_id)["appRoles"], [given(role(READ, "Orders.Read"))], "appRoles")
-    a.refused("already exists", "ad", "app", "create", "--display-name", "az-another", "--identifier-uris", "api://az-orders")
+    a.refused("already exists", "ad", "app", "create", "--display-name", "az-another", "--identifier-uris", uri("az-orders"))
     a.refused("(?i)insufficient|invalid|not", "ad", "app", "create", "--display-name", "az-third", "--identifier-uris", "no uri")
     a.az("ad", "app", "delete", "--id", app_id)
     a.refused("does(n't| not) exist", "ad", "app", "show", "--id", app_id)
@@ -158,13 +163,13 @@ def applications(a):
 
 def service_principals(a):
     """az ad sp"""
-    app_id = a.az("ad", "app", "create", "--display-name", "az-client", "--identifier-uris", "api://az-client")["appId"]
+    app_id = a.az("ad", "app", "create", "--display-name", "az-client", "--identifier-uris", uri("az-client"))["appId"]
     principal = a.az("ad", "sp", "create", "--id", app_id)
     has(principal, **SERVICE_PRINCIPAL, id=GUID, appId=app_id, appDisplayName="az-client", displayName="az-client", createdDateTime=DATE)
-    same(sorted(principal["servicePrincipalNames"]), sorted([app_id, "api://az-client"]), "servicePrincipalNames")
-    for ref in (app_id, "api://az-client", principal["id"]):
+    same(sorted(principal["servicePrincipalNames"]), sorted([app_id, uri("az-client")]), "servicePrincipalNames")
+    for ref in (app_id, uri("az-client"), principal["id"]):
         has(a.az("ad", "sp", "show", "--id", ref), id=principal["id"])
-    for listed in (("--display-name", "az-client"), ("--spn", "api://az-client"), ("--filter", f"appId eq '{app_id}'")):
+    for listed in (("--display-name", "az-client"), ("--spn", uri("az-client")), ("--filter", f"appId eq '{app_id}'")):
         has(one(a.az("ad", "sp", "list", *listed), listed), id=principal["id"])
     a.az("ad", "sp", "update", "--id", app_id, "--set", "appRoleAssignmentRequired=true", "notes=kept")
     has(a.az("ad", "sp", "show", "--id", app_id), appRoleAssignmentRequired=True, notes="kept", accountEnabled=True)
@@ -239,7 +244,7 @@ def federated_credentials(a):
 def permissions(a):
     """az ad app permission"""
     scope = "22222222-5a5a-4c4c-8d8d-000000000001"
-    api = a.az("ad", "app", "create", "--display-name", "az-api", "--identifier-uris", "api://az-api", "--app-roles", a.file("roles.json", [role(READ, "Orders.Read")]))["appId"]
+    api = a.az("ad", "app", "create", "--display-name", "az-api", "--identifier-uris", uri("az-api"), "--app-roles", a.file("roles.json", [role(READ, "Orders.Read")]))["appId"]
     scopes = {"oauth2PermissionScopes": [{
         "id": scope, "value": "Orders.List", "type": "User", "isEnabled": True, "adminConsentDisplayName": "List",
         "adminConsentDescription": "List orders", "userConsentDisplayName": None, "userConsentDescription": None,
@@ -255,7 +260,7 @@ def permissions(a):
     grant = a.az(*of, "grant", "--id", client, "--api", api, "--scope", "Orders.List")
     has(grant, clientId=client_sp["id"], resourceId=api_sp["id"], consentType="AllPrincipals", principalId=None)
     same(grant["scope"].split(), ["Orders.List"], "the scope")
-    again = a.az(*of, "grant", "--id", client, "--api", "api://az-api", "--scope", "Orders.List")
+    again = a.az(*of, "grant", "--id", client, "--api", uri("az-api"), "--scope", "Orders.List")
     listed = one(a.az(*of, "list-grants", "--id", client, "--show-resource-name"), "grants")
     has(listed, id=again["id"], resourceDisplayName="az-api")
     assigned = f"{a.graph}/v1.0/servicePrincipals/{client_sp['id']}/appRoleAssignments"
