@@ -2,6 +2,7 @@ package authority
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -61,4 +62,27 @@ func TestPreAuthorizedClients(t *testing.T) {
 	}
 	w.editApplication(testAPI, func(a *directory.Application) { a.PreAuthorized = nil })
 	w.post(pathV2, form).refused(400, "invalid_grant", 65001)
+}
+
+// Users and administrators read the texts that are meant for them.
+func TestConsentTextsOfUsers(t *testing.T) {
+	t.Parallel()
+	w := newUserWorld(t)
+	w.editApplication(testAPI, func(a *directory.Application) {
+		for i := range a.Scopes {
+			if a.Scopes[i].ID == w.read.ID {
+				a.Scopes[i].UserDisplayName, a.Scopes[i].UserDescription = "Look at your own orders", "It sees what you bought"
+			}
+		}
+	})
+	for user, forUser := range map[string]bool{testUser: true, testAdmin: false} {
+		b := w.browser()
+		b.open(authorizeV2Path, w.webAsks())
+		page := b.signIn(user).Body.String()
+		for text, shown := range map[string]bool{"Look at your own orders": forUser, "It sees what you bought": forUser, w.read.DisplayName: !forUser, w.read.Description: !forUser} {
+			if strings.Contains(page, text) != shown {
+				t.Errorf("%s: %q is shown: %t", user, text, !shown)
+			}
+		}
+	}
 }

@@ -246,6 +246,22 @@ func checkScopes(old, a *Application) error {
 	})
 }
 
+// NameFor is what somebody who consents to the scope is shown: an administrator or a user.
+func (s Scope) NameFor(administrator bool) string {
+	if administrator {
+		return s.DisplayName
+	}
+	return cmp.Or(s.UserDisplayName, s.DisplayName)
+}
+
+// DescriptionFor is NameFor for what is said about the scope.
+func (s Scope) DescriptionFor(administrator bool) string {
+	if administrator {
+		return s.Description
+	}
+	return cmp.Or(s.UserDescription, s.Description)
+}
+
 // Scope returns the scope with that id or value.
 func (a *Application) Scope(ref string) (Scope, bool) { return offerNamed(a.Scopes, ref) }
 
