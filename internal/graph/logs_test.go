@@ -16,7 +16,7 @@ func (w *world) signIns(client directory.AppID, user string, n int) {
 	var rows []directory.SignIn
 	for i := range n {
 		row := directory.SignIn{
-			Time: w.login.Clock().Now().AddDate(0, 0, -1), Tenant: tenant, CorrelationID: guid.New(), TraceID: guid.New(), AppID: client, Name: "row", User: user,
+			Time: w.login.Clock().Now(), Tenant: tenant, CorrelationID: guid.New(), TraceID: guid.New(), AppID: client, Name: "row", User: user,
 			Resource: "https://vault.azure.net", Credential: "secret", CredentialID: "k", TokenID: "uti",
 		}
 		if i%3 == 0 {
@@ -36,6 +36,7 @@ func TestSignIns(t *testing.T) {
 	w.user("dev@contoso.test", nil, "User.Read")
 	client := directory.AppID(w.login.App("reader").ClientID)
 	worker := w.identity("worker")
+	w.login.SignIns() // waits for those of the tokens above
 	w.signIns(client, "", 9)
 	w.signIns(worker.AppID, "", 5)
 	w.signIns(client, "dev@contoso.test", 7)

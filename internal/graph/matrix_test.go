@@ -203,6 +203,8 @@ var rights = map[string]string{
 	"PATCH policies/defaultAppManagementPolicy":                            "changes policies",
 	"POST directoryObjects/getByIds":                                       "reads applications",
 	"GET directoryObjects/{object}":                                        "reads applications",
+	"GET $metadata":                                                        "is anybody",
+	"GET servicePrincipals/{principal}/federatedIdentityCredentials":       "reads applications",
 }
 
 // elsewhere are routes that name what they are about neither in the path nor by the tenant: what

@@ -27,6 +27,7 @@ func principalRoutes() []route {
 		{http.MethodGet, "servicePrincipals/{principal}/owners", readsApplications(), (*call).listPrincipalOwners},
 		{http.MethodPost, "servicePrincipals/{principal}/owners/$ref", changesApplications(), (*call).addPrincipalOwner},
 		{http.MethodDelete, "servicePrincipals/{principal}/owners/{owner}/$ref", changesApplications(), (*call).removePrincipalOwner},
+		{http.MethodGet, "servicePrincipals/{principal}/federatedIdentityCredentials", readsApplications(), (*call).listPrincipalFederated},
 		{http.MethodGet, "servicePrincipals/{principal}/ownedObjects", readsApplications(), (*call).listOwnedObjects},
 		{http.MethodGet, "servicePrincipals/{principal}/createdObjects", readsApplications(), (*call).listNoObjects},
 		{http.MethodGet, "servicePrincipals/{principal}/memberOf", readsApplications(), (*call).listNoObjects},
@@ -241,6 +242,29 @@ func (c *call) deletePrincipal() (answer, error) {
 		_, err = e.ServicePrincipals().Discard(c.tenant(), p.ID)
 		return err
 	})
+}
+
+// listPrincipalFederated lists whose tokens are trusted in place of a secret: those of the
+// managed identity, or of the application. They are changed there.
+func (c *call) listPrincipalFederated() (answer, error) {
+	view := c.view()
+	p, err := c.principal(view)
+	if err != nil {
+		return answer{}, err
+	}
+	draft, err := c.principalDraft(view, p)
+	if err != nil {
+		return answer{}, err
+	}
+	all := p.Federated
+	if draft.app != nil {
+		all = draft.app.Federated
+	}
+	l := list{}
+	for _, f := range all {
+		l.items = append(l.items, c.renderFederated(f))
+	}
+	return collection("servicePrincipals('"+string(p.ID)+"')/federatedIdentityCredentials", l), nil
 }
 
 func (c *call) listPrincipalOwners() (answer, error) {

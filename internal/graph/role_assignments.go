@@ -122,11 +122,15 @@ func (p *parties) assignment(a *directory.Assignment) (object, error) {
 	if err != nil {
 		return nil, err
 	}
+	return assignmentObject(a, holder, resource), nil
+}
+
+func assignmentObject(a *directory.Assignment, holder, resource party) object {
 	return object{
 		{"id", pairID(a.Principal, a.ID)}, {"deletedDateTime", nil}, {"appRoleId", a.Role}, {"createdDateTime", date(a.Created)},
 		{"principalDisplayName", orNull(holder.name)}, {"principalId", a.Principal}, {"principalType", orNull(holder.kind)},
 		{"resourceDisplayName", orNull(resource.name)}, {"resourceId", a.Resource},
-	}, nil
+	}
 }
 
 // assignmentsWhere are assignments as lists and links read them: those of an access, and those
