@@ -98,7 +98,8 @@ func readBatched(in input) (*batched, error) {
 		{name: "id", write: func(b *batched, in input) (err error) { b.id, err = in.text(); return err }},
 		{name: "method", write: func(b *batched, in input) (err error) { b.method, err = in.text(); return err }},
 		{name: "url", write: func(b *batched, in input) (err error) { b.url, err = in.text(); return err }},
-		{name: "dependsOn", write: func(b *batched, in input) (err error) { b.needs, err = in.texts(); return err }},
+		{name: "dependsOn", write: needing},
+		{name: "depends_on", write: needing}, // the SDK for Python writes it so, empty, too
 		{name: "body", write: func(b *batched, in input) error { b.body = in.value; return nil }},
 		{name: "headers", write: func(b *batched, in input) error {
 			if in.value == nil {
@@ -127,7 +128,14 @@ func readBatched(in input) (*batched, error) {
 	return b, nil
 }
 
-// request makes the HTTP request that one of a batch stands for.
+// needing reads on which requests another depends.
+func needing(b *batched, in input) error {
+	ids, err := in.texts()
+	b.needs = append(b.needs, ids...)
+	return err
+}
+
+// innerRequest makes the HTTP request that one of a batch stands for.
 func (c *call) innerRequest(b *batched) (*http.Request, error) {
 	parsed, err := url.Parse(b.url)
 	if err != nil || parsed.IsAbs() || parsed.Host != "" || strings.HasPrefix(b.url, "//") || parsed.Fragment != "" {
@@ -137,7 +145,12 @@ func (c *call) innerRequest(b *batched) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := "/" + c.version + "/" + strings.TrimLeft(parsed.EscapedPath(), "/")
+	relative := strings.TrimLeft(parsed.EscapedPath(), "/")
+	// The client for JavaScript cuts off the host alone, and leaves the version in front.
+	if first, rest, _ := strings.Cut(relative, "/"); strings.EqualFold(first, c.version) {
+		relative = rest
+	}
+	path := "/" + c.version + "/" + relative
 	if parsed.RawQuery != "" {
 		path += "?" + parsed.RawQuery
 	}

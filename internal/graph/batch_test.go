@@ -61,6 +61,24 @@ func TestBatch(t *testing.T) {
 	w.want(http.StatusOK, admin, http.MethodGet, "/v1.0/applications/"+app, nil)
 }
 
+// Microsoft's SDKs write the version in front of a path, and dependencies in two ways.
+func TestBatchesOfTheSDKs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.app("admin", "Application.ReadWrite.All")
+	got := responses(t, w.want(http.StatusOK, admin, http.MethodPost, "/v1.0/$batch", `{"requests":[
+		{"id":"JavaScript","method":"GET","url":"/v1.0/applications?$top=1"},
+		{"id":"another version","method":"GET","url":"/beta/applications"},
+		{"id":"twice","method":"GET","url":"/v1.0/v1.0/applications"},
+		{"id":"Python","method":"GET","url":"/applications","depends_on":[],"headers":{"accept":"application/json"}},
+		{"id":"behind","method":"GET","url":"/applications","depends_on":["twice"]}]}`))
+	for id, want := range map[string]float64{"JavaScript": 200, "another version": 400, "twice": 400, "Python": 200, "behind": 424} {
+		if got[id]["status"] != want {
+			t.Errorf("%s: %v, want %v", id, got[id], want)
+		}
+	}
+}
+
 func TestBatchesThatAreRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
