@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -21,21 +22,26 @@ type object []member
 // MarshalJSON implements json.Marshaler.
 func (o object) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
+	err := o.write(&b)
+	return b.Bytes(), err
+}
+
+func (o object) write(b *bytes.Buffer) error {
 	b.WriteByte('{')
 	for i, m := range o {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		if err := encode(&b, m.name); err != nil {
-			return nil, err
+		if err := encode(b, m.name); err != nil {
+			return err
 		}
 		b.WriteByte(':')
-		if err := encode(&b, m.value); err != nil {
-			return nil, err
+		if err := encode(b, m.value); err != nil {
+			return err
 		}
 	}
 	b.WriteByte('}')
-	return b.Bytes(), nil
+	return nil
 }
 
 // get returns a member's value.
@@ -59,8 +65,38 @@ func (o object) replace(name string, value any) object {
 	return next
 }
 
-// encode writes a value without the escapes that HTML needs.
+// encode writes a value without the escapes that HTML needs. What most members hold it writes
+// by itself: package json would write and check each object once for every object around it.
 func encode(b *bytes.Buffer, value any) error {
+	switch v := value.(type) {
+	case nil:
+		b.WriteString("null")
+		return nil
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
+		return nil
+	case object:
+		return v.write(b)
+	case []object:
+		b.WriteByte('[')
+		for i := range v {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if err := v[i].write(b); err != nil {
+				return err
+			}
+		}
+		b.WriteByte(']')
+		return nil
+	case string:
+		if isPlain(v) {
+			b.WriteByte('"')
+			b.WriteString(v)
+			b.WriteByte('"')
+			return nil
+		}
+	}
 	encoder := json.NewEncoder(b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
@@ -68,6 +104,16 @@ func encode(b *bytes.Buffer, value any) error {
 	}
 	b.Truncate(b.Len() - 1) // the line break
 	return nil
+}
+
+// isPlain reports whether a text stands in JSON as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '"' || s[i] == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // orEmpty gives an empty collection for none: clients index it without looking.
