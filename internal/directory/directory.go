@@ -157,9 +157,9 @@ func (d *Directory) AuditRows(ctx context.Context, after int64, limit int) ([]au
 
 // AuditRowsBefore returns at most limit rows of the audit chain before a sequence (0: its end),
 // newest first.
-func (d *Directory) AuditRowsBefore(ctx context.Context, before int64, limit int) ([]audit.Row, error) {
+func AuditRowsBefore(ctx context.Context, d *Directory, before int64, limit int) ([]audit.Row, error) {
 	if before == 0 {
-		end, err := d.auditEnd(ctx)
+		end, err := auditEnd(ctx, d)
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +175,7 @@ func (d *Directory) AuditRowsBefore(ctx context.Context, before int64, limit int
 }
 
 // auditEnd is the sequence of the last row. A chain that nobody signs has no head, and is read.
-func (d *Directory) auditEnd(ctx context.Context) (int64, error) {
+func auditEnd(ctx context.Context, d *Directory) (int64, error) {
 	head, err := d.cfg.Store.AuditHead(ctx)
 	if err != nil || head.Sequence > 0 {
 		return head.Sequence, err

@@ -321,13 +321,13 @@ func (d *Directory) deliver() {
 }
 
 // Sequence returns the number of the newest change in the store.
-func (d *Directory) Sequence(ctx context.Context) (int64, error) { return d.cfg.Store.Sequence(ctx) }
+func Sequence(ctx context.Context, d *Directory) (int64, error) { return d.cfg.Store.Sequence(ctx) }
 
 // ChangedSince returns which objects of some kinds in a tenant were put or deleted after a
 // sequence, in the order of their last change and at most limit of them (which is positive), and
 // the sequence up to which that is so. ErrFeedTrimmed means that the store no longer has all changes
 // since then: who follows them has to read everything anew.
-func (d *Directory) ChangedSince(ctx context.Context, tenant TenantID, since int64, limit int, kinds ...string) (changed []Change, next int64, err error) {
+func ChangedSince(ctx context.Context, d *Directory, tenant TenantID, since int64, limit int, kinds ...string) (changed []Change, next int64, err error) {
 	newest, err := d.cfg.Store.Sequence(ctx)
 	if err != nil {
 		return nil, 0, err

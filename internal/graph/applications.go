@@ -12,33 +12,33 @@ import (
 // applicationRoutes are the routes of applications.
 func applicationRoutes() []route {
 	return []route{
-		{http.MethodGet, "applications", readsApplications(), (*call).listApplications},
-		{http.MethodPost, "applications", createsApplications(), (*call).createApplication},
-		{http.MethodGet, "applications/$count", readsApplications(), (*call).countApplications},
-		{http.MethodGet, "applications/{application}", readsApplications(), (*call).getApplication},
-		{http.MethodPatch, "applications/{application}", changesApplications(), (*call).updateApplication},
-		{http.MethodDelete, "applications/{application}", changesApplications(), (*call).deleteApplication},
-		{http.MethodPost, "applications/{application}/addPassword", changesApplications(), (*call).addApplicationPassword},
-		{http.MethodPost, "applications/{application}/removePassword", changesApplications(), (*call).removeApplicationPassword},
-		{http.MethodPost, "applications/{application}/addKey", rollsKeys(), (*call).addApplicationKey},
-		{http.MethodPost, "applications/{application}/removeKey", rollsKeys(), (*call).removeApplicationKey},
-		{http.MethodGet, "applications/{application}/appRoles", readsApplications(), (*call).listApplicationRoles},
-		{http.MethodGet, "applications/{application}/owners", readsApplications(), (*call).listApplicationOwners},
-		{http.MethodPost, "applications/{application}/owners/$ref", changesApplications(), (*call).addApplicationOwner},
-		{http.MethodDelete, "applications/{application}/owners/{owner}/$ref", changesApplications(), (*call).removeApplicationOwner},
-		{http.MethodGet, "applications/{application}/logo", readsApplications(), (*call).getLogo},
-		{http.MethodPut, "applications/{application}/logo", changesApplications(), (*call).putLogo},
-		{http.MethodGet, "applications/{application}/federatedIdentityCredentials", readsApplications(), (*call).listFederated},
-		{http.MethodPost, "applications/{application}/federatedIdentityCredentials", changesApplications(), (*call).createFederated},
-		{http.MethodGet, "applications/{application}/federatedIdentityCredentials/{credential}", readsApplications(), (*call).getFederated},
-		{http.MethodPatch, "applications/{application}/federatedIdentityCredentials/{credential}", changesApplications(), (*call).updateFederated},
-		{http.MethodDelete, "applications/{application}/federatedIdentityCredentials/{credential}", changesApplications(), (*call).deleteFederated},
+		{http.MethodGet, "applications", readsApplications(), listApplications},
+		{http.MethodPost, "applications", createsApplications(), createApplication},
+		{http.MethodGet, "applications/$count", readsApplications(), countApplications},
+		{http.MethodGet, "applications/{application}", readsApplications(), getApplication},
+		{http.MethodPatch, "applications/{application}", changesApplications(), updateApplication},
+		{http.MethodDelete, "applications/{application}", changesApplications(), deleteApplication},
+		{http.MethodPost, "applications/{application}/addPassword", changesApplications(), addApplicationPassword},
+		{http.MethodPost, "applications/{application}/removePassword", changesApplications(), removeApplicationPassword},
+		{http.MethodPost, "applications/{application}/addKey", rollsKeys(), addApplicationKey},
+		{http.MethodPost, "applications/{application}/removeKey", rollsKeys(), removeApplicationKey},
+		{http.MethodGet, "applications/{application}/appRoles", readsApplications(), listApplicationRoles},
+		{http.MethodGet, "applications/{application}/owners", readsApplications(), listApplicationOwners},
+		{http.MethodPost, "applications/{application}/owners/$ref", changesApplications(), addApplicationOwner},
+		{http.MethodDelete, "applications/{application}/owners/{owner}/$ref", changesApplications(), removeApplicationOwner},
+		{http.MethodGet, "applications/{application}/logo", readsApplications(), getLogo},
+		{http.MethodPut, "applications/{application}/logo", changesApplications(), putLogo},
+		{http.MethodGet, "applications/{application}/federatedIdentityCredentials", readsApplications(), listFederated},
+		{http.MethodPost, "applications/{application}/federatedIdentityCredentials", changesApplications(), createFederated},
+		{http.MethodGet, "applications/{application}/federatedIdentityCredentials/{credential}", readsApplications(), getFederated},
+		{http.MethodPatch, "applications/{application}/federatedIdentityCredentials/{credential}", changesApplications(), updateFederated},
+		{http.MethodDelete, "applications/{application}/federatedIdentityCredentials/{credential}", changesApplications(), deleteFederated},
 	}
 }
 
-func (c *call) listApplications() (answer, error) { return listing(c, c.applications()) }
+func listApplications(c *call) (answer, error) { return listing(c, c.applications()) }
 
-func (c *call) countApplications() (answer, error) { return counting(c, c.applications()) }
+func countApplications(c *call) (answer, error) { return counting(c, c.applications()) }
 
 // application finds the one that the path names, in what is read or changed.
 func (c *call) application(in *directory.View) (*directory.Application, error) {
@@ -70,7 +70,7 @@ func (c *call) changeApplication(f func(*directory.Editor, *directory.Applicatio
 	})
 }
 
-func (c *call) getApplication() (answer, error) {
+func getApplication(c *call) (answer, error) {
 	app, err := c.application(c.view())
 	if err != nil {
 		return answer{}, err
@@ -78,7 +78,7 @@ func (c *call) getApplication() (answer, error) {
 	return showing(c, c.applications(), app)
 }
 
-func (c *call) createApplication() (answer, error) {
+func createApplication(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -97,7 +97,7 @@ func (c *call) create(given body, unique string) (answer, error) {
 		if err := draft.fill(given); err != nil {
 			return err
 		}
-		owners, err := c.firstOwners(given)
+		owners, err := firstOwners(c, given)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (c *call) create(given body, unique string) (answer, error) {
 		if err != nil {
 			return err
 		}
-		secrets, err := c.addCredentials(e, app.ID, draft)
+		secrets, err := addCredentials(c, e, app.ID, draft)
 		if err != nil {
 			return err
 		}
@@ -150,10 +150,10 @@ func (d *applicationDraft) finish() (err error) {
 
 // addCredentials makes the credentials that came with a new application, and returns the
 // secrets with their texts, nil if there are none.
-func (c *call) addCredentials(e *directory.Editor, app directory.ObjectID, d *applicationDraft) ([]object, error) {
+func addCredentials(c *call, e *directory.Editor, app directory.ObjectID, d *applicationDraft) ([]object, error) {
 	var secrets []object
 	for _, wanted := range d.passwords {
-		secret, err := c.makeSecret(e, app, wanted)
+		secret, err := makeSecret(c, e, app, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -162,12 +162,12 @@ func (c *call) addCredentials(e *directory.Editor, app directory.ObjectID, d *ap
 	if d.keys == nil {
 		return secrets, nil
 	}
-	return secrets, c.replaceKeys(e, app, nil, *d.keys)
+	return secrets, replaceKeys(c, e, app, nil, *d.keys)
 }
 
 // updateApplication changes an application, or creates the one with a unique name where the
 // client asks for that.
-func (c *call) updateApplication() (answer, error) {
+func updateApplication(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -184,10 +184,10 @@ func (c *call) updateApplication() (answer, error) {
 		if err != nil || draft.keys == nil {
 			return err
 		}
-		return c.replaceKeys(e, app.ID, app.Certificates, *draft.keys)
+		return replaceKeys(c, e, app.ID, app.Certificates, *draft.keys)
 	})
 	at := c.refs["application"]
-	if at.by == "uniquename" && errors.Is(err, directory.ErrNotFound) && c.prefersCreation() {
+	if at.by == "uniquename" && errors.Is(err, directory.ErrNotFound) && prefersCreation(c) {
 		return c.create(given, at.value)
 	}
 	if err != nil {
@@ -197,7 +197,7 @@ func (c *call) updateApplication() (answer, error) {
 }
 
 // prefersCreation reports whether the client asks to create what is missing.
-func (c *call) prefersCreation() bool {
+func prefersCreation(c *call) bool {
 	for _, value := range c.request.Header.Values("Prefer") {
 		for part := range strings.SplitSeq(value, ",") {
 			if strings.EqualFold(strings.TrimSpace(part), "create-if-missing") {
@@ -208,24 +208,24 @@ func (c *call) prefersCreation() bool {
 	return false
 }
 
-func (c *call) deleteApplication() (answer, error) {
+func deleteApplication(c *call) (answer, error) {
 	return done(), c.changeApplication(func(e *directory.Editor, app *directory.Application) error {
 		_, err := e.Applications().Discard(c.tenant(), app.ID)
 		return err
 	})
 }
 
-func (c *call) addApplicationPassword() (answer, error) {
-	return c.addPassword(c.applicationOwner)
+func addApplicationPassword(c *call) (answer, error) {
+	return addPassword(c, c.applicationOwner)
 }
 
-func (c *call) removeApplicationPassword() (answer, error) {
-	return c.removePassword(c.applicationOwner)
+func removeApplicationPassword(c *call) (answer, error) {
+	return removePassword(c, c.applicationOwner)
 }
 
-func (c *call) addApplicationKey() (answer, error) { return c.addKey(c.applicationOwner) }
+func addApplicationKey(c *call) (answer, error) { return addKey(c, c.applicationOwner) }
 
-func (c *call) removeApplicationKey() (answer, error) { return c.removeKey(c.applicationOwner) }
+func removeApplicationKey(c *call) (answer, error) { return removeKey(c, c.applicationOwner) }
 
 // applicationOwner is the application that the path names as an owner of credentials.
 func (c *call) applicationOwner(in *directory.View) (holder, error) {

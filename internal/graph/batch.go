@@ -12,7 +12,7 @@ import (
 
 // batchRoutes is the route of requests within a request.
 func batchRoutes() []route {
-	return []route{{http.MethodPost, "$batch", anybody(), (*call).batch}}
+	return []route{{http.MethodPost, "$batch", anybody(), batch}}
 }
 
 // anybody admits every caller: each request of a batch is admitted by itself.
@@ -31,7 +31,7 @@ type batched struct {
 
 // batch answers several requests, each as if it were alone, in the order in which they need
 // each other. The caller is that of the batch: what one of them says about it counts for nothing.
-func (c *call) batch() (answer, error) {
+func batch(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -49,11 +49,11 @@ func (c *call) batch() (answer, error) {
 				continue
 			}
 			if slices.ContainsFunc(one.needs, func(id string) bool { return answered[id] >= http.StatusBadRequest }) {
-				responses = append(responses, c.refuseInner(one, &problem{
+				responses = append(responses, refuseInner(c, one, &problem{
 					status: http.StatusFailedDependency, code: "FailedDependency", message: "A request that this one depends on failed.",
 				}))
 			} else {
-				responses = append(responses, c.answerInner(one))
+				responses = append(responses, answerInner(c, one))
 			}
 			answered[one.id] = one.status
 		}
@@ -136,7 +136,7 @@ func needing(b *batched, in input) error {
 }
 
 // innerRequest makes the HTTP request that one of a batch stands for.
-func (c *call) innerRequest(b *batched) (*http.Request, error) {
+func innerRequest(c *call, b *batched) (*http.Request, error) {
 	parsed, err := url.Parse(b.url)
 	if err != nil || parsed.IsAbs() || parsed.Host != "" || strings.HasPrefix(b.url, "//") || parsed.Fragment != "" {
 		return nil, invalid("url", "The URL "+quote(b.url)+" is not relative to the version, as /applications is.")
@@ -191,24 +191,24 @@ func (b *batched) content() ([]byte, error) {
 }
 
 // answerInner lets one request of a batch be answered.
-func (c *call) answerInner(b *batched) object {
-	inner, err := c.innerRequest(b)
+func answerInner(c *call, b *batched) object {
+	inner, err := innerRequest(c, b)
 	if err != nil {
-		return c.refuseInner(b, err)
+		return refuseInner(c, b, err)
 	}
 	given, err := c.api.dispatch(inner, newRequestIDs(inner.Header), c.caller)
 	if err != nil {
-		return c.refuseInner(b, err)
+		return refuseInner(c, b, err)
 	}
-	return c.respond(b, inner, given)
+	return respond(c, b, inner, given)
 }
 
-func (c *call) refuseInner(b *batched, err error) object {
-	return c.respond(b, c.request, c.api.refusal(c.request, newRequestIDs(http.Header{}), err))
+func refuseInner(c *call, b *batched, err error) object {
+	return respond(c, b, c.request, c.api.refusal(c.request, newRequestIDs(http.Header{}), err))
 }
 
 // respond words an answer as a part of the batch's.
-func (c *call) respond(b *batched, inner *http.Request, given answer) object {
+func respond(c *call, b *batched, inner *http.Request, given answer) object {
 	header := http.Header{}
 	for name, values := range given.header {
 		header[name] = values

@@ -72,7 +72,7 @@ func (in input) time() (time.Time, error) {
 }
 
 // makeSecret makes a secret of an application or a service principal.
-func (c *call) makeSecret(e *directory.Editor, owner directory.ObjectID, wanted directory.NewSecret) (object, error) {
+func makeSecret(c *call, e *directory.Editor, owner directory.ObjectID, wanted directory.NewSecret) (object, error) {
 	if wanted.Expires.IsZero() {
 		begins := c.api.cfg.Now()
 		if wanted.From.After(begins) {
@@ -269,7 +269,7 @@ func writeKeys(d *applicationDraft, in input) error {
 
 // replaceKeys makes the certificates of an owner those that a client sent: what it left out
 // goes, what it sent without bytes stays, the rest is new.
-func (c *call) replaceKeys(e *directory.Editor, owner directory.ObjectID, present []directory.Certificate, wanted []sentKey) error {
+func replaceKeys(c *call, e *directory.Editor, owner directory.ObjectID, present []directory.Certificate, wanted []sentKey) error {
 	keep := map[string]bool{}
 	var added []sentKey
 	for _, key := range wanted {

@@ -21,8 +21,8 @@ type holder struct {
 }
 
 // addPassword makes a secret. It is the only answer that ever holds one.
-func (c *call) addPassword(of func(*directory.View) (holder, error)) (answer, error) {
-	given, err := c.optionalBody()
+func addPassword(c *call, of func(*directory.View) (holder, error)) (answer, error) {
+	given, err := optionalBody(c)
 	if err != nil {
 		return answer{}, err
 	}
@@ -48,7 +48,7 @@ func (c *call) addPassword(of func(*directory.View) (holder, error)) (answer, er
 		if err := c.owns(at.owners); err != nil {
 			return err
 		}
-		made, err = c.makeSecret(e, at.id, wanted)
+		made, err = makeSecret(c, e, at.id, wanted)
 		return err
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *call) addPassword(of func(*directory.View) (holder, error)) (answer, er
 }
 
 // optionalBody is body for actions all of whose parameters can be left out.
-func (c *call) optionalBody() (body, error) {
+func optionalBody(c *call) (body, error) {
 	given, err := c.body()
 	if err != nil && c.request.ContentLength == 0 {
 		return nil, nil
@@ -66,7 +66,7 @@ func (c *call) optionalBody() (body, error) {
 	return given, err
 }
 
-func (c *call) removePassword(of func(*directory.View) (holder, error)) (answer, error) {
+func removePassword(c *call, of func(*directory.View) (holder, error)) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -101,14 +101,14 @@ func rollsKeys() *permit {
 
 // mayRoll requires that the caller may change the holder's keys: it is the holder itself, or
 // owns it, or has the permission for all.
-func (c *call) mayRoll(at holder) error {
+func mayRoll(c *call, at holder) error {
 	if c.caller.user == nil && c.caller.client.Principal.AppID == at.app {
 		return nil
 	}
 	return c.owns(at.owners)
 }
 
-func (c *call) addKey(of func(*directory.View) (holder, error)) (answer, error) {
+func addKey(c *call, of func(*directory.View) (holder, error)) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -129,7 +129,7 @@ func (c *call) addKey(of func(*directory.View) (holder, error)) (answer, error) 
 	}
 	var made object
 	err = c.change(func(e *directory.Editor) error {
-		at, err := c.proven(e, of, given)
+		at, err := proven(c, e, of, given)
 		if err != nil {
 			return err
 		}
@@ -143,7 +143,7 @@ func (c *call) addKey(of func(*directory.View) (holder, error)) (answer, error) 
 	return result("keyCredential", made), nil
 }
 
-func (c *call) removeKey(of func(*directory.View) (holder, error)) (answer, error) {
+func removeKey(c *call, of func(*directory.View) (holder, error)) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -154,7 +154,7 @@ func (c *call) removeKey(of func(*directory.View) (holder, error)) (answer, erro
 		return answer{}, err
 	}
 	return done(), c.change(func(e *directory.Editor) error {
-		at, err := c.proven(e, of, given)
+		at, err := proven(c, e, of, given)
 		if err != nil {
 			return err
 		}
@@ -167,12 +167,12 @@ func (c *call) removeKey(of func(*directory.View) (holder, error)) (answer, erro
 
 // proven returns the holder that the path names, once the caller has proven that it holds one
 // of its keys.
-func (c *call) proven(e *directory.Editor, of func(*directory.View) (holder, error), given body) (holder, error) {
+func proven(c *call, e *directory.Editor, of func(*directory.View) (holder, error), given body) (holder, error) {
 	at, err := of(e.View())
 	if err != nil {
 		return at, err
 	}
-	if err := c.mayRoll(at); err != nil {
+	if err := mayRoll(c, at); err != nil {
 		return at, err
 	}
 	value, _ := given.get("proof")

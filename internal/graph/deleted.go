@@ -12,12 +12,12 @@ import (
 // deletedRoutes are the routes of what was deleted and can be restored.
 func deletedRoutes() []route {
 	return []route{
-		{http.MethodGet, "directory/deletedItems/microsoft.graph.application", readsApplications(), (*call).listDeleted},
-		{http.MethodGet, "directory/deletedItems/microsoft.graph.servicePrincipal", readsApplications(), (*call).listDeleted},
-		{http.MethodGet, "directory/deletedItems/microsoft.graph.user", readsUsers(), (*call).listDeleted},
-		{http.MethodGet, "directory/deletedItems/{deleted}", readsObjects(), (*call).getDeleted},
-		{http.MethodPost, "directory/deletedItems/{deleted}/restore", restores(), (*call).restore},
-		{http.MethodDelete, "directory/deletedItems/{deleted}", restores(), (*call).purge},
+		{http.MethodGet, "directory/deletedItems/microsoft.graph.application", readsApplications(), listDeleted},
+		{http.MethodGet, "directory/deletedItems/microsoft.graph.servicePrincipal", readsApplications(), listDeleted},
+		{http.MethodGet, "directory/deletedItems/microsoft.graph.user", readsUsers(), listDeleted},
+		{http.MethodGet, "directory/deletedItems/{deleted}", readsObjects(), getDeleted},
+		{http.MethodPost, "directory/deletedItems/{deleted}/restore", restores(), restore},
+		{http.MethodDelete, "directory/deletedItems/{deleted}", restores(), purge},
 	}
 }
 
@@ -34,7 +34,7 @@ func restores() *permit {
 }
 
 // mayRestore requires what changing a thing of its kind takes.
-func (c *call) mayRestore(d *directory.Deleted) error {
+func mayRestore(c *call, d *directory.Deleted) error {
 	permit := changesApplications()
 	if d.Kind == directory.KindUser {
 		permit = changesUsers()
@@ -46,7 +46,7 @@ func (c *call) mayRestore(d *directory.Deleted) error {
 		return err
 	}
 	if d.Kind == directory.KindUser {
-		return within.mayChange(d.User)
+		return mayChange(&within, d.User)
 	}
 	return within.owns(ownersOf(d))
 }
@@ -59,8 +59,8 @@ func ownersOf(d *directory.Deleted) []directory.ObjectID {
 }
 
 // renderDeleted is a deleted thing on the wire, with its type.
-func (c *call) renderDeleted(in *directory.View, d *directory.Deleted) (object, error) {
-	o, err := c.renderUndeleted(in, d)
+func renderDeleted(c *call, in *directory.View, d *directory.Deleted) (object, error) {
+	o, err := renderUndeleted(c, in, d)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (c *call) renderDeleted(in *directory.View, d *directory.Deleted) (object, 
 }
 
 // renderUndeleted is the thing as it is again once it is restored.
-func (c *call) renderUndeleted(in *directory.View, d *directory.Deleted) (object, error) {
+func renderUndeleted(c *call, in *directory.View, d *directory.Deleted) (object, error) {
 	switch d.Kind {
 	case directory.KindApplication:
 		return typed(kindApplication, c.renderApplication(d.Application)), nil
@@ -85,7 +85,7 @@ func (c *call) renderUndeleted(in *directory.View, d *directory.Deleted) (object
 	return typed(kindUser, c.renderUser(d.User)), nil
 }
 
-func (c *call) listDeleted() (answer, error) {
+func listDeleted(c *call) (answer, error) {
 	view := c.view()
 	kind, members := directory.KindApplication, names(applicationTable)
 	switch c.path[strings.LastIndexByte(c.path, '.')+1:] {
@@ -97,7 +97,7 @@ func (c *call) listDeleted() (answer, error) {
 	return listing(c, source[directory.Deleted]{
 		set: "directoryObjects", members: members,
 		all:    []access[directory.Deleted]{among(c.tenant(), view.Deleted().Of)(kind)},
-		render: func(d *directory.Deleted) (object, error) { return c.renderDeleted(view, d) },
+		render: func(d *directory.Deleted) (object, error) { return renderDeleted(c, view, d) },
 	})
 }
 
@@ -112,7 +112,7 @@ func (c *call) deleted(in directory.DeletedView) (*directory.Deleted, error) {
 	return d, renamed(err, at.value)
 }
 
-func (c *call) getDeleted() (answer, error) {
+func getDeleted(c *call) (answer, error) {
 	view := c.view()
 	d, err := c.deleted(view.Deleted())
 	if err != nil {
@@ -123,27 +123,27 @@ func (c *call) getDeleted() (answer, error) {
 			return answer{}, err
 		}
 	}
-	o, err := c.renderDeleted(view, d)
+	o, err := renderDeleted(c, view, d)
 	if err != nil {
 		return answer{}, err
 	}
 	return entity("directoryObjects", o), nil
 }
 
-func (c *call) restore() (answer, error) {
+func restore(c *call) (answer, error) {
 	var shown object
 	err := c.change(func(e *directory.Editor) error {
 		d, err := c.deleted(e.Deleted().DeletedView)
 		if err != nil {
 			return err
 		}
-		if err := c.mayRestore(d); err != nil {
+		if err := mayRestore(c, d); err != nil {
 			return err
 		}
 		if d, err = e.Deleted().Restore(c.tenant(), d.ID); err != nil {
 			return err
 		}
-		shown, err = c.renderUndeleted(e.View(), d)
+		shown, err = renderUndeleted(c, e.View(), d)
 		return err
 	})
 	if err != nil {
@@ -152,13 +152,13 @@ func (c *call) restore() (answer, error) {
 	return entity("directoryObjects", shown), nil
 }
 
-func (c *call) purge() (answer, error) {
+func purge(c *call) (answer, error) {
 	return done(), c.change(func(e *directory.Editor) error {
 		d, err := c.deleted(e.Deleted().DeletedView)
 		if err != nil {
 			return err
 		}
-		if err := c.mayRestore(d); err != nil {
+		if err := mayRestore(c, d); err != nil {
 			return err
 		}
 		return e.Deleted().Purge(c.tenant(), d.ID)

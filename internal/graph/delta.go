@@ -72,7 +72,7 @@ func (c *call) deltaState(query *odata.Query) (state deltaState, err error) {
 		token, kind = query.DeltaToken, "delta"
 	}
 	if token == "" || query.DeltaToken == "latest" {
-		if state.Since, err = c.api.cfg.Directory.Sequence(c.ctx()); err == nil && token == "" {
+		if state.Since, err = directory.Sequence(c.ctx(), c.api.cfg.Directory); err == nil && token == "" {
 			state.Reading = &cursor{}
 		}
 		return state, err
@@ -105,7 +105,7 @@ func readChanges[T any](c *call, from source[T], query *odata.Query, find change
 	if query.Top > 0 {
 		limit = query.Top
 	}
-	changes, next, err := c.api.cfg.Directory.ChangedSince(c.ctx(), c.tenant(), state.Since, limit, kinds...)
+	changes, next, err := directory.ChangedSince(c.ctx(), c.api.cfg.Directory, c.tenant(), state.Since, limit, kinds...)
 	if errors.Is(err, directory.ErrFeedTrimmed) {
 		return &problem{
 			status: http.StatusGone, code: "syncStateNotFound",
@@ -126,7 +126,7 @@ func readChanges[T any](c *call, from source[T], query *odata.Query, find change
 			continue
 		}
 		seen[id] = true
-		o, err := c.renderChange(view, id, thing == nil, func() (object, error) { return from.render(thing) })
+		o, err := renderChange(c, view, id, thing == nil, func() (object, error) { return from.render(thing) })
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func readChanges[T any](c *call, from source[T], query *odata.Query, find change
 
 // renderChange is a thing as it is now, or a note that it is gone: for good, or to where it can
 // be restored from.
-func (c *call) renderChange(in *directory.View, id directory.ObjectID, gone bool, render func() (object, error)) (object, error) {
+func renderChange(c *call, in *directory.View, id directory.ObjectID, gone bool, render func() (object, error)) (object, error) {
 	if !gone {
 		return render()
 	}

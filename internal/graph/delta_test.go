@@ -97,7 +97,7 @@ func TestDeltaThatIsTooOld(t *testing.T) {
 	admin := w.app("admin", "Application.Read.All")
 	_, _, link := w.follow(admin, "/v1.0/applications/delta?$deltatoken=latest")
 	d := w.login.Directory()
-	since, err := d.Sequence(t.Context())
+	since, err := directory.Sequence(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestDeltaThatIsTooOld(t *testing.T) {
 			}
 			return nil
 		})
-		_, _, err := d.ChangedSince(context.WithoutCancel(t.Context()), tenant, since, 1, directory.KindApplication)
+		_, _, err := directory.ChangedSince(context.WithoutCancel(t.Context()), d, tenant, since, 1, directory.KindApplication)
 		changed = err == nil
 	}
 	got := w.do(admin, http.MethodGet, link, nil)

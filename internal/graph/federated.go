@@ -118,7 +118,7 @@ func (c *call) federatedTable() []field[*federatedDraft] {
 	return federatedTable[:len(federatedTable)-1]
 }
 
-func (c *call) renderFederated(f directory.FederatedCredential) object {
+func renderFederated(c *call, f directory.FederatedCredential) object {
 	return render(c.federatedTable(), c.federatedDraft(f))
 }
 
@@ -141,19 +141,19 @@ func (c *call) federated(app *directory.Application) (directory.FederatedCredent
 	return app.Federated[i], nil
 }
 
-func (c *call) listFederated() (answer, error) {
+func listFederated(c *call) (answer, error) {
 	app, err := c.application(c.view())
 	if err != nil {
 		return answer{}, err
 	}
 	l := list{}
 	for _, f := range app.Federated {
-		l.items = append(l.items, c.renderFederated(f))
+		l.items = append(l.items, renderFederated(c, f))
 	}
 	return collection(federatedSet(app), l), nil
 }
 
-func (c *call) getFederated() (answer, error) {
+func getFederated(c *call) (answer, error) {
 	app, err := c.application(c.view())
 	if err != nil {
 		return answer{}, err
@@ -162,19 +162,19 @@ func (c *call) getFederated() (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return entity(federatedSet(app), c.renderFederated(found)), nil
+	return entity(federatedSet(app), renderFederated(c, found)), nil
 }
 
-func (c *call) createFederated() (answer, error) {
+func createFederated(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
 	}
-	return c.addFederated(given, "")
+	return addFederated(c, given, "")
 }
 
 // addFederated makes a federated credential, with a name if the path gives one.
-func (c *call) addFederated(given body, name string) (answer, error) {
+func addFederated(c *call, given body, name string) (answer, error) {
 	draft := c.federatedDraft(directory.FederatedCredential{Name: name})
 	if err := apply(c.federatedTable(), draft, input{"", given}); err != nil {
 		return answer{}, err
@@ -195,10 +195,10 @@ func (c *call) addFederated(given body, name string) (answer, error) {
 		return answer{}, err
 	}
 	set := federatedSet(in)
-	return created(set, c.base()+"/applications/"+string(in.ID)+"/federatedIdentityCredentials/"+made.ID, c.renderFederated(made)), nil
+	return created(set, c.base()+"/applications/"+string(in.ID)+"/federatedIdentityCredentials/"+made.ID, renderFederated(c, made)), nil
 }
 
-func (c *call) updateFederated() (answer, error) {
+func updateFederated(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -220,8 +220,8 @@ func (c *call) updateFederated() (answer, error) {
 		})
 		return err
 	})
-	if at := c.refs["credential"]; missing && at.by == "name" && c.prefersCreation() {
-		return c.addFederated(given, at.value)
+	if at := c.refs["credential"]; missing && at.by == "name" && prefersCreation(c) {
+		return addFederated(c, given, at.value)
 	}
 	if err != nil {
 		return answer{}, err
@@ -229,7 +229,7 @@ func (c *call) updateFederated() (answer, error) {
 	return done(), nil
 }
 
-func (c *call) deleteFederated() (answer, error) {
+func deleteFederated(c *call) (answer, error) {
 	return done(), c.changeApplication(func(e *directory.Editor, app *directory.Application) error {
 		found, err := c.federated(app)
 		if err != nil {

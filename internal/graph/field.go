@@ -231,3 +231,14 @@ func names[T any](fields []field[T]) []string {
 	}
 	return all
 }
+
+// The tables of members, made once. They never change.
+var (
+	applicationTable = applicationFields()
+	roleTable        = roleFields()
+	scopeTable       = scopeFields()
+	claimTable       = claimFields()
+	federatedTable   = federatedFields()
+	principalTable   = principalFields()
+	userTable        = userFields()
+)

@@ -37,7 +37,7 @@ func logoURL(home string, id directory.ObjectID, s settings) any {
 	return home + "/" + version1 + "/applications/" + string(id) + "/logo"
 }
 
-func (c *call) putLogo() (answer, error) {
+func putLogo(c *call) (answer, error) {
 	picture, err := io.ReadAll(io.LimitReader(c.request.Body, maxLogo+1))
 	if err != nil {
 		return answer{}, invalid("", "The body could not be read whole.")
@@ -60,7 +60,7 @@ func (c *call) putLogo() (answer, error) {
 	})
 }
 
-func (c *call) getLogo() (answer, error) {
+func getLogo(c *call) (answer, error) {
 	app, err := c.application(c.view())
 	if err != nil {
 		return answer{}, err

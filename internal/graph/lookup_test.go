@@ -129,12 +129,12 @@ func TestFiltersReadByKeys(t *testing.T) {
 		{"identifierUris/any(s:s eq 'api://none')", 0},
 		{"identifierUris/any(s:s eq 'api://app-298') and displayName eq 'app 299'", 0},
 	} {
-		n, read := w.list("applications", tt.filter, (*call).listApplications)
+		n, read := w.list("applications", tt.filter, listApplications)
 		if n != tt.want || read > tt.want+3 {
 			t.Errorf("%s: found %d by reading %d objects, want %d", tt.filter, n, read, tt.want)
 		}
 	}
-	if n, read := w.list("applications", "endswith(displayName,'299')", (*call).listApplications); n != 1 || read < many {
+	if n, read := w.list("applications", "endswith(displayName,'299')", listApplications); n != 1 || read < many {
 		t.Errorf("without a key: found %d by reading %d objects", n, read)
 	}
 }
@@ -191,7 +191,7 @@ func TestFiltersOfPrincipalsAndUsersReadByKeys(t *testing.T) {
 		{"tags/any(t:t eq 'tag199')", 1},
 		{"servicePrincipalNames/any(c:c eq 'https://vault.azure.net')", 1},
 	} {
-		n, read := w.list("servicePrincipals", tt.filter, (*call).listPrincipals)
+		n, read := w.list("servicePrincipals", tt.filter, listPrincipals)
 		if n != tt.want || read > perPrincipal*tt.want+aside {
 			t.Errorf("%s: found %d by reading %d objects, want %d", tt.filter, n, read, tt.want)
 		}
@@ -205,7 +205,7 @@ func TestFiltersOfPrincipalsAndUsersReadByKeys(t *testing.T) {
 		{"displayName eq 'user 199'", 1},
 		{"startswith(displayName,'user 19')", 10},
 	} {
-		n, read := w.list("users", tt.filter, (*call).listUsers)
+		n, read := w.list("users", tt.filter, listUsers)
 		if n != tt.want || read > tt.want+3 {
 			t.Errorf("%s: found %d by reading %d objects, want %d", tt.filter, n, read, tt.want)
 		}

@@ -14,7 +14,7 @@ import (
 
 // metadataRoutes is the route of the description of what there is.
 func metadataRoutes() []route {
-	return []route{{http.MethodGet, "$metadata", anybody(), (*call).metadata}}
+	return []route{{http.MethodGet, "$metadata", anybody(), metadata}}
 }
 
 // A schema describes types, made from things as they are answered, so that it tells of exactly
@@ -24,10 +24,10 @@ type schema struct {
 }
 
 // metadata answers with the schema (CSDL) of what is served.
-func (c *call) metadata() (answer, error) {
+func metadata(c *call) (answer, error) {
 	s := &schema{}
 	sets := [][2]string{}
-	for _, one := range c.samples() {
+	for _, one := range samples(c) {
 		s.describe("EntityType", one.kind, one.shown)
 		if one.set != "" {
 			sets = append(sets, [2]string{one.set, one.kind})
@@ -53,7 +53,7 @@ type sample struct {
 	shown     object
 }
 
-func (c *call) samples() []sample {
+func samples(c *call) []sample {
 	app := &directory.Application{
 		AppRoles: make([]directory.AppRole, 1), Scopes: make([]directory.Scope, 1), Secrets: make([]directory.Secret, 1), Certificates: make([]directory.Certificate, 1),
 		PreAuthorized: make([]directory.PreAuthorization, 1), OptionalClaims: make([]directory.OptionalClaim, 1), RedirectURIs: make([]string, 1),
@@ -66,7 +66,7 @@ func (c *call) samples() []sample {
 		{"applications", kindApplication, c.renderApplication(app)},
 		{"servicePrincipals", kindPrincipal, render(principalTable, principal)},
 		{"users", kindUser, c.renderUser(&directory.User{})},
-		{"", "federatedIdentityCredential", c.renderFederated(directory.FederatedCredential{})},
+		{"", "federatedIdentityCredential", renderFederated(c, directory.FederatedCredential{})},
 	}
 	// These are rendered without reading anything that could fail.
 	grant, _ := renderGrant(&directory.DelegatedGrant{})

@@ -13,8 +13,8 @@ import (
 // objectRoutes are the routes of things of any kind.
 func objectRoutes() []route {
 	return []route{
-		{http.MethodPost, "directoryObjects/getByIds", readsObjects(), (*call).getByIDs},
-		{http.MethodGet, "directoryObjects/{object}", readsObjects(), (*call).getObject},
+		{http.MethodPost, "directoryObjects/getByIds", readsObjects(), getByIDs},
+		{http.MethodGet, "directoryObjects/{object}", readsObjects(), getObject},
 	}
 }
 
@@ -39,7 +39,7 @@ func typed(kind string, o object) object {
 // object is the thing with an object id, of one of some kinds.
 func (c *call) object(in *directory.View, id directory.ObjectID, kinds ...string) (object, error) {
 	for _, kind := range kinds {
-		o, err := c.objectOf(in, id, kind)
+		o, err := objectOf(c, in, id, kind)
 		if errors.Is(err, directory.ErrNotFound) {
 			continue
 		}
@@ -51,7 +51,7 @@ func (c *call) object(in *directory.View, id directory.ObjectID, kinds ...string
 	return nil, notThere(string(id))
 }
 
-func (c *call) objectOf(in *directory.View, id directory.ObjectID, kind string) (object, error) {
+func objectOf(c *call, in *directory.View, id directory.ObjectID, kind string) (object, error) {
 	switch kind {
 	case kindPrincipal:
 		p, err := c.principalWith(in, id)
@@ -121,7 +121,7 @@ func sourceOfObjects(read func() ([]object, error)) source[object] {
 	}
 }
 
-func (c *call) getObject() (answer, error) {
+func getObject(c *call) (answer, error) {
 	id, is := guid.Parse(c.refs["object"].value)
 	if !is || c.refs["object"].by != "" {
 		return answer{}, notThere(c.refs["object"].value)
@@ -148,7 +148,7 @@ func memberNames(o object) []string {
 const maxIDs = 1000 // of one request
 
 // getByIDs gives the things with some object ids. Ids that are nobody's are left out.
-func (c *call) getByIDs() (answer, error) {
+func getByIDs(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -213,4 +213,56 @@ func distinct(ids []directory.ObjectID) []directory.ObjectID {
 		}
 	}
 	return all
+}
+
+// memberRoutes are the routes of what somebody is a member of. There are no groups, so it is
+// nothing, of everybody who is there.
+func memberRoutes() []route {
+	var all []route
+	for _, of := range []struct {
+		path   string
+		permit *permit
+	}{{"servicePrincipals/{principal}", readsApplications()}, {"users/{user}", readsUsers()}, {"me", isMe()}} {
+		for action, parameter := range map[string]string{
+			"getMemberGroups": "securityEnabledOnly", "getMemberObjects": "securityEnabledOnly", "checkMemberGroups": "groupIds", "checkMemberObjects": "ids",
+		} {
+			all = append(all, route{http.MethodPost, of.path + "/" + action, of.permit, func(c *call) (answer, error) { return memberships(c, parameter) }})
+		}
+	}
+	return all
+}
+
+const maxChecked = 20 // groups in one request
+
+func memberships(c *call, parameter string) (answer, error) {
+	if _, err := c.owner(c.view()); err != nil {
+		return answer{}, err
+	}
+	given, err := c.body()
+	if err != nil {
+		return answer{}, err
+	}
+	for _, m := range given {
+		in := input{m.name, m.value}
+		switch {
+		case !strings.EqualFold(m.name, parameter):
+			return answer{}, invalid(m.name, "Invalid property "+quote(m.name)+".")
+		case parameter == "securityEnabledOnly":
+			if _, err := in.optionalBool(); err != nil {
+				return answer{}, err
+			}
+		default:
+			ids, err := each(in, input.guid)
+			if err != nil {
+				return answer{}, err
+			}
+			if len(ids) > maxChecked {
+				return answer{}, invalid(m.name, "Too many ids: one request takes 20.")
+			}
+		}
+	}
+	if len(given) == 0 {
+		return answer{}, invalid(parameter, "A value is required for property '"+parameter+"'.")
+	}
+	return answer{status: http.StatusOK, context: "Collection(Edm.String)", body: object{{"value", []string{}}}}, nil
 }

@@ -208,7 +208,7 @@ func readResourceAccess(p *directory.Permission, in input) error {
 // The roles and scopes that something offers can be read by themselves, as CLI for Microsoft 365
 // does. They are members of it, and change with it.
 
-func (c *call) listApplicationRoles() (answer, error) {
+func listApplicationRoles(c *call) (answer, error) {
 	app, err := c.application(c.view())
 	if err != nil {
 		return answer{}, err
@@ -216,17 +216,17 @@ func (c *call) listApplicationRoles() (answer, error) {
 	return c.offered("applications", app.ID, "appRoles", renderAll(roleTable, app.AppRoles))
 }
 
-func (c *call) listPrincipalRoles() (answer, error) {
-	return c.offeredBy("appRoles", func(app *directory.Application) []object { return renderAll(roleTable, app.AppRoles) })
+func listPrincipalRoles(c *call) (answer, error) {
+	return offeredBy(c, "appRoles", func(app *directory.Application) []object { return renderAll(roleTable, app.AppRoles) })
 }
 
-func (c *call) listPrincipalScopes() (answer, error) {
-	return c.offeredBy("oauth2PermissionScopes", func(app *directory.Application) []object { return renderAll(scopeTable, app.Scopes) })
+func listPrincipalScopes(c *call) (answer, error) {
+	return offeredBy(c, "oauth2PermissionScopes", func(app *directory.Application) []object { return renderAll(scopeTable, app.Scopes) })
 }
 
 // offeredBy answers with what the application of the service principal in the path offers. A
 // managed identity offers nothing.
-func (c *call) offeredBy(member string, of func(*directory.Application) []object) (answer, error) {
+func offeredBy(c *call, member string, of func(*directory.Application) []object) (answer, error) {
 	view := c.view()
 	p, err := c.principal(view)
 	if err != nil {

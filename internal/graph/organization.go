@@ -13,10 +13,10 @@ func organizationRoutes() []route {
 	organization := &permit{permissions: anyOf("Organization.Read.All", directoryRead, directoryReadWrite)}
 	domains := &permit{permissions: anyOf("Domain.Read.All", directoryRead, directoryReadWrite)}
 	return []route{
-		{http.MethodGet, "organization", organization, (*call).listOrganization},
-		{http.MethodGet, "organization/{organization}", organization, (*call).getOrganization},
-		{http.MethodGet, "domains", domains, (*call).listDomains},
-		{http.MethodGet, "domains/{domain}", domains, (*call).getDomain},
+		{http.MethodGet, "organization", organization, listOrganization},
+		{http.MethodGet, "organization/{organization}", organization, getOrganization},
+		{http.MethodGet, "domains", domains, listDomains},
+		{http.MethodGet, "domains/{domain}", domains, getDomain},
 	}
 }
 
@@ -40,9 +40,9 @@ func renderOrganization(t *directory.Tenant) (object, error) {
 	}, nil
 }
 
-func (c *call) listOrganization() (answer, error) { return listing(c, c.organization()) }
+func listOrganization(c *call) (answer, error) { return listing(c, c.organization()) }
 
-func (c *call) getOrganization() (answer, error) {
+func getOrganization(c *call) (answer, error) {
 	at := c.refs["organization"]
 	if at.by != "" || !strings.EqualFold(at.value, string(c.tenant())) {
 		return answer{}, notThere(at.value)
@@ -79,9 +79,9 @@ func renderDomain(d *domain) (object, error) {
 	}, nil
 }
 
-func (c *call) listDomains() (answer, error) { return listing(c, c.domains()) }
+func listDomains(c *call) (answer, error) { return listing(c, c.domains()) }
 
-func (c *call) getDomain() (answer, error) {
+func getDomain(c *call) (answer, error) {
 	at := c.refs["domain"]
 	for i, name := range c.caller.tenant.Domains {
 		if at.by == "" && strings.EqualFold(name, at.value) {

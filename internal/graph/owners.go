@@ -14,7 +14,7 @@ const maxBound = 20
 
 // firstOwners are the owners of something new: those that the client binds, and a user who
 // makes it, or an application that may only change what it owns.
-func (c *call) firstOwners(given body) ([]directory.ObjectID, error) {
+func firstOwners(c *call, given body) ([]directory.ObjectID, error) {
 	if c.extent != toEverything && c.caller.user != nil {
 		return nil, c.caller.denied(c.permit, "")
 	}
@@ -79,20 +79,20 @@ func (c *call) reference() (directory.ObjectID, error) {
 	return referenced("@odata.id", link)
 }
 
-func (c *call) listApplicationOwners() (answer, error) {
+func listApplicationOwners(c *call) (answer, error) {
 	view := c.view()
 	app, err := c.application(view)
 	if err != nil {
 		return answer{}, err
 	}
-	return c.listOwners(view, app.Owners)
+	return listOwners(c, view, app.Owners)
 }
 
 // listOwners answers with those owners who are there.
-func (c *call) listOwners(in *directory.View, owners []directory.ObjectID) (answer, error) {
+func listOwners(c *call, in *directory.View, owners []directory.ObjectID) (answer, error) {
 	l := list{}
 	for _, id := range owners {
-		o, err := c.directoryObject(in, id)
+		o, err := directoryObject(c, in, id)
 		if errors.Is(err, directory.ErrNotFound) {
 			continue
 		}
@@ -104,7 +104,7 @@ func (c *call) listOwners(in *directory.View, owners []directory.ObjectID) (answ
 	return collection("directoryObjects", l), nil
 }
 
-func (c *call) addApplicationOwner() (answer, error) {
+func addApplicationOwner(c *call) (answer, error) {
 	id, err := c.reference()
 	if err != nil {
 		return answer{}, err
@@ -114,7 +114,7 @@ func (c *call) addApplicationOwner() (answer, error) {
 	})
 }
 
-func (c *call) removeApplicationOwner() (answer, error) {
+func removeApplicationOwner(c *call) (answer, error) {
 	id, is := guid.Parse(c.refs["owner"].value)
 	if !is {
 		return answer{}, notThere(c.refs["owner"].value)
@@ -142,7 +142,7 @@ func ownerProblem(err error, id directory.ObjectID) error {
 }
 
 // directoryObject is a service principal or user on the wire, with its type.
-func (c *call) directoryObject(in *directory.View, id directory.ObjectID) (object, error) {
+func directoryObject(c *call, in *directory.View, id directory.ObjectID) (object, error) {
 	principal, err := in.ServicePrincipals().Get(c.tenant(), id)
 	if err == nil {
 		return object{

@@ -13,14 +13,14 @@ import (
 // users.
 func grantRoutes() []route {
 	return []route{
-		{http.MethodGet, "oauth2PermissionGrants", readsGrants(), (*call).listGrants},
-		{http.MethodPost, "oauth2PermissionGrants", changesGrants(), (*call).createGrant},
-		{http.MethodGet, "oauth2PermissionGrants/{grant}", readsGrants(), (*call).getGrant},
-		{http.MethodPatch, "oauth2PermissionGrants/{grant}", changesGrants(), (*call).updateGrant},
-		{http.MethodDelete, "oauth2PermissionGrants/{grant}", changesGrants(), (*call).deleteGrant},
-		{http.MethodGet, "servicePrincipals/{principal}/oauth2PermissionGrants", readsGrants(), (*call).listGrantsOf},
-		{http.MethodGet, "users/{user}/oauth2PermissionGrants", readsGrants(), (*call).listGrantsOf},
-		{http.MethodGet, "me/oauth2PermissionGrants", readsGrants(), (*call).listGrantsOf},
+		{http.MethodGet, "oauth2PermissionGrants", readsGrants(), listGrants},
+		{http.MethodPost, "oauth2PermissionGrants", changesGrants(), createGrant},
+		{http.MethodGet, "oauth2PermissionGrants/{grant}", readsGrants(), getGrant},
+		{http.MethodPatch, "oauth2PermissionGrants/{grant}", changesGrants(), updateGrant},
+		{http.MethodDelete, "oauth2PermissionGrants/{grant}", changesGrants(), deleteGrant},
+		{http.MethodGet, "servicePrincipals/{principal}/oauth2PermissionGrants", readsGrants(), listGrantsOf},
+		{http.MethodGet, "users/{user}/oauth2PermissionGrants", readsGrants(), listGrantsOf},
+		{http.MethodGet, "me/oauth2PermissionGrants", readsGrants(), listGrantsOf},
 	}
 }
 
@@ -72,7 +72,7 @@ func (c *call) grants() source[directory.DelegatedGrant] {
 			"resourceid":  folded(among(tenant, view.To)),
 			"principalid": folded(among(tenant, view.For)),
 			"id": alone(func(id string) read {
-				return one(func() (*directory.DelegatedGrant, error) { return c.grantWith(c.view(), id) })
+				return one(func() (*directory.DelegatedGrant, error) { return grantWith(c, c.view(), id) })
 			}),
 		},
 		all: []read{func(q directory.Query) (directory.Page[directory.DelegatedGrant], error) {
@@ -82,7 +82,7 @@ func (c *call) grants() source[directory.DelegatedGrant] {
 }
 
 // grantWith is the delegated grant with an id.
-func (c *call) grantWith(in *directory.View, id string) (*directory.DelegatedGrant, error) {
+func grantWith(c *call, in *directory.View, id string) (*directory.DelegatedGrant, error) {
 	client, own, ok := parsePairID(id)
 	if !ok {
 		return nil, directory.ErrNotFound
@@ -97,14 +97,14 @@ func (c *call) grantWith(in *directory.View, id string) (*directory.DelegatedGra
 // grant is the one that the path names.
 func (c *call) grant(in *directory.View) (*directory.DelegatedGrant, error) {
 	id := c.refs["grant"].value
-	g, err := c.grantWith(in, id)
+	g, err := grantWith(c, in, id)
 	return g, renamed(err, id)
 }
 
-func (c *call) listGrants() (answer, error) { return listing(c, c.grants()) }
+func listGrants(c *call) (answer, error) { return listing(c, c.grants()) }
 
 // listGrantsOf lists the grants of a client, or those for a user.
-func (c *call) listGrantsOf() (answer, error) {
+func listGrantsOf(c *call) (answer, error) {
 	id, err := c.owner(c.view())
 	if err != nil {
 		return answer{}, err
@@ -118,7 +118,7 @@ func (c *call) listGrantsOf() (answer, error) {
 	return listing(c, from)
 }
 
-func (c *call) getGrant() (answer, error) {
+func getGrant(c *call) (answer, error) {
 	g, err := c.grant(c.view())
 	if err != nil {
 		return answer{}, err
@@ -169,7 +169,7 @@ func wantedGrantFields() []field[*wantedGrant] {
 	}
 }
 
-func (c *call) createGrant() (answer, error) {
+func createGrant(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -191,7 +191,7 @@ func (c *call) createGrant() (answer, error) {
 	}
 	var made *directory.DelegatedGrant
 	err = c.change(func(e *directory.Editor) error {
-		if err := c.admitGrant(e.View(), wanted); err != nil {
+		if err := admitGrant(c, e.View(), wanted); err != nil {
 			return err
 		}
 		made, err = e.DelegatedGrants().Add(c.tenant(), wanted.client, wanted.resource, wanted.principal, wanted.scopes)
@@ -205,7 +205,7 @@ func (c *call) createGrant() (answer, error) {
 }
 
 // admitGrant requires both ends of a new grant, and that there is none between them.
-func (c *call) admitGrant(in *directory.View, wanted wantedGrant) error {
+func admitGrant(c *call, in *directory.View, wanted wantedGrant) error {
 	for _, id := range []directory.ObjectID{wanted.client, wanted.resource} {
 		if _, err := c.principalWith(in, id); err != nil {
 			return renamed(err, string(id))
@@ -230,7 +230,7 @@ func (c *call) admitGrant(in *directory.View, wanted wantedGrant) error {
 }
 
 // updateGrant replaces the scopes of a grant; nothing else of one can be changed.
-func (c *call) updateGrant() (answer, error) {
+func updateGrant(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -251,11 +251,11 @@ func (c *call) updateGrant() (answer, error) {
 		case len(next.scopes) == 0:
 			return invalid("scope", saysInvalid+" 'scope' names no scope. Delete the grant in place of emptying it.")
 		}
-		return c.setScopes(e, g, next.scopes)
+		return setScopes(c, e, g, next.scopes)
 	})
 }
 
-func (c *call) setScopes(e *directory.Editor, g *directory.DelegatedGrant, scopes []string) error {
+func setScopes(c *call, e *directory.Editor, g *directory.DelegatedGrant, scopes []string) error {
 	added := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return slices.Contains(g.Scopes, s) })
 	removed := slices.DeleteFunc(slices.Clone(g.Scopes), func(s string) bool { return slices.Contains(scopes, s) })
 	if len(added) > 0 {
@@ -269,7 +269,7 @@ func (c *call) setScopes(e *directory.Editor, g *directory.DelegatedGrant, scope
 	return e.DelegatedGrants().Remove(c.tenant(), g.Client, g.Resource, g.Principal, removed)
 }
 
-func (c *call) deleteGrant() (answer, error) {
+func deleteGrant(c *call) (answer, error) {
 	return done(), c.change(func(e *directory.Editor) error {
 		g, err := c.grant(e.View())
 		if err != nil {

@@ -14,10 +14,10 @@ import (
 func policyRoutes() []route {
 	const read, write = "Policy.Read.All", "Policy.ReadWrite.ApplicationConfiguration"
 	return []route{
-		{http.MethodGet, "policies/defaultAppManagementPolicy", &permit{permissions: anyOf(read, write)}, (*call).getPolicy},
+		{http.MethodGet, "policies/defaultAppManagementPolicy", &permit{permissions: anyOf(read, write)}, getPolicy},
 		{http.MethodPatch, "policies/defaultAppManagementPolicy", &permit{
 			permissions: anyOf(write), users: []string{globalAdministrator}, rights: directory.Manage(directory.Policies),
-		}, (*call).updatePolicy},
+		}, updatePolicy},
 	}
 }
 
@@ -162,19 +162,19 @@ func (in input) duration() (time.Duration, error) {
 	return d, nil
 }
 
-func (c *call) renderPolicy(p *directory.AppManagementPolicy) object {
+func renderPolicy(c *call, p *directory.AppManagementPolicy) object {
 	return render(policyFields(), &policyDraft{p, readSettings(p.Settings)})
 }
 
-func (c *call) getPolicy() (answer, error) {
+func getPolicy(c *call) (answer, error) {
 	p, err := c.view().AppManagementPolicy(c.tenant())
 	if err != nil {
 		return answer{}, err
 	}
-	return entity("policies/defaultAppManagementPolicy", c.renderPolicy(p)), nil
+	return entity("policies/defaultAppManagementPolicy", renderPolicy(c, p)), nil
 }
 
-func (c *call) updatePolicy() (answer, error) {
+func updatePolicy(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err

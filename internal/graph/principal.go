@@ -192,7 +192,7 @@ func (c *call) principals() source[directory.ServicePrincipal] {
 			})
 		}
 	}
-	orBuiltin := func(keyed func(string) read) func(string) []read { return alone(c.orBuiltin(whole, keyed)) }
+	orBuiltin := func(keyed func(string) read) func(string) []read { return alone(orBuiltin(c, whole, keyed)) }
 	return source[directory.ServicePrincipal]{
 		set: "servicePrincipals", members: names(principalTable),
 		keys: map[string]func(string) []read{
@@ -212,16 +212,16 @@ func (c *call) principals() source[directory.ServicePrincipal] {
 		render: func(p *directory.ServicePrincipal) (object, error) { return c.renderPrincipal(whole, p) },
 		expand: map[string]func(*directory.ServicePrincipal) ([]object, error){
 			"owners":            func(p *directory.ServicePrincipal) ([]object, error) { return c.objects(whole, p.Owners) },
-			"approleassignedto": func(p *directory.ServicePrincipal) ([]object, error) { return firstOf(c.assignedTo(p)) },
+			"approleassignedto": func(p *directory.ServicePrincipal) ([]object, error) { return firstOf(assignedTo(c, p)) },
 			"approleassignments": func(p *directory.ServicePrincipal) ([]object, error) {
-				return firstOf(c.assignmentsOf("servicePrincipals", p.ID))
+				return firstOf(assignmentsOf(c, "servicePrincipals", p.ID))
 			},
 		},
 	}
 }
 
 // orBuiltin adds the built-in resource that a value names to an access by keys.
-func (c *call) orBuiltin(in *directory.View, keyed func(string) access[directory.ServicePrincipal]) func(string) access[directory.ServicePrincipal] {
+func orBuiltin(c *call, in *directory.View, keyed func(string) access[directory.ServicePrincipal]) func(string) access[directory.ServicePrincipal] {
 	return func(value string) access[directory.ServicePrincipal] {
 		return func(q directory.Query) (directory.Page[directory.ServicePrincipal], error) {
 			page, err := keyed(value)(q)

@@ -12,26 +12,26 @@ import (
 // principalRoutes are the routes of service principals.
 func principalRoutes() []route {
 	return []route{
-		{http.MethodGet, "servicePrincipals", readsApplications(), (*call).listPrincipals},
-		{http.MethodGet, "servicePrincipals/$count", readsApplications(), (*call).countPrincipals},
-		{http.MethodPost, "servicePrincipals", createsApplications(), (*call).createPrincipal},
-		{http.MethodGet, "servicePrincipals/{principal}", readsApplications(), (*call).getPrincipal},
-		{http.MethodPatch, "servicePrincipals/{principal}", changesApplications(), (*call).updatePrincipal},
-		{http.MethodDelete, "servicePrincipals/{principal}", changesApplications(), (*call).deletePrincipal},
-		{http.MethodPost, "servicePrincipals/{principal}/addPassword", changesApplications(), (*call).addPrincipalPassword},
-		{http.MethodPost, "servicePrincipals/{principal}/removePassword", changesApplications(), (*call).removePrincipalPassword},
-		{http.MethodPost, "servicePrincipals/{principal}/addKey", rollsKeys(), (*call).addPrincipalKey},
-		{http.MethodPost, "servicePrincipals/{principal}/removeKey", rollsKeys(), (*call).removePrincipalKey},
-		{http.MethodGet, "servicePrincipals/{principal}/appRoles", readsApplications(), (*call).listPrincipalRoles},
-		{http.MethodGet, "servicePrincipals/{principal}/oauth2PermissionScopes", readsApplications(), (*call).listPrincipalScopes},
-		{http.MethodGet, "servicePrincipals/{principal}/owners", readsApplications(), (*call).listPrincipalOwners},
-		{http.MethodPost, "servicePrincipals/{principal}/owners/$ref", changesApplications(), (*call).addPrincipalOwner},
-		{http.MethodDelete, "servicePrincipals/{principal}/owners/{owner}/$ref", changesApplications(), (*call).removePrincipalOwner},
-		{http.MethodGet, "servicePrincipals/{principal}/federatedIdentityCredentials", readsApplications(), (*call).listPrincipalFederated},
-		{http.MethodGet, "servicePrincipals/{principal}/ownedObjects", readsApplications(), (*call).listOwnedObjects},
-		{http.MethodGet, "servicePrincipals/{principal}/createdObjects", readsApplications(), (*call).listNoObjects},
-		{http.MethodGet, "servicePrincipals/{principal}/memberOf", readsApplications(), (*call).listNoObjects},
-		{http.MethodGet, "servicePrincipals/{principal}/transitiveMemberOf", readsApplications(), (*call).listNoObjects},
+		{http.MethodGet, "servicePrincipals", readsApplications(), listPrincipals},
+		{http.MethodGet, "servicePrincipals/$count", readsApplications(), countPrincipals},
+		{http.MethodPost, "servicePrincipals", createsApplications(), createPrincipal},
+		{http.MethodGet, "servicePrincipals/{principal}", readsApplications(), getPrincipal},
+		{http.MethodPatch, "servicePrincipals/{principal}", changesApplications(), updatePrincipal},
+		{http.MethodDelete, "servicePrincipals/{principal}", changesApplications(), deletePrincipal},
+		{http.MethodPost, "servicePrincipals/{principal}/addPassword", changesApplications(), addPrincipalPassword},
+		{http.MethodPost, "servicePrincipals/{principal}/removePassword", changesApplications(), removePrincipalPassword},
+		{http.MethodPost, "servicePrincipals/{principal}/addKey", rollsKeys(), addPrincipalKey},
+		{http.MethodPost, "servicePrincipals/{principal}/removeKey", rollsKeys(), removePrincipalKey},
+		{http.MethodGet, "servicePrincipals/{principal}/appRoles", readsApplications(), listPrincipalRoles},
+		{http.MethodGet, "servicePrincipals/{principal}/oauth2PermissionScopes", readsApplications(), listPrincipalScopes},
+		{http.MethodGet, "servicePrincipals/{principal}/owners", readsApplications(), listPrincipalOwners},
+		{http.MethodPost, "servicePrincipals/{principal}/owners/$ref", changesApplications(), addPrincipalOwner},
+		{http.MethodDelete, "servicePrincipals/{principal}/owners/{owner}/$ref", changesApplications(), removePrincipalOwner},
+		{http.MethodGet, "servicePrincipals/{principal}/federatedIdentityCredentials", readsApplications(), listPrincipalFederated},
+		{http.MethodGet, "servicePrincipals/{principal}/ownedObjects", readsApplications(), listOwnedObjects},
+		{http.MethodGet, "servicePrincipals/{principal}/createdObjects", readsApplications(), listNoObjects},
+		{http.MethodGet, "servicePrincipals/{principal}/memberOf", readsApplications(), listNoObjects},
+		{http.MethodGet, "servicePrincipals/{principal}/transitiveMemberOf", readsApplications(), listNoObjects},
 	}
 }
 
@@ -68,8 +68,8 @@ func renamed(err error, ref string) error {
 
 // ownPrincipal finds the service principal that is to be changed: one that is registered, is no
 // managed identity and that the caller may change.
-func (c *call) ownPrincipal(e *directory.Editor) (*directory.ServicePrincipal, error) {
-	p, err := c.registeredPrincipal(e.View())
+func ownPrincipal(c *call, e *directory.Editor) (*directory.ServicePrincipal, error) {
+	p, err := registeredPrincipal(c, e.View())
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (c *call) ownPrincipal(e *directory.Editor) (*directory.ServicePrincipal, e
 
 // registeredPrincipal finds the service principal that the path names, if it can be changed at
 // all.
-func (c *call) registeredPrincipal(in *directory.View) (*directory.ServicePrincipal, error) {
+func registeredPrincipal(c *call, in *directory.View) (*directory.ServicePrincipal, error) {
 	p, err := c.principal(in)
 	if err != nil {
 		return nil, err
@@ -93,24 +93,24 @@ func (c *call) registeredPrincipal(in *directory.View) (*directory.ServicePrinci
 	return p, nil
 }
 
-func (c *call) addPrincipalPassword() (answer, error)    { return c.addPassword(c.principalHolder) }
-func (c *call) removePrincipalPassword() (answer, error) { return c.removePassword(c.principalHolder) }
-func (c *call) addPrincipalKey() (answer, error)         { return c.addKey(c.principalHolder) }
-func (c *call) removePrincipalKey() (answer, error)      { return c.removeKey(c.principalHolder) }
+func addPrincipalPassword(c *call) (answer, error)    { return addPassword(c, c.principalHolder) }
+func removePrincipalPassword(c *call) (answer, error) { return removePassword(c, c.principalHolder) }
+func addPrincipalKey(c *call) (answer, error)         { return addKey(c, c.principalHolder) }
+func removePrincipalKey(c *call) (answer, error)      { return removeKey(c, c.principalHolder) }
 
 // principalHolder is the service principal that the path names as an owner of credentials.
 func (c *call) principalHolder(in *directory.View) (holder, error) {
-	p, err := c.registeredPrincipal(in)
+	p, err := registeredPrincipal(c, in)
 	if err != nil {
 		return holder{}, err
 	}
 	return holder{p.ID, p.AppID, p.Owners, p.Secrets, p.Certificates}, nil
 }
 
-func (c *call) listPrincipals() (answer, error)  { return listing(c, c.principals()) }
-func (c *call) countPrincipals() (answer, error) { return counting(c, c.principals()) }
+func listPrincipals(c *call) (answer, error)  { return listing(c, c.principals()) }
+func countPrincipals(c *call) (answer, error) { return counting(c, c.principals()) }
 
-func (c *call) getPrincipal() (answer, error) {
+func getPrincipal(c *call) (answer, error) {
 	p, err := c.principal(c.view())
 	if err != nil {
 		return answer{}, err
@@ -118,7 +118,7 @@ func (c *call) getPrincipal() (answer, error) {
 	return showing(c, c.principals(), p)
 }
 
-func (c *call) createPrincipal() (answer, error) {
+func createPrincipal(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -130,18 +130,18 @@ func (c *call) createPrincipal() (answer, error) {
 	var made *directory.ServicePrincipal
 	var shown object
 	err = c.change(func(e *directory.Editor) error {
-		app, err := c.backing(e.View(), appID)
+		app, err := backing(c, e.View(), appID)
 		if err != nil {
 			return err
 		}
 		if made, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: c.tenant(), AppID: app.AppID}); err != nil {
 			return err
 		}
-		owners, err := c.firstOwners(given)
+		owners, err := firstOwners(c, given)
 		if err != nil {
 			return err
 		}
-		if made, err = c.editPrincipal(e, made.ID, given, owners); err != nil {
+		if made, err = editPrincipal(c, e, made.ID, given, owners); err != nil {
 			return err
 		}
 		shown, err = c.renderPrincipal(e.View(), made)
@@ -173,7 +173,7 @@ func takeAppID(given body) (appID directory.AppID, rest body, err error) {
 }
 
 // backing finds the application that a new service principal stands for.
-func (c *call) backing(in *directory.View, appID directory.AppID) (*directory.Application, error) {
+func backing(c *call, in *directory.View, appID directory.AppID) (*directory.Application, error) {
 	_, err := in.ServicePrincipals().ByAppID(c.tenant(), appID)
 	if errors.Is(err, directory.ErrNotFound) {
 		_, err = in.Builtin(c.tenant(), string(appID))
@@ -196,7 +196,7 @@ func (c *call) backing(in *directory.View, appID directory.AppID) (*directory.Ap
 }
 
 // editPrincipal sets what a client sent.
-func (c *call) editPrincipal(e *directory.Editor, id directory.ObjectID, given body, owners []directory.ObjectID) (*directory.ServicePrincipal, error) {
+func editPrincipal(c *call, e *directory.Editor, id directory.ObjectID, given body, owners []directory.ObjectID) (*directory.ServicePrincipal, error) {
 	var draft *principalDraft
 	p, err := e.ServicePrincipals().Edit(c.tenant(), id, func(next *directory.ServicePrincipal) (err error) {
 		if draft, err = c.principalDraft(e.View(), next); err != nil {
@@ -212,30 +212,30 @@ func (c *call) editPrincipal(e *directory.Editor, id directory.ObjectID, given b
 	if err != nil || draft.keys == nil {
 		return p, err
 	}
-	if err := c.replaceKeys(e, id, p.Certificates, *draft.keys); err != nil {
+	if err := replaceKeys(c, e, id, p.Certificates, *draft.keys); err != nil {
 		return nil, err
 	}
 	return e.View().ServicePrincipals().Get(c.tenant(), id)
 }
 
-func (c *call) updatePrincipal() (answer, error) {
+func updatePrincipal(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
 	}
 	return done(), c.change(func(e *directory.Editor) error {
-		p, err := c.ownPrincipal(e)
+		p, err := ownPrincipal(c, e)
 		if err != nil {
 			return err
 		}
-		_, err = c.editPrincipal(e, p.ID, given, nil)
+		_, err = editPrincipal(c, e, p.ID, given, nil)
 		return err
 	})
 }
 
-func (c *call) deletePrincipal() (answer, error) {
+func deletePrincipal(c *call) (answer, error) {
 	return done(), c.change(func(e *directory.Editor) error {
-		p, err := c.ownPrincipal(e)
+		p, err := ownPrincipal(c, e)
 		if err != nil {
 			return err
 		}
@@ -246,7 +246,7 @@ func (c *call) deletePrincipal() (answer, error) {
 
 // listPrincipalFederated lists whose tokens are trusted in place of a secret: those of the
 // managed identity, or of the application. They are changed there.
-func (c *call) listPrincipalFederated() (answer, error) {
+func listPrincipalFederated(c *call) (answer, error) {
 	view := c.view()
 	p, err := c.principal(view)
 	if err != nil {
@@ -262,12 +262,12 @@ func (c *call) listPrincipalFederated() (answer, error) {
 	}
 	l := list{}
 	for _, f := range all {
-		l.items = append(l.items, c.renderFederated(f))
+		l.items = append(l.items, renderFederated(c, f))
 	}
 	return collection("servicePrincipals('"+string(p.ID)+"')/federatedIdentityCredentials", l), nil
 }
 
-func (c *call) listPrincipalOwners() (answer, error) {
+func listPrincipalOwners(c *call) (answer, error) {
 	view := c.view()
 	p, err := c.principal(view)
 	if err != nil {
@@ -276,13 +276,13 @@ func (c *call) listPrincipalOwners() (answer, error) {
 	return listing(c, sourceOfObjects(func() ([]object, error) { return c.objects(view, p.Owners, kindUser, kindPrincipal) }))
 }
 
-func (c *call) addPrincipalOwner() (answer, error) {
+func addPrincipalOwner(c *call) (answer, error) {
 	owner, err := c.reference()
 	if err != nil {
 		return answer{}, err
 	}
 	return done(), c.change(func(e *directory.Editor) error {
-		p, err := c.ownPrincipal(e)
+		p, err := ownPrincipal(c, e)
 		if err != nil {
 			return err
 		}
@@ -290,14 +290,14 @@ func (c *call) addPrincipalOwner() (answer, error) {
 	})
 }
 
-func (c *call) removePrincipalOwner() (answer, error) {
+func removePrincipalOwner(c *call) (answer, error) {
 	id, is := guid.Parse(c.refs["owner"].value)
 	if !is {
 		return answer{}, notThere(c.refs["owner"].value)
 	}
 	owner := directory.ObjectID(id)
 	return done(), c.change(func(e *directory.Editor) error {
-		p, err := c.ownPrincipal(e)
+		p, err := ownPrincipal(c, e)
 		if err != nil {
 			return err
 		}
@@ -306,13 +306,13 @@ func (c *call) removePrincipalOwner() (answer, error) {
 }
 
 // listOwnedObjects lists what a service principal or a user owns.
-func (c *call) listOwnedObjects() (answer, error) {
+func listOwnedObjects(c *call) (answer, error) {
 	view := c.view()
 	id, err := c.owner(view)
 	if err != nil {
 		return answer{}, err
 	}
-	return listing(c, c.ownedBy(view, id))
+	return listing(c, ownedBy(c, view, id))
 }
 
 // owner is who the path names.
@@ -332,7 +332,7 @@ func (c *call) owner(in *directory.View) (directory.ObjectID, error) {
 }
 
 // ownedBy are the applications and service principals that somebody owns.
-func (c *call) ownedBy(in *directory.View, owner directory.ObjectID) source[object] {
+func ownedBy(c *call, in *directory.View, owner directory.ObjectID) source[object] {
 	from := sourceOfObjects(nil)
 	applications := func(q directory.Query) (directory.Page[object], error) {
 		page, err := in.Applications().OwnedBy(c.tenant(), owner, q)
@@ -368,7 +368,7 @@ func (c *call) ownedBy(in *directory.View, owner directory.ObjectID) source[obje
 }
 
 // listNoObjects is the list of what there can be none of, such as groups, of somebody who is there.
-func (c *call) listNoObjects() (answer, error) {
+func listNoObjects(c *call) (answer, error) {
 	if _, err := c.owner(c.view()); err != nil {
 		return answer{}, err
 	}

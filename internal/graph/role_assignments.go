@@ -18,14 +18,14 @@ func roleAssignmentRoutes() []route {
 	var all []route
 	for _, path := range []string{"servicePrincipals/{principal}/appRoleAssignedTo", "servicePrincipals/{principal}/appRoleAssignments", "users/{user}/appRoleAssignments"} {
 		all = append(all,
-			route{http.MethodGet, path, readsAssignments(), (*call).listAssignments},
-			route{http.MethodGet, path + "/$count", readsAssignments(), (*call).countAssignments},
-			route{http.MethodPost, path, changesAssignments(), (*call).createAssignment},
-			route{http.MethodGet, path + "/{assignment}", readsAssignments(), (*call).getAssignment},
-			route{http.MethodDelete, path + "/{assignment}", changesAssignments(), (*call).deleteAssignment},
+			route{http.MethodGet, path, readsAssignments(), listAssignments},
+			route{http.MethodGet, path + "/$count", readsAssignments(), countAssignments},
+			route{http.MethodPost, path, changesAssignments(), createAssignment},
+			route{http.MethodGet, path + "/{assignment}", readsAssignments(), getAssignment},
+			route{http.MethodDelete, path + "/{assignment}", changesAssignments(), deleteAssignment},
 		)
 	}
-	return append(all, route{http.MethodGet, "me/appRoleAssignments", readsAssignments(), (*call).listAssignments})
+	return append(all, route{http.MethodGet, "me/appRoleAssignments", readsAssignments(), listAssignments})
 }
 
 func readsAssignments() *permit {
@@ -135,7 +135,7 @@ func assignmentObject(a *directory.Assignment, holder, resource party) object {
 
 // assignmentsWhere are assignments as lists and links read them: those of an access, and those
 // that a filter by the other end finds.
-func (c *call) assignmentsWhere(set string, all access[directory.Assignment], keep func(*directory.Assignment) bool) source[directory.Assignment] {
+func assignmentsWhere(c *call, set string, all access[directory.Assignment], keep func(*directory.Assignment) bool) source[directory.Assignment] {
 	relations, tenant, parties := c.view().Assignments(), c.tenant(), c.parties()
 	type read = access[directory.Assignment]
 	kept := func(keyed func(string) read) func(string) []read {
@@ -156,23 +156,23 @@ func (c *call) assignmentsWhere(set string, all access[directory.Assignment], ke
 			"principalid": kept(among(tenant, relations.Of)),
 			"resourceid":  kept(among(tenant, relations.To)),
 			"id": alone(func(id string) read {
-				return one(func() (*directory.Assignment, error) { return c.assignmentWith(c.view(), id, keep) })
+				return one(func() (*directory.Assignment, error) { return assignmentWith(c, c.view(), id, keep) })
 			}),
 		},
 	}
 }
 
 // assignedTo are the assignments of a resource.
-func (c *call) assignedTo(p *directory.ServicePrincipal) source[directory.Assignment] {
-	return c.assignmentsWhere(
+func assignedTo(c *call, p *directory.ServicePrincipal) source[directory.Assignment] {
+	return assignmentsWhere(c,
 		"servicePrincipals('"+string(p.ID)+"')/appRoleAssignedTo", among(c.tenant(), c.view().Assignments().To)(string(p.ID)),
 		func(a *directory.Assignment) bool { return a.Resource == p.ID },
 	)
 }
 
 // assignmentsOf are the assignments that a principal has.
-func (c *call) assignmentsOf(set string, holder directory.ObjectID) source[directory.Assignment] {
-	return c.assignmentsWhere(
+func assignmentsOf(c *call, set string, holder directory.ObjectID) source[directory.Assignment] {
+	return assignmentsWhere(c,
 		set+"('"+string(holder)+"')/appRoleAssignments", among(c.tenant(), c.view().Assignments().Of)(string(holder)),
 		func(a *directory.Assignment) bool { return a.Principal == holder },
 	)
@@ -192,16 +192,16 @@ func (c *call) end(in *directory.View) (end, error) {
 		if err != nil {
 			return end{}, err
 		}
-		return end{id: user.ID, list: c.assignmentsOf("users", user.ID)}, nil
+		return end{id: user.ID, list: assignmentsOf(c, "users", user.ID)}, nil
 	}
 	p, err := c.principal(in)
 	if err != nil {
 		return end{}, err
 	}
 	if strings.Contains(c.path, "/appRoleAssignedTo") {
-		return end{id: p.ID, resource: true, list: c.assignedTo(p)}, nil
+		return end{id: p.ID, resource: true, list: assignedTo(c, p)}, nil
 	}
-	return end{id: p.ID, list: c.assignmentsOf("servicePrincipals", p.ID)}, nil
+	return end{id: p.ID, list: assignmentsOf(c, "servicePrincipals", p.ID)}, nil
 }
 
 func (e end) has(a *directory.Assignment) bool {
@@ -211,7 +211,7 @@ func (e end) has(a *directory.Assignment) bool {
 	return a.Principal == e.id
 }
 
-func (c *call) listAssignments() (answer, error) {
+func listAssignments(c *call) (answer, error) {
 	e, err := c.end(c.view())
 	if err != nil {
 		return answer{}, err
@@ -219,7 +219,7 @@ func (c *call) listAssignments() (answer, error) {
 	return listing(c, e.list)
 }
 
-func (c *call) countAssignments() (answer, error) {
+func countAssignments(c *call) (answer, error) {
 	e, err := c.end(c.view())
 	if err != nil {
 		return answer{}, err
@@ -228,7 +228,7 @@ func (c *call) countAssignments() (answer, error) {
 }
 
 // assignmentWith is the assignment with an id, if it is one of those to keep.
-func (c *call) assignmentWith(in *directory.View, id string, keep func(*directory.Assignment) bool) (*directory.Assignment, error) {
+func assignmentWith(c *call, in *directory.View, id string, keep func(*directory.Assignment) bool) (*directory.Assignment, error) {
 	holder, own, ok := parsePairID(id)
 	if !ok {
 		return nil, directory.ErrNotFound
@@ -243,13 +243,13 @@ func (c *call) assignmentWith(in *directory.View, id string, keep func(*director
 	return a, nil
 }
 
-func (c *call) getAssignment() (answer, error) {
+func getAssignment(c *call) (answer, error) {
 	e, err := c.end(c.view())
 	if err != nil {
 		return answer{}, err
 	}
 	id := c.refs["assignment"].value
-	a, err := c.assignmentWith(c.view(), id, e.has)
+	a, err := assignmentWith(c, c.view(), id, e.has)
 	if errors.Is(err, directory.ErrNotFound) {
 		return answer{}, notThere(id)
 	}
@@ -287,7 +287,7 @@ func wantedAssignmentFields() []field[*wantedAssignment] {
 	}
 }
 
-func (c *call) createAssignment() (answer, error) {
+func createAssignment(c *call) (answer, error) {
 	given, err := c.body()
 	if err != nil {
 		return answer{}, err
@@ -309,7 +309,7 @@ func (c *call) createAssignment() (answer, error) {
 			return err
 		}
 		list = at.list
-		if err := c.admitAssignment(e.View(), at, wanted); err != nil {
+		if err := admitAssignment(c, e.View(), at, wanted); err != nil {
 			return err
 		}
 		var added bool
@@ -332,7 +332,7 @@ func (c *call) createAssignment() (answer, error) {
 
 // admitAssignment says of what is wrong with an assignment what scripts look for. The rules
 // themselves are the directory's.
-func (c *call) admitAssignment(in *directory.View, at end, wanted wantedAssignment) error {
+func admitAssignment(c *call, in *directory.View, at end, wanted wantedAssignment) error {
 	named, target := wanted.principal, "principalId"
 	if at.resource {
 		named, target = wanted.resource, "resourceId"
@@ -370,13 +370,13 @@ func (c *call) admitAssignment(in *directory.View, at end, wanted wantedAssignme
 // noRole stands for access to an API without an app role of it.
 const noRole directory.RoleID = "00000000-0000-0000-0000-000000000000"
 
-func (c *call) deleteAssignment() (answer, error) {
+func deleteAssignment(c *call) (answer, error) {
 	return done(), c.change(func(e *directory.Editor) error {
 		at, err := c.end(e.View())
 		if err != nil {
 			return err
 		}
-		a, err := c.assignmentWith(e.View(), c.refs["assignment"].value, at.has)
+		a, err := assignmentWith(c, e.View(), c.refs["assignment"].value, at.has)
 		if errors.Is(err, directory.ErrNotFound) {
 			return invalid("", "EntitlementGrant being updated or deleted is not found.")
 		}
