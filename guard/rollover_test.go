@@ -104,12 +104,12 @@ func TestRolloverThroughEveryForm(t *testing.T) {
 		forged := signWith(t, strangerKey(), "forged", nil, a.claims(lasting()))
 		everySoOften(time.Millisecond, 1500*time.Millisecond, func(i int) []func() {
 			f, raw := all[i%len(all)], old
-			switch {
-			case i == 100: // so that keys are being fetched, since 400, when the new one is published
+			switch i {
+			case 100: // so that keys are being fetched, since 400, when the new one is published
 				return []func(){func() {
 					f.expect(t, "/orders", []string{"Bearer " + forged}, verdict{status: 401, reason: guard.KeyUnknown})
 				}}
-			case i == 500:
+			case 500:
 				a.publish(withNew()...)
 			}
 			if i >= 500 && i/len(all)%2 == 0 {

@@ -33,7 +33,7 @@ const (
 	graphWriters = 8
 	graphTenant  = "7f1d3c52-0a4e-4b8e-9c61-2d5e8f0a1b11"
 	graphAdmin   = "c11e0001-5a5a-4c4c-8d8d-0000000000ad"
-	graphSecret  = "kept in a test, and nowhere else" //nolint:gosec // of a tenant that the test makes
+	graphSecret  = "kept in a test, and nowhere else"
 	graphRole    = "40000001-5a5a-4c4c-8d8d-000000000001"
 )
 

@@ -71,7 +71,7 @@ func TestListingsAreStableForScripts(t *testing.T) {
 			}
 			file := filepath.Join("testdata", "golden", name+"."+format)
 			if os.Getenv("UPDATE") != "" {
-				if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil { //nolint:gosec // a golden file
+				if err := os.WriteFile(file, b.Bytes(), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -4,8 +4,9 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
 // A build is version information.

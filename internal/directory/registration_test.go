@@ -109,12 +109,12 @@ func TestRegistrationRules(t *testing.T) {
 func TestUniqueNames(t *testing.T) {
 	t.Parallel()
 	o := newOrders(t, memory.New())
-	make := func(e *directory.Editor, unique string) (*directory.Application, error) {
+	create := func(e *directory.Editor, unique string) (*directory.Application, error) {
 		return e.Applications().Create(directory.Application{Tenant: contoso, DisplayName: "x", UniqueName: unique})
 	}
 	var made *directory.Application
-	change(t, o.Directory, func(e *directory.Editor) (err error) { made, err = make(e, "one"); return err })
-	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error { _, err := make(e, "ONE"); return err }), "uniqueName", duplicate)
+	change(t, o.Directory, func(e *directory.Editor) (err error) { made, err = create(e, "one"); return err })
+	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error { _, err := create(e, "ONE"); return err }), "uniqueName", duplicate)
 	checkRule(t, attempt(t, o.Directory, func(e *directory.Editor) error {
 		_, err := e.Applications().Edit(contoso, made.ID, func(a *directory.Application) error { a.UniqueName = "two"; return nil })
 		return err

@@ -104,7 +104,7 @@ func (v *View) ResourceGroups() Objects[ResourceGroup] {
 // Deleted reads what was discarded and can be restored.
 func (v *View) Deleted() DeletedView {
 	return DeletedView{Objects[Deleted]{v, noun[Deleted]{kind: KindDeleted, called: "deleted object", space: "id", keep: func(d *Deleted) bool { return d.Until.After(v.now()) }, refs: func(ref string) []string {
-		return []string{makeKey("id", string(fold(ref)))}
+		return []string{makeKey("id", fold(ref))}
 	}}}}
 }
 

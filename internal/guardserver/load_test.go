@@ -279,7 +279,7 @@ func underLoad(t *testing.T) (*world, *crowd) {
 	t.Cleanup(w.upstream.Close)
 	w.start(w.settings("", "\n  - {path: /api/*, methods: [GET, POST], roles: [Orders.Read]}\n  - {path: /healthz, anonymous: true}\n"), func(cfg *guardserver.Config) {
 		cfg.Grace = 500 * time.Millisecond
-		cfg.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
+		cfg.Log = slog.New(slog.NewJSONHandler(io.Discard, nil)) //nolint:sloglint // what the log costs belongs to the load
 	})
 	c := &crowd{t: t, address: w.server.Addr().String(), token: w.token("Orders.Read")}
 	if err := c.ask(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, http.MethodGet, "/api/GetOrders"); err != nil {

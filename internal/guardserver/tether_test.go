@@ -3,6 +3,7 @@ package guardserver_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,10 +72,7 @@ func goesOn(t *testing.T, conn net.Conn, reader io.Reader, long time.Duration) b
 	}
 	n, err := io.Copy(io.Discard, reader)
 	var timeout net.Error
-	if e, ok := err.(net.Error); ok {
-		timeout = e
-	}
-	return n > 0 && timeout != nil && timeout.Timeout()
+	return n > 0 && errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // What stays open ends with the token by which it was let in, and not before; what only takes

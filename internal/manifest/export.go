@@ -254,9 +254,9 @@ func (e *exporter) offers(a *directory.Application) error {
 	for _, c := range a.OptionalClaims {
 		claims = append(claims, object(str("name", c.Name), strs("properties", c.Properties)))
 	}
-	e.objects(atObject, "appRoles", roles)
-	e.objects(atObject, "scopes", scopes)
-	e.objects(atObject, "optionalClaims", claims)
+	e.objects("appRoles", roles)
+	e.objects("scopes", scopes)
+	e.objects("optionalClaims", claims)
 	return e.preAuthorized(a)
 }
 
@@ -282,7 +282,7 @@ func (e *exporter) preAuthorized(a *directory.Application) error {
 			all = append(all, object(str("client", apiRef(client)), strs("scopes", scopes)))
 		}
 	}
-	e.objects(atObject, "preAuthorized", all)
+	e.objects("preAuthorized", all)
 	return nil
 }
 
@@ -304,7 +304,7 @@ func (e *exporter) secrets(a *directory.Application) {
 			all = append(all, object(str("name", s.Name), raw("generate", "true"), raw("expires", moment(s.Expires))))
 		}
 	}
-	e.objects(atObject, "secrets", all)
+	e.objects("secrets", all)
 }
 
 func moment(t time.Time) string {
@@ -335,7 +335,7 @@ func (e *exporter) certificates(a *directory.Application) {
 			all = append(all, object(str("name", c.Name), str("pem", certificatePEM(c.DER))))
 		}
 	}
-	e.objects(atObject, "certificates", all)
+	e.objects("certificates", all)
 }
 
 // isShorter reports whether a certificate counts for less long than it says itself.
@@ -363,7 +363,7 @@ func (e *exporter) federated(credentials []directory.FederatedCredential) error 
 		}
 		all = append(all, object(append(members, str("description", f.Description))...))
 	}
-	e.objects(atObject, "federatedCredentials", all)
+	e.objects("federatedCredentials", all)
 	return nil
 }
 
@@ -525,13 +525,13 @@ func (e *exporter) list(indent int, name string, values []string) {
 	}
 }
 
-// objects writes a list of objects, unless it is empty.
-func (e *exporter) objects(indent int, name string, all []string) {
+// objects writes a list of objects within an application, unless it is empty.
+func (e *exporter) objects(name string, all []string) {
 	if len(all) == 0 {
 		return
 	}
-	e.line(indent, name+":")
+	e.line(atObject, name+":")
 	for _, one := range all {
-		e.line(indent+2, "- "+one)
+		e.line(atObject+2, "- "+one)
 	}
 }

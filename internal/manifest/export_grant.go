@@ -47,7 +47,7 @@ func (e *exporter) granted(a *directory.Application, principal *directory.Servic
 		}
 		permissions = append(permissions, written...)
 	}
-	e.objects(atObject, "permissions", permissions)
+	e.objects("permissions", permissions)
 	e.rest("assignments", held, func(h *holding) ([]directory.AppRole, []directory.Scope) { return h.roles, nil })
 	e.rest("delegatedGrants", held, func(h *holding) ([]directory.AppRole, []directory.Scope) { return nil, h.scopes })
 	return nil
@@ -247,5 +247,5 @@ func (e *exporter) rest(member string, held []*holding, of func(*holding) ([]dir
 			}
 		}
 	}
-	e.objects(atObject, member, all)
+	e.objects(member, all)
 }

@@ -68,7 +68,7 @@ func streamJSON(w io.Writer, s Stream) error {
 // streamTable prints the first rows as a table, and the others with the columns of those.
 func (p Printer) streamTable(s Stream) error {
 	l := s.Listing
-	var print func(row []string)
+	var write func(row []string)
 	begin := func() {
 		f := l.fitting(p.Screen.Width)
 		columns, _ := filled(f.columns, f.rows)
@@ -78,7 +78,7 @@ func (p Printer) streamTable(s Stream) error {
 		}
 		at := widths(f.columns, f.rows)
 		p.table(l)
-		print = func(row []string) {
+		write = func(row []string) {
 			var values []string
 			var sizes []int
 			for i, c := range l.Columns {
@@ -90,8 +90,8 @@ func (p Printer) streamTable(s Stream) error {
 		}
 	}
 	err := s.Each(func(row []string, _ any) error {
-		if print != nil {
-			print(row)
+		if write != nil {
+			write(row)
 			return nil
 		}
 		if l.Rows = append(l.Rows, row); len(l.Rows) == measured {
@@ -99,7 +99,7 @@ func (p Printer) streamTable(s Stream) error {
 		}
 		return nil
 	})
-	if err == nil && print == nil {
+	if err == nil && write == nil {
 		p.table(l)
 	}
 	return err

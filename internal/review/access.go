@@ -130,7 +130,7 @@ func (w *accessWalk) ofAPI(id directory.ObjectID, f func(Access, *directory.Appl
 	if w.filter.API != nil && w.filter.API.AppID != p.AppID {
 		return nil
 	}
-	app, err := apiOf(w.ctx, w.view, p)
+	app, err := apiOf(w.view, p)
 	if app == nil || err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (w *accessWalk) resource(p *directory.ServicePrincipal) error {
 	if p.Type != directory.PrincipalApplication {
 		return nil
 	}
-	app, err := apiOf(w.ctx, w.view, p)
+	app, err := apiOf(w.view, p)
 	if app == nil || err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (r *Reviewer) Open(ctx context.Context) ([]Open, error) {
 			if p.Type != directory.PrincipalApplication || p.AssignmentRequired || !p.Enabled {
 				return nil
 			}
-			app, err := apiOf(ctx, v, p)
+			app, err := apiOf(v, p)
 			if app == nil || err != nil {
 				return err
 			}

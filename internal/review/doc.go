@@ -8,7 +8,6 @@
 package review
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -63,6 +62,6 @@ func present[T any](found *T, err error) (*T, error) {
 }
 
 // apiOf returns the application behind a service principal; nil: it is gone.
-func apiOf(ctx context.Context, v *directory.View, p *directory.ServicePrincipal) (*directory.Application, error) {
+func apiOf(v *directory.View, p *directory.ServicePrincipal) (*directory.Application, error) {
 	return present(v.Applications().Get(p.Tenant, p.Application))
 }

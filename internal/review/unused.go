@@ -73,7 +73,7 @@ func (w *unusedWalk) principal(p *directory.ServicePrincipal) error {
 	w.secrets(p.Label(), p.Secrets)
 	w.certificates(p.Label(), p.Certificates)
 	w.federated(p.Label(), p.Created, p.Federated)
-	if app, err := apiOf(w.ctx, w.view, p); err != nil {
+	if app, err := apiOf(w.view, p); err != nil {
 		return err
 	} else if app != nil {
 		w.secrets(app.Label(), app.Secrets)
@@ -158,5 +158,5 @@ func (w *unusedWalk) api(id directory.ObjectID) (*directory.Application, error) 
 	if p == nil || err != nil {
 		return nil, err
 	}
-	return apiOf(w.ctx, w.view, p)
+	return apiOf(w.view, p)
 }
