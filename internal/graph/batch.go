@@ -137,7 +137,8 @@ func needing(b *batched, in input) error {
 
 // innerRequest makes the HTTP request that one of a batch stands for.
 func innerRequest(c *call, b *batched) (*http.Request, error) {
-	parsed, err := url.Parse(b.url)
+	// The SDK for Python writes whole URLs. Those that are not of this API are refused.
+	parsed, err := url.Parse(strings.TrimPrefix(b.url, strings.TrimSuffix(c.api.cfg.URL, "/")))
 	if err != nil || parsed.IsAbs() || parsed.Host != "" || strings.HasPrefix(b.url, "//") || parsed.Fragment != "" {
 		return nil, invalid("url", "The URL "+quote(b.url)+" is not relative to the version, as /applications is.")
 	}

@@ -68,11 +68,14 @@ func TestBatchesOfTheSDKs(t *testing.T) {
 	admin := w.app("admin", "Application.ReadWrite.All")
 	got := responses(t, w.want(http.StatusOK, admin, http.MethodPost, "/v1.0/$batch", `{"requests":[
 		{"id":"JavaScript","method":"GET","url":"/v1.0/applications?$top=1"},
+		{"id":"a whole URL","method":"GET","url":"`+ownURL+`/v1.0/applications?$top=1"},
+		{"id":"another host","method":"GET","url":"`+ownURL+`.example.org/v1.0/applications"},
+		{"id":"another user","method":"GET","url":"`+ownURL+`@example.org/v1.0/applications"},
 		{"id":"another version","method":"GET","url":"/beta/applications"},
 		{"id":"twice","method":"GET","url":"/v1.0/v1.0/applications"},
 		{"id":"Python","method":"GET","url":"/applications","depends_on":[],"headers":{"accept":"application/json"}},
 		{"id":"behind","method":"GET","url":"/applications","depends_on":["twice"]}]}`))
-	for id, want := range map[string]float64{"JavaScript": 200, "another version": 400, "twice": 400, "Python": 200, "behind": 424} {
+	for id, want := range map[string]float64{"JavaScript": 200, "a whole URL": 200, "another host": 400, "another user": 400, "another version": 400, "twice": 400, "Python": 200, "behind": 424} {
 		if got[id]["status"] != want {
 			t.Errorf("%s: %v, want %v", id, got[id], want)
 		}
