@@ -94,7 +94,7 @@ func TestDocumentedSnippets(t *testing.T) {
 // TestDocumentedAPIs holds the settings in docs/apis.md, and the programs in docs/guard.md and
 // docs/public-names.md, to those that the compat suites run.
 func TestDocumentedAPIs(t *testing.T) {
-	for page, least := range map[string]int{"docs/apis.md": 6, "docs/guard.md": 3, "docs/public-names.md": 2} {
+	for page, least := range map[string]int{"docs/apis.md": 6, "docs/graph-clients.md": 2, "docs/guard.md": 3, "docs/public-names.md": 2} {
 		documentedAPIs(t, page, least)
 	}
 }
@@ -105,7 +105,7 @@ func documentedAPIs(t *testing.T, name string, least int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)From\\s+\\[((?:compat/apis|examples)/[^]]+)\\][^\\n]*\\n\\n```[a-z]+\\n(.*?)```").FindAllStringSubmatch(string(page), -1)
+	blocks := regexp.MustCompile("(?s)From\\s+\\[((?:compat/(?:apis|graph)|examples)/[^]]+)\\][^\\n]*\\n\\n```[a-z]+\\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	if len(blocks) < least {
 		t.Errorf("found %d blocks in %s, want %d", len(blocks), name, least)
 	}
