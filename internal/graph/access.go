@@ -196,7 +196,7 @@ func hasSet(sets [][]string, has func(string) bool) bool {
 func (c *caller) denied(p *permit, why string) *problem {
 	problem := &problem{status: http.StatusForbidden, code: codeDenied, message: saysDenied}
 	if why != "" {
-		problem.with(codeDenied, "", why)
+		problem = problem.with(codeDenied, "", why)
 	}
 	kind := "app role"
 	if c.user != nil {
@@ -209,9 +209,9 @@ func (c *caller) denied(p *permit, why string) *problem {
 	if c.user == nil && p.owned != "" {
 		names = append(names, p.owned+" for what the caller owns")
 	}
-	problem.with(codeDenied, p.permissions[0][0], "The token must carry one of these as "+kind+" of Microsoft Graph: "+strings.Join(names, ", ")+".")
+	problem = problem.with(codeDenied, p.permissions[0][0], "The token must carry one of these as "+kind+" of Microsoft Graph: "+strings.Join(names, ", ")+".")
 	if c.user != nil && len(p.users) > 0 {
-		problem.with(codeDenied, p.users[0], "The user must have one of these directory roles: "+strings.Join(p.users, ", ")+".")
+		problem = problem.with(codeDenied, p.users[0], "The user must have one of these directory roles: "+strings.Join(p.users, ", ")+".")
 	}
 	return problem
 }

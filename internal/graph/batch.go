@@ -65,7 +65,7 @@ func batch(c *call) (answer, error) {
 }
 
 func readBatch(given body) ([]*batched, error) {
-	value, _ := given.get("requests")
+	value := given.get("requests")
 	all, err := each(input{"requests", value}, readBatched)
 	switch {
 	case err != nil:

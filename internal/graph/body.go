@@ -27,14 +27,14 @@ type sent struct {
 	value any
 }
 
-// get returns a member's value.
-func (b body) get(name string) (any, bool) {
+// get returns the value of a member; nil: it is null, or was not sent.
+func (b body) get(name string) any {
 	for _, m := range b {
 		if m.name == name {
-			return m.value, true
+			return m.value
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // body reads the body of the request, which must be one JSON object.

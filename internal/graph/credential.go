@@ -104,7 +104,7 @@ func writePasswords(d *applicationDraft, in input) (err error) {
 	}
 	for _, one := range all {
 		b, _ := one.value.(body)
-		id, _ := b.get("keyId")
+		id := b.get("keyId")
 		if s, _ := id.(string); !present[strings.ToLower(s)] {
 			return invalid(one.path, "Property 'passwordCredentials' cannot be updated: use addPassword and removePassword.")
 		}
@@ -143,7 +143,7 @@ func keyCredential(c *directory.Certificate, der []byte) object {
 // The types of key credentials.
 const (
 	typeCertificate            = "AsymmetricX509Cert"
-	typeCertificateAndPassword = "X509CertAndPassword"
+	typeCertificateAndPassword = "X509CertAndPassword" //nolint:gosec // the name of a type
 )
 
 // thumbprint is one as the service writes it: hexadecimal digits in capitals.

@@ -71,7 +71,7 @@ func removePassword(c *call, of func(*directory.View) (holder, error)) (answer, 
 	if err != nil {
 		return answer{}, err
 	}
-	value, _ := given.get("keyId")
+	value := given.get("keyId")
 	id, err := input{"keyId", value}.guid()
 	if err != nil {
 		return answer{}, err
@@ -113,7 +113,7 @@ func addKey(c *call, of func(*directory.View) (holder, error)) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	value, _ := given.get("keyCredential")
+	value := given.get("keyCredential")
 	key, err := readKey(input{"keyCredential", value})
 	if err == nil && key.DER == nil {
 		err = invalid("keyCredential.key", saysInvalid+" Property 'keyCredential.key' must be a certificate in base64.")
@@ -124,7 +124,7 @@ func addKey(c *call, of func(*directory.View) (holder, error)) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if password, _ := given.get("passwordCredential"); password != nil {
+	if password := given.get("passwordCredential"); password != nil {
 		return answer{}, invalid("passwordCredential", saysInvalid+" Key credentials with a password are not kept here: send null.")
 	}
 	var made object
@@ -148,7 +148,7 @@ func removeKey(c *call, of func(*directory.View) (holder, error)) (answer, error
 	if err != nil {
 		return answer{}, err
 	}
-	value, _ := given.get("keyId")
+	value := given.get("keyId")
 	id, err := input{"keyId", value}.guid()
 	if err != nil {
 		return answer{}, err
@@ -175,7 +175,7 @@ func proven(c *call, e *directory.Editor, of func(*directory.View) (holder, erro
 	if err := mayRoll(c, at); err != nil {
 		return at, err
 	}
-	value, _ := given.get("proof")
+	value := given.get("proof")
 	proof, err := input{"proof", value}.text()
 	if err != nil {
 		return at, err

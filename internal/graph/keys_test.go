@@ -47,7 +47,7 @@ func TestKeysArePatched(t *testing.T) {
 	if one["keyId"] != keyID || one["key"] != nil || one["displayName"] != "CN=holder" || one["type"] != "AsymmetricX509Cert" || one["usage"] != "Verify" {
 		t.Errorf("read back: %v", one)
 	}
-	if print, _ := one["customKeyIdentifier"].(string); len(print) != 40 || print != strings.ToUpper(print) {
+	if thumbprint, _ := one["customKeyIdentifier"].(string); len(thumbprint) != 40 || thumbprint != strings.ToUpper(thumbprint) {
 		t.Errorf("thumbprint: %v", one["customKeyIdentifier"])
 	}
 	// As az does with --append: the old one sent back as it was read, the new one as PEM.

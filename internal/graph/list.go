@@ -601,7 +601,7 @@ func (s *sealer) seal(state any, purpose ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, bound(purpose))), nil
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, bound(purpose))), nil //nolint:gosec // the nonce is made within
 }
 
 var errNotSealed = errors.New("the token was not made for this request")

@@ -132,6 +132,7 @@ func (s *schema) typeOf(of string, m member) string {
 			return "Collection(Edm.String)"
 		}
 		return "Collection(Edm.Untyped)"
+	default: // a text, or nothing
 	}
 	if strings.HasSuffix(m.name, "DateTime") {
 		return "Edm.DateTimeOffset"

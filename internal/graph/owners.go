@@ -19,7 +19,7 @@ func firstOwners(c *call, given body) ([]directory.ObjectID, error) {
 		return nil, c.caller.denied(c.permit, "")
 	}
 	var owners []directory.ObjectID
-	value, _ := given.get("owners@odata.bind")
+	value := given.get("owners@odata.bind")
 	bound, err := input{"owners@odata.bind", value}.texts()
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (c *call) reference() (directory.ObjectID, error) {
 	if err != nil {
 		return "", err
 	}
-	value, _ := given.get("@odata.id")
+	value := given.get("@odata.id")
 	link, err := input{"@odata.id", value}.text()
 	if err != nil {
 		return "", err

@@ -162,7 +162,7 @@ func (in input) duration() (time.Duration, error) {
 	return d, nil
 }
 
-func renderPolicy(c *call, p *directory.AppManagementPolicy) object {
+func renderPolicy(p *directory.AppManagementPolicy) object {
 	return render(policyFields(), &policyDraft{p, readSettings(p.Settings)})
 }
 
@@ -171,7 +171,7 @@ func getPolicy(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return entity("policies/defaultAppManagementPolicy", renderPolicy(c, p)), nil
+	return entity("policies/defaultAppManagementPolicy", renderPolicy(p)), nil
 }
 
 func updatePolicy(c *call) (answer, error) {

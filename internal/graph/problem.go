@@ -106,7 +106,7 @@ func notAllowed(allowed []string) *problem {
 func invalid(target, message string) *problem {
 	p := &problem{status: http.StatusBadRequest, code: codeInvalid, message: message}
 	if target != "" {
-		p.with(codeInvalid, target, message)
+		p = p.with(codeInvalid, target, message)
 	}
 	return p
 }
@@ -220,6 +220,7 @@ func unauthenticated(refusal *selfguard.Refusal) *problem {
 		p.message = saysAudience + " Request a token for " + Resource + "/.default or for the URL of this API."
 	case guard.TokenExpired:
 		p.message = saysExpired
+	default: // the guard's own words
 	}
 	return p
 }

@@ -272,6 +272,7 @@ func order(value any, with Literal) (n int, ok bool) {
 				return 0, false
 			}
 			return order(t, with)
+		default:
 		}
 	case bool:
 		if with.Kind == Bool {

@@ -117,15 +117,15 @@ func or(parts []Expr) Expr {
 	if len(parts) == 1 {
 		return parts[0]
 	}
-	var any Or
+	var all Or
 	for _, part := range parts {
 		if inner, is := part.(Or); is {
-			any = append(any, inner...)
+			all = append(all, inner...)
 		} else {
-			any = append(any, part)
+			all = append(all, part)
 		}
 	}
-	return any
+	return all
 }
 
 // ParseFilter reads a filter. Names of operators and functions have no case.

@@ -216,13 +216,13 @@ func (m *maker) expr() odata.Expr {
 		}
 		return all
 	}
-	var any odata.Or
-	for len(any) < 2+m.IntN(2) {
+	var either odata.Or
+	for len(either) < 2+m.IntN(2) {
 		if e := m.expr(); reflect.TypeOf(e) != reflect.TypeFor[odata.Or]() {
-			any = append(any, e)
+			either = append(either, e)
 		}
 	}
-	return any
+	return either
 }
 
 func (m *maker) lambda() odata.Expr {

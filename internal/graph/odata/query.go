@@ -268,7 +268,7 @@ func parseSearch(value string) (Expr, error) {
 	fail := func(rest, message string) error {
 		return &Error{Part: "$search", Pos: len(value) - len(rest) + 1, Message: message}
 	}
-	var any Or
+	var either Or
 	var all And
 	terms := 0
 	for rest := strings.TrimLeft(value, " "); ; {
@@ -292,13 +292,13 @@ func parseSearch(value string) (Expr, error) {
 		switch joint {
 		case "AND":
 		case "OR":
-			any, all = append(any, and(all)), nil
+			either, all = append(either, and(all)), nil
 		default:
 			return nil, fail(rest, "terms are joined by AND or OR.")
 		}
 		rest = strings.TrimLeft(after, " ")
 	}
-	return or(append(any, and(all))), nil
+	return or(append(either, and(all))), nil
 }
 
 // unquoteTerm reads a text between double quotes, in which a backslash keeps what follows it.
