@@ -146,11 +146,22 @@ func listFederated(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	l := list{}
-	for _, f := range app.Federated {
-		l.items = append(l.items, renderFederated(c, f))
+	return listing(c, sourceOfFederated(c, federatedSet(app), app.Federated))
+}
+
+// sourceOfFederated is a list of federated credentials.
+func sourceOfFederated(c *call, set string, all []directory.FederatedCredential) source[directory.FederatedCredential] {
+	return source[directory.FederatedCredential]{
+		set: set, members: memberNames(renderFederated(c, directory.FederatedCredential{})),
+		render: func(f *directory.FederatedCredential) (object, error) { return renderFederated(c, *f), nil },
+		all: []access[directory.FederatedCredential]{these(func() ([]*directory.FederatedCredential, error) {
+			pointers := make([]*directory.FederatedCredential, len(all))
+			for i := range all {
+				pointers[i] = &all[i]
+			}
+			return pointers, nil
+		})},
 	}
-	return collection(federatedSet(app), l), nil
 }
 
 func getFederated(c *call) (answer, error) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,4 +171,34 @@ func TestOptionsThatAreRefused(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.path, got.Code, got.Body)
 		}
 	}
+}
+
+// What an application has of others is filtered as any other list is.
+func TestFiltersOfWhatAnApplicationHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.app("admin", "Application.ReadWrite.All")
+	me, other := w.principal("admin"), w.principal("other")
+	app := w.want(http.StatusCreated, admin, http.MethodPost, "/v1.0/applications",
+		`{"displayName":"Orders","owners@odata.bind":["`+ownURL+`/v1.0/directoryObjects/`+me+`","`+ownURL+`/v1.0/directoryObjects/`+other+`"]}`)
+	at := "/v1.0/applications/" + text(app, "id")
+	for _, name := range []string{"ci", "release"} {
+		w.want(http.StatusCreated, admin, http.MethodPost, at+"/federatedIdentityCredentials",
+			`{"name":"`+name+`","issuer":"https://ci.test","subject":"`+name+`","audiences":["api://AzureADTokenExchange"]}`)
+	}
+	for _, tt := range []struct {
+		path, member string
+		want         []string
+	}{
+		{"/federatedIdentityCredentials?$filter=name eq 'ci'", "name", []string{"ci"}},
+		{"/federatedIdentityCredentials?$filter=subject eq 'release'&$select=name", "name", []string{"release"}},
+		{"/federatedIdentityCredentials?$top=1", "name", []string{"ci"}},
+		{"/owners?$filter=displayName eq 'other'&$select=id", "id", []string{other}},
+	} {
+		got := w.want(http.StatusOK, admin, http.MethodGet, at+strings.ReplaceAll(tt.path, " ", "%20"), nil)
+		if values := valuesOf(got, tt.member); !slices.Equal(values, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.path, values, tt.want)
+		}
+	}
+	w.want(http.StatusBadRequest, admin, http.MethodGet, at+"/federatedIdentityCredentials?$filter=nothing%20eq%20'ci'", nil)
 }

@@ -78,7 +78,8 @@ var outcomes = map[string]string{
 	"reads organization":   "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddda",
 	"reads logs":           "udd" + "dddddd" + "d" + "dddddddad" + "adddi" + "dddadd",
 	"reads policies":       "udd" + "dddddd" + "d" + "dddddaaad" + "addai" + "ddddda",
-	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai" + "aaaaaa", // applications are told that they are no user
+	"ends own sessions":    "uaa" + "aaaaaa" + "a" + "dddddaaad" + "addai" + "aaaaaa", // applications are told that they are no user
+	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai" + "aaaaaa",      // as above
 }
 
 // rights says for each route by whom it may be called.
@@ -147,7 +148,7 @@ var rights = map[string]string{
 	"PATCH users/{user}":                                                   "changes users",
 	"DELETE users/{user}":                                                  "changes users",
 	"POST users/{user}/revokeSignInSessions":                               "changes users",
-	"POST me/revokeSignInSessions":                                         "is anybody",
+	"POST me/revokeSignInSessions":                                         "ends own sessions",
 	"GET me":                                                               "is anybody",
 	"GET users/{user}/ownedObjects":                                        "reads users",
 	"GET users/{user}/ownedObjects/microsoft.graph.application":            "reads users",

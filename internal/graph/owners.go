@@ -85,23 +85,7 @@ func listApplicationOwners(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return listOwners(c, view, app.Owners)
-}
-
-// listOwners answers with those owners who are there.
-func listOwners(c *call, in *directory.View, owners []directory.ObjectID) (answer, error) {
-	l := list{}
-	for _, id := range owners {
-		o, err := directoryObject(c, in, id)
-		if errors.Is(err, directory.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return answer{}, err
-		}
-		l.items = append(l.items, o)
-	}
-	return collection("directoryObjects", l), nil
+	return listing(c, sourceOfObjects(func() ([]object, error) { return c.objects(view, app.Owners, kindUser, kindPrincipal) }))
 }
 
 func addApplicationOwner(c *call) (answer, error) {
@@ -139,25 +123,4 @@ func ownerProblem(err error, id directory.ObjectID) error {
 		return notThere(string(id))
 	}
 	return err
-}
-
-// directoryObject is a service principal or user on the wire, with its type.
-func directoryObject(c *call, in *directory.View, id directory.ObjectID) (object, error) {
-	principal, err := in.ServicePrincipals().Get(c.tenant(), id)
-	if err == nil {
-		return object{
-			{"@odata.type", "#microsoft.graph.servicePrincipal"}, {"id", principal.ID}, {"deletedDateTime", nil},
-			{"appId", principal.AppID}, {"displayName", principal.Label()},
-		}, nil
-	}
-	if !errors.Is(err, directory.ErrNotFound) {
-		return nil, err
-	}
-	user, err := in.Users().Get(c.tenant(), id)
-	if err != nil {
-		return nil, err
-	}
-	return object{
-		{"@odata.type", "#microsoft.graph.user"}, {"id", user.ID}, {"displayName", user.DisplayName}, {"userPrincipalName", user.PrincipalName},
-	}, nil
 }

@@ -260,11 +260,7 @@ func listPrincipalFederated(c *call) (answer, error) {
 	if draft.app != nil {
 		all = draft.app.Federated
 	}
-	l := list{}
-	for _, f := range all {
-		l.items = append(l.items, renderFederated(c, f))
-	}
-	return collection("servicePrincipals('"+string(p.ID)+"')/federatedIdentityCredentials", l), nil
+	return listing(c, sourceOfFederated(c, "servicePrincipals('"+string(p.ID)+"')/federatedIdentityCredentials", all))
 }
 
 func listPrincipalOwners(c *call) (answer, error) {

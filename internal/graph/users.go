@@ -201,6 +201,11 @@ func revokeSessions(c *call) (answer, error) {
 		if err != nil {
 			return err
 		}
+		if _, named := c.refs["user"]; !named { // one's own, which takes more than reading who one is
+			if _, err := c.caller.check(&permit{permissions: anyOf(userReadWrite, directoryReadWrite)}); err != nil {
+				return err
+			}
+		}
 		if err := mayChange(c, u); err != nil {
 			return err
 		}

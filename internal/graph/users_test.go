@@ -121,6 +121,9 @@ func TestMe(t *testing.T) {
 	if len(valuesOf(assigned, "id")) != 0 {
 		t.Errorf("groups: %v", assigned)
 	}
+	// Who may read who the user is may not end the user's sessions.
+	w.want(http.StatusForbidden, dev, http.MethodPost, "/v1.0/me/revokeSignInSessions", nil)
+	dev = w.user("tools."+name, nil, "user_impersonation")
 	// The sessions end with this very token.
 	w.want(http.StatusOK, dev, http.MethodPost, "/v1.0/me/revokeSignInSessions", nil)
 	if got := w.do(dev, http.MethodGet, "/v1.0/me", nil); got.Code == http.StatusOK {
