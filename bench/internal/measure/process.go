@@ -72,22 +72,37 @@ func Start(ctx context.Context, program string, args ...string) (*Process, error
 // Listen starts a program and waits until it listens at an address. What it writes is read and
 // thrown away, as a service manager reads it. The caller must Stop it.
 func Listen(ctx context.Context, address, program string, args ...string) (*Process, error) {
-	cmd := exec.CommandContext(ctx, program, args...)
+	return Launch(ctx, Program{Path: program, Args: args, Address: address, Within: startLimit})
+}
+
+// A Program is what to start, and when it is ready.
+type Program struct {
+	Path    string
+	Args    []string
+	Env     []string      // nil: this process's
+	Address string        // at which it listens when it is ready
+	Within  time.Duration // how long that may take
+}
+
+// Launch is Listen for a program that takes more to say.
+func Launch(ctx context.Context, program Program) (*Process, error) {
+	cmd := exec.CommandContext(ctx, program.Path, program.Args...)
+	cmd.Env = program.Env
 	said := &lastWords{}
 	cmd.Stdout, cmd.Stderr = said, said
 	p := &Process{cmd: cmd, Began: time.Now(), drain: make(chan error, 1)}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", program, err)
+		return nil, fmt.Errorf("start %s: %w", program.Path, err)
 	}
 	p.drain <- nil
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	for end := time.Now().Add(startLimit); time.Now().Before(end); <-look.C {
-		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", address); err == nil {
+	for end := time.Now().Add(program.Within); time.Now().Before(end); <-look.C {
+		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", program.Address); err == nil {
 			return p, conn.Close()
 		}
 	}
-	return nil, errors.Join(fmt.Errorf("%s does not listen at %s", program, address), p.Stop(), errors.New(said.String()))
+	return nil, errors.Join(fmt.Errorf("%s does not listen at %s", program.Path, program.Address), p.Stop(), errors.New(said.String()))
 }
 
 // startLimit is how long a program may take until it listens.

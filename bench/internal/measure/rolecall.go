@@ -13,6 +13,7 @@ import (
 type Rolecall struct {
 	*Process
 	Authority string
+	Graph     string
 	CABundle  string
 	Tenants   []struct{ Name, ID string }
 }
