@@ -274,3 +274,35 @@ func TestIdentitiesAreListedByScope(t *testing.T) {
 		}
 	}
 }
+
+// The subscription of zeros in an id that is written down stands for the tenant's own.
+func TestTheSubscriptionOfZeros(t *testing.T) {
+	t.Parallel()
+	o := newOrders(t, memory.New())
+	user := o.identity(t, directory.ServicePrincipal{Name: "courier", IdentityKind: directory.IdentityUser})
+	const zeros = "/subscriptions/00000000-0000-0000-0000-000000000000"
+	const rest = "/resourcegroups/rolecall/providers/Microsoft.ManagedIdentity/userAssignedIdentities/courier"
+	for id, want := range map[string]bool{
+		user.ResourceID: true, strings.ToUpper(user.ResourceID): true, strings.TrimPrefix(user.ResourceID, "/"): true, user.ResourceID + "/": true,
+		zeros + rest: true, strings.ToUpper(zeros + rest): true, strings.TrimPrefix(zeros+rest, "/"): true,
+		zeros + rest + "2": false, "/subscriptions/00000000-0000-0000-0000-000000000001" + rest: false, zeros: false, "": false, "/": false,
+	} {
+		if got := user.HasResourceID(id); got != want {
+			t.Errorf("%q: %t", id, got)
+		}
+	}
+	if found, err := o.Identity(t.Context(), contoso, zeros+rest); err != nil || found.Principal.ID != user.ID {
+		t.Errorf("of the directory: %v", err)
+	}
+	if found, err := o.View(t.Context()).Identities().Find(contoso, zeros+rest); err != nil || found.ID != user.ID {
+		t.Errorf("of a view: %v", err)
+	}
+	// An older version gave out such ids, which are kept.
+	old := o.identity(t, directory.ServicePrincipal{Name: "old", IdentityKind: directory.IdentityUser, ResourceID: zeros + rest + "-old"})
+	if found, err := o.Identity(t.Context(), contoso, zeros+rest+"-old"); err != nil || found.Principal.ID != old.ID || !old.HasResourceID(zeros+rest+"-old") {
+		t.Errorf("of an older version: %v", err)
+	}
+	if (&directory.ServicePrincipal{Tenant: contoso}).HasResourceID("") {
+		t.Error("what has no id has an empty one")
+	}
+}

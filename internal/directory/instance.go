@@ -120,7 +120,7 @@ func (d *Directory) Named(ctx context.Context, tenant TenantID, ref string) (*In
 		}
 		keys[0] = makeKey("id", id)
 	} else if strings.HasPrefix(ref, "/") {
-		keys = append(keys, makeKey("arm", foldURI(ref)))
+		keys = append(keys, makeKey("arm", foldURI(ref)), makeKey("arm", foldURI(withSubscription(tenant, ref))))
 	}
 	for _, key := range keys {
 		app, err := d.appID(ctx, tenant, key)

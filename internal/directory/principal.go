@@ -381,6 +381,26 @@ func Subscription(tenant TenantID) string {
 	return guid.Derived([16]byte(sum[:16]))
 }
 
+// zeroSubscription stands for a tenant's own subscription in the ids that programs and scripts
+// have written down, whatever the tenant.
+const zeroSubscription = "/subscriptions/00000000-0000-0000-0000-000000000000/"
+
+// withSubscription puts a tenant's own subscription in the place of that of zeros.
+func withSubscription(tenant TenantID, ref string) string {
+	if len(ref) < len(zeroSubscription) || !strings.EqualFold(ref[:len(zeroSubscription)], zeroSubscription) {
+		return ref
+	}
+	return "/subscriptions/" + Subscription(tenant) + "/" + ref[len(zeroSubscription):]
+}
+
+// HasResourceID reports whether an ARM id is that of the managed identity. Case and slashes at
+// its ends do not matter, and the subscription of zeros is the tenant's own, unless an identity of
+// an older version has it.
+func (p *ServicePrincipal) HasResourceID(id string) bool {
+	id, own := "/"+strings.Trim(id, "/"), "/"+strings.Trim(p.ResourceID, "/")
+	return p.ResourceID != "" && (strings.EqualFold(id, own) || strings.EqualFold(withSubscription(p.Tenant, id), own))
+}
+
 // defaultScope is where the ARM ids of new identities begin. The group's segment is lower case, as
 // the platform writes it into tokens.
 func defaultScope(tenant TenantID) string {

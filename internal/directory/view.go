@@ -256,7 +256,11 @@ func (o Objects[T]) byRef(tenant, ref string) (row[T], error) {
 	if ref == "" || len(ref) > maxKeyPart {
 		return row[T]{}, ErrNotFound
 	}
-	for _, key := range o.noun.refs(ref) {
+	keys := o.noun.refs(ref)
+	if own := withSubscription(TenantID(tenant), ref); own != ref {
+		keys = append(keys, o.noun.refs(own)...)
+	}
+	for _, key := range keys {
 		found, err := o.kept(o.v.from.Lookup(o.v.ctx, tenant, o.noun.kind, key))
 		if !errors.Is(err, ErrNotFound) {
 			return found, err

@@ -96,7 +96,7 @@ func (s *signIn) otherIdentity(ctx context.Context, selector, id string) error {
 	switch {
 	case strings.EqualFold(id, string(p.ID)):
 		kind = "object id"
-	case strings.EqualFold(strings.Trim(id, "/"), strings.Trim(p.ResourceID, "/")):
+	case p.HasResourceID(id):
 		kind = "resource id"
 	case !strings.EqualFold(id, string(p.AppID)):
 		kind = "name"

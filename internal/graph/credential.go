@@ -13,9 +13,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// secretLifetime is how long a generated secret counts unless its maker says otherwise.
-const secretLifetime = 180 * 24 * time.Hour
-
 // passwordCredentials lists secrets as they are ever shown: without their text.
 func passwordCredentials(secrets []directory.Secret) []object {
 	list := make([]object, len(secrets))
@@ -78,7 +75,7 @@ func makeSecret(c *call, e *directory.Editor, owner directory.ObjectID, wanted d
 		if wanted.From.After(begins) {
 			begins = wanted.From
 		}
-		wanted.Expires = begins.Add(secretLifetime)
+		wanted.Expires = begins.Add(directory.DefaultSecretLife)
 	}
 	secret, value, err := e.Credentials().MakeSecret(c.tenant(), owner, wanted)
 	if err != nil {

@@ -504,3 +504,18 @@ func TestDoubledHeadersOnTheWire(t *testing.T) {
 		})
 	}
 }
+
+// A resource id that is written down for any tenant has a subscription of zeros.
+func TestTheSubscriptionOfZerosIsTheTenants(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withCertificate(t))
+	user, stranger := w.principal(fixture.UserIdentityID), w.principal(strangerID)
+	withZeros := func(p *directory.ServicePrincipal) string {
+		return strings.Replace(p.ResourceID, directory.Subscription(p.Tenant), "00000000-0000-0000-0000-000000000000", 1)
+	}
+	h := w.endpoint(directory.PlatformIMDS)
+	if got := w.ask(h, good(h).with("mi_res_id="+withZeros(user))); got.status != http.StatusOK || got.text("client_id") != string(user.AppID) {
+		t.Errorf("got %d: client %q, want %s", got.status, got.text("client_id"), user.AppID)
+	}
+	w.ask(h, good(h).with("mi_res_id="+withZeros(stranger))).refusedWith(t, http.StatusBadRequest)
+}

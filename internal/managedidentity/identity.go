@@ -105,7 +105,7 @@ func (by selector) names(p *directory.ServicePrincipal) bool {
 	case byObject:
 		return strings.EqualFold(by.value, string(p.ID))
 	case byResource:
-		return p.ResourceID != "" && strings.EqualFold(strings.Trim(by.value, "/"), strings.Trim(p.ResourceID, "/"))
+		return p.HasResourceID(by.value)
 	default: // none was selected
 		return true
 	}
