@@ -264,6 +264,9 @@ func TestDeletedEnd(t *testing.T) {
 		restore := func() error {
 			return attempt(t, d.Directory, func(e *directory.Editor) error { _, err := e.Deleted().Restore(contoso, d.api.ID); return err })
 		}
+		if directory.DeletedKept != 30*24*time.Hour {
+			t.Errorf("kept for %v", directory.DeletedKept)
+		}
 		time.Sleep(directory.DeletedKept - time.Second)
 		if err := restore(); err != nil {
 			t.Error(err)

@@ -384,6 +384,9 @@ func TestUpsert(t *testing.T) {
 	if got := w.do(admin, http.MethodPatch, at, `{"displayName":"Orders"}`); got.Code != http.StatusNotFound {
 		t.Errorf("without Prefer: %d %s", got.Code, got.Body)
 	}
+	if got := w.do(admin, http.MethodPatch, at, `{"displayName":"Orders"}`, "Prefer", "return=minimal"); got.Code != http.StatusNotFound {
+		t.Errorf("with another preference: %d %s", got.Code, got.Body)
+	}
 	made := w.want(http.StatusCreated, admin, http.MethodPatch, at, `{"displayName":"Orders"}`, "Prefer", "create-if-missing")
 	if made["uniqueName"] != "orders" {
 		t.Errorf("unique name: %v", made["uniqueName"])

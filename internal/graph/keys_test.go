@@ -170,4 +170,10 @@ func TestAnApplicationRollsItsKeys(t *testing.T) {
 	if got := w.do(me, http.MethodPost, at+"/removeKey", `{"keyId":"`+ids[0]+`","proof":"`+byNew+`"}`); got.Code != http.StatusBadRequest {
 		t.Errorf("a key that is gone: %d %s", got.Code, got.Body)
 	}
+	// A key that is there to sign for the application, and not to prove it, proves nothing.
+	w.want(http.StatusNoContent, admin, http.MethodPatch, at, `{"keyCredentials":[{"keyId":"`+ids[1]+`","type":"AsymmetricX509Cert","usage":"Verify","key":null},`+
+		`{"type":"AsymmetricX509Cert","usage":"Sign","key":"`+base64.StdEncoding.EncodeToString(present.Chain[0].Raw)+`"}]}`)
+	if got := w.do(me, http.MethodPost, at+"/removeKey", `{"keyId":"`+ids[1]+`","proof":"`+good+`"}`); got.Code != http.StatusForbidden {
+		t.Errorf("by a key that signs: %d %s", got.Code, got.Body)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graph"
 )
 
@@ -143,6 +144,18 @@ func TestWhoIsNotAdmitted(t *testing.T) {
 	}
 	if got := w.do(good, http.MethodGet, "/v1.0/applications", nil); got.Code != http.StatusOK {
 		t.Errorf("a good token afterwards: %d", got.Code)
+	}
+	// A token counts no longer than the application whose it is.
+	w.change(func(e *directory.Editor) error {
+		_, err := e.ServicePrincipals().Edit(tenant, directory.ObjectID(w.principal("reader")), func(p *directory.ServicePrincipal) error {
+			p.Enabled = false
+			return nil
+		})
+		return err
+	})
+	got := w.do(good, http.MethodGet, "/v1.0/applications", nil)
+	if code, _ := got.problem(); got.Code != http.StatusForbidden || code != "Authorization_IdentityNotFound" {
+		t.Errorf("of an application that was disabled: %d %s", got.Code, got.Body)
 	}
 }
 
