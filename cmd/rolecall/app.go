@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
+	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/review"
@@ -240,4 +243,309 @@ func (m *manager) holders(ctx context.Context, app lookup.API) (who []string, er
 		return nil
 	})
 	return who, err
+}
+
+// A member is an element of a list that an application has, as Graph has it.
+type member = map[string]any
+
+// members reads a list of an application.
+func (m *manager) members(ctx context.Context, client *graphclient.Client, app lookup.API, name string) ([]member, error) {
+	var found map[string]json.RawMessage
+	if err := client.Get(ctx, "applications/"+string(app.ID)+"?$select="+name, &found); err != nil {
+		return nil, err
+	}
+	all := []member{}
+	return all, json.Unmarshal(found[name], &all)
+}
+
+// memberText is the text of a member; empty where it has none.
+func memberText(of member, name string) string {
+	if of[name] == nil {
+		return ""
+	}
+	return fmt.Sprint(of[name])
+}
+
+func appRoleCommand(c *cli) *cobra.Command {
+	return nounCommand("role", "Manage the app roles that an API offers", "rolecall app role list orders-server",
+		appRoleListCommand(c), appRoleAddCommand(c), appRoleUpdateCommand(c), appRoleDisableCommand(c), appRoleRemoveCommand(c),
+	)
+}
+
+func roleListing(all []member) output.Listing {
+	l := output.Listing{Columns: []string{"value", "enabled", "members", "display name", "id"}, Value: all, Spare: []int{4}, Cut: []int{3, 0}, Empty: "the application offers no app roles"}
+	for _, r := range all {
+		var types []string
+		if list, ok := r["allowedMemberTypes"].([]any); ok {
+			for _, one := range list {
+				types = append(types, fmt.Sprint(one))
+			}
+		}
+		l.Rows = append(l.Rows, []string{memberText(r, "value"), memberText(r, "isEnabled"), strings.Join(types, " "), memberText(r, "displayName"), memberText(r, "id")})
+	}
+	return l
+}
+
+func appRoleListCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "list APP", Short: "List the app roles of an API",
+		Example: `  rolecall app role list orders-server`,
+		Args:    exactly(1, whichApp),
+	}, false, func(ctx context.Context, m *manager, args []string) error {
+		client, app, err := m.application(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		roles, err := m.members(ctx, client, app, "appRoles")
+		if err != nil {
+			return err
+		}
+		return m.print(m.format, roleListing(roles))
+	})
+}
+
+// changeRoles lets change work on the app roles of an API, and prints them.
+func (m *manager) changeRoles(ctx context.Context, ref string, change func(app lookup.API, roles []member) ([]member, error)) error {
+	client, app, err := m.application(ctx, ref)
+	if err != nil {
+		return err
+	}
+	roles, err := m.members(ctx, client, app, "appRoles")
+	if err != nil {
+		return err
+	}
+	if roles, err = change(app, roles); err != nil {
+		return err
+	}
+	if err := client.Do(ctx, http.MethodPatch, "applications/"+string(app.ID), member{"appRoles": roles}, nil); err != nil {
+		return err
+	}
+	if roles, err = m.members(ctx, client, app, "appRoles"); err != nil {
+		return err
+	}
+	return m.print(m.format, roleListing(roles))
+}
+
+// roleAt finds an app role by its value or id.
+func roleAt(app lookup.API, roles []member, ref string) (int, error) {
+	i := slices.IndexFunc(roles, func(r member) bool {
+		return memberText(r, "value") == ref || strings.EqualFold(memberText(r, "id"), ref)
+	})
+	if i < 0 {
+		return 0, notFound("`rolecall app role list "+app.Label()+"` lists them", "%s has no app role %q", app.Label(), ref)
+	}
+	return i, nil
+}
+
+// roleTexts are the flags that describe an app role.
+type roleTexts struct {
+	display, description string
+	members              []string
+}
+
+func (t *roleTexts) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.display, "display-name", "", "what people call it")
+	cmd.Flags().StringVar(&t.description, "description", "", "what its holders can do")
+	cmd.Flags().StringSliceVar(&t.members, "allowed-member-types", []string{"Application"}, "who can hold it: Application, User")
+}
+
+func appRoleAddCommand(c *cli) *cobra.Command {
+	var texts roleTexts
+	cmd := &cobra.Command{
+		Use: "add APP VALUE", Short: "Let an API offer an app role",
+		Long:    `Adds an app role to an API. Clients that are granted it have its value in the roles claim of their tokens.`,
+		Example: `  rolecall app role add orders-server Orders.Read --display-name "Read orders"`,
+		Args:    exactly(2, "the application, and the value of the role"),
+	}
+	texts.flags(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		return m.changeRoles(ctx, args[0], func(_ lookup.API, roles []member) ([]member, error) {
+			display := texts.display
+			if display == "" {
+				display = args[1]
+			}
+			description := texts.description
+			if description == "" {
+				description = display
+			}
+			return append(roles, member{
+				"id": guid.New(), "value": args[1], "displayName": display, "description": description, "isEnabled": true, "allowedMemberTypes": texts.members,
+			}), nil
+		})
+	})
+}
+
+func appRoleUpdateCommand(c *cli) *cobra.Command {
+	var texts roleTexts
+	var enabled bool
+	cmd := &cobra.Command{
+		Use: "update APP ROLE", Short: "Change an app role of an API",
+		Example: `  rolecall app role update orders-server Orders.Read --description "Read every order"`,
+		Args:    exactly(2, "the application, and the role by its value or id"),
+	}
+	texts.flags(cmd)
+	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether it is offered")
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
+			i, err := roleAt(app, roles, args[1])
+			if err != nil {
+				return nil, err
+			}
+			for flag, set := range map[string]func(){
+				"display-name":         func() { roles[i]["displayName"] = texts.display },
+				"description":          func() { roles[i]["description"] = texts.description },
+				"allowed-member-types": func() { roles[i]["allowedMemberTypes"] = texts.members },
+				"enabled":              func() { roles[i]["isEnabled"] = enabled },
+			} {
+				if cmd.Flags().Changed(flag) {
+					set()
+				}
+			}
+			if enabled {
+				return roles, nil
+			}
+			return roles, m.roleInUse(ctx, app, memberText(roles[i], "value"), *yes)
+		})
+	})
+}
+
+func appRoleDisableCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "disable APP ROLE", Short: "Take an app role out of use",
+		Long: `Disables an app role: those who hold it keep it, and it leaves their tokens. If somebody
+holds it, that is said, and --yes is needed.`,
+		Example: `  rolecall app role disable orders-server Orders.Read --yes`,
+		Args:    exactly(2, "the application, and the role by its value or id"),
+	}
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
+			i, err := roleAt(app, roles, args[1])
+			if err != nil {
+				return nil, err
+			}
+			roles[i]["isEnabled"] = false
+			return roles, m.roleInUse(ctx, app, memberText(roles[i], "value"), *yes)
+		})
+	})
+}
+
+// roleInUse refuses to take a role from those who hold it, unless that is confirmed.
+func (m *manager) roleInUse(ctx context.Context, app lookup.API, value string, yes bool) error {
+	var who []string
+	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.now()}
+	err := r.Access(ctx, review.AccessFilter{API: app.Application}, func(a review.Access) error {
+		if a.Role == value && a.Idle == "" {
+			who = append(who, a.Principal+", which holds it since "+shortTime(a.Since))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return affected(yes, "disabling "+app.Label()+"/"+value, who)
+}
+
+func appRoleRemoveCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "remove APP ROLE", Short: "Remove an app role that is disabled",
+		Long:    `Removes an app role from an API, with its assignments. It must have been disabled before, as in Entra.`,
+		Example: `  rolecall app role remove orders-server Orders.Write`,
+		Args:    exactly(2, "the application, and the role by its value or id"),
+	}, true, func(ctx context.Context, m *manager, args []string) error {
+		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
+			i, err := roleAt(app, roles, args[1])
+			if err != nil {
+				return nil, err
+			}
+			if roles[i]["isEnabled"] == true {
+				return nil, failed(fmt.Sprintf("`rolecall app role disable %s %s` first", app.Label(), args[1]), "the app role %s of %s is enabled and cannot be removed", args[1], app.Label())
+			}
+			return slices.Delete(roles, i, i+1), nil
+		})
+	})
+}
+
+func appOwnerCommand(c *cli) *cobra.Command {
+	return nounCommand("owner", "Manage who owns an application", "rolecall app owner list orders-server",
+		appOwnerListCommand(c), appOwnerAddCommand(c), appOwnerRemoveCommand(c),
+	)
+}
+
+func appOwnerListCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "list APP", Short: "List the owners of an application",
+		Example: `  rolecall app owner list orders-server`,
+		Args:    exactly(1, whichApp),
+	}, false, func(ctx context.Context, m *manager, args []string) error {
+		client, app, err := m.application(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return m.printOwners(ctx, client, app)
+	})
+}
+
+func (m *manager) printOwners(ctx context.Context, client *graphclient.Client, app lookup.API) error {
+	all, err := collected(ctx, client, "applications/"+string(app.ID)+"/owners")
+	if err != nil {
+		return err
+	}
+	l := output.Listing{Columns: []string{"name", "kind", "id"}, Value: all, Cut: []int{0}, Empty: "nobody owns the application: administrators manage it"}
+	for _, one := range all {
+		l.Rows = append(l.Rows, []string{memberText(one, "displayName"), strings.TrimPrefix(memberText(one, "@odata.type"), "#microsoft.graph."), memberText(one, "id")})
+	}
+	return m.print(m.format, l)
+}
+
+func appOwnerAddCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "add APP PRINCIPAL", Short: "Let a user or an application own an application",
+		Example: `  rolecall app owner add orders-server dev@contoso.test`,
+		Args:    exactly(2, "the application, and who is to own it"),
+	}, true, func(ctx context.Context, m *manager, args []string) error {
+		client, app, err := m.application(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		who, err := lookup.FindPrincipal(m.data.Directory.View(ctx), string(app.Tenant.ID), args[1])
+		if err != nil {
+			return err
+		}
+		link := member{"@odata.id": client.Base + "/directoryObjects/" + string(who.ID())}
+		if err := client.Do(ctx, http.MethodPost, "applications/"+string(app.ID)+"/owners/$ref", link, nil); err != nil {
+			return err
+		}
+		return m.printOwners(ctx, client, app)
+	})
+}
+
+func appOwnerRemoveCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "remove APP PRINCIPAL", Short: "Let a user or an application own an application no longer",
+		Long:    `Removes an owner. If it is the last one, that is said, and --yes is needed: administrators alone can manage the application then.`,
+		Example: `  rolecall app owner remove orders-server dev@contoso.test --yes`,
+		Args:    exactly(2, "the application, and who is to own it no longer"),
+	}
+	yes := yesFlag(cmd)
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		client, app, err := m.application(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		who, err := lookup.FindPrincipal(m.data.Directory.View(ctx), string(app.Tenant.ID), args[1])
+		if err != nil {
+			return err
+		}
+		if len(app.Owners) == 1 && app.Owners[0] == who.ID() {
+			if err := affected(*yes, "removing the last owner", []string{app.Label() + ", which administrators alone can manage then"}); err != nil {
+				return err
+			}
+		}
+		if err := client.Do(ctx, http.MethodDelete, "applications/"+string(app.ID)+"/owners/"+string(who.ID())+"/$ref", nil, nil); err != nil {
+			return err
+		}
+		return m.printOwners(ctx, client, app)
+	})
 }

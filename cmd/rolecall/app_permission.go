@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/review"
+)
+
+func appPermissionCommand(c *cli) *cobra.Command {
+	return nounCommand("permission", "Manage what an application asks of APIs", "rolecall app permission list orders-client",
+		appPermissionListCommand(c), appPermissionAddCommand(c), appPermissionConsentCommand(c), appPermissionRemoveCommand(c),
+	)
+}
+
+// A requested permission is one that an application asks for.
+type requested struct {
+	API     string             `json:"api"`
+	AppID   directory.AppID    `json:"apiAppId"`
+	Value   string             `json:"permission"`
+	ID      string             `json:"id"`
+	Kind    string             `json:"type"` // "Role" or "Scope", as in Graph
+	Granted bool               `json:"granted"`
+	api     directory.ObjectID // its service principal; empty: it has none
+}
+
+// asks lists what an application asks for, and whether it was granted.
+func (m *manager) asks(ctx context.Context, app lookup.API) ([]requested, error) {
+	v := m.data.Directory.View(ctx)
+	held := map[string]bool{}
+	if p, err := v.ServicePrincipals().ByAppID(app.Tenant.ID, app.AppID); err == nil {
+		r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.now()}
+		if err := r.Access(ctx, review.AccessFilter{Client: p}, func(a review.Access) error {
+			if a.Kind != review.ByUser { // one user's consent is not everybody's
+				held[string(a.APIAppID)+"/"+a.Role+"/"+a.Scope] = true
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, directory.ErrNotFound) {
+		return nil, err
+	}
+	all := []requested{}
+	for _, permission := range app.Permissions {
+		api, err := v.Applications().FindAPI(app.Tenant.ID, string(permission.API))
+		if errors.Is(err, directory.ErrNotFound) {
+			api, err = &directory.Application{AppID: permission.API, DisplayName: string(permission.API)}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		one := requested{API: api.Label(), AppID: api.AppID}
+		if p, err := v.ServicePrincipals().FindAPI(app.Tenant.ID, api.AppID); err == nil {
+			one.api = p.ID
+		} else if !errors.Is(err, directory.ErrNotFound) {
+			return nil, err
+		}
+		for _, id := range permission.Roles {
+			role, _ := api.Role(string(id)) // none: the API does not have it any more
+			one.Value, one.ID, one.Kind, one.Granted = role.Value, string(id), "Role", held[string(api.AppID)+"/"+role.Value+"/"]
+			all = append(all, one)
+		}
+		for _, id := range permission.Scopes {
+			scope, _ := api.Scope(string(id))
+			one.Value, one.ID, one.Kind, one.Granted = scope.Value, string(id), "Scope", held[string(api.AppID)+"//"+scope.Value]
+			all = append(all, one)
+		}
+	}
+	return all, nil
+}
+
+// printAsks prints what an application asks for by now.
+func (m *manager) printAsks(ctx context.Context, ref string) error {
+	_, app, err := m.application(ctx, ref)
+	if err != nil {
+		return err
+	}
+	all, err := m.asks(ctx, app)
+	if err != nil {
+		return err
+	}
+	l := output.Listing{Columns: []string{"api", "permission", "type", "granted", "id"}, Value: all, Name: 1, Spare: []int{4}, Cut: []int{0, 1}, Empty: "the application asks for nothing"}
+	for _, a := range all {
+		l.Rows = append(l.Rows, []string{a.API, a.Value, a.Kind, fmt.Sprint(a.Granted), a.ID})
+	}
+	return m.print(m.format, l)
+}
+
+func appPermissionListCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "list APP", Short: "List what an application asks of APIs, and what of it was granted",
+		Example: `  rolecall app permission list orders-client`,
+		Args:    exactly(1, whichApp),
+	}, false, func(ctx context.Context, m *manager, args []string) error { return m.printAsks(ctx, args[0]) })
+}
+
+// A wanted permission is one that the command line names, by the ids that Graph takes.
+type wanted struct {
+	api  directory.AppID
+	id   string
+	kind string
+}
+
+// permission finds what API/VALUE means: a scope with --delegated, otherwise an app role.
+func (m *manager) permission(ctx context.Context, app lookup.API, arg string, delegated bool) (wanted, error) {
+	v := m.data.Directory.View(ctx)
+	if !delegated {
+		who := lookup.Principal{Tenant: app.Tenant, Service: &directory.ServicePrincipal{Name: app.Name, DisplayName: app.DisplayName}}
+		role, err := lookup.FindRole("rolecall app permission add", v, who, arg)
+		if err != nil {
+			return wanted{}, err
+		}
+		return wanted{role.API.AppID, string(role.ID), "Role"}, nil
+	}
+	cut := strings.LastIndexByte(arg, '/')
+	if cut <= 0 {
+		return wanted{}, &failure{exitUsage, fmt.Errorf("%q names no API and scope", arg), "write orders-server/Orders.List or api://orders/Orders.List"}
+	}
+	api, err := lookup.FindAPI(v, string(app.Tenant.ID), arg[:cut])
+	if err != nil {
+		return wanted{}, err
+	}
+	scope, ok := api.Scope(arg[cut+1:])
+	if !ok {
+		var values []string
+		for _, s := range api.Scopes {
+			values = append(values, s.Value)
+		}
+		return wanted{}, notFound("it has "+strings.Join(values, ", "), "%s has no scope %q", api.Label(), arg[cut+1:])
+	}
+	return wanted{api.AppID, string(scope.ID), "Scope"}, nil
+}
+
+// changeAsks lets change work on each of the permissions that a command line names, and prints
+// what the application asks for then.
+func (c *cli) changeAsks(cmd *cobra.Command, change func(all []member, one wanted) []member) *cobra.Command {
+	var delegated bool
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) < 2 {
+			return usageError(cmd, errors.New("say which application, and which permissions: APP API/PERMISSION"))
+		}
+		return nil
+	}
+	cmd.Flags().BoolVar(&delegated, "delegated", false, "scopes, which the application uses on behalf of users, instead of app roles")
+	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		client, app, err := m.application(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		all, err := m.members(ctx, client, app, "requiredResourceAccess")
+		if err != nil {
+			return err
+		}
+		for _, arg := range args[1:] {
+			one, err := m.permission(ctx, app, arg, delegated)
+			if err != nil {
+				return err
+			}
+			all = change(all, one)
+		}
+		if err := client.Do(ctx, http.MethodPatch, "applications/"+string(app.ID), member{"requiredResourceAccess": all}, nil); err != nil {
+			return err
+		}
+		return m.printAsks(ctx, args[0])
+	})
+}
+
+// without is what an application asks for, but for one permission.
+func without(all []member, one wanted) (rest []member) {
+	rest = []member{}
+	for _, api := range all {
+		if !strings.EqualFold(memberText(api, "resourceAppId"), string(one.api)) {
+			rest = append(rest, api)
+			continue
+		}
+		var kept []any
+		list, _ := api["resourceAccess"].([]any)
+		for _, each := range list {
+			if access, ok := each.(map[string]any); ok && strings.EqualFold(memberText(access, "id"), one.id) {
+				continue
+			}
+			kept = append(kept, each)
+		}
+		if len(kept) > 0 {
+			rest = append(rest, member{"resourceAppId": api["resourceAppId"], "resourceAccess": kept})
+		}
+	}
+	return rest
+}
+
+func appPermissionAddCommand(c *cli) *cobra.Command {
+	return c.changeAsks(&cobra.Command{
+		Use: "add APP API/PERMISSION...", Short: "Let an application ask for app roles or scopes of an API",
+		Long: `Adds permissions to what an application asks for. Asking grants nothing: an administrator's
+consent does, or "rolecall grant".`,
+		Example: `  rolecall app permission add reports-client orders-server/Orders.Read
+  rolecall app permission add reports-client api://orders/Orders.List --delegated`,
+	}, func(all []member, one wanted) []member {
+		access := map[string]any{"id": one.id, "type": one.kind}
+		for _, api := range all {
+			if strings.EqualFold(memberText(api, "resourceAppId"), string(one.api)) {
+				all = without(all, one)
+				break
+			}
+		}
+		for i, api := range all {
+			if strings.EqualFold(memberText(api, "resourceAppId"), string(one.api)) {
+				list, _ := api["resourceAccess"].([]any)
+				all[i] = member{"resourceAppId": api["resourceAppId"], "resourceAccess": append(slices.Clone(list), any(access))}
+				return all
+			}
+		}
+		return append(all, member{"resourceAppId": one.api, "resourceAccess": []any{access}})
+	})
+}
+
+func appPermissionRemoveCommand(c *cli) *cobra.Command {
+	return c.changeAsks(&cobra.Command{
+		Use: "remove APP API/PERMISSION...", Short: "Let an application ask for app roles or scopes no longer",
+		Long:    `Removes permissions from what an application asks for. What was granted stays: "rolecall revoke" takes roles away.`,
+		Example: `  rolecall app permission remove orders-client orders-server/Orders.Read`,
+	}, without)
+}
+
+func appPermissionConsentCommand(c *cli) *cobra.Command {
+	return c.managing(&cobra.Command{
+		Use: "consent APP", Short: "Grant an application everything that it asks for",
+		Long: `Grants what an application asks for and does not have yet, as an administrator's consent
+does: app roles to itself, and scopes for every user. What the API has disabled, or does
+not have any more, stays as it is.`,
+		Example: `  rolecall app permission consent orders-client`,
+		Args:    exactly(1, whichApp),
+	}, true, func(ctx context.Context, m *manager, args []string) error {
+		client, app, err := m.application(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		holder, err := m.data.Directory.View(ctx).ServicePrincipals().ByAppID(app.Tenant.ID, app.AppID)
+		if errors.Is(err, directory.ErrNotFound) {
+			return failed("`rolecall sp create "+app.Label()+"` makes one", "%s has no service principal, so it can be granted nothing", app.Label())
+		}
+		if err != nil {
+			return err
+		}
+		all, err := m.asks(ctx, app)
+		if err != nil {
+			return err
+		}
+		for _, a := range all {
+			if a.Granted || a.Value == "" || a.api == "" {
+				continue
+			}
+			if err := m.consentTo(ctx, client, holder, a); err != nil {
+				return err
+			}
+		}
+		return m.printAsks(ctx, args[0])
+	})
+}
+
+// consentTo grants one permission: a role to the application, or a scope beside those that every
+// user has granted it.
+func (m *manager) consentTo(ctx context.Context, client *graphclient.Client, holder *directory.ServicePrincipal, a requested) error {
+	if a.Kind == "Role" {
+		return client.Do(ctx, http.MethodPost, "servicePrincipals/"+string(holder.ID)+"/appRoleAssignments", member{"principalId": holder.ID, "resourceId": a.api, "appRoleId": a.ID}, nil)
+	}
+	var present member
+	filter := url.Values{"$filter": {"clientId eq " + odataText(string(holder.ID)) + " and resourceId eq " + odataText(string(a.api))}}
+	err := client.Each(ctx, "oauth2PermissionGrants", filter, func(found json.RawMessage) error {
+		one := member{}
+		err := json.Unmarshal(found, &one)
+		if one["consentType"] == "AllPrincipals" {
+			present = one
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case present != nil:
+		return client.Do(ctx, http.MethodPatch, "oauth2PermissionGrants/"+memberText(present, "id"), member{"scope": memberText(present, "scope") + " " + a.Value}, nil)
+	}
+	return client.Do(ctx, http.MethodPost, "oauth2PermissionGrants", member{"clientId": holder.ID, "consentType": "AllPrincipals", "resourceId": a.api, "scope": a.Value}, nil)
+}
