@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -54,3 +55,22 @@ func (c *call) base() string { return c.api.cfg.URL + "/" + c.version }
 
 // isBeta reports whether the call is for the beta version.
 func (c *call) isBeta() bool { return c.version == versionBeta }
+
+// linkPurpose is what the token of a link is good for: this list in this tenant.
+func (c *call) linkPurpose(kind string) []string {
+	return []string{kind, string(c.tenant()), c.version, strings.ToLower(c.request.URL.Path), c.options().Encode()}
+}
+
+// link is the URL of the same list with a token.
+func (c *call) link(option, kind string, state any) (string, error) {
+	token, err := c.api.sealer.Seal(state, c.linkPurpose(kind)...)
+	if err != nil {
+		return "", err
+	}
+	// The names of options begin with a dollar sign, which need not be encoded.
+	query := strings.ReplaceAll(c.options().Encode(), "%24", "$")
+	if query != "" {
+		query += "&"
+	}
+	return c.api.cfg.URL + c.request.URL.EscapedPath() + "?" + query + option + "=" + token, nil
+}

@@ -77,7 +77,7 @@ func (c *call) deltaState(query *odata.Query) (state deltaState, err error) {
 		}
 		return state, err
 	}
-	if c.api.sealer.open(token, &state, c.linkPurpose(kind)...) != nil {
+	if c.api.sealer.Open(token, &state, c.linkPurpose(kind)...) != nil {
 		return state, invalid("$"+map[bool]string{true: "deltatoken", false: "skiptoken"}[kind == "delta"], "The token is not valid for this request. Follow @odata.nextLink and @odata.deltaLink as they are.")
 	}
 	return state, nil

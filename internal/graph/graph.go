@@ -10,6 +10,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graph/linktoken"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/selfguard"
 )
@@ -35,7 +36,7 @@ type API struct {
 	cfg    Config
 	guard  *selfguard.Guard
 	routes *router
-	sealer *sealer
+	sealer *linktoken.Sealer
 }
 
 // New checks the configuration and returns an API. It fetches keys only when a token is
@@ -60,7 +61,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	links, err := newSealer(cfg.Directory)
+	links, err := linktoken.New(cfg.Directory)
 	if err != nil {
 		return nil, fmt.Errorf("graph: %w", err)
 	}
@@ -107,6 +108,21 @@ func (a *API) dispatch(r *http.Request, who requestIDs, from *caller) (answer, e
 		return answer{}, err
 	}
 	return at.route.answer(c)
+}
+
+// Operator serves the operator of the machine in one tenant. Whoever reaches it may do
+// everything there without a token, so it is for commands that have opened the data folder,
+// and never for a listener. The command stands in the audit trail: "cli:app create".
+func (a *API) Operator(tenant *directory.Tenant, command string) http.Handler {
+	from := &caller{tenant: tenant, command: command, client: &directory.Instance{Principal: &directory.ServicePrincipal{}}}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := newRequestIDs(r.Header)
+		answered, err := a.dispatch(r, who, from)
+		if err != nil {
+			answered = a.refusal(r, who, err)
+		}
+		a.write(w, r, who, answered)
+	})
 }
 
 // requestIDs are what answers name a request by.

@@ -129,7 +129,7 @@ func listing[T any](c *call, from source[T]) (answer, error) {
 	}
 	var at cursor
 	if r.query.SkipToken != "" {
-		if c.api.sealer.open(r.query.SkipToken, &at, c.linkPurpose("skip")...) != nil {
+		if c.api.sealer.Open(r.query.SkipToken, &at, c.linkPurpose("skip")...) != nil {
 			return answer{}, invalid("$skiptoken", "The skip token is not valid for this request. Follow @odata.nextLink as it is.")
 		}
 	}

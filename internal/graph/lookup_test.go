@@ -10,6 +10,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
+	"github.com/rolecall-auth/rolecall/internal/graph/linktoken"
 )
 
 // A countingStore counts the objects that it was asked for.
@@ -49,7 +50,7 @@ func newCounted(t *testing.T) *counted {
 	if err != nil {
 		t.Fatal(err)
 	}
-	links, err := newSealer(d)
+	links, err := linktoken.New(d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,11 @@
-package graph
+// Package linktoken makes the tokens within links to more of a list: what a client holds of the
+// list's state between two requests.
+//
+// It owns that nobody else can make or read such a token. It refuses to own what the state is, and
+// what a token is for: its user names that.
+//
+// Start at [Sealer].
+package linktoken
 
 import (
 	"crypto/aes"
@@ -14,32 +21,13 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
-// linkPurpose is what the token of a link is good for: this list in this tenant.
-func (c *call) linkPurpose(kind string) []string {
-	return []string{kind, string(c.tenant()), c.version, strings.ToLower(c.request.URL.Path), c.options().Encode()}
-}
-
-// link is the URL of the same list with a token.
-func (c *call) link(option, kind string, state any) (string, error) {
-	token, err := c.api.sealer.seal(state, c.linkPurpose(kind)...)
-	if err != nil {
-		return "", err
-	}
-	// The names of options begin with a dollar sign, which need not be encoded.
-	query := strings.ReplaceAll(c.options().Encode(), "%24", "$")
-	if query != "" {
-		query += "&"
-	}
-	return c.api.cfg.URL + c.request.URL.EscapedPath() + "?" + query + option + "=" + token, nil
-}
-
-// A sealer makes the tokens within links to more: what a client holds of the state of a list.
-// They tell nothing, nobody else can make one, and each opens only for the tenant, the path and
+// A Sealer makes the tokens. They tell nothing, nobody else can make one, and each opens only for the tenant, the path and
 // the options that it was made for. All servers of one directory have the same key, also
 // after a restart.
-type sealer struct{ aead cipher.AEAD }
+type Sealer struct{ aead cipher.AEAD }
 
-func newSealer(d *directory.Directory) (*sealer, error) {
+// New returns the sealer of a directory.
+func New(d *directory.Directory) (*Sealer, error) {
 	// A keyed digest of the directory: nobody without its key-encryption key knows it.
 	secret := d.TokenRecordID("graph link", "key")
 	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "rolecall graph links 1", sha256.Size)
@@ -54,11 +42,11 @@ func newSealer(d *directory.Directory) (*sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("derive a key for links: %w", err)
 	}
-	return &sealer{aead}, nil
+	return &Sealer{aead}, nil
 }
 
-// seal makes a token of a state.
-func (s *sealer) seal(state any, purpose ...string) (string, error) {
+// Seal makes a token of a state.
+func (s *Sealer) Seal(state any, purpose ...string) (string, error) {
 	plain, err := json.Marshal(state)
 	if err != nil {
 		return "", err
@@ -68,8 +56,8 @@ func (s *sealer) seal(state any, purpose ...string) (string, error) {
 
 var errNotSealed = errors.New("the token was not made for this request")
 
-// open reads a token that was sealed for the same.
-func (s *sealer) open(token string, state any, purpose ...string) error {
+// Open reads a token that was sealed for the same.
+func (s *Sealer) Open(token string, state any, purpose ...string) error {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil {
 		return errNotSealed
