@@ -160,7 +160,7 @@ so at most once in five minutes: after two forced rotations within that time the
 		if err != nil {
 			return err
 		}
-		info, err := data.Keys.Rotate(ctx, at.KeyRing(string(t.ID)), "cli:keys rotate", options)
+		info, err := data.Keys.Rotate(ctx, at.KeyRing(string(t.ID)), directory.Operator("cli:keys rotate").Audit(), options)
 		if err != nil {
 			return err
 		}
@@ -227,7 +227,7 @@ func revokeKey(ctx context.Context, data *server.Data, t *directory.Tenant, id, 
 			return failed
 		}
 		if slices.ContainsFunc(infos, func(k keyring.KeyInfo) bool { return k.ID == id }) {
-			err = data.Keys.Revoke(ctx, ring, "cli:keys revoke", id, reason)
+			err = data.Keys.Revoke(ctx, ring, directory.Operator("cli:keys revoke").Audit(), id, reason)
 		}
 	}
 	return err

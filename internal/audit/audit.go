@@ -27,6 +27,12 @@ type Event struct {
 	Detail    string `json:"detail,omitempty"` // what changed, never a secret
 }
 
+// An Actor is who did something: the two members of an event that say so.
+type Actor struct {
+	Kind string // as in Event.ActorKind
+	Name string // as in Event.Actor
+}
+
 // A Row is an event in its place in the chain.
 type Row struct {
 	Sequence int64 `json:"sequence"` // 1, 2, 3 … without gaps

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -296,7 +297,7 @@ func TestKeysAreFetchedOftenAfterARevocation(t *testing.T) {
 	if err != nil || len(infos) == 0 {
 		t.Fatal(infos, err)
 	}
-	if err := w.keys.Revoke(t.Context(), testTenant, "test", infos[0].ID, "lost"); err != nil {
+	if err := w.keys.Revoke(t.Context(), testTenant, audit.Actor{Kind: "operator", Name: "test"}, infos[0].ID, "lost"); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/contoso.test/discovery/keys", "/contoso.test/discovery/v2.0/keys", "/common/discovery/v2.0/keys"} {

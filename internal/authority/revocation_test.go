@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/authority/revocation"
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -57,7 +58,7 @@ func TestRevocationsForAPIs(t *testing.T) {
 		return e.Assignments().Remove(testTenant, principalID(testClient), principalID(testAPI), "40000001-5a5a-4c4c-8d8d-000000000001")
 	})
 	w.editPrincipal(publicApp, func(p *directory.ServicePrincipal) { p.Enabled = false })
-	w.must(w.keys.Revoke(t.Context(), testTenant, "test", w.signer(), "stolen"))
+	w.must(w.keys.Revoke(t.Context(), testTenant, audit.Actor{Kind: "operator", Name: "test"}, w.signer(), "stolen"))
 
 	all := w.get(revocationsPath+"?since="+itoa(first.Cursor), bearer(orders)).told()
 	if len(all.Events) != 3 || all.Cursor <= first.Cursor {

@@ -3,6 +3,8 @@ package directory
 import (
 	"errors"
 	"fmt"
+
+	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
 // An Actor is on whose behalf a directory is changed. The audit rows keep its kind and name.
@@ -34,7 +36,8 @@ func System(name string) Actor { return Actor{Kind: ActorSystem, Name: name, Rig
 // of their own, apart from the application that has them, and so are passwords.
 type Noun uint8
 
-// The nouns. A managed identity is a service principal.
+// The nouns. A managed identity is a service principal. Whoever may update backups may put one
+// into the place of a directory.
 const (
 	Tenants Noun = iota
 	Applications
@@ -48,11 +51,12 @@ const (
 	Keys
 	ResourceGroups
 	Policies
+	Backups
 	nouns int = iota
 )
 
 func (n Noun) String() string {
-	return [nouns]string{"tenants", "applications", "service principals", "credentials", "assignments", "delegated grants", "users", "passwords", "hosts", "signing keys", "resource groups", "policies"}[n]
+	return [nouns]string{"tenants", "applications", "service principals", "credentials", "assignments", "delegated grants", "users", "passwords", "hosts", "signing keys", "resource groups", "policies", "backups"}[n]
 }
 
 // A Verb is what a right lets its holder do. Reading takes none: whom a View is shown to
@@ -121,7 +125,12 @@ func (a Actor) check() error {
 	return nil
 }
 
-func (a Actor) may(verb Verb, noun Noun) error {
+// Audit is the actor as the audit trail has it.
+func (a Actor) Audit() audit.Actor { return audit.Actor{Kind: string(a.Kind), Name: a.Name} }
+
+// May returns a [ForbiddenError] if the actor lacks a right. Changes of a directory look by
+// themselves: this is for what is changed beside it, such as signing keys.
+func (a Actor) May(verb Verb, noun Noun) error {
 	if a.Rights.Allow(To(verb, noun)) {
 		return nil
 	}

@@ -121,6 +121,8 @@ func rightCases() []rightCase {
 			return err
 		}},
 		{directory.Delete, directory.Hosts, func(_ ordersWorld, _ someUser, e anEditor) error { return e.Hosts().Delete(contoso, hostID(e)) }},
+		{directory.Create, directory.Backups, func(_ ordersWorld, _ someUser, e anEditor) error { return e.RecordBackup("to a file") }},
+		{directory.Update, directory.Backups, func(_ ordersWorld, _ someUser, e anEditor) error { return e.RecordRestore("from a file") }},
 	}
 }
 

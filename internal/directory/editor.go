@@ -80,6 +80,19 @@ func (e *Editor) EditAppManagementPolicy(tenant TenantID, f func(*AppManagementP
 	return e.editor.editPolicy(tenant, f)
 }
 
+// RecordBackup writes into the audit trail that all there is was copied into a backup.
+func (e *Editor) RecordBackup(detail string) error { return e.recordWhole(Create, "backup", detail) }
+
+// RecordRestore writes into the audit trail that all there is was restored from a backup.
+func (e *Editor) RecordRestore(detail string) error { return e.recordWhole(Update, "restore", detail) }
+
+// recordWhole records what is about the whole directory, and so about no tenant.
+func (e *Editor) recordWhole(verb Verb, what, detail string) error {
+	return e.editor.act(verb, Backups, func() error {
+		return e.editor.audit(what, target{kind: "directory", id: "directory"}, detail)
+	})
+}
+
 // An editor is the one place where nouns are written.
 type editor struct {
 	ctx   context.Context // of the one Change this editor lives for
@@ -127,7 +140,7 @@ func (e *editor) act(verb Verb, noun Noun, f func() error) error {
 	if e.acting {
 		return f()
 	}
-	if err := e.actor.may(verb, noun); err != nil {
+	if err := e.actor.May(verb, noun); err != nil {
 		return err
 	}
 	e.acting = true

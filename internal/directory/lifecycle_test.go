@@ -449,7 +449,7 @@ func TestKeyring(t *testing.T) {
 	t.Parallel()
 	o := newOrders(t, memory.New())
 	set := func(version int64, body string) error {
-		return o.SetKeyring(t.Context(), string(contoso), version, []byte(body), "system:keyring", "keyring.rotate", "kid abc", "")
+		return o.SetKeyring(t.Context(), string(contoso), version, []byte(body), audit.Event{Actor: "cli:keys rotate", ActorKind: "operator", Action: "keyring.rotate", Detail: "kid abc"}, "")
 	}
 	if body, version, err := o.Keyring(t.Context(), string(contoso)); body != nil || version != 0 || err != nil {
 		t.Errorf("before there is one: got %q, %d, %v", body, version, err)
@@ -466,7 +466,7 @@ func TestKeyring(t *testing.T) {
 	if body, version, err := o.Keyring(t.Context(), string(contoso)); string(body) != "two" || version != 2 || err != nil {
 		t.Errorf("got %q, %d, %v", body, version, err)
 	}
-	if err := o.SetKeyring(t.Context(), string(ordersApp), 0, nil, "a", "b", "c", ""); !errors.Is(err, directory.ErrNotFound) {
+	if err := o.SetKeyring(t.Context(), string(ordersApp), 0, nil, audit.Event{Actor: "a", ActorKind: "system", Action: "b", Detail: "c"}, ""); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("of no tenant: got %v", err)
 	}
 	change(t, o.Directory, func(e *directory.Editor) error { return e.Tenants().Delete(contoso) })

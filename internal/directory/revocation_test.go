@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 )
@@ -133,7 +134,7 @@ func TestRevocationOfKey(t *testing.T) {
 	o := newOrders(t, memory.New())
 	set := func(ring, revoked string) {
 		t.Helper()
-		if err := o.SetKeyring(t.Context(), ring, 0, []byte("{}"), "system:keyring", "keyring.revoke", "", revoked); err != nil {
+		if err := o.SetKeyring(t.Context(), ring, 0, []byte("{}"), audit.Event{Actor: "system:keyring", ActorKind: "system", Action: "keyring.revoke"}, revoked); err != nil {
 			t.Fatal(err)
 		}
 	}

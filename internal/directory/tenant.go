@@ -294,11 +294,13 @@ func (d *Directory) Keyring(ctx context.Context, tenant string) (body []byte, ve
 }
 
 // SetKeyring replaces a sealed key set of a tenant if it still has that version
-// (ErrConflict otherwise) and writes an audit row with the action and detail. The id of a
-// key of access tokens that was revoked, if one was, becomes a [Revocation].
-func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail, revoked string) error {
+// (ErrConflict otherwise) and writes an audit row with the change's actor, action and detail.
+// The id of a key of access tokens that was revoked, if one was, becomes a [Revocation]. Who
+// may change keys is checked by those who let somebody reach a ring.
+func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64, body []byte, change audit.Event, revoked string) error {
 	ownerID, id := keyringOf(tenant)
-	_, err := d.Change(ctx, System(actor), func(editor *Editor) error {
+	actor := Actor{Kind: ActorKind(change.ActorKind), Name: change.Actor, Rights: AllRights()}
+	_, err := d.Change(ctx, actor, func(editor *Editor) error {
 		e := editor.editor
 		owner, err := e.tenantByID(ownerID)
 		if err != nil {
@@ -314,8 +316,8 @@ func (d *Directory) SetKeyring(ctx context.Context, tenant string, version int64
 			}
 		}
 		return e.tx.Audit(e.ctx, e.d.cfg.Audit, audit.Event{
-			Time: e.now, Tenant: string(owner.ID), Actor: actor, Action: action,
-			Kind: KindKeyring, Target: id, Name: owner.Name, Detail: detail,
+			Time: e.now, Tenant: string(owner.ID), Actor: actor.Name, ActorKind: string(actor.Kind), Action: change.Action,
+			Kind: KindKeyring, Target: id, Name: owner.Name, Detail: change.Detail,
 		})
 	})
 	return err

@@ -31,7 +31,7 @@ func (e UserEditor) IfVersion(expected int64) UserEditor {
 // Create makes a user, who cannot sign in without a password (nil).
 func (e UserEditor) Create(u User, password *Chosen) (*User, error) {
 	if password = password.orNil(); password != nil {
-		if err := e.actor.may(Create, Passwords); err != nil {
+		if err := e.actor.May(Create, Passwords); err != nil {
 			return nil, err
 		}
 	}

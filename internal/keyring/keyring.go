@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
@@ -35,8 +36,9 @@ type Store interface {
 	// Keyring returns a tenant's body with its version; nil and 0 when there is none.
 	Keyring(ctx context.Context, tenant string) (body []byte, version int64, err error)
 	// SetKeyring replaces the body if it still has that version, and records the change in
-	// the audit trail. Revoked is the id of a key that was revoked; empty: none was.
-	SetKeyring(ctx context.Context, tenant string, version int64, body []byte, actor, action, detail, revoked string) error
+	// the audit trail: the event says who, what and what changed, and the store adds the rest.
+	// Revoked is the id of a key that was revoked; empty: none was.
+	SetKeyring(ctx context.Context, tenant string, version int64, body []byte, change audit.Event, revoked string) error
 }
 
 // Config says what a [Ring] works with.

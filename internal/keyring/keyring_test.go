@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -25,14 +26,15 @@ const (
 var errConflict = errors.New("changed by someone else meanwhile")
 
 // A record is an audit entry in the fake store.
-type record struct{ actor, action, detail string }
+// operator is the operator of the machine, through a command of that name.
+func operator(name string) audit.Actor { return audit.Actor{Kind: "operator", Name: name} }
 
 // memory is a Store. A gate, when set, is called before each write, outside the lock.
 type memory struct {
 	mu      sync.Mutex
 	bodies  map[string][]byte
 	version map[string]int64
-	audit   []record
+	audit   []audit.Event
 	reads   atomic.Int64
 	gate    func()
 	fail    atomic.Pointer[error] // the answer of every call, when set
@@ -52,7 +54,7 @@ func (m *memory) Keyring(_ context.Context, tenant string) ([]byte, int64, error
 	return m.bodies[tenant], m.version[tenant], nil
 }
 
-func (m *memory) SetKeyring(_ context.Context, tenant string, version int64, body []byte, actor, action, detail, _ string) error {
+func (m *memory) SetKeyring(_ context.Context, tenant string, version int64, body []byte, change audit.Event, _ string) error {
 	if m.gate != nil {
 		m.gate()
 	}
@@ -66,7 +68,7 @@ func (m *memory) SetKeyring(_ context.Context, tenant string, version int64, bod
 	}
 	m.version[tenant]++
 	m.bodies[tenant] = body
-	m.audit = append(m.audit, record{actor, action, detail})
+	m.audit = append(m.audit, change)
 	return nil
 }
 
@@ -152,7 +154,7 @@ func TestEnsureMakesTwoKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantStates(t, r, contoso, "current next")
-	if len(store.audit) != 1 || store.audit[0].action != "keyring.create" {
+	if len(store.audit) != 1 || store.audit[0].Action != "keyring.create" {
 		t.Errorf("audit is %v, want one keyring.create", store.audit)
 	}
 	published, err := r.Published(t.Context(), contoso)
@@ -223,7 +225,7 @@ func TestChangeOfAnotherNodeArrives(t *testing.T) {
 		}
 	}
 	clock.Advance(DefaultPublishAhead)
-	rotated, err := a.Rotate(t.Context(), contoso, "test", RotateOptions{})
+	rotated, err := a.Rotate(t.Context(), contoso, operator("test"), RotateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +251,7 @@ func TestAnotherNodesChangeOfAnyRing(t *testing.T) {
 			}
 		}
 		clock.Advance(DefaultPublishAhead)
-		rotated, err := a.Rotate(t.Context(), ring, "test", RotateOptions{})
+		rotated, err := a.Rotate(t.Context(), ring, operator("test"), RotateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +278,7 @@ func TestChangeOfAnotherNodeArrivesLater(t *testing.T) {
 			}
 		}
 		revoked := wantStates(t, a, contoso, "current next")[0]
-		if err := a.Revoke(t.Context(), contoso, "test", revoked, "stolen"); err != nil {
+		if err := a.Revoke(t.Context(), contoso, operator("test"), revoked, "stolen"); err != nil {
 			t.Fatal(err)
 		}
 		down := errors.New("down")
@@ -304,7 +306,7 @@ func TestOldRingPutBackIsRefused(t *testing.T) {
 	}
 	old := store.bodies[contoso]
 	clock.Advance(DefaultPublishAhead)
-	if _, err := r.Rotate(t.Context(), contoso, "test", RotateOptions{}); err != nil {
+	if _, err := r.Rotate(t.Context(), contoso, operator("test"), RotateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	store.bodies[contoso] = old

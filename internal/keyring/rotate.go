@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/audit"
 )
 
 // ErrTooSoon says that the next key has not been published for long enough to sign.
@@ -19,8 +21,8 @@ var ErrUnknownKey = errors.New("no such key in the ring")
 // that other node made progress.
 const maxAttempts = 16
 
-// actorSelf is the actor of automatic changes.
-const actorSelf = "system:keyring"
+// itself is the actor of automatic changes.
+func itself() audit.Actor { return audit.Actor{Kind: "system", Name: "system:keyring"} }
 
 // An edit computes the next document from the present one. An empty action means that there is
 // nothing to do, perhaps no longer.
@@ -33,7 +35,7 @@ func (r *Ring) Ensure(ctx context.Context, tenant string) error {
 }
 
 func (r *Ring) ensure(ctx context.Context, tenant string) (*snapshot, error) {
-	return r.change(ctx, tenant, actorSelf, func(present document, _ time.Time) (document, string, string, error) {
+	return r.change(ctx, tenant, itself(), func(present document, _ time.Time) (document, string, string, error) {
 		if present.complete() {
 			return present, "", "", nil
 		}
@@ -81,7 +83,7 @@ type RotateOptions struct {
 // It returns the key that signs now. When another node rotates at the same moment, there is one
 // rotation, and both get its result. It returns [ErrTooSoon] if validators may not know the next
 // key yet.
-func (r *Ring) Rotate(ctx context.Context, tenant, actor string, opts RotateOptions) (KeyInfo, error) {
+func (r *Ring) Rotate(ctx context.Context, tenant string, actor audit.Actor, opts RotateOptions) (KeyInfo, error) {
 	if err := r.Ensure(ctx, tenant); err != nil {
 		return KeyInfo{}, err
 	}
@@ -132,7 +134,7 @@ func (r *Ring) advance(ctx context.Context, doc document) (document, error) {
 // Revoke removes a key from the ring at once, whatever it has signed: the answer to a private
 // key that is no longer private. Its tokens are refused as soon as validators fetch the keys
 // again. The reason goes into the audit trail.
-func (r *Ring) Revoke(ctx context.Context, tenant, actor, id, reason string) error {
+func (r *Ring) Revoke(ctx context.Context, tenant string, actor audit.Actor, id, reason string) error {
 	_, err := r.change(ctx, tenant, actor, func(present document, now time.Time) (document, string, string, error) {
 		doc := present.without([]string{id})
 		if len(doc.Keys) == len(present.Keys) {
@@ -172,7 +174,7 @@ func describe(doc document) string {
 
 // change applies an edit to the ring in the store, and again if another node's change came
 // first. It returns the resulting ring.
-func (r *Ring) change(ctx context.Context, tenant, actor string, edit edit) (*snapshot, error) {
+func (r *Ring) change(ctx context.Context, tenant string, actor audit.Actor, edit edit) (*snapshot, error) {
 	h := r.holder(tenant)
 	if err := h.acquire(ctx); err != nil {
 		return nil, err
@@ -200,12 +202,13 @@ func (r *Ring) change(ctx context.Context, tenant, actor string, edit edit) (*sn
 		if err != nil {
 			return nil, fmt.Errorf("key ring of tenant %s: %w", tenant, err)
 		}
-		failure := r.cfg.Store.SetKeyring(ctx, tenant, version, body, actor, action, detail, revokedBy(action, before, after))
+		change := audit.Event{Actor: actor.Name, ActorKind: actor.Kind, Action: action, Detail: detail}
+		failure := r.cfg.Store.SetKeyring(ctx, tenant, version, body, change, revokedBy(action, before, after))
 		if present, err = r.reload(ctx, tenant, h); err != nil {
 			return nil, errors.Join(failure, err)
 		}
 		if failure == nil {
-			r.cfg.Log.InfoContext(ctx, "key ring changed", "tenant", tenant, "actor", actor, "action", action, "detail", detail)
+			r.cfg.Log.InfoContext(ctx, "key ring changed", "tenant", tenant, "actor", actor.Name, "action", action, "detail", detail)
 			return present, nil
 		}
 		// Every store refuses when the version has changed, which the ring itself shows; any

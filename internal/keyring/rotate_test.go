@@ -25,11 +25,11 @@ func TestRotate(t *testing.T) {
 	before := wantStates(t, r, contoso, "current next")
 
 	clock.Advance(DefaultPublishAhead - time.Second)
-	if _, err := r.Rotate(t.Context(), contoso, "cli:keys", RotateOptions{}); !errors.Is(err, ErrTooSoon) {
+	if _, err := r.Rotate(t.Context(), contoso, operator("cli:keys"), RotateOptions{}); !errors.Is(err, ErrTooSoon) {
 		t.Fatalf("a second too soon: got %v, want ErrTooSoon", err)
 	}
 	clock.Advance(time.Second)
-	info, err := r.Rotate(t.Context(), contoso, "cli:keys", RotateOptions{})
+	info, err := r.Rotate(t.Context(), contoso, operator("cli:keys"), RotateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func TestRotate(t *testing.T) {
 		t.Errorf("keys %v became %v: the next one must sign, the current one retire", before, after)
 	}
 	last := store.audit[len(store.audit)-1]
-	if last.actor != "cli:keys" || last.action != "keyring.rotate" || strings.Contains(last.detail, "forced") {
+	if last.Actor != "cli:keys" || last.ActorKind != "operator" || last.Action != "keyring.rotate" || strings.Contains(last.Detail, "forced") {
 		t.Errorf("audit says %v", last)
 	}
 }
@@ -47,11 +47,11 @@ func TestForcedRotationSaysSo(t *testing.T) {
 	t.Parallel()
 	cfg, store, _ := testConfig(t)
 	r := newRing(t, cfg)
-	if _, err := r.Rotate(t.Context(), contoso, "cli:keys", RotateOptions{Force: true}); err != nil {
+	if _, err := r.Rotate(t.Context(), contoso, operator("cli:keys"), RotateOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantStates(t, r, contoso, "current next retired")
-	if last := store.audit[len(store.audit)-1]; !strings.Contains(last.detail, "forced 48h0m0s before") {
+	if last := store.audit[len(store.audit)-1]; !strings.Contains(last.Detail, "forced 48h0m0s before") {
 		t.Errorf("audit says %v", last)
 	}
 }
@@ -64,7 +64,7 @@ func TestRetiredKeyGoesAfterItsTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Advance(DefaultPublishAhead)
-	if _, err := r.Rotate(t.Context(), contoso, "test", RotateOptions{}); err != nil {
+	if _, err := r.Rotate(t.Context(), contoso, operator("test"), RotateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	clock.Advance(DefaultRetain)
@@ -78,7 +78,7 @@ func TestRetiredKeyGoesAfterItsTokens(t *testing.T) {
 	}
 	wantStates(t, r, contoso, "current next")
 	last := store.audit[len(store.audit)-1]
-	if last.action != "keyring.remove" || !strings.Contains(last.detail, ids[2]) {
+	if last.Action != "keyring.remove" || !strings.Contains(last.Detail, ids[2]) {
 		t.Errorf("audit says %v", last)
 	}
 }
@@ -93,11 +93,11 @@ func TestRevoke(t *testing.T) {
 				t.Fatal(err)
 			}
 			clock.Advance(DefaultPublishAhead)
-			if _, err := r.Rotate(t.Context(), contoso, "test", RotateOptions{}); err != nil {
+			if _, err := r.Rotate(t.Context(), contoso, operator("test"), RotateOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			before := wantStates(t, r, contoso, "current next retired")
-			if err := r.Revoke(t.Context(), contoso, "cli:keys", before[i], "laptop stolen"); err != nil {
+			if err := r.Revoke(t.Context(), contoso, operator("cli:keys"), before[i], "laptop stolen"); err != nil {
 				t.Fatal(err)
 			}
 			after := wantStates(t, r, contoso, want)
@@ -107,13 +107,13 @@ func TestRevoke(t *testing.T) {
 			if i == 0 && after[0] != before[1] {
 				t.Error("the key published ahead does not follow the revoked one")
 			}
-			if last := store.audit[len(store.audit)-1]; !strings.Contains(last.detail, "laptop stolen") {
+			if last := store.audit[len(store.audit)-1]; !strings.Contains(last.Detail, "laptop stolen") {
 				t.Errorf("audit says %v", last)
 			}
 		})
 	}
 	cfg, _, _ := testConfig(t)
-	if err := newRing(t, cfg).Revoke(t.Context(), contoso, "test", "nobody", ""); !errors.Is(err, ErrUnknownKey) {
+	if err := newRing(t, cfg).Revoke(t.Context(), contoso, operator("test"), "nobody", ""); !errors.Is(err, ErrUnknownKey) {
 		t.Errorf("unknown key: %v, want ErrUnknownKey", err)
 	}
 }
@@ -129,7 +129,7 @@ func TestMaintainWaitsForTheNextKeyToBeKnown(t *testing.T) {
 	}
 	clock.Advance(DefaultRotateEvery - time.Hour)
 	before := wantStates(t, r, contoso, "current next")
-	if err := r.Revoke(t.Context(), contoso, "test", before[1], "lost"); err != nil {
+	if err := r.Revoke(t.Context(), contoso, operator("test"), before[1], "lost"); err != nil {
 		t.Fatal(err)
 	}
 	for _, wait := range []time.Duration{time.Hour, DefaultPublishAhead - time.Hour - time.Second} {
@@ -169,7 +169,9 @@ func TestNodesRotateAtOnce(t *testing.T) {
 		infos, errs := make([]KeyInfo, nodes), make([]error, nodes)
 		for i := range nodes {
 			r := newRing(t, cfg)
-			wg.Go(func() { infos[i], errs[i] = r.Rotate(t.Context(), contoso, "test", RotateOptions{Force: i%2 == 0}) })
+			wg.Go(func() {
+				infos[i], errs[i] = r.Rotate(t.Context(), contoso, operator("test"), RotateOptions{Force: i%2 == 0})
+			})
 		}
 		for range nodes {
 			<-arrived

@@ -53,7 +53,7 @@ func (r *Ring) rotateDue(ctx context.Context, tenant string, s *snapshot) error 
 	if !r.due(s.document, r.cfg.Now()) {
 		return nil
 	}
-	_, err := r.change(ctx, tenant, actorSelf, func(present document, now time.Time) (document, string, string, error) {
+	_, err := r.change(ctx, tenant, itself(), func(present document, now time.Time) (document, string, string, error) {
 		if !r.due(present, now) {
 			return present, "", "", nil // another node was first
 		}
@@ -76,7 +76,7 @@ func (r *Ring) removeExpired(ctx context.Context, tenant string, s *snapshot) er
 	if len(s.document.expired(r.cfg.Now())) == 0 {
 		return nil
 	}
-	_, err := r.change(ctx, tenant, actorSelf, func(present document, now time.Time) (document, string, string, error) {
+	_, err := r.change(ctx, tenant, itself(), func(present document, now time.Time) (document, string, string, error) {
 		ids := present.expired(now)
 		if len(ids) == 0 {
 			return present, "", "", nil

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/authority/exchange"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
@@ -272,7 +273,7 @@ func TestAChangeByAnotherProcessIsAwaited(t *testing.T) {
 		t.Errorf("the server does not know of the change: %v", err)
 	}
 
-	if _, err := other.Keys.Rotate(t.Context(), tenant.ID, "test", keyring.RotateOptions{Force: true}); err != nil {
+	if _, err := other.Keys.Rotate(t.Context(), tenant.ID, audit.Actor{Kind: "operator", Name: "test"}, keyring.RotateOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	if sequence, err = other.Sequence(t.Context()); err != nil {
