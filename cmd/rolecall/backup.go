@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/backup"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -36,7 +37,7 @@ the file ` + "`kek`" + ` somewhere else. FILE can be - for standard output.`,
 		if err := c.needData(); err != nil {
 			return err
 		}
-		cfg := server.BackupConfig{Dir: c.dir, File: args[0], WithoutKey: withoutKey, Version: thisBuild().Version, Now: c.now}
+		cfg := server.BackupConfig{Dir: c.dir, Actor: directory.Operator("cli:backup"), File: args[0], WithoutKey: withoutKey, Version: thisBuild().Version, Now: c.now}
 		if cfg.File == standardStream {
 			if c.screen.Terminal {
 				return usageError(cmd, errors.New("a backup is not for a terminal: name a file, or redirect standard output"))
@@ -119,7 +120,7 @@ rotated since is valid again. FILE can be - for standard input.`,
 		if err := c.needData(); err != nil {
 			return err
 		}
-		cfg.Dir, cfg.Now, cfg.Log, cfg.From = c.dir, c.now, c.log(slog.LevelWarn), c.in
+		cfg.Dir, cfg.Now, cfg.Log, cfg.From, cfg.Actor = c.dir, c.now, c.log(slog.LevelWarn), c.in, directory.Operator("cli:restore")
 		if args[0] != standardStream {
 			f, err := os.Open(args[0])
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/rolecall-auth/rolecall/internal/backup"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -28,19 +29,24 @@ const (
 
 // BackupConfig says what to back up, and where to.
 type BackupConfig struct {
-	Dir        string    // required: the data folder
-	File       string    // where the backup goes, or
-	Out        io.Writer // what it is written to
-	WithoutKey bool      // seal the private files by the folder's key, which stays out
+	Dir        string          // required: the data folder
+	Actor      directory.Actor // required: who asks
+	File       string          // where the backup goes, or
+	Out        io.Writer       // what it is written to
+	WithoutKey bool            // seal the private files by the folder's key, which stays out
 	Version    string
 	Now        func() time.Time // nil means time.Now
 }
 
 // Backup writes a backup of a data folder, as it is at one moment, whether or not a server
-// runs on it. A file is there whole, read back, and for its owner alone, or not at all.
+// runs on it. A file is there whole, read back, and for its owner alone, or not at all. Once it
+// is there, the folder's audit trail says so: where it does not, that is the error.
 func Backup(ctx context.Context, cfg BackupConfig) (*backup.Header, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if err := cfg.Actor.May(directory.Create, directory.Backups); err != nil {
+		return nil, err
 	}
 	location, kek, err := backupSource(cfg.Dir)
 	if err != nil {
@@ -61,7 +67,33 @@ func Backup(ctx context.Context, cfg BackupConfig) (*backup.Header, error) {
 		header, err = makeBackup(ctx, cfg, location, kek, draft)
 		return err
 	})
-	return header, errors.Join(err, os.RemoveAll(draft))
+	if err = errors.Join(err, os.RemoveAll(draft)); err != nil {
+		return header, err
+	}
+	return header, recordBackup(ctx, cfg, header)
+}
+
+// recordBackup says in the audit trail who took a copy of everything, and whether with the key.
+// That comes after the copy, which is of the folder as it was found, of an older version too.
+func recordBackup(ctx context.Context, cfg BackupConfig, header *backup.Header) (err error) {
+	data, err := OpenData(ctx, DataConfig{Dir: cfg.Dir, Now: cfg.Now})
+	if err == nil {
+		defer func() { err = errors.Join(err, data.Close()) }()
+		_, err = data.Directory.Change(ctx, cfg.Actor, func(e *directory.Editor) error { return e.RecordBackup(backupDetail(header)) })
+	}
+	if err != nil {
+		return fmt.Errorf("the backup is made, but the audit trail does not say so: %w", err)
+	}
+	return nil
+}
+
+// backupDetail is what the audit trail says of a backup.
+func backupDetail(header *backup.Header) string {
+	key := "with the key"
+	if header.Sealed {
+		key = "without the key"
+	}
+	return fmt.Sprintf("of %s, %s %s", header.Created.UTC().Format(time.RFC3339), key, header.KEK)
 }
 
 // backupSource finds the store and the key of a data folder, without making anything.

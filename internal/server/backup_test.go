@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -105,6 +106,8 @@ func trusting(s *server.Server) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}, MaxIdleConnsPerHost: 16}}
 }
 
+func operator() directory.Actor { return directory.Operator("test") }
+
 func back(t *testing.T, cfg server.BackupConfig) {
 	t.Helper()
 	if _, err := server.Backup(t.Context(), cfg); err != nil {
@@ -181,9 +184,9 @@ func TestABackupIsTheFolder(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			at, _ := newSample(t, tt.closed)
 			file, dir := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "restored")
-			back(t, server.BackupConfig{Dir: at.dir, File: file, WithoutKey: tt.withoutKey})
-			back(t, server.BackupConfig{Dir: at.dir, File: file, WithoutKey: tt.withoutKey}) // in the older one's place
-			cfg := server.RestoreConfig{Dir: dir}
+			back(t, server.BackupConfig{Actor: operator(), Dir: at.dir, File: file, WithoutKey: tt.withoutKey})
+			back(t, server.BackupConfig{Actor: operator(), Dir: at.dir, File: file, WithoutKey: tt.withoutKey}) // in the older one's place
+			cfg := server.RestoreConfig{Actor: operator(), Dir: dir}
 			if tt.withoutKey {
 				if _, err := restore(cfg, file); err == nil || !strings.Contains(withFix(err), "--key") {
 					t.Errorf("restored without a key: %v", err)
@@ -199,15 +202,59 @@ func TestABackupIsTheFolder(t *testing.T) {
 	}
 }
 
+// Who took a copy of everything, and who put one into the place of a directory, stands in the
+// audit trail of the folder; nobody does either without the right to it.
+func TestBackupsAreTheActors(t *testing.T) {
+	dir := closedFolder(t)
+	file, restored := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "restored")
+	other := directory.Actor{Kind: directory.ActorUser, Name: "dev@contoso.test", Rights: directory.AllRights() &^ directory.Manage(directory.Backups)}
+	if _, err := server.Backup(t.Context(), server.BackupConfig{Actor: other, Dir: dir, File: file}); !errors.Is(err, directory.ErrForbidden) {
+		t.Errorf("a backup without the right to it: %v", err)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a backup without the right to it is there: %v", err)
+	}
+	back(t, server.BackupConfig{Actor: directory.Operator("cli:backup"), Dir: dir, File: file, WithoutKey: true})
+	if row := lastRow(t, dir); row.Action != "directory.backup" || row.Actor != "cli:backup" || row.ActorKind != "operator" || !strings.Contains(row.Detail, "without the key") {
+		t.Errorf("after the backup: got %+v", row)
+	}
+	cfg := server.RestoreConfig{Actor: other, Dir: restored, Key: filepath.Join(dir, "kek")}
+	if _, err := restore(cfg, file); !errors.Is(err, directory.ErrForbidden) {
+		t.Errorf("restored without the right to it: %v", err)
+	}
+	cfg.Actor = directory.Operator("cli:restore")
+	if _, err := restore(cfg, file); err != nil {
+		t.Fatal(withFix(err))
+	}
+	if row := lastRow(t, restored); row.Action != "directory.restore" || row.Actor != "cli:restore" || row.ActorKind != "operator" || !strings.Contains(row.Detail, "without the key") {
+		t.Errorf("after it was restored: got %+v", row)
+	}
+}
+
+// lastRow is the newest row of the audit trail of a closed folder, which must be whole.
+func lastRow(t *testing.T, dir string) audit.Row {
+	t.Helper()
+	data, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := data.Directory.AuditRows(t.Context(), 0, 1000)
+	_, broken := data.Directory.VerifyAudit(t.Context())
+	if err := errors.Join(err, broken, data.Close()); err != nil || len(rows) == 0 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	return rows[len(rows)-1]
+}
+
 func TestABackupToAWriter(t *testing.T) {
 	at, _ := newSample(t, true)
 	var out bytes.Buffer
-	if _, err := server.Backup(t.Context(), server.BackupConfig{Dir: at.dir, Out: &out}); err != nil {
+	if _, err := server.Backup(t.Context(), server.BackupConfig{Actor: operator(), Dir: at.dir, Out: &out}); err != nil {
 		t.Fatal(err)
 	}
 	checkNothingLeft(t, at.dir)
 	dir := t.TempDir() // there already, and empty
-	if _, err := server.Restore(t.Context(), server.RestoreConfig{Dir: dir, From: &out}); err != nil {
+	if _, err := server.Restore(t.Context(), server.RestoreConfig{Actor: operator(), Dir: dir, From: &out}); err != nil {
 		t.Fatal(withFix(err))
 	}
 	checkSample(t, at, dir)
@@ -216,16 +263,16 @@ func TestABackupToAWriter(t *testing.T) {
 func TestAFullFolderIsRestoredByForceAlone(t *testing.T) {
 	at, _ := newSample(t, true)
 	file := filepath.Join(t.TempDir(), "backup")
-	back(t, server.BackupConfig{Dir: at.dir, File: file})
+	back(t, server.BackupConfig{Actor: operator(), Dir: at.dir, File: file})
 	dir := closedFolder(t)
 	before := contents(t, dir)
-	if _, err := restore(server.RestoreConfig{Dir: dir}, file); err == nil || !strings.Contains(withFix(err), "--force") {
+	if _, err := restore(server.RestoreConfig{Actor: operator(), Dir: dir}, file); err == nil || !strings.Contains(withFix(err), "--force") {
 		t.Errorf("without force: %v", err)
 	}
 	if !maps.Equal(contents(t, dir), before) {
 		t.Error("the folder was changed by a refusal")
 	}
-	done, err := restore(server.RestoreConfig{Dir: dir, Force: true}, file)
+	done, err := restore(server.RestoreConfig{Actor: operator(), Dir: dir, Force: true}, file)
 	if err != nil {
 		t.Fatal(withFix(err))
 	}
@@ -255,8 +302,8 @@ func contents(t *testing.T, dir string) map[string]string {
 func TestAFolderInUseIsNotRestored(t *testing.T) {
 	at, s := newSample(t, false)
 	file := filepath.Join(t.TempDir(), "backup")
-	back(t, server.BackupConfig{Dir: at.dir, File: file})
-	if _, err := restore(server.RestoreConfig{Dir: at.dir, Force: true}, file); err == nil || !strings.Contains(withFix(err), "a server already runs") || !strings.Contains(withFix(err), "stop it first") {
+	back(t, server.BackupConfig{Actor: operator(), Dir: at.dir, File: file})
+	if _, err := restore(server.RestoreConfig{Actor: operator(), Dir: at.dir, Force: true}, file); err == nil || !strings.Contains(withFix(err), "a server already runs") || !strings.Contains(withFix(err), "stop it first") {
 		t.Errorf("under a server: %v", err)
 	}
 	client := trusting(s)
@@ -269,7 +316,7 @@ func TestAFolderInUseIsNotRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := restore(server.RestoreConfig{Dir: dir, Force: true}, file); err == nil || !strings.Contains(err.Error(), "another rolecall process") {
+	if _, err := restore(server.RestoreConfig{Actor: operator(), Dir: dir, Force: true}, file); err == nil || !strings.Contains(err.Error(), "another rolecall process") {
 		t.Errorf("under a command: %v", err)
 	}
 	if err := command.Close(); err != nil {
@@ -283,7 +330,7 @@ func TestAFolderInUseIsNotRestored(t *testing.T) {
 func TestADamagedBackupChangesNothing(t *testing.T) {
 	at, _ := newSample(t, true)
 	file := filepath.Join(t.TempDir(), "backup")
-	back(t, server.BackupConfig{Dir: at.dir, File: file})
+	back(t, server.BackupConfig{Actor: operator(), Dir: at.dir, File: file})
 	whole, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -298,7 +345,7 @@ func TestADamagedBackupChangesNothing(t *testing.T) {
 	} {
 		write(t, file, string(content))
 		for _, target := range []string{dir, filepath.Join(t.TempDir(), "new")} {
-			_, err := restore(server.RestoreConfig{Dir: target, Force: true}, file)
+			_, err := restore(server.RestoreConfig{Actor: operator(), Dir: target, Force: true}, file)
 			if err == nil {
 				t.Fatalf("%s: restored", name)
 			}
@@ -338,7 +385,7 @@ func TestBackupsThatAreRefused(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(dir, "credentials"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		_, err := server.Backup(t.Context(), server.BackupConfig{Dir: tt.dir, File: tt.file})
+		_, err := server.Backup(t.Context(), server.BackupConfig{Actor: operator(), Dir: tt.dir, File: tt.file})
 		if err == nil || !strings.Contains(withFix(err), tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
@@ -356,7 +403,7 @@ func TestABackupThatIsStoppedLeavesNothing(t *testing.T) {
 	dir, place := closedFolder(t), t.TempDir()
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := server.Backup(ctx, server.BackupConfig{Dir: dir, File: filepath.Join(place, "backup")}); !errors.Is(err, context.Canceled) {
+	if _, err := server.Backup(ctx, server.BackupConfig{Actor: operator(), Dir: dir, File: filepath.Join(place, "backup")}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if entries, err := os.ReadDir(place); err != nil || len(entries) > 0 {
@@ -379,9 +426,9 @@ func TestBackupsUnderLoad(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		atLeast := l.counts()
-		back(t, server.BackupConfig{Dir: at.dir, File: file})
+		back(t, server.BackupConfig{Actor: operator(), Dir: at.dir, File: file})
 		restored := filepath.Join(dir, fmt.Sprint("restored", round))
-		if _, err := restore(server.RestoreConfig{Dir: restored}, file); err != nil {
+		if _, err := restore(server.RestoreConfig{Actor: operator(), Dir: restored}, file); err != nil {
 			t.Fatal(withFix(err))
 		}
 		l.check(t, restored, atLeast)
@@ -499,10 +546,10 @@ func TestWhatKilledCommandsLeftIsSwept(t *testing.T) {
 		kept = append(kept, leave(prefix+"2", 23*time.Hour), leave("other"+prefix, 25*time.Hour))
 	}
 	kept = append(kept, leave(".other.restore-1", 25*time.Hour))
-	if _, err := server.Backup(t.Context(), server.BackupConfig{Dir: dir, File: file}); err != nil {
+	if _, err := server.Backup(t.Context(), server.BackupConfig{Actor: operator(), Dir: dir, File: file}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := restore(server.RestoreConfig{Dir: target}, file); err != nil {
+	if _, err := restore(server.RestoreConfig{Actor: operator(), Dir: target}, file); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range swept {

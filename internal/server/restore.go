@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/rolecall-auth/rolecall/internal/backup"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/storeurl"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -23,6 +24,7 @@ import (
 // RestoreConfig says what to restore, and where to.
 type RestoreConfig struct {
 	Dir   string           // required: the data folder
+	Actor directory.Actor  // required: who asks
 	From  io.Reader        // the backup
 	Key   string           // file with the folder's key, for a backup made without it
 	Force bool             // put it in the place of what is in the folder, which is kept aside
@@ -42,6 +44,9 @@ type Restored struct {
 func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if err := cfg.Actor.May(directory.Update, directory.Backups); err != nil {
+		return nil, err
 	}
 	target, err := restoreTarget(cfg.Dir, cfg.Force)
 	if err != nil {
@@ -63,7 +68,7 @@ func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := tryFolder(ctx, cfg, draft); err != nil {
+	if err := tryFolder(ctx, cfg, draft, &read.Header); err != nil {
 		return nil, err
 	}
 	aside, err := target.swap(draft, cfg.Now())
@@ -141,8 +146,9 @@ func writeDurably(path string, content io.Reader) error {
 }
 
 // tryFolder checks the database of a folder that was just unpacked and opens the folder, so
-// that one which cannot be used is put into nobody's place.
-func tryFolder(ctx context.Context, cfg RestoreConfig, draft string) error {
+// that one which cannot be used is put into nobody's place. Its audit trail goes on with what
+// it was restored from, and by whom.
+func tryFolder(ctx context.Context, cfg RestoreConfig, draft string, from *backup.Header) error {
 	location, err := storeurl.Parse(storeurl.InFolder(draft))
 	if err != nil {
 		return err
@@ -154,7 +160,8 @@ func tryFolder(ctx context.Context, cfg RestoreConfig, draft string) error {
 	if err != nil {
 		return fmt.Errorf("open what was restored: %w", err)
 	}
-	return data.Close()
+	_, err = data.Directory.Change(ctx, cfg.Actor, func(e *directory.Editor) error { return e.RecordRestore(backupDetail(from)) })
+	return errors.Join(err, data.Close())
 }
 
 // A target is where a folder is to be restored.
