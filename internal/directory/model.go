@@ -453,7 +453,19 @@ type SignIn struct {
 	Reason    string     `json:"reason,omitempty"`    // of a failure, in words
 	Fix       string     `json:"fix,omitempty"`       // of a failure: the answer's own advice
 	Presented *Presented `json:"presented,omitempty"` // what leads to the mistake in a request; nil: nothing does
+	Borrower  *Borrower  `json:"borrower,omitempty"`  // who got the client's token in its place; nil: nobody
 }
+
+// A Borrower is who manages a managed identity and got a token as that identity, for a program on
+// another machine.
+type Borrower struct {
+	Kind ActorKind `json:"kind"`
+	Name string    `json:"name"`
+	ID   ObjectID  `json:"id,omitempty"` // empty: the operator of the machine
+}
+
+// String names a borrower: "user dev@contoso.test".
+func (b Borrower) String() string { return string(b.Kind) + " " + b.Name }
 
 // Refused reports whether the answer was a refusal.
 func (s SignIn) Refused() bool { return s.Code != 0 || s.Refusal != "" }

@@ -90,6 +90,9 @@ func (s *signIn) explainAnswer(ctx context.Context) error {
 	if s.User != "" {
 		detail += fmt.Sprintf("; for %s, scopes: %s", s.User, list(s.Scopes))
 	}
+	if s.Borrower != nil {
+		detail += "; lent to " + text.Shown(s.Borrower.String())
+	}
 	s.report.add("token request", true, detail)
 	if s.client == nil {
 		return nil

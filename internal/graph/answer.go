@@ -65,7 +65,9 @@ func (a *API) write(w http.ResponseWriter, r *http.Request, ids requestIDs, give
 	}
 	header.Set("request-id", ids.request)
 	header.Set("client-request-id", ids.client)
-	header.Set("Cache-Control", "no-cache")
+	if header.Get("Cache-Control") == "" {
+		header.Set("Cache-Control", "no-cache")
+	}
 	header.Set("Strict-Transport-Security", "max-age=31536000")
 	header.Set("Vary", "Accept-Encoding")
 	header.Set("X-Content-Type-Options", "nosniff")

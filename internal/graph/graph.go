@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graph/linktoken"
 	"github.com/rolecall-auth/rolecall/internal/guid"
@@ -27,8 +29,14 @@ type Config struct {
 	URL        string               // required: where the API itself is, without a slash at the end
 	Directory  *directory.Directory // required
 	HTTPClient *http.Client         // required: reaches the authority
+	Minter     Minter               // makes the tokens of identities that are lent; nil: none is
 	Now        func() time.Time     // nil means time.Now
 	Log        *slog.Logger         // nil means discard
+}
+
+// A Minter makes tokens of managed identities; an authority is one.
+type Minter interface {
+	Mint(ctx context.Context, req issuance.MintRequest) (issuance.Minted, error)
 }
 
 // An API answers in place of Microsoft Graph. It is safe for concurrent use.

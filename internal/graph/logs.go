@@ -111,10 +111,18 @@ func signInObject(row *directory.SignIn, event string) object {
 		{"clientAppUsed", nil}, {"correlationId", orNull(row.CorrelationID)}, {"conditionalAccessStatus", "notApplied"}, {"isInteractive", event == eventUser},
 		{"riskDetail", "none"}, {"riskLevelAggregated", "none"}, {"riskLevelDuringSignIn", "none"}, {"riskState", "none"}, {"riskEventTypes", []string{}},
 		{"riskEventTypes_v2", []string{}},
-		{"status", object{{"errorCode", row.Code}, {"failureReason", failure}, {"additionalDetails", orNull(row.Fix)}}},
+		{"status", object{{"errorCode", row.Code}, {"failureReason", failure}, {"additionalDetails", signInDetails(row)}}},
 		{"deviceDetail", object{{"deviceId", ""}, {"displayName", ""}, {"operatingSystem", ""}, {"browser", ""}, {"isCompliant", false}, {"isManaged", false}, {"trustType", ""}}},
 		{"location", object{{"city", ""}, {"state", ""}, {"countryOrRegion", ""}, {"geoCoordinates", object{}}}}, {"appliedConditionalAccessPolicies", []any{}},
 	}
+}
+
+// signInDetails is what there is to say besides: how to fix a failure, or to whom the token was lent.
+func signInDetails(row *directory.SignIn) any {
+	if row.Fix == "" && row.Borrower != nil {
+		return "Lent to " + row.Borrower.String() + "."
+	}
+	return orNull(row.Fix)
 }
 
 func resourceMembers(row *directory.SignIn, resource *directory.Instance) object {

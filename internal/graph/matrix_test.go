@@ -204,6 +204,7 @@ var rights = map[string]string{
 	"PATCH policies/defaultAppManagementPolicy":                            "changes policies",
 	"POST directoryObjects/getByIds":                                       "reads applications",
 	"GET directoryObjects/{object}":                                        "reads applications",
+	"POST servicePrincipals/{principal}/rolecall.getToken":                 "changes applications",
 	"GET $metadata":                                                        "is anybody",
 	"GET servicePrincipals/{principal}/federatedIdentityCredentials":       "reads applications",
 }
@@ -219,7 +220,8 @@ type estate struct {
 	*world
 	app       *directory.Application
 	principal *directory.ServicePrincipal
-	owner     directory.ObjectID // who can be removed
+	identity  *directory.ServicePrincipal // a managed one
+	owner     directory.ObjectID          // who can be removed
 	user      *directory.User
 	deleted   directory.ObjectID // of an application
 	secret    string
@@ -239,6 +241,12 @@ func (w *world) newEstate(owner directory.ObjectID) *estate {
 			return err
 		}
 		if made.principal, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant, AppID: made.app.AppID, Owners: owners}); err != nil {
+			return err
+		}
+		made.identity, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
+			Tenant: tenant, Type: directory.PrincipalManagedIdentity, Name: "estate-" + guid.New(), DisplayName: "Estate's", Owners: owners,
+		})
+		if err != nil {
 			return err
 		}
 		if made.user, err = e.Users().Create(directory.User{Tenant: tenant, PrincipalName: guid.New() + "@contoso.test", DisplayName: "Estate's"}, nil); err != nil {
@@ -270,6 +278,9 @@ func (e *estate) request(method, path string) (filled, body string) {
 		case "{application}":
 			return string(e.app.ID)
 		case "{principal}":
+			if strings.HasSuffix(path, "/rolecall.getToken") {
+				return string(e.identity.ID)
+			}
 			return string(e.principal.ID)
 		case "{user}":
 			return string(e.user.ID)
@@ -292,6 +303,7 @@ func (e *estate) request(method, path string) (filled, body string) {
 		return ""
 	})
 	bodies := map[string]string{
+		"POST servicePrincipals/{principal}/rolecall.getToken": `{"resource":"api://orders"}`,
 		"POST applications":              `{"displayName":"made"}`,
 		"POST $batch":                    `{"requests":[{"id":"1","method":"GET","url":"/applications/` + string(e.app.ID) + `"}]}`,
 		"POST directoryObjects/getByIds": `{"ids":["` + string(e.app.ID) + `"]}`,

@@ -37,7 +37,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	login := insidetest.Start(t)
 	api, err := graph.New(graph.Config{
-		Authority: login.URL, URL: ownURL, Directory: login.Directory(), HTTPClient: login.HTTPClient(), Now: login.Clock().Now,
+		Authority: login.URL, URL: ownURL, Directory: login.Directory(), HTTPClient: login.HTTPClient(), Minter: login.Issuer(), Now: login.Clock().Now,
 	})
 	if err != nil {
 		t.Fatal(err)

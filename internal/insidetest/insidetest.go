@@ -1,6 +1,6 @@
 // Package insidetest gives the tests of this module what users of authoritytest cannot
-// have: the directory behind the authority. Its type is internal, so it stands in no
-// signature of authoritytest.
+// have: the directory behind the authority, and what makes its tokens. Their types are internal,
+// so they stand in no signature of authoritytest.
 //
 // It adds nothing else. What a test can say by authoritytest itself, it says by that.
 package insidetest
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
+	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
 
@@ -16,6 +17,7 @@ import (
 type Authority struct {
 	*authoritytest.Authority
 	directory *directory.Directory
+	issuer    *authority.Authority
 }
 
 // Start runs an authority until the test ends.
@@ -23,17 +25,24 @@ func Start(t testing.TB, opts ...authoritytest.Option) *Authority {
 	t.Helper()
 	k := &keeper{TB: t}
 	login := authoritytest.Start(k, opts...)
-	return &Authority{login, k.directory}
+	return &Authority{login, k.directory, k.issuer}
 }
 
 // Directory returns everything that is registered.
 func (a *Authority) Directory() *directory.Directory { return a.directory }
 
-// A keeper is a test that authoritytest shows its directory to.
+// Issuer returns what makes the tokens.
+func (a *Authority) Issuer() *authority.Authority { return a.issuer }
+
+// A keeper is a test that authoritytest shows its directory and its issuer to.
 type keeper struct {
 	testing.TB
 	directory *directory.Directory
+	issuer    *authority.Authority
 }
 
 // KeepDirectory takes the directory from authoritytest.
 func (k *keeper) KeepDirectory(d *directory.Directory) { k.directory = d }
+
+// KeepIssuer takes from authoritytest what makes the tokens.
+func (k *keeper) KeepIssuer(a *authority.Authority) { k.issuer = a }

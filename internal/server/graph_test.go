@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
+	"github.com/rolecall-auth/rolecall/internal/loopback"
 )
 
 // A token for the URL of Graph, however its slashes are written, is one that Graph takes; what
@@ -79,6 +81,64 @@ func TestTheManagersAddressNamesIt(t *testing.T) {
 			t.Errorf("%s: %d %s %v", resource, answer.StatusCode, body, err)
 		}
 	}
+}
+
+// A running server lends the tokens of its identities, to those who may manage them.
+func TestGraphLendsIdentities(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, Config{Dir: t.TempDir()})
+	tool := newTool(t, s)
+	var worker *directory.ServicePrincipal
+	_, err := s.Data().Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) (err error) {
+		if worker, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tool.tenant, Type: directory.PrincipalManagedIdentity, Name: "worker"}); err != nil {
+			return err
+		}
+		holder, err := e.ServicePrincipals().ByAppID(tool.tenant, tool.id)
+		if err != nil {
+			return err
+		}
+		api, err := e.Applications().FindAPI(tool.tenant, string(directory.GraphAppID))
+		if err != nil {
+			return err
+		}
+		resource, err := e.ServicePrincipals().FindAPI(tool.tenant, directory.GraphAppID)
+		if err != nil {
+			return err
+		}
+		role, _ := api.Role("Application.ReadWrite.All")
+		_, _, err = e.Assignments().Add(tool.tenant, holder.ID, resource.ID, role.ID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &graphclient.Client{Base: s.Endpoints().Graph + "/v1.0", HTTP: &http.Client{Transport: bearing{tool.caller.Transport, tool.token(t, s.Endpoints().Graph)}}}
+	got, err := client.IdentityToken(t.Context(), string(worker.ID), graphclient.IdentityTokenRequest{Resource: "https://vault.azure.net"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ObjectID != string(worker.ID) || strings.Count(got.Token, ".") != 2 {
+		t.Errorf("%+v", got)
+	}
+	if err := s.authority.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := s.Data().Directory.SignIns(t.Context(), directory.SignInFilter{Tenant: tool.tenant, AppID: worker.AppID})
+	if err != nil || len(rows) != 1 || rows[0].Borrower == nil || rows[0].Borrower.Name != "tool" || !loopback.Is(rows[0].Source) {
+		t.Errorf("%+v %v", rows, err)
+	}
+}
+
+// bearing sends a token along.
+type bearing struct {
+	http.RoundTripper
+	raw string
+}
+
+func (b bearing) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.raw)
+	return b.RoundTripper.RoundTrip(r)
 }
 
 // A tool is a client of a server, of its only tenant.

@@ -284,7 +284,7 @@ func (s *Server) buildGraph(*http.Server) (answering, error) {
 	var err error
 	s.graph, err = graph.New(graph.Config{
 		Authority: s.endpoints.Authority, URL: s.endpoints.Graph, Directory: s.data.Directory,
-		HTTPClient: s.ownClient(), Now: s.cfg.Now, Log: s.log,
+		HTTPClient: s.ownClient(), Minter: s.authority, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return answering{}, err

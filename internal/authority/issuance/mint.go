@@ -36,6 +36,9 @@ type MintRequest struct {
 	Origin        origin.Origin   // under which the token is issued; an authority puts its own in place of the zero value
 	// Presented tells how the identity was chosen, for the sign-in row; nil when it was named.
 	Presented *directory.Presented
+	// Borrower is who gets the token in the place of the identity, which the sign-in row names. Such
+	// a token lasts no longer than an application's: what lends it is a right that may end. Nil: nobody.
+	Borrower *directory.Borrower
 }
 
 // A UserSignIn is a user who counts as signed in: this machine vouches for it, and nobody
@@ -84,7 +87,7 @@ func (m *Minter) Mint(ctx context.Context, req MintRequest) (Minted, error) {
 	if guid.Is(req.CorrelationID) {
 		x.Correlation = req.CorrelationID
 	}
-	x.SignIn.Library, x.SignIn.Presented = exchange.Noted(req.Library), req.Presented
+	x.SignIn.Library, x.SignIn.Presented, x.SignIn.Borrower = exchange.Noted(req.Library), req.Presented, req.Borrower
 	minted, err := m.mint(ctx, x, req)
 	m.recorder.Finish(ctx, x, http.StatusOK, err)
 	if err != nil {
@@ -103,7 +106,7 @@ func (m *Minter) mint(ctx context.Context, x *exchange.Exchange, req MintRequest
 		return Minted{}, err
 	}
 	lifetime := m.identityLifetime
-	if a.Client.Application != nil {
+	if a.Client.Application != nil || req.Borrower != nil {
 		lifetime = m.issuer.lifetime()
 	}
 	made, err := m.issuer.ApplicationToken(ctx, x, &a, m.issuer.resolver.Shorten(lifetime))

@@ -1,0 +1,162 @@
+package graph
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
+	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/text"
+)
+
+// lendingRoutes is the route by which a program on another machine runs as a managed identity.
+// Microsoft's service has no such action, so its name is qualified by ours.
+func lendingRoutes() []route {
+	return []route{{http.MethodPost, "servicePrincipals/{principal}/rolecall.getToken", changesApplications(), lendToken}}
+}
+
+// lendToken answers with a token of a managed identity for one API. Who may add a credential to
+// an application that exists in the tenant may have an identity's tokens as well: an identity has
+// no credential to add, and the token is what one would have led to. It lasts no longer than an
+// application's tokens, and the sign-in names who got it.
+func lendToken(c *call) (answer, error) {
+	identity, err := lendable(c)
+	if err != nil {
+		return answer{}, err
+	}
+	wanted, err := readLoan(c)
+	if err != nil {
+		return answer{}, err
+	}
+	if c.api.cfg.Minter == nil {
+		return answer{}, &problem{status: http.StatusNotImplemented, code: "NotImplemented", message: "This Graph makes no tokens: call that of a running server (rolecall serve)."}
+	}
+	actor := c.caller.actor(0)
+	source, _, _ := net.SplitHostPort(c.request.RemoteAddr) // empty in this process
+	minted, err := c.api.cfg.Minter.Mint(c.ctx(), issuance.MintRequest{
+		Tenant: c.tenant(), Identity: identity.AppID, Resource: wanted.resource, Claims: wanted.claims, CorrelationID: cmp.Or(wanted.correlation, c.ids.client),
+		Source: source, Library: c.request.UserAgent(), Borrower: &directory.Borrower{Kind: actor.Kind, Name: actor.Name, ID: actor.ID},
+	})
+	if err != nil {
+		return answer{}, unlent(aadsts.Of(err), minted)
+	}
+	return answer{
+		status: http.StatusOK, context: "rolecall.token", header: http.Header{"Cache-Control": {"no-store"}, "Pragma": {"no-cache"}},
+		body: object{
+			{"tokenType", "Bearer"}, {"accessToken", minted.Token}, {"notBeforeDateTime", date(minted.NotBefore)}, {"expiresDateTime", date(minted.Expires)},
+			{"resource", wanted.resource}, {"roles", orEmpty(minted.Roles)}, {"appId", minted.ClientID}, {"principalId", minted.ObjectID},
+			{"resourceId", orNull(minted.ResourceID)}, {"tenantId", minted.Tenant}, {"correlationId", minted.Correlated}, {"traceId", minted.TraceID},
+		},
+	}, nil
+}
+
+// lendable finds the managed identity that the path names, if the caller may have its tokens.
+func lendable(c *call) (*directory.ServicePrincipal, error) {
+	view := c.view()
+	p, err := c.principal(view)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.owns(p.Owners); err != nil {
+		return nil, err
+	}
+	if p.Type != directory.PrincipalManagedIdentity {
+		return nil, invalid("", quote(p.Label())+" is no managed identity: add a credential to it (addPassword, addKey), and ask the authority for tokens.")
+	}
+	return p, mayStandFor(c, view, p)
+}
+
+// mayStandFor requires that nobody gets by an identity what he may not have himself. An identity
+// with app roles of Graph may change the directory; its tokens are for those who could give
+// themselves such roles, and for applications that have all of its roles already.
+func mayStandFor(c *call, in *directory.View, identity *directory.ServicePrincipal) error {
+	if c.caller.command != "" {
+		return nil
+	}
+	held, err := graphRoles(c, in, identity)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	if c.caller.user == nil && !slices.ContainsFunc(held, func(role string) bool { return !slices.Contains(c.caller.Roles, role) }) {
+		return nil
+	}
+	giver := changesAssignments()
+	giver.users = []string{globalAdministrator, privilegedRoleAdministrator}
+	if _, err := c.caller.check(giver); err != nil {
+		return c.caller.denied(giver, fmt.Sprintf("%s holds app roles of Microsoft Graph itself: its tokens are for those who may give such roles.", quote(identity.Label())))
+	}
+	return nil
+}
+
+// graphRoles are the app roles of Microsoft Graph that a principal holds. Assignments are read
+// from the store and not from what was cached: a role that was given a moment ago counts. A role
+// that is not offered any more is named by its id.
+func graphRoles(c *call, in *directory.View, holder *directory.ServicePrincipal) ([]string, error) {
+	assignments, err := in.Assignments().AllOf(c.tenant(), holder.ID)
+	if err != nil {
+		return nil, err
+	}
+	var held []string
+	for _, name := range []string{AppID, Resource} { // another application may be registered by the URI
+		graph, err := c.api.cfg.Directory.Resource(c.ctx(), c.tenant(), name)
+		if errors.Is(err, directory.ErrNotFound) || err == nil && (graph.Principal == nil || graph.Application == nil) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range assignments {
+			if a.Resource == graph.Principal.ID && a.Role != noRole {
+				role, _ := graph.Application.Role(string(a.Role))
+				held = append(held, cmp.Or(role.Value, string(a.Role)))
+			}
+		}
+	}
+	return held, nil
+}
+
+// A loan is what is asked for.
+type loan struct{ resource, claims, correlation string }
+
+func readLoan(c *call) (loan, error) {
+	var wanted loan
+	given, err := c.body()
+	if err != nil {
+		return wanted, err
+	}
+	type one = *loan
+	err = apply([]field[one]{
+		{name: "resource", write: func(w one, in input) (err error) { w.resource, err = in.text(); return err }},
+		{name: "claims", write: func(w one, in input) (err error) { w.claims, err = in.optionalText(); return err }},
+		{name: "correlationId", write: func(w one, in input) (err error) { w.correlation, err = in.guid(); return err }},
+	}, &wanted, input{"", given})
+	if err == nil && wanted.resource == "" {
+		err = invalid("resource", "A value is required for property 'resource': the API that the token is for, such as api://orders.")
+	}
+	return wanted, err
+}
+
+// unlent words the authority's refusal.
+func unlent(refusal *aadsts.Problem, minted issuance.Minted) *problem {
+	p := &problem{status: http.StatusBadRequest, code: codeInvalid, message: text.Line(refusal.What, 4*text.MaxQuoted), cause: refusal}
+	if refusal.Code != 0 {
+		p.code = "AADSTS" + strconv.Itoa(refusal.Code)
+	}
+	if refusal.Status >= http.StatusInternalServerError || refusal.Status == http.StatusTooManyRequests {
+		p.status, p.code = http.StatusServiceUnavailable, codeUnavailable
+		p.header = http.Header{"Retry-After": {strconv.Itoa(max(refusal.RetryAfter, 1))}}
+	}
+	if refusal.Advice != "" {
+		p = p.with(p.code, "", text.Line(refusal.Advice, 4*text.MaxQuoted))
+	}
+	if minted.Correlated != "" {
+		p = p.with(p.code, "correlationId", "rolecall explain --correlation-id "+minted.Correlated+" tells more.")
+	}
+	return p
+}
