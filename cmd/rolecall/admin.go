@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
@@ -23,9 +24,9 @@ func adminCommand(c *cli) *cobra.Command {
 		Use:     "admin",
 		Short:   "Make administrators, who manage a tenant with az, Terraform and Microsoft Graph",
 		Example: `  rolecall admin create terraform --tenant contoso`,
-		Args:    unknownCommand,
+		Args:    command.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to do: create"))
+			return command.UsageError(cmd, errors.New("say what to do: create"))
 		},
 	}
 	cmd.AddCommand(adminCreateCommand(c))
@@ -58,38 +59,38 @@ create.`,
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 || (len(args) == 1) == (a.user != "") {
-			return usageError(cmd, errors.New("say who is to be an administrator: the name of a new application, or --user with a user principal name"))
+			return command.UsageError(cmd, errors.New("say who is to be an administrator: the name of a new application, or --user with a user principal name"))
 		}
 		return nil
 	}
 	cmd.Flags().StringVar(&a.user, "user", "", "user principal name of the user, instead of an application")
 	cmd.Flags().StringVar(&a.tenant, "tenant", "", "tenant to manage, if there are several")
 	cmd.Flags().IntVar(&a.days, "days", int(directory.DefaultSecretLife/(24*time.Hour)), "days after which the secret of the application ends")
-	format := c.outputFlag(cmd, "", "table", "json", "yaml", "tsv") // each of which shows the secret
+	format := c.OutputFlag(cmd, "", "table", "json", "yaml", "tsv") // each of which shows the secret
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
 		if a.days < 1 {
-			return usageError(cmd, errors.New("--days takes a number of days, at least 1"))
+			return command.UsageError(cmd, errors.New("--days takes a number of days, at least 1"))
 		}
-		if err := c.needData(); err != nil {
+		if err := c.NeedData(); err != nil {
 			return err
 		}
-		data, err := c.open(ctx)
+		data, err := c.Open(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		made, err := a.create(ctx, data, strings.Join(args, ""))
 		if err != nil {
 			return err
 		}
-		if err := c.print(format, made.listing()); err != nil {
+		if err := c.Print(format, made.listing()); err != nil {
 			return err
 		}
 		if made.Secret+made.Password != "" {
-			c.say("keep it: it is printed this once and kept nowhere%s", made.until())
+			c.Say("keep it: it is printed this once and kept nowhere%s", made.until())
 		}
-		return c.warnUnreachable(c.awaitServer(ctx, data))
+		return c.WarnUnreachable(c.AwaitServer(ctx, data))
 	}
 	return cmd
 }
@@ -130,7 +131,7 @@ func (a *administrator) until() string {
 	if a.Expires.IsZero() {
 		return ""
 	}
-	return "; it ends at " + shortTime(a.Expires)
+	return "; it ends at " + command.ShortTime(a.Expires)
 }
 
 func (a *adminCreator) create(ctx context.Context, data *server.Data, name string) (made *administrator, err error) {
@@ -164,7 +165,7 @@ func (a *adminCreator) findTenant(e *directory.Editor) (*directory.Tenant, error
 		return lookup.FindTenant(e.View(), a.tenant)
 	}
 	if a.tenant == "" {
-		return nil, failed("name it: --tenant contoso creates it", "there is no tenant yet")
+		return nil, command.Failed("name it: --tenant contoso creates it", "there is no tenant yet")
 	}
 	tenant := directory.Tenant{Name: a.tenant}
 	if domain != "" {
@@ -186,7 +187,7 @@ func (a *adminCreator) makeApplication(e *directory.Editor, made *administrator,
 	for _, value := range administratorRoles() {
 		role, ok := graph.Role(value)
 		if !ok {
-			return failed("add the role to it, or remove that application", "%s stands in the place of Microsoft Graph and has no app role %q", graph.Label(), value)
+			return command.Failed("add the role to it, or remove that application", "%s stands in the place of Microsoft Graph and has no app role %q", graph.Label(), value)
 		}
 		permission.Roles = append(permission.Roles, role.ID)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/output"
@@ -32,15 +33,15 @@ unless --prune is given. Secrets that the file asks to generate are printed once
 and cannot be read again.`,
 		Example: `  rolecall apply -f rolecall.yaml --dry-run
   rolecall apply -f rolecall.yaml`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	work.flags(cmd)
 	cmd.Flags().BoolVar(&work.dryRun, "dry-run", false, "print the difference and change nothing")
 	cmd.Flags().BoolVar(&work.exitCode, "exit-code", false, "with --dry-run: exit with 4 if something would change")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if work.exitCode && !work.dryRun {
-			return usageError(cmd, errors.New("--exit-code tells what --dry-run finds, and goes with it alone"))
+			return command.UsageError(cmd, errors.New("--exit-code tells what --dry-run finds, and goes with it alone"))
 		}
 		return c.carryOut(cmd, format, work)
 	}
@@ -57,10 +58,10 @@ func diffCommand(base *cli) *cobra.Command {
 there is a difference, so that a pipeline can tell; with --prune, what the file does not
 mention counts as one.`,
 		Example: `  rolecall diff -f rolecall.yaml --prune`,
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}
 	work.flags(cmd)
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.carryOut(cmd, format, work) }
 	return cmd
 }
@@ -80,7 +81,7 @@ func (a *application) flags(cmd *cobra.Command) {
 
 func (c applier) carryOut(cmd *cobra.Command, format *output.Format, work application) (err error) {
 	if work.file == "" {
-		return usageError(cmd, errors.New("-f is missing: which file to apply"))
+		return command.UsageError(cmd, errors.New("-f is missing: which file to apply"))
 	}
 	wanted, err := c.readManifest(work.file)
 	if err != nil {
@@ -88,14 +89,14 @@ func (c applier) carryOut(cmd *cobra.Command, format *output.Format, work applic
 	}
 	c.warnReadable(work.file, wanted)
 	ctx := cmd.Context()
-	data, err := c.open(ctx)
+	data, err := c.Open(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closeAfter(err, data) }()
+	defer func() { err = command.CloseAfter(err, data) }()
 	changes, err := c.applyAndShow(ctx, format, data, wanted, manifest.Options{Prune: work.prune}, work.dryRun)
 	if err == nil && work.exitCode && changes > 0 {
-		return silently(exitRefused)
+		return command.Silently(command.ExitRefused)
 	}
 	return err
 }
@@ -110,7 +111,7 @@ func (c applier) applyAndShow(ctx context.Context, format *output.Format, data *
 	c.sayReplaced(result)
 	if err := c.printApplied(format, result, dryRun); err != nil {
 		if len(files) > 0 {
-			err = failed("move it to where it is needed", "the secrets made could not be printed: %w; they are in %s", err, strings.Join(files, ", "))
+			err = command.Failed("move it to where it is needed", "the secrets made could not be printed: %w; they are in %s", err, strings.Join(files, ", "))
 		}
 		return 0, err
 	}
@@ -121,19 +122,19 @@ func (c applier) applyAndShow(ctx context.Context, format *output.Format, data *
 	if err := errors.Join(removeFiles(files), c.sayUnshown(ctx, data)); err != nil {
 		return 0, err
 	}
-	return changes, c.warnUnreachable(c.awaitServer(ctx, data))
+	return changes, c.WarnUnreachable(c.AwaitServer(ctx, data))
 }
 
 // readManifest reads a rolecall.yaml.
 func (c applier) readManifest(name string) (*manifest.File, error) {
-	content, err := c.readFile(name)
+	content, err := c.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
 	if name == "-" {
 		name = "standard input"
 	}
-	return manifest.Parse(name, content, c.lookup, os.ReadFile)
+	return manifest.Parse(name, content, c.Lookup, os.ReadFile)
 }
 
 // warnReadable tells of a file with secrets in it that every user of the machine can read.
@@ -142,7 +143,7 @@ func (c applier) warnReadable(name string, wanted *manifest.File) {
 	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&0o004 == 0 || !wanted.HoldsSecrets() {
 		return
 	}
-	c.say("warning: %s holds secrets, and every user of this machine can read it; run chmod go-rwx, or keep them elsewhere with env or file", text.Clean(name))
+	c.Say("warning: %s holds secrets, and every user of this machine can read it; run chmod go-rwx, or keep them elsewhere with env or file", text.Clean(name))
 }
 
 var errDryRun = errors.New("dry run")
@@ -164,7 +165,7 @@ func (c applier) applyManifest(ctx context.Context, data *server.Data, wanted *m
 		if dryRun {
 			return errDryRun
 		}
-		files, err = keepGenerated(c.dir, stem, result.Secrets)
+		files, err = keepGenerated(c.Dir, stem, result.Secrets)
 		return err
 	})
 	if errors.Is(err, errDryRun) {
@@ -185,10 +186,10 @@ func (c applier) applyAtStart(ctx context.Context, data *server.Data, wanted *ma
 	}
 	c.sayReplaced(result)
 	for i, s := range result.Secrets {
-		c.say("made the secret %q of %s: move it from %s to where it is needed", s.Name, s.Application, files[i])
+		c.Say("made the secret %q of %s: move it from %s to where it is needed", s.Name, s.Application, files[i])
 	}
 	if len(result.Notes) > 0 {
-		c.say("applied the configuration: %d changes", len(result.Notes))
+		c.Say("applied the configuration: %d changes", len(result.Notes))
 	}
 	return nil
 }
@@ -196,7 +197,7 @@ func (c applier) applyAtStart(ctx context.Context, data *server.Data, wanted *ma
 // sayReplaced tells of applications that stand in the place of built-in resources from now on.
 func (c applier) sayReplaced(result *manifest.Result) {
 	for _, r := range result.Replaced {
-		c.say("%s in %s takes the place of the built-in resource %s: tokens for it are those of the registration", text.Clean(r.Application), text.Clean(r.Tenant), r.Builtin)
+		c.Say("%s in %s takes the place of the built-in resource %s: tokens for it are those of the registration", text.Clean(r.Application), text.Clean(r.Tenant), r.Builtin)
 	}
 }
 
@@ -223,15 +224,15 @@ func (c applier) printApplied(format *output.Format, result *manifest.Result, dr
 	for _, note := range all.Changes {
 		l.Rows = append(l.Rows, []string{note.Action, note.Kind, note.Tenant, note.Name, note.Detail})
 	}
-	return c.print(format, l)
+	return c.Print(format, l)
 }
 
 // printDifference shows one change a line, as a difference, and the new secrets below.
 func (c applier) printDifference(all applied) {
 	if len(all.Changes) == 0 {
-		c.say("nothing to change: the directory matches the file")
+		c.Say("nothing to change: the directory matches the file")
 	}
-	signs := map[string]string{"create": c.screen.Paint(output.Green, "+"), "delete": c.screen.Paint(output.Red, "-")}
+	signs := map[string]string{"create": c.Screen.Paint(output.Green, "+"), "delete": c.Screen.Paint(output.Red, "-")}
 	for _, note := range all.Changes {
 		sign, ok := signs[note.Action]
 		if !ok {
@@ -239,14 +240,14 @@ func (c applier) printDifference(all applied) {
 		}
 		line := fmt.Sprintf("%s %s %s", sign, note.Kind, text.Clean(note.Name))
 		if note.Detail != "" {
-			line += "  " + c.screen.Paint(output.Dim, text.Clean(note.Detail))
+			line += "  " + c.Screen.Paint(output.Dim, text.Clean(note.Detail))
 		}
-		fmt.Fprintln(c.out, line)
+		fmt.Fprintln(c.Out, line)
 	}
 	for _, s := range all.Secrets {
-		fmt.Fprintf(c.out, "\nsecret %q of %s, shown this once:\n  %s\n", s.Name, text.Clean(s.Application), s.Value)
+		fmt.Fprintf(c.Out, "\nsecret %q of %s, shown this once:\n  %s\n", s.Name, text.Clean(s.Application), s.Value)
 	}
 	if all.DryRun && len(all.Changes) > 0 {
-		c.say("dry run: nothing was changed")
+		c.Say("dry run: nothing was changed")
 	}
 }

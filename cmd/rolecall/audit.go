@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
@@ -20,9 +21,9 @@ func auditCommand(c *cli) *cobra.Command {
 		Short: "Show and check the log of changes",
 		Example: `  rolecall audit list
   rolecall audit verify`,
-		Args: unknownCommand,
+		Args: command.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to do with the audit log: list or verify"))
+			return command.UsageError(cmd, errors.New("say what to do with the audit log: list or verify"))
 		},
 	}
 	cmd.AddCommand(auditListCommand(c), auditVerifyCommand(c))
@@ -42,44 +43,36 @@ func auditListCommand(c *cli) *cobra.Command {
 Secrets are never among them. Whether the list is whole is checked by "rolecall audit
 verify".`,
 		Example: `  rolecall audit list --since 7d`,
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&since, "since", "", "only those of the last 15m, 36h or 7d, or since a time such as 2026-12-31T23:00:00Z")
 	flags.StringVar(&actor, "by", "", "only those by this actor, such as cli:apply")
 	flags.IntVar(&limit, "limit", 100, "list at most this many")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		from, err := parseSince(since, c.now())
+		from, err := command.ParseSince(since, c.Now())
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		rows, err := newestChanges(ctx, data.Directory, max(limit, 0)+1, func(row audit.Row) bool {
 			return !row.Time.Before(from) && (actor == "" || actor == row.Actor)
 		})
 		if err != nil {
 			return err
 		}
-		rows, more := newest(rows, max(limit, 0))
+		rows, more := command.Newest(rows, max(limit, 0))
 		l := changeListing(rows)
 		l.More = more
-		return c.print(format, l)
+		return c.Print(format, l)
 	}
 	return cmd
-}
-
-// newest leaves as many rows as a listing is to have, and says so where there are more.
-func newest[T any](rows []T, limit int) ([]T, string) {
-	if len(rows) <= limit {
-		return rows, ""
-	}
-	return rows[:limit], fmt.Sprintf("only the newest %d are listed; --limit N lists more", limit)
 }
 
 // newestChanges returns at most limit rows of the audit log that are kept, newest first.
@@ -115,7 +108,7 @@ func changeListing(rows []audit.Row) output.Listing {
 	l := output.Listing{Columns: []string{"time", "by", "action", "name", "detail"}, Name: 3, Value: value, Spare: []int{4, 1}, Cut: []int{3}, Empty: "no changes yet, or none match the filter"}
 	for i, row := range rows {
 		value[i] = change{row.Sequence, row.Event}
-		l.Rows = append(l.Rows, []string{shortTime(row.Time), row.Actor, row.Action, cmp.Or(row.Name, row.Target), row.Detail})
+		l.Rows = append(l.Rows, []string{command.ShortTime(row.Time), row.Actor, row.Action, cmp.Or(row.Name, row.Target), row.Detail})
 	}
 	return l
 }
@@ -138,25 +131,25 @@ at the end. Exits with 4 if rows were changed, added or removed by anything othe
 Rolecall. Anyone who has the key could forge the log, and an old copy of the whole database
 passes the check: compare the number of rows with one that you noted elsewhere.`,
 		Example: `  rolecall audit verify -o json`,
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		found, broken := data.Directory.VerifyAudit(ctx)
 		if _, is := errors.AsType[*audit.ChangedError](broken); broken != nil && !is && !errors.Is(broken, audit.ErrUnsigned) {
 			return broken // it could not be read
 		}
-		report := auditReport{Whole: broken == nil, Rows: found.Rows, KeyedFrom: found.Keyed, Last: shortTime(found.Last)}
+		report := auditReport{Whole: broken == nil, Rows: found.Rows, KeyedFrom: found.Keyed, Last: command.ShortTime(found.Last)}
 		if broken != nil {
 			report.Problem = broken.Error()
 		}
-		if err := c.print(format, auditListing(report)); err != nil {
+		if err := c.Print(format, auditListing(report)); err != nil {
 			return err
 		}
 		return auditFailure(broken)
@@ -180,7 +173,7 @@ func auditFailure(broken error) error {
 	case broken == nil:
 		return nil
 	case errors.Is(broken, audit.ErrUnsigned):
-		return &failure{exitRefused, broken, "its signature was removed, or could not be written"}
+		return command.Fail(command.ExitRefused, broken, "its signature was removed, or could not be written")
 	}
-	return &failure{exitRefused, broken, "find out who could write to the database, and compare it with a backup"}
+	return command.Fail(command.ExitRefused, broken, "find out who could write to the database, and compare it with a backup")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/backup"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -29,20 +30,20 @@ keep it as secret as the folder, or leave the key out with --no-key and keep a c
 the file ` + "`kek`" + ` somewhere else. FILE can be - for standard output.`,
 		Example: `  rolecall backup rolecall.backup
   rolecall backup --no-key rolecall.backup`,
-		Args: exactly(1, "the file to write; - for standard output"),
+		Args: command.Exactly(1, "the file to write; - for standard output"),
 	}
 	cmd.Flags().BoolVar(&withoutKey, "no-key", false, "leave out the folder's key, and encrypt private files with it")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := c.needData(); err != nil {
+		if err := c.NeedData(); err != nil {
 			return err
 		}
-		cfg := server.BackupConfig{Dir: c.dir, Actor: directory.Operator("cli:backup"), File: args[0], WithoutKey: withoutKey, Version: thisBuild().Version, Now: c.now}
+		cfg := server.BackupConfig{Dir: c.Dir, Actor: directory.Operator("cli:backup"), File: args[0], WithoutKey: withoutKey, Version: thisBuild().Version, Now: c.Now}
 		if cfg.File == standardStream {
-			if c.screen.Terminal {
-				return usageError(cmd, errors.New("a backup is not for a terminal: name a file, or redirect standard output"))
+			if c.Screen.Terminal {
+				return command.UsageError(cmd, errors.New("a backup is not for a terminal: name a file, or redirect standard output"))
 			}
-			cfg.File, cfg.Out = "", c.out
+			cfg.File, cfg.Out = "", c.Out
 		}
 		header, err := server.Backup(cmd.Context(), cfg)
 		if err != nil {
@@ -52,7 +53,7 @@ the file ` + "`kek`" + ` somewhere else. FILE can be - for standard output.`,
 		if cfg.File == "" {
 			return nil
 		}
-		return c.print(format, backupListing(newBackupInfo(cfg.File, "", *header)))
+		return c.Print(format, backupListing(newBackupInfo(cfg.File, "", *header)))
 	}
 	return cmd
 }
@@ -63,10 +64,10 @@ func (c *cli) warnOfKey(file string, withoutKey bool) {
 		file = "the backup"
 	}
 	if withoutKey {
-		c.say("%s cannot be restored without %s: keep a copy of that file somewhere else", file, filepath.Join(c.dir, backup.Key))
+		c.Say("%s cannot be restored without %s: keep a copy of that file somewhere else", file, filepath.Join(c.Dir, backup.Key))
 		return
 	}
-	c.say("%s contains the key of %s: anyone who can read it can issue tokens. Keep it secret", file, c.dir)
+	c.Say("%s contains the key of %s: anyone who can read it can issue tokens. Keep it secret", file, c.Dir)
 }
 
 // A backupInfo is what a backup is, or was restored to.
@@ -95,7 +96,7 @@ func backupListing(info backupInfo) output.Listing {
 	}
 	return output.Listing{
 		Columns: []string{column, "created", "key", "has key"}, Value: info,
-		Rows: [][]string{{place, shortTime(info.Created), info.Key, hasKey}},
+		Rows: [][]string{{place, command.ShortTime(info.Created), info.Key, hasKey}},
 	}
 }
 
@@ -110,21 +111,21 @@ The directory is then as it was at the time of the backup: whatever was revoked,
 rotated since is valid again. FILE can be - for standard input.`,
 		Example: `  rolecall restore rolecall.backup --data restored
   rolecall restore --force rolecall.backup`,
-		Args: exactly(1, "the backup to restore; - for standard input"),
+		Args: command.Exactly(1, "the backup to restore; - for standard input"),
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&cfg.Force, "force", false, "replace a folder that is not empty; the old one is kept beside it")
 	flags.StringVar(&cfg.Key, "key", "", "the folder's file kek, for a backup that was made with --no-key")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		if err := c.needData(); err != nil {
+		if err := c.NeedData(); err != nil {
 			return err
 		}
-		cfg.Dir, cfg.Now, cfg.Log, cfg.From, cfg.Actor = c.dir, c.now, c.log(slog.LevelWarn), c.in, directory.Operator("cli:restore")
+		cfg.Dir, cfg.Now, cfg.Log, cfg.From, cfg.Actor = c.Dir, c.Now, c.Log(slog.LevelWarn), c.In, directory.Operator("cli:restore")
 		if args[0] != standardStream {
 			f, err := os.Open(args[0])
 			if err != nil {
-				return failed("name a file that `rolecall backup FILE` wrote", "%w", err)
+				return command.Failed("name a file that `rolecall backup FILE` wrote", "%w", err)
 			}
 			defer func() { err = errors.Join(err, f.Close()) }()
 			cfg.From = f
@@ -134,11 +135,11 @@ rotated since is valid again. FILE can be - for standard input.`,
 			return err
 		}
 		if restored.Aside != "" {
-			c.say("what was in %s is in %s now: remove that when you no longer need it", c.dir, restored.Aside)
+			c.Say("what was in %s is in %s now: remove that when you no longer need it", c.Dir, restored.Aside)
 		}
-		info := newBackupInfo("", c.dir, restored.Header)
+		info := newBackupInfo("", c.Dir, restored.Header)
 		info.Aside = restored.Aside
-		return c.print(format, backupListing(info))
+		return c.Print(format, backupListing(info))
 	}
 	return cmd
 }

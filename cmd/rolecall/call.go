@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -60,7 +61,7 @@ or 403), the exit code is 4, and it is explained: by the check that the token fa
 where the directory finds nothing wrong, by the setting of the API that must be.`,
 		Example: `  rolecall call --as orders-client http://localhost:7071/api/GetOrders
   rolecall call --as orders-client -X POST -d '{"item":"Pencil"}' http://localhost:7071/api/orders`,
-		Args: exactly(1, "the URL to call"),
+		Args: command.Exactly(1, "the URL to call"),
 	}
 	r.flags(cmd)
 	flags := cmd.Flags()
@@ -71,7 +72,7 @@ where the directory finds nothing wrong, by the setting of the API that must be.
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		target, err := c.newCall(method, args[0], body, headers)
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		told := r.scope == "" && r.as != "" // the API itself says what to ask for
 		if told {
@@ -82,7 +83,7 @@ where the directory finds nothing wrong, by the setting of the API that must be.
 		}
 		way, err := r.check()
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		token, err := c.tokenFor(cmd.Context(), r, way)
 		if err != nil && told && strings.Contains(err.Error(), resourceNotFound) {
@@ -101,10 +102,8 @@ const resourceNotFound = "AADSTS500011:"
 
 // misnamed is the refusal of a token for what an API calls itself.
 func misnamed(api string, refused error) error {
-	return &failure{
-		exitRefused, fmt.Errorf("the API calls itself %q in its challenge, and no API is registered under that name: %w", text.Shown(api), refused),
-		"correct the API's Audience, or name the API with --scope",
-	}
+	return command.Fail(command.ExitRefused, fmt.Errorf("the API calls itself %q in its challenge, and no API is registered under that name: %w", text.Shown(api), refused),
+		"correct the API's Audience, or name the API with --scope")
 }
 
 // A target is the request to make.
@@ -132,7 +131,7 @@ func (c caller) newCall(method, address, body string, headers []string) (target,
 		t.headers.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 	}
 	if file, ok := strings.CutPrefix(body, "@"); ok {
-		content, err := c.readFile(file)
+		content, err := c.ReadFile(file)
 		if err != nil {
 			return target{}, fmt.Errorf("read the body: %w", err)
 		}
@@ -158,7 +157,7 @@ func (c caller) scopeOf(ctx context.Context, u *url.URL) (string, error) {
 		return "", err
 	}
 	if api == "" {
-		return "", failed("say it with --scope, as in --scope api://orders/.default",
+		return "", command.Failed("say it with --scope, as in --scope api://orders/.default",
 			"%s does not say which token it requires: its challenge names no API", u.Redacted())
 	}
 	return api + "/.default", nil
@@ -218,7 +217,7 @@ func (c caller) send(ctx context.Context, t target, token string) (*http.Respons
 	}
 	response, err := client.Do(request)
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, &failure{exitFailed, err, "nothing listens at " + t.url.Host + ": start the API, or correct the address"}
+		return nil, command.Fail(command.ExitFailed, err, "nothing listens at "+t.url.Host+": start the API, or correct the address")
 	}
 	return response, err
 }
@@ -231,13 +230,13 @@ func redirected(t target, response *http.Response) error {
 		to.RawQuery, to.Fragment = "", ""
 		where = text.Line(to.Redacted(), text.MaxQuoted)
 	}
-	return failed("call that address, if the API is there; if that is a sign-in page, set the API up to answer 401 instead",
+	return command.Failed("call that address, if the API is there; if that is a sign-in page, set the API up to answer 401 instead",
 		"%s answered %s and sends the caller to %s, which this command does not follow", t.url.Redacted(), response.Status, where)
 }
 
 // callClient trusts the data folder's certificate authority, if there is one, and the system's.
 func (c caller) callClient() (*http.Client, error) {
-	bundle := filepath.Join(c.dir, server.BundleFile)
+	bundle := filepath.Join(c.Dir, server.BundleFile)
 	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
 		return newClient(nil), nil
 	}
@@ -252,24 +251,24 @@ func (c caller) carryOut(ctx context.Context, t target, token string) (err error
 	}
 	defer func() { err = errors.Join(err, response.Body.Close()) }()
 	var beginning bytes.Buffer // of a refusal
-	if _, err := io.Copy(c.out, io.TeeReader(io.LimitReader(response.Body, maxAnswer), &limited{&beginning, maxRefusal})); err != nil {
+	if _, err := io.Copy(c.Out, io.TeeReader(io.LimitReader(response.Body, maxAnswer), &limited{&beginning, maxRefusal})); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	var answer explain.Answer
 	if response.StatusCode >= http.StatusBadRequest {
-		answer = explain.ReadAnswer(response.StatusCode, response.Header, beginning.Bytes(), c.now())
+		answer = explain.ReadAnswer(response.StatusCode, response.Header, beginning.Bytes(), c.Now())
 	}
 	switch {
 	case response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden || answer.Guarded:
-		c.say("%s answered %s", t.url.Redacted(), response.Status)
+		c.Say("%s answered %s", t.url.Redacted(), response.Status)
 		return explainer(c).explainRefusal(ctx, t, answer, token)
 	case response.StatusCode >= http.StatusMultipleChoices && response.StatusCode < http.StatusBadRequest && response.Header.Get("Location") != "":
 		return redirected(t, response)
 	case response.StatusCode >= http.StatusBadRequest:
-		return failed("", "%s answered %s", t.url.Redacted(), response.Status)
+		return command.Failed("", "%s answered %s", t.url.Redacted(), response.Status)
 	default:
-		if c.screen.Terminal {
-			fmt.Fprintln(c.out)
+		if c.Screen.Terminal {
+			fmt.Fprintln(c.Out)
 		}
 		return nil
 	}

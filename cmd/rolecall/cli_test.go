@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 )
 
@@ -28,19 +29,19 @@ func TestSignInsAreFollowed(t *testing.T) {
 	if err := os.WriteFile(file, []byte(manifest.Starter), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := func(args ...string) {
-		if code := testCLI(streams{noEnvironment(t), nil, io.Discard, t.Output()}).run(t.Context(), append(args, "--data", dir)); code != exitOK {
+	rolecall := func(args ...string) {
+		if code := testCLI(streamsOf(noEnvironment(t), nil, io.Discard, t.Output())).run(t.Context(), append(args, "--data", dir)); code != command.ExitOK {
 			t.Errorf("%s: exit code %d", args[0], code)
 		}
 	}
-	command("apply", "-f", file)
-	command("token", "--as", "orders-client", "--scope", "api://orders/.default")
+	rolecall("apply", "-f", file)
+	rolecall("token", "--as", "orders-client", "--scope", "api://orders/.default")
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	read, write := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- testCLI(streams{noEnvironment(t), nil, write, t.Output()}).run(ctx, []string{"signins", "--follow", "-o", "json", "--data", dir})
+		ended <- testCLI(streamsOf(noEnvironment(t), nil, write, t.Output())).run(ctx, []string{"signins", "--follow", "-o", "json", "--data", dir})
 		write.Close()
 	}()
 	lines := bufio.NewScanner(read)
@@ -49,14 +50,14 @@ func TestSignInsAreFollowed(t *testing.T) {
 			t.Errorf("got %q, want the sign-in of %s", lines.Text(), client)
 		}
 		if client == "orders-client" {
-			command("token", "--as", "orders-client-mi", "--scope", "api://orders/.default")
+			rolecall("token", "--as", "orders-client-mi", "--scope", "api://orders/.default")
 		}
 	}
 	stop()
 	if lines.Scan() {
 		t.Errorf("one more line: %q", lines.Text())
 	}
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != command.ExitOK {
 		t.Errorf("exit code %d, want 0", code)
 	}
 }
@@ -67,7 +68,7 @@ func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 	read, write := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- testCLI(streams{noEnvironment(t), nil, io.Discard, write}).run(ctx, []string{"demo", "--keep"})
+		ended <- testCLI(streamsOf(noEnvironment(t), nil, io.Discard, write)).run(ctx, []string{"demo", "--keep"})
 		write.Close()
 	}()
 	var folder string
@@ -81,37 +82,16 @@ func TestDemoKeepRunsUntilItIsStopped(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if code := testCLI(streams{noEnvironment(t), nil, &out, io.Discard}).run(ctx, []string{"token", "--data", folder, "--as", "orders-client", "--scope", "api://orders/.default"}); code != exitOK || !strings.HasPrefix(out.String(), "eyJ") {
+	if code := testCLI(streamsOf(noEnvironment(t), nil, &out, io.Discard)).run(ctx, []string{"token", "--data", folder, "--as", "orders-client", "--scope", "api://orders/.default"}); code != command.ExitOK || !strings.HasPrefix(out.String(), "eyJ") {
 		t.Errorf("a token from the demo that was kept: exit code %d", code)
 	}
 	stop()
 	go func() { _, _ = io.Copy(io.Discard, read) }()
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != command.ExitOK {
 		t.Errorf("exit code %d, want 0:\n%s", code, said.String())
 	}
 	if _, err := os.Stat(folder); !os.IsNotExist(err) {
 		t.Errorf("the demo's folder %s is still there: %v", folder, err)
-	}
-}
-
-func TestTheDataFolderIsFoundInTheEnvironment(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name string
-		env  map[string]string
-		want string
-	}{
-		{"the standard for such folders", map[string]string{"XDG_DATA_HOME": "/xdg", "HOME": "/home/ada"}, filepath.Join("/xdg", "rolecall")},
-		{"the home otherwise", map[string]string{"HOME": "/home/ada"}, filepath.Join("/home/ada", ".local", "share", "rolecall")},
-		{"a relative path is no path (XDG base directories)", map[string]string{"XDG_DATA_HOME": "xdg", "HOME": "/home/ada"}, filepath.Join("/home/ada", ".local", "share", "rolecall")},
-		{"nowhere", nil, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c := &cli{streams: streams{lookup: func(name string) (string, bool) { v, ok := tt.env[name]; return v, ok }}}
-			if got := c.defaultDir(); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
-		})
 	}
 }
 

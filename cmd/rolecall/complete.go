@@ -72,7 +72,7 @@ func (c *cli) completeNouns(cmd *cobra.Command) {
 // names. A nil list stands for the tenants themselves.
 func (c *cli) complete(list lister) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
-		_ = c.prepare(cmd, nil) // what is wrong with the environment is said when the command runs
+		_ = c.Prepare(cmd, nil) // what is wrong with the environment is said when the command runs
 		names := c.names(cmd.Context(), list, cmd, word)
 		names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, word) })
 		slices.Sort(names)
@@ -82,10 +82,10 @@ func (c *cli) complete(list lister) cobra.CompletionFunc {
 
 // names reads them from the folder, if it has any. TAB shows no errors.
 func (c *cli) names(ctx context.Context, list lister, cmd *cobra.Command, word string) (names []string) {
-	if c.dir == "" || !server.HasData(filepath.Clean(c.dir)) {
+	if c.Dir == "" || !server.HasData(filepath.Clean(c.Dir)) {
 		return nil
 	}
-	data, err := c.open(ctx)
+	data, err := c.Open(ctx)
 	if err != nil {
 		return nil
 	}

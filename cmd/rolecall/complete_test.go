@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/directory/sqlite"
@@ -93,8 +94,8 @@ func TestManyNamesAreCompletedNoFurtherThanAllOfThemAgree(t *testing.T) {
 // BenchmarkComplete is one press of TAB with 100,000 names, in a process that runs already.
 func BenchmarkComplete(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "data")
-	c := testCLI(streams{noEnvironment(b), strings.NewReader("tenants: [{name: contoso, id: " + string(crowded) + "}]"), &bytes.Buffer{}, b.Output()})
-	if code := c.run(b.Context(), []string{"apply", "-f", "-", "--data", dir}); code != exitOK {
+	c := testCLI(streamsOf(noEnvironment(b), strings.NewReader("tenants: [{name: contoso, id: "+string(crowded)+"}]"), &bytes.Buffer{}, b.Output()))
+	if code := c.run(b.Context(), []string{"apply", "-f", "-", "--data", dir}); code != command.ExitOK {
 		b.Fatalf("exit code %d", code)
 	}
 	store, err := sqlite.Open(b.Context(), filepath.Join(dir, "rolecall.db"))
@@ -115,8 +116,8 @@ func BenchmarkComplete(b *testing.B) {
 		b.Run(strings.Join(args, " "), func(b *testing.B) {
 			for b.Loop() {
 				var out bytes.Buffer
-				c := testCLI(streams{noEnvironment(b), nil, &out, io.Discard})
-				if code := c.run(b.Context(), append(append([]string{"__complete"}, args[:1]...), append([]string{"--data", dir}, args[1:]...)...)); code != exitOK || !strings.Contains(out.String(), "app-4") && args[len(args)-1] != "" {
+				c := testCLI(streamsOf(noEnvironment(b), nil, &out, io.Discard))
+				if code := c.run(b.Context(), append(append([]string{"__complete"}, args[:1]...), append([]string{"--data", dir}, args[1:]...)...)); code != command.ExitOK || !strings.Contains(out.String(), "app-4") && args[len(args)-1] != "" {
 					b.Fatalf("exit code %d: %s", code, out.String())
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -57,7 +58,7 @@ with --public-names too, also those that lead them here by Microsoft's own host 
   rolecall env --on build-agent -o docker > agent.env
   rolecall env --on build-agent --public-names --ca-bundle /run/ca-bundle.pem -o docker > agent.env
   rolecall env --as orders-client --set AppSettings__ClientSecret=secret -o local-settings`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.as, "as", "", "application to act as: its name or app id")
@@ -71,21 +72,21 @@ with --public-names too, also those that lead them here by Microsoft's own host 
 	flags.BoolVar(&r.public, "public-names", false, "with --on: lead the programs here by Microsoft's own host names, such as login.microsoftonline.com, through a proxy at the host's address")
 	flags.StringVar(&r.cloud, "cloud", "", "with --public-names: whose names: "+strings.Join(cloudNames(), ", ")+" (default "+cloudNames()[0]+")")
 	flags.StringArrayVar(&r.set, "set", nil, "NAME=WHAT: a variable of the program's own, where WHAT is "+strings.Join(runas.Values(), ", "))
-	format := c.outputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
+	format := c.OutputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		lends := cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")
 		if err := r.check(lends); err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		var err error
 		if r.settings, err = runas.ParseSettings(r.set); err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		if format.Value == "shell" || format.Value == "fish" {
 			err = checkShellNames(r.settings)
 		}
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		return c.printEnvironment(cmd, r, format.Value)
 	}
@@ -140,20 +141,20 @@ func (c environment) renewHost(ctx context.Context, s *server.Session, r envRequ
 	if err != nil {
 		return err
 	}
-	return c.awaitServer(ctx, s.Data)
+	return c.AwaitServer(ctx, s.Data)
 }
 
 // printEnvironment finds the running server and does what was asked for.
 func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format string) (err error) {
 	ctx := cmd.Context()
-	s, err := c.connectRunning(ctx)
+	s, err := c.ConnectRunning(ctx)
 	if err != nil {
 		return err
 	}
 	if s == nil {
-		return failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.dir)
+		return command.Failed("`rolecall serve` runs one; leave it running and try again in another terminal", "no server runs on %s", c.Dir)
 	}
-	defer func() { err = closeAfter(err, s) }()
+	defer func() { err = command.CloseAfter(err, s) }()
 	if r.renew {
 		if err := c.renewHost(ctx, s, r); err != nil {
 			return err
@@ -161,7 +162,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 	}
 	if r.on != "" {
 		variables, err := runas.Host{
-			Session: s, Tenant: r.tenant, Name: r.on, Public: r.public, Cloud: r.cloud, Bundle: r.bundle, Say: c.say,
+			Session: s, Tenant: r.tenant, Name: r.on, Public: r.public, Cloud: r.cloud, Bundle: r.bundle, Say: c.Say,
 		}.Variables(ctx)
 		if err != nil {
 			return err
@@ -173,27 +174,27 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		return err
 	}
 	if err := checkLasting(app, r.as); err != nil {
-		return usageError(cmd, err)
+		return command.UsageError(cmd, err)
 	}
-	issuer := runas.Issuer(s, envName, c.now)
+	issuer := runas.Issuer(s, envName, c.Now)
 	if r.remove {
 		removed, err := issuer.RemoveAll(ctx, app.Application)
 		if err != nil {
 			return err
 		}
-		c.say("removed %d credentials of %s", removed, app.Application.Name)
+		c.Say("removed %d credentials of %s", removed, app.Application.Name)
 		return nil
 	}
-	path, _ := c.lookup("PATH")
+	path, _ := c.Lookup("PATH")
 	variables, err := runas.Lasting{
 		Session: s, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
-		Set: r.settings, Say: c.say, Bundle: r.bundle,
+		Set: r.settings, Say: c.Say, Bundle: r.bundle,
 		Gave: func(kind, id string, expires time.Time) {
-			c.say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Name, kind, id, shortTime(expires))
+			c.Say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Name, kind, id, command.ShortTime(expires))
 		},
 	}.Variables(ctx)
 	if runas.IsUsage(err) {
-		return usageError(cmd, err)
+		return command.UsageError(cmd, err)
 	}
 	if err != nil {
 		return err
@@ -215,19 +216,19 @@ func checkLasting(actor lookup.Actor, as string) error {
 func (c environment) printVariables(format string, variables []launch.Variable) error {
 	switch format {
 	case "json":
-		return output.JSON(c.out, object(variables))
+		return output.JSON(c.Out, object(variables))
 	case "local-settings": // of Azure Functions
-		return output.JSON(c.out, map[string]any{"IsEncrypted": false, "Values": object(variables)})
+		return output.JSON(c.Out, map[string]any{"IsEncrypted": false, "Values": object(variables)})
 	case "docker": // which takes everything after the equals sign as it is
 		for _, v := range variables {
 			if strings.ContainsAny(v.Value, "\r\n") {
 				return fmt.Errorf("the value of %s has a line break, which Docker's --env-file cannot have: use -o json", v.Name)
 			}
-			fmt.Fprintf(c.out, "%s=%s\n", v.Name, v.Value)
+			fmt.Fprintf(c.Out, "%s=%s\n", v.Name, v.Value)
 		}
 	case "dotenv":
 		for _, v := range variables {
-			fmt.Fprintf(c.out, "%s=%s\n", v.Name, dotenvQuote(v.Value))
+			fmt.Fprintf(c.Out, "%s=%s\n", v.Name, dotenvQuote(v.Value))
 		}
 	default:
 		c.printScript(shells[format], variables)
@@ -251,10 +252,10 @@ var shells = map[string]shell{
 // printScript prints what sets the variables, and removes those that contradict them.
 func (c environment) printScript(s shell, variables []launch.Variable) {
 	if names := launch.Contradicting(os.Environ(), variables); len(names) > 0 {
-		fmt.Fprintf(c.out, s.unset, strings.Join(names, s.and))
+		fmt.Fprintf(c.Out, s.unset, strings.Join(names, s.and))
 	}
 	for _, v := range variables {
-		fmt.Fprintf(c.out, s.set, v.Name, s.quote(v.Value))
+		fmt.Fprintf(c.Out, s.set, v.Name, s.quote(v.Value))
 	}
 }
 

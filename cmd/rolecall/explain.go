@@ -16,6 +16,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/inprocess"
@@ -57,11 +58,11 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 	cmd.Flags().StringVar(&guardFile, "guard", "", "guard.yaml of the API: check with its settings")
 	cmd.Flags().StringVar(&host, "host", "", "with --guard: host of the API, if the file has several")
 	cmd.Flags().BoolVar(&environment, "environment", false, "explain the variables by which a program started here would find a credential")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if cmd.Flags().Changed("connection-string") {
 			if correlation != "" || len(args) > 0 {
-				return usageError(cmd, errors.New("give --connection-string alone"))
+				return command.UsageError(cmd, errors.New("give --connection-string alone"))
 			}
 			return c.explainConnection(format, connection)
 		}
@@ -77,13 +78,13 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 			err = errors.New("give --environment alone")
 		}
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
-		data, err := c.openExisting(cmd.Context())
+		data, err := c.OpenExisting(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		if environment {
 			return c.explainEnvironment(cmd.Context(), data, format)
 		}
@@ -118,7 +119,7 @@ func (c explainer) tokenArgument(args []string, correlation string) (string, err
 	case args[0] != "-":
 		return args[0], nil
 	}
-	b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
+	b, err := io.ReadAll(io.LimitReader(c.In, 1<<20))
 	return string(b), err
 }
 
@@ -129,7 +130,7 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 		return explain.Input{}, err
 	}
 	issuer, err := authority.New(authority.Config{
-		BaseURL: base, V1Issuer: v1Issuer, Directory: data.Directory, Keys: data.Keys, Now: c.now, Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelError})), // --verbose means the checks here
+		BaseURL: base, V1Issuer: v1Issuer, Directory: data.Directory, Keys: data.Keys, Now: c.Now, Log: slog.New(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: slog.LevelError})), // --verbose means the checks here
 	})
 	if err != nil {
 		return explain.Input{}, err
@@ -146,9 +147,9 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 	}
 	return explain.Input{
 		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base, Public: public.Cloud() != "",
-		HTTP: &http.Client{Transport: inprocess.Transport{Handler: issuer.Handler()}}, Now: c.now,
+		HTTP: &http.Client{Transport: inprocess.Transport{Handler: issuer.Handler()}}, Now: c.Now,
 		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
-			return c.newestSignIns(ctx, data, f)
+			return c.NewestSignIns(ctx, data, f)
 		},
 	}, nil
 }
@@ -157,7 +158,7 @@ func (c explainer) input(ctx context.Context, data *server.Data, raw, api string
 // or, when none runs, the one on this machine that the token names, or the usual one; and the
 // issuer of version 1 tokens, if it has one of its own.
 func (c explainer) authorityOf(ctx context.Context, raw string) (base, v1Issuer string, err error) {
-	found, err := server.Find(ctx, c.dir)
+	found, err := server.Find(ctx, c.Dir)
 	if err != nil {
 		return "", "", err
 	}
@@ -223,12 +224,12 @@ func (c explainer) publicOrigin(ctx context.Context, data *server.Data, base, v1
 }
 
 func (c explainer) explainSignIns(ctx context.Context, data *server.Data, format *output.Format, correlation string) error {
-	rows, err := c.newestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
+	rows, err := c.NewestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
 	if err != nil {
 		return err
 	}
 	if len(rows) == 0 {
-		return notFound("`rolecall signins` lists the latest; requests that had to wait (AADSTS90055) are not kept, but the failures before them are", "no token request has the correlation id %s", correlation)
+		return command.NotFound("`rolecall signins` lists the latest; requests that had to wait (AADSTS90055) are not kept, but the failures before them are", "no token request has the correlation id %s", correlation)
 	}
 	report, err := explain.SignIn(ctx, data.Directory, rows[0]) // the newest decides
 	if err != nil {
@@ -239,25 +240,25 @@ func (c explainer) explainSignIns(ctx context.Context, data *server.Data, format
 
 // explainRefusal explains why an API answered a request with this token as it did.
 func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.Answer, raw string) (err error) {
-	running, err := server.Find(ctx, c.dir)
+	running, err := server.Find(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
 	if running == nil && answer.FitsStranger() {
-		fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.Paint(output.Red, "refused:")+" the API cannot accept this token. No server runs on the data folder, so this command started one of its own for the token, which no API trusts.", ""))
-		c.showFix(c.err, &explain.Fix{What: "Start the server that the API trusts, and call again.", Command: "rolecall serve"})
-		return silently(exitRefused)
+		fmt.Fprintf(c.Err, "\n%s\n", c.wrapped(c.Screen.Paint(output.Red, "refused:")+" the API cannot accept this token. No server runs on the data folder, so this command started one of its own for the token, which no API trusts.", ""))
+		c.showFix(c.Err, &explain.Fix{What: "Start the server that the API trusts, and call again.", Command: "rolecall serve"})
+		return command.Silently(command.ExitRefused)
 	}
 	api, err := caller(c).apiAt(ctx, t.url)
 	if err != nil {
 		return err
 	}
 	answer.API = orElse(answer.API, api)
-	data, err := c.openExisting(ctx)
+	data, err := c.OpenExisting(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closeAfter(err, data) }()
+	defer func() { err = command.CloseAfter(err, data) }()
 	in, err := c.input(ctx, data, raw, api, nil)
 	if err != nil {
 		return err
@@ -274,7 +275,7 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 	if err != nil {
 		return err
 	}
-	if settings.CABundle = filepath.Join(c.dir, server.BundleFile); running != nil {
+	if settings.CABundle = filepath.Join(c.Dir, server.BundleFile); running != nil {
 		settings.CABundle = running.CABundle
 	}
 	disagreement := answer.Disagree(report, settings, t.method, t.url.EscapedPath())
@@ -282,29 +283,29 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 		c.showDisagreement(report, disagreement)
 	}
 	if !report.Accepted && (disagreement == nil || disagreement.Besides) {
-		c.showExplanation(c.err, report)
+		c.showExplanation(c.Err, report)
 	}
-	return silently(exitRefused)
+	return command.Silently(command.ExitRefused)
 }
 
 // showDisagreement says what an API's refusal means that the directory does not explain.
 func (c explainer) showDisagreement(report *explain.Report, d *explain.Disagreement) {
-	fmt.Fprintf(c.err, "\n%s\n", c.wrapped(c.screen.Paint(output.Red, "refused:")+" "+text.Clean(d.What), ""))
-	fmt.Fprintf(c.err, "%s\n", c.wrapped("client "+orElse(report.Client, "unknown")+", API "+orElse(report.API, "unknown"), ""))
-	c.showFix(c.err, d.Fix)
+	fmt.Fprintf(c.Err, "\n%s\n", c.wrapped(c.Screen.Paint(output.Red, "refused:")+" "+text.Clean(d.What), ""))
+	fmt.Fprintf(c.Err, "%s\n", c.wrapped("client "+orElse(report.Client, "unknown")+", API "+orElse(report.API, "unknown"), ""))
+	c.showFix(c.Err, d.Fix)
 	if d.Besides {
-		fmt.Fprintln(c.err)
+		fmt.Fprintln(c.Err)
 	}
 }
 
 func (c explainer) printExplanation(format *output.Format, report *explain.Report) error {
 	if format.ForPeople() {
-		c.showExplanation(c.out, report)
-	} else if err := c.print(format, explanationListing(report)); err != nil {
+		c.showExplanation(c.Out, report)
+	} else if err := c.Print(format, explanationListing(report)); err != nil {
 		return err
 	}
 	if !report.Accepted {
-		return silently(exitRefused)
+		return command.Silently(command.ExitRefused)
 	}
 	return nil
 }

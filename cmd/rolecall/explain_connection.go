@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/server"
 
@@ -21,7 +22,7 @@ import (
 // explainConnection explains a connection string, given or read from standard input.
 func (c explainer) explainConnection(format *output.Format, text string) error {
 	if text == "-" {
-		b, err := io.ReadAll(io.LimitReader(c.in, 1<<20))
+		b, err := io.ReadAll(io.LimitReader(c.In, 1<<20))
 		if err != nil {
 			return fmt.Errorf("read standard input: %w", err)
 		}
@@ -32,10 +33,10 @@ func (c explainer) explainConnection(format *output.Format, text string) error {
 	if format.ForPeople() {
 		c.showConnection(report)
 	} else {
-		err = c.print(format, connectionListing(report))
+		err = c.Print(format, connectionListing(report))
 	}
 	if err == nil && !report.Accepted {
-		err = silently(exitRefused)
+		err = command.Silently(command.ExitRefused)
 	}
 	return err
 }
@@ -52,24 +53,24 @@ func connectionListing(report *explain.ConnectionReport) output.Listing {
 // showConnection is the explanation for people: what Parse makes of the string, and why, then
 // what the string says.
 func (c explainer) showConnection(report *explain.ConnectionReport) {
-	s := c.screen
+	s := c.Screen
 	if report.Accepted {
-		fmt.Fprintf(c.out, "%s in credential.Parse\n", s.Paint(output.Green, "accepted"))
+		fmt.Fprintf(c.Out, "%s in credential.Parse\n", s.Paint(output.Green, "accepted"))
 	} else {
-		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.Paint(output.Red, "refused in credential.Parse:")+" "+text.Clean(report.Problem), ""))
+		fmt.Fprintf(c.Out, "%s\n", c.wrapped(s.Paint(output.Red, "refused in credential.Parse:")+" "+text.Clean(report.Problem), ""))
 	}
 	if len(report.Missing) > 0 {
-		fmt.Fprintf(c.out, "%s %s\n", s.Paint(output.Red, "missing:"), strings.Join(report.Missing, ", "))
+		fmt.Fprintf(c.Out, "%s %s\n", s.Paint(output.Red, "missing:"), strings.Join(report.Missing, ", "))
 	}
 	if !report.Accepted {
 		c.showInDotNet(report)
 	}
 	if report.Here != "" {
-		fmt.Fprintf(c.out, "%s\n", c.wrapped(s.Paint(output.Bold, "on this machine:")+" "+text.Clean(report.Here), ""))
+		fmt.Fprintf(c.Out, "%s\n", c.wrapped(s.Paint(output.Bold, "on this machine:")+" "+text.Clean(report.Here), ""))
 	}
-	c.sentences(c.out, report.Means)
+	c.sentences(c.Out, report.Means)
 	if len(report.Parts) > 0 {
-		fmt.Fprintln(c.out)
+		fmt.Fprintln(c.Out)
 	}
 	width := 0
 	for _, part := range report.Parts {
@@ -78,21 +79,21 @@ func (c explainer) showConnection(report *explain.ConnectionReport) {
 	for _, part := range report.Parts {
 		indent := strings.Repeat(" ", width+4)
 		if part.Value == "" {
-			fmt.Fprintf(c.out, "  %s  %s\n", output.Pad(part.Key, width), strings.TrimLeft(c.wrapped(part.For, indent), " "))
+			fmt.Fprintf(c.Out, "  %s  %s\n", output.Pad(part.Key, width), strings.TrimLeft(c.wrapped(part.For, indent), " "))
 			continue
 		}
-		fmt.Fprintf(c.out, "  %s  %s\n", output.Pad(part.Key, width), text.Clean(part.Value))
-		if c.verbose {
-			fmt.Fprintf(c.out, "%s\n", s.Paint(output.Dim, c.wrapped(part.For, indent)))
+		fmt.Fprintf(c.Out, "  %s  %s\n", output.Pad(part.Key, width), text.Clean(part.Value))
+		if c.Verbose {
+			fmt.Fprintf(c.Out, "%s\n", s.Paint(output.Dim, c.wrapped(part.For, indent)))
 		}
 	}
 	if len(report.Migrate) == 0 {
 		return
 	}
-	fmt.Fprintf(c.out, "\nThe same with Azure.Identity:\n")
+	fmt.Fprintf(c.Out, "\nThe same with Azure.Identity:\n")
 	for _, language := range explain.Languages() {
-		fmt.Fprintf(c.out, "\n  %s\n", s.Paint(output.Bold, language))
-		fmt.Fprintf(c.out, "    %s\n", strings.ReplaceAll(text.CleanLines(strings.ReplaceAll(report.Migrate[language], "\t", "    ")), "\n", "\n    "))
+		fmt.Fprintf(c.Out, "\n  %s\n", s.Paint(output.Bold, language))
+		fmt.Fprintf(c.Out, "    %s\n", strings.ReplaceAll(text.CleanLines(strings.ReplaceAll(report.Migrate[language], "\t", "    ")), "\n", "\n    "))
 	}
 }
 
@@ -101,9 +102,9 @@ func (c explainer) showConnection(report *explain.ConnectionReport) {
 func (c explainer) showInDotNet(report *explain.ConnectionReport) {
 	switch {
 	case report.DotNet == "" && len(report.Missing) == 0:
-		fmt.Fprintln(c.out, "In .NET on this system, the App Authentication library takes it.")
+		fmt.Fprintln(c.Out, "In .NET on this system, the App Authentication library takes it.")
 	case report.DotNet != "" && report.DotNet != report.Problem:
-		fmt.Fprintf(c.out, "%s\n", c.wrapped(c.screen.Paint(output.Red, "refused in .NET on this system:")+" "+text.Clean(report.DotNet), ""))
+		fmt.Fprintf(c.Out, "%s\n", c.wrapped(c.Screen.Paint(output.Red, "refused in .NET on this system:")+" "+text.Clean(report.DotNet), ""))
 	}
 }
 
@@ -113,7 +114,7 @@ const reachTime = 2 * time.Second
 // explainEnvironment explains what a program that is started here would ask with.
 func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, format *output.Format) error {
 	in := explain.EnvironmentInput{
-		Lookup: c.lookup, Directory: data.Directory, CA: filepath.Join(c.dir, "ca.pem"),
+		Lookup: c.Lookup, Directory: data.Directory, CA: filepath.Join(c.Dir, "ca.pem"),
 		Reach: func(ctx context.Context, address string) error {
 			connection, err := (&net.Dialer{Timeout: reachTime}).DialContext(ctx, "tcp", address)
 			if err != nil {
@@ -122,7 +123,7 @@ func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, fo
 			return connection.Close()
 		},
 	}
-	running, err := server.Find(ctx, c.dir)
+	running, err := server.Find(ctx, c.Dir)
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (c explainer) guardSettings(file, host string) (*guardfile.API, error) {
 	if file == "" {
 		return nil, nil
 	}
-	content, err := c.readFile(file)
+	content, err := c.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
@@ -160,7 +161,7 @@ func (c explainer) guardSettings(file, host string) (*guardfile.API, error) {
 		for _, a := range apis {
 			hosts = append(hosts, a.Host)
 		}
-		return nil, failed("name one of them with --host: "+strings.Join(hosts, ", "), "%s has settings of %d APIs, and none is that of the host %q", file, len(apis), host)
+		return nil, command.Failed("name one of them with --host: "+strings.Join(hosts, ", "), "%s has settings of %d APIs, and none is that of the host %q", file, len(apis), host)
 	}
 	return &apis[i], nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -21,7 +22,7 @@ func TestVersion1TokensOfAnIssuerOfTheirOwnAreExplained(t *testing.T) {
 	do := func(stdin string, args ...string) string {
 		t.Helper()
 		var out, said bytes.Buffer
-		if code := testCLI(streams{noEnvironment(t), strings.NewReader(stdin), &out, &said}).run(t.Context(), append(args, "--data", dir)); code != exitOK {
+		if code := testCLI(streamsOf(noEnvironment(t), strings.NewReader(stdin), &out, &said)).run(t.Context(), append(args, "--data", dir)); code != command.ExitOK {
 			t.Errorf("%s: exit code %d\n%s%s", args[0], code, &out, &said)
 		}
 		return out.String()

@@ -32,9 +32,9 @@ func (c explainer) showExplanation(w io.Writer, report *explain.Report) {
 }
 
 func (c explainer) showVerdict(w io.Writer, report *explain.Report) {
-	verdict := c.screen.Paint(output.Green, "accepted")
+	verdict := c.Screen.Paint(output.Green, "accepted")
 	if !report.Accepted {
-		verdict = c.screen.Paint(output.Red, "refused:")
+		verdict = c.Screen.Paint(output.Red, "refused:")
 	}
 	var about []string
 	for _, one := range []struct{ name, value string }{{"reason", report.Reason}, {"client", report.Client}, {"user", report.User}, {"API", report.API}, {"tenant", report.Tenant}} {
@@ -57,8 +57,8 @@ func (c explainer) sentences(w io.Writer, s string) {
 // longer than a line, such as an id, stays whole.
 func (c explainer) wrapped(s, indent string) string {
 	width := textWidth
-	if c.screen.Width > 0 {
-		width = min(width, c.screen.Width)
+	if c.Screen.Width > 0 {
+		width = min(width, c.Screen.Width)
 	}
 	var b strings.Builder
 	b.WriteString(indent)
@@ -94,7 +94,7 @@ func stripped(word string) string {
 
 // showComparison writes values below each other, and a mark below the first difference.
 func (c explainer) showComparison(w io.Writer, compared explain.Comparison) {
-	s := c.screen
+	s := c.Screen
 	presented := text.Clean(compared.Presented)
 	fmt.Fprintf(w, "\n%s presented:\n  %s\n", compared.What, s.Paint(output.Bold, orElse(presented, "(none)")))
 	if len(compared.Registered) == 0 {
@@ -169,16 +169,16 @@ func (c explainer) showChecks(w io.Writer, report *explain.Report) {
 		if step.Detail == report.Verdict { // it has been said
 			step.Detail = ""
 		}
-		if c.verbose || step.Outcome == explain.Failed {
+		if c.Verbose || step.Outcome == explain.Failed {
 			c.showCheck(w, step, width)
 		}
 	}
-	if c.verbose {
+	if c.Verbose {
 		return
 	}
 	var folded []string
 	if passed > 0 {
-		folded = append(folded, fmt.Sprintf("%s %d checks passed", c.screen.Mark(true), passed))
+		folded = append(folded, fmt.Sprintf("%s %d checks passed", c.Screen.Mark(true), passed))
 	}
 	if skipped > 0 {
 		folded = append(folded, fmt.Sprintf("%d depend on what failed", skipped))
@@ -189,13 +189,13 @@ func (c explainer) showChecks(w io.Writer, report *explain.Report) {
 }
 
 func (c explainer) showCheck(w io.Writer, step explain.Step, width int) {
-	mark := c.screen.Mark(step.Outcome == explain.Passed)
+	mark := c.Screen.Mark(step.Outcome == explain.Passed)
 	if step.Outcome == explain.Skipped {
-		mark = c.screen.Paint(output.Dim, "-")
+		mark = c.Screen.Paint(output.Dim, "-")
 	}
 	said := text.Clean(step.Detail)
 	if step.Reason != "" {
-		said = strings.TrimSpace(c.screen.Paint(output.Red, step.Reason) + "  " + said)
+		said = strings.TrimSpace(c.Screen.Paint(output.Red, step.Reason) + "  " + said)
 	}
 	indent := strings.Repeat(" ", width+4)
 	lines := c.wrapped(said, indent)

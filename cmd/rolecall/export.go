@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -28,19 +29,19 @@ it: the file asks to generate each secret, and what is left out is listed on std
 Signing keys are not in it either; they are part of a backup.`,
 		Example: `  rolecall export -f rolecall.yaml
   rolecall export --tenant contoso > contoso.yaml`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	cmd.Flags().StringVarP(&file, "file", "f", "", "write to this file instead of to standard output")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant: its name, id or domain")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		data, err := c.openExisting(cmd.Context())
+		data, err := c.OpenExisting(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		write := func(w io.Writer) error { return c.export(cmd.Context(), data, w, tenant) }
 		if file == "" {
-			return write(c.out)
+			return write(c.Out)
 		}
 		return replaceFile(file, write)
 	}
@@ -59,15 +60,15 @@ func (c *cli) export(ctx context.Context, data *server.Data, w io.Writer, tenant
 	}
 	omitted := 0
 	err = manifest.Export(w, manifest.ExportConfig{
-		View: view, Tenants: tenants, Now: c.now(), Passing: tempcred.IsTemporary,
+		View: view, Tenants: tenants, Now: c.Now(), Passing: tempcred.IsTemporary,
 		Omit: func(o manifest.Omission) {
 			if omitted++; omitted <= mentioned {
-				c.say("not in the file: %s of %s in %s; %s", text.Clean(o.What), text.Clean(o.Owner), text.Clean(o.Tenant), text.Clean(o.Why))
+				c.Say("not in the file: %s of %s in %s; %s", text.Clean(o.What), text.Clean(o.Owner), text.Clean(o.Tenant), text.Clean(o.Why))
 			}
 		},
 	})
 	if err == nil && omitted > mentioned {
-		c.say("not in the file: %d more of that kind", omitted-mentioned)
+		c.Say("not in the file: %d more of that kind", omitted-mentioned)
 	}
 	return err
 }

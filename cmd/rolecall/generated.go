@@ -62,7 +62,7 @@ func removeFiles(files []string) error {
 // sayUnshown says where the secrets are that an apply committed and was killed before it
 // showed them.
 func (c *cli) sayUnshown(ctx context.Context, data *server.Data) error {
-	files, err := filepath.Glob(filepath.Join(globEscape(c.dir), "credentials", "*"+shownStem+"-*"+secretEnding))
+	files, err := filepath.Glob(filepath.Join(globEscape(c.Dir), "credentials", "*"+shownStem+"-*"+secretEnding))
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *cli) sayUnshown(ctx context.Context, data *server.Data) error {
 		case err != nil:
 			return err
 		case secret != nil:
-			c.say("an earlier apply was ended before it showed the secret %q of %s: move it from %s to where it is needed", secret.Name, app.Name, file)
+			c.Say("an earlier apply was ended before it showed the secret %q of %s: move it from %s to where it is needed", secret.Name, app.Name, file)
 		default:
 			if err := removeForgotten(file); err != nil {
 				return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/review"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
 
@@ -25,7 +26,7 @@ this command ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
   rolecall grant orders-client https://graph.microsoft.com/Application.Read.All
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
-	}, assign, c.warnUnreachable)
+	}, assign, c.WarnUnreachable)
 }
 
 func revokeCommand(c *cli) *cobra.Command {
@@ -43,7 +44,7 @@ tokens.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
   rolecall revoke orders-client --tokens
   rolecall revoke dev@contoso.test --sessions`,
-	}, unassign, failUnreachable)
+	}, unassign, command.FailUnreachable)
 	var sessions, tokens bool
 	cmd.Flags().BoolVar(&sessions, "sessions", false, "end the sessions of a user, instead of revoking roles")
 	cmd.Flags().BoolVar(&tokens, "tokens", false, "end the tokens that an application or managed identity has got, instead of revoking roles")
@@ -51,11 +52,11 @@ tokens.`,
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case sessions && tokens:
-			return usageError(cmd, errors.New("--sessions is for a user, and --tokens for an application or managed identity: give one"))
+			return command.UsageError(cmd, errors.New("--sessions is for a user, and --tokens for an application or managed identity: give one"))
 		case sessions:
-			return exactly(1, "one user, and no roles, with --sessions")(cmd, args)
+			return command.Exactly(1, "one user, and no roles, with --sessions")(cmd, args)
 		case tokens:
-			return exactly(1, "one application or managed identity, and no roles, with --tokens")(cmd, args)
+			return command.Exactly(1, "one application or managed identity, and no roles, with --tokens")(cmd, args)
 		}
 		return check(cmd, args)
 	}
@@ -75,7 +76,7 @@ tokens.`,
 func (c *cli) endSessions(cmd *cobra.Command, user string) error {
 	return c.endAll(cmd, user, func(e *directory.Editor, who lookup.Principal) error {
 		if who.User == nil {
-			return failed("end its tokens: rolecall revoke "+who.Name()+" --tokens", "%s is no user, and has no sessions", who.Name())
+			return command.Failed("end its tokens: rolecall revoke "+who.Name()+" --tokens", "%s is no user, and has no sessions", who.Name())
 		}
 		return e.Users().EndSessions(who.Tenant.ID, who.User.ID)
 	}, "the sessions of %s have ended; access tokens live until they expire, unless an API follows revocations")
@@ -85,7 +86,7 @@ func (c *cli) endSessions(cmd *cobra.Command, user string) error {
 func (c *cli) endTokens(cmd *cobra.Command, client string) error {
 	return c.endAll(cmd, client, func(e *directory.Editor, who lookup.Principal) error {
 		if who.User != nil {
-			return failed("end the user's sessions: rolecall revoke "+who.Name()+" --sessions", "%s is a user, whose tokens are of sessions", who.Name())
+			return command.Failed("end the user's sessions: rolecall revoke "+who.Name()+" --sessions", "%s is a user, whose tokens are of sessions", who.Name())
 		}
 		return e.ServicePrincipals().EndTokens(who.Tenant.ID, who.ID())
 	}, "the tokens that %s has got until now are refused by APIs that follow revocations; other APIs take them until they expire")
@@ -94,11 +95,11 @@ func (c *cli) endTokens(cmd *cobra.Command, client string) error {
 // endAll ends something of a principal, and says so.
 func (c *cli) endAll(cmd *cobra.Command, name string, end func(*directory.Editor, lookup.Principal) error, done string) (err error) {
 	ctx := cmd.Context()
-	data, err := c.openExisting(ctx)
+	data, err := c.OpenExisting(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closeAfter(err, data) }()
+	defer func() { err = command.CloseAfter(err, data) }()
 	tenant := cmd.Flag("tenant").Value.String()
 	var who lookup.Principal
 	_, err = data.Directory.Change(ctx, directory.Operator("cli:revoke"), func(e *directory.Editor) error {
@@ -110,8 +111,8 @@ func (c *cli) endAll(cmd *cobra.Command, name string, end func(*directory.Editor
 	if err != nil {
 		return err
 	}
-	c.say(done, who.Name())
-	return failUnreachable(c.awaitServer(ctx, data))
+	c.Say(done, who.Name())
+	return command.FailUnreachable(c.AwaitServer(ctx, data))
 }
 
 // assigningCommand completes a command that does something with each of the roles it is
@@ -119,20 +120,20 @@ func (c *cli) endAll(cmd *cobra.Command, name string, end func(*directory.Editor
 func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lookup.Principal, lookup.Role) (string, error), confirm func(error) error) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < 2 {
-			return usageError(cmd, errors.New("say who, and which roles: PRINCIPAL API/ROLE"))
+			return command.UsageError(cmd, errors.New("say who, and which roles: PRINCIPAL API/ROLE"))
 		}
 		return nil
 	}
 	var tenant string
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the principal, if several tenants have that name")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		var done []assignment
 		_, err = data.Directory.Change(ctx, directory.Operator("cli:"+cmd.Name()), func(e *directory.Editor) error {
 			done = nil
@@ -156,10 +157,10 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lo
 		if err != nil {
 			return err
 		}
-		if err := c.print(format, assignmentListing(done)); err != nil {
+		if err := c.Print(format, assignmentListing(done)); err != nil {
 			return err
 		}
-		return confirm(c.awaitServer(ctx, data))
+		return confirm(c.AwaitServer(ctx, data))
 	}
 	return cmd
 }
@@ -205,9 +206,9 @@ func assignmentCommand(c *cli) *cobra.Command {
 		Use:     "assignment",
 		Short:   "List who was granted what",
 		Example: `  rolecall assignment list`,
-		Args:    unknownCommand,
+		Args:    command.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to do with the assignments: list; `rolecall grant` and `rolecall revoke` change them"))
+			return command.UsageError(cmd, errors.New("say what to do with the assignments: list; `rolecall grant` and `rolecall revoke` change them"))
 		},
 	}
 	cmd.AddCommand(assignmentListCommand(c))
@@ -225,19 +226,19 @@ identity or user may call. What is granted and stands in no token for now, becau
 role or somebody is disabled, is listed with the reason.`,
 		Example: `  rolecall assignment list --api orders-server
   rolecall assignment list --client orders-client -o tsv`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&api, "api", "", "only those of this API: its name, app id or an identifier URI")
 	flags.StringVar(&client, "client", "", "only those of this application, managed identity or user: its name or id")
 	flags.StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		data, err := c.openExisting(cmd.Context())
+		data, err := c.OpenExisting(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		r, filter, err := c.chooseAccess(data.Directory.View(cmd.Context()), tenant, api, client)
 		if err != nil {
 			return err
@@ -251,7 +252,7 @@ role or somebody is disabled, is listed with the reason.`,
 		if err != nil {
 			return err
 		}
-		return c.print(format, accessListing(found))
+		return c.Print(format, accessListing(found))
 	}
 	return cmd
 }
@@ -259,7 +260,7 @@ role or somebody is disabled, is listed with the reason.`,
 // chooseAccess finds whom and what an access is asked about.
 func (c *cli) chooseAccess(v *directory.View, tenant, api, client string) (*review.Reviewer, review.AccessFilter, error) {
 	var filter review.AccessFilter
-	r := &review.Reviewer{Now: c.now(), Passing: tempcred.IsTemporary}
+	r := &review.Reviewer{Now: c.Now(), Passing: tempcred.IsTemporary}
 	var err error
 	if r.Tenants, err = lookup.FindTenants(v, tenant); err != nil {
 		return nil, filter, err
@@ -288,7 +289,7 @@ func accessListing(all []review.Access) output.Listing {
 		Value:   all, Spare: []int{8, 7, 6, 1}, Cut: []int{5, 0, 2}, Empty: "nothing was granted, or nothing matches the filter",
 	}
 	for _, a := range all {
-		l.Rows = append(l.Rows, []string{a.Principal, a.Kind, a.API, a.Permission(), a.Client, a.Idle, shortTime(a.Since), a.Tenant, string(a.ID)})
+		l.Rows = append(l.Rows, []string{a.Principal, a.Kind, a.API, a.Permission(), a.Client, a.Idle, command.ShortTime(a.Since), a.Tenant, string(a.ID)})
 	}
 	return l
 }

@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -294,7 +295,7 @@ func TestKilledGraph(t *testing.T) {
 	if err := os.WriteFile(manifest, []byte(graphManifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, messages := finished(t, dir, "apply", "-f", manifest); code != exitOK {
+	if code, _, messages := finished(t, dir, "apply", "-f", manifest); code != command.ExitOK {
 		t.Fatalf("apply: %d\n%s", code, messages)
 	}
 	w := serveGraph(t, dir)
@@ -313,7 +314,7 @@ func TestKilledGraph(t *testing.T) {
 				t.Errorf("%s: %d changes were acknowledged, and there is %v", g.name, g.acked, found)
 			}
 		}
-		if code, _, messages := finished(t, dir, "audit", "verify"); code != exitOK {
+		if code, _, messages := finished(t, dir, "audit", "verify"); code != command.ExitOK {
 			t.Errorf("audit verify: %d\n%s", code, messages)
 		}
 		if t.Failed() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guardserver"
@@ -34,7 +35,7 @@ Envoy (ext_authz) ask about each request, as guard.yaml says. The file is read a
 it changes; while it is wrong, the settings from before count.`,
 		Example: `  rolecall guard --config guard.yaml
   rolecall guard --config authsettings.json --upstream http://localhost:7071`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	guardConfigFlag(cmd, &cfg.File)
@@ -45,16 +46,16 @@ it changes; while it is wrong, the settings from before count.`,
 	logFormat := &output.Format{Value: "text", Offered: []string{"text", "json"}}
 	flags.Var(logFormat, "log-format", "format of the log on stderr")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c.logJSON = logFormat.Value == "json"
+		c.LogJSON = logFormat.Value == "json"
 		if cfg.Upstream != "" {
 			if err := guardfile.CheckUpstream(cfg.Upstream); err != nil {
-				return usageError(cmd, fmt.Errorf("--upstream: %w", err))
+				return command.UsageError(cmd, fmt.Errorf("--upstream: %w", err))
 			}
 		}
-		cfg.CABundle, _ = c.lookup("ROLECALL_CA_BUNDLE")
-		cfg.Tenants, _ = c.lookup(guardfile.TenantsVariable)
-		cfg.Now, cfg.Log, cfg.OwnToken = c.now, c.log(slog.LevelInfo), c.ownToken
-		if adapt := tuneCollector(c.lookup); adapt != nil {
+		cfg.CABundle, _ = c.Lookup("ROLECALL_CA_BUNDLE")
+		cfg.Tenants, _ = c.Lookup(guardfile.TenantsVariable)
+		cfg.Now, cfg.Log, cfg.OwnToken = c.Now, c.Log(slog.LevelInfo), c.ownToken
+		if adapt := tuneCollector(c.Lookup); adapt != nil {
 			cfg.OnLoad = func(apis, connections int) { adapt(connections + apis*apiConnections) }
 		}
 		if err := c.traceGuard(&cfg); err != nil {
@@ -65,11 +66,11 @@ it changes; while it is wrong, the settings from before count.`,
 			return withoutSettings(err)
 		}
 		for _, warning := range server.File().Warnings {
-			c.say("warning: %s", warning.What)
+			c.Say("warning: %s", warning.What)
 		}
-		c.say("guards at %s", server.Addr())
+		c.Say("guards at %s", server.Addr())
 		if ops := server.OpsAddr(); ops != nil {
-			c.say("ops at http://%s", ops)
+			c.Say("ops at http://%s", ops)
 		}
 		return server.Run(cmd.Context())
 	}
@@ -79,7 +80,7 @@ it changes; while it is wrong, the settings from before count.`,
 
 // traceGuard has the guard send traces, where OpenTelemetry's settings name a collector.
 func (c *cli) traceGuard(cfg *guardserver.Config) error {
-	traces, on, err := otlp.FromEnvironment(c.lookup, "rolecall-guard")
+	traces, on, err := otlp.FromEnvironment(c.Lookup, "rolecall-guard")
 	if err != nil || !on {
 		return err
 	}
@@ -93,10 +94,10 @@ func withoutSettings(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) || fix.Of(err) != "" {
 		return err
 	}
-	return &failure{exitFailed, err, "name the file with --config; docs/guard.md has one to start from"}
+	return command.Fail(command.ExitFailed, err, "name the file with --config; docs/guard.md has one to start from")
 }
 
 func guardConfigFlag(cmd *cobra.Command, file *string) {
 	cmd.Flags().StringVar(file, "config", guardName, "settings: guard.yaml, an authsettingsV2 document or a validate-azure-ad-token policy")
-	cmd.Flags().Lookup("config").Annotations = map[string][]string{ownFlag: nil} // ROLECALL_CONFIG is a rolecall.yaml
+	cmd.Flags().Lookup("config").Annotations = map[string][]string{command.OwnFlag: nil} // ROLECALL_CONFIG is a rolecall.yaml
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/guardcheck"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/output"
@@ -27,10 +28,10 @@ spelling of a path, and roles, scopes, applications and principals that the dire
 the data folder does not have. The exit code is 4 if there are any.`,
 		Example: `  rolecall guard check --config guard.yaml
   rolecall guard check -o json`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	guardConfigFlag(cmd, &file)
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		settings, err := c.guardFile(file)
 		if err != nil {
@@ -48,7 +49,7 @@ the data folder does not have. The exit code is 4 if there are any.`,
 
 // guardFile reads the settings of a guard.
 func (c *cli) guardFile(name string) (*guardfile.File, error) {
-	content, err := c.readFile(name)
+	content, err := c.ReadFile(name)
 	if err != nil {
 		return nil, withoutSettings(fmt.Errorf("read the settings: %w", err))
 	}
@@ -56,7 +57,7 @@ func (c *cli) guardFile(name string) (*guardfile.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tenants, ok := c.lookup(guardfile.TenantsVariable); ok {
+	if tenants, ok := c.Lookup(guardfile.TenantsVariable); ok {
 		f.AllowTenants(tenants)
 	}
 	return f, nil
@@ -64,17 +65,17 @@ func (c *cli) guardFile(name string) (*guardfile.File, error) {
 
 // compareWithDirectory compares rules with the directory of the data folder, if there is one.
 func (c *cli) compareWithDirectory(ctx context.Context, settings *guardfile.File) (found []guardcheck.Finding, err error) {
-	if c.dir == "" || !server.HasData(c.dir) {
-		c.say("there is no data in %s, so roles and applications were not compared with a directory", c.dir)
+	if c.Dir == "" || !server.HasData(c.Dir) {
+		c.Say("there is no data in %s, so roles and applications were not compared with a directory", c.Dir)
 		return nil, nil
 	}
-	data, err := c.openExisting(ctx)
+	data, err := c.OpenExisting(ctx)
 	if err != nil {
 		return nil, err
 	}
 	found, unknown, err := guardcheck.Directory(ctx, settings, data.Directory)
 	for _, host := range unknown {
-		c.say("no API of the directory in %s has this audience%s, so its roles and applications were not compared", c.dir, ofHost(host))
+		c.Say("no API of the directory in %s has this audience%s, so its roles and applications were not compared", c.Dir, ofHost(host))
 	}
 	return found, errors.Join(err, data.Close())
 }
@@ -98,10 +99,10 @@ func (c *cli) printFindings(format *output.Format, file string, found []guardche
 		}
 		l.Rows = append(l.Rows, []string{where, string(f.Kind), f.Rule, strings.TrimSpace(sentence(f.What) + " " + f.Fix)})
 	}
-	if err := c.print(format, l); err != nil || len(found) == 0 {
+	if err := c.Print(format, l); err != nil || len(found) == 0 {
 		return err
 	}
-	return silently(exitRefused)
+	return command.Silently(command.ExitRefused)
 }
 
 // sentence ends a text that begins one.
@@ -118,16 +119,16 @@ only in the test, so neither an authority nor a network is needed. The exit code
 decision is another one.`,
 		Example: `  rolecall guard test
   rolecall guard test guard-test.yaml --config guard.yaml -o json`,
-		Args: atMost(1, "a table of tests"),
+		Args: command.AtMost(1, "a table of tests"),
 	}
 	guardConfigFlag(cmd, &file)
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := "guard-test.yaml"
 		if len(args) == 1 {
 			name = args[0]
 		}
-		content, err := c.readFile(name)
+		content, err := c.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("read the tests: %w", err)
 		}
@@ -164,12 +165,12 @@ func (c *cli) printResults(format *output.Format, results []guardcheck.Result) e
 		}
 		l.Rows = append(l.Rows, []string{mark, r.Name, r.Expected, r.Got, r.Rule, detail})
 	}
-	if err := c.print(format, l); err != nil {
+	if err := c.Print(format, l); err != nil {
 		return err
 	}
-	c.say("%d of %d tests passed", len(results)-failures, len(results))
+	c.Say("%d of %d tests passed", len(results)-failures, len(results))
 	if failures > 0 {
-		return silently(exitRefused)
+		return command.Silently(command.ExitRefused)
 	}
 	return nil
 }
@@ -183,9 +184,9 @@ validate-azure-ad-token policy of API Management, and warns of what they leave o
 as any tenant or no role.`,
 		Example: `  rolecall guard explain-config authsettings.json > guard.yaml
   rolecall guard explain-config policy.xml -o json`,
-		Args: exactly(1, "a file"),
+		Args: command.Exactly(1, "a file"),
 	}
-	format := c.outputFlag(cmd, "yaml", "yaml", "json")
+	format := c.OutputFlag(cmd, "yaml", "yaml", "json")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		f, err := c.guardFile(args[0])
 		if err != nil {
@@ -196,15 +197,15 @@ as any tenant or no role.`,
 			if warnings == nil {
 				warnings = []guardfile.Warning{}
 			}
-			return c.printValue(format, map[string]any{"source": f.Foreign, "settings": f.Settings(), "warnings": warnings})
+			return c.PrintValue(format, map[string]any{"source": f.Foreign, "settings": f.Settings(), "warnings": warnings})
 		}
 		for _, warning := range f.Warnings {
-			c.say("warning: %s", sentence(warning.What))
+			c.Say("warning: %s", sentence(warning.What))
 			if warning.Fix != "" {
-				c.say("hint: %s", warning.Fix)
+				c.Say("hint: %s", warning.Fix)
 			}
 		}
-		return c.printValue(format, f.Settings())
+		return c.PrintValue(format, f.Settings())
 	}
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/credential"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/text"
@@ -36,13 +37,13 @@ func (c *cli) ownToken(api guardfile.API, bundle string) (func(context.Context) 
 		}
 		return own.token, nil
 	}
-	client, _ := c.lookup("AZURE_CLIENT_ID")
+	client, _ := c.Lookup("AZURE_CLIENT_ID")
 	named := func(audience string) bool { return guid.Is(audience) && !strings.EqualFold(audience, client) }
 	switch {
 	case client == "":
-		return nil, failed("run the guard with the variables of its API: rolecall run --as NAME -- rolecall guard …", "there is no credential of the API's own application: AZURE_CLIENT_ID is not set")
+		return nil, command.Failed("run the guard with the variables of its API: rolecall run --as NAME -- rolecall guard …", "there is no credential of the API's own application: AZURE_CLIENT_ID is not set")
 	case slices.ContainsFunc(api.Audience, named) && !slices.ContainsFunc(api.Audience, func(a string) bool { return strings.EqualFold(a, client) }):
-		return nil, failed("run the guard as the API itself; of several APIs, write the credential of each into the settings (credential)", "AZURE_CLIENT_ID is %q, and the audience names another application as the API", text.Shown(client))
+		return nil, command.Failed("run the guard as the API itself; of several APIs, write the credential of each into the settings (credential)", "AZURE_CLIENT_ID is %q, and the audience names another application as the API", text.Shown(client))
 	}
 	cred, err := c.ownCredential(tenant, client, opts)
 	if err != nil {
@@ -118,23 +119,23 @@ func (f *fileCredential) make(content []byte) (azcore.TokenCredential, error) {
 
 // ownCredential is that of the environment: a secret, a certificate or a file with an assertion.
 func (c *cli) ownCredential(tenant, client string, opts *credential.Options) (azcore.TokenCredential, error) {
-	if secret, _ := c.lookup("AZURE_CLIENT_SECRET"); secret != "" {
+	if secret, _ := c.Lookup("AZURE_CLIENT_SECRET"); secret != "" {
 		return credential.NewSecret(tenant, client, secret, opts)
 	}
-	if path, _ := c.lookup("AZURE_CLIENT_CERTIFICATE_PATH"); path != "" {
+	if path, _ := c.Lookup("AZURE_CLIENT_CERTIFICATE_PATH"); path != "" {
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read AZURE_CLIENT_CERTIFICATE_PATH: %w", err)
 		}
-		password, _ := c.lookup("AZURE_CLIENT_CERTIFICATE_PASSWORD")
+		password, _ := c.Lookup("AZURE_CLIENT_CERTIFICATE_PASSWORD")
 		certificate, err := credential.ParseCertificate(content, password)
 		if err != nil {
 			return nil, err
 		}
 		return credential.NewCertificate(tenant, client, certificate, opts)
 	}
-	if path, _ := c.lookup("AZURE_FEDERATED_TOKEN_FILE"); path != "" {
+	if path, _ := c.Lookup("AZURE_FEDERATED_TOKEN_FILE"); path != "" {
 		return credential.NewAssertionFile(tenant, client, path, opts)
 	}
-	return nil, failed("set AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE, as rolecall run --as NAME does", "there is no credential of the API's own application beside AZURE_CLIENT_ID")
+	return nil, command.Failed("set AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH or AZURE_FEDERATED_TOKEN_FILE, as rolecall run --as NAME does", "there is no credential of the API's own application beside AZURE_CLIENT_ID")
 }

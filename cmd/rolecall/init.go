@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/output"
@@ -27,7 +28,7 @@ identity and a user, and beside it the schema by which editors complete and chec
 file. Files that are there already are left alone.`,
 		Example: `  rolecall init
   rolecall apply -f rolecall.yaml`,
-		Args: atMost(1, "a folder"),
+		Args: command.AtMost(1, "a folder"),
 	}
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		folder := "."
@@ -44,7 +45,7 @@ func (c *cli) writeStarter(folder string) error {
 	file := filepath.Join(folder, manifestName)
 	if err := writeNew(file, []byte(manifest.Starter)); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return &failure{exitFailed, fmt.Errorf("%s is there already", file), "edit it, or name another folder: rolecall init FOLDER"}
+			return command.Fail(command.ExitFailed, fmt.Errorf("%s is there already", file), "edit it, or name another folder: rolecall init FOLDER")
 		}
 		return err
 	}
@@ -56,8 +57,8 @@ func (c *cli) writeStarter(folder string) error {
 	if err := writeNew(schema, text.Bytes()); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	c.say("wrote %s and %s", file, schema)
-	c.say("next: rolecall apply -f %s", shellQuote(file))
+	c.Say("wrote %s and %s", file, schema)
+	c.Say("next: rolecall apply -f %s", shellQuote(file))
 	return nil
 }
 
@@ -83,15 +84,15 @@ and check a rolecall.yaml, or a guard.yaml.`,
 		Example: `  rolecall schema rolecall.yaml
   rolecall schema guard.yaml`,
 		ValidArgs: []string{manifestName, guardName},
-		Args:      atMost(1, "a kind of file"),
+		Args:      command.AtMost(1, "a kind of file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0 || args[0] == manifestName:
-				return output.JSON(c.out, manifest.JSONSchema())
+				return output.JSON(c.Out, manifest.JSONSchema())
 			case args[0] == guardName:
-				return output.JSON(c.out, guardfile.JSONSchema())
+				return output.JSON(c.Out, guardfile.JSONSchema())
 			default:
-				return usageError(cmd, fmt.Errorf("there is no schema of %q; there are those of %s and %s", args[0], manifestName, guardName))
+				return command.UsageError(cmd, fmt.Errorf("there is no schema of %q; there are those of %s and %s", args[0], manifestName, guardName))
 			}
 		},
 	}

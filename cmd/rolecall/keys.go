@@ -5,11 +5,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -23,9 +23,9 @@ func keysCommand(c *cli) *cobra.Command {
 		Short: "List, rotate and revoke the keys that sign tokens",
 		Example: `  rolecall keys list
   rolecall keys rotate --tenant contoso`,
-		Args: unknownCommand,
+		Args: command.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to do with the keys: list, rotate or revoke"))
+			return command.UsageError(cmd, errors.New("say what to do with the keys: list, rotate or revoke"))
 		},
 	}
 	cmd.AddCommand(keysListCommand(c), keysRotateCommand(c), keysRevokeCommand(c))
@@ -71,16 +71,16 @@ func keysListCommand(c *cli) *cobra.Command {
 which will sign after it; and retired keys, whose tokens are still valid.`,
 		Example: `  rolecall keys list -o tsv
   rolecall keys list --query "[?state=='current'].id | [0]" -o tsv`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		data, err := c.openExisting(cmd.Context())
+		data, err := c.OpenExisting(cmd.Context())
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		tenants, err := lookup.FindTenants(data.Directory.View(cmd.Context()), tenant)
 		if err != nil {
 			return err
@@ -103,7 +103,7 @@ func printKeys(ctx context.Context, c *cli, format *output.Format, data *server.
 			}
 		}
 	}
-	return c.print(format, keyListing(keys))
+	return c.Print(format, keyListing(keys))
 }
 
 func keyListing(keys []tenantKey) output.Listing {
@@ -113,16 +113,9 @@ func keyListing(keys []tenantKey) output.Listing {
 		Empty: "there are no signing keys yet: `rolecall serve` creates them",
 	}
 	for _, k := range keys {
-		l.Rows = append(l.Rows, []string{k.Tenant, k.ID, string(k.State), shortTime(k.Created), shortTime(k.RetainUntil), k.Cloud})
+		l.Rows = append(l.Rows, []string{k.Tenant, k.ID, string(k.State), command.ShortTime(k.Created), command.ShortTime(k.RetainUntil), k.Cloud})
 	}
 	return l
-}
-
-func shortTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
 func keysRotateCommand(c *cli) *cobra.Command {
@@ -139,23 +132,23 @@ they meet a token whose key they do not know, but JwtBearer and Microsoft.Identi
 so at most once in five minutes: after two forced rotations within that time they answer
 401 until it is over.`,
 		Example: `  rolecall keys rotate --tenant contoso --force`,
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant whose keys to rotate (required if there are several)")
 	cmd.Flags().StringVar(&cloud, "cloud", "", "rotate the keys for Microsoft's names of this cloud, as run --public-names uses them: "+strings.Join(cloudNames(), ", "))
 	cmd.Flags().BoolVar(&options.Force, "force", false, "rotate even if the next key was published too recently")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		at, err := keyOrigin(cloud)
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		t, err := lookup.FindTenant(data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
@@ -164,10 +157,10 @@ so at most once in five minutes: after two forced rotations within that time the
 		if err != nil {
 			return err
 		}
-		if err := c.print(format, keyListing([]tenantKey{{t.Name, string(at.Cloud()), info}})); err != nil {
+		if err := c.Print(format, keyListing([]tenantKey{{t.Name, string(at.Cloud()), info}})); err != nil {
 			return err
 		}
-		return c.warnUnreachable(c.awaitServer(ctx, data))
+		return c.WarnUnreachable(c.AwaitServer(ctx, data))
 	}
 	return cmd
 }
@@ -183,28 +176,28 @@ the key signed as soon as they fetch the keys again, and clients must get new on
 this is no way to rotate. JwtBearer and Microsoft.Identity.Web fetch keys that they do not
 know at most once in five minutes, and may answer 401 to the new tokens until then.`,
 		Example: `  rolecall keys revoke "$(rolecall keys list -o name | head -n 1)" --reason laptop-lost`,
-		Args:    exactly(1, "the key to revoke; `rolecall keys list` names them"),
+		Args:    command.Exactly(1, "the key to revoke; `rolecall keys list` names them"),
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant that the key belongs to (required if there are several)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail (required)")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
 		if reason == "" {
-			return usageError(cmd, errors.New("say why with --reason: it goes into the audit trail"))
+			return command.UsageError(cmd, errors.New("say why with --reason: it goes into the audit trail"))
 		}
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		t, err := lookup.FindTenant(data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
 		}
 		err = revokeKey(ctx, data, t, args[0], reason)
 		if errors.Is(err, keyring.ErrUnknownKey) {
-			return notFound("`rolecall keys list` names the keys there are", "tenant %s has no key %s", t.Name, args[0])
+			return command.NotFound("`rolecall keys list` names the keys there are", "tenant %s has no key %s", t.Name, args[0])
 		}
 		if err != nil {
 			return err
@@ -212,7 +205,7 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		if err := printKeys(ctx, c, format, data, t); err != nil {
 			return err
 		}
-		return failUnreachable(c.awaitServer(ctx, data))
+		return command.FailUnreachable(c.AwaitServer(ctx, data))
 	}
 	return cmd
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/rolecall-auth/rolecall/internal/command"
 )
 
 // keysVariable names a file with the private keys that servers of the tests sign with. A key
@@ -58,9 +60,9 @@ func keysFile(t *testing.T) string {
 
 // rolecall is the program as scripts run it: with keys that are there already.
 func rolecall() {
-	c := newCLI(streams{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr})
+	c := newCLI(streamsOf(os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))
 	if file := os.Getenv(keysVariable); file != "" {
-		c.newKey = inTurn(func() ([]*rsa.PrivateKey, error) { return readKeys(file) })
+		c.NewKey = inTurn(func() ([]*rsa.PrivateKey, error) { return readKeys(file) })
 	}
 	os.Exit(start(c))
 }
@@ -97,9 +99,9 @@ func inTurn(read func() ([]*rsa.PrivateKey, error)) func() (*rsa.PrivateKey, err
 }
 
 // testCLI is an invocation in this process.
-func testCLI(s streams) *cli {
+func testCLI(s command.Streams) *cli {
 	c := newCLI(s)
-	c.newKey = newTestKeys()
+	c.NewKey = newTestKeys()
 	return c
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/backup"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
@@ -51,7 +52,7 @@ func listings() map[string]output.Listing {
 			{Tenant: "contoso", Kind: "secret", Of: "orders-client", Name: "ci", ID: "9e03d768-7e75-415e-b6d7-61f015f03a6b", Ends: noon.Add(50 * time.Hour), LastUsed: noon},
 			{Kind: "certificateAuthority", Name: "Rolecall root", ID: "1f", Ends: noon, Ended: true},
 		}, noon),
-		"audit":       auditListing(auditReport{Whole: true, Rows: 12, KeyedFrom: 1, Last: shortTime(noon)}),
+		"audit":       auditListing(auditReport{Whole: true, Rows: 12, KeyedFrom: 1, Last: command.ShortTime(noon)}),
 		"keys":        keyListing([]tenantKey{{"contoso", "public", keyring.KeyInfo{ID: "kuJAmB1cWq9s2m3d4e5f6g7h8i9", State: keyring.Retired, Created: noon, Activated: noon, Retired: noon, RetainUntil: noon}}}),
 		"assignments": assignmentListing([]assignment{{"contoso", "orders-client-mi", "9e03d768-7e75-415e-b6d7-61f015f03a6b", "orders-server", "Orders.Read", "granted"}}),
 		"backup":      backupListing(newBackupInfo("backup.rolecall", "", backup.Header{Created: noon, Version: "1.0.0", KEK: "2f8a", Sealed: true})),

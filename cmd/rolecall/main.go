@@ -13,13 +13,13 @@ import (
 )
 
 func main() {
-	os.Exit(start(newCLI(streams{os.LookupEnv, os.Stdin, os.Stdout, os.Stderr})))
+	os.Exit(start(newCLI(streamsOf(os.LookupEnv, os.Stdin, os.Stdout, os.Stderr))))
 }
 
 // start runs the program's command line until it ends or a signal comes.
 func start(c *cli) int {
 	if len(os.Args) > 1 && os.Args[1] == namespace.Command { // before anything is set up: it becomes another program
-		return namespace.Enter(os.Args[1:], c.err)
+		return namespace.Enter(os.Args[1:], c.Err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

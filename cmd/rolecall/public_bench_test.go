@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/publicnames"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -118,8 +119,8 @@ func publicSources(b *testing.B) (direct, proxied tokenSource) {
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	c := newCLI(streams{lookup: os.LookupEnv, err: b.Output()})
-	c.dir = dir
+	c := newCLI(command.Streams{Lookup: os.LookupEnv, Err: b.Output()})
+	c.Dir = dir
 	wanted, err := applier{c}.readManifest(config)
 	if err != nil {
 		b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,7 +36,7 @@ func TestCommandsReadAFolderThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	serving := serveProgram(t, dir) // makes keys
-	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "job")); code != exitOK {
+	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "job")); code != command.ExitOK {
 		t.Fatalf("apply: %d\n%s", code, messages)
 	}
 	if err := errors.Join(serving.Process.Signal(os.Interrupt), serving.Wait()); err != nil {
@@ -51,10 +52,10 @@ func TestCommandsReadAFolderThatCannotBeWritten(t *testing.T) {
 		code      int
 		out, said string
 	}{
-		{[]string{"keys", "list", "-o", "tsv"}, exitOK, "current", ""},
-		{[]string{"signins"}, exitOK, "[]", ""},
-		{[]string{"audit", "verify"}, exitOK, `"whole": true`, ""},
-		{[]string{"grant", "orders-server", "orders-server/Orders.Read"}, exitFailed, "", "cannot be written"},
+		{[]string{"keys", "list", "-o", "tsv"}, command.ExitOK, "current", ""},
+		{[]string{"signins"}, command.ExitOK, "[]", ""},
+		{[]string{"audit", "verify"}, command.ExitOK, `"whole": true`, ""},
+		{[]string{"grant", "orders-server", "orders-server/Orders.Read"}, command.ExitFailed, "", "cannot be written"},
 	} {
 		var out, messages strings.Builder
 		cmd := program(t.Context(), t, dir, tt.args...)

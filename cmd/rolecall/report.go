@@ -10,12 +10,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
-	"github.com/rolecall-auth/rolecall/internal/text"
 
 	"github.com/spf13/cobra"
 
@@ -32,9 +30,9 @@ func reportCommand(c *cli) *cobra.Command {
 		Use:     "report",
 		Short:   "Report who can call what, what is unused, and what is open",
 		Example: `  rolecall report open`,
-		Args:    unknownCommand,
+		Args:    command.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError(cmd, errors.New("say what to report: access, unused or open"))
+			return command.UsageError(cmd, errors.New("say what to report: access, unused or open"))
 		},
 	}
 	cmd.AddCommand(reportAccessCommand(c), reportUnusedCommand(c), reportOpenCommand(c))
@@ -44,16 +42,16 @@ func reportCommand(c *cli) *cobra.Command {
 // reporting completes a command that reports about one tenant or all.
 func (c *cli) reporting(cmd *cobra.Command, report func(context.Context, *review.Reviewer) (output.Listing, error)) *cobra.Command {
 	var tenant string
-	cmd.Args = exactly(0, "")
+	cmd.Args = command.Exactly(0, "")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only this tenant: its name, id or domain")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		r, err := c.reviewer(ctx, data, tenant)
 		if err != nil {
 			return err
@@ -62,7 +60,7 @@ func (c *cli) reporting(cmd *cobra.Command, report func(context.Context, *review
 		if err != nil {
 			return err
 		}
-		return c.print(format, l)
+		return c.Print(format, l)
 	}
 	return cmd
 }
@@ -74,10 +72,10 @@ func (c *cli) reviewer(ctx context.Context, data *server.Data, tenant string) (*
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.newestSignIns(ctx, data, directory.SignInFilter{Limit: 1}); err != nil {
+	if _, err := c.NewestSignIns(ctx, data, directory.SignInFilter{Limit: 1}); err != nil {
 		return nil, err
 	}
-	return &review.Reviewer{Directory: data.Directory, Tenants: tenants, Now: c.now(), Passing: tempcred.IsTemporary}, nil
+	return &review.Reviewer{Directory: data.Directory, Tenants: tenants, Now: c.Now(), Passing: tempcred.IsTemporary}, nil
 }
 
 func reportAccessCommand(c *cli) *cobra.Command {
@@ -113,20 +111,20 @@ them is in the report too.`,
 	}
 	cmd.Flags().StringVar(&span, "for", "90d", "not used for so long: 36h or 90d")
 	return c.reporting(cmd, func(ctx context.Context, r *review.Reviewer) (output.Listing, error) {
-		long, err := parseSpan(span)
+		long, err := command.ParseSpan(span)
 		if err != nil {
-			return output.Listing{}, usageError(cmd, fmt.Errorf("--for: %w", err))
+			return output.Listing{}, command.UsageError(cmd, fmt.Errorf("--for: %w", err))
 		}
-		since := c.now().Add(-long)
+		since := c.Now().Add(-long)
 		report, err := r.Unused(ctx, since)
 		if err != nil {
 			return output.Listing{}, err
 		}
 		switch {
 		case report.Known.IsZero():
-			c.say("warning: there are no sign-ins yet, so nothing counts as used")
+			c.Say("warning: there are no sign-ins yet, so nothing counts as used")
 		case report.Known.After(since):
-			c.say("warning: sign-ins are kept since %s only; what was last used before that counts as unused", shortTime(report.Known))
+			c.Say("warning: sign-ins are kept since %s only; what was last used before that counts as unused", command.ShortTime(report.Known))
 		}
 		return unusedListing(report), nil
 	})
@@ -140,9 +138,9 @@ func unusedListing(report *review.UnusedReport) output.Listing {
 	for _, u := range report.Unused {
 		last := "never"
 		if !u.LastUsed.IsZero() {
-			last = shortTime(u.LastUsed)
+			last = command.ShortTime(u.LastUsed)
 		}
-		l.Rows = append(l.Rows, []string{u.Kind, u.Of, u.Name, last, shortTime(u.Created), u.Tenant, u.ID})
+		l.Rows = append(l.Rows, []string{u.Kind, u.Of, u.Name, last, command.ShortTime(u.Created), u.Tenant, u.ID})
 	}
 	return l
 }
@@ -183,56 +181,43 @@ replaced. What has ended already is listed too, and when each was last used, as 
 sign-ins tell.`,
 		Example: `  rolecall expiring --within 30d
   rolecall expiring --within 7d --exit-code -o json`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&within, "within", "30d", "how soon: 36h or 30d")
 	flags.StringVar(&tenant, "tenant", "", "only this tenant: its name, id or domain")
 	flags.BoolVar(&exit, "exit-code", false, "exit with 4 if something is listed that nothing renews by itself")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		span, err := parseSpan(within)
+		span, err := command.ParseSpan(within)
 		if err != nil {
-			return usageError(cmd, fmt.Errorf("--within: %w", err))
+			return command.UsageError(cmd, fmt.Errorf("--within: %w", err))
 		}
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
+		defer func() { err = command.CloseAfter(err, data) }()
 		r, err := c.reviewer(ctx, data, tenant)
 		if err != nil {
 			return err
 		}
-		found, err := c.ending(ctx, data, r, c.now().Add(span))
+		found, err := c.ending(ctx, data, r, c.Now().Add(span))
 		if err != nil {
 			return err
 		}
-		if err := c.print(format, endingListing(found, c.now())); err != nil {
+		if err := c.Print(format, endingListing(found, c.Now())); err != nil {
 			return err
 		}
 		for _, e := range found {
 			if exit && e.Renewed == "" {
-				return silently(exitRefused)
+				return command.Silently(command.ExitRefused)
 			}
 		}
 		return nil
 	}
 	return cmd
-}
-
-// parseSpan reads a span of time such as 36h or 30d.
-func parseSpan(s string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 15); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
-		return d, nil
-	}
-	return 0, fmt.Errorf("%q is no span of time such as 36h or 30d", text.Shown(s))
 }
 
 // ending finds what ends by a time: in the directory, among the signing keys and on disk.
@@ -255,7 +240,7 @@ func (c *cli) ending(ctx context.Context, data *server.Data, r *review.Reviewer,
 			}
 		}
 	}
-	onDisk, err := certificatesOnDisk(c.dir)
+	onDisk, err := certificatesOnDisk(c.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -325,7 +310,7 @@ func endingListing(all []review.Ending, now time.Time) output.Listing {
 		if !e.Ended {
 			left = fmt.Sprintf("%dd", int(e.Ends.Sub(now).Hours()/24))
 		}
-		l.Rows = append(l.Rows, []string{shortTime(e.Ends), e.Kind, cmp.Or(e.Of, "-"), e.Name, left, shortTime(e.LastUsed), e.Renewed, e.Tenant, e.ID})
+		l.Rows = append(l.Rows, []string{command.ShortTime(e.Ends), e.Kind, cmp.Or(e.Of, "-"), e.Name, left, command.ShortTime(e.LastUsed), e.Renewed, e.Tenant, e.ID})
 	}
 	return l
 }

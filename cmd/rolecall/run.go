@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -57,7 +58,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
   rolecall run --as dev@contoso.test -- az account get-access-token --resource api://orders`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError(cmd, errors.New("the program to run is missing: give it after --"))
+				return command.UsageError(cmd, errors.New("the program to run is missing: give it after --"))
 			}
 			return nil
 		},
@@ -80,15 +81,15 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags.BoolVar(&r.names.Offline, "offline", false, "with --public-names: it can reach no other host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := r.complete(forward, publish); err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		r.temporary = r.config != "" && !cmd.Flags().Changed("data")
 		code, err := c.carryOutAs(cmd, r, args)
 		switch {
-		case err == nil && code != exitOK:
-			return silently(code)
-		case err != nil && code > exitFailed: // the program's own, although the cleanup failed
-			return &failure{code: code, err: err}
+		case err == nil && code != command.ExitOK:
+			return command.Silently(code)
+		case err != nil && code > command.ExitFailed: // the program's own, although the cleanup failed
+			return command.Fail(code, err, "")
 		}
 		return err
 	}
@@ -154,8 +155,8 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	defer stop()
 	if r.temporary {
 		var remove func() error
-		if c.dir, remove, err = folder.MakeTemporary(runas.TemporaryPrefix); err != nil {
-			return exitFailed, err
+		if c.Dir, remove, err = folder.MakeTemporary(runas.TemporaryPrefix); err != nil {
+			return command.ExitFailed, err
 		}
 		defer func() { err = errors.Join(err, remove()) }()
 	}
@@ -164,22 +165,22 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 		return signalBefore(signals), nil
 	}
 	if err != nil {
-		return exitFailed, err
+		return command.ExitFailed, err
 	}
-	defer func() { err = closeAfter(err, s) }()
+	defer func() { err = command.CloseAfter(err, s) }()
 	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if ctx.Err() != nil {
 		return signalBefore(signals), nil
 	}
 	if err != nil {
-		return exitFailed, err
+		return command.ExitFailed, err
 	}
 	if r.via, err = runas.ChooseVia(actor, r.via, r.namespace && !r.public); err != nil {
-		return exitFailed, usageError(cmd, err)
+		return command.ExitFailed, command.UsageError(cmd, err)
 	}
 	settings, err := runas.ParseSettings(r.set)
 	if err != nil {
-		return exitFailed, usageError(cmd, err)
+		return command.ExitFailed, command.UsageError(cmd, err)
 	}
 	// From here on a signal is for the program: what it needs stays until it has ended.
 	var public *runas.Public
@@ -192,21 +193,21 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 	}
 	environment, err := runas.Prepare(context.WithoutCancel(ctx), runas.Config{
 		Session: s, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Network: network, Public: public,
-		Say: func(text string) { c.say("%s", text) }, Now: c.now,
+		Say: func(text string) { c.Say("%s", text) }, Now: c.Now,
 	})
 	if runas.IsUsage(err) {
-		return exitFailed, usageError(cmd, err)
+		return command.ExitFailed, command.UsageError(cmd, err)
 	}
 	if err != nil {
-		return exitFailed, err
+		return command.ExitFailed, err
 	}
 	defer func() { err = errors.Join(err, environment.Cleanup()) }()
 	if ctx.Err() != nil {
 		return signalBefore(signals), nil
 	}
-	code, err = environment.Run(signals, args, c.in, c.out, c.err)
+	code, err = environment.Run(signals, args, c.In, c.Out, c.Err)
 	if err != nil {
-		return code, &failure{code: code, err: fmt.Errorf("run %s: %w", args[0], err)}
+		return code, command.Fail(code, fmt.Errorf("run %s: %w", args[0], err), "")
 	}
 	return code, nil
 }
@@ -233,12 +234,12 @@ func (c runner) connectFor(ctx context.Context, r runRequest) (*server.Session, 
 		}
 		prepare = func(ctx context.Context, data *server.Data) error { return apply.applyAtStart(ctx, data, wanted) }
 	}
-	s, err := c.connect(ctx, prepare)
+	s, err := c.Connect(ctx, prepare)
 	if err != nil || wanted == nil || s.Own() {
 		return s, err
 	}
 	if err = apply.applyAtStart(ctx, s.Data, wanted); err == nil {
-		err = c.warnUnreachable(c.awaitServer(ctx, s.Data))
+		err = c.WarnUnreachable(c.AwaitServer(ctx, s.Data))
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -251,8 +252,8 @@ func shimCommand(c *cli) *cobra.Command {
 	return &cobra.Command{
 		Use: launch.ShimCommand + " FILE TOOL [ARGUMENT…]", Short: "Respond in place of az or azd", Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if code := launch.RunShim(cmd.Context(), args, c.out, c.err); code != exitOK {
-				return silently(code)
+			if code := launch.RunShim(cmd.Context(), args, c.Out, c.Err); code != command.ExitOK {
+				return command.Silently(code)
 			}
 			return nil
 		},

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -41,21 +42,21 @@ func BenchmarkRunStart(b *testing.B) {
 			}
 		})
 	}
-	c := newCLI(streams{lookup: os.LookupEnv, err: b.Output()})
-	c.dir = b.TempDir()
+	c := newCLI(command.Streams{Lookup: os.LookupEnv, Err: b.Output()})
+	c.Dir = b.TempDir()
 	wanted, err := applier{c}.readManifest(config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	running, err := server.Start(b.Context(), server.Config{Dir: c.dir, Prepare: func(ctx context.Context, data *server.Data) error {
+	running, err := server.Start(b.Context(), server.Config{Dir: c.Dir, Prepare: func(ctx context.Context, data *server.Data) error {
 		return applier{c}.applyAtStart(ctx, data, wanted)
 	}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer running.Close()
-	bench("identity", "--data", c.dir, "--as", "orders-client-mi")
-	bench("application", "--data", c.dir, "--as", "orders-client")
-	bench("application by public names", "--data", c.dir, "--public-names", "--as", "orders-client")
+	bench("identity", "--data", c.Dir, "--as", "orders-client-mi")
+	bench("application", "--data", c.Dir, "--as", "orders-client")
+	bench("application by public names", "--data", c.Dir, "--public-names", "--as", "orders-client")
 	bench("own", "--config", config, "--as", "orders-client-mi")
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/namespace"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -197,7 +198,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 // must be in the script that is named like the command.
 func TestEveryExampleIsRun(t *testing.T) {
 	t.Parallel()
-	c := newCLI(streams{lookup: os.LookupEnv})
+	c := newCLI(command.Streams{Lookup: os.LookupEnv})
 	var check func(*cobra.Command)
 	check = func(cmd *cobra.Command) {
 		if cmd.Hidden {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -46,11 +47,11 @@ func TestVerboseCommandsPrintNoSecret(t *testing.T) {
 	defer running.Close()
 	do := func(args ...string) (code int, out, said string) {
 		var o, e bytes.Buffer
-		code = testCLI(streams{noEnvironment(t), strings.NewReader(""), &o, &e}).run(t.Context(), append([]string{"--verbose", "--data", dir}, args...))
+		code = testCLI(streamsOf(noEnvironment(t), strings.NewReader(""), &o, &e)).run(t.Context(), append([]string{"--verbose", "--data", dir}, args...))
 		return code, o.String(), e.String()
 	}
 	const api, client, identity, scope = "orders-server", "orders-client", "orders-client-mi", "api://orders/.default"
-	if code, _, said := do("apply", "-f", config); code != exitOK { // it prints the secret that it generates
+	if code, _, said := do("apply", "-f", config); code != command.ExitOK { // it prints the secret that it generates
 		t.Fatalf("apply: exit code %d", code)
 	} else if everySecret.MatchString(said) {
 		t.Error("apply says a secret")

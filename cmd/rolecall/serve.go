@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/machine"
@@ -41,7 +41,7 @@ and prints the addresses, with -o json as one line of JSON.`,
   rolecall serve --listen 0.0.0.0 --host auth.corp.test --host auth
   rolecall serve --listen 0.0.0.0 --host auth.corp.test --tls-cert tls.crt --tls-key tls.key
   rolecall serve --public-url https://auth.corp.test --trusted-proxy 10.0.0.0/8`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&file, "config", "", "rolecall.yaml to apply before serving")
@@ -62,25 +62,25 @@ and prints the addresses, with -o json as one line of JSON.`,
 	flags.BoolVar(&cfg.PlatformCache, "platform-cache", false, "cache tokens of managed identities until they expire, as Azure does, even if their roles change")
 	logFormat := &output.Format{Value: "text", Offered: []string{"text", "json"}}
 	flags.Var(logFormat, "log-format", "format of the log on stderr")
-	format := c.outputFlag(cmd, "", "table", "json")
+	format := c.OutputFlag(cmd, "", "table", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c.logJSON = logFormat.Value == "json"
-		if err := c.needData(); err != nil {
+		c.LogJSON = logFormat.Value == "json"
+		if err := c.NeedData(); err != nil {
 			return err
 		}
 		for _, text := range faults {
 			rule, err := fault.Parse(text)
 			if err != nil {
-				return usageError(cmd, err)
+				return command.UsageError(cmd, err)
 			}
 			cfg.Faults = append(cfg.Faults, rule)
 		}
-		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now = c.dir, thisBuild().Version, c.newKey, c.now
+		cfg.Dir, cfg.Version, cfg.NewKey, cfg.Now = c.Dir, thisBuild().Version, c.NewKey, c.Now
 		level := &slog.LevelVar{}
-		if c.screen.Terminal && format.Value == "table" { // where the announcement says it
+		if c.Screen.Terminal && format.Value == "table" { // where the announcement says it
 			level.Set(slog.LevelWarn)
 		}
-		cfg.Log = c.log(level)
+		cfg.Log = c.Log(level)
 		if file != "" {
 			manifest, err := applier{c}.readManifest(file)
 			if err != nil {
@@ -90,20 +90,20 @@ and prints the addresses, with -o json as one line of JSON.`,
 				return applier{c}.applyAtStart(ctx, data, manifest)
 			}
 		}
-		cfg.OnConnections = tuneCollector(c.lookup)
+		cfg.OnConnections = tuneCollector(c.Lookup)
 		running, err := server.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err
 		}
 		if cfg.Unnamed() {
-			c.say("hint: the server listens on %s and calls itself localhost: with --host NAME other machines can use it", cfg.Listen)
+			c.Say("hint: the server listens on %s and calls itself localhost: with --host NAME other machines can use it", cfg.Listen)
 		}
 		if host := publicHost(cfg.Hosts); host != "" {
-			c.say("warning: %s is one of Microsoft's own names: the certificate authority of this data folder (%s) can vouch for it, so it must never enter a trust store. "+
+			c.Say("warning: %s is one of Microsoft's own names: the certificate authority of this data folder (%s) can vouch for it, so it must never enter a trust store. "+
 				"`rolecall run --public-names` needs no such certificate", host, filepath.Join(cfg.Dir, "ca.pem"))
 		}
 		for _, text := range faults {
-			c.say("answers go wrong on purpose: %s", text)
+			c.Say("answers go wrong on purpose: %s", text)
 		}
 		if err := c.announce(format, running, file != ""); err != nil {
 			return errors.Join(err, running.Close())
@@ -153,27 +153,27 @@ func memoryLimit(connections int, available int64) int64 {
 func (c *cli) announce(format *output.Format, running *server.Server, configured bool) error {
 	at := running.Endpoints()
 	if format.Value == "json" {
-		return json.NewEncoder(c.out).Encode(at)
+		return json.NewEncoder(c.Out).Encode(at)
 	}
-	s := c.screen
-	fmt.Fprintf(c.out, "%s\n\n", s.Paint(output.Bold, "Rolecall is ready: "+at.Authority))
+	s := c.Screen
+	fmt.Fprintf(c.Out, "%s\n\n", s.Paint(output.Bold, "Rolecall is ready: "+at.Authority))
 	for _, tenant := range at.Tenants {
-		fmt.Fprintf(c.out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
+		fmt.Fprintf(c.Out, "  tenant     %s  %s\n", tenant.Name, tenant.ID)
 	}
-	fmt.Fprintf(c.out, "  graph      %s\n", at.Graph)
-	fmt.Fprintf(c.out, "  arm        %s\n", at.ResourceManager)
-	fmt.Fprintf(c.out, "  identity   %s\n", at.ManagedIdentity)
-	fmt.Fprintf(c.out, "  ops        %s\n", at.Ops)
-	fmt.Fprintf(c.out, "  CA bundle  %s\n", at.CABundle)
+	fmt.Fprintf(c.Out, "  graph      %s\n", at.Graph)
+	fmt.Fprintf(c.Out, "  arm        %s\n", at.ResourceManager)
+	fmt.Fprintf(c.Out, "  identity   %s\n", at.ManagedIdentity)
+	fmt.Fprintf(c.Out, "  ops        %s\n", at.Ops)
+	fmt.Fprintf(c.Out, "  CA bundle  %s\n", at.CABundle)
 	if why := running.CA().Changed(); why != "" {
-		fmt.Fprintf(c.out, "             %s\n", s.Paint(output.Red, "issued again ("+why+"): clients that have a copy need the new one"))
+		fmt.Fprintf(c.Out, "             %s\n", s.Paint(output.Red, "issued again ("+why+"): clients that have a copy need the new one"))
 	}
 	for _, host := range running.Hosts() {
 		if host.Problem != nil {
-			fmt.Fprintf(c.out, "  host       %s  %s\n", host.Name, s.Paint(output.Red, "not open: "+fix.InOneLine(host.Problem)))
+			fmt.Fprintf(c.Out, "  host       %s  %s\n", host.Name, s.Paint(output.Red, "not open: "+fix.InOneLine(host.Problem)))
 			continue
 		}
-		fmt.Fprintf(c.out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))
+		fmt.Fprintf(c.Out, "  host       %s  %s  %s\n", host.Name, host.Listen, strings.Join(host.Identities, ", "))
 	}
 	var steps []step
 	if !configured {
@@ -182,7 +182,7 @@ func (c *cli) announce(format *output.Format, running *server.Server, configured
 			{"rolecall apply -f rolecall.yaml", "register an API, a client and its role"},
 		}
 	}
-	c.next(c.out, "Next, in another terminal:", append(steps,
+	c.next(c.Out, "Next, in another terminal:", append(steps,
 		step{"rolecall run --as NAME -- PROGRAM", "run a program as an application or managed identity"},
 		step{"rolecall call --as CLIENT URL", "call your API with a token"},
 	)...)
@@ -199,16 +199,8 @@ func (c *cli) next(w io.Writer, title string, steps ...step) {
 	}
 	fmt.Fprintf(w, "\n%s\n", title)
 	for _, s := range steps {
-		fmt.Fprintf(w, "  %s  %s\n", output.Pad(s.command, width), c.screen.Paint(output.Dim, s.purpose))
+		fmt.Fprintf(w, "  %s  %s\n", output.Pad(s.command, width), c.Screen.Paint(output.Dim, s.purpose))
 	}
-}
-
-// readFile reads a file, or standard input when its name is "-".
-func (c *cli) readFile(name string) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(c.in)
-	}
-	return os.ReadFile(name)
 }
 
 // publicHost returns the first host that is one of Microsoft's own names; empty: none is.

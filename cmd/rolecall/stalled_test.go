@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -99,7 +100,7 @@ func finished(t *testing.T, dir string, args ...string) (code int, out, messages
 // is not called gone.
 func TestCommandsBesideAStalledServer(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "reports")); code != exitOK {
+	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "reports")); code != command.ExitOK {
 		t.Fatalf("apply: %d\n%s", code, messages)
 	}
 	serving := serveProgram(t, dir)
@@ -113,10 +114,10 @@ func TestCommandsBesideAStalledServer(t *testing.T) {
 		code      int
 		out, said string
 	}{
-		{[]string{"apply", "-f", manifest, "-o", "json"}, exitOK, `"value": "`, "warning: the change is made, but the server of"},
-		{[]string{"grant", "orders-server", "orders-server/Orders.Read"}, exitOK, `"granted"`, "does not answer"},
-		{[]string{"revoke", "reports", "orders-server/Orders.Read"}, exitFailed, `"revoked"`, "the change is made, but the server of"},
-		{[]string{"signins"}, exitOK, "", "has not written yet are missing"},
+		{[]string{"apply", "-f", manifest, "-o", "json"}, command.ExitOK, `"value": "`, "warning: the change is made, but the server of"},
+		{[]string{"grant", "orders-server", "orders-server/Orders.Read"}, command.ExitOK, `"granted"`, "does not answer"},
+		{[]string{"revoke", "reports", "orders-server/Orders.Read"}, command.ExitFailed, `"revoked"`, "the change is made, but the server of"},
+		{[]string{"signins"}, command.ExitOK, "", "has not written yet are missing"},
 	} {
 		all.Go(func() {
 			code, out, messages := finished(t, dir, tt.args...)
@@ -129,7 +130,7 @@ func TestCommandsBesideAStalledServer(t *testing.T) {
 	if err := serving.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	if code, _, messages := finished(t, dir, "grant", "job", "orders-server/Orders.Read"); code != exitOK || strings.Contains(messages, "warning") {
+	if code, _, messages := finished(t, dir, "grant", "job", "orders-server/Orders.Read"); code != command.ExitOK || strings.Contains(messages, "warning") {
 		t.Errorf("once it runs again: %d\n%s", code, messages)
 	}
 }
@@ -142,7 +143,7 @@ func TestTracesOfACrashStallNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = serving.Wait() // it was killed
-	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "job"), "-o", "json"); code != exitOK || strings.Contains(messages, "answer") {
+	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "job"), "-o", "json"); code != command.ExitOK || strings.Contains(messages, "answer") {
 		t.Errorf("%d\n%s", code, messages)
 	}
 }
@@ -160,7 +161,7 @@ func TestNoSecretIsCommittedAndUnshown(t *testing.T) {
 	rounds := fixture.Rounds(t, fixture.Kills, few)
 	dir := filepath.Join(t.TempDir(), "data")
 	began := time.Now()
-	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "first")); code != exitOK {
+	if code, _, messages := finished(t, dir, "apply", "-f", writeManifest(t, "first")); code != command.ExitOK {
 		t.Fatalf("apply: %d\n%s", code, messages)
 	}
 	whole := time.Since(began)
@@ -178,7 +179,7 @@ func TestNoSecretIsCommittedAndUnshown(t *testing.T) {
 			_ = serving.Wait() // it was killed
 		}
 		code, again, messages := finished(t, dir, "apply", "-f", manifest, "-o", "json")
-		if code != exitOK {
+		if code != command.ExitOK {
 			t.Fatalf("round %d: the next apply: %d\n%s", round, code, messages)
 		}
 		values := valuesIn(t, dir, out+again, messages)

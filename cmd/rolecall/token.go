@@ -17,6 +17,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -62,20 +63,20 @@ that user is signed in.`,
 		Example: `  rolecall token --as orders-client --scope api://orders/.default -o claims
   rolecall token --as orders-client --scope api://orders/.default --out token.jwt
   rolecall token --as dev@contoso.test --scope api://orders/Orders.List -o claims`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
 	r.flags(cmd)
 	cmd.Flags().StringVar(&r.scope, "scope", "", "API to ask for, as a scope: api://orders/.default")
 	cmd.Flags().StringVar(&r.resource, "resource", "", "API to ask for, as a resource: api://orders")
 	cmd.Flags().StringVar(&r.out, "out", "", "file for the token alone, without a line break, instead of printing it")
-	format := c.outputFlag(cmd, "raw", "raw", "json", "claims")
+	format := c.OutputFlag(cmd, "raw", "raw", "json", "claims")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		way, err := r.check()
 		if err == nil && r.out != "" && format.Value != "raw" {
 			err = errors.New("--out is for the token alone: leave out -o, or --out")
 		}
 		if err != nil {
-			return usageError(cmd, err)
+			return command.UsageError(cmd, err)
 		}
 		answer, err := c.tokenFor(cmd.Context(), r, way)
 		if err != nil {
@@ -104,18 +105,18 @@ func (r *request) check() (library.Name, error) {
 // tokenFor gets one token: as an application with a secret that lives just as long as that
 // takes, as anybody else by a binding that does.
 func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azcore.AccessToken, err error) {
-	s, err := c.connect(ctx, nil)
+	s, err := c.Connect(ctx, nil)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	defer func() { err = closeAfter(err, s) }()
+	defer func() { err = command.CloseAfter(err, s) }()
 	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	if actor.User != nil || actor.IsIdentity() {
 		if name != library.AzureIdentity {
-			return azcore.AccessToken{}, &failure{exitUsage, fmt.Errorf("%s is not an application, so it has no credential for --way %s", actor.Name(), name), "leave out --way"}
+			return azcore.AccessToken{}, command.Fail(command.ExitUsage, fmt.Errorf("%s is not an application, so it has no credential for --way %s", actor.Name(), name), "leave out --way")
 		}
 		answer, err := runas.Token(ctx, s, actor, strings.Fields(r.ask())...)
 		return answer, refusedToken(err)
@@ -125,7 +126,7 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 
 // tokenBySecret gets a token as an application, through a client library.
 func (c *cli) tokenBySecret(ctx context.Context, s *server.Session, app lookup.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
-	issuer := runas.Issuer(s, "token", c.now)
+	issuer := runas.Issuer(s, "token", c.Now)
 	if issuer.Holder, err = tempcred.Hold(s.Dir()); err != nil {
 		return azcore.AccessToken{}, err
 	}
@@ -168,11 +169,11 @@ func refusedToken(err error) error {
 	if text == nil {
 		return err
 	}
-	refusal := &failure{code: exitRefused, err: errors.New("the authority refused: " + text[1])}
+	next := ""
 	if id := correlationID.FindStringSubmatch(err.Error()); id != nil {
-		refusal.fix = "`rolecall explain --correlation-id " + id[1] + "` says how to fix it"
+		next = "`rolecall explain --correlation-id " + id[1] + "` says how to fix it"
 	}
-	return refusal
+	return command.Fail(command.ExitRefused, errors.New("the authority refused: "+text[1]), next)
 }
 
 // trustingClient returns a client that trusts the certificates of a bundle.
@@ -203,11 +204,11 @@ func newClient(roots *x509.CertPool) *http.Client {
 
 func (c *cli) printToken(format string, answer azcore.AccessToken) error {
 	if format == "raw" {
-		fmt.Fprintln(c.out, answer.Token)
+		fmt.Fprintln(c.Out, answer.Token)
 		return nil
 	}
 	if format == "json" {
-		return output.JSON(c.out, map[string]any{
+		return output.JSON(c.Out, map[string]any{
 			"accessToken": answer.Token, "expiresOn": answer.ExpiresOn.UTC().Format(time.RFC3339), "tokenType": "Bearer",
 		})
 	}
@@ -215,7 +216,7 @@ func (c *cli) printToken(format string, answer azcore.AccessToken) error {
 	if err != nil {
 		return err
 	}
-	return output.JSON(c.out, claims)
+	return output.JSON(c.Out, claims)
 }
 
 // claimsOf returns a token's payload as it is, for showing.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/command"
 )
 
 // greeterGranted is an API, and a client that has its role.
@@ -56,7 +57,7 @@ func called(setUp func(*toldRow) service) func(*toldRow) told {
 		address, log := r.serve(s)
 		code, out, said := r.run("", "call", "--as", s.as, "--scope", "api://greeter/.default", address+s.path)
 		status := http.StatusOK
-		if code != exitOK {
+		if code != command.ExitOK {
 			status = http.StatusForbidden
 		}
 		return told{status, out + said + log.String()}
@@ -298,7 +299,7 @@ func apiMisfits() []misfit {
 				}
 				address, log := r.serve(service{cfg: cfg})
 				code, out, said := r.run("", "call", "--as", "nightly", address) // as its challenge says
-				if code != exitOK {
+				if code != command.ExitOK {
 					return told{http.StatusForbidden, out + said + log.String()}
 				}
 				return told{http.StatusOK, out}

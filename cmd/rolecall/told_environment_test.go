@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/command"
 )
 
 // environmentMisfits are those of who starts a program in an environment that is not what they
@@ -121,7 +123,7 @@ func inEnvironment(wrong map[string]string, alone bool) func(*toldRow) told {
 		r.env = env
 		defer func() { r.env = nil }()
 		code, out, said := r.run("", "explain", "--environment", "-o", "table")
-		if code == exitOK {
+		if code == command.ExitOK {
 			return told{200, strings.TrimSpace(out)}
 		}
 		return told{400, out + said}

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/command"
+)
 
 // nameMisfits are those in which something goes by another name, in another tenant, or is gone.
 func nameMisfits() []misfit {
@@ -125,7 +129,7 @@ func nameMisfits() []misfit {
 					api = "greeter"
 				}
 				code, out, said := r.run(r.values["token"], "explain", "--api", api, "-o", "table", "-")
-				if code == exitOK {
+				if code == command.ExitOK {
 					return told{200, out}
 				}
 				return told{404, out + said}
@@ -153,7 +157,7 @@ func (r *toldRow) prune(members string) {
 	for line := range strings.Lines(members) {
 		file += "    " + line
 	}
-	if code, out, said := r.run(file, "apply", "-f", "-", "--prune"); code != exitOK {
+	if code, out, said := r.run(file, "apply", "-f", "-", "--prune"); code != command.ExitOK {
 		r.Fatalf("prune: exit code %d\n%s%s", code, out, said)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/command"
 )
 
 // settingsMisfits are those of an API whose own settings are wrong, seen by `rolecall explain
@@ -67,7 +69,7 @@ func withSettings(right, wrong string) func(*toldRow) told {
 			r.Fatal(err)
 		}
 		code, out, said := r.run(r.values["token"], "explain", "-o", "table", "--guard", file, "-")
-		if code == exitOK {
+		if code == command.ExitOK {
 			return told{200, out}
 		}
 		return told{400, out + said}

@@ -20,6 +20,7 @@ import (
 	"testing"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -203,7 +204,7 @@ func (r *toldRow) apply(members string) {
 		file += "    " + line
 	}
 	code, out, said := r.run(file+"\n", "apply", "-f", "-", "-o", "json")
-	if code != exitOK {
+	if code != command.ExitOK {
 		r.Fatalf("apply: exit code %d\n%s\n%s", code, said, file)
 	}
 	var applied struct {
@@ -280,7 +281,7 @@ func (r *toldRow) run(stdin string, args ...string) (code int, out, said string)
 		value, ok := r.env[name]
 		return value, ok
 	}
-	code = testCLI(streams{environment, strings.NewReader(stdin), &o, &e}).run(r.Context(), args)
+	code = testCLI(streamsOf(environment, strings.NewReader(stdin), &o, &e)).run(r.Context(), args)
 	return code, o.String(), e.String()
 }
 
@@ -291,7 +292,7 @@ func (r *toldRow) must(args ...string) string {
 		args[i] = r.fill(args[i])
 	}
 	code, out, said := r.run("", args...)
-	if code != exitOK {
+	if code != command.ExitOK {
 		r.Fatalf("rolecall %s: exit code %d\n%s%s", strings.Join(args, " "), code, out, said)
 	}
 	return out
@@ -306,7 +307,7 @@ func does(args ...string) func(*toldRow) told {
 		}
 		code, out, said := r.run("", words...)
 		status := http.StatusOK
-		if code != exitOK {
+		if code != command.ExitOK {
 			status = http.StatusBadRequest
 		}
 		return told{status, out + said}
@@ -438,7 +439,7 @@ func (r *toldRow) follow(text string) {
 		}
 		code, out, said := r.run(c.stdin, words[1:]...)
 		r.said += out
-		if code != exitOK {
+		if code != command.ExitOK {
 			r.Errorf("the printed command %q: exit code %d\n%s", c.line, code, said)
 		}
 	}

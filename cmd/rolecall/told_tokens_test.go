@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
@@ -19,7 +20,7 @@ func tokenMisfits() []misfit {
 				text = r.values["token"]
 			}
 			code, out, said := r.run(r.fill(text), "explain", "-o", "table", "-")
-			if code == exitOK {
+			if code == command.ExitOK {
 				return told{200, out}
 			}
 			return told{400, out + said}
@@ -103,9 +104,9 @@ func tokenMisfits() []misfit {
 					return about("")(r)
 				}
 				var out, said strings.Builder
-				c := testCLI(streams{func(name string) (string, bool) { return r.dir, name == "ROLECALL_DATA" }, strings.NewReader(r.values["token"]), &out, &said})
-				c.now = func() time.Time { return time.Now().Add(3 * time.Hour) }
-				if c.run(r.Context(), []string{"explain", "-", "-o", "table"}) == exitOK {
+				c := testCLI(streamsOf(func(name string) (string, bool) { return r.dir, name == "ROLECALL_DATA" }, strings.NewReader(r.values["token"]), &out, &said))
+				c.Now = func() time.Time { return time.Now().Add(3 * time.Hour) }
+				if c.run(r.Context(), []string{"explain", "-", "-o", "table"}) == command.ExitOK {
 					return told{200, out.String()}
 				}
 				return told{401, out.String() + said.String()}

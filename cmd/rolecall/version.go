@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
@@ -40,12 +41,12 @@ func versionCommand(c *cli) *cobra.Command {
 		Use:     "version",
 		Short:   "Print version information",
 		Example: "  rolecall version -o json",
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		b := thisBuild()
-		return c.print(format, output.Listing{
+		return c.Print(format, output.Listing{
 			Columns: []string{"version", "revision", "go", "platform"},
 			Rows:    [][]string{{b.Version, b.Revision, b.Go, b.Platform}},
 			Value:   b,

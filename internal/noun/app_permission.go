@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -19,7 +20,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
-func appPermissionCommand(c *cli) *cobra.Command {
+func appPermissionCommand(c *command.Line) *cobra.Command {
 	return nounCommand("permission", "Manage what an application asks of APIs", "rolecall app permission list orders-client",
 		appPermissionListCommand(c), appPermissionAddCommand(c), appPermissionConsentCommand(c), appPermissionRemoveCommand(c),
 	)
@@ -41,7 +42,7 @@ func (m *manager) asks(ctx context.Context, app lookup.API) ([]requested, error)
 	v := m.data.Directory.View(ctx)
 	held := map[string]bool{}
 	if p, err := v.ServicePrincipals().ByAppID(app.Tenant.ID, app.AppID); err == nil {
-		r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.now()}
+		r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.Now()}
 		if err := r.Access(ctx, review.AccessFilter{Client: p}, func(a review.Access) error {
 			if a.Kind != review.ByUser { // one user's consent is not everybody's
 				held[string(a.APIAppID)+"/"+a.Role+"/"+a.Scope] = true
@@ -96,14 +97,14 @@ func (m *manager) printAsks(ctx context.Context, ref string) error {
 	for _, a := range all {
 		l.Rows = append(l.Rows, []string{a.API, a.Value, a.Kind, fmt.Sprint(a.Granted), a.ID})
 	}
-	return m.print(m.format, l)
+	return m.Print(m.format, l)
 }
 
-func appPermissionListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appPermissionListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list APP", Short: "List what an application asks of APIs, and what of it was granted",
 		Example: `  rolecall app permission list orders-client`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, false, func(ctx context.Context, m *manager, args []string) error { return m.printAsks(ctx, args[0]) })
 }
 
@@ -127,7 +128,7 @@ func (m *manager) permission(ctx context.Context, app lookup.API, arg string, de
 	}
 	cut := strings.LastIndexByte(arg, '/')
 	if cut <= 0 {
-		return wanted{}, &failure{exitUsage, fmt.Errorf("%q names no API and scope", arg), "write orders-server/Orders.List or api://orders/Orders.List"}
+		return wanted{}, command.Fail(command.ExitUsage, fmt.Errorf("%q names no API and scope", arg), "write orders-server/Orders.List or api://orders/Orders.List")
 	}
 	api, err := lookup.FindAPI(v, string(app.Tenant.ID), arg[:cut])
 	if err != nil {
@@ -139,23 +140,23 @@ func (m *manager) permission(ctx context.Context, app lookup.API, arg string, de
 		for _, s := range api.Scopes {
 			values = append(values, s.Value)
 		}
-		return wanted{}, notFound("it has "+strings.Join(values, ", "), "%s has no scope %q", api.Label(), arg[cut+1:])
+		return wanted{}, command.NotFound("it has "+strings.Join(values, ", "), "%s has no scope %q", api.Label(), arg[cut+1:])
 	}
 	return wanted{api.AppID, string(scope.ID), "Scope"}, nil
 }
 
 // changeAsks lets change work on each of the permissions that a command line names, and prints
 // what the application asks for then.
-func (c *cli) changeAsks(cmd *cobra.Command, change func(all []member, one wanted) []member) *cobra.Command {
+func changeAsks(c *command.Line, cmd *cobra.Command, change func(all []member, one wanted) []member) *cobra.Command {
 	var delegated bool
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < 2 {
-			return usageError(cmd, errors.New("say which application, and which permissions: APP API/PERMISSION"))
+			return command.UsageError(cmd, errors.New("say which application, and which permissions: APP API/PERMISSION"))
 		}
 		return nil
 	}
 	cmd.Flags().BoolVar(&delegated, "delegated", false, "scopes, which the application uses on behalf of users, instead of app roles")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -201,8 +202,8 @@ func without(all []member, one wanted) (rest []member) {
 	return rest
 }
 
-func appPermissionAddCommand(c *cli) *cobra.Command {
-	return c.changeAsks(&cobra.Command{
+func appPermissionAddCommand(c *command.Line) *cobra.Command {
+	return changeAsks(c, &cobra.Command{
 		Use: "add APP API/PERMISSION...", Short: "Let an application ask for app roles or scopes of an API",
 		Long: `Adds permissions to what an application asks for. Asking grants nothing: an administrator's
 consent does, or "rolecall grant".`,
@@ -227,22 +228,22 @@ consent does, or "rolecall grant".`,
 	})
 }
 
-func appPermissionRemoveCommand(c *cli) *cobra.Command {
-	return c.changeAsks(&cobra.Command{
+func appPermissionRemoveCommand(c *command.Line) *cobra.Command {
+	return changeAsks(c, &cobra.Command{
 		Use: "remove APP API/PERMISSION...", Short: "Let an application ask for app roles or scopes no longer",
 		Long:    `Removes permissions from what an application asks for. What was granted stays: "rolecall revoke" takes roles away.`,
 		Example: `  rolecall app permission remove orders-client orders-server/Orders.Read`,
 	}, without)
 }
 
-func appPermissionConsentCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appPermissionConsentCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "consent APP", Short: "Grant an application everything that it asks for",
 		Long: `Grants what an application asks for and does not have yet, as an administrator's consent
 does: app roles to itself, and scopes for every user. What the API has disabled, or does
 not have any more, stays as it is.`,
 		Example: `  rolecall app permission consent orders-client`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -250,7 +251,7 @@ not have any more, stays as it is.`,
 		}
 		holder, err := m.data.Directory.View(ctx).ServicePrincipals().ByAppID(app.Tenant.ID, app.AppID)
 		if errors.Is(err, directory.ErrNotFound) {
-			return failed("`rolecall sp create "+app.Label()+"` makes one", "%s has no service principal, so it can be granted nothing", app.Label())
+			return command.Failed("`rolecall sp create "+app.Label()+"` makes one", "%s has no service principal, so it can be granted nothing", app.Label())
 		}
 		if err != nil {
 			return err

@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -9,13 +9,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
-func spCommand(c *cli) *cobra.Command {
+// ServicePrincipal is `rolecall sp`.
+func ServicePrincipal(c *command.Line) *cobra.Command {
 	return nounCommand("sp", "Manage service principals: applications and managed identities in a tenant", "rolecall sp list",
 		spListCommand(c), spShowCommand(c), spCreateCommand(c), spUpdateCommand(c), spEnableCommand(c), spDisableCommand(c), spDeleteCommand(c),
 	)
@@ -39,8 +41,8 @@ func principalColumns() output.Listing {
 	return output.Listing{Columns: []string{"name", "app id", "object id", "type", "enabled", "assignment required"}, Spare: []int{2, 5, 3}, Cut: []int{0}, Empty: "there are no service principals, or none match"}
 }
 
-func spListCommand(c *cli) *cobra.Command {
-	return c.listing(&cobra.Command{
+func spListCommand(c *command.Line) *cobra.Command {
+	return listing(c, &cobra.Command{
 		Use: "list", Short: "List service principals",
 		Long: `Lists the service principals of a tenant, as Microsoft Graph has them: applications that take
 part in it, and managed identities.`,
@@ -58,16 +60,16 @@ func (m *manager) service(ctx context.Context, ref string) (*graphclient.Client,
 		return nil, found, err
 	}
 	if found.Service == nil {
-		return nil, found, notFound("`rolecall user` manages users", "%s is a user, and no service principal", found.Name())
+		return nil, found, command.NotFound("`rolecall user` manages users", "%s is a user, and no service principal", found.Name())
 	}
 	return m.in(found.Tenant), found, nil
 }
 
-func spShowCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func spShowCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "show PRINCIPAL", Short: "Show a service principal",
 		Example: `  rolecall sp show orders-client --query id -o tsv`,
-		Args:    exactly(1, whichPrincipal),
+		Args:    command.Exactly(1, whichPrincipal),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
@@ -77,12 +79,12 @@ func spShowCommand(c *cli) *cobra.Command {
 	})
 }
 
-func spCreateCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func spCreateCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "create APP", Short: "Let a registered application take part in its tenant",
 		Long:    `Makes the service principal of an application: from then on it gets tokens, and tokens are issued for it.`,
 		Example: `  rolecall sp create later-client`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -105,7 +107,7 @@ func (m *manager) changePrincipal(ctx context.Context, client *graphclient.Clien
 	return m.show(ctx, client, path, principalColumns(), principalRow)
 }
 
-func spUpdateCommand(c *cli) *cobra.Command {
+func spUpdateCommand(c *command.Line) *cobra.Command {
 	var required bool
 	var tags []string
 	cmd := &cobra.Command{
@@ -113,11 +115,11 @@ func spUpdateCommand(c *cli) *cobra.Command {
 		Long: `Changes what is given and leaves the rest. With an assignment required, only clients and
 users that hold a role of the API get tokens for it.`,
 		Example: `  rolecall sp update orders-server --app-role-assignment-required`,
-		Args:    exactly(1, whichPrincipal),
+		Args:    command.Exactly(1, whichPrincipal),
 	}
 	cmd.Flags().BoolVar(&required, "app-role-assignment-required", false, "whether only who holds a role gets tokens for it")
 	cmd.Flags().StringArrayVar(&tags, "tags", nil, "word to find it by; may be given several times")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
 			return err
@@ -130,17 +132,17 @@ users that hold a role of the API get tokens for it.`,
 			members["tags"] = tags
 		}
 		if len(members) == 0 {
-			return usageError(cmd, errors.New("say what to change"))
+			return command.UsageError(cmd, errors.New("say what to change"))
 		}
 		return m.changePrincipal(ctx, client, found, members)
 	})
 }
 
-func spEnableCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func spEnableCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "enable PRINCIPAL", Short: "Give a service principal tokens again",
 		Example: `  rolecall sp enable orders-client`,
-		Args:    exactly(1, whichPrincipal),
+		Args:    command.Exactly(1, whichPrincipal),
 	}, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
@@ -150,16 +152,16 @@ func spEnableCommand(c *cli) *cobra.Command {
 	})
 }
 
-func spDisableCommand(c *cli) *cobra.Command {
+func spDisableCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "disable PRINCIPAL", Short: "Give a service principal no more tokens",
 		Long: `Disables a service principal: it gets no tokens, and none are issued for it. If it got one
 within the last week, or others hold roles of it, that is said, and --yes is needed.`,
 		Example: `  rolecall sp disable orders-client`,
-		Args:    exactly(1, whichPrincipal),
+		Args:    command.Exactly(1, whichPrincipal),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
 			return err
@@ -180,8 +182,8 @@ func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, do
 		return err
 	}
 	var who []string
-	if last := used[""]; m.now().Sub(last) < recently {
-		who = append(who, fmt.Sprintf("%s itself, which got a token at %s", found.Name(), shortTime(last)))
+	if last := used[""]; m.Now().Sub(last) < recently {
+		who = append(who, fmt.Sprintf("%s itself, which got a token at %s", found.Name(), command.ShortTime(last)))
 	}
 	if found.Service.Type == directory.PrincipalApplication {
 		if app.Application, err = m.data.Directory.View(ctx).Applications().Get(found.Tenant.ID, found.Service.Application); err != nil {
@@ -196,17 +198,17 @@ func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, do
 	return affected(yes, doing+" "+found.Name(), who)
 }
 
-func spDeleteCommand(c *cli) *cobra.Command {
+func spDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete PRINCIPAL", Short: "Let an application take part in its tenant no longer",
 		Long: `Deletes a service principal, with the assignments to and of it. The registration of an
 application stays. If it got a token within the last week, or others hold roles of it,
 that is said, and --yes is needed.`,
 		Example: `  rolecall sp delete reports-client`,
-		Args:    exactly(1, whichPrincipal),
+		Args:    command.Exactly(1, whichPrincipal),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
 			return err
@@ -217,7 +219,7 @@ that is said, and --yes is needed.`,
 		if err := client.Do(ctx, http.MethodDelete, "servicePrincipals/"+string(found.ID()), nil, nil); err != nil {
 			return err
 		}
-		m.say("deleted the service principal of %s, object id %s", found.Name(), found.ID())
+		m.Say("deleted the service principal of %s, object id %s", found.Name(), found.ID())
 		return nil
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -8,20 +8,22 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
-func identityCommand(c *cli) *cobra.Command {
+// Identity is `rolecall identity`.
+func Identity(c *command.Line) *cobra.Command {
 	return nounCommand("identity", "Manage managed identities, and which hosts have them", "rolecall identity list",
 		identityListCommand(c), identityShowCommand(c), identityCreateCommand(c), identityAssignCommand(c), identityUnassignCommand(c), identityDeleteCommand(c),
 	)
 }
 
-func identityListCommand(c *cli) *cobra.Command {
-	return c.listing(&cobra.Command{
+func identityListCommand(c *command.Line) *cobra.Command {
+	return listing(c, &cobra.Command{
 		Use: "list", Short: "List managed identities",
 		Example: `  rolecall identity list -o tsv`,
 	}, "servicePrincipals", principalColumns(), principalRow, "id,appId,displayName,servicePrincipalType,accountEnabled,appRoleAssignmentRequired", "servicePrincipalType eq 'ManagedIdentity'")
@@ -33,7 +35,7 @@ const whichIdentity = "one managed identity, by its name or any of its ids"
 func (m *manager) identity(ctx context.Context, ref string) (lookup.Principal, error) {
 	_, found, err := m.service(ctx, ref)
 	if err == nil && found.Service.Type != directory.PrincipalManagedIdentity {
-		err = notFound("`rolecall app` manages applications", "%s is an application, and no managed identity", found.Name())
+		err = command.NotFound("`rolecall app` manages applications", "%s is an application, and no managed identity", found.Name())
 	}
 	return found, err
 }
@@ -49,11 +51,11 @@ func (m *manager) edit(ctx context.Context, f func(*directory.Editor) error) err
 	return err
 }
 
-func identityShowCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func identityShowCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "show IDENTITY", Short: "Show a managed identity",
 		Example: `  rolecall identity show orders-client-mi`,
-		Args:    exactly(1, whichIdentity),
+		Args:    command.Exactly(1, whichIdentity),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.identity(ctx, args[0])
 		if err != nil {
@@ -63,17 +65,17 @@ func identityShowCommand(c *cli) *cobra.Command {
 	})
 }
 
-func identityCreateCommand(c *cli) *cobra.Command {
+func identityCreateCommand(c *command.Line) *cobra.Command {
 	var kind string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create a managed identity",
 		Long: `Creates a managed identity, which programs get from the platform that they run on: a
 system-assigned one belongs to one host, a user-assigned one to any number.`,
 		Example: `  rolecall identity create nightly --type user`,
-		Args:    exactly(1, "one name"),
+		Args:    command.Exactly(1, "one name"),
 	}
 	cmd.Flags().StringVar(&kind, "type", string(directory.IdentitySystem), "system or user")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		_, tenant, err := m.whole(ctx)
 		if err != nil {
 			return err
@@ -93,9 +95,9 @@ system-assigned one belongs to one host, a user-assigned one to any number.`,
 }
 
 // changeAssigned lets change work on the identities of a host, and shows the host.
-func (c *cli) changeAssigned(cmd *cobra.Command, change func([]directory.ObjectID, directory.ObjectID) []directory.ObjectID) *cobra.Command {
-	cmd.Args = exactly(2, "the managed identity, and the host")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+func changeAssigned(c *command.Line, cmd *cobra.Command, change func([]directory.ObjectID, directory.ObjectID) []directory.ObjectID) *cobra.Command {
+	cmd.Args = command.Exactly(2, "the managed identity, and the host")
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.identity(ctx, args[0])
 		if err != nil {
 			return err
@@ -118,8 +120,8 @@ func (c *cli) changeAssigned(cmd *cobra.Command, change func([]directory.ObjectI
 	})
 }
 
-func identityAssignCommand(c *cli) *cobra.Command {
-	return c.changeAssigned(&cobra.Command{
+func identityAssignCommand(c *command.Line) *cobra.Command {
+	return changeAssigned(c, &cobra.Command{
 		Use: "assign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity",
 		Example: `  rolecall identity assign nightly agent`,
 	}, func(present []directory.ObjectID, id directory.ObjectID) []directory.ObjectID {
@@ -130,8 +132,8 @@ func identityAssignCommand(c *cli) *cobra.Command {
 	})
 }
 
-func identityUnassignCommand(c *cli) *cobra.Command {
-	return c.changeAssigned(&cobra.Command{
+func identityUnassignCommand(c *command.Line) *cobra.Command {
+	return changeAssigned(c, &cobra.Command{
 		Use: "unassign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity no longer",
 		Example: `  rolecall identity unassign orders-client-mi agent`,
 	}, func(present []directory.ObjectID, id directory.ObjectID) []directory.ObjectID {
@@ -139,16 +141,16 @@ func identityUnassignCommand(c *cli) *cobra.Command {
 	})
 }
 
-func identityDeleteCommand(c *cli) *cobra.Command {
+func identityDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete IDENTITY", Short: "Delete a managed identity",
 		Long: `Deletes a managed identity, with its assignments, and takes it from its hosts. If it got a
 token within the last week, or a host has it, that is said, and --yes is needed.`,
 		Example: `  rolecall identity delete spare`,
-		Args:    exactly(1, whichIdentity),
+		Args:    command.Exactly(1, whichIdentity),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.identity(ctx, args[0])
 		if err != nil {
 			return err
@@ -172,12 +174,13 @@ token within the last week, or a host has it, that is said, and --yes is needed.
 		if err := m.edit(ctx, func(e *directory.Editor) error { return e.ServicePrincipals().Delete(found.Tenant.ID, found.ID()) }); err != nil {
 			return err
 		}
-		m.say("deleted %s, object id %s", found.Name(), found.ID())
+		m.Say("deleted %s, object id %s", found.Name(), found.ID())
 		return nil
 	})
 }
 
-func hostCommand(c *cli) *cobra.Command {
+// Host is `rolecall host`.
+func Host(c *command.Line) *cobra.Command {
 	return nounCommand("host", "Manage hosts: places whose programs have managed identities", "rolecall host list",
 		hostListCommand(c), hostShowCommand(c), hostCreateCommand(c), hostDeleteCommand(c),
 	)
@@ -214,14 +217,14 @@ func (m *manager) printHosts(ctx context.Context, tenant *directory.Tenant, host
 		l.Rows = append(l.Rows, []string{h.Name, string(h.Platform), h.Listen, strings.Join(one.Identities, " "), string(h.ID)})
 	}
 	l.Value = all
-	return m.print(m.format, l)
+	return m.Print(m.format, l)
 }
 
-func hostListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func hostListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list", Short: "List hosts",
 		Example: `  rolecall host list -o tsv`,
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}, false, func(ctx context.Context, m *manager, _ []string) error {
 		_, tenant, err := m.whole(ctx)
 		if err != nil {
@@ -247,11 +250,11 @@ func (m *manager) host(ctx context.Context, ref string) (*directory.Tenant, *dir
 	return tenant, found, err
 }
 
-func hostShowCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func hostShowCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "show HOST", Short: "Show a host",
 		Example: `  rolecall host show agent`,
-		Args:    exactly(1, whichHost),
+		Args:    command.Exactly(1, whichHost),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		tenant, host, err := m.host(ctx, args[0])
 		if err != nil {
@@ -261,7 +264,7 @@ func hostShowCommand(c *cli) *cobra.Command {
 	})
 }
 
-func hostCreateCommand(c *cli) *cobra.Command {
+func hostCreateCommand(c *command.Line) *cobra.Command {
 	var host directory.Host
 	var via string
 	var identities []string
@@ -271,7 +274,7 @@ func hostCreateCommand(c *cli) *cobra.Command {
 that ask for tokens of managed identities. "rolecall env --on NAME" prints what they need
 to know.`,
 		Example: `  rolecall host create worker --listen 127.0.0.1:8461 --identity orders-client-mi2`,
-		Args:    exactly(1, "one name"),
+		Args:    command.Exactly(1, "one name"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&host.Listen, "listen", "", "address and port of its endpoint (required)")
@@ -280,9 +283,9 @@ to know.`,
 	flags.StringArrayVar(&host.Names, "name", nil, "further host name by which programs call the endpoint")
 	flags.StringArrayVar(&host.From, "from", nil, "network whose programs may call it, such as 172.18.0.0/16")
 	flags.StringVar(&host.User, "user", "", "user of the operating system whose processes may call it")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		if host.Listen == "" {
-			return usageError(cmd, errors.New("--listen is missing: where the host's programs ask"))
+			return command.UsageError(cmd, errors.New("--listen is missing: where the host's programs ask"))
 		}
 		_, tenant, err := m.whole(ctx)
 		if err != nil {
@@ -307,15 +310,15 @@ to know.`,
 	})
 }
 
-func hostDeleteCommand(c *cli) *cobra.Command {
+func hostDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete HOST", Short: "Delete a host: its programs get no more tokens",
 		Long:    `Deletes a host. If it has managed identities, that is said, and --yes is needed: its programs get no more tokens.`,
 		Example: `  rolecall host delete agent --yes`,
-		Args:    exactly(1, whichHost),
+		Args:    command.Exactly(1, whichHost),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		tenant, host, err := m.host(ctx, args[0])
 		if err != nil {
 			return err
@@ -332,12 +335,13 @@ func hostDeleteCommand(c *cli) *cobra.Command {
 		if err := m.edit(ctx, func(e *directory.Editor) error { return e.Hosts().Delete(tenant.ID, host.ID) }); err != nil {
 			return err
 		}
-		m.say("deleted the host %s", host.Name)
+		m.Say("deleted the host %s", host.Name)
 		return nil
 	})
 }
 
-func tenantCommand(c *cli) *cobra.Command {
+// Tenant is `rolecall tenant`.
+func Tenant(c *command.Line) *cobra.Command {
 	return nounCommand("tenant", "Manage tenants", "rolecall tenant list",
 		tenantListCommand(c), tenantShowCommand(c), tenantCreateCommand(c), tenantUpdateCommand(c), tenantDeleteCommand(c),
 	)
@@ -353,14 +357,14 @@ func (m *manager) printTenants(tenants ...*directory.Tenant) error {
 		}
 		l.Rows = append(l.Rows, []string{t.Name, string(t.ID), enabled, strings.Join(t.Domains, " ")})
 	}
-	return m.print(m.format, l)
+	return m.Print(m.format, l)
 }
 
-func tenantListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func tenantListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list", Short: "List tenants",
 		Example: `  rolecall tenant list -o tsv`,
-		Args:    exactly(0, ""),
+		Args:    command.Exactly(0, ""),
 	}, false, func(ctx context.Context, m *manager, _ []string) error {
 		all, err := m.data.Directory.View(ctx).Tenants().All()
 		if err != nil {
@@ -372,11 +376,11 @@ func tenantListCommand(c *cli) *cobra.Command {
 
 const whichTenant = "one tenant, by its name, id or a domain"
 
-func tenantShowCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func tenantShowCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "show TENANT", Short: "Show a tenant",
 		Example: `  rolecall tenant show contoso.test`,
-		Args:    exactly(1, whichTenant),
+		Args:    command.Exactly(1, whichTenant),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
@@ -386,15 +390,15 @@ func tenantShowCommand(c *cli) *cobra.Command {
 	})
 }
 
-func tenantCreateCommand(c *cli) *cobra.Command {
+func tenantCreateCommand(c *command.Line) *cobra.Command {
 	var domains []string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create a tenant: a directory of its own",
 		Example: `  rolecall tenant create fabrikam --domain fabrikam.test`,
-		Args:    exactly(1, "one name"),
+		Args:    command.Exactly(1, "one name"),
 	}
 	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		var made *directory.Tenant
 		if err := m.edit(ctx, func(e *directory.Editor) (err error) {
 			made, err = e.Tenants().Create(directory.Tenant{Name: args[0], Domains: domains})
@@ -406,7 +410,7 @@ func tenantCreateCommand(c *cli) *cobra.Command {
 	})
 }
 
-func tenantUpdateCommand(c *cli) *cobra.Command {
+func tenantUpdateCommand(c *command.Line) *cobra.Command {
 	var name string
 	var domains []string
 	var enabled bool
@@ -415,13 +419,13 @@ func tenantUpdateCommand(c *cli) *cobra.Command {
 		Long: `Changes what is given and leaves the rest. A list of domains takes the place of the one
 there is. Disabling a tenant with applications in it needs --yes.`,
 		Example: `  rolecall tenant update contoso --domain contoso.test --domain contoso.example`,
-		Args:    exactly(1, whichTenant),
+		Args:    command.Exactly(1, whichTenant),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "another name")
 	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
 	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether anybody gets tokens of the tenant")
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
@@ -455,7 +459,7 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 // tenantInUse refuses to take a tenant from those who are in it, unless that is confirmed.
 func (m *manager) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing string, yes bool) error {
 	var who []string
-	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{tenant}, Now: m.now()}
+	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{tenant}, Now: m.Now()}
 	err := r.Access(ctx, review.AccessFilter{}, func(a review.Access) error {
 		who = append(who, a.Principal+", which may call "+a.API)
 		return nil
@@ -473,15 +477,15 @@ func (m *manager) tenantInUse(ctx context.Context, tenant *directory.Tenant, doi
 	return affected(yes, doing+" the tenant "+tenant.Name, who)
 }
 
-func tenantDeleteCommand(c *cli) *cobra.Command {
+func tenantDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete TENANT", Short: "Delete a tenant and everything in it",
 		Long:    `Deletes a tenant with everything in it, its signing keys included. Where there are applications, --yes is needed.`,
 		Example: `  rolecall tenant delete fabrikam`,
-		Args:    exactly(1, whichTenant),
+		Args:    command.Exactly(1, whichTenant),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
@@ -492,7 +496,7 @@ func tenantDeleteCommand(c *cli) *cobra.Command {
 		if err := m.edit(ctx, func(e *directory.Editor) error { return e.Tenants().Delete(found.ID) }); err != nil {
 			return err
 		}
-		m.say("deleted the tenant %s, id %s", found.Name, found.ID)
+		m.Say("deleted the tenant %s, id %s", found.Name, found.ID)
 		return nil
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -11,12 +11,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
-func userCommand(c *cli) *cobra.Command {
+// User is `rolecall user`.
+func User(c *command.Line) *cobra.Command {
 	return nounCommand("user", "Manage users, who sign in during development", "rolecall user list",
 		userListCommand(c), userShowCommand(c), userCreateCommand(c), userUpdateCommand(c), userDeleteCommand(c),
 	)
@@ -41,8 +43,8 @@ func userColumns() output.Listing {
 
 const userMembers = "id,userPrincipalName,displayName,accountEnabled"
 
-func userListCommand(c *cli) *cobra.Command {
-	return c.listing(&cobra.Command{
+func userListCommand(c *command.Line) *cobra.Command {
+	return listing(c, &cobra.Command{
 		Use: "list", Short: "List users",
 		Example: `  rolecall user list -o tsv`,
 	}, "users", userColumns(), userRow, userMembers, "")
@@ -57,16 +59,16 @@ func (m *manager) user(ctx context.Context, ref string) (*graphclient.Client, lo
 		return nil, found, err
 	}
 	if found.User == nil {
-		return nil, found, notFound("`rolecall sp` manages service principals", "%s is a service principal, and no user", found.Name())
+		return nil, found, command.NotFound("`rolecall sp` manages service principals", "%s is a service principal, and no user", found.Name())
 	}
 	return m.in(found.Tenant), found, nil
 }
 
-func userShowCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func userShowCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "show USER", Short: "Show a user",
 		Example: `  rolecall user show dev@contoso.test`,
-		Args:    exactly(1, whichUser),
+		Args:    command.Exactly(1, whichUser),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.user(ctx, args[0])
 		if err != nil {
@@ -89,29 +91,29 @@ func passwordFlag(cmd *cobra.Command) *bool {
 // password reads one from standard input.
 func (m *manager) password() (string, error) {
 	const most = 4096
-	b, err := io.ReadAll(io.LimitReader(m.cli.in, most))
+	b, err := io.ReadAll(io.LimitReader(m.In, most))
 	if err != nil {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
 	password := strings.TrimRight(string(b), "\r\n")
 	if password == "" {
-		return "", failed("pipe it in: printf %s PASSWORD | rolecall user …", "there is no password on standard input")
+		return "", command.Failed("pipe it in: printf %s PASSWORD | rolecall user …", "there is no password on standard input")
 	}
 	return password, nil
 }
 
-func userCreateCommand(c *cli) *cobra.Command {
+func userCreateCommand(c *command.Line) *cobra.Command {
 	var display string
 	cmd := &cobra.Command{
 		Use: "create USER", Short: "Create a user",
 		Long: `Creates a user under a user principal name in one of the tenant's domains. The password comes
 from standard input, so that it stands in no list of processes.`,
 		Example: `  printf %s "correct horse battery" | rolecall user create ann@contoso.test --password-stdin`,
-		Args:    exactly(1, "one user principal name, such as ann@contoso.test"),
+		Args:    command.Exactly(1, "one user principal name, such as ann@contoso.test"),
 	}
 	cmd.Flags().StringVar(&display, "display-name", "", "what people call the user")
 	stdin := passwordFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, _, err := m.whole(ctx)
 		if err != nil {
 			return err
@@ -121,7 +123,7 @@ from standard input, so that it stands in no list of processes.`,
 			display = name
 		}
 		if !*stdin {
-			return usageError(cmd, errors.New("--password-stdin is missing: a user signs in with a password"))
+			return command.UsageError(cmd, errors.New("--password-stdin is missing: a user signs in with a password"))
 		}
 		password, err := m.password()
 		if err != nil {
@@ -138,19 +140,19 @@ from standard input, so that it stands in no list of processes.`,
 	})
 }
 
-func userUpdateCommand(c *cli) *cobra.Command {
+func userUpdateCommand(c *command.Line) *cobra.Command {
 	var display string
 	var enabled bool
 	cmd := &cobra.Command{
 		Use: "update USER", Short: "Change a user",
 		Long:    `Changes what is given and leaves the rest. A new password, and disabling the user, end the user's sessions.`,
 		Example: `  rolecall user update dev@contoso.test --account-enabled=false`,
-		Args:    exactly(1, whichUser),
+		Args:    command.Exactly(1, whichUser),
 	}
 	cmd.Flags().StringVar(&display, "display-name", "", "what people call the user")
 	cmd.Flags().BoolVar(&enabled, "account-enabled", true, "whether the user can sign in")
 	stdin := passwordFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.user(ctx, args[0])
 		if err != nil {
 			return err
@@ -170,7 +172,7 @@ func userUpdateCommand(c *cli) *cobra.Command {
 			members["passwordProfile"] = member{"password": password, "forceChangePasswordNextSignIn": false}
 		}
 		if len(members) == 0 {
-			return usageError(cmd, errors.New("say what to change"))
+			return command.UsageError(cmd, errors.New("say what to change"))
 		}
 		if err := client.Do(ctx, http.MethodPatch, "users/"+string(found.ID()), members, nil); err != nil {
 			return err
@@ -179,16 +181,16 @@ func userUpdateCommand(c *cli) *cobra.Command {
 	})
 }
 
-func userDeleteCommand(c *cli) *cobra.Command {
+func userDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete USER", Short: "Delete a user",
 		Long: `Deletes a user, with the sessions, assignments and grants. If the user has a role in the
 directory, that is said, and --yes is needed.`,
 		Example: `  rolecall user delete eve@contoso.test`,
-		Args:    exactly(1, whichUser),
+		Args:    command.Exactly(1, whichUser),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.user(ctx, args[0])
 		if err != nil {
 			return err
@@ -203,7 +205,7 @@ directory, that is said, and --yes is needed.`,
 		if err := client.Do(ctx, http.MethodDelete, "users/"+string(found.ID()), nil, nil); err != nil {
 			return err
 		}
-		m.say("deleted %s, object id %s", found.Name(), found.ID())
+		m.Say("deleted %s, object id %s", found.Name(), found.ID())
 		return nil
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -13,13 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
-func appCredentialCommand(c *cli) *cobra.Command {
+func appCredentialCommand(c *command.Line) *cobra.Command {
 	return nounCommand("credential", "Manage the secrets of an application, and look at its certificates", "rolecall app credential list orders-client",
 		appCredentialListCommand(c), appCredentialAddCommand(c), appCredentialResetCommand(c), appCredentialRemoveCommand(c),
 	)
@@ -50,11 +51,11 @@ func (m *manager) credentials(ctx context.Context, client *graphclient.Client, a
 	return all, nil
 }
 
-func appCredentialListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appCredentialListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list APP", Short: "List the secrets and certificates of an application",
 		Example: `  rolecall app credential list orders-client -o name`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -64,7 +65,7 @@ func appCredentialListCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.print(m.format, credentialListing(all))
+		return m.Print(m.format, credentialListing(all))
 	})
 }
 
@@ -86,11 +87,11 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 		wanted["displayName"] = s.name
 	}
 	if s.expires != "" {
-		span, err := parseSpan(s.expires)
+		span, err := command.ParseSpan(s.expires)
 		if err != nil {
-			return usageError(cmd, fmt.Errorf("--expires: %w", err))
+			return command.UsageError(cmd, fmt.Errorf("--expires: %w", err))
 		}
-		wanted["endDateTime"] = m.now().Add(span).UTC().Format(time.RFC3339)
+		wanted["endDateTime"] = m.Now().Add(span).UTC().Format(time.RFC3339)
 	}
 	var file *os.File
 	if s.file != "" {
@@ -120,19 +121,19 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 		Columns: []string{"secret", "name", "ends", "id"}, Value: made, Name: 3, Spare: []int{2, 1},
 		Rows: [][]string{{value, memberText(made, "displayName"), memberText(made, "endDateTime"), memberText(made, "keyId")}},
 	}
-	return m.print(m.format, l)
+	return m.Print(m.format, l)
 }
 
-func appCredentialAddCommand(c *cli) *cobra.Command {
+func appCredentialAddCommand(c *command.Line) *cobra.Command {
 	var secret newSecret
 	cmd := &cobra.Command{
 		Use: "add APP", Short: "Make a client secret, and show it this once",
 		Long:    `Makes a client secret beside those there are. It is shown here and kept nowhere.`,
 		Example: `  rolecall app credential add orders-client --display-name ci --expires 90d --file client.secret`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}
 	secret.flags(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -141,18 +142,18 @@ func appCredentialAddCommand(c *cli) *cobra.Command {
 	})
 }
 
-func appCredentialResetCommand(c *cli) *cobra.Command {
+func appCredentialResetCommand(c *command.Line) *cobra.Command {
 	var secret newSecret
 	cmd := &cobra.Command{
 		Use: "reset APP", Short: "Make a client secret in the place of all others",
 		Long: `Makes a client secret, shows it this once, and removes the secrets there were. If one of
 them was used within the last week, that is said, and --yes is needed.`,
 		Example: `  rolecall app credential reset orders-client --yes --query secretText -o tsv`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}
 	secret.flags(cmd)
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -185,23 +186,23 @@ func (m *manager) inUse(ctx context.Context, app lookup.API, credentials []membe
 	}
 	var who []string
 	for _, one := range credentials {
-		if last := used[memberText(one, "keyId")]; m.now().Sub(last) < recently {
-			who = append(who, fmt.Sprintf("%s, which signed in with %q at %s", app.Label(), memberText(one, "displayName"), shortTime(last)))
+		if last := used[memberText(one, "keyId")]; m.Now().Sub(last) < recently {
+			who = append(who, fmt.Sprintf("%s, which signed in with %q at %s", app.Label(), memberText(one, "displayName"), command.ShortTime(last)))
 		}
 	}
 	return affected(yes, "removing this", who)
 }
 
-func appCredentialRemoveCommand(c *cli) *cobra.Command {
+func appCredentialRemoveCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "remove APP CREDENTIAL", Short: "Remove a secret or a certificate",
 		Long: `Removes a credential, named by its id, or by its name where that is the only one of the
 name. If it was used within the last week, that is said, and --yes is needed.`,
 		Example: `  rolecall app credential remove orders-client ci`,
-		Args:    exactly(2, "the application, and the credential by its id or name"),
+		Args:    command.Exactly(2, "the application, and the credential by its id or name"),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -215,10 +216,10 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		})
 		switch len(found) {
 		case 0:
-			return notFound("`rolecall app credential list "+app.Label()+"` lists them", "%s has no credential %q", app.Label(), args[1])
+			return command.NotFound("`rolecall app credential list "+app.Label()+"` lists them", "%s has no credential %q", app.Label(), args[1])
 		case 1:
 		default:
-			return &failure{exitUsage, fmt.Errorf("%s has %d credentials named %q", app.Label(), len(found), args[1]), "give the id of the one that you mean"}
+			return command.Fail(command.ExitUsage, fmt.Errorf("%s has %d credentials named %q", app.Label(), len(found), args[1]), "give the id of the one that you mean")
 		}
 		if err := m.inUse(ctx, app, found, *yes); err != nil {
 			return err
@@ -235,12 +236,12 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		m.say("removed %q of %s; tokens that it was used for last until they expire (if it was stolen: rolecall revoke %s --tokens)", memberText(found[0], "displayName"), app.Label(), app.Label())
+		m.Say("removed %q of %s; tokens that it was used for last until they expire (if it was stolen: rolecall revoke %s --tokens)", memberText(found[0], "displayName"), app.Label(), app.Label())
 		return nil
 	})
 }
 
-func appFederatedCommand(c *cli) *cobra.Command {
+func appFederatedCommand(c *command.Line) *cobra.Command {
 	return nounCommand("federated-credential", "Manage the federated credentials of an application", "rolecall app federated-credential list orders-client",
 		appFederatedListCommand(c), appFederatedCreateCommand(c), appFederatedDeleteCommand(c),
 	)
@@ -258,11 +259,11 @@ func federatedPath(app lookup.API) string {
 	return "applications/" + string(app.ID) + "/federatedIdentityCredentials"
 }
 
-func appFederatedListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appFederatedListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list APP", Short: "List the federated credentials of an application",
 		Example: `  rolecall app federated-credential list orders-client`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -272,7 +273,7 @@ func appFederatedListCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.print(m.format, federatedListing(all))
+		return m.Print(m.format, federatedListing(all))
 	})
 }
 
@@ -288,13 +289,13 @@ func collected(ctx context.Context, client *graphclient.Client, path string) ([]
 	return all, err
 }
 
-func appFederatedCreateCommand(c *cli) *cobra.Command {
+func appFederatedCreateCommand(c *command.Line) *cobra.Command {
 	var name, issuer, subject, audience, description string
 	cmd := &cobra.Command{
 		Use: "create APP", Short: "Trust tokens of another issuer in place of a secret",
 		Long:    `Lets tokens of another issuer, such as those of a CI system, prove the application.`,
 		Example: `  rolecall app federated-credential create orders-client --name ci --issuer https://issuer.test --subject repo:orders`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&name, "name", "", "name of the credential (required)")
@@ -302,7 +303,7 @@ func appFederatedCreateCommand(c *cli) *cobra.Command {
 	flags.StringVar(&subject, "subject", "", "the sub of the tokens (required)")
 	flags.StringVar(&audience, "audience", directory.ExchangeAudience, "the aud of the tokens")
 	flags.StringVar(&description, "description", "", "for people")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -318,19 +319,19 @@ func appFederatedCreateCommand(c *cli) *cobra.Command {
 		delete(made, "@odata.context")
 		l := federatedListing([]member{made})
 		l.Value = made
-		return m.print(m.format, l)
+		return m.Print(m.format, l)
 	})
 }
 
-func appFederatedDeleteCommand(c *cli) *cobra.Command {
+func appFederatedDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete APP CREDENTIAL", Short: "Trust an issuer no longer",
 		Long:    `Removes a federated credential, named by its name or id. If it was used within the last week, that is said, and --yes is needed.`,
 		Example: `  rolecall app federated-credential delete orders-client ci`,
-		Args:    exactly(2, "the application, and the credential by its name or id"),
+		Args:    command.Exactly(2, "the application, and the credential by its name or id"),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -343,7 +344,7 @@ func appFederatedDeleteCommand(c *cli) *cobra.Command {
 			return strings.EqualFold(memberText(one, "name"), args[1]) || memberText(one, "id") == args[1]
 		})
 		if i < 0 {
-			return notFound("`rolecall app federated-credential list "+app.Label()+"` lists them", "%s has no federated credential %q", app.Label(), args[1])
+			return command.NotFound("`rolecall app federated-credential list "+app.Label()+"` lists them", "%s has no federated credential %q", app.Label(), args[1])
 		}
 		if err := m.inUse(ctx, app, []member{{"keyId": all[i]["id"], "displayName": all[i]["name"]}}, *yes); err != nil {
 			return err
@@ -351,7 +352,7 @@ func appFederatedDeleteCommand(c *cli) *cobra.Command {
 		if err := client.Do(ctx, http.MethodDelete, federatedPath(app)+"/"+memberText(all[i], "id"), nil, nil); err != nil {
 			return err
 		}
-		m.say("removed %q of %s", memberText(all[i], "name"), app.Label())
+		m.Say("removed %q of %s", memberText(all[i], "name"), app.Label())
 		return nil
 	})
 }

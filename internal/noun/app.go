@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/guid"
@@ -19,7 +20,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
-func appCommand(c *cli) *cobra.Command {
+// App is `rolecall app`.
+func App(c *command.Line) *cobra.Command {
 	return nounCommand("app", "Manage applications: APIs and clients", "rolecall app list",
 		appListCommand(c), appShowCommand(c), appCreateCommand(c), appUpdateCommand(c), appDeleteCommand(c),
 		appRoleCommand(c), appPermissionCommand(c), appCredentialCommand(c), appFederatedCommand(c), appOwnerCommand(c),
@@ -42,7 +44,7 @@ func applicationColumns() output.Listing {
 	return output.Listing{Columns: []string{"name", "app id", "object id", "identifier uris"}, Spare: []int{2}, Cut: []int{0, 3}, Empty: "there are no applications, or none match"}
 }
 
-func appListCommand(c *cli) *cobra.Command {
+func appListCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List applications",
@@ -50,22 +52,22 @@ func appListCommand(c *cli) *cobra.Command {
 of OData, as Graph takes it.`,
 		Example: `  rolecall app list -o tsv
   rolecall app list --display-name orders --query [].appId -o tsv`,
-		Args: exactly(0, ""),
+		Args: command.Exactly(0, ""),
 	}
-	return c.listing(cmd, "applications", applicationColumns(), applicationRow, "id,appId,displayName,identifierUris", "")
+	return listing(c, cmd, "applications", applicationColumns(), applicationRow, "id,appId,displayName,identifierUris", "")
 }
 
 const whichApp = "one application, by its name or any of its ids"
 
-func appShowCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appShowCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use:   "show APP",
 		Short: "Show an application",
 		Long: `Shows a registration, as Microsoft Graph has it. It is named by its name, its app id, its
 object id, an identifier URI, or a display name that no other has.`,
 		Example: `  rolecall app show orders-server
   rolecall app show api://orders --query appRoles[].value -o tsv`,
-		Args: exactly(1, whichApp),
+		Args: command.Exactly(1, whichApp),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -118,7 +120,7 @@ func (s *appSettings) body(cmd *cobra.Command, all bool) map[string]any {
 	return body
 }
 
-func appCreateCommand(c *cli) *cobra.Command {
+func appCreateCommand(c *command.Line) *cobra.Command {
 	var settings appSettings
 	var registered bool
 	cmd := &cobra.Command{
@@ -128,17 +130,17 @@ func appCreateCommand(c *cli) *cobra.Command {
 can get tokens and tokens are issued for it.`,
 		Example: `  rolecall app create orders-server --identifier-uris api://orders
   rolecall app create orders-client --query appId -o tsv`,
-		Args: exactly(1, "one display name"),
+		Args: command.Exactly(1, "one display name"),
 	}
 	settings.flags(cmd)
 	cmd.Flags().BoolVar(&registered, "registered-only", false, "make no service principal: it takes no part in the tenant yet")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, tenant, err := m.whole(ctx)
 		if err != nil {
 			return err
 		}
 		if found, err := lookup.FindApplication(m.data.Directory.View(ctx), string(tenant.ID), args[0]); err == nil {
-			return failed("choose another name, or change that one with `rolecall app update`", "there is an application %q already, with the app id %s", args[0], found.AppID)
+			return command.Failed("choose another name, or change that one with `rolecall app update`", "there is an application %q already, with the app id %s", args[0], found.AppID)
 		} else if !errors.Is(err, directory.ErrNotFound) && !errors.Is(err, lookup.ErrAmbiguous) {
 			return err
 		}
@@ -159,7 +161,7 @@ can get tokens and tokens are issued for it.`,
 	})
 }
 
-func appUpdateCommand(c *cli) *cobra.Command {
+func appUpdateCommand(c *command.Line) *cobra.Command {
 	var settings appSettings
 	var name string
 	cmd := &cobra.Command{
@@ -169,11 +171,11 @@ func appUpdateCommand(c *cli) *cobra.Command {
 is.`,
 		Example: `  rolecall app update orders-server --identifier-uris api://orders --identifier-uris api://orders.test
   rolecall app update orders-server --display-name "Orders API"`,
-		Args: exactly(1, whichApp),
+		Args: command.Exactly(1, whichApp),
 	}
 	settings.flags(cmd)
 	cmd.Flags().StringVar(&name, "display-name", "", "what people call it")
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -183,7 +185,7 @@ is.`,
 			body["displayName"] = name
 		}
 		if len(body) == 0 {
-			return usageError(cmd, errors.New("say what to change"))
+			return command.UsageError(cmd, errors.New("say what to change"))
 		}
 		if err := client.Do(ctx, http.MethodPatch, "applications/"+string(app.ID), body, nil); err != nil {
 			return err
@@ -192,7 +194,7 @@ is.`,
 	})
 }
 
-func appDeleteCommand(c *cli) *cobra.Command {
+func appDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete APP",
 		Short: "Delete an application, with its service principal and all assignments",
@@ -201,10 +203,10 @@ of it. If others hold roles or scopes of it, or it got a token within the last w
 is said, and --yes is needed.`,
 		Example: `  rolecall app delete reports-client
   rolecall app delete orders-server --yes`,
-		Args: exactly(1, whichApp),
+		Args: command.Exactly(1, whichApp),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
@@ -217,8 +219,8 @@ is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		if last := used[""]; m.now().Sub(last) < recently {
-			who = append([]string{fmt.Sprintf("%s itself, which got a token at %s", app.Label(), shortTime(last))}, who...)
+		if last := used[""]; m.Now().Sub(last) < recently {
+			who = append([]string{fmt.Sprintf("%s itself, which got a token at %s", app.Label(), command.ShortTime(last))}, who...)
 		}
 		if err := affected(*yes, "deleting "+app.Label(), who); err != nil {
 			return err
@@ -226,14 +228,14 @@ is said, and --yes is needed.`,
 		if err := client.Do(ctx, http.MethodDelete, "applications/"+string(app.ID), nil, nil); err != nil {
 			return err
 		}
-		m.say("deleted %s, app id %s", app.Label(), app.AppID)
+		m.Say("deleted %s, app id %s", app.Label(), app.AppID)
 		return nil
 	})
 }
 
 // holders are those who hold something of an application, with what, but for itself.
 func (m *manager) holders(ctx context.Context, app lookup.API) (who []string, err error) {
-	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.now()}
+	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.Now()}
 	err = r.Access(ctx, review.AccessFilter{API: app.Application}, func(a review.Access) error {
 		name := a.Principal
 		if a.Client != "" {
@@ -266,7 +268,7 @@ func memberText(of member, name string) string {
 	return fmt.Sprint(of[name])
 }
 
-func appRoleCommand(c *cli) *cobra.Command {
+func appRoleCommand(c *command.Line) *cobra.Command {
 	return nounCommand("role", "Manage the app roles that an API offers", "rolecall app role list orders-server",
 		appRoleListCommand(c), appRoleAddCommand(c), appRoleUpdateCommand(c), appRoleDisableCommand(c), appRoleRemoveCommand(c),
 	)
@@ -286,11 +288,11 @@ func roleListing(all []member) output.Listing {
 	return l
 }
 
-func appRoleListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appRoleListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list APP", Short: "List the app roles of an API",
 		Example: `  rolecall app role list orders-server`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -300,7 +302,7 @@ func appRoleListCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.print(m.format, roleListing(roles))
+		return m.Print(m.format, roleListing(roles))
 	})
 }
 
@@ -323,7 +325,7 @@ func (m *manager) changeRoles(ctx context.Context, ref string, change func(app l
 	if roles, err = m.members(ctx, client, app, "appRoles"); err != nil {
 		return err
 	}
-	return m.print(m.format, roleListing(roles))
+	return m.Print(m.format, roleListing(roles))
 }
 
 // roleAt finds an app role by its value or id.
@@ -332,7 +334,7 @@ func roleAt(app lookup.API, roles []member, ref string) (int, error) {
 		return memberText(r, "value") == ref || strings.EqualFold(memberText(r, "id"), ref)
 	})
 	if i < 0 {
-		return 0, notFound("`rolecall app role list "+app.Label()+"` lists them", "%s has no app role %q", app.Label(), ref)
+		return 0, command.NotFound("`rolecall app role list "+app.Label()+"` lists them", "%s has no app role %q", app.Label(), ref)
 	}
 	return i, nil
 }
@@ -349,16 +351,16 @@ func (t *roleTexts) flags(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&t.members, "allowed-member-types", []string{"Application"}, "who can hold it: Application, User")
 }
 
-func appRoleAddCommand(c *cli) *cobra.Command {
+func appRoleAddCommand(c *command.Line) *cobra.Command {
 	var texts roleTexts
 	cmd := &cobra.Command{
 		Use: "add APP VALUE", Short: "Let an API offer an app role",
 		Long:    `Adds an app role to an API. Clients that are granted it have its value in the roles claim of their tokens.`,
 		Example: `  rolecall app role add orders-server Orders.Read --display-name "Read orders"`,
-		Args:    exactly(2, "the application, and the value of the role"),
+		Args:    command.Exactly(2, "the application, and the value of the role"),
 	}
 	texts.flags(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(_ lookup.API, roles []member) ([]member, error) {
 			display := texts.display
 			if display == "" {
@@ -375,18 +377,18 @@ func appRoleAddCommand(c *cli) *cobra.Command {
 	})
 }
 
-func appRoleUpdateCommand(c *cli) *cobra.Command {
+func appRoleUpdateCommand(c *command.Line) *cobra.Command {
 	var texts roleTexts
 	var enabled bool
 	cmd := &cobra.Command{
 		Use: "update APP ROLE", Short: "Change an app role of an API",
 		Example: `  rolecall app role update orders-server Orders.Read --description "Read every order"`,
-		Args:    exactly(2, "the application, and the role by its value or id"),
+		Args:    command.Exactly(2, "the application, and the role by its value or id"),
 	}
 	texts.flags(cmd)
 	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether it is offered")
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
 			i, err := roleAt(app, roles, args[1])
 			if err != nil {
@@ -410,16 +412,16 @@ func appRoleUpdateCommand(c *cli) *cobra.Command {
 	})
 }
 
-func appRoleDisableCommand(c *cli) *cobra.Command {
+func appRoleDisableCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "disable APP ROLE", Short: "Take an app role out of use",
 		Long: `Disables an app role: those who hold it keep it, and it leaves their tokens. If somebody
 holds it, that is said, and --yes is needed.`,
 		Example: `  rolecall app role disable orders-server Orders.Read --yes`,
-		Args:    exactly(2, "the application, and the role by its value or id"),
+		Args:    command.Exactly(2, "the application, and the role by its value or id"),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
 			i, err := roleAt(app, roles, args[1])
 			if err != nil {
@@ -434,10 +436,10 @@ holds it, that is said, and --yes is needed.`,
 // roleInUse refuses to take a role from those who hold it, unless that is confirmed.
 func (m *manager) roleInUse(ctx context.Context, app lookup.API, value string, yes bool) error {
 	var who []string
-	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.now()}
+	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.Now()}
 	err := r.Access(ctx, review.AccessFilter{API: app.Application}, func(a review.Access) error {
 		if a.Role == value && a.Idle == "" {
-			who = append(who, a.Principal+", which holds it since "+shortTime(a.Since))
+			who = append(who, a.Principal+", which holds it since "+command.ShortTime(a.Since))
 		}
 		return nil
 	})
@@ -447,12 +449,12 @@ func (m *manager) roleInUse(ctx context.Context, app lookup.API, value string, y
 	return affected(yes, "disabling "+app.Label()+"/"+value, who)
 }
 
-func appRoleRemoveCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appRoleRemoveCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "remove APP ROLE", Short: "Remove an app role that is disabled",
 		Long:    `Removes an app role from an API, with its assignments. It must have been disabled before, as in Entra.`,
 		Example: `  rolecall app role remove orders-server Orders.Write`,
-		Args:    exactly(2, "the application, and the role by its value or id"),
+		Args:    command.Exactly(2, "the application, and the role by its value or id"),
 	}, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
 			i, err := roleAt(app, roles, args[1])
@@ -460,24 +462,24 @@ func appRoleRemoveCommand(c *cli) *cobra.Command {
 				return nil, err
 			}
 			if roles[i]["isEnabled"] == true {
-				return nil, failed(fmt.Sprintf("`rolecall app role disable %s %s` first", app.Label(), args[1]), "the app role %s of %s is enabled and cannot be removed", args[1], app.Label())
+				return nil, command.Failed(fmt.Sprintf("`rolecall app role disable %s %s` first", app.Label(), args[1]), "the app role %s of %s is enabled and cannot be removed", args[1], app.Label())
 			}
 			return slices.Delete(roles, i, i+1), nil
 		})
 	})
 }
 
-func appOwnerCommand(c *cli) *cobra.Command {
+func appOwnerCommand(c *command.Line) *cobra.Command {
 	return nounCommand("owner", "Manage who owns an application", "rolecall app owner list orders-server",
 		appOwnerListCommand(c), appOwnerAddCommand(c), appOwnerRemoveCommand(c),
 	)
 }
 
-func appOwnerListCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appOwnerListCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "list APP", Short: "List the owners of an application",
 		Example: `  rolecall app owner list orders-server`,
-		Args:    exactly(1, whichApp),
+		Args:    command.Exactly(1, whichApp),
 	}, false, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -496,14 +498,14 @@ func (m *manager) printOwners(ctx context.Context, client *graphclient.Client, a
 	for _, one := range all {
 		l.Rows = append(l.Rows, []string{memberText(one, "displayName"), strings.TrimPrefix(memberText(one, "@odata.type"), "#microsoft.graph."), memberText(one, "id")})
 	}
-	return m.print(m.format, l)
+	return m.Print(m.format, l)
 }
 
-func appOwnerAddCommand(c *cli) *cobra.Command {
-	return c.managing(&cobra.Command{
+func appOwnerAddCommand(c *command.Line) *cobra.Command {
+	return managing(c, &cobra.Command{
 		Use: "add APP PRINCIPAL", Short: "Let a user or an application own an application",
 		Example: `  rolecall app owner add orders-server dev@contoso.test`,
-		Args:    exactly(2, "the application, and who is to own it"),
+		Args:    command.Exactly(2, "the application, and who is to own it"),
 	}, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -521,15 +523,15 @@ func appOwnerAddCommand(c *cli) *cobra.Command {
 	})
 }
 
-func appOwnerRemoveCommand(c *cli) *cobra.Command {
+func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "remove APP PRINCIPAL", Short: "Let a user or an application own an application no longer",
 		Long:    `Removes an owner. If it is the last one, that is said, and --yes is needed: administrators alone can manage the application then.`,
 		Example: `  rolecall app owner remove orders-server dev@contoso.test --yes`,
-		Args:    exactly(2, "the application, and who is to own it no longer"),
+		Args:    command.Exactly(2, "the application, and who is to own it no longer"),
 	}
 	yes := yesFlag(cmd)
-	return c.managing(cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err

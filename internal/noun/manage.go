@@ -1,4 +1,4 @@
-package main
+package noun
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graph"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
@@ -26,7 +27,7 @@ import (
 // A manager manages the directory through Graph's handlers, in this process and as the
 // operator of the machine.
 type manager struct {
-	*cli
+	*command.Line
 	data    *server.Data
 	api     *graph.API
 	command string // for the audit trail
@@ -39,42 +40,42 @@ const localGraph = "https://graph.localhost"
 
 // managing completes a command that manages the directory. Changing commands let a running
 // server act on the change before they end.
-func (c *cli) managing(cmd *cobra.Command, changes bool, run func(ctx context.Context, m *manager, args []string) error) *cobra.Command {
+func managing(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx context.Context, m *manager, args []string) error) *cobra.Command {
 	var tenant string
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant: its name, id or domain (required if there are several)")
-	format := c.outputFlag(cmd, "", output.Lists()...)
+	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.openExisting(ctx)
+		data, err := c.OpenExisting(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { err = closeAfter(err, data) }()
-		api, err := graph.New(graph.Config{Authority: localGraph, URL: localGraph, Directory: data.Directory, HTTPClient: &http.Client{}, Now: c.now})
+		defer func() { err = command.CloseAfter(err, data) }()
+		api, err := graph.New(graph.Config{Authority: localGraph, URL: localGraph, Directory: data.Directory, HTTPClient: &http.Client{}, Now: c.Now})
 		if err != nil {
 			return err
 		}
 		defer api.Close()
-		m := &manager{cli: c, data: data, api: api, command: "cli:" + strings.TrimPrefix(cmd.CommandPath(), "rolecall "), tenant: tenant, format: format}
+		m := &manager{Line: c, data: data, api: api, command: "cli:" + strings.TrimPrefix(cmd.CommandPath(), "rolecall "), tenant: tenant, format: format}
 		if err := run(ctx, m, args); err != nil {
 			return err
 		}
 		if !changes {
 			return nil
 		}
-		return c.warnUnreachable(c.awaitServer(ctx, data))
+		return c.WarnUnreachable(c.AwaitServer(ctx, data))
 	}
 	return cmd
 }
 
 // listing completes a command that lists things of Graph's, chosen by display name and filter
 // and by a term of OData that is always there.
-func (c *cli) listing(cmd *cobra.Command, path string, l output.Listing, row func(json.RawMessage) ([]string, error), columns, always string) *cobra.Command {
+func listing(c *command.Line, cmd *cobra.Command, path string, l output.Listing, row func(json.RawMessage) ([]string, error), columns, always string) *cobra.Command {
 	var prefix, filter string
-	cmd.Args = exactly(0, "")
+	cmd.Args = command.Exactly(0, "")
 	cmd.Flags().StringVar(&prefix, "display-name", "", "only those whose display name begins so")
 	cmd.Flags().StringVar(&filter, "filter", "", "only those that this expression of OData is true of")
-	return c.managing(cmd, false, func(ctx context.Context, m *manager, _ []string) error {
+	return managing(c, cmd, false, func(ctx context.Context, m *manager, _ []string) error {
 		client, _, err := m.whole(ctx)
 		if err != nil {
 			return err
@@ -96,7 +97,7 @@ func (c *cli) listing(cmd *cobra.Command, path string, l output.Listing, row fun
 		if v := m.format.Value; v != "json" && v != "yaml" && !m.format.Queried() {
 			query.Set("$select", columns)
 		}
-		return m.printer().Stream(m.format, output.Stream{Listing: l, Each: func(yield func([]string, any) error) error {
+		return m.Printer().Stream(m.format, output.Stream{Listing: l, Each: func(yield func([]string, any) error) error {
 			return client.Each(ctx, path, query, func(one json.RawMessage) error {
 				cells, err := row(one)
 				if err != nil {
@@ -151,7 +152,7 @@ func (m *manager) printOne(found json.RawMessage, l output.Listing, row func(jso
 		return err
 	}
 	l.Rows, l.Value = [][]string{cells}, found
-	return m.print(m.format, l)
+	return m.Print(m.format, l)
 }
 
 // yesFlag adds --yes to a command that may do harm.
@@ -171,13 +172,13 @@ func affected(yes bool, what string, who []string) error {
 		more = fmt.Sprintf(" and %d more", len(who)-listed)
 		who = who[:listed]
 	}
-	return &failure{exitRefused, fmt.Errorf("%s affects %s%s", what, text.Clean(strings.Join(who, "; ")), more), "add --yes if that is meant"}
+	return command.Fail(command.ExitRefused, fmt.Errorf("%s affects %s%s", what, text.Clean(strings.Join(who, "; ")), more), "add --yes if that is meant")
 }
 
 // lastUses are the last times at which an application got a token, by the credential that it
 // proved itself by; "" stands for any.
 func (m *manager) lastUses(ctx context.Context, app lookup.API) (map[string]time.Time, error) {
-	rows, err := m.newestSignIns(ctx, m.data, directory.SignInFilter{Tenant: app.Tenant.ID, AppID: app.AppID, Limit: math.MaxInt32})
+	rows, err := m.NewestSignIns(ctx, m.data, directory.SignInFilter{Tenant: app.Tenant.ID, AppID: app.AppID, Limit: math.MaxInt32})
 	if err != nil {
 		return nil, err
 	}
@@ -199,14 +200,14 @@ const recently = 7 * 24 * time.Hour
 func nounCommand(use, short, example string, below ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Example: "  " + example,
-		Args: unknownCommand,
+		Args: command.UnknownCommand,
 	}
 	var verbs []string
 	for _, b := range below {
 		verbs = append(verbs, b.Name())
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return usageError(cmd, errors.New("say what to do: "+strings.Join(verbs, ", ")))
+		return command.UsageError(cmd, errors.New("say what to do: "+strings.Join(verbs, ", ")))
 	}
 	cmd.AddCommand(below...)
 	return cmd
