@@ -16,6 +16,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -34,6 +35,8 @@ type Error struct {
 	Code    string
 	Message string
 	Details []string // what more there is to say, and to do
+
+	conflict bool // something else has what was asked for
 }
 
 func (e *Error) Error() string {
@@ -50,6 +53,18 @@ func (e *Error) Fix() string { return strings.Join(e.Details, " ") }
 func NotFound(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Status == http.StatusNotFound
+}
+
+// Invalid reports whether what was asked for breaks a rule, whatever else there is.
+func Invalid(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusBadRequest && !e.conflict && slices.Contains([]string{"BadRequest", "Request_BadRequest", "Request_UnsupportedQuery"}, e.Code)
+}
+
+// Forbidden reports whether the caller has no right to what was asked for.
+func Forbidden(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusForbidden
 }
 
 // Get reads one thing, or what else a path has, into a value.
@@ -108,6 +123,7 @@ func refusal(status int, b []byte) error {
 			Code    string `json:"code"`
 			Message string `json:"message"`
 			Details []struct {
+				Code    string `json:"code"`
 				Message string `json:"message"`
 			} `json:"details"`
 		} `json:"error"`
@@ -118,9 +134,43 @@ func refusal(status int, b []byte) error {
 	}
 	e.Code, e.Message = body.Error.Code, body.Error.Message
 	for _, d := range body.Error.Details {
-		e.Details = append(e.Details, d.Message)
+		e.conflict = e.conflict || d.Code == "ObjectConflict"
+		general, repeated := strings.CutSuffix(e.Message, d.Message)
+		switch {
+		case d.Message == "", !repeated && e.conflict: // which is the general sentence, with nothing to do
+		case !repeated:
+			e.Details = append(e.Details, d.Message)
+		case general == "" || strings.HasSuffix(general, ". "): // a sentence that programs look for
+			what, advice := advised(d.Message)
+			e.Message = what
+			if advice != "" {
+				e.Details = append(e.Details, advice)
+			}
+		default: // the message says where, too
+		}
 	}
 	return e
+}
+
+// advised cuts a text after its first sentence: what follows says what to do. A text in quotes
+// is part of its sentence.
+func advised(message string) (what, advice string) {
+	quoted, escaped := false, false
+	for i, c := range message {
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\' && quoted:
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case c == '.' && !quoted:
+			if rest, cut := strings.CutPrefix(message[i+1:], " "); cut && rest != "" {
+				return message[:i+1], rest
+			}
+		}
+	}
+	return message, ""
 }
 
 // Each lets f see all things of a list, page by page.

@@ -64,6 +64,9 @@ func TestRefusalsAreErrorsThatSayWhatToDo(t *testing.T) {
 		status                int
 	}{
 		{"in Graph's form", `{"error":{"code":"Authorization_RequestDenied","message":"Insufficient privileges to complete the operation.","details":[{"message":"The token must carry X."}]}}`, "Insufficient privileges to complete the operation", "The token must carry X.", 403},
+		{"by a rule, behind Graph's sentence for it", `{"error":{"code":"Request_BadRequest","message":"One or more property values specified are invalid. name \"a. B\" holds a space. Write it without. Then try again.","details":[{"code":"Request_BadRequest","message":"name \"a. B\" holds a space. Write it without. Then try again."}]}}`, `name "a. B" holds a space`, "Write it without. Then try again.", 400},
+		{"said twice", `{"error":{"code":"Request_BadRequest","message":"Property 'x' must be 1 or 2.","details":[{"message":"Property 'x' must be 1 or 2."}]}}`, "Property 'x' must be 1 or 2", "", 400},
+		{"in an expression, whose place is kept", `{"error":{"code":"Request_BadRequest","message":"Invalid $filter at position 2: ')' stands there.","details":[{"message":"')' stands there."}]}}`, "Invalid $filter at position 2: ')' stands there", "", 400},
 		{"of something in between", "<html>bad gateway</html>", "Graph answered 502", "", 502},
 		{"without a message", `{"error":{"code":"ServiceUnavailable"}}`, "Graph answered 503 ServiceUnavailable", "", 503},
 	} {
@@ -78,6 +81,28 @@ func TestRefusalsAreErrorsThatSayWhatToDo(t *testing.T) {
 	}
 	if !graphclient.NotFound(client(http.NotFound).Get(t.Context(), "applications/x", nil)) {
 		t.Error("404 does not mean that it is not there")
+	}
+}
+
+// Commands tell apart what cannot be from what collides with something, and from what is forbidden.
+func TestRefusalsAreOfKinds(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, body         string
+		status             int
+		invalid, forbidden bool
+	}{
+		{"a value that breaks a rule", `{"error":{"code":"Request_BadRequest","message":"x","details":[{"code":"Request_BadRequest","message":"x"}]}}`, 400, true, false},
+		{"a value that another has", `{"error":{"code":"Request_BadRequest","message":"x","details":[{"code":"ObjectConflict","message":"x"}]}}`, 400, false, false},
+		{"a key that another has", `{"error":{"code":"Request_MultipleObjectsWithSameKeyValue","message":"x"}}`, 400, false, false},
+		{"something that is enabled", `{"error":{"code":"CannotDeleteOrUpdateEnabledEntitlement","message":"x"}}`, 400, false, false},
+		{"a right that is missing", `{"error":{"code":"Authorization_RequestDenied","message":"x"}}`, 403, false, true},
+		{"something in between", `<html>`, 400, false, false},
+	} {
+		err := client(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(tt.status); fmt.Fprint(w, tt.body) }).Get(t.Context(), "x", nil)
+		if graphclient.Invalid(err) != tt.invalid || graphclient.Forbidden(err) != tt.forbidden {
+			t.Errorf("%s: invalid %t, forbidden %t", tt.name, graphclient.Invalid(err), graphclient.Forbidden(err))
+		}
 	}
 }
 
@@ -104,6 +129,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, []byte(`{"value":[{"id":"x"}]}`))
 	f.Add(404, []byte(`{"error":{"code":"x","message":"y","details":[{"message":"z"}]}}`))
 	f.Add(500, []byte(`{"error":null}`))
+	f.Add(400, []byte(`{"error":{"message":"a. \"b. C\\\" D. E\". F","details":[{"message":"\"b. C\\\" D. E\". F"}]}}`))
 	f.Add(200, []byte(`[]`))
 	f.Add(200, []byte(`{"value":null,"@odata.nextLink":"http://[::1"}`))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
