@@ -123,6 +123,12 @@ func TestQueriesThatCannotBe(t *testing.T) {
 			t.Errorf("the query %q was taken", query)
 		}
 	}
+	// Before anything is changed whose answer it would choose from: wherever the function stands.
+	for query, want := range map[string]string{"nosuch(@)": `no function "nosuch"`, "[].lenght(name)": `no function "lenght"`, "a.b[?nosuch(c)]": "nosuch", "sort_by(@, &nosuch(@))": "nosuch"} {
+		if err := new(Query).Set(query); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", query, err, want)
+		}
+	}
 	f := &Format{Value: "name"}
 	if err := f.Query().Set("[].x"); err != nil {
 		t.Fatal(err)

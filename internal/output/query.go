@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/jmespath-community/go-jmespath/pkg/api"
+	"github.com/jmespath-community/go-jmespath/pkg/functions"
+	"github.com/jmespath-community/go-jmespath/pkg/parsing"
 )
 
 // A Query is an expression of JMESPath that chooses from what JSON would have. The zero value
@@ -33,15 +35,39 @@ func (q *Query) Set(text string) error {
 	if len(text) > longest {
 		return fmt.Errorf("the expression has %d bytes, more than %d", len(text), longest)
 	}
+	var called []string
+	var compiled api.JMESPath
 	err := guarded(func() (err error) {
-		q.compiled, err = api.Compile(text)
+		parsed, err := parsing.NewParser().Parse(text)
+		if err == nil {
+			called = functionsIn(parsed)
+			compiled, err = api.Compile(text)
+		}
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("no expression of JMESPath: %w; one looks like [].name", err)
 	}
-	q.text = text
+	known := functions.GetDefaultFunctions()
+	for _, name := range called {
+		if !slices.ContainsFunc(known, func(f functions.FunctionEntry) bool { return f.Name == name }) {
+			return fmt.Errorf("JMESPath has no function %q", name)
+		}
+	}
+	q.text, q.compiled = text, compiled
 	return nil
+}
+
+// functionsIn lists the functions that an expression calls. The library looks for them when it
+// comes to them, which is after a command has made its change.
+func functionsIn(of parsing.ASTNode) (names []string) {
+	if name, ok := of.Value.(string); ok && of.NodeType == parsing.ASTFunctionExpression {
+		names = append(names, name)
+	}
+	for _, child := range of.Children {
+		names = append(names, functionsIn(child)...)
+	}
+	return names
 }
 
 // longest is how long an expression may be, in bytes: the library descends into it.
