@@ -10,6 +10,7 @@
 package lookup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,7 +65,14 @@ func FindTenant(v *directory.View, ref string) (*directory.Tenant, error) {
 	case 1:
 		return tenants[0], nil
 	default:
-		return nil, &Error{"there are several tenants", "say which with --tenant", ErrAmbiguous}
+		var names []string
+		for _, t := range tenants[:min(len(tenants), readable)] {
+			names = append(names, cmp.Or(t.Name, string(t.ID)))
+		}
+		if more := len(tenants) - readable; more > 0 {
+			names = append(names, fmt.Sprintf("and %d more", more))
+		}
+		return nil, &Error{"there are several tenants: " + strings.Join(names, ", "), "say which with --tenant", ErrAmbiguous}
 	}
 }
 

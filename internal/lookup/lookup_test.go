@@ -90,8 +90,21 @@ func TestWhatANameDoesNotMeanIsSaid(t *testing.T) {
 			}
 		})
 	}
-	if _, err := lookup.FindTenant(view, ""); !errors.Is(err, lookup.ErrAmbiguous) {
-		t.Errorf("one of two tenants: %v", err)
+	if _, err := lookup.FindTenant(view, ""); !errors.Is(err, lookup.ErrAmbiguous) || !strings.Contains(err.Error(), "contoso, fabrikam") {
+		t.Errorf("one of two tenants: %v, want both names", err)
+	}
+	if _, err := lookup.FindApplication(view, "", "orders-cleint"); !errors.Is(err, directory.ErrNotFound) || !strings.Contains(err.Error(), "in any of the 2 tenants") || !strings.Contains(fix.Of(err), "orders-client") {
+		t.Errorf("an application of no tenant: %v, fix %q", err, fix.Of(err))
+	}
+	long := strings.Repeat("x", 5000)
+	for name, find := range map[string]func() error{
+		"principal":   func() error { _, err := lookup.FindPrincipal(view, "contoso", long); return err },
+		"application": func() error { _, err := lookup.FindApplication(view, "", long); return err },
+		"role":        func() error { _, err := lookup.FindRole("rolecall grant", view, lookup.Principal{}, long); return err },
+	} {
+		if err := find(); err == nil || len(err.Error())+len(fix.Of(err)) > 1000 {
+			t.Errorf("a long name of a %s: %d characters of an error", name, len(err.Error())+len(fix.Of(err)))
+		}
 	}
 }
 
@@ -166,7 +179,41 @@ func TestDisplayNamesOfOneAreReferences(t *testing.T) {
 			t.Errorf("of twins: %v, want both ids", err)
 		}
 	}
+	if _, err := lookup.FindPrincipal(view, "contoso", "nobody"); strings.Contains(err.Error(), ", ,") || !strings.Contains(err.Error(), "Nightly Report") {
+		t.Errorf("names in an error: %v", err)
+	}
 	if _, err := lookup.FindApplication(view, "contoso", "https://graph.microsoft.com"); !errors.Is(err, directory.ErrNotFound) {
 		t.Errorf("a built-in resource as a registration: %v", err)
+	}
+}
+
+// Who is named by an id that is gone must not be somebody else, who calls himself that.
+func TestIDsAreNoDisplayNames(t *testing.T) {
+	t.Parallel()
+	const id = "99999999-5a5a-4c4c-8d8d-000000000001"
+	dir := twoTenants(t)
+	_, err := dir.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenant, err := e.Tenants().Find("contoso")
+		if err != nil {
+			return err
+		}
+		app, err := e.Applications().Create(directory.Application{Tenant: tenant.ID, DisplayName: id})
+		if err != nil {
+			return err
+		}
+		_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tenant.ID, AppID: app.AppID})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := dir.View(t.Context())
+	for _, ref := range []string{id, strings.ToUpper(id)} {
+		if found, err := lookup.FindApplication(view, "contoso", ref); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("%s is the application %s, %v", ref, found.AppID, err)
+		}
+		if found, err := lookup.FindPrincipal(view, "contoso", ref); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("%s is the principal %s, %v", ref, found.ID(), err)
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/guid"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A Principal is whoever can have app roles in a tenant: an application or a managed
@@ -67,7 +69,7 @@ func FindPrincipal(v *directory.View, tenant, ref string) (Principal, error) {
 	case 1:
 		return found[0], nil
 	}
-	return Principal{}, &Error{fmt.Sprintf("%q is in %d tenants", ref, len(found)), "say which tenant with --tenant", ErrAmbiguous}
+	return Principal{}, &Error{fmt.Sprintf("%q is in %d tenants", text.Shown(ref), len(found)), "say which tenant with --tenant", ErrAmbiguous}
 }
 
 // principalIn finds one in a tenant.
@@ -92,7 +94,7 @@ func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal,
 	if app, appErr := v.Applications().Find(t.ID, ref); appErr == nil {
 		return Principal{}, &Error{
 			fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app.Name, t.Name),
-			"`rolecall apply` with the application in its file creates one", errUnusable,
+			"`rolecall sp create` makes one, and so does `rolecall apply` with the application in its file", errUnusable,
 		}
 	}
 	return Principal{}, errors.Join(err, userErr)
@@ -104,8 +106,12 @@ type displayer[T any] interface {
 }
 
 // shownAs returns the only thing with a display name; nil: there is none. Twins are an error
-// that lists their ids.
+// that lists their ids. An id is nobody's display name: whoever it belonged to may be gone, and
+// others call themselves what they like.
 func shownAs[T any](all displayer[T], t *directory.Tenant, name string, id func(*T) string) (*T, error) {
+	if _, isID := guid.Parse(name); isID {
+		return nil, nil
+	}
 	page, err := all.Displayed(t.ID, name, directory.Query{Limit: readable})
 	if err != nil {
 		return nil, err
@@ -121,7 +127,7 @@ func shownAs[T any](all displayer[T], t *directory.Tenant, name string, id func(
 		ids = append(ids, id(one))
 	}
 	slices.Sort(ids)
-	return nil, &Error{fmt.Sprintf("%q is the display name of %d: %s", name, len(ids), strings.Join(ids, ", ")), "give the id of the one that you mean", ErrAmbiguous}
+	return nil, &Error{fmt.Sprintf("%q is the display name of %d: %s", text.Shown(name), len(ids), strings.Join(ids, ", ")), "give the id of the one that you mean", ErrAmbiguous}
 }
 
 // nearNames returns the names that the directory thinks may have been meant.
@@ -139,18 +145,18 @@ func nearNames(err error) (names []string) {
 }
 
 func noPrincipal(v *directory.View, tenants []*directory.Tenant, ref string, near []string) error {
-	fix := "`rolecall apply -f rolecall.yaml` creates applications, managed identities and users"
+	fix := "`rolecall app create`, `identity create` and `user create` make one, or `rolecall apply -f rolecall.yaml` what the file has"
 	if len(near) > 0 {
 		fix = directory.DidYouMean(directory.Nearest(near, ref))
 	}
-	return notFound(fix, "there is no application, managed identity or user %q%s", ref, thereAre(principalNames(v, tenants)))
+	return notFound(fix, "there is no application, managed identity or user %q%s", text.Shown(ref), thereAre(principalNames(v, tenants)))
 }
 
 func principalNames(v *directory.View, tenants []*directory.Tenant) (names []string) {
 	for _, t := range tenants {
 		services, _ := v.ServicePrincipals().List(t.ID, directory.Query{Limit: readable + 1}) // it only makes a message shorter
 		for _, p := range services.Items {
-			names = append(names, p.Name)
+			names = append(names, cmp.Or(p.Name, p.DisplayName))
 		}
 		users, _ := v.Users().List(t.ID, directory.Query{Limit: readable + 1})
 		for _, u := range users.Items {

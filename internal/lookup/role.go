@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/fix"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A Role is an app role together with the API that offers it.
@@ -46,19 +48,19 @@ func FindRole(command string, v *directory.View, who Principal, arg string) (Rol
 	case closest != nil:
 		return Role{}, roleMissing(command, closest, who, wanted)
 	case !strings.Contains(arg, "/"):
-		return Role{}, &Error{fmt.Sprintf("%q names no API and role", arg), "write orders-server/Orders.Read or api://orders/Orders.Read", ErrMalformed}
+		return Role{}, &Error{fmt.Sprintf("%q names no API and role", text.Shown(arg)), "write orders-server/Orders.Read or api://orders/Orders.Read", ErrMalformed}
 	}
 	fix := "name the API by its name, its app id or an identifier URI"
 	if near := nearAPI(v, who.Tenant, arg); near != nil {
 		fix = didYouMean(command, who, near, arg[strings.LastIndexByte(arg, '/')+1:])
 	}
-	return Role{}, notFound(fix, "%q begins with the name of no API%s", arg, thereAre(apiNames(v, who.Tenant)))
+	return Role{}, notFound(fix, "%q begins with the name of no API%s", text.Shown(arg), thereAre(apiNames(v, who.Tenant)))
 }
 
 func offered(v *directory.View, app *directory.Application, role directory.AppRole) (Role, error) {
 	principal, err := v.ServicePrincipals().FindAPI(app.Tenant, app.AppID)
 	if errors.Is(err, directory.ErrNotFound) {
-		return Role{}, notFound("`rolecall apply -f rolecall.yaml` makes one", "%s has no service principal in its tenant", app.Label())
+		return Role{}, notFound("`rolecall sp create` makes one", "%s has no service principal in its tenant", app.Label())
 	}
 	if err != nil {
 		return Role{}, err
@@ -69,7 +71,7 @@ func offered(v *directory.View, app *directory.Application, role directory.AppRo
 // roleMissing says which roles there are, and how the command reads with the likely one.
 func roleMissing(command string, app *directory.Application, who Principal, wanted string) error {
 	var values []string
-	fix := "`rolecall apply -f rolecall.yaml` adds app roles"
+	fix := "`rolecall app role add` adds app roles, and `rolecall apply -f rolecall.yaml` those of the file"
 	for _, role := range app.AppRoles {
 		if !role.Enabled || !role.Allows(who.Member()) {
 			continue
@@ -83,7 +85,7 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 	if len(values) > 0 {
 		there = "; it has " + strings.Join(values, ", ")
 	}
-	return notFound(fix, "%s has no app role %q%s", app.Label(), wanted, there)
+	return notFound(fix, "%s has no app role %q%s", app.Label(), text.Shown(wanted), there)
 }
 
 // didYouMean asks whether a command was meant that is nearly the one given.
@@ -143,14 +145,14 @@ func FindAPI(v *directory.View, tenant, ref string) (API, error) {
 		return API{}, err
 	}
 	var found []API
-	var missing error
+	var missing []error
 	for _, t := range tenants {
 		app, err := apiIn(v, t, ref)
 		switch {
 		case err == nil:
 			found = append(found, API{app, t})
 		case errors.Is(err, directory.ErrNotFound):
-			missing = err
+			missing = append(missing, err)
 		default:
 			return API{}, err
 		}
@@ -159,11 +161,17 @@ func FindAPI(v *directory.View, tenant, ref string) (API, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return API{}, &Error{fmt.Sprintf("%q is in %d tenants", ref, len(found)), "say which tenant with --tenant", ErrAmbiguous}
-	case missing == nil:
+		return API{}, &Error{fmt.Sprintf("%q is in %d tenants", text.Shown(ref), len(found)), "say which tenant with --tenant", ErrAmbiguous}
+	case len(missing) == 0:
 		return API{}, notFound("`rolecall serve` creates the first one", "there is no tenant yet")
+	case len(missing) == 1:
+		return API{}, missing[0]
 	}
-	return API{}, missing
+	advice := fix.Of(missing[0])
+	if near := nearNames(errors.Join(missing...)); len(near) > 0 {
+		advice = directory.DidYouMean(directory.Nearest(near, ref))
+	}
+	return API{}, notFound(advice, "there is no application %q in any of the %d tenants", text.Shown(ref), len(missing))
 }
 
 // apiIn finds an API in a tenant, also by a display name that only one has.
