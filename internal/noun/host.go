@@ -3,6 +3,7 @@ package noun
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -116,7 +117,7 @@ func changeAssigned(c *command.Line, cmd *cobra.Command, change func([]directory
 		if err != nil {
 			return err
 		}
-		return m.printHosts(ctx, found.Tenant, host)
+		return m.printHost(ctx, found.Tenant, host)
 	})
 }
 
@@ -200,8 +201,8 @@ type toldHost struct {
 	Node       string             `json:"node,omitempty"`
 }
 
-// printHosts prints hosts of a tenant: a list of them, or one.
-func (m *manager) printHosts(ctx context.Context, tenant *directory.Tenant, hosts ...*directory.Host) error {
+// hostListing is what people see of hosts, and programs a list of them.
+func (m *manager) hostListing(ctx context.Context, tenant *directory.Tenant, hosts ...*directory.Host) (output.Listing, []toldHost, error) {
 	all := []toldHost{}
 	l := output.Listing{Columns: []string{"name", "via", "listen", "identities", "object id"}, Spare: []int{4}, Cut: []int{3, 0}, Empty: "there are no hosts"}
 	for _, h := range hosts {
@@ -209,7 +210,7 @@ func (m *manager) printHosts(ctx context.Context, tenant *directory.Tenant, host
 		for _, id := range h.Identities {
 			identity, err := m.data.Directory.View(ctx).Identities().Get(tenant.ID, id)
 			if err != nil {
-				return err
+				return l, nil, err
 			}
 			one.Identities = append(one.Identities, identity.Label())
 		}
@@ -217,6 +218,16 @@ func (m *manager) printHosts(ctx context.Context, tenant *directory.Tenant, host
 		l.Rows = append(l.Rows, []string{h.Name, string(h.Platform), h.Listen, strings.Join(one.Identities, " "), string(h.ID)})
 	}
 	l.Value = all
+	return l, all, nil
+}
+
+// printHost prints one host.
+func (m *manager) printHost(ctx context.Context, tenant *directory.Tenant, host *directory.Host) error {
+	l, told, err := m.hostListing(ctx, tenant, host)
+	if err != nil {
+		return err
+	}
+	l.Value = told[0]
 	return m.Print(m.format, l)
 }
 
@@ -234,7 +245,11 @@ func hostListCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.printHosts(ctx, tenant, hosts...)
+		l, _, err := m.hostListing(ctx, tenant, hosts...)
+		if err != nil {
+			return err
+		}
+		return m.Print(m.format, l)
 	})
 }
 
@@ -260,7 +275,7 @@ func hostShowCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.printHosts(ctx, tenant, host)
+		return m.printHost(ctx, tenant, host)
 	})
 }
 
@@ -306,7 +321,7 @@ to know.`,
 		}); err != nil {
 			return err
 		}
-		return m.printHosts(ctx, tenant, made)
+		return m.printHost(ctx, tenant, made)
 	})
 }
 
@@ -347,16 +362,19 @@ func Tenant(c *command.Line) *cobra.Command {
 	)
 }
 
-func (m *manager) printTenants(tenants ...*directory.Tenant) error {
+func tenantListing(tenants ...*directory.Tenant) output.Listing {
 	all := append([]*directory.Tenant{}, tenants...) // of none, an empty list
 	l := output.Listing{Columns: []string{"name", "id", "enabled", "domains"}, Cut: []int{3, 0}, Value: all, Empty: "there are no tenants"}
 	for _, t := range all {
-		enabled := "no"
-		if t.Enabled {
-			enabled = "yes"
-		}
-		l.Rows = append(l.Rows, []string{t.Name, string(t.ID), enabled, strings.Join(t.Domains, " ")})
+		l.Rows = append(l.Rows, []string{t.Name, string(t.ID), fmt.Sprint(t.Enabled), strings.Join(t.Domains, " ")})
 	}
+	return l
+}
+
+// printTenant prints one tenant.
+func (m *manager) printTenant(tenant *directory.Tenant) error {
+	l := tenantListing(tenant)
+	l.Value = tenant
 	return m.Print(m.format, l)
 }
 
@@ -370,7 +388,7 @@ func tenantListCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.printTenants(all...)
+		return m.Print(m.format, tenantListing(all...))
 	})
 }
 
@@ -386,7 +404,7 @@ func tenantShowCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return m.printTenants(found)
+		return m.printTenant(found)
 	})
 }
 
@@ -406,7 +424,7 @@ func tenantCreateCommand(c *command.Line) *cobra.Command {
 		}); err != nil {
 			return err
 		}
-		return m.printTenants(made)
+		return m.printTenant(made)
 	})
 }
 
@@ -452,7 +470,7 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 		}); err != nil {
 			return err
 		}
-		return m.printTenants(found)
+		return m.printTenant(found)
 	})
 }
 
