@@ -17,9 +17,15 @@ import (
 // A world is a directory with the Orders world, a host in it, and keys.
 type world struct {
 	*testing.T
-	dir  *directory.Directory
-	keys *keyring.Ring
-	host directory.ObjectID
+	dir   *directory.Directory
+	keys  *keyring.Ring
+	host  directory.ObjectID
+	spare directory.ObjectID // an identity without a role
+}
+
+// orders is the role of the Orders world.
+func orders() operate.Role {
+	return operate.Role{Resource: fixture.ServerPrincipal, ID: fixture.ReadRole}
 }
 
 func newWorld(t *testing.T) *world {
@@ -32,7 +38,13 @@ func newWorld(t *testing.T) *world {
 	if w.keys, err = keyring.New(keyring.Config{Store: w.dir, KEK: kek, NewKey: fixture.NewKeys()}); err != nil {
 		t.Fatal(err)
 	}
-	made, err := w.as(directory.Operator("test")).CreateHost(t.Context(), directory.Host{Tenant: fixture.TenantID, Name: "box", Identities: []directory.ObjectID{fixture.UserIdentityPrincipal}})
+	api := w.as(directory.Operator("test"))
+	spare, err := api.CreateIdentity(t.Context(), fixture.TenantID, "spare", directory.IdentitySystem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.spare = spare.ID
+	made, err := api.CreateHost(t.Context(), directory.Host{Tenant: fixture.TenantID, Name: "box", Identities: []directory.ObjectID{fixture.UserIdentityPrincipal}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +111,14 @@ func acts() []act {
 		}},
 		{"end tokens", directory.Update, directory.ServicePrincipals, "servicePrincipal.update", func(ctx context.Context, _ *world, a *operate.API) error {
 			return a.EndTokens(ctx, fixture.TenantID, fixture.ClientPrincipal)
+		}},
+		{"assign roles", directory.Create, directory.Assignments, "assignment.create", func(ctx context.Context, w *world, a *operate.API) error {
+			_, err := a.Assign(ctx, fixture.TenantID, w.spare, orders())
+			return err
+		}},
+		{"unassign roles", directory.Delete, directory.Assignments, "assignment.delete", func(ctx context.Context, _ *world, a *operate.API) error {
+			_, err := a.Unassign(ctx, fixture.TenantID, fixture.IdentityPrincipal, orders())
+			return err
 		}},
 		{"create a host", directory.Create, directory.Hosts, "host.create", func(ctx context.Context, _ *world, a *operate.API) error {
 			_, err := a.CreateHost(ctx, directory.Host{Tenant: fixture.TenantID, Name: "agent"})
@@ -223,6 +243,63 @@ func TestOnlyManagedIdentitiesAreDeleted(t *testing.T) {
 	}
 	if _, err := w.dir.View(t.Context()).ServicePrincipals().Get(fixture.TenantID, fixture.ClientPrincipal); err != nil {
 		t.Errorf("it is gone: %v", err)
+	}
+}
+
+// Several roles are assigned together or not at all, and it is told which were new.
+func TestRolesAreAssignedTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	api := w.as(directory.Operator("test"))
+	before := len(w.rows())
+	if _, err := api.Assign(t.Context(), fixture.TenantID, w.spare, orders(), operate.Role{Resource: fixture.ServerPrincipal, ID: "nothing"}); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("with a role that there is not: got %v", err)
+	}
+	if rows := w.rows(); len(rows) != before {
+		t.Errorf("something was assigned all the same: %v", rows[before:])
+	}
+	for _, want := range []bool{true, false} {
+		if added, err := api.Assign(t.Context(), fixture.TenantID, w.spare, orders()); err != nil || !slices.Equal(added, []bool{want}) {
+			t.Errorf("assigned %v, %v; want %v", added, err, want)
+		}
+	}
+	for _, want := range []bool{true, false} {
+		if removed, err := api.Unassign(t.Context(), fixture.TenantID, w.spare, orders()); err != nil || !slices.Equal(removed, []bool{want}) {
+			t.Errorf("unassigned %v, %v; want %v", removed, err, want)
+		}
+	}
+}
+
+// An administrator is made whole: where one right is missing, nothing is there.
+func TestAdministratorsAreMadeWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, tt := range []struct {
+		wanted operate.NewAdministrator
+		nouns  []directory.Noun // of which it creates one
+	}{
+		{operate.NewAdministrator{Name: "terraform", Days: 30}, []directory.Noun{directory.Applications, directory.ServicePrincipals, directory.Assignments, directory.Credentials}},
+		{operate.NewAdministrator{User: "admin@contoso.test"}, []directory.Noun{directory.Users, directory.Passwords}},
+		{operate.NewAdministrator{Name: "first", Days: 30, Tenant: directory.Tenant{Name: "fabrikam"}}, []directory.Noun{directory.Tenants}},
+	} {
+		if tt.wanted.Tenant.Name == "" {
+			tt.wanted.Tenant = directory.Tenant{ID: fixture.TenantID, Name: "contoso"}
+		}
+		before := len(w.rows())
+		for _, noun := range tt.nouns {
+			rights := directory.AllRights() &^ directory.To(directory.Create, noun)
+			_, err := w.as(directory.Actor{Kind: directory.ActorUser, Name: "dev@contoso.test", Rights: rights}).CreateAdministrator(t.Context(), tt.wanted)
+			if forbidden, is := errors.AsType[*directory.ForbiddenError](err); !is || forbidden.Noun != noun {
+				t.Errorf("%+v without the right to create %v: got %v", tt.wanted, noun, err)
+			}
+		}
+		if rows := w.rows(); len(rows) != before {
+			t.Errorf("%+v: something was made without a right: %v", tt.wanted, rows[before:])
+		}
+		made, err := w.as(directory.Operator("test")).CreateAdministrator(t.Context(), tt.wanted)
+		if err != nil || made.Secret+made.Password == "" || made.ObjectID == "" || len(made.Roles) == 0 || made.Tenant.Name != tt.wanted.Tenant.Name {
+			t.Errorf("%+v: got %+v, %v", tt.wanted, made, err)
+		}
 	}
 }
 
