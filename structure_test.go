@@ -115,3 +115,59 @@ func methodsIn(t *testing.T, file string) map[string]int {
 	}
 	return methods
 }
+
+// TestCommandsHaveOneWayToChange holds that there is one management API: commands go through
+// Graph's handlers, internal/operate or a rolecall.yaml, and never edit a directory or rotate
+// keys in a way of their own.
+func TestCommandsHaveOneWayToChange(t *testing.T) {
+	folders := sources(t)
+	for _, folder := range []string{"cmd/rolecall", "internal/command", "internal/noun"} {
+		if len(folders[folder]) == 0 {
+			t.Errorf("there is no %s: where are the commands?", folder)
+		}
+		for _, file := range folders[folder] {
+			name := filepath.Join(folder, file)
+			for _, found := range ownChanges(t, name, nil) {
+				t.Errorf("%s: %s changes the directory by itself: use Line.Manage", name, found)
+			}
+		}
+	}
+	const way = `package p
+func f() {
+	_, _ = data.Directory.Change(ctx, actor, func(e *directory.Editor) error { return nil })
+	_, _ = s.Data.Keys.Rotate(ctx, ring, actor, options)
+	_ = data.Keys.Revoke(ctx, ring, actor, id, reason)
+	_ = dir.SetKeyring(ctx, tenant, 1, nil, event, "")
+}`
+	if found := ownChanges(t, "way.go", way); len(found) != 5 {
+		t.Errorf("of five ways to change a directory, this finds %q", found)
+	}
+}
+
+// ownChanges finds where a file changes a directory or its keys.
+func ownChanges(t *testing.T, name string, source any) (found []string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		selected, is := n.(*ast.SelectorExpr)
+		if !is {
+			return true
+		}
+		of := ""
+		switch x := selected.X.(type) {
+		case *ast.Ident:
+			of = x.Name
+		case *ast.SelectorExpr:
+			of = x.Sel.Name
+		}
+		switch what := of + "." + selected.Sel.Name; {
+		case what == "directory.Editor", what == "Directory.Change", what == "Keys.Rotate", what == "Keys.Revoke", selected.Sel.Name == "SetKeyring":
+			found = append(found, what)
+		}
+		return true
+	})
+	return found
+}

@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +11,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -32,17 +29,6 @@ func adminCommand(c *cli) *cobra.Command {
 	cmd.AddCommand(adminCreateCommand(c))
 	return cmd
 }
-
-// administratorRoles are the app roles of Microsoft Graph that an application needs to manage all
-// there is in its tenant.
-func administratorRoles() []string {
-	return []string{
-		"Application.ReadWrite.All", "AppRoleAssignment.ReadWrite.All", "Directory.ReadWrite.All", "DelegatedPermissionGrant.ReadWrite.All",
-		"AuditLog.Read.All", "Policy.Read.All", "Policy.ReadWrite.ApplicationConfiguration", "User.ReadWrite.All",
-	}
-}
-
-const globalAdministrator = "Global Administrator"
 
 func adminCreateCommand(c *cli) *cobra.Command {
 	a := &adminCreator{cli: c}
@@ -134,110 +120,47 @@ func (a *administrator) until() string {
 	return "; it ends at " + command.ShortTime(a.Expires)
 }
 
-func (a *adminCreator) create(ctx context.Context, data *server.Data, name string) (made *administrator, err error) {
-	_, err = data.Directory.Change(ctx, directory.Operator("cli:admin create"), func(e *directory.Editor) error {
-		tenant, err := a.findTenant(e)
-		if err != nil {
-			return err
-		}
-		made = &administrator{Tenant: tenant.Name, TenantID: tenant.ID}
-		if a.user != "" {
-			return a.makeUser(e, made)
-		}
-		return a.makeApplication(e, made, name)
-	})
-	return made, err
+func (a *adminCreator) create(ctx context.Context, data *server.Data, name string) (*administrator, error) {
+	tenant, err := a.findTenant(data.Directory.View(ctx))
+	if err != nil {
+		return nil, err
+	}
+	management, err := a.Manage(data, "admin create")
+	if err != nil {
+		return nil, err
+	}
+	defer management.Close()
+	made, err := management.Local.CreateAdministrator(ctx, operate.NewAdministrator{Tenant: *tenant, Name: name, User: a.user, Days: a.days})
+	if err != nil {
+		return nil, err
+	}
+	return &administrator{
+		Tenant: made.Tenant.Name, TenantID: made.Tenant.ID, Name: made.Name, AppID: made.AppID, ObjectID: made.ObjectID,
+		Secret: made.Secret, Expires: made.Expires, Password: made.Password, Roles: made.Roles,
+	}, nil
 }
 
-// findTenant finds the tenant that is meant; the first one is created.
-func (a *adminCreator) findTenant(e *directory.Editor) (*directory.Tenant, error) {
-	all, err := e.Tenants().List(directory.Query{Limit: 1})
+// findTenant finds the tenant that is meant, or says which one to create: the first one.
+func (a *adminCreator) findTenant(v *directory.View) (*directory.Tenant, error) {
+	all, err := v.Tenants().List(directory.Query{Limit: 1})
 	if err != nil {
 		return nil, err
 	}
 	_, domain, _ := strings.Cut(a.user, "@")
 	if len(all.Items) > 0 {
 		if a.tenant == "" && domain != "" {
-			if tenant, err := e.Tenants().Find(domain); err == nil {
+			if tenant, err := v.Tenants().Find(domain); err == nil {
 				return tenant, nil
 			}
 		}
-		return lookup.FindTenant(e.View(), a.tenant)
+		return lookup.FindTenant(v, a.tenant)
 	}
 	if a.tenant == "" {
 		return nil, command.Failed("name it: --tenant contoso creates it", "there is no tenant yet")
 	}
-	tenant := directory.Tenant{Name: a.tenant}
+	tenant := &directory.Tenant{Name: a.tenant}
 	if domain != "" {
 		tenant.Domains = []string{domain}
 	}
-	return e.Tenants().Create(tenant)
-}
-
-func (a *adminCreator) makeApplication(e *directory.Editor, made *administrator, name string) error {
-	graph, err := e.Applications().FindAPI(made.TenantID, string(directory.GraphAppID))
-	if err != nil {
-		return err
-	}
-	api, err := e.ServicePrincipals().FindAPI(made.TenantID, graph.AppID)
-	if err != nil {
-		return err
-	}
-	permission := directory.Permission{API: graph.AppID}
-	for _, value := range administratorRoles() {
-		role, ok := graph.Role(value)
-		if !ok {
-			return command.Failed("add the role to it, or remove that application", "%s stands in the place of Microsoft Graph and has no app role %q", graph.Label(), value)
-		}
-		permission.Roles = append(permission.Roles, role.ID)
-	}
-	app, err := e.Applications().Create(directory.Application{Tenant: made.TenantID, Name: name, Permissions: []directory.Permission{permission}})
-	if err != nil {
-		return err
-	}
-	principal, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: made.TenantID, AppID: app.AppID})
-	if err != nil {
-		return err
-	}
-	for _, role := range permission.Roles {
-		if _, _, err := e.Assignments().Add(made.TenantID, principal.ID, api.ID, role); err != nil {
-			return err
-		}
-	}
-	secret, value, err := e.Credentials().AddSecret(made.TenantID, app.ID, "admin create", app.Created.AddDate(0, 0, a.days))
-	if err != nil {
-		return err
-	}
-	made.Name, made.AppID, made.ObjectID = app.Name, app.AppID, principal.ID
-	made.Secret, made.Expires, made.Roles = value, secret.Expires, administratorRoles()
-	return nil
-}
-
-// makeUser gives a user the directory role, and a new one a password.
-func (a *adminCreator) makeUser(e *directory.Editor, made *administrator) error {
-	user, err := e.Users().Find(made.TenantID, a.user)
-	switch {
-	case err == nil:
-		user, err = e.Users().Edit(made.TenantID, user.ID, func(u *directory.User) error {
-			if !slices.Contains(u.DirectoryRoles, globalAdministrator) {
-				u.DirectoryRoles = append(u.DirectoryRoles, globalAdministrator)
-			}
-			return nil
-		})
-	case errors.Is(err, directory.ErrNotFound):
-		made.Password = newPassword()
-		user, err = e.Users().Create(directory.User{Tenant: made.TenantID, PrincipalName: a.user, DirectoryRoles: []string{globalAdministrator}}, directory.Choose(made.Password))
-	}
-	if err != nil {
-		return fmt.Errorf("make %q an administrator: %w", a.user, err)
-	}
-	made.Name, made.ObjectID, made.Roles = user.PrincipalName, user.ID, user.DirectoryRoles
-	return nil
-}
-
-// newPassword makes one of 144 random bits.
-func newPassword() string {
-	random := make([]byte, 18)
-	rand.Read(random) // never fails
-	return base64.RawURLEncoding.EncodeToString(random)
+	return tenant, nil
 }

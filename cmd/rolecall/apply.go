@@ -151,17 +151,11 @@ var errDryRun = errors.New("dry run")
 // applyManifest works the file into the directory, or only finds out what that would change.
 // The secrets that it makes are also in files, whose names begin with the stem.
 func (c applier) applyManifest(ctx context.Context, data *server.Data, wanted *manifest.File, options manifest.Options, stem string, dryRun bool) (result *manifest.Result, files []string, err error) {
-	if err := wanted.Prepare(ctx, data.Directory); err != nil {
-		return nil, nil, err
-	}
-	_, err = data.Directory.Change(ctx, directory.Operator("cli:apply"), func(e *directory.Editor) error {
+	result, err = wanted.ApplyTo(ctx, data.Directory, directory.Operator("cli:apply"), options, func(result *manifest.Result) error {
 		if err := removeFiles(files); err != nil { // of an attempt before this one
 			return err
 		}
 		files = nil
-		if result, err = wanted.Apply(e, options); err != nil {
-			return err
-		}
 		if dryRun {
 			return errDryRun
 		}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/command"
-	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
@@ -131,14 +130,16 @@ func (c environment) renewHost(ctx context.Context, s *server.Session, r envRequ
 	if err != nil {
 		return err
 	}
-	_, err = s.Data.Directory.Change(ctx, directory.Operator("cli:"+envName), func(e *directory.Editor) error {
-		host, err := e.View().Hosts().Find(state.Tenant, r.on)
-		if err != nil {
-			return err
-		}
-		return e.Hosts().Renew(state.Tenant, host.ID)
-	})
+	host, err := s.Data.Directory.View(ctx).Hosts().Find(state.Tenant, r.on)
 	if err != nil {
+		return err
+	}
+	management, err := c.Manage(s.Data, envName)
+	if err != nil {
+		return err
+	}
+	defer management.Close()
+	if err := management.Local.RenewHost(ctx, state.Tenant, host.ID); err != nil {
 		return err
 	}
 	return c.AwaitServer(ctx, s.Data)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"net/http"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
+	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/review"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
 
@@ -26,7 +29,7 @@ this command ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
   rolecall grant orders-client https://graph.microsoft.com/Application.Read.All
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
-	}, assign, c.WarnUnreachable)
+	}, roleChange{"granted", (*operate.API).Assign}, c.WarnUnreachable)
 }
 
 func revokeCommand(c *cli) *cobra.Command {
@@ -44,7 +47,7 @@ tokens.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
   rolecall revoke orders-client --tokens
   rolecall revoke dev@contoso.test --sessions`,
-	}, unassign, command.FailUnreachable)
+	}, roleChange{"revoked", (*operate.API).Unassign}, command.FailUnreachable)
 	var sessions, tokens bool
 	cmd.Flags().BoolVar(&sessions, "sessions", false, "end the sessions of a user, instead of revoking roles")
 	cmd.Flags().BoolVar(&tokens, "tokens", false, "end the tokens that an application or managed identity has got, instead of revoking roles")
@@ -74,50 +77,57 @@ tokens.`,
 
 // endSessions ends all sessions of a user.
 func (c *cli) endSessions(cmd *cobra.Command, user string) error {
-	return c.endAll(cmd, user, func(e *directory.Editor, who lookup.Principal) error {
+	return c.endAll(cmd, user, func(ctx context.Context, management *command.Management, who lookup.Principal) error {
 		if who.User == nil {
 			return command.Failed("end its tokens: rolecall revoke "+who.Name()+" --tokens", "%s is no user, and has no sessions", who.Name())
 		}
-		return e.Users().EndSessions(who.Tenant.ID, who.User.ID)
+		return management.Graph(who.Tenant).Do(ctx, http.MethodPost, "users/"+string(who.User.ID)+"/revokeSignInSessions", nil, nil)
 	}, "the sessions of %s have ended; access tokens live until they expire, unless an API follows revocations")
 }
 
 // endTokens ends what tokens an application or managed identity has got.
 func (c *cli) endTokens(cmd *cobra.Command, client string) error {
-	return c.endAll(cmd, client, func(e *directory.Editor, who lookup.Principal) error {
+	return c.endAll(cmd, client, func(ctx context.Context, management *command.Management, who lookup.Principal) error {
 		if who.User != nil {
 			return command.Failed("end the user's sessions: rolecall revoke "+who.Name()+" --sessions", "%s is a user, whose tokens are of sessions", who.Name())
 		}
-		return e.ServicePrincipals().EndTokens(who.Tenant.ID, who.ID())
+		return management.Local.EndTokens(ctx, who.Tenant.ID, who.ID())
 	}, "the tokens that %s has got until now are refused by APIs that follow revocations; other APIs take them until they expire")
 }
 
 // endAll ends something of a principal, and says so.
-func (c *cli) endAll(cmd *cobra.Command, name string, end func(*directory.Editor, lookup.Principal) error, done string) (err error) {
+func (c *cli) endAll(cmd *cobra.Command, name string, end func(context.Context, *command.Management, lookup.Principal) error, done string) (err error) {
 	ctx := cmd.Context()
 	data, err := c.OpenExisting(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = command.CloseAfter(err, data) }()
-	tenant := cmd.Flag("tenant").Value.String()
-	var who lookup.Principal
-	_, err = data.Directory.Change(ctx, directory.Operator("cli:revoke"), func(e *directory.Editor) error {
-		if who, err = lookup.FindPrincipal(e.View(), tenant, name); err != nil {
-			return err
-		}
-		return end(e, who)
-	})
+	management, err := c.Manage(data, "revoke")
 	if err != nil {
+		return err
+	}
+	defer management.Close()
+	who, err := lookup.FindPrincipal(data.Directory.View(ctx), cmd.Flag("tenant").Value.String(), name)
+	if err != nil {
+		return err
+	}
+	if err := end(ctx, management, who); err != nil {
 		return err
 	}
 	c.Say(done, who.Name())
 	return command.FailUnreachable(c.AwaitServer(ctx, data))
 }
 
-// assigningCommand completes a command that does something with each of the roles it is
-// given. What it makes of a server that does not answer then is confirm's.
-func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lookup.Principal, lookup.Role) (string, error), confirm func(error) error) *cobra.Command {
+// A roleChange is what grant and revoke do with app roles, and what they call it.
+type roleChange struct {
+	done string // "granted"
+	do   func(a *operate.API, ctx context.Context, tenant directory.TenantID, principal directory.ObjectID, roles ...operate.Role) ([]bool, error)
+}
+
+// assigningCommand completes a command that does something with the roles it is given, with all
+// of them or with none. What it makes of a server that does not answer then is confirm's.
+func assigningCommand(c *cli, cmd *cobra.Command, change roleChange, confirm func(error) error) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) < 2 {
 			return command.UsageError(cmd, errors.New("say who, and which roles: PRINCIPAL API/ROLE"))
@@ -134,30 +144,35 @@ func assigningCommand(c *cli, cmd *cobra.Command, act func(*directory.Editor, lo
 			return err
 		}
 		defer func() { err = command.CloseAfter(err, data) }()
-		var done []assignment
-		_, err = data.Directory.Change(ctx, directory.Operator("cli:"+cmd.Name()), func(e *directory.Editor) error {
-			done = nil
-			who, err := lookup.FindPrincipal(e.View(), tenant, args[0])
-			if err != nil {
-				return err
-			}
-			for _, arg := range args[1:] {
-				role, err := lookup.FindRole(cmd.CommandPath(), e.View(), who, arg)
-				if err != nil {
-					return err
-				}
-				result, err := act(e, who, role)
-				if err != nil {
-					return err
-				}
-				done = append(done, assignment{who.Tenant.Name, who.Name(), who.ID(), cmp.Or(role.API.Name, role.API.DisplayName), role.Value, result})
-			}
-			return nil
-		})
+		who, err := lookup.FindPrincipal(data.Directory.View(ctx), tenant, args[0])
 		if err != nil {
 			return err
 		}
-		if err := c.Print(format, assignmentListing(done)); err != nil {
+		var results []assignment
+		var roles []operate.Role
+		for _, arg := range args[1:] {
+			role, err := lookup.FindRole(cmd.CommandPath(), data.Directory.View(ctx), who, arg)
+			if err != nil {
+				return err
+			}
+			roles = append(roles, operate.Role{Resource: role.Principal, ID: role.ID})
+			results = append(results, assignment{who.Tenant.Name, who.Name(), who.ID(), cmp.Or(role.API.Name, role.API.DisplayName), role.Value, unchanged})
+		}
+		management, err := c.Manage(data, cmd.Name())
+		if err != nil {
+			return err
+		}
+		defer management.Close()
+		changed, err := change.do(management.Local, ctx, who.Tenant.ID, who.ID(), roles...)
+		if err != nil {
+			return err
+		}
+		for i, did := range changed {
+			if did {
+				results[i].Result = change.done
+			}
+		}
+		if err := c.Print(format, assignmentListing(results)); err != nil {
 			return err
 		}
 		return confirm(c.AwaitServer(ctx, data))
@@ -184,22 +199,6 @@ func assignmentListing(all []assignment) output.Listing {
 }
 
 const unchanged = "unchanged"
-
-func assign(e *directory.Editor, who lookup.Principal, role lookup.Role) (string, error) {
-	_, added, err := e.Assignments().Add(who.Tenant.ID, who.ID(), role.Principal, role.ID)
-	if err != nil || !added {
-		return unchanged, err
-	}
-	return "granted", nil
-}
-
-func unassign(e *directory.Editor, who lookup.Principal, role lookup.Role) (string, error) {
-	err := e.Assignments().Remove(who.Tenant.ID, who.ID(), role.Principal, role.ID)
-	if errors.Is(err, directory.ErrNotFound) {
-		return unchanged, nil
-	}
-	return "revoked", err
-}
 
 func assignmentCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +13,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
-	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
 func keysCommand(c *cli) *cobra.Command {
@@ -39,27 +37,19 @@ type tenantKey struct {
 	keyring.KeyInfo
 }
 
-// keyOrigins are the sets of names that a tenant may have keys for: the authority's own first.
-func keyOrigins() []origin.Origin {
-	all := []origin.Origin{{}}
-	for _, cloud := range origin.Clouds() {
-		if at, err := origin.Public(cloud); err == nil { // as it is for each of them
-			all = append(all, at)
+// keysOf are the signing keys of tenants.
+func keysOf(ctx context.Context, management *command.Management, tenants ...*directory.Tenant) ([]tenantKey, error) {
+	keys := []tenantKey{}
+	for _, t := range tenants {
+		all, err := management.Local.Keys(ctx, t.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range all {
+			keys = append(keys, tenantKey{t.Name, string(key.Cloud), key.KeyInfo})
 		}
 	}
-	return all
-}
-
-// keyOrigin is the set of names that --cloud means.
-func keyOrigin(cloud string) (origin.Origin, error) {
-	if cloud == "" {
-		return origin.Origin{}, nil
-	}
-	known, err := origin.ParseCloud(cloud)
-	if err != nil {
-		return origin.Origin{}, err
-	}
-	return origin.Public(known)
+	return keys, nil
 }
 
 func keysListCommand(c *cli) *cobra.Command {
@@ -85,23 +75,21 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 		if err != nil {
 			return err
 		}
-		return printKeys(cmd.Context(), c, format, data, tenants...)
+		management, err := c.Manage(data, "keys list")
+		if err != nil {
+			return err
+		}
+		defer management.Close()
+		return printKeys(cmd.Context(), c, format, management, tenants...)
 	}
 	return cmd
 }
 
-func printKeys(ctx context.Context, c *cli, format *output.Format, data *server.Data, tenants ...*directory.Tenant) error {
-	keys := []tenantKey{}
-	for _, t := range tenants {
-		for _, at := range keyOrigins() {
-			infos, err := data.Keys.List(ctx, at.KeyRing(string(t.ID)))
-			if err != nil {
-				return err
-			}
-			for _, info := range infos {
-				keys = append(keys, tenantKey{t.Name, string(at.Cloud()), info})
-			}
-		}
+// printKeys prints the signing keys of tenants.
+func printKeys(ctx context.Context, c *cli, format *output.Format, management *command.Management, tenants ...*directory.Tenant) error {
+	keys, err := keysOf(ctx, management, tenants...)
+	if err != nil {
+		return err
 	}
 	return c.Print(format, keyListing(keys))
 }
@@ -140,9 +128,11 @@ so at most once in five minutes: after two forced rotations within that time the
 	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		at, err := keyOrigin(cloud)
-		if err != nil {
-			return command.UsageError(cmd, err)
+		var names origin.Cloud
+		if cloud != "" {
+			if names, err = origin.ParseCloud(cloud); err != nil {
+				return command.UsageError(cmd, err)
+			}
 		}
 		data, err := c.OpenExisting(ctx)
 		if err != nil {
@@ -153,11 +143,16 @@ so at most once in five minutes: after two forced rotations within that time the
 		if err != nil {
 			return err
 		}
-		info, err := data.Keys.Rotate(ctx, at.KeyRing(string(t.ID)), directory.Operator("cli:keys rotate").Audit(), options)
+		management, err := c.Manage(data, "keys rotate")
 		if err != nil {
 			return err
 		}
-		if err := c.Print(format, keyListing([]tenantKey{{t.Name, string(at.Cloud()), info}})); err != nil {
+		defer management.Close()
+		key, err := management.Local.RotateKeys(ctx, t.ID, names, options)
+		if err != nil {
+			return err
+		}
+		if err := c.Print(format, keyListing([]tenantKey{{t.Name, string(key.Cloud), key.KeyInfo}})); err != nil {
 			return err
 		}
 		return c.WarnUnreachable(c.AwaitServer(ctx, data))
@@ -195,33 +190,22 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		if err != nil {
 			return err
 		}
-		err = revokeKey(ctx, data, t, args[0], reason)
+		management, err := c.Manage(data, "keys revoke")
+		if err != nil {
+			return err
+		}
+		defer management.Close()
+		err = management.Local.RevokeKey(ctx, t.ID, args[0], reason)
 		if errors.Is(err, keyring.ErrUnknownKey) {
 			return command.NotFound("`rolecall keys list` names the keys there are", "tenant %s has no key %s", t.Name, args[0])
 		}
 		if err != nil {
 			return err
 		}
-		if err := printKeys(ctx, c, format, data, t); err != nil {
+		if err := printKeys(ctx, c, format, management, t); err != nil {
 			return err
 		}
 		return command.FailUnreachable(c.AwaitServer(ctx, data))
 	}
 	return cmd
-}
-
-// revokeKey revokes a key in whichever of a tenant's rings it is.
-func revokeKey(ctx context.Context, data *server.Data, t *directory.Tenant, id, reason string) error {
-	err := keyring.ErrUnknownKey
-	for _, at := range keyOrigins() {
-		ring := at.KeyRing(string(t.ID))
-		infos, failed := data.Keys.List(ctx, ring)
-		if failed != nil {
-			return failed
-		}
-		if slices.ContainsFunc(infos, func(k keyring.KeyInfo) bool { return k.ID == id }) {
-			err = data.Keys.Revoke(ctx, ring, directory.Operator("cli:keys revoke").Audit(), id, reason)
-		}
-	}
-	return err
 }

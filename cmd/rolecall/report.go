@@ -226,18 +226,19 @@ func (c *cli) ending(ctx context.Context, data *server.Data, r *review.Reviewer,
 	if err != nil {
 		return nil, err
 	}
-	for _, tenant := range r.Tenants {
-		for _, at := range keyOrigins() {
-			keys, err := data.Keys.List(ctx, at.KeyRing(string(tenant.ID)))
-			if err != nil {
-				return nil, err
-			}
-			for _, key := range keys {
-				if e, ends := keyEnding(key); ends && !e.Ends.After(by) {
-					e.Tenant, e.Of = tenant.Name, string(at.Cloud())
-					found = append(found, r.Judged(e))
-				}
-			}
+	management, err := c.Manage(data, "expiring")
+	if err != nil {
+		return nil, err
+	}
+	defer management.Close()
+	keys, err := keysOf(ctx, management, r.Tenants...)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range keys {
+		if e, ends := keyEnding(key.KeyInfo); ends && !e.Ends.After(by) {
+			e.Tenant, e.Of = key.Tenant, key.Cloud
+			found = append(found, r.Judged(e))
 		}
 	}
 	onDisk, err := certificatesOnDisk(c.Dir)

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -33,6 +34,23 @@ type GeneratedSecret struct {
 	Name        string          `json:"name"`
 	Value       string          `json:"value"`
 	Expires     time.Time       `json:"expires,omitzero"`
+}
+
+// ApplyTo prepares the file and applies it to a directory, on behalf of an actor. Before that
+// counts, confirm sees what it made of the directory: if it returns an error, nothing changes,
+// and that is the error. It may be called again, when a store makes another attempt.
+func (f *File) ApplyTo(ctx context.Context, dir *directory.Directory, actor directory.Actor, opts Options, confirm func(*Result) error) (*Result, error) {
+	if err := f.Prepare(ctx, dir); err != nil {
+		return nil, err
+	}
+	var result *Result
+	_, err := dir.Change(ctx, actor, func(e *directory.Editor) (err error) {
+		if result, err = f.Apply(e, opts); err != nil {
+			return err
+		}
+		return confirm(result)
+	})
+	return result, err
 }
 
 // Apply brings the directory to the file's state within the editor's transaction. What

@@ -12,6 +12,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/review"
 )
@@ -43,13 +44,7 @@ func (m *manager) identity(ctx context.Context, ref string) (lookup.Principal, e
 
 // showIdentity shows a managed identity as Graph has it.
 func (m *manager) showIdentity(ctx context.Context, tenant *directory.Tenant, id directory.ObjectID) error {
-	return m.show(ctx, m.in(tenant), "servicePrincipals/"+string(id), principalColumns(), principalRow)
-}
-
-// edit changes what Graph does not: it is the server's own.
-func (m *manager) edit(ctx context.Context, f func(*directory.Editor) error) error {
-	_, err := m.data.Directory.Change(ctx, directory.Operator(m.command), f)
-	return err
+	return m.show(ctx, m.Graph(tenant), "servicePrincipals/"+string(id), principalColumns(), principalRow)
 }
 
 func identityShowCommand(c *command.Line) *cobra.Command {
@@ -81,13 +76,7 @@ system-assigned one belongs to one host, a user-assigned one to any number.`,
 		if err != nil {
 			return err
 		}
-		var made *directory.ServicePrincipal
-		err = m.edit(ctx, func(e *directory.Editor) (err error) {
-			made, err = e.ServicePrincipals().Create(directory.ServicePrincipal{
-				Tenant: tenant.ID, Name: args[0], Type: directory.PrincipalManagedIdentity, IdentityKind: directory.IdentityKind(kind),
-			})
-			return err
-		})
+		made, err := m.Local.CreateIdentity(ctx, tenant.ID, args[0], directory.IdentityKind(kind))
 		if err != nil {
 			return err
 		}
@@ -95,8 +84,11 @@ system-assigned one belongs to one host, a user-assigned one to any number.`,
 	})
 }
 
-// changeAssigned lets change work on the identities of a host, and shows the host.
-func changeAssigned(c *command.Line, cmd *cobra.Command, change func([]directory.ObjectID, directory.ObjectID) []directory.ObjectID) *cobra.Command {
+// An assigning changes whether the programs of a host have a managed identity.
+type assigning func(a *operate.API, ctx context.Context, tenant directory.TenantID, host, identity directory.ObjectID) (*directory.Host, error)
+
+// changeAssigned changes that, and shows the host.
+func changeAssigned(c *command.Line, cmd *cobra.Command, change assigning) *cobra.Command {
 	cmd.Args = command.Exactly(2, "the managed identity, and the host")
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		found, err := m.identity(ctx, args[0])
@@ -107,14 +99,7 @@ func changeAssigned(c *command.Line, cmd *cobra.Command, change func([]directory
 		if err != nil {
 			return err
 		}
-		err = m.edit(ctx, func(e *directory.Editor) error {
-			host, err = e.Hosts().Edit(found.Tenant.ID, host.ID, func(next *directory.Host) error {
-				next.Identities = change(slices.Clone(next.Identities), found.ID())
-				return nil
-			})
-			return err
-		})
-		if err != nil {
+		if host, err = change(m.Local, ctx, found.Tenant.ID, host.ID, found.ID()); err != nil {
 			return err
 		}
 		return m.printHost(ctx, found.Tenant, host)
@@ -125,21 +110,14 @@ func identityAssignCommand(c *command.Line) *cobra.Command {
 	return changeAssigned(c, &cobra.Command{
 		Use: "assign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity",
 		Example: `  rolecall identity assign nightly agent`,
-	}, func(present []directory.ObjectID, id directory.ObjectID) []directory.ObjectID {
-		if slices.Contains(present, id) {
-			return present
-		}
-		return append(present, id)
-	})
+	}, (*operate.API).AssignIdentity)
 }
 
 func identityUnassignCommand(c *command.Line) *cobra.Command {
 	return changeAssigned(c, &cobra.Command{
 		Use: "unassign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity no longer",
 		Example: `  rolecall identity unassign orders-client-mi agent`,
-	}, func(present []directory.ObjectID, id directory.ObjectID) []directory.ObjectID {
-		return slices.DeleteFunc(present, func(one directory.ObjectID) bool { return one == id })
-	})
+	}, (*operate.API).UnassignIdentity)
 }
 
 func identityDeleteCommand(c *command.Line) *cobra.Command {
@@ -172,7 +150,7 @@ token within the last week, or a host has it, that is said, and --yes is needed.
 		if err := m.principalInUse(ctx, found, "deleting", *yes); err != nil {
 			return err
 		}
-		if err := m.edit(ctx, func(e *directory.Editor) error { return e.ServicePrincipals().Delete(found.Tenant.ID, found.ID()) }); err != nil {
+		if err := m.Local.DeleteIdentity(ctx, found.Tenant.ID, found.ID()); err != nil {
 			return err
 		}
 		m.Say("deleted %s, object id %s", found.Name(), found.ID())
@@ -314,11 +292,8 @@ to know.`,
 			}
 			host.Identities = append(host.Identities, identity.ID)
 		}
-		var made *directory.Host
-		if err := m.edit(ctx, func(e *directory.Editor) (err error) {
-			made, err = e.Hosts().Create(host)
-			return err
-		}); err != nil {
+		made, err := m.Local.CreateHost(ctx, host)
+		if err != nil {
 			return err
 		}
 		return m.printHost(ctx, tenant, made)
@@ -347,7 +322,7 @@ func hostDeleteCommand(c *command.Line) *cobra.Command {
 		if err := affected(*yes, "deleting the host "+host.Name, who); err != nil {
 			return err
 		}
-		if err := m.edit(ctx, func(e *directory.Editor) error { return e.Hosts().Delete(tenant.ID, host.ID) }); err != nil {
+		if err := m.Local.DeleteHost(ctx, tenant.ID, host.ID); err != nil {
 			return err
 		}
 		m.Say("deleted the host %s", host.Name)
@@ -417,11 +392,8 @@ func tenantCreateCommand(c *command.Line) *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
-		var made *directory.Tenant
-		if err := m.edit(ctx, func(e *directory.Editor) (err error) {
-			made, err = e.Tenants().Create(directory.Tenant{Name: args[0], Domains: domains})
-			return err
-		}); err != nil {
+		made, err := m.Local.CreateTenant(ctx, directory.Tenant{Name: args[0], Domains: domains})
+		if err != nil {
 			return err
 		}
 		return m.printTenant(made)
@@ -453,21 +425,19 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 				return err
 			}
 		}
-		if err := m.edit(ctx, func(e *directory.Editor) error {
-			found, err = e.Tenants().Edit(found.ID, func(next *directory.Tenant) error {
-				if name != "" {
-					next.Name = name
-				}
-				if cmd.Flags().Changed("domain") {
-					next.Domains = domains
-				}
-				if cmd.Flags().Changed("enabled") {
-					next.Enabled = enabled
-				}
-				return nil
-			})
-			return err
-		}); err != nil {
+		found, err = m.Local.EditTenant(ctx, found.ID, func(next *directory.Tenant) error {
+			if name != "" {
+				next.Name = name
+			}
+			if cmd.Flags().Changed("domain") {
+				next.Domains = domains
+			}
+			if cmd.Flags().Changed("enabled") {
+				next.Enabled = enabled
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 		return m.printTenant(found)
@@ -511,7 +481,7 @@ func tenantDeleteCommand(c *command.Line) *cobra.Command {
 		if err := m.tenantInUse(ctx, found, "deleting", *yes); err != nil {
 			return err
 		}
-		if err := m.edit(ctx, func(e *directory.Editor) error { return e.Tenants().Delete(found.ID) }); err != nil {
+		if err := m.Local.DeleteTenant(ctx, found.ID); err != nil {
 			return err
 		}
 		m.Say("deleted the tenant %s, id %s", found.Name, found.ID)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -15,28 +14,21 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
-	"github.com/rolecall-auth/rolecall/internal/graph"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
-	"github.com/rolecall-auth/rolecall/internal/inprocess"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// A manager manages the directory through Graph's handlers, in this process and as the
-// operator of the machine.
+// A manager manages the directory as the operator of the machine.
 type manager struct {
 	*command.Line
-	data    *server.Data
-	api     *graph.API
-	command string // for the audit trail
-	tenant  string // --tenant
-	format  *output.Format
+	*command.Management
+	data   *server.Data
+	tenant string // --tenant
+	format *output.Format
 }
-
-// localGraph is where Graph is, as nobody but this process calls it.
-const localGraph = "https://graph.localhost"
 
 // managing completes a command that manages the directory. Changing commands let a running
 // server act on the change before they end.
@@ -51,12 +43,12 @@ func managing(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx co
 			return err
 		}
 		defer func() { err = command.CloseAfter(err, data) }()
-		api, err := graph.New(graph.Config{Authority: localGraph, URL: localGraph, Directory: data.Directory, HTTPClient: &http.Client{}, Now: c.Now})
+		management, err := c.Manage(data, strings.TrimPrefix(cmd.CommandPath(), "rolecall "))
 		if err != nil {
 			return err
 		}
-		defer api.Close()
-		m := &manager{Line: c, data: data, api: api, command: "cli:" + strings.TrimPrefix(cmd.CommandPath(), "rolecall "), tenant: tenant, format: format}
+		defer management.Close()
+		m := &manager{Line: c, Management: management, data: data, tenant: tenant, format: format}
 		if err := run(ctx, m, args); err != nil {
 			return err
 		}
@@ -112,20 +104,13 @@ func listing(c *command.Line, cmd *cobra.Command, path string, l output.Listing,
 // odataText is a text as expressions of OData have it.
 func odataText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// in calls Graph in one tenant.
-func (m *manager) in(tenant *directory.Tenant) *graphclient.Client {
-	return &graphclient.Client{
-		Base: localGraph + "/v1.0", HTTP: &http.Client{Transport: inprocess.Transport{Handler: m.api.Operator(tenant, m.command)}},
-	}
-}
-
 // whole calls Graph in the tenant that is named, or the only one.
 func (m *manager) whole(ctx context.Context) (*graphclient.Client, *directory.Tenant, error) {
 	tenant, err := lookup.FindTenant(m.data.Directory.View(ctx), m.tenant)
 	if err != nil {
 		return nil, nil, err
 	}
-	return m.in(tenant), tenant, nil
+	return m.Graph(tenant), tenant, nil
 }
 
 // application finds a registration by whatever it is called, and calls Graph in its tenant.
@@ -134,7 +119,7 @@ func (m *manager) application(ctx context.Context, ref string) (*graphclient.Cli
 	if err != nil {
 		return nil, found, err
 	}
-	return m.in(found.Tenant), found, nil
+	return m.Graph(found.Tenant), found, nil
 }
 
 // show reads one thing and prints it, with a row of it for people.

@@ -62,7 +62,7 @@ func (m *manager) service(ctx context.Context, ref string) (*graphclient.Client,
 	if found.Service == nil {
 		return nil, found, command.NotFound("`rolecall user` manages users", "%s is a user, and no service principal", found.Name())
 	}
-	return m.in(found.Tenant), found, nil
+	return m.Graph(found.Tenant), found, nil
 }
 
 func spShowCommand(c *command.Line) *cobra.Command {

@@ -61,7 +61,7 @@ func (m *manager) user(ctx context.Context, ref string) (*graphclient.Client, lo
 	if found.User == nil {
 		return nil, found, command.NotFound("`rolecall sp` manages service principals", "%s is a service principal, and no user", found.Name())
 	}
-	return m.in(found.Tenant), found, nil
+	return m.Graph(found.Tenant), found, nil
 }
 
 func userShowCommand(c *command.Line) *cobra.Command {

@@ -1,6 +1,7 @@
 // Package operate manages what Microsoft Graph has not: tenants, hosts and the managed
 // identities that their programs have, managed identities themselves, signing keys, and tokens
-// that were given out.
+// that were given out; and what must happen whole or not at all, where Graph has a request for
+// each part: several roles of a principal, and an administrator.
 //
 // It owns which acts there are. It refuses to own the rules of the directory and of key rings,
 // which are theirs, and what Graph has, which is changed through Graph's handlers. Like those
