@@ -183,7 +183,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		if err != nil {
 			return err
 		}
-		c.Say("removed %d credentials of %s", removed, app.Application.Name)
+		c.Say("removed %d credentials of %s", removed, app.Application.Called())
 		return nil
 	}
 	path, _ := c.Lookup("PATH")
@@ -191,7 +191,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		Session: s, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
 		Set: r.settings, Say: c.Say, Bundle: r.bundle,
 		Gave: func(kind, id string, expires time.Time) {
-			c.Say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Name, kind, id, command.ShortTime(expires))
+			c.Say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Called(), kind, id, command.ShortTime(expires))
 		},
 	}.Variables(ctx)
 	if runas.IsUsage(err) {

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,12 +25,12 @@ import (
 	"github.com/rolecall-auth/rolecall/guard"
 )
 
-// TestRecipes runs the blocks of docs/recipes.md and docs/dotnet-sample.md, and those of
+// TestRecipes runs the blocks of docs/recipes.md, docs/dotnet-sample.md and docs/nouns.md, and those of
 // docs/guard.md about an app of Azure, as they are printed there. Each is a file of the name that stands above it, in every script of testdata/recipes.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
 	var recipes [][]string
-	for _, name := range []string{"recipes.md", "dotnet-sample.md", "guard.md"} {
+	for _, name := range []string{"recipes.md", "dotnet-sample.md", "nouns.md", "guard.md"} {
 		page, err := os.ReadFile("../../docs/" + name)
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +43,7 @@ func TestRecipes(t *testing.T) {
 	}
 	dir := filepath.Join("testdata", "recipes")
 	scripts := ""
-	for _, name := range []string{"ide", "ci", "compose", "systemd", "sample", "azure"} {
+	for _, name := range []string{"ide", "ci", "compose", "systemd", "sample", "azure", "nouns"} {
 		script, err := os.ReadFile(filepath.Join(dir, name+".txtar"))
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +51,11 @@ func TestRecipes(t *testing.T) {
 		scripts += string(script)
 	}
 	for _, recipe := range recipes {
-		if !strings.Contains(scripts, filepath.Base(recipe[1])) {
+		named := filepath.Base(recipe[1])
+		if filepath.Dir(recipe[1]) == "nouns" { // run as one page
+			named = " " + strings.TrimSuffix(named, filepath.Ext(named))
+		}
+		if !strings.Contains(scripts, named) {
 			t.Errorf("no script of %s uses %s", dir, recipe[1])
 		}
 	}
@@ -65,6 +71,9 @@ func TestRecipes(t *testing.T) {
 			env.Setenv("XDG_DATA_HOME", filepath.Join(env.WorkDir, "share"))
 			env.Setenv("PATH", filepath.Join(env.WorkDir, "bin")+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv(keysVariable, keys)
+			for i, port := range freePorts(t, 2) {
+				env.Setenv("PORT"+strconv.Itoa(i+1), port)
+			}
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			files := map[string]string{"rolecall.yaml": string(sample)}
 			for _, recipe := range recipes {
@@ -83,6 +92,24 @@ func TestRecipes(t *testing.T) {
 		},
 		Condition: condition,
 	})
+}
+
+// freePorts are ports of the loopback interface that nobody listens on.
+func freePorts(t *testing.T, n int) (ports []string) {
+	t.Helper()
+	for range n {
+		listening, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listening.Close()
+		_, port, err := net.SplitHostPort(listening.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, port)
+	}
+	return ports
 }
 
 // greeter is an API as in the quickstart, at an address: greeter ADDRESS.

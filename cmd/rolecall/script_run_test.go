@@ -48,8 +48,14 @@ func connection() {
 	}
 }
 
-// web is a server that greets, and a client: web serve ADDRESS, web get URL….
+// web is a server that greets, one of files, and a client: web serve ADDRESS, web files ADDRESS
+// FOLDER, web get URL….
 func web() {
+	if len(os.Args) > 3 && os.Args[1] == "files" {
+		files := &http.Server{Addr: os.Args[2], ReadHeaderTimeout: time.Minute, Handler: http.FileServer(http.Dir(os.Args[3]))}
+		fmt.Fprintln(os.Stderr, files.ListenAndServe())
+		os.Exit(1)
+	}
 	if len(os.Args) > 2 && os.Args[1] == "serve" {
 		api := &http.Server{Addr: os.Args[2], ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })}
 		fmt.Fprintln(os.Stderr, api.ListenAndServe())

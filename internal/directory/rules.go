@@ -138,10 +138,17 @@ func (a *Application) Label() string { return cmp.Or(a.DisplayName, a.Name) }
 // Label is what people are shown: the display name or, where there is none, the name.
 func (p *ServicePrincipal) Label() string { return cmp.Or(p.DisplayName, p.Name) }
 
-// ref is what messages and the audit log call it: as a command would, where that is possible.
-func (a *Application) ref() string { return cmp.Or(a.Name, a.DisplayName) }
+// Called is what commands and messages call it: the name or, where there is none, as of what
+// was made by way of Graph, the display name.
+func (a *Application) Called() string { return cmp.Or(a.Name, a.DisplayName) }
 
-func (p *ServicePrincipal) ref() string { return cmp.Or(p.Name, p.DisplayName) }
+// Called is what commands and messages call it: the name or, where there is none, the display
+// name.
+func (p *ServicePrincipal) Called() string { return cmp.Or(p.Name, p.DisplayName) }
+
+func (a *Application) ref() string { return a.Called() }
+
+func (p *ServicePrincipal) ref() string { return p.Called() }
 
 // checkNames checks a name and a display name, of which one may be missing, and leaves out
 // a display name that says the same.

@@ -186,18 +186,18 @@ func (e *environment) checkClient(id string) {
 	case p == nil:
 		e.failed(variableClient, fmt.Sprintf("%s has no service principal in the tenant %s", nameOf(e.client, id), e.tenant.Name), Fix{What: "rolecall apply with the application in its file creates one."})
 	case !strings.EqualFold(string(p.AppID), id):
-		e.failed(variableClient, fmt.Sprintf("%s is not the client id of %s, but another of its ids or its name", variableClient, p.Name), Fix{What: fmt.Sprintf("The client id of %s is %s: set %s to that.", p.Name, p.AppID, variableClient)})
+		e.failed(variableClient, fmt.Sprintf("%s is not the client id of %s, but another of its ids or its name", variableClient, p.Called()), Fix{What: fmt.Sprintf("The client id of %s is %s: set %s to that.", p.Called(), p.AppID, variableClient)})
 	case e.client.Application != nil && !e.isApplication() && e.endpoint != "":
-		e.failed(variableClient, fmt.Sprintf("%s names the application %s, and the environment offers a managed identity", variableClient, p.Name),
+		e.failed(variableClient, fmt.Sprintf("%s names the application %s, and the environment offers a managed identity", variableClient, p.Called()),
 			Fix{What: fmt.Sprintf("It is left over: remove it, as by unset %s, or set it to the client id of the identity.", variableClient)})
 	case e.client.Application == nil && (e.proof == "a secret" || e.proof == "a certificate"):
-		e.failed(variableClient, fmt.Sprintf("%s names the managed identity %s, which has no %s", variableClient, p.Name, strings.TrimPrefix(e.proof, "a ")),
-			Fix{What: fmt.Sprintf("Remove the credential, and run the program as the identity: rolecall run --as %s -- PROGRAM", shellQuote(p.Name))})
+		e.failed(variableClient, fmt.Sprintf("%s names the managed identity %s, which has no %s", variableClient, p.Called(), strings.TrimPrefix(e.proof, "a ")),
+			Fix{What: fmt.Sprintf("Remove the credential, and run the program as the identity: rolecall run --as %s -- PROGRAM", shellQuote(p.Called()))})
 	case !p.Enabled:
-		e.failed(variableClient, p.Name+" is switched off", Fix{What: "Switch it on: enabled: true in rolecall.yaml, and rolecall apply -f rolecall.yaml."})
+		e.failed(variableClient, p.Called()+" is switched off", Fix{What: "Switch it on: enabled: true in rolecall.yaml, and rolecall apply -f rolecall.yaml."})
 	default:
-		e.report.Client = p.Name
-		e.passed(variableClient, "%s of %s", p.Name, e.tenant.Name)
+		e.report.Client = p.Called()
+		e.passed(variableClient, "%s of %s", p.Called(), e.tenant.Name)
 	}
 	e.report.Tenant = e.tenant.Name
 }
@@ -247,24 +247,24 @@ func (e *environment) secret(ctx context.Context) error {
 	}
 	_, err := e.Directory.CheckSecret(ctx, e.client.Application, value)
 	if err == nil {
-		e.passed(variableSecret, "it is a secret of %s", e.client.Application.Name)
+		e.passed(variableSecret, "it is a secret of %s", e.client.Application.Called())
 		return nil
 	}
 	if !errors.Is(err, directory.ErrWrongSecret) && !errors.Is(err, directory.ErrExpiredSecret) {
 		return err
 	}
-	what := fmt.Sprintf("%s is no secret of %s", variableSecret, e.client.Application.Name)
+	what := fmt.Sprintf("%s is no secret of %s", variableSecret, e.client.Application.Called())
 	told := e.Directory.DescribeSecret(e.client.Application, value)
 	switch {
 	case errors.Is(err, directory.ErrExpiredSecret):
-		what = fmt.Sprintf("%s is a secret of %s that has ended", variableSecret, e.client.Application.Name)
+		what = fmt.Sprintf("%s is a secret of %s that has ended", variableSecret, e.client.Application.Called())
 	case told.Slip == directory.SlipID:
 		what += ": it is the id of one, not its value"
 	case told.Slip != "":
 		what += fmt.Sprintf(" as it is: without its %s it would be", strings.ReplaceAll(string(told.Slip), "-", " "))
 	}
-	e.failed(variableSecret, what, Fix{What: fmt.Sprintf("Run the program with one of its own: rolecall run --as %s -- PROGRAM. Or make one for a day:", e.client.Application.Name),
-		Command: "rolecall env --as " + shellQuote(e.client.Application.Name)})
+	e.failed(variableSecret, what, Fix{What: fmt.Sprintf("Run the program with one of its own: rolecall run --as %s -- PROGRAM. Or make one for a day:", e.client.Application.Called()),
+		Command: "rolecall env --as " + shellQuote(e.client.Application.Called())})
 	return nil
 }
 

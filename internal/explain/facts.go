@@ -201,7 +201,7 @@ func describe(c *directory.Instance, id string) string {
 	case c.Principal == nil:
 		return nameOf(c, id) + " has no service principal in the tenant"
 	case c.Application == nil:
-		return fmt.Sprintf("%s, a managed identity (%s)", c.Principal.Name, c.Principal.AppID)
+		return fmt.Sprintf("%s, a managed identity (%s)", c.Principal.Called(), c.Principal.AppID)
 	default:
 		return fmt.Sprintf("%s (%s)", nameOf(c, id), c.Application.AppID)
 	}

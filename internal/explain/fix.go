@@ -42,7 +42,7 @@ func (f *facts) fixStep(name string, advice map[string]string) *Fix {
 	case stepEnabled:
 		m := &Fix{What: "Enable the client; it gets no new tokens."}
 		if f.client.Application != nil {
-			m.Command = f.fragment(f.client.Application.Name, "enabled: true")
+			m.Command = f.fragment(f.client.Application.Called(), "enabled: true")
 		}
 		return m
 	case stepUser:
@@ -65,17 +65,17 @@ func (f *facts) fixRole() *Fix {
 	case len(f.usable) > 0:
 		return &Fix{What: f.olderThanGrant(), Command: f.newToken()}
 	case len(f.granted) > 0:
-		return f.switchOn(f.granted[:1], "granted to "+f.client.Principal.Name)
+		return f.switchOn(f.granted[:1], "granted to "+f.client.Principal.Called())
 	}
 	asked := f.usableOf(f.requested)
 	switch {
 	case len(asked) > 0:
 		return &Fix{
-			What:    fmt.Sprintf("%s requests %s of %s, and nobody has granted it. Grant it; the next token has it.", f.client.Principal.Name, list(asked), f.api.Application.Name),
+			What:    fmt.Sprintf("%s requests %s of %s, and nobody has granted it. Grant it; the next token has it.", f.client.Principal.Called(), list(asked), f.api.Application.Called()),
 			Command: f.grant(asked...),
 		}
 	case len(f.requested) > 0:
-		m := f.switchOn(f.requested[:1], "requested by "+f.client.Principal.Name)
+		m := f.switchOn(f.requested[:1], "requested by "+f.client.Principal.Called())
 		m.Command += "\n" + f.grant(f.requested[0])
 		return m
 	}
@@ -98,17 +98,17 @@ func (f *facts) register() *Fix {
 func (f *facts) offerRole() *Fix {
 	api := f.api.Application
 	if !f.named {
-		return &Fix{What: fmt.Sprintf("%s has no app roles, so no token for it can have one. Name the role that its settings require: rolecall explain --role NAME -", api.Name)}
+		return &Fix{What: fmt.Sprintf("%s has no app roles, so no token for it can have one. Name the role that its settings require: rolecall explain --role NAME -", api.Called())}
 	}
 	role := f.required[0]
 	for _, offered := range api.AppRoles {
 		if directory.Resembles(offered.Value, role) {
-			return &Fix{What: fmt.Sprintf("%s offers no role %s, but %s: correct the role in the settings of the API.", api.Name, role, offered.Value)}
+			return &Fix{What: fmt.Sprintf("%s offers no role %s, but %s: correct the role in the settings of the API.", api.Called(), role, offered.Value)}
 		}
 	}
 	return &Fix{
-		What:    fmt.Sprintf("Let %s offer the role %s.", api.Name, role),
-		Command: f.fragment(api.Name, "appRoles: [{value: "+quote(role)+", members: [Application]}]"),
+		What:    fmt.Sprintf("Let %s offer the role %s.", api.Called(), role),
+		Command: f.fragment(api.Called(), "appRoles: [{value: "+quote(role)+", members: [Application]}]"),
 	}
 }
 
@@ -124,8 +124,8 @@ func (f *facts) switchOn(roles []string, how string) *Fix {
 		members = "Application, User"
 	}
 	return &Fix{
-		What:    fmt.Sprintf("%s is %s and %s. Enable the role %s of %s, for applications.", role.Value, how, strings.TrimPrefix(state, "is "), role.Value, f.api.Application.Name),
-		Command: f.fragment(f.api.Application.Name, "appRoles: [{value: "+quote(role.Value)+", enabled: true, members: ["+members+"]}]"),
+		What:    fmt.Sprintf("%s is %s and %s. Enable the role %s of %s, for applications.", role.Value, how, strings.TrimPrefix(state, "is "), role.Value, f.api.Application.Called()),
+		Command: f.fragment(f.api.Application.Called(), "appRoles: [{value: "+quote(role.Value)+", enabled: true, members: ["+members+"]}]"),
 	}
 }
 
@@ -141,7 +141,7 @@ func (f *facts) usableOf(roles []string) (usable []string) {
 
 // chooseRole is for a client that nobody gave anything, and that requests nothing.
 func (f *facts) chooseRole() *Fix {
-	client, api := f.client.Principal.Name, f.api.Application.Name
+	client, api := f.client.Principal.Called(), f.api.Application.Called()
 	var usable []string
 	for _, role := range f.offered {
 		if isUsable(role) {
@@ -175,7 +175,7 @@ func (f *facts) olderThanGrant() string {
 
 // grant is the command that grants roles of the API to the client.
 func (f *facts) grant(roles ...string) string {
-	return grantCommand(f.client.Principal.Name, f.api.Application.Name, f.inTenant(), roles...)
+	return grantCommand(f.client.Principal.Called(), f.api.Application.Called(), f.inTenant(), roles...)
 }
 
 // inTenant is the flag that a command needs to know which tenant's client is meant.
@@ -191,7 +191,7 @@ func (f *facts) newToken() string {
 	if f.client == nil || f.api == nil || f.client.Principal == nil {
 		return ""
 	}
-	return fmt.Sprintf("rolecall token --as %s --scope %s", shellQuote(f.client.Principal.Name), shellQuote(identifier(f.api.Application)+"/.default")) + tenantFlag(f.inTenant())
+	return fmt.Sprintf("rolecall token --as %s --scope %s", shellQuote(f.client.Principal.Called()), shellQuote(identifier(f.api.Application)+"/.default")) + tenantFlag(f.inTenant())
 }
 
 func tenantFlag(tenant string) string {

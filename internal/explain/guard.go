@@ -122,7 +122,7 @@ func (in *Input) settingsAtFault(f *facts, r *Report) {
 	r.Compared = append(r.Compared, compared)
 	if f.api != nil && slices.Contains(f.audience(), f.claims.audience) {
 		registered := append([]string{string(f.api.Application.AppID)}, f.api.Application.IdentifierURIs...)
-		r.Verdict = fmt.Sprintf("the token is for %s, and the audience in the settings of the API is not what its registration says", f.api.Application.Name)
+		r.Verdict = fmt.Sprintf("the token is for %s, and the audience in the settings of the API is not what its registration says", f.api.Application.Called())
 		r.Fix = &Fix{What: fmt.Sprintf("Set audience in the API's settings to [%s].", strings.Join(registered, ", "))}
 	}
 }

@@ -33,7 +33,7 @@ func (f *facts) howChosen(ctx context.Context, d *directory.Directory, signIns f
 	}
 	named, err := identities(ctx, d, f.tenant.ID, others)
 	return []string{fmt.Sprintf("The request named no identity, so %s was taken, the default there. Others are there: %s. To choose one, set AZURE_CLIENT_ID, or pass its client id to the credential.",
-		f.client.Principal.Name, named)}, err
+		f.client.Principal.Called(), named)}, err
 }
 
 // identities lists identities by name and client id.
@@ -47,7 +47,7 @@ func identities(ctx context.Context, d *directory.Directory, tenant directory.Te
 		case err != nil:
 			return "", err
 		default:
-			said = append(said, fmt.Sprintf("%s (client id %s)", found.Principal.Name, id))
+			said = append(said, fmt.Sprintf("%s (client id %s)", found.Principal.Called(), id))
 		}
 	}
 	return strings.Join(said, ", "), nil
@@ -101,14 +101,14 @@ func (s *signIn) otherIdentity(ctx context.Context, selector, id string) error {
 	case !strings.EqualFold(id, string(p.AppID)):
 		kind = "name"
 	}
-	s.hint("The %s %s is the %s of %s.", selector, id, kind, p.Name)
+	s.hint("The %s %s is the %s of %s.", selector, id, kind, p.Called())
 	switch {
 	case slices.Contains(s.Presented.Assigned, p.AppID):
-		s.report.Fix = &Fix{What: fmt.Sprintf("The client id of %s is %s: send client_id=%s.", p.Name, p.AppID, p.AppID)}
+		s.report.Fix = &Fix{What: fmt.Sprintf("The client id of %s is %s: send client_id=%s.", p.Called(), p.AppID, p.AppID)}
 	case named.Application != nil:
-		s.report.Fix = &Fix{What: fmt.Sprintf("%s is an application, not a managed identity: remove AZURE_CLIENT_ID, which was left over from a run with a secret, or set it to the identity's.", p.Name)}
+		s.report.Fix = &Fix{What: fmt.Sprintf("%s is an application, not a managed identity: remove AZURE_CLIENT_ID, which was left over from a run with a secret, or set it to the identity's.", p.Called())}
 	default:
-		s.report.Fix = &Fix{What: fmt.Sprintf("%s is not assigned to the caller: assign it (rolecall run --also %s, or identities of the host), or name another.", p.Name, shellQuote(p.Name))}
+		s.report.Fix = &Fix{What: fmt.Sprintf("%s is not assigned to the caller: assign it (rolecall run --also %s, or identities of the host), or name another.", p.Called(), shellQuote(p.Called()))}
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func newSignIn(ctx context.Context, dir *directory.Directory, row directory.Sign
 		return s, nil
 	}
 	if err == nil && s.client.Principal != nil {
-		s.several = isIn(dir.View(ctx), s.tenants[1:], s.client.Principal.Name)
+		s.several = isIn(dir.View(ctx), s.tenants[1:], s.client.Principal.Called())
 	}
 	return s, err
 }
@@ -189,7 +189,7 @@ func (s *signIn) fixPermission(ctx context.Context) error {
 	if err != nil || api == nil {
 		return err
 	}
-	name := s.client.Principal.Name
+	name := s.client.Principal.Called()
 	switch {
 	case s.Code == noAssignment:
 		in := Input{Directory: s.dir, Now: s.at}
@@ -199,12 +199,12 @@ func (s *signIn) fixPermission(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.report.Verdict = fmt.Sprintf("%s holds no app role of %s, which gives tokens to nobody without one", name, api.Application.Name)
+		s.report.Verdict = fmt.Sprintf("%s holds no app role of %s, which gives tokens to nobody without one", name, api.Application.Called())
 		s.report.Fix = f.fixRole()
 	case s.client.Application != nil: // a managed identity has no scopes
 		if scopes := s.missingScopes(api.Application); len(scopes) > 0 {
-			s.report.Fix.Command = Fragment(s.tenant.Name, s.client.Application.Name, fmt.Sprintf("permissions: [{api: %s, scopes: [%s], consent: true}]",
-				quote(api.Application.Name), strings.Join(scopes, ", ")))
+			s.report.Fix.Command = Fragment(s.tenant.Name, s.client.Application.Called(), fmt.Sprintf("permissions: [{api: %s, scopes: [%s], consent: true}]",
+				quote(api.Application.Called()), strings.Join(scopes, ", ")))
 		}
 	}
 	return nil

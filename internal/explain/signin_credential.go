@@ -18,8 +18,8 @@ import (
 func (s *signIn) diagnoseSecret() {
 	app, name := s.client.Application, s.report.Client
 	if app == nil {
-		s.report.Verdict = fmt.Sprintf("%s is a managed identity, which has no secret", s.client.Principal.Name)
-		s.report.Fix = &Fix{What: fmt.Sprintf("Run the program as the identity, without a secret: rolecall run --as %s%s -- PROGRAM", shellQuote(s.client.Principal.Name), tenantFlag(s.inTenant()))}
+		s.report.Verdict = fmt.Sprintf("%s is a managed identity, which has no secret", s.client.Principal.Called())
+		s.report.Fix = &Fix{What: fmt.Sprintf("Run the program as the identity, without a secret: rolecall run --as %s%s -- PROGRAM", shellQuote(s.client.Principal.Called()), tenantFlag(s.inTenant()))}
 		return
 	}
 	s.listSecrets(app)
@@ -42,10 +42,10 @@ func (s *signIn) listSecrets(app *directory.Application) {
 		said = append(said, fmt.Sprintf("%s (%s)", cmp.Or(one.Name, one.ID), s.ends(one.Expires)))
 	}
 	if len(said) == 0 {
-		s.hint("%s has no secrets.", app.Name)
+		s.hint("%s has no secrets.", app.Called())
 		return
 	}
-	s.hint("Secrets of %s: %s.", app.Name, strings.Join(said, ", "))
+	s.hint("Secrets of %s: %s.", app.Called(), strings.Join(said, ", "))
 }
 
 // ends says when a credential ends, or ended.
@@ -128,7 +128,7 @@ func (s *signIn) addSecret(app *directory.Application) {
 	if s.report.Fix != nil && s.Presented.Secret != nil && s.Presented.Secret.Slip == directory.SlipID {
 		what = s.report.Fix.What + " This makes a new one:"
 	}
-	s.report.Fix = &Fix{What: what, Command: Fragment(s.tenant.Name, app.Name, "secrets: [{name: "+quote(name)+", generate: true}]")}
+	s.report.Fix = &Fix{What: what, Command: Fragment(s.tenant.Name, app.Called(), "secrets: [{name: "+quote(name)+", generate: true}]")}
 }
 
 // diagnoseCertificate puts the certificate that an assertion names beside those registered.
@@ -177,7 +177,7 @@ func capitals(thumbprint string) string {
 // diagnoseFederated puts what a federated token says beside what credentials expect of it.
 func (s *signIn) diagnoseFederated() {
 	federated := s.client.Federated()
-	name := s.client.Principal.Name
+	name := s.client.Principal.Called()
 	if len(federated) == 0 {
 		s.report.Verdict = fmt.Sprintf("%s presents a token of another issuer, and trusts none: it has no federated credential", name)
 		s.trust("", name)

@@ -87,9 +87,9 @@ func (s *signIn) diagnoseClient(ctx context.Context) error {
 	}
 	id := string(s.AppID)
 	if s.client != nil && s.client.Principal != nil && s.client.Application == nil {
-		s.report.Verdict = fmt.Sprintf("%s is a managed identity, and has no credential to show", s.client.Principal.Name)
+		s.report.Verdict = fmt.Sprintf("%s is a managed identity, and has no credential to show", s.client.Principal.Called())
 		s.report.Fix = &Fix{What: fmt.Sprintf("It gets its tokens from the host that it is assigned to, without a credential. Here: rolecall run --as %s%s -- PROGRAM",
-			shellQuote(s.client.Principal.Name), tenantFlag(s.inTenant()))}
+			shellQuote(s.client.Principal.Called()), tenantFlag(s.inTenant()))}
 		return nil
 	}
 	if s.client != nil && s.client.Principal == nil {
@@ -108,7 +108,7 @@ func (s *signIn) diagnoseClient(ctx context.Context) error {
 
 // absent is the command that gives an application a service principal.
 func (s *signIn) absent(c *directory.Instance) string {
-	return Fragment(s.tenant.Name, c.Application.Name)
+	return Fragment(s.tenant.Name, c.Application.Called())
 }
 
 // mixedUp tells what an id that was sent is, when it is another than the one that belongs there.
@@ -121,7 +121,7 @@ func (s *signIn) mixedUp(ctx context.Context, id, where string) (known bool, err
 		}
 		principal, err := v.ServicePrincipals().Get(t.ID, directory.ObjectID(id))
 		if err == nil {
-			s.isObjectID(principal.Name+in, principal.AppID, where, "")
+			s.isObjectID(principal.Called()+in, principal.AppID, where, "")
 			return true, nil
 		}
 		if !errors.Is(err, directory.ErrNotFound) {
@@ -129,7 +129,7 @@ func (s *signIn) mixedUp(ctx context.Context, id, where string) (known bool, err
 		}
 		app, err := v.Applications().Get(t.ID, directory.ObjectID(id))
 		if err == nil {
-			s.isObjectID(app.Name+in, app.AppID, where, "'s registration")
+			s.isObjectID(app.Called()+in, app.AppID, where, "'s registration")
 			return true, nil
 		}
 		if !errors.Is(err, directory.ErrNotFound) {
@@ -165,13 +165,13 @@ func (s *signIn) diagnoseResource(ctx context.Context) error {
 	app, err := v.Applications().Find(s.tenant.ID, strings.TrimPrefix(ref, "api://"))
 	switch {
 	case err == nil && !slices.Contains(app.IdentifierURIs, ref):
-		s.report.Fix.What = fmt.Sprintf("%s is an application; clients ask for it by %s: scope=%s/.default.", app.Name, identifier(app), identifier(app))
+		s.report.Fix.What = fmt.Sprintf("%s is an application; clients ask for it by %s: scope=%s/.default.", app.Called(), identifier(app), identifier(app))
 		return nil
 	case err != nil && !errors.Is(err, directory.ErrNotFound):
 		return err
 	}
 	if identity, err := v.Identities().Find(s.tenant.ID, ref); err == nil {
-		s.report.Fix.What = fmt.Sprintf("%s is a managed identity, for which there are no tokens: ask for the API that it calls.", identity.Name)
+		s.report.Fix.What = fmt.Sprintf("%s is a managed identity, for which there are no tokens: ask for the API that it calls.", identity.Called())
 		return nil
 	}
 	near, err := s.nearAPIs(v, ref)
@@ -184,7 +184,7 @@ func (s *signIn) diagnoseResource(ctx context.Context) error {
 	}
 	for _, t := range s.tenants {
 		if other, err := found(s.dir.Resource(ctx, t.ID, ref)); err == nil && other != nil && t != s.tenant {
-			s.hint("The tenant %s has that API (%s): ask there, or register it in this tenant too.", t.Name, other.Application.Name)
+			s.hint("The tenant %s has that API (%s): ask there, or register it in this tenant too.", t.Name, other.Application.Called())
 		}
 	}
 	return s.deleted(ctx, ref)
@@ -269,8 +269,8 @@ func (s *signIn) diagnoseDisabled(ctx context.Context) error {
 			return nil
 		}
 		target = string(who.Principal.ID)
-		s.report.Verdict = fmt.Sprintf("%s is switched off", who.Principal.Name)
-		s.report.Fix = &Fix{What: fmt.Sprintf("Switch %s on.", who.Principal.Name), Command: s.enable(who)}
+		s.report.Verdict = fmt.Sprintf("%s is switched off", who.Principal.Called())
+		s.report.Fix = &Fix{What: fmt.Sprintf("Switch %s on.", who.Principal.Called()), Command: s.enable(who)}
 	}
 	row, err := lastChange(ctx, s.dir, func(row audit.Row) bool {
 		return row.Target == target && strings.Contains(row.Detail, "enabled: true → false")
@@ -284,11 +284,11 @@ func (s *signIn) diagnoseDisabled(ctx context.Context) error {
 // enable is the command that switches an application or a managed identity on.
 func (s *signIn) enable(c *directory.Instance) string {
 	if c.Application != nil {
-		return Fragment(s.tenant.Name, c.Application.Name, "enabled: true")
+		return Fragment(s.tenant.Name, c.Application.Called(), "enabled: true")
 	}
 	kind := "user"
 	if c.Principal.IdentityKind == directory.IdentitySystem {
 		kind = "system"
 	}
-	return fragmentOf(s.tenant.Name, "managedIdentities:", fmt.Sprintf("  - {name: %s, type: %s, enabled: true}", quote(c.Principal.Name), kind))
+	return fragmentOf(s.tenant.Name, "managedIdentities:", fmt.Sprintf("  - {name: %s, type: %s, enabled: true}", quote(c.Principal.Called()), kind))
 }

@@ -121,9 +121,9 @@ func nameOf(c *directory.Instance, otherwise string) string {
 	case c == nil:
 		return otherwise
 	case c.Application != nil:
-		return cmp.Or(c.Application.Name, c.Application.DisplayName)
+		return c.Application.Called()
 	}
-	return c.Principal.Name
+	return c.Principal.Called()
 }
 
 func (s *subject) userName() string {
@@ -161,7 +161,7 @@ func (in *Input) subject(ctx context.Context) (*subject, error) {
 	if s.revoked, err = in.revocation(ctx, s); err != nil {
 		return nil, err
 	}
-	s.several = s.client != nil && s.client.Principal != nil && isIn(in.Directory.View(ctx), tenants[1:], s.client.Principal.Name)
+	s.several = s.client != nil && s.client.Principal != nil && isIn(in.Directory.View(ctx), tenants[1:], s.client.Principal.Called())
 	return s, nil
 }
 

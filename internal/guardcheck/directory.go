@@ -78,7 +78,7 @@ func (c *comparison) compare() error {
 		})
 		if !own {
 			c.add(-1, fmt.Sprintf("Set audience to [%s].", strings.Join(append([]string{string(c.app.AppID)}, c.app.IdentifierURIs...), ", ")),
-				"the audience %q is neither the application id of %s nor one of its identifier URIs", audience, c.app.Name)
+				"the audience %q is neither the application id of %s nor one of its identifier URIs", audience, c.app.Called())
 		}
 	}
 	for i, rule := range c.api.Rules {
@@ -87,7 +87,7 @@ func (c *comparison) compare() error {
 		}
 		for _, scope := range rule.Scopes {
 			if !slices.ContainsFunc(c.app.Scopes, func(s directory.Scope) bool { return s.Value == scope && s.Enabled }) {
-				c.add(i, "Declare the scope in the registration of "+c.app.Name+", or correct the rule.", "%s has no scope %q that is enabled", c.app.Name, scope)
+				c.add(i, "Declare the scope in the registration of "+c.app.Called()+", or correct the rule.", "%s has no scope %q that is enabled", c.app.Called(), scope)
 			}
 		}
 		if err := c.callers(i, rule); err != nil {
@@ -101,21 +101,21 @@ func (c *comparison) compare() error {
 func (c *comparison) role(i int, rule guard.Rule, value string) {
 	index := slices.IndexFunc(c.app.AppRoles, func(r directory.AppRole) bool { return r.Value == value })
 	if index < 0 {
-		fix := "Declare the app role in the registration of " + c.app.Name + ", or correct the rule."
+		fix := "Declare the app role in the registration of " + c.app.Called() + ", or correct the rule."
 		for _, other := range c.app.AppRoles {
 			if strings.EqualFold(other.Value, value) {
 				fix = fmt.Sprintf("Write %s: roles are compared exactly.", other.Value)
 			}
 		}
-		c.add(i, fix, "%s has no app role %q", c.app.Name, value)
+		c.add(i, fix, "%s has no app role %q", c.app.Called(), value)
 		return
 	}
 	role := c.app.AppRoles[index]
 	switch applications := rule.Caller == guard.CallerApplication || rule.Caller == "" && (c.api.Caller == "" || c.api.Caller == guard.CallerApplication); {
 	case !role.Enabled:
-		c.add(i, "Enable the app role.", "the app role %q of %s is disabled, so no token has it", value, c.app.Name)
+		c.add(i, "Enable the app role.", "the app role %q of %s is disabled, so no token has it", value, c.app.Called())
 	case applications && !slices.Contains(role.Members, directory.MemberApplication):
-		c.add(i, "Let the app role have members of the type Application, or let users call.", "the app role %q of %s is for users, and the rule is for applications", value, c.app.Name)
+		c.add(i, "Let the app role have members of the type Application, or let users call.", "the app role %q of %s is for users, and the rule is for applications", value, c.app.Called())
 	}
 }
 

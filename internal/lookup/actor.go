@@ -27,7 +27,7 @@ func (a Actor) Name() string {
 	if a.User != nil {
 		return a.User.PrincipalName
 	}
-	return a.Principal.Name
+	return a.Principal.Called()
 }
 
 // ID is what the server knows it by.
@@ -83,7 +83,7 @@ func noAzureCLI(v *directory.View, t *directory.Tenant, user *directory.User) er
 			}
 		}
 		if len(scopes) > 0 {
-			permissions += fmt.Sprintf("\n  - {api: %q, scopes: [%s], consent: true}", app.Name, strings.Join(scopes, ", "))
+			permissions += fmt.Sprintf("\n  - {api: %q, scopes: [%s], consent: true}", app.Called(), strings.Join(scopes, ", "))
 		}
 	}
 	members := []string{"appId: " + launch.AzureCLI, "public: true"}

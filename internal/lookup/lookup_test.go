@@ -167,6 +167,9 @@ func TestDisplayNamesOfOneAreReferences(t *testing.T) {
 	if role, err := lookup.FindRole("rolecall grant", view, found, "Nightly Report/All.Read"); err != nil || role.Value != "All.Read" {
 		t.Errorf("the role of the API: %v", err)
 	}
+	if _, err := lookup.FindRole("rolecall grant", view, found, "nobody/All.Read"); !strings.Contains(err.Error(), "Nightly Report") || strings.Contains(err.Error(), ", ,") {
+		t.Errorf("names of APIs in an error: %v", err)
+	}
 	if api, err := lookup.FindApplication(view, "contoso", "Nightly Report"); err != nil || api.DisplayName != "Nightly Report" {
 		t.Errorf("the application: %v", err)
 	}

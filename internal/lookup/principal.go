@@ -1,7 +1,6 @@
 package lookup
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,7 +24,7 @@ func (p Principal) Name() string {
 	if p.User != nil {
 		return p.User.PrincipalName
 	}
-	return cmp.Or(p.Service.Name, p.Service.DisplayName)
+	return p.Service.Called()
 }
 
 // ID is its object id.
@@ -93,7 +92,7 @@ func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal,
 	}
 	if app, appErr := v.Applications().Find(t.ID, ref); appErr == nil {
 		return Principal{}, &Error{
-			fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app.Name, t.Name),
+			fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app.Called(), t.Name),
 			"`rolecall sp create` makes one, and so does `rolecall apply` with the application in its file", errUnusable,
 		}
 	}
@@ -156,7 +155,7 @@ func principalNames(v *directory.View, tenants []*directory.Tenant) (names []str
 	for _, t := range tenants {
 		services, _ := v.ServicePrincipals().List(t.ID, directory.Query{Limit: readable + 1}) // it only makes a message shorter
 		for _, p := range services.Items {
-			names = append(names, cmp.Or(p.Name, p.DisplayName))
+			names = append(names, p.Called())
 		}
 		users, _ := v.Users().List(t.ID, directory.Query{Limit: readable + 1})
 		for _, u := range users.Items {

@@ -98,7 +98,7 @@ func spelled(api *directory.Application) string {
 	if api.Name == "" && len(api.IdentifierURIs) > 0 {
 		return api.IdentifierURIs[0]
 	}
-	return cmp.Or(api.Name, string(api.AppID))
+	return cmp.Or(api.Called(), string(api.AppID))
 }
 
 // nearAPI finds the application whose name or identifier URI is nearest to what stands before
@@ -108,7 +108,7 @@ func nearAPI(v *directory.View, t *directory.Tenant, arg string) *directory.Appl
 	of := map[string]*directory.Application{}
 	var names []string
 	for _, app := range applications {
-		for _, name := range append([]string{app.Name}, app.IdentifierURIs...) {
+		for _, name := range append([]string{app.Called()}, app.IdentifierURIs...) {
 			of[name] = app
 			names = append(names, name)
 		}
@@ -125,7 +125,7 @@ func apiNames(v *directory.View, t *directory.Tenant) (names []string) {
 	applications, _ := v.Applications().All(t.ID) // it only makes a message shorter
 	for _, app := range applications {
 		if len(app.AppRoles) > 0 {
-			names = append(names, app.Name)
+			names = append(names, app.Called())
 		}
 	}
 	return names

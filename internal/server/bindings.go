@@ -74,7 +74,7 @@ func (s *Server) bindTo(ctx context.Context, req BindRequest, owner int) (*openB
 	identities := make([]managedidentity.Identity, len(instances))
 	for i, client := range instances {
 		if client.Application != nil && directory.Platform(req.Via) != directory.PlatformCLI {
-			return nil, refused("use --via secret, certificate, workload or cli, or create a managed identity", "%q is an application, and %s is for managed identities", client.Principal.Name, req.Via)
+			return nil, refused("use --via secret, certificate, workload or cli, or create a managed identity", "%q is an application, and %s is for managed identities", client.Principal.Called(), req.Via)
 		}
 		identities[i] = managedidentity.IdentityOf(client.Principal)
 	}
@@ -134,7 +134,7 @@ func (s *Server) find(ctx context.Context, tenant *directory.Tenant, req BindReq
 		case err != nil:
 			return nil, nil, err
 		case !instance.Principal.Enabled:
-			return nil, nil, refused("enable its service principal first", "%q is disabled", instance.Principal.Name)
+			return nil, nil, refused("enable its service principal first", "%q is disabled", instance.Principal.Called())
 		}
 		instances = append(instances, instance)
 	}
@@ -185,7 +185,7 @@ func (s *Server) startWorkload(ctx context.Context, from *authority.Authority, t
 
 func newState(tenant directory.TenantID, client *directory.Instance) BindingState {
 	return BindingState{
-		Tenant: tenant, Name: client.Principal.Name, ClientID: client.Principal.AppID,
+		Tenant: tenant, Name: client.Principal.Called(), ClientID: client.Principal.AppID,
 		ObjectID: client.Principal.ID, ResourceID: client.Principal.ResourceID,
 	}
 }

@@ -322,7 +322,7 @@ func (s *Server) Hosts() []HostState {
 	for _, p := range s.hosts.entries {
 		state := HostState{Name: p.Name, Listen: p.Listen, Problem: p.problem}
 		for _, client := range p.clients {
-			state.Identities = append(state.Identities, client.Principal.Name)
+			state.Identities = append(state.Identities, client.Principal.Called())
 		}
 		all = append(all, state)
 	}

@@ -65,7 +65,7 @@ func (i Issuer) AddSecret(ctx context.Context, app *directory.Application, life 
 	})
 	if rule, ok := errors.AsType[*directory.RuleError](err); ok && rule.Field == "secrets" {
 		full := *rule
-		full.Advice = fmt.Sprintf("Remove one first: `rolecall env --as %s --remove` removes those of `rolecall env`, and of programs that were killed.", app.Name)
+		full.Advice = fmt.Sprintf("Remove one first: `rolecall env --as %s --remove` removes those of `rolecall env`, and of programs that were killed.", app.Called())
 		return directory.Secret{}, "", &full
 	}
 	if err != nil && secret.ID != "" { // it may be there, though nobody said so
@@ -87,7 +87,7 @@ func (i Issuer) ExtendSecret(ctx context.Context, app *directory.Application, id
 // AddCertificate gives an application a certificate, and returns the file with it and its
 // private key.
 func (i Issuer) AddCertificate(ctx context.Context, app *directory.Application, life time.Duration) (file string, kept directory.Certificate, err error) {
-	certificate, err := library.NewCertificate(app.Name, i.Now(), life)
+	certificate, err := library.NewCertificate(app.Called(), i.Now(), life)
 	if err != nil {
 		return "", kept, err
 	}
