@@ -19,7 +19,7 @@ type lister func(v *directory.View, tenant directory.TenantID, word string) []st
 
 // completedFlags are the flags whose values are names of the directory.
 var completedFlags = map[string]lister{
-	"as": principalNames, "also": principalNames, "app": serviceNames, "api": apiNames, "on": hostNames, "client": principalNames,
+	"as": principalNames, "also": principalNames, "app": serviceNames, "api": apiNames, "on": hostNames, "identity": identityNames, "client": principalNames,
 }
 
 // completeNames offers the directory's names on TAB, in every command.
@@ -61,10 +61,13 @@ func (c *cli) completeNouns(cmd *cobra.Command) {
 		list = applicationNames
 	}
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+		switch {
+		case len(args) == 0:
+			return c.complete(list)(cmd, args, word)
+		case len(args) == 1 && noun == "identity" && (cmd.Name() == "assign" || cmd.Name() == "unassign"):
+			return c.complete(hostNames)(cmd, args, word)
 		}
-		return c.complete(list)(cmd, args, word)
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 func keysCommand(c *cli) *cobra.Command {
@@ -23,10 +25,10 @@ func keysCommand(c *cli) *cobra.Command {
   rolecall keys rotate --tenant contoso`,
 		Args: command.UnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return command.UsageError(cmd, errors.New("say what to do with the keys: list, rotate or revoke"))
+			return command.UsageError(cmd, errors.New("say what to do with the keys: list, show, rotate or revoke"))
 		},
 	}
-	cmd.AddCommand(keysListCommand(c), keysRotateCommand(c), keysRevokeCommand(c))
+	cmd.AddCommand(keysListCommand(c), keysShowCommand(c), keysRotateCommand(c), keysRevokeCommand(c))
 	return cmd
 }
 
@@ -81,6 +83,49 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 		}
 		defer management.Close()
 		return printKeys(cmd.Context(), c, format, management, tenants...)
+	}
+	return cmd
+}
+
+const whichKey = "one key; `rolecall keys list` names them"
+
+func keysShowCommand(c *cli) *cobra.Command {
+	var tenant string
+	cmd := &cobra.Command{
+		Use:     "show KEY",
+		Short:   "Show a signing key",
+		Example: `  rolecall keys show "$(rolecall keys list -o name | head -n 1)"`,
+		Args:    command.Exactly(1, whichKey),
+	}
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant that the key belongs to: its name, id or domain")
+	format := c.OutputFlag(cmd, "", output.Lists()...)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		ctx := cmd.Context()
+		data, err := c.OpenExisting(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { err = command.CloseAfter(err, data) }()
+		tenants, err := lookup.FindTenants(data.Directory.View(ctx), tenant)
+		if err != nil {
+			return err
+		}
+		management, err := c.Manage(data, "keys show")
+		if err != nil {
+			return err
+		}
+		defer management.Close()
+		keys, err := keysOf(ctx, management, tenants...)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(keys, func(k tenantKey) bool { return k.ID == args[0] })
+		if i < 0 {
+			return command.NotFound("`rolecall keys list` names the keys there are", "there is no key %s", text.Clean(args[0]))
+		}
+		l := keyListing(keys[i : i+1])
+		l.Value = keys[i]
+		return c.Print(format, l)
 	}
 	return cmd
 }

@@ -93,6 +93,7 @@ func matrixRows() []matrixRow {
 		{command: "host list", prints: list},
 		{command: "host show agent", prints: one},
 		{command: "host create worker --listen 127.0.0.1:8461 --identity nightly", prints: one},
+		{command: "host update worker --name worker.test", prints: one},
 		{command: "host delete worker --yes"},
 		{command: "tenant list", prints: list},
 		{command: "tenant show contoso.test", prints: one},
@@ -108,7 +109,7 @@ func matrixRows() []matrixRow {
 }
 
 // otherLists print as lists do and are no nouns; TestListingsAreStableForScripts has them.
-var otherLists = []string{"apply", "audit list", "audit verify", "backup", "diff", "explain", "expiring", "guard check", "grant", "guard test", "keys list", "keys revoke", "keys rotate", "restore", "revoke", "signins", "version"}
+var otherLists = []string{"apply", "audit list", "audit verify", "backup", "diff", "explain", "expiring", "guard check", "grant", "guard test", "keys list", "keys revoke", "keys rotate", "keys show", "restore", "revoke", "signins", "version"}
 
 // A matrixFormat is a column of the matrix: how output is asked for, and what is held of it.
 type matrixFormat struct {

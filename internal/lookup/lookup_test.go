@@ -220,3 +220,65 @@ func TestIDsAreNoDisplayNames(t *testing.T) {
 		}
 	}
 }
+
+func TestHostsAreFoundInAnyTenant(t *testing.T) {
+	t.Parallel()
+	dir := twoTenants(t)
+	ids := map[string]directory.ObjectID{}
+	_, err := dir.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		tenants, err := e.Tenants().All()
+		if err != nil {
+			return err
+		}
+		for _, tenant := range tenants {
+			for _, name := range []string{"agent", "only-" + tenant.Name} {
+				host, err := e.Hosts().Create(directory.Host{Tenant: tenant.ID, Name: name})
+				if err != nil {
+					return err
+				}
+				ids[name+" of "+tenant.Name] = host.ID
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := dir.View(t.Context())
+	for _, tt := range []struct{ tenant, ref, want string }{
+		{"", "only-contoso", "only-contoso of contoso"}, {"contoso", "agent", "agent of contoso"},
+		{"", string(ids["agent of contoso"]), "agent of contoso"}, {"", strings.ToUpper(string(ids["agent of contoso"])), "agent of contoso"},
+	} {
+		if _, host, err := lookup.FindHost(view, tt.tenant, tt.ref); err != nil || host.ID != ids[tt.want] {
+			t.Errorf("%q in %q: got %v, %v", tt.ref, tt.tenant, host, err)
+		}
+	}
+	_, _, err = lookup.FindHost(view, "", "agent")
+	if !errors.Is(err, lookup.ErrAmbiguous) || !strings.Contains(err.Error(), string(ids["agent of contoso"])+" in contoso") {
+		t.Errorf("twins: got %v", err)
+	}
+	for _, tenant := range []string{"", "contoso"} {
+		if _, _, err := lookup.FindHost(view, tenant, "nowhere"); !errors.Is(err, directory.ErrNotFound) {
+			t.Errorf("no host in %q: got %v", tenant, err)
+		}
+	}
+}
+
+func TestIdentitiesAreManaged(t *testing.T) {
+	t.Parallel()
+	view := twoTenants(t).View(t.Context())
+	identity, err := view.ServicePrincipals().Get(fixture.TenantID, fixture.IdentityPrincipal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{"orders-client-mi", string(fixture.IdentityPrincipal), string(fixture.IdentityID), identity.ResourceID} {
+		if found, err := lookup.FindIdentity(view, "contoso", ref); err != nil || found.ID() != fixture.IdentityPrincipal {
+			t.Errorf("%s: got %v", ref, err)
+		}
+	}
+	for ref, want := range map[string]string{"orders-client": "is an application", fixture.UserName: "is a user", "nobody": "nobody"} {
+		if _, err := lookup.FindIdentity(view, "contoso", ref); !errors.Is(err, directory.ErrNotFound) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", ref, err)
+		}
+	}
+}

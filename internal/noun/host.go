@@ -2,7 +2,6 @@ package noun
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,11 +34,7 @@ const whichIdentity = "one managed identity, by its name or any of its ids"
 
 // identity finds a managed identity by whatever it is called.
 func (m *manager) identity(ctx context.Context, ref string) (lookup.Principal, error) {
-	_, found, err := m.service(ctx, ref)
-	if err == nil && found.Service.Type != directory.PrincipalManagedIdentity {
-		err = command.NotFound("`rolecall app` manages applications", "%s is an application, and no managed identity", found.Name())
-	}
-	return found, err
+	return lookup.FindIdentity(m.data.Directory.View(ctx), m.tenant, ref)
 }
 
 // showIdentity shows a managed identity as Graph has it.
@@ -161,7 +156,7 @@ token within the last week, or a host has it, that is said, and --yes is needed.
 // Host is `rolecall host`.
 func Host(c *command.Line) *cobra.Command {
 	return nounCommand("host", "Manage hosts: places whose programs have managed identities", "rolecall host list",
-		hostListCommand(c), hostShowCommand(c), hostCreateCommand(c), hostDeleteCommand(c),
+		hostListCommand(c), hostShowCommand(c), hostCreateCommand(c), hostUpdateCommand(c), hostDeleteCommand(c),
 	)
 }
 
@@ -233,14 +228,9 @@ func hostListCommand(c *command.Line) *cobra.Command {
 
 const whichHost = "one host, by its name or object id"
 
-// host finds a host of the tenant.
+// host finds a host by its name or id.
 func (m *manager) host(ctx context.Context, ref string) (*directory.Tenant, *directory.Host, error) {
-	_, tenant, err := m.whole(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	found, err := m.data.Directory.View(ctx).Hosts().Find(tenant.ID, ref)
-	return tenant, found, err
+	return lookup.FindHost(m.data.Directory.View(ctx), m.tenant, ref)
 }
 
 func hostShowCommand(c *command.Line) *cobra.Command {
@@ -257,49 +247,6 @@ func hostShowCommand(c *command.Line) *cobra.Command {
 	})
 }
 
-func hostCreateCommand(c *command.Line) *cobra.Command {
-	var host directory.Host
-	var via string
-	var identities []string
-	cmd := &cobra.Command{
-		Use: "create NAME", Short: "Create a host",
-		Long: `Creates a host: a place, such as a container, at which a running server answers programs
-that ask for tokens of managed identities. "rolecall env --on NAME" prints what they need
-to know.`,
-		Example: `  rolecall host create worker --listen 127.0.0.1:8461 --identity orders-client-mi2`,
-		Args:    command.Exactly(1, "one name"),
-	}
-	flags := cmd.Flags()
-	flags.StringVar(&host.Listen, "listen", "", "address and port of its endpoint (required)")
-	flags.StringVar(&via, "via", string(directory.PlatformAppService), "platform whose endpoint it offers")
-	flags.StringArrayVar(&identities, "identity", nil, "managed identity that its programs have; may be given several times")
-	flags.StringArrayVar(&host.Names, "name", nil, "further host name by which programs call the endpoint")
-	flags.StringArrayVar(&host.From, "from", nil, "network whose programs may call it, such as 172.18.0.0/16")
-	flags.StringVar(&host.User, "user", "", "user of the operating system whose processes may call it")
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
-		if host.Listen == "" {
-			return command.UsageError(cmd, errors.New("--listen is missing: where the host's programs ask"))
-		}
-		_, tenant, err := m.whole(ctx)
-		if err != nil {
-			return err
-		}
-		host.Tenant, host.Name, host.Platform = tenant.ID, args[0], directory.Platform(via)
-		for _, ref := range identities {
-			identity, err := m.data.Directory.View(ctx).Identities().Find(tenant.ID, ref)
-			if err != nil {
-				return err
-			}
-			host.Identities = append(host.Identities, identity.ID)
-		}
-		made, err := m.Local.CreateHost(ctx, host)
-		if err != nil {
-			return err
-		}
-		return m.printHost(ctx, tenant, made)
-	})
-}
-
 func hostDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete HOST", Short: "Delete a host: its programs get no more tokens",
@@ -313,13 +260,7 @@ func hostDeleteCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var who []string
-		for _, id := range host.Identities {
-			if identity, err := m.data.Directory.View(ctx).Identities().Get(tenant.ID, id); err == nil {
-				who = append(who, "its programs, which act as "+identity.Label())
-			}
-		}
-		if err := affected(*yes, "deleting the host "+host.Name, who); err != nil {
+		if err := affected(*yes, "deleting the host "+host.Name, m.programs(ctx, tenant, host.Identities)); err != nil {
 			return err
 		}
 		if err := m.Local.DeleteHost(ctx, tenant.ID, host.ID); err != nil {
