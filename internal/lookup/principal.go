@@ -91,12 +91,17 @@ func principalIn(v *directory.View, t *directory.Tenant, ref string) (Principal,
 		return Principal{Tenant: t, Service: service}, shownErr
 	}
 	if app, appErr := v.Applications().Find(t.ID, ref); appErr == nil {
-		return Principal{}, &Error{
-			fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app.Called(), t.Name),
-			"`rolecall sp create` makes one, and so does `rolecall apply` with the application in its file", errUnusable,
-		}
+		return Principal{}, withoutPrincipal(app.Called(), t)
 	}
 	return Principal{}, errors.Join(err, userErr)
+}
+
+// withoutPrincipal is the error for an application that takes no part in a tenant.
+func withoutPrincipal(app string, t *directory.Tenant) error {
+	return &Error{
+		fmt.Sprintf("the application %q has no service principal in the tenant %s, so it gets no tokens there", app, t.Name),
+		"`rolecall sp create` makes one, and so does `rolecall apply` with the application in its file", errUnusable,
+	}
 }
 
 // A displayer lists what has a display name, which need not be unique.
@@ -125,8 +130,13 @@ func shownAs[T any](all displayer[T], t *directory.Tenant, name string, id func(
 	for _, one := range page.Items {
 		ids = append(ids, id(one))
 	}
+	return nil, twins(name, ids)
+}
+
+// twins is the error for a display name that several have.
+func twins(name string, ids []string) error {
 	slices.Sort(ids)
-	return nil, &Error{fmt.Sprintf("%q is the display name of %d: %s", text.Shown(name), len(ids), strings.Join(ids, ", ")), "give the id of the one that you mean", ErrAmbiguous}
+	return &Error{fmt.Sprintf("%q is the display name of %d: %s", text.Shown(name), len(ids), strings.Join(ids, ", ")), "give the id of the one that you mean", ErrAmbiguous}
 }
 
 // nearNames returns the names that the directory thinks may have been meant.

@@ -48,13 +48,18 @@ func FindRole(command string, v *directory.View, who Principal, arg string) (Rol
 	case closest != nil:
 		return Role{}, roleMissing(command, closest, who, wanted)
 	case !strings.Contains(arg, "/"):
-		return Role{}, &Error{fmt.Sprintf("%q names no API and role", text.Shown(arg)), "write orders-server/Orders.Read or api://orders/Orders.Read", ErrMalformed}
+		return Role{}, noRoleNamed(arg)
 	}
 	fix := "name the API by its name, its app id or an identifier URI"
 	if near := nearAPI(v, who.Tenant, arg); near != nil {
 		fix = didYouMean(command, who, near, arg[strings.LastIndexByte(arg, '/')+1:])
 	}
 	return Role{}, notFound(fix, "%q begins with the name of no API%s", text.Shown(arg), thereAre(apiNames(v, who.Tenant)))
+}
+
+// noRoleNamed is the error for what is not written as a role is.
+func noRoleNamed(arg string) error {
+	return &Error{fmt.Sprintf("%q names no API and role", text.Shown(arg)), "write orders-server/Orders.Read or api://orders/Orders.Read", ErrMalformed}
 }
 
 func offered(v *directory.View, app *directory.Application, role directory.AppRole) (Role, error) {
@@ -195,7 +200,12 @@ func FindApplication(v *directory.View, tenant, ref string) (API, error) {
 		return API{}, err
 	}
 	if _, err := v.Applications().Get(found.Tenant.ID, found.ID); errors.Is(err, directory.ErrNotFound) {
-		return API{}, notFound("register an application of your own in its place, or name another", "%s is one of Microsoft's own resources, and no registration", found.Label())
+		return API{}, noRegistration(found.Label())
 	}
 	return found, nil
+}
+
+// noRegistration is the error for a resource of Microsoft's own where a registration is needed.
+func noRegistration(label string) error {
+	return notFound("register an application of your own in its place, or name another", "%s is one of Microsoft's own resources, and no registration", label)
 }

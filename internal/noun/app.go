@@ -139,7 +139,7 @@ can get tokens and tokens are issued for it.`,
 		if err != nil {
 			return err
 		}
-		if found, err := lookup.FindApplication(m.data.Directory.View(ctx), string(tenant.ID), args[0]); err == nil {
+		if found, err := m.place.Within(tenant).FindApplication(ctx, args[0]); err == nil {
 			return command.Failed("choose another name, or change that one with `rolecall app update`", "there is an application %q already, with the app id %s", args[0], found.AppID)
 		} else if !errors.Is(err, directory.ErrNotFound) && !errors.Is(err, lookup.ErrAmbiguous) {
 			return err
@@ -215,7 +215,7 @@ is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		used, err := m.lastUses(ctx, app)
+		used, err := m.place.LastUses(ctx, app, recently)
 		if err != nil {
 			return err
 		}
@@ -235,8 +235,7 @@ is said, and --yes is needed.`,
 
 // holders are those who hold something of an application, with what, but for itself.
 func (m *manager) holders(ctx context.Context, app lookup.API) (who []string, err error) {
-	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.Now()}
-	err = r.Access(ctx, review.AccessFilter{API: app.Application}, func(a review.Access) error {
+	err = m.place.Access(ctx, app.Tenant, review.AccessFilter{API: app.Application}, func(a review.Access) error {
 		name := a.Principal
 		if a.Client != "" {
 			name = a.Client + " for " + name
@@ -436,8 +435,7 @@ holds it, that is said, and --yes is needed.`,
 // roleInUse refuses to take a role from those who hold it, unless that is confirmed.
 func (m *manager) roleInUse(ctx context.Context, app lookup.API, value string, yes bool) error {
 	var who []string
-	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.Now()}
-	err := r.Access(ctx, review.AccessFilter{API: app.Application}, func(a review.Access) error {
+	err := m.place.Access(ctx, app.Tenant, review.AccessFilter{API: app.Application}, func(a review.Access) error {
 		if a.Role == value && a.Idle == "" {
 			who = append(who, a.Principal+", which holds it since "+command.ShortTime(a.Since))
 		}
@@ -511,7 +509,7 @@ func appOwnerAddCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		who, err := lookup.FindPrincipal(m.data.Directory.View(ctx), string(app.Tenant.ID), args[1])
+		who, err := m.place.Within(app.Tenant).FindPrincipal(ctx, args[1])
 		if err != nil {
 			return err
 		}
@@ -536,7 +534,7 @@ func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		who, err := lookup.FindPrincipal(m.data.Directory.View(ctx), string(app.Tenant.ID), args[1])
+		who, err := m.place.Within(app.Tenant).FindPrincipal(ctx, args[1])
 		if err != nil {
 			return err
 		}

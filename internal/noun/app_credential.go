@@ -180,7 +180,7 @@ them was used within the last week, that is said, and --yes is needed.`,
 // inUse refuses to remove credentials that were used within the last week, unless that is
 // confirmed.
 func (m *manager) inUse(ctx context.Context, app lookup.API, credentials []member, yes bool) error {
-	used, err := m.lastUses(ctx, app)
+	used, err := m.place.LastUses(ctx, app, recently)
 	if err != nil {
 		return err
 	}

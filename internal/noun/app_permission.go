@@ -38,12 +38,14 @@ type requested struct {
 }
 
 // asks lists what an application asks for, and whether it was granted.
-func (m *manager) asks(ctx context.Context, app lookup.API) ([]requested, error) {
-	v := m.data.Directory.View(ctx)
+func (m *manager) asks(ctx context.Context, client *graphclient.Client, app lookup.API) ([]requested, error) {
 	held := map[string]bool{}
-	if p, err := v.ServicePrincipals().ByAppID(app.Tenant.ID, app.AppID); err == nil {
-		r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{app.Tenant}, Now: m.Now()}
-		if err := r.Access(ctx, review.AccessFilter{Client: p}, func(a review.Access) error {
+	holder, err := servicePrincipal(ctx, client, app.AppID)
+	if err != nil {
+		return nil, err
+	}
+	if holder != "" {
+		if err := m.place.Access(ctx, app.Tenant, review.AccessFilter{Client: &directory.ServicePrincipal{ID: holder}}, func(a review.Access) error {
 			if a.Kind != review.ByUser { // one user's consent is not everybody's
 				held[string(a.APIAppID)+"/"+a.Role+"/"+a.Scope] = true
 			}
@@ -51,45 +53,73 @@ func (m *manager) asks(ctx context.Context, app lookup.API) ([]requested, error)
 		}); err != nil {
 			return nil, err
 		}
-	} else if !errors.Is(err, directory.ErrNotFound) {
+	}
+	apis, err := m.members(ctx, client, app, "requiredResourceAccess")
+	if err != nil {
 		return nil, err
 	}
 	all := []requested{}
-	for _, permission := range app.Permissions {
-		api, err := v.Applications().FindAPI(app.Tenant.ID, string(permission.API))
+	for _, asked := range apis {
+		id := directory.AppID(memberText(asked, "resourceAppId"))
+		api, err := m.place.Within(app.Tenant).FindAPI(ctx, string(id))
 		if errors.Is(err, directory.ErrNotFound) {
-			api, err = &directory.Application{AppID: permission.API, DisplayName: string(permission.API)}, nil
+			api, err = lookup.API{Application: &directory.Application{AppID: id, DisplayName: string(id)}, Tenant: app.Tenant}, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		one := requested{API: api.Label(), AppID: api.AppID}
-		if p, err := v.ServicePrincipals().FindAPI(app.Tenant.ID, api.AppID); err == nil {
-			one.api = p.ID
-		} else if !errors.Is(err, directory.ErrNotFound) {
+		if one.api, err = servicePrincipal(ctx, client, api.AppID); err != nil {
 			return nil, err
 		}
-		for _, id := range permission.Roles {
-			role, _ := api.Role(string(id)) // none: the API does not have it any more
-			one.Value, one.ID, one.Kind, one.Granted = role.Value, string(id), "Role", held[string(api.AppID)+"/"+role.Value+"/"]
-			all = append(all, one)
-		}
-		for _, id := range permission.Scopes {
-			scope, _ := api.Scope(string(id))
-			one.Value, one.ID, one.Kind, one.Granted = scope.Value, string(id), "Scope", held[string(api.AppID)+"//"+scope.Value]
-			all = append(all, one)
+		access, _ := asked["resourceAccess"].([]any)
+		for _, kind := range []string{"Role", "Scope"} {
+			for _, each := range access {
+				if each, ok := each.(map[string]any); ok && memberText(each, "type") == kind {
+					one.describe(api.Application, memberText(each, "id"), kind, held)
+					all = append(all, one)
+				}
+			}
 		}
 	}
 	return all, nil
 }
 
+// describe completes what is asked for of an API. What the API does not have any more has no value.
+func (r *requested) describe(api *directory.Application, id, kind string, held map[string]bool) {
+	r.ID, r.Kind, r.Value = id, kind, ""
+	key := string(api.AppID) + "/"
+	if kind == "Role" {
+		role, _ := api.Role(id)
+		r.Value = role.Value
+		key += role.Value + "/"
+	} else {
+		scope, _ := api.Scope(id)
+		r.Value = scope.Value
+		key += "/" + scope.Value
+	}
+	r.Granted = held[key]
+}
+
+// servicePrincipal is the id of an application's service principal; empty: it has none.
+func servicePrincipal(ctx context.Context, client *graphclient.Client, app directory.AppID) (directory.ObjectID, error) {
+	var found struct {
+		ID directory.ObjectID `json:"id"`
+	}
+	err := client.Get(ctx, "servicePrincipals(appId='"+string(app)+"')?$select=id", &found)
+	if graphclient.NotFound(err) {
+		return "", nil
+	}
+	return found.ID, err
+}
+
 // printAsks prints what an application asks for by now.
 func (m *manager) printAsks(ctx context.Context, ref string) error {
-	_, app, err := m.application(ctx, ref)
+	client, app, err := m.application(ctx, ref)
 	if err != nil {
 		return err
 	}
-	all, err := m.asks(ctx, app)
+	all, err := m.asks(ctx, client, app)
 	if err != nil {
 		return err
 	}
@@ -117,10 +147,10 @@ type wanted struct {
 
 // permission finds what API/VALUE means: a scope with --delegated, otherwise an app role.
 func (m *manager) permission(ctx context.Context, app lookup.API, arg string, delegated bool) (wanted, error) {
-	v := m.data.Directory.View(ctx)
+	finder := m.place.Within(app.Tenant)
 	if !delegated {
 		who := lookup.Principal{Tenant: app.Tenant, Service: &directory.ServicePrincipal{Name: app.Name, DisplayName: app.DisplayName}}
-		role, err := lookup.FindRole("rolecall app permission add", v, who, arg)
+		role, err := finder.FindRole(ctx, "rolecall app permission add", who, arg)
 		if err != nil {
 			return wanted{}, err
 		}
@@ -130,7 +160,7 @@ func (m *manager) permission(ctx context.Context, app lookup.API, arg string, de
 	if cut <= 0 {
 		return wanted{}, command.Fail(command.ExitUsage, fmt.Errorf("%q names no API and scope", arg), "write orders-server/Orders.List or api://orders/Orders.List")
 	}
-	api, err := lookup.FindAPI(v, string(app.Tenant.ID), arg[:cut])
+	api, err := finder.FindAPI(ctx, arg[:cut])
 	if err != nil {
 		return wanted{}, err
 	}
@@ -249,14 +279,14 @@ not have any more, stays as it is.`,
 		if err != nil {
 			return err
 		}
-		holder, err := m.data.Directory.View(ctx).ServicePrincipals().ByAppID(app.Tenant.ID, app.AppID)
-		if errors.Is(err, directory.ErrNotFound) {
-			return command.Failed("`rolecall sp create "+app.Label()+"` makes one", "%s has no service principal, so it can be granted nothing", app.Label())
-		}
+		holder, err := servicePrincipal(ctx, client, app.AppID)
 		if err != nil {
 			return err
 		}
-		all, err := m.asks(ctx, app)
+		if holder == "" {
+			return command.Failed("`rolecall sp create "+app.Label()+"` makes one", "%s has no service principal, so it can be granted nothing", app.Label())
+		}
+		all, err := m.asks(ctx, client, app)
 		if err != nil {
 			return err
 		}
@@ -274,12 +304,12 @@ not have any more, stays as it is.`,
 
 // consentTo grants one permission: a role to the application, or a scope beside those that every
 // user has granted it.
-func (m *manager) consentTo(ctx context.Context, client *graphclient.Client, holder *directory.ServicePrincipal, a requested) error {
+func (m *manager) consentTo(ctx context.Context, client *graphclient.Client, holder directory.ObjectID, a requested) error {
 	if a.Kind == "Role" {
-		return client.Do(ctx, http.MethodPost, "servicePrincipals/"+string(holder.ID)+"/appRoleAssignments", member{"principalId": holder.ID, "resourceId": a.api, "appRoleId": a.ID}, nil)
+		return client.Do(ctx, http.MethodPost, "servicePrincipals/"+string(holder)+"/appRoleAssignments", member{"principalId": holder, "resourceId": a.api, "appRoleId": a.ID}, nil)
 	}
 	var present member
-	filter := url.Values{"$filter": {"clientId eq " + odataText(string(holder.ID)) + " and resourceId eq " + odataText(string(a.api))}}
+	filter := url.Values{"$filter": {"clientId eq " + odataText(string(holder)) + " and resourceId eq " + odataText(string(a.api))}}
 	err := client.Each(ctx, "oauth2PermissionGrants", filter, func(found json.RawMessage) error {
 		one := member{}
 		err := json.Unmarshal(found, &one)
@@ -294,5 +324,5 @@ func (m *manager) consentTo(ctx context.Context, client *graphclient.Client, hol
 	case present != nil:
 		return client.Do(ctx, http.MethodPatch, "oauth2PermissionGrants/"+memberText(present, "id"), member{"scope": memberText(present, "scope") + " " + a.Value}, nil)
 	}
-	return client.Do(ctx, http.MethodPost, "oauth2PermissionGrants", member{"clientId": holder.ID, "consentType": "AllPrincipals", "resourceId": a.api, "scope": a.Value}, nil)
+	return client.Do(ctx, http.MethodPost, "oauth2PermissionGrants", member{"clientId": holder, "consentType": "AllPrincipals", "resourceId": a.api, "scope": a.Value}, nil)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"strings"
 	"time"
@@ -16,18 +15,20 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// A manager manages the directory as the operator of the machine.
+// A manager manages the directory through Graph: in this process, or on a server elsewhere.
 type manager struct {
 	*command.Line
-	*command.Management
-	data   *server.Data
-	tenant string // --tenant
-	format *output.Format
+	*command.Management // of the folder; nil: the server is elsewhere
+	place               manage.Place
+	data                *server.Data // of the folder
+	tenant              string       // --tenant
+	format              *output.Format
 }
 
 // managing completes a command that manages the directory. Changing commands let a running
@@ -38,24 +39,18 @@ func managing(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx co
 	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.OpenExisting(ctx)
-		if err != nil {
+		m := &manager{Line: c, tenant: tenant, format: format}
+		if m.place, err = manage.Open(ctx, c, strings.TrimPrefix(cmd.CommandPath(), "rolecall "), tenant); err != nil {
 			return err
 		}
-		defer func() { err = command.CloseAfter(err, data) }()
-		management, err := c.Manage(data, strings.TrimPrefix(cmd.CommandPath(), "rolecall "))
-		if err != nil {
+		if folder, here := m.place.(*manage.Folder); here {
+			m.Management, m.data = folder.Management, folder.Data
+		}
+		defer func() { err = command.CloseAfter(err, m.place) }()
+		if err := run(ctx, m, args); err != nil || !changes {
 			return err
 		}
-		defer management.Close()
-		m := &manager{Line: c, Management: management, data: data, tenant: tenant, format: format}
-		if err := run(ctx, m, args); err != nil {
-			return err
-		}
-		if !changes {
-			return nil
-		}
-		return c.WarnUnreachable(c.AwaitServer(ctx, data))
+		return m.place.Settle(ctx)
 	}
 	return cmd
 }
@@ -106,16 +101,19 @@ func odataText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") 
 
 // whole calls Graph in the tenant that is named, or the only one.
 func (m *manager) whole(ctx context.Context) (*graphclient.Client, *directory.Tenant, error) {
-	tenant, err := lookup.FindTenant(m.data.Directory.View(ctx), m.tenant)
+	tenant, err := m.place.FindTenant(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	return m.Graph(tenant), tenant, nil
 }
 
+// Graph calls Graph in one tenant, wherever it is.
+func (m *manager) Graph(tenant *directory.Tenant) *graphclient.Client { return m.place.Graph(tenant) }
+
 // application finds a registration by whatever it is called, and calls Graph in its tenant.
 func (m *manager) application(ctx context.Context, ref string) (*graphclient.Client, lookup.API, error) {
-	found, err := lookup.FindApplication(m.data.Directory.View(ctx), m.tenant, ref)
+	found, err := m.place.FindApplication(ctx, ref)
 	if err != nil {
 		return nil, found, err
 	}
@@ -158,24 +156,6 @@ func affected(yes bool, what string, who []string) error {
 		who = who[:listed]
 	}
 	return command.Fail(command.ExitRefused, fmt.Errorf("%s affects %s%s", what, text.Clean(strings.Join(who, "; ")), more), "add --yes if that is meant")
-}
-
-// lastUses are the last times at which an application got a token, by the credential that it
-// proved itself by; "" stands for any.
-func (m *manager) lastUses(ctx context.Context, app lookup.API) (map[string]time.Time, error) {
-	rows, err := m.NewestSignIns(ctx, m.data, directory.SignInFilter{Tenant: app.Tenant.ID, AppID: app.AppID, Limit: math.MaxInt32})
-	if err != nil {
-		return nil, err
-	}
-	used := map[string]time.Time{}
-	for _, row := range rows {
-		for _, key := range []string{"", row.CredentialID} {
-			if !row.Refused() && row.Time.After(used[key]) {
-				used[key] = row.Time
-			}
-		}
-	}
-	return used, nil
 }
 
 // recently is how long ago the last use of something counts as a use of today.

@@ -55,7 +55,7 @@ const whichPrincipal = "one application or managed identity, by its name or any 
 
 // service finds a service principal by whatever it is called, and calls Graph in its tenant.
 func (m *manager) service(ctx context.Context, ref string) (*graphclient.Client, lookup.Principal, error) {
-	found, err := lookup.FindPrincipal(m.data.Directory.View(ctx), m.tenant, ref)
+	found, err := m.place.FindPrincipal(ctx, ref)
 	if err != nil {
 		return nil, found, err
 	}
@@ -177,7 +177,7 @@ within the last week, or others hold roles of it, that is said, and --yes is nee
 // is confirmed.
 func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, doing string, yes bool) error {
 	app := lookup.API{Application: &directory.Application{AppID: found.Service.AppID}, Tenant: found.Tenant}
-	used, err := m.lastUses(ctx, app)
+	used, err := m.place.LastUses(ctx, app, recently)
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, do
 		who = append(who, fmt.Sprintf("%s itself, which got a token at %s", found.Name(), command.ShortTime(last)))
 	}
 	if found.Service.Type == directory.PrincipalApplication {
-		if app.Application, err = m.data.Directory.View(ctx).Applications().Get(found.Tenant.ID, found.Service.Application); err != nil {
+		if app, err = m.place.Within(found.Tenant).FindAPI(ctx, string(found.Service.AppID)); err != nil {
 			return err
 		}
 		others, err := m.holders(ctx, app)

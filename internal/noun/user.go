@@ -54,7 +54,7 @@ const whichUser = "one user, by the user principal name or object id"
 
 // user finds a user, and calls Graph in the tenant.
 func (m *manager) user(ctx context.Context, ref string) (*graphclient.Client, lookup.Principal, error) {
-	found, err := lookup.FindPrincipal(m.data.Directory.View(ctx), m.tenant, ref)
+	found, err := m.place.FindPrincipal(ctx, ref)
 	if err != nil {
 		return nil, found, err
 	}

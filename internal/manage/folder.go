@@ -1,0 +1,79 @@
+package manage
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/command"
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/review"
+	"github.com/rolecall-auth/rolecall/internal/server"
+)
+
+// A Folder is the data folder of this machine, managed as the operator of the machine.
+type Folder struct {
+	lookup.Folder
+	*command.Management
+	Data *server.Data
+
+	line *command.Line
+}
+
+var _ Place = (*Folder)(nil)
+
+// OpenFolder opens the data folder. Changes are recorded under the words of the command.
+func OpenFolder(ctx context.Context, line *command.Line, words, tenant string) (*Folder, error) {
+	data, err := line.OpenExisting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	management, err := line.Manage(data, words)
+	if err != nil {
+		return nil, errors.Join(err, data.Close())
+	}
+	return &Folder{lookup.Folder{Directory: data.Directory, Tenant: tenant}, management, data, line}, nil
+}
+
+// Close ends the work on the folder.
+func (f *Folder) Close() error {
+	f.Management.Close()
+	return f.Data.Close()
+}
+
+// Within finds in one tenant alone.
+func (f *Folder) Within(tenant *directory.Tenant) lookup.Finder {
+	return lookup.Folder{Directory: f.Data.Directory, Tenant: string(tenant.ID)}
+}
+
+// Access lets each see who may call what in a tenant.
+func (f *Folder) Access(ctx context.Context, tenant *directory.Tenant, filter review.AccessFilter, each func(review.Access) error) error {
+	r := &review.Reviewer{Directory: f.Data.Directory, Tenants: []*directory.Tenant{tenant}, Now: f.line.Now()}
+	return r.Access(ctx, filter, each)
+}
+
+// LastUses are the last times at which an application got a token.
+func (f *Folder) LastUses(ctx context.Context, app lookup.API, span time.Duration) (map[string]time.Time, error) {
+	rows, err := f.line.NewestSignIns(ctx, f.Data, directory.SignInFilter{
+		Tenant: app.Tenant.ID, AppID: app.AppID, Since: f.line.Now().Add(-span), Limit: math.MaxInt32,
+	})
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]time.Time{}
+	for _, row := range rows {
+		for _, key := range []string{"", row.CredentialID} {
+			if !row.Refused() && row.Time.After(used[key]) {
+				used[key] = row.Time
+			}
+		}
+	}
+	return used, nil
+}
+
+// Settle lets a running server act on the change.
+func (f *Folder) Settle(ctx context.Context) error {
+	return f.line.WarnUnreachable(f.line.AwaitServer(ctx, f.Data))
+}

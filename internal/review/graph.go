@@ -1,0 +1,223 @@
+package review
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
+)
+
+// A Graph reviews through Microsoft Graph, with what its caller may read.
+type Graph struct {
+	Client *graphclient.Client
+	Tenant *directory.Tenant
+}
+
+// A graphPrincipal is a service principal as Graph has it, or a user.
+type graphPrincipal struct {
+	ID          directory.ObjectID `json:"id"`
+	AppID       directory.AppID    `json:"appId"`
+	DisplayName string             `json:"displayName"`
+	Name        string             `json:"userPrincipalName"` // of users
+	Type        string             `json:"servicePrincipalType"`
+	Enabled     bool               `json:"accountEnabled"`
+	Roles       []struct {
+		ID      directory.RoleID `json:"id"`
+		Value   string           `json:"value"`
+		Enabled bool             `json:"isEnabled"`
+	} `json:"appRoles"`
+	Scopes []struct {
+		Value   string `json:"value"`
+		Enabled bool   `json:"isEnabled"`
+	} `json:"oauth2PermissionScopes"`
+}
+
+// A graphAssignment is an app role that somebody has, as Graph has it.
+type graphAssignment struct {
+	ID            string             `json:"id"`
+	Role          directory.RoleID   `json:"appRoleId"`
+	Created       time.Time          `json:"createdDateTime"`
+	PrincipalID   directory.ObjectID `json:"principalId"`
+	PrincipalType string             `json:"principalType"`
+	ResourceID    directory.ObjectID `json:"resourceId"`
+}
+
+// A graphGrant is scopes that a client has for a user or for all, as Graph has it.
+type graphGrant struct {
+	ID         string             `json:"id"`
+	Client     directory.ObjectID `json:"clientId"`
+	Principal  directory.ObjectID `json:"principalId"`
+	ResourceID directory.ObjectID `json:"resourceId"`
+	Scope      string             `json:"scope"`
+}
+
+// A graphWalk is one review.
+type graphWalk struct {
+	Graph
+	filter AccessFilter
+	known  map[string]*graphPrincipal // by path
+	yield  func(Access) error
+}
+
+// Access lets f see who may call an API, or what a client or a user may call: one of them must be
+// chosen.
+func (g Graph) Access(ctx context.Context, filter AccessFilter, f func(Access) error) error {
+	w := &graphWalk{g, filter, map[string]*graphPrincipal{}, f}
+	if filter.Client != nil || filter.User != nil {
+		return w.held(ctx)
+	}
+	api, err := w.read(ctx, "servicePrincipals(appId='"+string(filter.API.AppID)+"')")
+	if api == nil || err != nil {
+		return err
+	}
+	at := "servicePrincipals/" + string(api.ID)
+	if err := w.assignments(ctx, at+"/appRoleAssignedTo"); err != nil {
+		return err
+	}
+	return w.grants(ctx, "resourceId eq '"+string(api.ID)+"'")
+}
+
+// held goes through what one holder has.
+func (w *graphWalk) held(ctx context.Context) error {
+	if u := w.filter.User; u != nil {
+		if err := w.assignments(ctx, "users/"+string(u.ID)+"/appRoleAssignments"); err != nil {
+			return err
+		}
+		return w.grants(ctx, "principalId eq '"+string(u.ID)+"'")
+	}
+	id := string(w.filter.Client.ID)
+	if err := w.assignments(ctx, "servicePrincipals/"+id+"/appRoleAssignments"); err != nil {
+		return err
+	}
+	return w.grants(ctx, "clientId eq '"+id+"'")
+}
+
+// read reads a service principal or a user once; nil: it is gone.
+func (w *graphWalk) read(ctx context.Context, path string) (*graphPrincipal, error) {
+	if found, known := w.known[path]; known {
+		return found, nil
+	}
+	members := "id,appId,displayName,servicePrincipalType,accountEnabled,appRoles,oauth2PermissionScopes"
+	if strings.HasPrefix(path, "users/") {
+		members = "id,displayName,userPrincipalName,accountEnabled"
+	}
+	found := &graphPrincipal{}
+	err := w.Client.Get(ctx, path+"?$select="+members, found)
+	if graphclient.NotFound(err) {
+		found, err = nil, nil
+	}
+	if err == nil {
+		w.known[path] = found
+	}
+	return found, err
+}
+
+// base begins a row about an API; nil: it is not asked about.
+func (w *graphWalk) base(ctx context.Context, id directory.ObjectID) (*graphPrincipal, Access, error) {
+	api, err := w.read(ctx, "servicePrincipals/"+string(id))
+	if api == nil || err != nil || w.filter.API != nil && !strings.EqualFold(string(api.AppID), string(w.filter.API.AppID)) {
+		return nil, Access{}, err
+	}
+	row := Access{Tenant: w.Tenant.Name, API: api.DisplayName, APIAppID: api.AppID}
+	if !api.Enabled {
+		row.Idle = "the API is disabled"
+	}
+	return api, row, nil
+}
+
+func (w *graphWalk) assignments(ctx context.Context, path string) error {
+	return w.Client.Each(ctx, path, url.Values{"$top": {"999"}}, func(found json.RawMessage) error {
+		var a graphAssignment
+		if err := json.Unmarshal(found, &a); err != nil {
+			return err
+		}
+		api, row, err := w.base(ctx, a.ResourceID)
+		if api == nil || err != nil {
+			return err
+		}
+		row.ID, row.Since, row.PrincipalID, row.Role = directory.ObjectID(a.ID), a.Created, a.PrincipalID, string(a.Role)
+		for _, role := range api.Roles {
+			if role.ID == a.Role {
+				row.Role = role.Value
+				if !role.Enabled {
+					row.Idle = "the role is disabled"
+				}
+			}
+		}
+		if a.PrincipalType == "User" {
+			return w.user(ctx, row)
+		}
+		principal, err := w.read(ctx, "servicePrincipals/"+string(a.PrincipalID))
+		if principal == nil || err != nil {
+			return err
+		}
+		row.Principal, row.Kind = principal.DisplayName, ByApplication
+		if principal.Type == string(directory.PrincipalManagedIdentity) {
+			row.Kind = ByIdentity
+		}
+		if !principal.Enabled {
+			row.Idle = "the principal is disabled"
+		}
+		return w.yield(row)
+	})
+}
+
+// user completes a row that is a user's.
+func (w *graphWalk) user(ctx context.Context, row Access) error {
+	user, err := w.read(ctx, "users/"+string(row.PrincipalID))
+	if user == nil || err != nil {
+		return err
+	}
+	row.Principal, row.Kind = user.Name, ByUser
+	if !user.Enabled {
+		row.Idle = "the user is disabled"
+	}
+	return w.yield(row)
+}
+
+func (w *graphWalk) grants(ctx context.Context, filter string) error {
+	return w.Client.Each(ctx, "oauth2PermissionGrants", url.Values{"$filter": {filter}, "$top": {"999"}}, func(found json.RawMessage) error {
+		var g graphGrant
+		if err := json.Unmarshal(found, &g); err != nil {
+			return err
+		}
+		api, base, err := w.base(ctx, g.ResourceID)
+		if api == nil || err != nil {
+			return err
+		}
+		client, err := w.read(ctx, "servicePrincipals/"+string(g.Client))
+		if client == nil || err != nil {
+			return err
+		}
+		base.ID, base.Client = directory.ObjectID(g.ID), client.DisplayName
+		if !client.Enabled {
+			base.Idle = "the client is disabled"
+		}
+		for _, value := range strings.Fields(g.Scope) {
+			row := base
+			row.Scope = value
+			enabled := false
+			for _, scope := range api.Scopes {
+				enabled = enabled || scope.Value == value && scope.Enabled
+			}
+			if !enabled {
+				row.Idle = "the scope is disabled"
+			}
+			if g.Principal == "" {
+				row.Principal, row.Kind = "every user", ByEveryone
+				err = w.yield(row)
+			} else {
+				row.PrincipalID = g.Principal
+				err = w.user(ctx, row)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
