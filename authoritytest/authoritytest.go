@@ -135,8 +135,10 @@ func (a *Authority) serve(o options) {
 		Now:   a.clock.Now, Log: o.log,
 	})
 	a.check("open the authority", err)
-	if inside, ok := a.t.(interface{ KeepIssuer(*authority.Authority) }); ok { // as above
-		inside.KeepIssuer(a.issuer)
+	if inside, ok := a.t.(interface {
+		KeepIssuer(*authority.Authority, *keyring.Ring)
+	}); ok { // as above
+		inside.KeepIssuer(a.issuer, a.keys)
 	}
 	a.platform, err = managedidentity.New(managedidentity.Config{
 		Directory: a.directory, Minter: a.issuer, TLS: a.server.TLS, Wrap: a.faults.Identity, Now: a.clock.Now, Log: o.log,

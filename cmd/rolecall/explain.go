@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,12 +17,10 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
-	"github.com/rolecall-auth/rolecall/internal/inprocess"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
-	"github.com/rolecall-auth/rolecall/internal/token"
 )
 
 // An explainer says why something was accepted or refused.
@@ -88,15 +84,10 @@ program would ask with. The exit code is 4 if what is explained is refused.`,
 		if environment {
 			return c.explainEnvironment(cmd.Context(), data, format)
 		}
-		if correlation != "" {
-			return c.explainSignIns(cmd.Context(), data, format, strings.TrimSuffix(correlation, "…")) // as a narrow table has it
-		}
-		in, err := c.input(cmd.Context(), data, raw, api, roles)
-		if err != nil {
-			return err
-		}
-		in.Guard = settings
-		report, err := explain.Token(cmd.Context(), in)
+		report, err := c.ask(cmd.Context(), data, explain.Question{
+			Token: raw, CorrelationID: strings.TrimSuffix(correlation, "…"), // as a narrow table has it
+			API: api, Roles: roles, Guard: settings,
+		})
 		if err != nil {
 			return err
 		}
@@ -123,35 +114,32 @@ func (c explainer) tokenArgument(args []string, correlation string) (string, err
 	return string(b), err
 }
 
-// input is a token and what it is checked against.
-func (c explainer) input(ctx context.Context, data *server.Data, raw, api string, roles []string) (explain.Input, error) {
-	base, v1Issuer, err := c.authorityOf(ctx, raw)
+// ask explains by the data folder, as its operator.
+func (c explainer) ask(ctx context.Context, data *server.Data, q explain.Question) (*explain.Report, error) {
+	base, v1Issuer, err := c.authorityOf(ctx, q.Token)
 	if err != nil {
-		return explain.Input{}, err
+		return nil, err
 	}
 	issuer, err := authority.New(authority.Config{
 		BaseURL: base, V1Issuer: v1Issuer, Directory: data.Directory, Keys: data.Keys, Now: c.Now, Log: slog.New(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: slog.LevelError})), // --verbose means the checks here
 	})
 	if err != nil {
-		return explain.Input{}, err
+		return nil, err
 	}
-	public, err := c.publicOrigin(ctx, data, base, v1Issuer, raw)
-	if err != nil {
-		return explain.Input{}, err
-	}
-	if public.Cloud() != "" {
-		base = public.BaseURL
-		if issuer, err = issuer.At(public); err != nil {
-			return explain.Input{}, err
-		}
-	}
-	return explain.Input{
-		Token: raw, API: api, Roles: roles, Directory: data.Directory, Authority: base, Public: public.Cloud() != "",
-		HTTP: &http.Client{Transport: inprocess.Transport{Handler: issuer.Handler()}}, Now: c.Now,
+	by := explain.Explainer{
+		Directory: data.Directory, Keys: data.Keys, Now: c.Now, Under: issuer.Under,
 		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
 			return c.NewestSignIns(ctx, data, f)
 		},
-	}, nil
+	}
+	if by.Origin, err = origin.New(base, v1Issuer); err != nil {
+		return nil, err
+	}
+	report, err := by.Explain(ctx, q, nil)
+	if errors.Is(err, explain.ErrNoSignIn) {
+		return nil, command.NotFound("`rolecall signins` lists the latest; requests that had to wait (AADSTS90055) are not kept, but the failures before them are", "no token request has the correlation id %s", q.CorrelationID)
+	}
+	return report, err
 }
 
 // authorityOf returns where the tokens of this data folder come from: the running server,
@@ -165,77 +153,11 @@ func (c explainer) authorityOf(ctx context.Context, raw string) (base, v1Issuer 
 	if found != nil {
 		return found.Authority, found.V1Issuer, nil
 	}
-	issuer, _ := named(raw)
+	issuer, _ := explain.Named(raw)
 	if u, err := url.Parse(issuer); err == nil && u.Scheme == "https" && loopback.Is(u.Hostname()) {
 		return "https://" + u.Host, "", nil
 	}
 	return fmt.Sprintf("https://localhost:%d", server.DefaultPort), "", nil
-}
-
-// named returns the issuer and the key that a token names; nothing of it is proven.
-func named(raw string) (issuer, keyID string) {
-	parsed, err := token.Parse(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(raw), "Bearer ")), token.Limits{})
-	if err != nil {
-		return "", ""
-	}
-	value, _ := parsed.Claims.Get("iss")
-	issuer, _ = value.String()
-	value, _ = parsed.Header.Get("kid")
-	keyID, _ = value.String()
-	return issuer, keyID
-}
-
-// publicOrigin returns the origin of Microsoft's names that a token was issued under for a tenant of
-// the folder; the zero value for tokens of its own names, and of the real cloud. Two clouds share
-// an issuer, which the authority's own names may have too, so the key decides between them.
-func (c explainer) publicOrigin(ctx context.Context, data *server.Data, base, v1Issuer, raw string) (origin.Origin, error) {
-	issuer, keyID := named(raw)
-	own, err := origin.New(base, v1Issuer)
-	if err != nil {
-		return origin.Origin{}, err
-	}
-	var first origin.Origin
-	for _, cloud := range origin.Clouds() {
-		at, err := origin.Public(cloud)
-		if err != nil {
-			return origin.Origin{}, err
-		}
-		tenant := at.TenantOf(issuer)
-		if tenant == "" {
-			continue
-		}
-		if _, err := data.Directory.Tenant(ctx, string(tenant)); errors.Is(err, directory.ErrNotFound) {
-			continue
-		} else if err != nil {
-			return origin.Origin{}, err
-		}
-		keys, err := data.Keys.Present(ctx, at.KeyRing(string(tenant)))
-		if err != nil {
-			return origin.Origin{}, err
-		}
-		if slices.ContainsFunc(keys, func(key token.Key) bool { return key.ID == keyID }) {
-			return at, nil
-		}
-		if first.Cloud() == "" && own.TenantOf(issuer) == "" {
-			first = at
-		}
-	}
-	return first, nil
-}
-
-func (c explainer) explainSignIns(ctx context.Context, data *server.Data, format *output.Format, correlation string) error {
-	rows, err := c.NewestSignIns(ctx, data, directory.SignInFilter{CorrelationID: correlation})
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return command.NotFound("`rolecall signins` lists the latest; requests that had to wait (AADSTS90055) are not kept, but the failures before them are", "no token request has the correlation id %s", correlation)
-	}
-	report, err := explain.SignIn(ctx, data.Directory, rows[0]) // the newest decides
-	if err != nil {
-		return err
-	}
-	return c.printExplanation(format, report)
 }
 
 // explainRefusal explains why an API answered a request with this token as it did.
@@ -259,30 +181,18 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 		return err
 	}
 	defer func() { err = command.CloseAfter(err, data) }()
-	in, err := c.input(ctx, data, raw, api, nil)
+	refusal := &explain.Refusal{Answer: answer, Method: t.method, Path: t.url.EscapedPath(), CABundle: filepath.Join(c.Dir, server.BundleFile)}
+	if running != nil {
+		refusal.CABundle = running.CABundle
+	}
+	report, err := c.ask(ctx, data, explain.Question{Token: raw, API: api, Refusal: refusal})
 	if err != nil {
 		return err
 	}
-	report, err := explain.Token(ctx, in)
-	if errors.Is(err, directory.ErrNotFound) { // an API of another authority, or one that calls itself otherwise
-		in.API = ""
-		report, err = explain.Token(ctx, in)
+	if report.Disagreement != nil {
+		c.showDisagreement(report, report.Disagreement)
 	}
-	if err != nil {
-		return err
-	}
-	settings, err := in.Settings(ctx)
-	if err != nil {
-		return err
-	}
-	if settings.CABundle = filepath.Join(c.Dir, server.BundleFile); running != nil {
-		settings.CABundle = running.CABundle
-	}
-	disagreement := answer.Disagree(report, settings, t.method, t.url.EscapedPath())
-	if disagreement != nil {
-		c.showDisagreement(report, disagreement)
-	}
-	if !report.Accepted && (disagreement == nil || disagreement.Besides) {
+	if !report.Accepted && (report.Disagreement == nil || report.Disagreement.Besides) {
 		c.showExplanation(c.Err, report)
 	}
 	return command.Silently(command.ExitRefused)

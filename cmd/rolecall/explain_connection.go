@@ -6,12 +6,10 @@ import (
 	"io"
 	"net"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
-	"github.com/rolecall-auth/rolecall/internal/guardfile"
 	"github.com/rolecall-auth/rolecall/internal/server"
 
 	"github.com/rolecall-auth/rolecall/internal/explain"
@@ -137,9 +135,9 @@ func (c explainer) explainEnvironment(ctx context.Context, data *server.Data, fo
 	return c.printExplanation(format, report)
 }
 
-// guardSettings reads the settings of an API from a guard.yaml; nil when none is named. Where
-// the file has several APIs, the host says which is meant.
-func (c explainer) guardSettings(file, host string) (*guardfile.API, error) {
+// guardSettings reads a guard.yaml; nil when none is named. Mistakes in it are told before anything
+// is looked up.
+func (c explainer) guardSettings(file, host string) (*explain.Guard, error) {
 	if file == "" {
 		return nil, nil
 	}
@@ -147,21 +145,7 @@ func (c explainer) guardSettings(file, host string) (*guardfile.API, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
-	settings, err := guardfile.Parse(file, content)
-	if err != nil {
-		return nil, err
-	}
-	apis := settings.APIs
-	i := 0
-	if len(apis) > 1 || host != "" {
-		i = slices.IndexFunc(apis, func(a guardfile.API) bool { return strings.EqualFold(a.Host, host) })
-	}
-	if i < 0 {
-		var hosts []string
-		for _, a := range apis {
-			hosts = append(hosts, a.Host)
-		}
-		return nil, command.Failed("name one of them with --host: "+strings.Join(hosts, ", "), "%s has settings of %d APIs, and none is that of the host %q", file, len(apis), host)
-	}
-	return &apis[i], nil
+	settings := &explain.Guard{Name: file, Text: string(content), Host: host}
+	_, err = settings.Settings()
+	return settings, err
 }

@@ -246,6 +246,21 @@ func (a *Authority) At(o origin.Origin) (*Authority, error) {
 	return &other, nil
 }
 
+// Origin is what the authority issues under.
+func (a *Authority) Origin() origin.Origin { return a.origin }
+
+// Under returns what serves the authority's URL space under an origin: its own, or another.
+func (a *Authority) Under(o origin.Origin) (http.Handler, error) {
+	if o.Cloud() == a.origin.Cloud() {
+		return a.Handler(), nil
+	}
+	other, err := a.At(o)
+	if err != nil {
+		return nil, err
+	}
+	return other.Handler(), nil
+}
+
 // Handler serves the authority's URL space. It expects to be at the root of its host.
 func (a *Authority) Handler() http.Handler { return a.server }
 

@@ -15,19 +15,19 @@ import (
 // An Answer is how an API refused a request: what it said, and what its words mean in terms
 // of the guard's reasons, whichever library it uses.
 type Answer struct {
-	Status  int
-	Reason  guard.Reason // empty when the API gives none that is known
-	Says    string       // its own words, on one line; empty when it has none
-	TraceID string       // by which its log has the refusal
-	API     string       // what it calls itself in its challenge: an application id or an identifier URI
+	Status  int          `json:"status"`
+	Reason  guard.Reason `json:"reason,omitempty"`  // empty when the API gives none that is known
+	Says    string       `json:"says,omitempty"`    // its own words, on one line; empty when it has none
+	TraceID string       `json:"traceId,omitempty"` // by which its log has the refusal
+	API     string       `json:"api,omitempty"`     // what it calls itself in its challenge: an application id or an identifier URI
 	// Behind is how far the API's clock is behind; negative when it is ahead. DateKnown is
 	// false when the API does not tell its time.
-	Behind    time.Duration
-	DateKnown bool
+	Behind    time.Duration `json:"behindNanoseconds,omitempty"`
+	DateKnown bool          `json:"dateKnown,omitempty"`
 	// Guarded is set when the answer is one of the guard's.
-	Guarded bool
+	Guarded bool `json:"guarded,omitempty"`
 	// Bare is set when the challenge has no error, as the one for a request without a token.
-	Bare bool
+	Bare bool `json:"bare,omitempty"`
 }
 
 // maxAnswer bounds what is read of the body of a refusal.

@@ -33,7 +33,7 @@ type Settings struct {
 
 // Settings returns what the settings of the API have to be. Roles of the input are ignored.
 func (in Input) Settings(ctx context.Context) (*Settings, error) {
-	in.Token = strings.TrimSpace(in.Token)
+	in.Token = bare(in.Token)
 	s, err := in.subject(ctx)
 	if err != nil {
 		return nil, err
@@ -79,10 +79,10 @@ func (e *Settings) readToken(raw string) {
 // A Disagreement is what follows when an API refuses what the directory finds nothing wrong
 // with: something that the directory does not see, most often a setting of the API.
 type Disagreement struct {
-	What string // what the API says, and what that means
-	Fix  *Fix
+	What string `json:"what"` // what the API says, and what that means
+	Fix  *Fix   `json:"fix,omitempty"`
 	// Besides is set when the directory's report has a fault of its own to tell.
-	Besides bool
+	Besides bool `json:"besides,omitempty"`
 }
 
 // Disagree compares an API's answer with the directory's report on the same token. It returns

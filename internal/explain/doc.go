@@ -12,6 +12,6 @@
 // runs the command. A report quotes claims; it never contains the token or a secret of a
 // connection string.
 //
-// Start at [Token]; [SignIn] explains an answer of the authority, [Connection] a connection
-// string.
+// Start at [Explainer], which answers whoever asks, beside the directory or from afar. [Token]
+// explains a token, [SignIn] an answer of the authority, [Connection] a connection string.
 package explain

@@ -14,6 +14,9 @@ import (
 // settle takes from the API's own settings which API is meant and which roles it asks for,
 // unless the input names them.
 func (in *Input) settle(ctx context.Context) error {
+	if in.isStranger(readClaims(in.Token)) {
+		in.Guard, in.Roles = nil, nil // they are about an API, and none is looked for
+	}
 	if in.Guard == nil {
 		return nil
 	}

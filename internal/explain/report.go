@@ -21,6 +21,8 @@ type Report struct {
 	Hints []string `json:"hints,omitempty"`
 	// Note says what the token cannot tell: whose the service is that it is for.
 	Note string `json:"note,omitempty"`
+	// Disagreement is what follows when the API answered otherwise than the directory explains.
+	Disagreement *Disagreement `json:"disagreement,omitempty"`
 }
 
 // A Comparison is a value that was presented, beside those that would have fitted.

@@ -26,7 +26,12 @@ type signIn struct {
 // SignIn explains the authority's answer to a token request: what the answer itself says, and
 // what it must not say to whoever asks, which is what would have been right.
 func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn) (*Report, error) {
-	s, err := newSignIn(ctx, dir, row)
+	return signInWithin(ctx, dir, row, nil)
+}
+
+// signInWithin is SignIn where something is told of one tenant alone; nil: of all.
+func signInWithin(ctx context.Context, dir *directory.Directory, row directory.SignIn, within *directory.Tenant) (*Report, error) {
+	s, err := newSignIn(ctx, dir, row, within)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +46,7 @@ func SignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn)
 	return s.report, s.diagnose(ctx)
 }
 
-func newSignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn) (*signIn, error) {
+func newSignIn(ctx context.Context, dir *directory.Directory, row directory.SignIn, within *directory.Tenant) (*signIn, error) {
 	if row.Presented == nil {
 		row.Presented = &directory.Presented{}
 	}
@@ -53,7 +58,9 @@ func newSignIn(ctx context.Context, dir *directory.Directory, row directory.Sign
 		s.report.Note = fmt.Sprintf("The request was sent to one of Microsoft's own names (%s), which lead here under `rolecall run --public-names`.", text.Shown(row.Cloud))
 	}
 	var err error
-	if s.tenants, err = dir.Tenants(ctx); err != nil {
+	if within != nil {
+		s.tenants = []*directory.Tenant{within}
+	} else if s.tenants, err = dir.Tenants(ctx); err != nil {
 		return nil, err
 	}
 	s.tenants = slices.Clone(s.tenants)

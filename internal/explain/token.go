@@ -35,6 +35,8 @@ type Input struct {
 	Guard *guardfile.API
 	// SignIns reads sign-ins. Nil means those that the directory has.
 	SignIns func(context.Context, directory.SignInFilter) ([]directory.SignIn, error)
+	// Within is the one tenant of which something is told. Nil means all.
+	Within *directory.Tenant
 }
 
 // subject is who and what a token names, as the directory knows them. Nothing in it is proven.
@@ -47,13 +49,14 @@ type subject struct {
 	required []string              // roles, any of them
 	named    bool                  // the roles were named, and are not all that the API has
 	several  bool                  // other tenants have a principal with the client's name
+	stranger bool                  // the token is of another tenant than the one of which something is told
 	revoked  *directory.Revocation // what was taken away that the token says still; nil if nothing was
 	builtin  *directory.Builtin    // what the API is, when it is one that nobody registers
 }
 
 // Token explains whether an API accepts a token, and why.
 func Token(ctx context.Context, in Input) (*Report, error) {
-	in.Token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(in.Token), "Bearer "))
+	in.Token = bare(in.Token)
 	if in.Now == nil {
 		in.Now = time.Now
 	}
@@ -80,6 +83,9 @@ func Token(ctx context.Context, in Input) (*Report, error) {
 	switch {
 	case !s.claims.read:
 		garbageReport(report, in.Token)
+		return report, nil
+	case s.stranger:
+		f.strangerReport(report)
 		return report, nil
 	case report.Reason == string(guard.IssuerUnknown) && !strings.HasPrefix(s.claims.issuer, in.Authority+"/"):
 		f.foreignReport(report, in.Authority)
@@ -137,6 +143,10 @@ func (s *subject) userName() string {
 // them deserve it.
 func (in *Input) subject(ctx context.Context) (*subject, error) {
 	s := &subject{claims: readClaims(in.Token)}
+	if in.isStranger(s.claims) {
+		s.tenant, s.stranger = in.Within, true
+		return s, nil
+	}
 	tenants, err := in.tenants(ctx, s.claims.tenant)
 	if err != nil {
 		return nil, err
@@ -192,8 +202,16 @@ func isIn(v *directory.View, tenants []*directory.Tenant, name string) bool {
 	})
 }
 
-// tenants returns all tenants, the one that the token names first.
+// isStranger reports whether a token is of a tenant of which nothing is told.
+func (in *Input) isStranger(c claims) bool {
+	return in.Within != nil && c.read && !strings.EqualFold(c.tenant, string(in.Within.ID))
+}
+
+// tenants returns all tenants of which something is told, the one that the token names first.
 func (in *Input) tenants(ctx context.Context, id string) ([]*directory.Tenant, error) {
+	if in.Within != nil {
+		return []*directory.Tenant{in.Within}, nil
+	}
 	tenants, err := in.Directory.Tenants(ctx)
 	if err != nil {
 		return nil, err
@@ -246,6 +264,9 @@ func (in *Input) guardSteps(ctx context.Context, s *subject, report *Report) (ad
 	defer cancel()
 	cfg, rules := in.guardConfig(s)
 	g, err := guard.New(ctx, cfg)
+	if err != nil && in.Guard != nil {
+		return nil, &SettingsError{err}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -125,6 +125,27 @@ func (f *facts) foreignReport(r *Report, authority string) {
 	}
 }
 
+// strangerReport is about a token of a tenant of which nothing is told here, be it one of this
+// directory or not: the report says what the token does, and nothing else.
+func (f *facts) strangerReport(r *Report) {
+	r.Accepted = false
+	r.Reason = cmp.Or(r.Reason, string(guard.TenantMismatch))
+	r.Client, r.API, r.User, r.Tenant = text.Shown(f.claims.client), text.Shown(f.claims.audience), text.Shown(f.claims.user), ""
+	r.Verdict = fmt.Sprintf("the token says that it is of the tenant %s, and not of %s", text.Shown(f.claims.tenant), f.tenant.Name)
+	if f.claims.tenant == "" {
+		r.Verdict = "the token does not say of which tenant it is"
+	}
+	r.Fix = &Fix{What: fmt.Sprintf("What is registered there, only the tenant itself can tell: ask in that tenant. An API of %s accepts tokens of %s alone.", f.tenant.Name, f.tenant.ID)}
+	said := fmt.Sprintf("The token says: issued by %s, roles: %s", text.Shown(cmp.Or(f.claims.issuer, "nobody")), text.Line(list(f.claims.roles), text.MaxQuoted))
+	if len(f.claims.scopes) > 0 {
+		said += ", scopes: " + text.Line(list(f.claims.scopes), text.MaxQuoted)
+	}
+	if !f.claims.expires.IsZero() {
+		said += ", valid until " + clock(f.claims.expires)
+	}
+	r.Hints = append(r.Hints, said+".")
+}
+
 // garbageReport is about a text that is no token.
 func garbageReport(r *Report, raw string) {
 	dots := strings.Count(raw, ".")

@@ -22,6 +22,7 @@ const (
 	directoryRead        = "Directory.Read.All"
 	directoryReadWrite   = "Directory.ReadWrite.All"
 	assignmentReadWrite  = "AppRoleAssignment.ReadWrite.All"
+	logRead              = "AuditLog.Read.All"
 	grantReadWrite       = "DelegatedPermissionGrant.ReadWrite.All"
 )
 

@@ -30,6 +30,7 @@ type Config struct {
 	Directory  *directory.Directory // required
 	HTTPClient *http.Client         // required: reaches the authority
 	Minter     Minter               // makes the tokens of identities that are lent; nil: none is
+	Explainer  Explainer            // explains tokens and token requests; nil: nothing is explained
 	Now        func() time.Time     // nil means time.Now
 	Log        *slog.Logger         // nil means discard
 }

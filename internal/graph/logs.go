@@ -26,7 +26,7 @@ func logRoutes() []route {
 
 func readsLogs() *permit {
 	return &permit{
-		permissions: anyOf("AuditLog.Read.All"),
+		permissions: anyOf(logRead),
 		users:       []string{globalAdministrator, globalReader, "Security Administrator", "Security Reader", "Reports Reader"},
 	}
 }

@@ -59,27 +59,29 @@ var people = []person{
 	{name: "a reader of logs", roles: "AuditLog.Read.All"},
 	{name: "a giver of scopes", roles: "DelegatedPermissionGrant.ReadWrite.All"},
 	{name: "a user administrator by a tool", scopes: "user_impersonation", user: "User Administrator"},
+	{name: "a reader of logs and applications", roles: "AuditLog.Read.All Application.Read.All"},
 }
 
 // What becomes of a caller: unauthenticated (401), denied (403), not there any more (403), or
 // admitted. One letter each, in the order of people.
 var outcomes = map[string]string{
-	"reads applications":   "udd" + "aaaaad" + "d" + "daaaaaaadaaaai" + "adddda",
-	"creates applications": "udd" + "ddaaad" + "d" + "ddddddddd" + "aadai" + "dddddd",
-	"changes applications": "udd" + "ddaadd" + "d" + "dddaddad" + "daadai" + "dddddd",
-	"rolls keys":           "uda" + "ddaadd" + "d" + "dddaddad" + "daadai" + "dddddd",
-	"reads assignments":    "udd" + "aaaaaa" + "d" + "daaaaaaadaaaai" + "adddda",
-	"changes assignments":  "udd" + "dddddd" + "d" + "ddddddddd" + "addai" + "addddd",
-	"reads users":          "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "daadda",
-	"changes users":        "udd" + "dddddd" + "d" + "ddddddddd" + "adddi" + "ddadda",
-	"changes grants":       "udd" + "dddddd" + "d" + "ddddddddd" + "addai" + "ddddad",
-	"changes policies":     "udd" + "dddddd" + "d" + "ddddddddd" + "adddi" + "dddddd",
-	"reads grants":         "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddaa",
-	"reads organization":   "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddda",
-	"reads logs":           "udd" + "dddddd" + "d" + "dddddddad" + "adddi" + "dddadd",
-	"reads policies":       "udd" + "dddddd" + "d" + "dddddaaad" + "addai" + "ddddda",
-	"ends own sessions":    "uaa" + "aaaaaa" + "a" + "dddddaaad" + "addai" + "aaaaaa", // applications are told that they are no user
-	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai" + "aaaaaa",      // as above
+	"reads applications":   "udd" + "aaaaad" + "d" + "daaaaaaadaaaai" + "adddda" + "a",
+	"creates applications": "udd" + "ddaaad" + "d" + "ddddddddd" + "aadai" + "dddddd" + "d",
+	"changes applications": "udd" + "ddaadd" + "d" + "dddaddad" + "daadai" + "dddddd" + "d",
+	"rolls keys":           "uda" + "ddaadd" + "d" + "dddaddad" + "daadai" + "dddddd" + "d",
+	"reads assignments":    "udd" + "aaaaaa" + "d" + "daaaaaaadaaaai" + "adddda" + "a",
+	"changes assignments":  "udd" + "dddddd" + "d" + "ddddddddd" + "addai" + "addddd" + "d",
+	"reads users":          "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "daadda" + "d",
+	"changes users":        "udd" + "dddddd" + "d" + "ddddddddd" + "adddi" + "ddadda" + "d",
+	"changes grants":       "udd" + "dddddd" + "d" + "ddddddddd" + "addai" + "ddddad" + "d",
+	"changes policies":     "udd" + "dddddd" + "d" + "ddddddddd" + "adddi" + "dddddd" + "d",
+	"reads grants":         "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddaa" + "d",
+	"reads organization":   "udd" + "dadddd" + "d" + "dddddaaad" + "addai" + "ddddda" + "d",
+	"reads logs":           "udd" + "dddddd" + "d" + "dddddddad" + "adddi" + "dddadd" + "a",
+	"reads policies":       "udd" + "dddddd" + "d" + "dddddaaad" + "addai" + "ddddda" + "d",
+	"ends own sessions":    "uaa" + "aaaaaa" + "a" + "dddddaaad" + "addai" + "aaaaaa" + "a", // applications are told that they are no user
+	"is anybody":           "uaa" + "aaaaaa" + "a" + "aaaaaaaaaaaaai" + "aaaaaa" + "a",      // as above
+	"explains":             "udd" + "dddddd" + "d" + "dddddddad" + "adddi" + "dddddd" + "a",
 }
 
 // rights says for each route by whom it may be called.
@@ -205,6 +207,7 @@ var rights = map[string]string{
 	"POST directoryObjects/getByIds":                                       "reads applications",
 	"GET directoryObjects/{object}":                                        "reads applications",
 	"POST servicePrincipals/{principal}/rolecall.getToken":                 "changes applications",
+	"POST rolecall.explain":                                                "explains",
 	"GET $metadata":                                                        "is anybody",
 	"GET servicePrincipals/{principal}/federatedIdentityCredentials":       "reads applications",
 }
@@ -303,10 +306,11 @@ func (e *estate) request(method, path string) (filled, body string) {
 		return ""
 	})
 	bodies := map[string]string{
-		"POST servicePrincipals/{principal}/rolecall.getToken": `{"resource":"api://orders"}`,
-		"POST applications":              `{"displayName":"made"}`,
-		"POST $batch":                    `{"requests":[{"id":"1","method":"GET","url":"/applications/` + string(e.app.ID) + `"}]}`,
-		"POST directoryObjects/getByIds": `{"ids":["` + string(e.app.ID) + `"]}`,
+		"POST rolecall.explain":                                        `{"token":"nonsense"}`,
+		"POST servicePrincipals/{principal}/rolecall.getToken":         `{"resource":"api://orders"}`,
+		"POST applications":                                            `{"displayName":"made"}`,
+		"POST $batch":                                                  `{"requests":[{"id":"1","method":"GET","url":"/applications/` + string(e.app.ID) + `"}]}`,
+		"POST directoryObjects/getByIds":                               `{"ids":["` + string(e.app.ID) + `"]}`,
 		"POST servicePrincipals/{principal}/removePassword":            `{"keyId":"` + guid.New() + `"}`,
 		"POST servicePrincipals/{principal}/addKey":                    `{"keyCredential":{"type":"AsymmetricX509Cert","usage":"Verify","key":"` + e.certificate + `"},"passwordCredential":null,"proof":"x"}`,
 		"POST servicePrincipals/{principal}/removeKey":                 `{"keyId":"` + guid.New() + `","proof":"x"}`,

@@ -24,7 +24,7 @@ type route struct {
 
 // routes is the table of routes: each resource has its part of it in its own file.
 func routes() []route {
-	return slices.Concat(applicationRoutes(), principalRoutes(), roleAssignmentRoutes(), userRoutes(), objectRoutes(), grantRoutes(), organizationRoutes(), deletedRoutes(), memberRoutes(), batchRoutes(), logRoutes(), policyRoutes(), deltaRoutes(), metadataRoutes(), lendingRoutes())
+	return slices.Concat(applicationRoutes(), principalRoutes(), roleAssignmentRoutes(), userRoutes(), objectRoutes(), grantRoutes(), organizationRoutes(), deletedRoutes(), memberRoutes(), batchRoutes(), logRoutes(), policyRoutes(), deltaRoutes(), metadataRoutes(), lendingRoutes(), explanationRoutes())
 }
 
 // A router finds the route of a request. It never changes.

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/graph"
 	"github.com/rolecall-auth/rolecall/internal/insidetest"
 )
@@ -37,13 +39,26 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	login := insidetest.Start(t)
 	api, err := graph.New(graph.Config{
-		Authority: login.URL, URL: ownURL, Directory: login.Directory(), HTTPClient: login.HTTPClient(), Minter: login.Issuer(), Now: login.Clock().Now,
+		Authority: login.URL, URL: ownURL, Directory: login.Directory(), HTTPClient: login.HTTPClient(), Minter: login.Issuer(), Explainer: explainer(login), Now: login.Clock().Now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(api.Close)
 	return &world{TB: t, login: login, graph: api.Handler()}
+}
+
+// explainer explains what the authority issued and answered.
+func explainer(login *insidetest.Authority) *explain.Explainer {
+	return &explain.Explainer{
+		Directory: login.Directory(), Keys: login.Keys(), Origin: login.Issuer().Origin(), Under: login.Issuer().Under, Now: login.Clock().Now,
+		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
+			if err := login.Issuer().Flush(ctx); err != nil {
+				return nil, err
+			}
+			return login.Directory().SignIns(ctx, f)
+		},
+	}
 }
 
 func (w *world) change(f func(*directory.Editor) error) {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/rolecall-auth/rolecall/internal/explain"
 )
 
 // What follows are actions of this server's Graph that Microsoft's has not.
@@ -36,6 +38,16 @@ type IdentityTokenRequest struct {
 func (c *Client) IdentityToken(ctx context.Context, principal string, req IdentityTokenRequest) (*IdentityToken, error) {
 	var got IdentityToken
 	if err := c.Do(ctx, http.MethodPost, "servicePrincipals/"+url.PathEscape(principal)+"/rolecall.getToken", req, &got); err != nil {
+		return nil, err
+	}
+	return &got, nil
+}
+
+// Explain has a token, or a token request, explained by the server. It takes the right to read
+// sign-ins and applications, and tells of the caller's tenant alone.
+func (c *Client) Explain(ctx context.Context, q explain.Question) (*explain.Report, error) {
+	var got explain.Report
+	if err := c.Do(ctx, http.MethodPost, "rolecall.explain", q, &got); err != nil {
 		return nil, err
 	}
 	return &got, nil

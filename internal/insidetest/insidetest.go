@@ -11,6 +11,7 @@ import (
 	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
 )
 
 // An Authority is one of authoritytest, with the directory behind it.
@@ -18,6 +19,7 @@ type Authority struct {
 	*authoritytest.Authority
 	directory *directory.Directory
 	issuer    *authority.Authority
+	keys      *keyring.Ring
 }
 
 // Start runs an authority until the test ends.
@@ -25,7 +27,7 @@ func Start(t testing.TB, opts ...authoritytest.Option) *Authority {
 	t.Helper()
 	k := &keeper{TB: t}
 	login := authoritytest.Start(k, opts...)
-	return &Authority{login, k.directory, k.issuer}
+	return &Authority{login, k.directory, k.issuer, k.keys}
 }
 
 // Directory returns everything that is registered.
@@ -34,15 +36,19 @@ func (a *Authority) Directory() *directory.Directory { return a.directory }
 // Issuer returns what makes the tokens.
 func (a *Authority) Issuer() *authority.Authority { return a.issuer }
 
+// Keys returns the keys by which tokens are signed.
+func (a *Authority) Keys() *keyring.Ring { return a.keys }
+
 // A keeper is a test that authoritytest shows its directory and its issuer to.
 type keeper struct {
 	testing.TB
 	directory *directory.Directory
 	issuer    *authority.Authority
+	keys      *keyring.Ring
 }
 
 // KeepDirectory takes the directory from authoritytest.
 func (k *keeper) KeepDirectory(d *directory.Directory) { k.directory = d }
 
-// KeepIssuer takes from authoritytest what makes the tokens.
-func (k *keeper) KeepIssuer(a *authority.Authority) { k.issuer = a }
+// KeepIssuer takes from authoritytest what makes the tokens, and its keys.
+func (k *keeper) KeepIssuer(a *authority.Authority, keys *keyring.Ring) { k.issuer, k.keys = a, keys }

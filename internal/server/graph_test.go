@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/loopback"
 )
@@ -83,35 +84,21 @@ func TestTheManagersAddressNamesIt(t *testing.T) {
 	}
 }
 
-// A running server lends the tokens of its identities, to those who may manage them.
-func TestGraphLendsIdentities(t *testing.T) {
+// A running server lends the tokens of its identities, to those who may manage them, and explains
+// what it issued to those who may read it.
+func TestGraphHasActionsOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := startWith(t, Config{Dir: t.TempDir()})
 	tool := newTool(t, s)
 	var worker *directory.ServicePrincipal
 	_, err := s.Data().Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) (err error) {
-		if worker, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tool.tenant, Type: directory.PrincipalManagedIdentity, Name: "worker"}); err != nil {
-			return err
-		}
-		holder, err := e.ServicePrincipals().ByAppID(tool.tenant, tool.id)
-		if err != nil {
-			return err
-		}
-		api, err := e.Applications().FindAPI(tool.tenant, string(directory.GraphAppID))
-		if err != nil {
-			return err
-		}
-		resource, err := e.ServicePrincipals().FindAPI(tool.tenant, directory.GraphAppID)
-		if err != nil {
-			return err
-		}
-		role, _ := api.Role("Application.ReadWrite.All")
-		_, _, err = e.Assignments().Add(tool.tenant, holder.ID, resource.ID, role.ID)
+		worker, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: tool.tenant, Type: directory.PrincipalManagedIdentity, Name: "worker"})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	tool.grant(t, "Application.ReadWrite.All", "AuditLog.Read.All")
 	client := &graphclient.Client{Base: s.Endpoints().Graph + "/v1.0", HTTP: &http.Client{Transport: bearing{tool.caller.Transport, tool.token(t, s.Endpoints().Graph)}}}
 	got, err := client.IdentityToken(t.Context(), string(worker.ID), graphclient.IdentityTokenRequest{Resource: "https://vault.azure.net"})
 	if err != nil {
@@ -119,6 +106,14 @@ func TestGraphLendsIdentities(t *testing.T) {
 	}
 	if got.ObjectID != string(worker.ID) || strings.Count(got.Token, ".") != 2 {
 		t.Errorf("%+v", got)
+	}
+	report, err := client.Explain(t.Context(), explain.Question{Token: got.Token})
+	if err != nil || !report.Accepted || report.Client != "worker" || report.API != "Azure Key Vault" {
+		t.Errorf("%+v %v", report, err)
+	}
+	report, err = client.Explain(t.Context(), explain.Question{CorrelationID: got.CorrelationID})
+	if err != nil || !report.Accepted || !strings.Contains(report.Steps[0].Detail, "lent to application tool") {
+		t.Errorf("%+v %v", report, err)
 	}
 	if err := s.authority.Flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -170,6 +165,35 @@ func newTool(t *testing.T, s *Server) *tool {
 	}
 	made.caller = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}}
 	return made
+}
+
+// grant gives the tool app roles of Graph.
+func (c *tool) grant(t *testing.T, roles ...string) {
+	t.Helper()
+	_, err := c.server.Data().Directory.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		holder, err := e.ServicePrincipals().ByAppID(c.tenant, c.id)
+		if err != nil {
+			return err
+		}
+		api, err := e.Applications().FindAPI(c.tenant, string(directory.GraphAppID))
+		if err != nil {
+			return err
+		}
+		resource, err := e.ServicePrincipals().FindAPI(c.tenant, directory.GraphAppID)
+		if err != nil {
+			return err
+		}
+		for _, value := range roles {
+			role, _ := api.Role(value)
+			if _, _, err := e.Assignments().Add(c.tenant, holder.ID, resource.ID, role.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // token is one for a resource.

@@ -18,6 +18,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/explain"
 	"github.com/rolecall-auth/rolecall/internal/fault"
 	"github.com/rolecall-auth/rolecall/internal/fetch"
 	"github.com/rolecall-auth/rolecall/internal/graph"
@@ -284,12 +285,35 @@ func (s *Server) buildGraph(*http.Server) (answering, error) {
 	var err error
 	s.graph, err = graph.New(graph.Config{
 		Authority: s.endpoints.Authority, URL: s.endpoints.Graph, Directory: s.data.Directory,
-		HTTPClient: s.ownClient(), Minter: s.authority, Now: s.cfg.Now, Log: s.log,
+		HTTPClient: s.ownClient(), Minter: s.authority, Explainer: s.explainer(), Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return answering{}, err
 	}
 	return answering{byDefault: s.proxies.identify(s.graph.Handler())}, nil
+}
+
+// explainer explains what this server issued and answered, under its own names and Microsoft's.
+func (s *Server) explainer() *explain.Explainer {
+	return &explain.Explainer{
+		Directory: s.data.Directory, Keys: s.data.Keys, Origin: s.authority.Origin(), Now: s.cfg.Now,
+		Under: func(at origin.Origin) (http.Handler, error) {
+			if at.Cloud() == "" {
+				return s.authority.Handler(), nil
+			}
+			n, err := s.public.of(at.Cloud())
+			if err != nil {
+				return nil, err
+			}
+			return n.authority.Handler(), nil
+		},
+		SignIns: func(ctx context.Context, f directory.SignInFilter) ([]directory.SignIn, error) {
+			if err := s.authority.Flush(ctx); err != nil {
+				return nil, err
+			}
+			return s.data.Directory.SignIns(ctx, f)
+		},
+	}
 }
 
 func (s *Server) buildManager(*http.Server) (answering, error) {

@@ -108,7 +108,7 @@ func (p *publicNames) buildGraph(n *names) (http.Handler, error) {
 	var err error
 	n.graph, err = graph.New(graph.Config{
 		Authority: n.origin.BaseURL, URL: "https://" + n.origin.Cloud().GraphHosts()[0], Directory: s.data.Directory,
-		HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Minter: n.authority, Now: s.cfg.Now, Log: s.log,
+		HTTPClient: &http.Client{Transport: overAdmin(s.adminPath)}, Minter: n.authority, Explainer: s.explainer(), Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {
 		return nil, err
