@@ -36,6 +36,8 @@ func (c *cli) completeNames(root *cobra.Command) {
 		}
 		c.completeNouns(cmd)
 		switch cmd.CommandPath() {
+		case "rolecall keys show", "rolecall keys revoke":
+			cmd.ValidArgsFunction = c.completeKeys
 		case "rolecall grant", "rolecall revoke":
 			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 				list := principalNames
@@ -81,6 +83,29 @@ func (c *cli) complete(list lister) cobra.CompletionFunc {
 		slices.Sort(names)
 		return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeKeys offers the ids of signing keys.
+func (c *cli) completeKeys(cmd *cobra.Command, args []string, word string) (ids []string, _ cobra.ShellCompDirective) {
+	_ = c.Prepare(cmd, nil) // what is wrong with the environment is said when the command runs
+	if len(args) > 0 || c.Dir == "" || !server.HasData(filepath.Clean(c.Dir)) {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	data, err := c.Open(cmd.Context())
+	if err != nil { // TAB shows no errors
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer func() { _ = data.Close() }() // it was only read
+	keys, err := c.keysIn(cmd.Context(), data, "keys", cmd.Flag("tenant").Value.String())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, key := range keys {
+		if strings.HasPrefix(key.ID, word) {
+			ids = append(ids, key.ID)
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 // names reads them from the folder, if it has any. TAB shows no errors.

@@ -14,6 +14,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -37,6 +38,20 @@ type tenantKey struct {
 	Tenant string `json:"tenant"`
 	Cloud  string `json:"cloud,omitempty"` // whose names it signs for; empty: the authority's own
 	keyring.KeyInfo
+}
+
+// keysIn are the signing keys of the tenant that is named, or of all.
+func (c *cli) keysIn(ctx context.Context, data *server.Data, words, tenant string) ([]tenantKey, error) {
+	tenants, err := lookup.FindTenants(data.Directory.View(ctx), tenant)
+	if err != nil {
+		return nil, err
+	}
+	management, err := c.Manage(data, words)
+	if err != nil {
+		return nil, err
+	}
+	defer management.Close()
+	return keysOf(ctx, management, tenants...)
 }
 
 // keysOf are the signing keys of tenants.
@@ -73,16 +88,11 @@ which will sign after it; and retired keys, whose tokens are still valid.`,
 			return err
 		}
 		defer func() { err = command.CloseAfter(err, data) }()
-		tenants, err := lookup.FindTenants(data.Directory.View(cmd.Context()), tenant)
+		keys, err := c.keysIn(cmd.Context(), data, "keys list", tenant)
 		if err != nil {
 			return err
 		}
-		management, err := c.Manage(data, "keys list")
-		if err != nil {
-			return err
-		}
-		defer management.Close()
-		return printKeys(cmd.Context(), c, format, management, tenants...)
+		return c.Print(format, keyListing(keys))
 	}
 	return cmd
 }
@@ -106,16 +116,7 @@ func keysShowCommand(c *cli) *cobra.Command {
 			return err
 		}
 		defer func() { err = command.CloseAfter(err, data) }()
-		tenants, err := lookup.FindTenants(data.Directory.View(ctx), tenant)
-		if err != nil {
-			return err
-		}
-		management, err := c.Manage(data, "keys show")
-		if err != nil {
-			return err
-		}
-		defer management.Close()
-		keys, err := keysOf(ctx, management, tenants...)
+		keys, err := c.keysIn(cmd.Context(), data, "keys show", tenant)
 		if err != nil {
 			return err
 		}
@@ -128,15 +129,6 @@ func keysShowCommand(c *cli) *cobra.Command {
 		return c.Print(format, l)
 	}
 	return cmd
-}
-
-// printKeys prints the signing keys of tenants.
-func printKeys(ctx context.Context, c *cli, format *output.Format, management *command.Management, tenants ...*directory.Tenant) error {
-	keys, err := keysOf(ctx, management, tenants...)
-	if err != nil {
-		return err
-	}
-	return c.Print(format, keyListing(keys))
 }
 
 func keyListing(keys []tenantKey) output.Listing {
@@ -247,7 +239,11 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		if err != nil {
 			return err
 		}
-		if err := printKeys(ctx, c, format, management, t); err != nil {
+		keys, err := keysOf(ctx, management, t)
+		if err != nil {
+			return err
+		}
+		if err := c.Print(format, keyListing(keys)); err != nil {
 			return err
 		}
 		return command.FailUnreachable(c.AwaitServer(ctx, data))

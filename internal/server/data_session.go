@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 )
 
@@ -114,15 +113,6 @@ func (s *Session) Close() error {
 		return s.own.Close()
 	}
 	return s.Data.Close()
-}
-
-// Change edits the directory and returns once the server acts on it.
-func (s *Session) Change(ctx context.Context, actor string, f func(*directory.Editor) error) error {
-	sequence, err := s.Data.Directory.Change(ctx, directory.Operator(actor), f)
-	if err != nil {
-		return err
-	}
-	return s.Await(ctx, sequence)
 }
 
 // Await returns once the server acts on a change, or has turned out not to answer: the
