@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -207,8 +208,31 @@ func commonPrefix(names []string) string {
 	return alike
 }
 
+// byDisplayName lists things by the name that people are shown.
+type byDisplayName[T any] struct{ directory.Objects[T] }
+
+func (l byDisplayName[T]) List(tenant directory.TenantID, q directory.Query) (directory.Page[T], error) {
+	return l.DisplayedFrom(tenant, q.Prefix, q)
+}
+
+func (l byDisplayName[T]) Past(prefix string) string { return l.PastDisplayed(prefix) }
+
+// eitherName lists names and, of things that have none, display names.
+func eitherName[T any](all directory.Objects[T], tenant directory.TenantID, word string, name, display func(*T) string) []string {
+	return append(beginning(all, tenant, word, name), beginning(byDisplayName[T]{all}, tenant, word, func(one *T) string {
+		if name(one) != "" {
+			return ""
+		}
+		return display(one)
+	})...)
+}
+
+func principalName(p *directory.ServicePrincipal) string { return p.Name }
+
+func principalDisplayName(p *directory.ServicePrincipal) string { return p.DisplayName }
+
 func serviceNames(v *directory.View, tenant directory.TenantID, word string) []string {
-	return beginning(v.ServicePrincipals(), tenant, word, func(p *directory.ServicePrincipal) string { return p.Name })
+	return eitherName(v.ServicePrincipals().Objects, tenant, word, principalName, principalDisplayName)
 }
 
 func principalNames(v *directory.View, tenant directory.TenantID, word string) []string {
@@ -224,19 +248,27 @@ func hostNames(v *directory.View, tenant directory.TenantID, word string) []stri
 }
 
 func applicationNames(v *directory.View, tenant directory.TenantID, word string) []string {
-	return beginning(v.Applications(), tenant, word, func(a *directory.Application) string { return a.Label() })
+	return eitherName(v.Applications().Objects, tenant, word, func(a *directory.Application) string { return a.Name }, func(a *directory.Application) string { return a.DisplayName })
 }
 
 func identityNames(v *directory.View, tenant directory.TenantID, word string) []string {
-	return beginning(v.Identities(), tenant, word, func(p *directory.ServicePrincipal) string { return p.Name })
+	return eitherName(v.Identities().Objects, tenant, word, principalName, principalDisplayName)
+}
+
+// apiName is the name of an API; empty: it is none.
+func apiName(a *directory.Application) string {
+	if len(a.IdentifierURIs) == 0 && len(a.AppRoles) == 0 && len(a.Scopes) == 0 {
+		return ""
+	}
+	return a.Name
 }
 
 func apiNames(v *directory.View, tenant directory.TenantID, word string) []string {
-	return beginning(v.Applications(), tenant, word, func(a *directory.Application) string {
-		if len(a.IdentifierURIs) == 0 && len(a.AppRoles) == 0 && len(a.Scopes) == 0 {
+	return eitherName(v.Applications().Objects, tenant, word, apiName, func(a *directory.Application) string {
+		if a.Name != "" || len(a.IdentifierURIs) == 0 && len(a.AppRoles) == 0 && len(a.Scopes) == 0 {
 			return ""
 		}
-		return a.Name
+		return a.DisplayName
 	})
 }
 
@@ -256,13 +288,16 @@ func roleNames(v *directory.View, tenant directory.TenantID, word string) (names
 		}
 		if app, err := v.Applications().FindAPI(tenant, word[:cut]); err == nil {
 			roles(app, word[:cut])
+		} else if app, err := lookup.FindAPI(v, string(tenant), word[:cut]); err == nil { // by its display name
+			roles(app.Application, word[:cut])
 		}
 	}
-	beginning(v.Applications(), tenant, word, func(a *directory.Application) string {
-		if a.Name != "" {
-			roles(a, a.Name)
+	seen := func(name string, a *directory.Application) string {
+		if name != "" {
+			roles(a, name)
 		}
-		return a.Name
-	})
+		return name
+	}
+	eitherName(v.Applications().Objects, tenant, word, func(a *directory.Application) string { return seen(a.Name, a) }, func(a *directory.Application) string { return seen(a.DisplayName, a) })
 	return names
 }

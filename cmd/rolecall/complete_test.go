@@ -10,11 +10,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/directory/memory"
 	"github.com/rolecall-auth/rolecall/internal/directory/sqlite"
+	"github.com/rolecall-auth/rolecall/internal/fixture"
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
@@ -88,6 +90,51 @@ func TestManyNamesAreCompletedNoFurtherThanAllOfThemAgree(t *testing.T) {
 	}
 	if got := roleNames(v, crowded, "app-b"); !slices.Equal(got, []string{"app-b/All.Read"}) {
 		t.Errorf("roles of what begins with app-b: %q", got)
+	}
+}
+
+// What was made by way of Graph, as by the nouns, has a display name alone, and is completed by it.
+func TestDisplayNamesAreCompleted(t *testing.T) {
+	t.Parallel()
+	dir := fixture.OpenDirectory(t, time.Now)
+	_, err := dir.Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		for _, app := range []directory.Application{
+			{DisplayName: "orders-report", AppRoles: []directory.AppRole{{Value: "All.Read", Enabled: true, Members: []directory.MemberType{directory.MemberApplication}}}},
+			{Name: "hidden", DisplayName: "Orders Shown"},
+		} {
+			app.Tenant = fixture.TenantID
+			made, err := e.Applications().Create(app)
+			if err != nil {
+				return err
+			}
+			if _, err := e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: fixture.TenantID, AppID: made.AppID}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := dir.View(t.Context())
+	for _, tt := range []struct {
+		what, word string
+		list       lister
+		want       []string
+	}{
+		{"applications", "orders-r", applicationNames, []string{"orders-report"}},
+		{"applications by name", "hid", applicationNames, []string{"hidden"}},
+		{"principals", "orders-r", principalNames, []string{"orders-report"}},
+		{"APIs", "orders-r", apiNames, []string{"orders-report"}},
+		{"roles", "orders-r", roleNames, []string{"orders-report/All.Read"}},
+		{"roles of an API", "orders-report/", roleNames, []string{"orders-report/All.Read"}},
+		{"everything with the beginning", "orders", serviceNames, []string{"orders-client", "orders-client-mi", "orders-report", "orders-server", "orders-user-mi"}},
+	} {
+		got := tt.list(v, fixture.TenantID, tt.word)
+		slices.Sort(got)
+		if !slices.Equal(slices.Compact(got), tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.what, got, tt.want)
+		}
 	}
 }
 

@@ -223,6 +223,11 @@ func (o Objects[T]) Past(prefix string) string {
 	return makePrefix(o.noun.space) + escaped(fold(prefix)) + string(utf8.MaxRune)
 }
 
+// PastDisplayed is Past for DisplayedFrom.
+func (o Objects[T]) PastDisplayed(prefix string) string {
+	return makePrefix("display") + escaped(fold(prefix)) + string(utf8.MaxRune)
+}
+
 // All returns all of them, by name.
 func (o Objects[T]) All(tenant TenantID) ([]*T, error) {
 	page, err := o.List(tenant, Query{})
