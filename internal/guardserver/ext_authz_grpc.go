@@ -1,7 +1,6 @@
 package guardserver
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -81,7 +80,7 @@ func (s *Server) extAuthzGRPC(w http.ResponseWriter, r *http.Request, now *setup
 		grpcStatus(w, grpcCode(d.Outcome), d.Reason.Description())
 		return
 	}
-	message, err := readMessage(r.Body)
+	message, err := s.readMessage(r.Body)
 	if err != nil {
 		grpcStatus(w, grpcInvalidArgument, err.Error())
 		return
@@ -170,26 +169,35 @@ const (
 	firstBuffer   = 16 << 10 // bytes that are made room for before they are there
 )
 
-// readMessage reads the one message of a call.
-func readMessage(body io.Reader) (string, error) {
-	var prefix [messagePrefix]byte
-	if _, err := io.ReadFull(body, prefix[:]); err != nil {
+// readMessage reads the one message of a call. Each read of a body is told to the goroutine that
+// serves the connection, so what has come is taken at once, with its prefix.
+func (s *Server) readMessage(body io.Reader) (string, error) {
+	room, ok := s.rooms.Get().(*[firstBuffer]byte)
+	if !ok {
+		room = new([firstBuffer]byte)
+	}
+	defer s.rooms.Put(room)
+	n, err := io.ReadAtLeast(body, room[:], messagePrefix)
+	if err != nil {
 		return "", errors.New("the call has no message")
 	}
-	length := binary.BigEndian.Uint32(prefix[1:])
+	length := int64(binary.BigEndian.Uint32(room[1:]))
 	switch {
-	case prefix[0] != 0:
+	case room[0] != 0:
 		return "", errors.New("the message is compressed, which was not offered")
 	case length > maxMessage:
 		return "", fmt.Errorf("the message is longer than %d bytes: let Envoy send no body", maxMessage)
 	}
-	var message bytes.Buffer
-	message.Grow(int(min(length, firstBuffer)) + bytes.MinRead)
+	var message strings.Builder
+	message.Grow(int(min(length, firstBuffer)))
+	message.Write(room[messagePrefix:n])
 	// One byte more than there should be also reads the end of the body.
-	switch n, err := message.ReadFrom(io.LimitReader(body, int64(length)+1)); {
-	case err != nil || n < int64(length):
+	rest := max(length-int64(message.Len()), 0)
+	_, err = io.CopyBuffer(&message, io.LimitReader(body, rest+1), room[:])
+	switch n := int64(message.Len()); {
+	case err != nil || n < length:
 		return "", errors.New("the message is cut off")
-	case n > int64(length):
+	case n > length:
 		return "", errors.New("the call has more than one message")
 	}
 	return message.String(), nil

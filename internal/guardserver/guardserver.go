@@ -63,6 +63,7 @@ type Server struct {
 	load    *load
 	keys    *assertionKeys
 	current atomic.Pointer[setup] // replaced whole, by load alone
+	rooms   sync.Pool             // of *[firstBuffer]byte, for messages that are being read
 
 	listener, opsListener net.Listener
 	http, ops             *http.Server
