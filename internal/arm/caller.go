@@ -61,21 +61,23 @@ func (m *Manager) unauthenticated(header http.Header, refused *selfguard.Refusal
 // ref is what audit rows and refusals call the caller.
 func (c caller) ref() string { return cmp.Or(c.ClientID, c.ObjectID) }
 
-// actor is the caller as one who changes the directory, if it may.
-func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, may bool, err error) {
+// actor is the caller as one who changes the directory, and as the directory knows it; nil: it may
+// change nothing.
+func (m *Manager) actor(ctx context.Context, c caller) (_ directory.Actor, _ *selfguard.Holder, err error) {
 	holder, err := m.guard.Holder(ctx, c.Caller)
 	if err != nil || holder == nil {
-		return directory.Actor{}, false, err
+		return directory.Actor{}, nil, err
 	}
+	may := false
 	if holder.User != nil {
 		may = slices.Contains(c.Scopes, userScope) && holder.HasDirectoryRole(writerDirectoryRoles()...)
 	} else {
 		may = slices.Contains(holder.GraphRoles, writerRole)
 	}
 	if !may {
-		return directory.Actor{}, false, nil
+		return directory.Actor{}, nil, nil
 	}
-	return holder.Actor(writerRights()), true, nil
+	return holder.Actor(writerRights()), holder, nil
 }
 
 // writerRights are what routes of this package change.

@@ -3,9 +3,11 @@ package arm
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/selfguard"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -94,6 +96,10 @@ func putCredential(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	graph, err := selfguard.GraphResources(c.ctx, c.cfg.Directory, c.tenant())
+	if err != nil {
+		return reply{}, err
+	}
 	status := http.StatusCreated
 	var p *directory.ServicePrincipal
 	err = c.change(func(e *directory.Editor) error {
@@ -102,6 +108,9 @@ func putCredential(c *call) (reply, error) {
 		}
 		owner, present, err := c.credential(e.View())
 		if err != nil {
+			return err
+		}
+		if err := c.mayStandFor(e.View(), owner, graph); err != nil {
 			return err
 		}
 		p = owner
@@ -122,6 +131,29 @@ func putCredential(c *call) (reply, error) {
 	}
 	return reply{status, c.credentialBody(p, next)}, nil
 }
+
+// mayStandFor requires that nobody gets by an identity what he may not have himself: whoever the
+// credential trusts has the identity's tokens. An identity that holds app roles of Microsoft Graph
+// may change the directory, so its credentials are for those who may give such roles, and for
+// applications that hold all of its roles already. Graph's rolecall.getToken asks for the same.
+func (c *call) mayStandFor(in *directory.View, identity *directory.ServicePrincipal, graph []*directory.Instance) error {
+	held, err := selfguard.RolesAt(in, identity.Tenant, identity.ID, graph)
+	if err != nil || len(held) == 0 {
+		return err
+	}
+	if c.holder.HasDirectoryRole("Global Administrator", "Privileged Role Administrator") || slices.Contains(c.holder.GraphRoles, giverRole) {
+		return nil
+	}
+	if c.holder.User == nil && !slices.ContainsFunc(held, func(role string) bool { return !slices.Contains(c.holder.GraphRoles, role) }) {
+		return nil
+	}
+	return refusal(http.StatusForbidden, "AuthorizationFailed",
+		"The identity '%s' holds app roles of Microsoft Graph itself: its credentials are for those who may give such roles, which are Global Administrators, Privileged Role Administrators and applications with %s.",
+		text.Shown(c.at["name"]), giverRole)
+}
+
+// giverRole is the app role of Microsoft Graph that lets an application give itself any other.
+const giverRole = "AppRoleAssignment.ReadWrite.All"
 
 func same(a, b directory.FederatedCredential) bool {
 	return a.Identity == b.Identity && a.Issuer == b.Issuer && a.Subject == b.Subject && a.Expression == b.Expression && a.Audience == b.Audience

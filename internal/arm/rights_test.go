@@ -161,6 +161,52 @@ func TestAnotherTenantSeesNothing(t *testing.T) {
 	}
 }
 
+// Whoever a federated credential trusts has the identity's tokens. Where the identity may change
+// the directory, that is for those who could give themselves what it may.
+func TestCredentialsGiveNobodyMoreRights(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	callers := w.everybody()
+	writer, global, applications := callers[2].raw, callers[5].raw, callers[6].raw
+	const form = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}/federatedIdentityCredentials/{credential}"
+	w.furnish(writer)
+	w.is(w.do(http.MethodDelete, w.path(form), writer, ""), http.StatusOK, "")
+	put := func(raw string) answer { return w.do(http.MethodPut, w.path(form), raw, bodyOf(form)) }
+	give := func(role string) {
+		t.Helper()
+		w.change(func(e *directory.Editor) error {
+			identity, err := e.View().Identities().Find(authoritytest.TenantID, w.path(strings.TrimSuffix(form, "/federatedIdentityCredentials/{credential}")))
+			if err != nil {
+				return err
+			}
+			graph, err := e.Applications().Find(authoritytest.TenantID, "graph")
+			if err != nil {
+				return err
+			}
+			resource, err := e.ServicePrincipals().ByAppID(authoritytest.TenantID, graph.AppID)
+			if err != nil {
+				return err
+			}
+			found, _ := graph.Role(role)
+			_, _, err = e.Assignments().Add(authoritytest.TenantID, identity.ID, resource.ID, found.ID)
+			return err
+		})
+	}
+	w.is(put(applications), http.StatusCreated, "")
+	w.is(w.do(http.MethodDelete, w.path(form), applications, ""), http.StatusOK, "")
+	give("Application.ReadWrite.All")
+	before := w.sequence()
+	if got := put(applications); got.status != http.StatusForbidden || got.code() != "AuthorizationFailed" || !strings.Contains(got.text, "Global Administrators") || w.sequence() != before {
+		t.Errorf("an application administrator: %d %s", got.status, got.text)
+	}
+	w.is(put(writer), http.StatusCreated, "") // which holds that role itself
+	w.is(put(global), http.StatusOK, "")
+	w.is(w.do(http.MethodDelete, w.path(form), applications, ""), http.StatusOK, "") // which gives nobody anything
+	give("Application.Read.All")
+	w.is(put(writer), http.StatusForbidden, "AuthorizationFailed")
+	w.is(put(global), http.StatusCreated, "")
+}
+
 // A right is taken away, or a caller disabled, and the very token that counted counts no more.
 func TestRightsAreThoseOfTheMoment(t *testing.T) {
 	t.Parallel()

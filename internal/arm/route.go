@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/selfguard"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -79,7 +80,8 @@ type call struct {
 	caller caller
 	path   []string
 	at     map[string]string // what stands for the braces of the route
-	actor  directory.Actor   // of routes with an action
+	actor  directory.Actor   // of routes with an action, as the next one
+	holder *selfguard.Holder
 }
 
 // A reply is what a call is answered with.
@@ -130,15 +132,15 @@ func (c *call) answer(to route) (reply, error) {
 		}
 	}
 	if to.action != "" {
-		actor, may, err := c.Manager.actor(c.ctx, c.caller)
+		actor, holder, err := c.Manager.actor(c.ctx, c.caller)
 		if err != nil {
 			return reply{}, err
 		}
-		if !may {
+		if holder == nil {
 			c.cfg.Log.InfoContext(c.ctx, "resource manager refused a caller", "reason", "no right to "+to.action, "caller", c.caller.ref())
 			return reply{}, forbidden(c.caller, to.action, joinPath(c.path))
 		}
-		c.actor = actor
+		c.actor, c.holder = actor, holder
 	}
 	return to.serve(c)
 }

@@ -18,6 +18,9 @@ type ObjectID string
 // A RoleID is an app role's GUID, lower case; unique within its application.
 type RoleID string
 
+// NoRole stands for access to an API without an app role of it.
+const NoRole RoleID = "00000000-0000-0000-0000-000000000000"
+
 // A ScopeID is a scope's GUID, lower case; unique within its application, app roles included.
 type ScopeID string
 

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/authority/aadsts"
 	"github.com/rolecall-auth/rolecall/internal/authority/issuance"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/selfguard"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -79,7 +79,11 @@ func mayStandFor(c *call, in *directory.View, identity *directory.ServicePrincip
 	if c.caller.command != "" {
 		return nil
 	}
-	held, err := graphRoles(c, in, identity)
+	graph, err := selfguard.GraphResources(c.ctx(), c.api.cfg.Directory, c.tenant())
+	if err != nil {
+		return err
+	}
+	held, err := selfguard.RolesAt(in, c.tenant(), identity.ID, graph)
 	if err != nil || len(held) == 0 {
 		return err
 	}
@@ -92,33 +96,6 @@ func mayStandFor(c *call, in *directory.View, identity *directory.ServicePrincip
 		return c.caller.denied(giver, fmt.Sprintf("%s holds app roles of Microsoft Graph itself: its tokens are for those who may give such roles.", quote(identity.Label())))
 	}
 	return nil
-}
-
-// graphRoles are the app roles of Microsoft Graph that a principal holds. Assignments are read
-// from the store and not from what was cached: a role that was given a moment ago counts. A role
-// that is not offered any more is named by its id.
-func graphRoles(c *call, in *directory.View, holder *directory.ServicePrincipal) ([]string, error) {
-	assignments, err := in.Assignments().AllOf(c.tenant(), holder.ID)
-	if err != nil {
-		return nil, err
-	}
-	var held []string
-	for _, name := range []string{AppID, Resource} { // another application may be registered by the URI
-		graph, err := c.api.cfg.Directory.Resource(c.ctx(), c.tenant(), name)
-		if errors.Is(err, directory.ErrNotFound) || err == nil && (graph.Principal == nil || graph.Application == nil) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, a := range assignments {
-			if a.Resource == graph.Principal.ID && a.Role != noRole {
-				role, _ := graph.Application.Role(string(a.Role))
-				held = append(held, cmp.Or(role.Value, string(a.Role)))
-			}
-		}
-	}
-	return held, nil
 }
 
 // A loan is what is asked for.

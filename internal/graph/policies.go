@@ -36,7 +36,7 @@ const restrictionsPath = "applicationRestrictions"
 func policyFields() []field[*policyDraft] {
 	type draft = *policyDraft
 	return []field[draft]{
-		{name: "id", read: func(draft) any { return noRole }, silent: true},
+		{name: "id", read: func(draft) any { return directory.NoRole }, silent: true},
 		{name: "deletedDateTime", read: func(draft) any { return nil }, silent: true},
 		{name: "displayName", read: func(draft) any { return "Default app management tenant policy" }, silent: true},
 		{name: "description", read: func(draft) any {

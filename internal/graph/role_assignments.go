@@ -361,14 +361,11 @@ func admitAssignment(c *call, in *directory.View, at end, wanted wantedAssignmen
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(draft.app.AppRoles, func(role directory.AppRole) bool { return role.ID == wanted.role }) && wanted.role != noRole {
+	if !slices.ContainsFunc(draft.app.AppRoles, func(role directory.AppRole) bool { return role.ID == wanted.role }) && wanted.role != directory.NoRole {
 		return invalid("appRoleId", "Permission being assigned was not found on application '"+string(resource.AppID)+"'.")
 	}
 	return nil
 }
-
-// noRole stands for access to an API without an app role of it.
-const noRole directory.RoleID = "00000000-0000-0000-0000-000000000000"
 
 func deleteAssignment(c *call) (answer, error) {
 	return done(), c.change(func(e *directory.Editor) error {

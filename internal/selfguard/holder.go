@@ -1,6 +1,7 @@
 package selfguard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -79,4 +80,40 @@ func (h *Holder) HasDirectoryRole(names ...string) bool {
 	return h.User != nil && slices.ContainsFunc(h.User.DirectoryRoles, func(role string) bool {
 		return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(role, name) })
 	})
+}
+
+// GraphResources are what tokens for Microsoft Graph can be for in a tenant: the resource itself,
+// and an application that is registered by its URI in its place.
+func GraphResources(ctx context.Context, d *directory.Directory, tenant directory.TenantID) (all []*directory.Instance, err error) {
+	for _, name := range []string{string(directory.GraphAppID), "https://graph.microsoft.com"} {
+		found, err := d.Resource(ctx, tenant, name)
+		if err != nil && !errors.Is(err, directory.ErrNotFound) {
+			return nil, err
+		}
+		known := func(one *directory.Instance) bool { return one.Principal.ID == found.Principal.ID }
+		if err == nil && found.Principal != nil && found.Application != nil && !slices.ContainsFunc(all, known) {
+			all = append(all, found)
+		}
+	}
+	return all, nil
+}
+
+// RolesAt are the app roles that a principal holds at some resources. They are read from the store
+// and not from what was cached: a role that was given a moment ago counts. One that is not offered
+// any more is named by its id.
+func RolesAt(in *directory.View, tenant directory.TenantID, holder directory.ObjectID, resources []*directory.Instance) ([]string, error) {
+	assignments, err := in.Assignments().AllOf(tenant, holder)
+	if err != nil {
+		return nil, err
+	}
+	var held []string
+	for _, a := range assignments {
+		for _, resource := range resources {
+			if a.Resource == resource.Principal.ID && a.Role != directory.NoRole {
+				role, _ := resource.Application.Role(string(a.Role))
+				held = append(held, cmp.Or(role.Value, string(a.Role)))
+			}
+		}
+	}
+	return held, nil
 }
