@@ -2,16 +2,14 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/command"
-	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/output"
 )
 
@@ -29,9 +27,6 @@ func auditCommand(c *cli) *cobra.Command {
 	cmd.AddCommand(auditListCommand(c), auditVerifyCommand(c))
 	return cmd
 }
-
-// auditPage is how many rows are read at once.
-const auditPage = 1000
 
 func auditListCommand(c *cli) *cobra.Command {
 	var since, actor string
@@ -56,14 +51,12 @@ verify".`,
 		if err != nil {
 			return command.UsageError(cmd, err)
 		}
-		data, err := c.OpenExisting(ctx)
+		place, err := manage.Open(ctx, c.Line, "audit list", "")
 		if err != nil {
 			return err
 		}
-		defer func() { err = command.CloseAfter(err, data) }()
-		rows, err := newestChanges(ctx, data.Directory, max(limit, 0)+1, func(row audit.Row) bool {
-			return !row.Time.Before(from) && (actor == "" || actor == row.Actor)
-		})
+		defer func() { err = command.CloseAfter(err, place) }()
+		rows, err := place.Changes(ctx, from, max(limit, 0)+1, func(row audit.Row) bool { return actor == "" || actor == row.Actor })
 		if err != nil {
 			return err
 		}
@@ -72,29 +65,8 @@ verify".`,
 		l.More = more
 		return c.Print(format, l)
 	}
+	c.ServerFlag(cmd)
 	return cmd
-}
-
-// newestChanges returns at most limit rows of the audit log that are kept, newest first.
-func newestChanges(ctx context.Context, d *directory.Directory, limit int, kept func(audit.Row) bool) ([]audit.Row, error) {
-	var found []audit.Row
-	for after := int64(0); ; {
-		rows, err := d.AuditRows(ctx, after, auditPage)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			after = row.Sequence
-			if kept(row) {
-				found = append(found, row)
-			}
-		}
-		found = found[max(0, len(found)-limit):]
-		if len(rows) < auditPage {
-			slices.Reverse(found)
-			return found, nil
-		}
-	}
 }
 
 // A change is a row of the audit log as `rolecall audit list` tells it to programs.

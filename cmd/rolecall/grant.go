@@ -7,9 +7,9 @@ import (
 	"net/http"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
+	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/review"
-	"github.com/rolecall-auth/rolecall/internal/tempcred"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +29,7 @@ this command ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
   rolecall grant orders-client https://graph.microsoft.com/Application.Read.All
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
-	}, roleChange{"granted", (*operate.API).Assign}, c.WarnUnreachable)
+	}, roleChange{"granted", manage.Place.Assign}, c.WarnUnreachable)
 }
 
 func revokeCommand(c *cli) *cobra.Command {
@@ -47,7 +47,7 @@ tokens.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
   rolecall revoke orders-client --tokens
   rolecall revoke dev@contoso.test --sessions`,
-	}, roleChange{"revoked", (*operate.API).Unassign}, command.FailUnreachable)
+	}, roleChange{"revoked", manage.Place.Unassign}, command.FailUnreachable)
 	var sessions, tokens bool
 	cmd.Flags().BoolVar(&sessions, "sessions", false, "end the sessions of a user, instead of revoking roles")
 	cmd.Flags().BoolVar(&tokens, "tokens", false, "end the tokens that an application or managed identity has got, instead of revoking roles")
@@ -77,52 +77,51 @@ tokens.`,
 
 // endSessions ends all sessions of a user.
 func (c *cli) endSessions(cmd *cobra.Command, user string) error {
-	return c.endAll(cmd, user, func(ctx context.Context, management *command.Management, who lookup.Principal) error {
+	return c.endAll(cmd, user, func(ctx context.Context, place manage.Place, who lookup.Principal) error {
 		if who.User == nil {
 			return command.Failed("end its tokens: rolecall revoke "+who.Name()+" --tokens", "%s is no user, and has no sessions", who.Name())
 		}
-		return management.Graph(who.Tenant).Do(ctx, http.MethodPost, "users/"+string(who.User.ID)+"/revokeSignInSessions", nil, nil)
+		return place.Graph(who.Tenant).Do(ctx, http.MethodPost, "users/"+string(who.User.ID)+"/revokeSignInSessions", nil, nil)
 	}, "the sessions of %s have ended; access tokens live until they expire, unless an API follows revocations")
 }
 
 // endTokens ends what tokens an application or managed identity has got.
 func (c *cli) endTokens(cmd *cobra.Command, client string) error {
-	return c.endAll(cmd, client, func(ctx context.Context, management *command.Management, who lookup.Principal) error {
+	return c.endAll(cmd, client, func(ctx context.Context, place manage.Place, who lookup.Principal) error {
 		if who.User != nil {
 			return command.Failed("end the user's sessions: rolecall revoke "+who.Name()+" --sessions", "%s is a user, whose tokens are of sessions", who.Name())
 		}
-		return management.Local.EndTokens(ctx, who.Tenant.ID, who.ID())
+		folder, here := place.(*manage.Folder)
+		if !here {
+			return command.Failed("disable it, which ends its tokens too where APIs follow revocations: rolecall sp disable "+who.Name(), "Microsoft Graph has no request that ends the tokens of an application")
+		}
+		return folder.Local.EndTokens(ctx, who.Tenant.ID, who.ID())
 	}, "the tokens that %s has got until now are refused by APIs that follow revocations; other APIs take them until they expire")
 }
 
 // endAll ends something of a principal, and says so.
-func (c *cli) endAll(cmd *cobra.Command, name string, end func(context.Context, *command.Management, lookup.Principal) error, done string) (err error) {
+func (c *cli) endAll(cmd *cobra.Command, name string, end func(context.Context, manage.Place, lookup.Principal) error, done string) (err error) {
 	ctx := cmd.Context()
-	data, err := c.OpenExisting(ctx)
+	place, err := manage.Open(ctx, c.Line, "revoke", cmd.Flag("tenant").Value.String())
 	if err != nil {
 		return err
 	}
-	defer func() { err = command.CloseAfter(err, data) }()
-	management, err := c.Manage(data, "revoke")
+	defer func() { err = command.CloseAfter(err, place) }()
+	who, err := place.FindPrincipal(ctx, name)
 	if err != nil {
 		return err
 	}
-	defer management.Close()
-	who, err := lookup.FindPrincipal(data.Directory.View(ctx), cmd.Flag("tenant").Value.String(), name)
-	if err != nil {
-		return err
-	}
-	if err := end(ctx, management, who); err != nil {
+	if err := end(ctx, place, who); err != nil {
 		return err
 	}
 	c.Say(done, who.Name())
-	return command.FailUnreachable(c.AwaitServer(ctx, data))
+	return command.FailUnreachable(place.Await(ctx))
 }
 
 // A roleChange is what grant and revoke do with app roles, and what they call it.
 type roleChange struct {
 	done string // "granted"
-	do   func(a *operate.API, ctx context.Context, tenant directory.TenantID, principal directory.ObjectID, roles ...operate.Role) ([]bool, error)
+	do   func(p manage.Place, ctx context.Context, who lookup.Principal, roles ...operate.Role) ([]bool, error)
 }
 
 // assigningCommand completes a command that does something with the roles it is given, with all
@@ -139,31 +138,26 @@ func assigningCommand(c *cli, cmd *cobra.Command, change roleChange, confirm fun
 	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.OpenExisting(ctx)
+		place, err := manage.Open(ctx, c.Line, cmd.Name(), tenant)
 		if err != nil {
 			return err
 		}
-		defer func() { err = command.CloseAfter(err, data) }()
-		who, err := lookup.FindPrincipal(data.Directory.View(ctx), tenant, args[0])
+		defer func() { err = command.CloseAfter(err, place) }()
+		who, err := place.FindPrincipal(ctx, args[0])
 		if err != nil {
 			return err
 		}
 		var results []assignment
 		var roles []operate.Role
 		for _, arg := range args[1:] {
-			role, err := lookup.FindRole(cmd.CommandPath(), data.Directory.View(ctx), who, arg)
+			role, err := place.FindRole(ctx, cmd.CommandPath(), who, arg)
 			if err != nil {
 				return err
 			}
 			roles = append(roles, operate.Role{Resource: role.Principal, ID: role.ID})
 			results = append(results, assignment{who.Tenant.Name, who.Name(), who.ID(), cmp.Or(role.API.Name, role.API.DisplayName), role.Value, unchanged})
 		}
-		management, err := c.Manage(data, cmd.Name())
-		if err != nil {
-			return err
-		}
-		defer management.Close()
-		changed, err := change.do(management.Local, ctx, who.Tenant.ID, who.ID(), roles...)
+		changed, err := change.do(place, ctx, who, roles...)
 		if err != nil {
 			return err
 		}
@@ -175,8 +169,9 @@ func assigningCommand(c *cli, cmd *cobra.Command, change roleChange, confirm fun
 		if err := c.Print(format, assignmentListing(results)); err != nil {
 			return err
 		}
-		return confirm(c.AwaitServer(ctx, data))
+		return confirm(place.Await(ctx))
 	}
+	c.ServerFlag(cmd)
 	return cmd
 }
 
@@ -233,53 +228,54 @@ role or somebody is disabled, is listed with the reason.`,
 	flags.StringVar(&tenant, "tenant", "", "only those of this tenant: its name, id or domain")
 	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-		data, err := c.OpenExisting(cmd.Context())
+		ctx := cmd.Context()
+		place, err := manage.Open(ctx, c.Line, "assignment list", tenant)
 		if err != nil {
 			return err
 		}
-		defer func() { err = command.CloseAfter(err, data) }()
-		r, filter, err := c.chooseAccess(data.Directory.View(cmd.Context()), tenant, api, client)
+		defer func() { err = command.CloseAfter(err, place) }()
+		tenants, filter, err := chooseAccess(ctx, place, api, client)
 		if err != nil {
 			return err
 		}
-		r.Directory = data.Directory
 		found := []review.Access{}
-		err = r.Access(cmd.Context(), filter, func(a review.Access) error {
-			found = append(found, a)
-			return nil
-		})
-		if err != nil {
-			return err
+		for _, tenant := range tenants {
+			err := place.Access(ctx, tenant, filter, func(a review.Access) error {
+				found = append(found, a)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
 		}
 		return c.Print(format, accessListing(found))
 	}
+	c.ServerFlag(cmd)
 	return cmd
 }
 
 // chooseAccess finds whom and what an access is asked about.
-func (c *cli) chooseAccess(v *directory.View, tenant, api, client string) (*review.Reviewer, review.AccessFilter, error) {
-	var filter review.AccessFilter
-	r := &review.Reviewer{Now: c.Now(), Passing: tempcred.IsTemporary}
-	var err error
-	if r.Tenants, err = lookup.FindTenants(v, tenant); err != nil {
+func chooseAccess(ctx context.Context, place manage.Place, api, client string) (tenants []*directory.Tenant, filter review.AccessFilter, err error) {
+	if tenants, err = place.Tenants(ctx); err != nil {
 		return nil, filter, err
 	}
+	var finder lookup.Finder = place
 	if client != "" {
-		who, err := lookup.FindPrincipal(v, tenant, client)
+		who, err := place.FindPrincipal(ctx, client)
 		if err != nil {
 			return nil, filter, err
 		}
-		filter.Client, filter.User, tenant = who.Service, who.User, string(who.Tenant.ID)
-		r.Tenants = []*directory.Tenant{who.Tenant}
+		filter.Client, filter.User = who.Service, who.User
+		tenants, finder = []*directory.Tenant{who.Tenant}, place.Within(who.Tenant)
 	}
 	if api != "" {
-		found, err := lookup.FindAPI(v, tenant, api)
+		found, err := finder.FindAPI(ctx, api)
 		if err != nil {
 			return nil, filter, err
 		}
-		filter.API, r.Tenants = found.Application, []*directory.Tenant{found.Tenant}
+		filter.API, tenants = found.Application, []*directory.Tenant{found.Tenant}
 	}
-	return r, filter, nil
+	return tenants, filter, nil
 }
 
 func accessListing(all []review.Access) output.Listing {

@@ -14,9 +14,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
-	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/output"
-	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
@@ -47,12 +46,12 @@ cache of its endpoint is no new answer, and has no row.`,
 	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
-		data, err := c.OpenExisting(ctx)
+		place, err := manage.Open(ctx, c.Line, "signins", tenant)
 		if err != nil {
 			return err
 		}
-		defer func() { err = command.CloseAfter(err, data) }()
-		if err := chooseSignIns(data.Directory.View(ctx), &filter, tenant, app); err != nil {
+		defer func() { err = command.CloseAfter(err, place) }()
+		if err := chooseSignIns(ctx, place, &filter, tenant, app); err != nil {
 			return err
 		}
 		filter.CorrelationID = strings.TrimSuffix(filter.CorrelationID, "…") // as a narrow table has it
@@ -60,11 +59,11 @@ cache of its endpoint is no new answer, and has no row.`,
 			return command.UsageError(cmd, err)
 		}
 		if follow {
-			return c.followSignIns(ctx, format, data, filter)
+			return c.followSignIns(ctx, format, place, filter)
 		}
 		limit := cmp.Or(max(filter.Limit, 0), 100)
 		filter.Limit = limit + 1
-		rows, err := c.NewestSignIns(ctx, data, filter)
+		rows, err := place.SignIns(ctx, filter)
 		if err != nil {
 			return err
 		}
@@ -73,22 +72,23 @@ cache of its endpoint is no new answer, and has no row.`,
 		l.More = more
 		return c.Print(format, l)
 	}
+	c.ServerFlag(cmd)
 	return cmd
 }
 
 // chooseSignIns completes a filter with the tenant and the application that were named.
-func chooseSignIns(v *directory.View, filter *directory.SignInFilter, tenant, app string) error {
+func chooseSignIns(ctx context.Context, place manage.Place, filter *directory.SignInFilter, tenant, app string) error {
 	if app == "" && tenant == "" {
 		return nil
 	}
 	if app == "" {
-		found, err := v.Tenants().Find(tenant)
+		found, err := place.FindTenant(ctx)
 		if err == nil {
 			filter.Tenant = found.ID
 		}
 		return err
 	}
-	found, err := lookup.FindPrincipal(v, tenant, app)
+	found, err := place.FindPrincipal(ctx, app)
 	if err != nil {
 		return err
 	}
@@ -104,10 +104,10 @@ const followed = time.Second
 
 // followSignIns prints the rows there are, oldest first, and new ones as they come, until the
 // context ends.
-func (c *cli) followSignIns(ctx context.Context, format *output.Format, data *server.Data, filter directory.SignInFilter) error {
+func (c *cli) followSignIns(ctx context.Context, format *output.Format, place manage.Place, filter directory.SignInFilter) error {
 	shown := map[string]bool{} // by trace id
 	for {
-		rows, err := c.NewestSignIns(ctx, data, filter)
+		rows, err := place.SignIns(ctx, filter)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A Line is one invocation of the program: where it reads and writes, and what all commands have
@@ -30,8 +31,11 @@ type Line struct {
 	NewKey func() (*rsa.PrivateKey, error) // of signing keys; nil: fresh ones. Tests save time by it
 
 	Dir     string // --data
+	Server  string // --server: one that was signed in to; empty: the folder is worked on
 	Verbose bool   // --verbose
 	LogJSON bool   // serve --log-format json
+
+	elsewhere string // ROLECALL_SERVER, for a command that works on the folder alone
 }
 
 // The Streams are what a process has: its environment, and where it reads and writes.
@@ -54,7 +58,7 @@ const OwnFlag = "own"
 // environmentFlags may be given as ROLECALL_<NAME> instead.
 var environmentFlags = map[string]bool{
 	"data": true, "output": true, "verbose": true, "tenant": true, "config": true, "port": true, "host": true, "allow-issuer": true,
-	"allow-host": true,
+	"allow-host": true, "server": true,
 }
 
 func isOwn(f *pflag.Flag) bool {
@@ -83,12 +87,32 @@ func (c *Line) Prepare(cmd *cobra.Command, _ []string) error {
 	}
 	if c.Dir == "" {
 		c.Dir = c.DefaultDir()
+	} else if c.Server != "" && cmd.Flags().Changed("data") && cmd.Flags().Changed("server") {
+		return UsageError(cmd, errors.New("--data is a folder of this machine, and --server is elsewhere: give one"))
+	}
+	if name, ok := c.Lookup("ROLECALL_SERVER"); ok && cmd.Flags().Lookup("server") == nil && !isOfMachine(cmd) {
+		c.elsewhere = name
 	}
 	return nil
 }
 
+// isOfMachine reports whether a command is about this machine, whichever server is meant
+// otherwise.
+func isOfMachine(cmd *cobra.Command) bool {
+	return slices.Contains([]string{"serve", "demo"}, cmd.Name())
+}
+
+// ServerFlag adds --server to a command that can work on a server elsewhere.
+func (c *Line) ServerFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.Server, "server", "", "work on this server, which \"rolecall login\" was used for, instead of the data folder")
+}
+
 // NeedData refuses to go on without a data folder. Few commands do.
 func (c *Line) NeedData() error {
+	if c.elsewhere != "" {
+		return Fail(ExitUsage, fmt.Errorf("this command works on the data folder of this machine alone, and ROLECALL_SERVER names the server %q", text.Shown(c.elsewhere)),
+			"unset ROLECALL_SERVER for it, or run it on the server's machine")
+	}
 	if c.Dir == "" {
 		return Fail(ExitUsage, errors.New("no data folder: neither --data nor XDG_DATA_HOME nor HOME is set"), "name one with --data")
 	}

@@ -144,6 +144,7 @@ func betaMembers(row *directory.SignIn, event string, client *directory.ServiceP
 	o := object{
 		{"signInEventTypes", []string{event}}, {"uniqueTokenIdentifier", orNull(row.TokenID)}, {"userAgent", orNull(row.Library)}, {"tokenIssuerType", "AzureAD"},
 		{"incomingTokenType", "none"}, {"servicePrincipalCredentialKeyId", nil}, {"federatedCredentialId", nil}, {"servicePrincipalCredentialThumbprint", nil},
+		{"authenticationProcessingDetails", processingDetails(row)},
 	}
 	switch row.Credential {
 	case "secret", "certificate":
@@ -155,6 +156,20 @@ func betaMembers(row *directory.SignIn, event string, client *directory.ServiceP
 		return append(o, member{"servicePrincipalId", nil}, member{"servicePrincipalName", nil})
 	}
 	return append(o, member{"servicePrincipalId", client.ID}, member{"servicePrincipalName", client.Label()})
+}
+
+// processingDetails are what a row has more than Graph has members for.
+func processingDetails(row *directory.SignIn) []object {
+	details := []object{}
+	for _, one := range []struct{ key, value string }{
+		{"Credential", row.Credential}, {"Resource", row.Resource}, {"Roles", strings.Join(row.Roles, " ")}, {"Scopes", strings.Join(row.Scopes, " ")},
+		{"Version", row.Version}, {"Refusal", row.Refusal}, {"Cloud", row.Cloud},
+	} {
+		if one.value != "" {
+			details = append(details, object{{"key", one.key}, {"value", one.value}})
+		}
+	}
+	return details
 }
 
 // signInMembers are the names of what a sign-in has in a version.
@@ -352,7 +367,7 @@ func renderAudit(row *audit.Row) (object, error) {
 	if row.ActorKind == string(directory.ActorUser) {
 		by = object{{"app", nil}, {"user", object{{"id", nil}, {"displayName", nil}, {"userPrincipalName", row.Actor}, {"ipAddress", nil}}}}
 	}
-	details := []object{}
+	details := []object{{{"key", "action"}, {"value", row.Action}}}
 	if row.Detail != "" {
 		details = append(details, object{{"key", "detail"}, {"value", row.Detail}})
 	}

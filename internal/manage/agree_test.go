@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) finders() map[string]lookup.Finder {
 	return map[string]lookup.Finder{
 		"the directory": lookup.Folder{Directory: w.dir, Tenant: string(w.tenant.ID)},
-		"Graph":         lookup.Graph{Client: w.client, Tenant: w.tenant},
+		"Graph":         lookup.Remote{Client: w.client, Tenant: w.tenant},
 	}
 }
 
@@ -207,6 +207,7 @@ func TestAccessIsTheSameThroughGraph(t *testing.T) {
 		"of a client":           {Client: client.Service},
 		"of a client in an API": {API: api.Application, Client: client.Service},
 		"of a user":             {User: user.User},
+		"of all":                {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := func(access func(context.Context, review.AccessFilter, func(review.Access) error) error) (rows []string) {
@@ -221,7 +222,7 @@ func TestAccessIsTheSameThroughGraph(t *testing.T) {
 				return rows
 			}
 			here := read((&review.Reviewer{Directory: w.dir, Tenants: []*directory.Tenant{w.tenant}, Now: time.Now()}).Access)
-			far := read(review.Graph{Client: w.client, Tenant: w.tenant}.Access)
+			far := read(review.Remote{Client: w.client, Tenant: w.tenant}.Access)
 			if len(here) == 0 || !slices.Equal(here, far) {
 				t.Errorf("the directory has\n%q, Graph\n%q", here, far)
 			}

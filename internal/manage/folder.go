@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/internal/audit"
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/review"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
@@ -54,14 +57,23 @@ func (f *Folder) Access(ctx context.Context, tenant *directory.Tenant, filter re
 	return r.Access(ctx, filter, each)
 }
 
+// Tenants are the one that was chosen, or all there are.
+func (f *Folder) Tenants(ctx context.Context) ([]*directory.Tenant, error) {
+	return lookup.FindTenants(f.Data.Directory.View(ctx), f.Tenant)
+}
+
 // LastUses are the last times at which an application got a token.
 func (f *Folder) LastUses(ctx context.Context, app lookup.API, span time.Duration) (map[string]time.Time, error) {
-	rows, err := f.line.NewestSignIns(ctx, f.Data, directory.SignInFilter{
+	rows, err := f.SignIns(ctx, directory.SignInFilter{
 		Tenant: app.Tenant.ID, AppID: app.AppID, Since: f.line.Now().Add(-span), Limit: math.MaxInt32,
 	})
 	if err != nil {
 		return nil, err
 	}
+	return lastUses(rows), nil
+}
+
+func lastUses(rows []directory.SignIn) map[string]time.Time {
 	used := map[string]time.Time{}
 	for _, row := range rows {
 		for _, key := range []string{"", row.CredentialID} {
@@ -70,10 +82,48 @@ func (f *Folder) LastUses(ctx context.Context, app lookup.API, span time.Duratio
 			}
 		}
 	}
-	return used, nil
+	return used
 }
 
-// Settle lets a running server act on the change.
-func (f *Folder) Settle(ctx context.Context) error {
-	return f.line.WarnUnreachable(f.line.AwaitServer(ctx, f.Data))
+// SignIns reads sign-ins, those included that a running server has not written yet.
+func (f *Folder) SignIns(ctx context.Context, filter directory.SignInFilter) ([]directory.SignIn, error) {
+	return f.line.NewestSignIns(ctx, f.Data, filter)
 }
+
+// auditPage is how many rows are read at once.
+const auditPage = 1000
+
+// Changes reads rows of the audit log.
+func (f *Folder) Changes(ctx context.Context, since time.Time, limit int, kept func(audit.Row) bool) ([]audit.Row, error) {
+	var found []audit.Row
+	for after := int64(0); ; {
+		rows, err := f.Data.Directory.AuditRows(ctx, after, auditPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			after = row.Sequence
+			if !row.Time.Before(since) && kept(row) {
+				found = append(found, row)
+			}
+		}
+		found = found[max(0, len(found)-limit):]
+		if len(rows) < auditPage {
+			slices.Reverse(found)
+			return found, nil
+		}
+	}
+}
+
+// Assign gives a principal roles.
+func (f *Folder) Assign(ctx context.Context, who lookup.Principal, roles ...operate.Role) ([]bool, error) {
+	return f.Local.Assign(ctx, who.Tenant.ID, who.ID(), roles...)
+}
+
+// Unassign takes roles from a principal.
+func (f *Folder) Unassign(ctx context.Context, who lookup.Principal, roles ...operate.Role) ([]bool, error) {
+	return f.Local.Unassign(ctx, who.Tenant.ID, who.ID(), roles...)
+}
+
+// Await lets a running server act on the change.
+func (f *Folder) Await(ctx context.Context) error { return f.line.AwaitServer(ctx, f.Data) }

@@ -50,7 +50,7 @@ func managing(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx co
 		if err := run(ctx, m, args); err != nil || !changes {
 			return err
 		}
-		return m.place.Settle(ctx)
+		return c.WarnUnreachable(m.place.Await(ctx))
 	}
 	return cmd
 }

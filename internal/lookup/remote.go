@@ -14,17 +14,17 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/guid"
 )
 
-// A Graph finds through Microsoft Graph, with what its caller may read. What it finds has the
+// A Remote finds through Microsoft Graph, with what its caller may read. What it finds has the
 // members that Graph tells and no others.
-type Graph struct {
+type Remote struct {
 	Client *graphclient.Client
 	Tenant *directory.Tenant // whose tokens the client has
 }
 
-var _ Finder = Graph{}
+var _ Finder = Remote{}
 
 // FindTenant is the tenant of the tokens.
-func (g Graph) FindTenant(context.Context) (*directory.Tenant, error) { return g.Tenant, nil }
+func (g Remote) FindTenant(context.Context) (*directory.Tenant, error) { return g.Tenant, nil }
 
 // What is read of each kind.
 const (
@@ -124,7 +124,7 @@ type graphUser struct {
 }
 
 // read reads one thing; nil: it is not there.
-func read[T any](ctx context.Context, g Graph, path, members string) (*T, error) {
+func read[T any](ctx context.Context, g Remote, path, members string) (*T, error) {
 	one := new(T)
 	err := g.Client.Get(ctx, path+"?$select="+members, one)
 	if graphclient.NotFound(err) {
@@ -134,7 +134,7 @@ func read[T any](ctx context.Context, g Graph, path, members string) (*T, error)
 }
 
 // among lists the things of a set that a filter is true of, a few of them.
-func among[T any](ctx context.Context, g Graph, set, members, filter string) (all []*T, err error) {
+func among[T any](ctx context.Context, g Remote, set, members, filter string) (all []*T, err error) {
 	query := url.Values{"$select": {members}, "$filter": {filter}, "$top": {fmt.Sprint(readable)}}
 	enough := errors.New("enough")
 	err = g.Client.Each(ctx, set, query, func(found json.RawMessage) error {
@@ -165,16 +165,16 @@ func only[T any](all []*T, name string, id func(*T) string) (*T, error) {
 	return nil, twins(name, ids)
 }
 
-func named(member, name string) string { return member + " eq " + quoted(name) }
+func named(member, name string) string { return member + " eq " + Quoted(name) }
 
-// quoted is a text as expressions of OData have it.
-func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// Quoted is a text as expressions of OData have it.
+func Quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // isURI reports whether a reference is written as identifier URIs are.
 func isURI(ref string) bool { return strings.Contains(ref, ":") }
 
 // application finds a registration; nil: there is none.
-func (g Graph) application(ctx context.Context, ref string) (*graphApplication, error) {
+func (g Remote) application(ctx context.Context, ref string) (*graphApplication, error) {
 	if guid.Is(ref) {
 		for _, path := range []string{"applications(appId='" + ref + "')", "applications/" + ref} {
 			if found, err := read[graphApplication](ctx, g, path, ofApplications); found != nil || err != nil {
@@ -185,7 +185,7 @@ func (g Graph) application(ctx context.Context, ref string) (*graphApplication, 
 	}
 	filters := []string{named("displayName", ref)}
 	if isURI(ref) {
-		filters = []string{"identifierUris/any(u: u eq " + quoted(ref) + ")", filters[0]}
+		filters = []string{"identifierUris/any(u: u eq " + Quoted(ref) + ")", filters[0]}
 	} else {
 		filters = []string{named("uniqueName", ref), filters[0]}
 	}
@@ -203,7 +203,7 @@ func (g Graph) application(ctx context.Context, ref string) (*graphApplication, 
 }
 
 // principal finds a service principal; nil: there is none.
-func (g Graph) principal(ctx context.Context, ref string) (*graphPrincipal, error) {
+func (g Remote) principal(ctx context.Context, ref string) (*graphPrincipal, error) {
 	if guid.Is(ref) {
 		for _, path := range []string{"servicePrincipals/" + ref, "servicePrincipals(appId='" + ref + "')"} {
 			if found, err := read[graphPrincipal](ctx, g, path, ofPrincipals); found != nil || err != nil {
@@ -214,7 +214,7 @@ func (g Graph) principal(ctx context.Context, ref string) (*graphPrincipal, erro
 	}
 	filter := named("displayName", ref)
 	if isURI(ref) {
-		filter = "servicePrincipalNames/any(n: n eq " + quoted(ref) + ")"
+		filter = "servicePrincipalNames/any(n: n eq " + Quoted(ref) + ")"
 	}
 	all, err := among[graphPrincipal](ctx, g, "servicePrincipals", ofPrincipals, filter)
 	if err != nil {
@@ -224,7 +224,7 @@ func (g Graph) principal(ctx context.Context, ref string) (*graphPrincipal, erro
 }
 
 // FindPrincipal finds a service principal or a user by its name or any of its ids.
-func (g Graph) FindPrincipal(ctx context.Context, ref string) (Principal, error) {
+func (g Remote) FindPrincipal(ctx context.Context, ref string) (Principal, error) {
 	p, err := g.principal(ctx, ref)
 	if err != nil {
 		return Principal{}, err
@@ -259,7 +259,7 @@ func (g Graph) FindPrincipal(ctx context.Context, ref string) (Principal, error)
 }
 
 // FindAPI finds an application that others may call by its name, an id or an identifier URI.
-func (g Graph) FindAPI(ctx context.Context, ref string) (API, error) {
+func (g Remote) FindAPI(ctx context.Context, ref string) (API, error) {
 	p, err := g.principal(ctx, ref)
 	if err != nil {
 		return API{}, err
@@ -278,7 +278,7 @@ func (g Graph) FindAPI(ctx context.Context, ref string) (API, error) {
 }
 
 // FindApplication finds a registration by its name, an id or an identifier URI.
-func (g Graph) FindApplication(ctx context.Context, ref string) (API, error) {
+func (g Remote) FindApplication(ctx context.Context, ref string) (API, error) {
 	app, err := g.application(ctx, ref)
 	if err != nil {
 		return API{}, err
@@ -305,7 +305,7 @@ func (g Graph) FindApplication(ctx context.Context, ref string) (API, error) {
 
 // FindRole finds the role that API/ROLE means. Both may contain slashes; the API with the
 // longest name that has the role is meant.
-func (g Graph) FindRole(ctx context.Context, command string, who Principal, arg string) (Role, error) {
+func (g Remote) FindRole(ctx context.Context, command string, who Principal, arg string) (Role, error) {
 	var closest *directory.Application
 	var wanted string
 	for cut := strings.LastIndexByte(arg, '/'); cut > 0; cut = strings.LastIndexByte(arg[:cut], '/') {
@@ -334,9 +334,9 @@ func (g Graph) FindRole(ctx context.Context, command string, who Principal, arg 
 }
 
 // missing says that there is nothing of a name, and what has nearly that name.
-func (g Graph) missing(ctx context.Context, set, ref, format, fix string) error {
+func (g Remote) missing(ctx context.Context, set, ref, format, fix string) error {
 	if beginning := []rune(ref); len(beginning) >= 3 && !guid.Is(ref) {
-		all, err := among[graphUser](ctx, g, set, "displayName", "startswith(displayName,"+quoted(string(beginning[:3]))+")")
+		all, err := among[graphUser](ctx, g, set, "displayName", "startswith(displayName,"+Quoted(string(beginning[:3]))+")")
 		if err == nil { // it only makes a message better
 			var names []string
 			for _, one := range all {

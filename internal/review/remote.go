@@ -11,8 +11,8 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 )
 
-// A Graph reviews through Microsoft Graph, with what its caller may read.
-type Graph struct {
+// A Remote reviews through Microsoft Graph, with what its caller may read.
+type Remote struct {
 	Client *graphclient.Client
 	Tenant *directory.Tenant
 }
@@ -57,28 +57,48 @@ type graphGrant struct {
 
 // A graphWalk is one review.
 type graphWalk struct {
-	Graph
+	Remote
 	filter AccessFilter
 	known  map[string]*graphPrincipal // by path
 	yield  func(Access) error
 }
 
-// Access lets f see who may call an API, or what a client or a user may call: one of them must be
-// chosen.
-func (g Graph) Access(ctx context.Context, filter AccessFilter, f func(Access) error) error {
+// Access lets f see who may call what.
+func (g Remote) Access(ctx context.Context, filter AccessFilter, f func(Access) error) error {
 	w := &graphWalk{g, filter, map[string]*graphPrincipal{}, f}
-	if filter.Client != nil || filter.User != nil {
+	switch {
+	case filter.Client != nil || filter.User != nil:
 		return w.held(ctx)
+	case filter.API == nil:
+		return w.all(ctx)
 	}
 	api, err := w.read(ctx, "servicePrincipals(appId='"+string(filter.API.AppID)+"')")
 	if api == nil || err != nil {
 		return err
 	}
-	at := "servicePrincipals/" + string(api.ID)
-	if err := w.assignments(ctx, at+"/appRoleAssignedTo"); err != nil {
+	if err := w.assignments(ctx, assignedTo(api.ID)); err != nil {
 		return err
 	}
 	return w.grants(ctx, "resourceId eq '"+string(api.ID)+"'")
+}
+
+func assignedTo(api directory.ObjectID) string {
+	return "servicePrincipals/" + string(api) + "/appRoleAssignedTo"
+}
+
+// all goes through every API of the tenant: Graph has no list of all assignments.
+func (w *graphWalk) all(ctx context.Context) error {
+	query := url.Values{"$select": {"id"}, "$top": {"999"}, "$filter": {"servicePrincipalType eq 'Application'"}}
+	if err := w.Client.Each(ctx, "servicePrincipals", query, func(found json.RawMessage) error {
+		var api graphPrincipal
+		if err := json.Unmarshal(found, &api); err != nil {
+			return err
+		}
+		return w.assignments(ctx, assignedTo(api.ID))
+	}); err != nil {
+		return err
+	}
+	return w.grants(ctx, "")
 }
 
 // held goes through what one holder has.
@@ -180,7 +200,11 @@ func (w *graphWalk) user(ctx context.Context, row Access) error {
 }
 
 func (w *graphWalk) grants(ctx context.Context, filter string) error {
-	return w.Client.Each(ctx, "oauth2PermissionGrants", url.Values{"$filter": {filter}, "$top": {"999"}}, func(found json.RawMessage) error {
+	query := url.Values{"$top": {"999"}}
+	if filter != "" {
+		query.Set("$filter", filter)
+	}
+	return w.Client.Each(ctx, "oauth2PermissionGrants", query, func(found json.RawMessage) error {
 		var g graphGrant
 		if err := json.Unmarshal(found, &g); err != nil {
 			return err
