@@ -14,6 +14,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/keyring"
+	"github.com/rolecall-auth/rolecall/internal/manage"
 
 	"github.com/spf13/cobra"
 
@@ -194,16 +195,12 @@ sign-ins tell.`,
 		if err != nil {
 			return command.UsageError(cmd, fmt.Errorf("--within: %w", err))
 		}
-		data, err := c.OpenExisting(ctx)
+		place, err := manage.Open(ctx, c.Line, "expiring", tenant)
 		if err != nil {
 			return err
 		}
-		defer func() { err = command.CloseAfter(err, data) }()
-		r, err := c.reviewer(ctx, data, tenant)
-		if err != nil {
-			return err
-		}
-		found, err := c.ending(ctx, data, r, c.Now().Add(span))
+		defer func() { err = command.CloseAfter(err, place) }()
+		found, err := c.ending(ctx, place, c.Now().Add(span))
 		if err != nil {
 			return err
 		}
@@ -217,28 +214,31 @@ sign-ins tell.`,
 		}
 		return nil
 	}
+	c.ServerFlag(cmd)
 	return cmd
 }
 
-// ending finds what ends by a time: in the directory, among the signing keys and on disk.
-func (c *cli) ending(ctx context.Context, data *server.Data, r *review.Reviewer, by time.Time) ([]review.Ending, error) {
-	found, err := r.Ending(ctx, by)
+// ending finds what ends by a time: in the directory and, in a folder, also among the signing keys
+// and on disk.
+func (c *cli) ending(ctx context.Context, place manage.Place, by time.Time) ([]review.Ending, error) {
+	found, err := place.Ending(ctx, by)
+	folder, here := place.(*manage.Folder)
+	if err != nil || !here {
+		return found, err
+	}
+	tenants, err := folder.Tenants(ctx)
 	if err != nil {
 		return nil, err
 	}
-	management, err := c.Manage(data, "expiring")
-	if err != nil {
-		return nil, err
-	}
-	defer management.Close()
-	keys, err := keysOf(ctx, management, r.Tenants...)
+	keys, err := keysOf(ctx, folder.Management, tenants...)
 	if err != nil {
 		return nil, err
 	}
 	for _, key := range keys {
 		if e, ends := keyEnding(key.KeyInfo); ends && !e.Ends.After(by) {
 			e.Tenant, e.Of = key.Tenant, key.Cloud
-			found = append(found, r.Judged(e))
+			e.Ended = !c.Now().Before(e.Ends)
+			found = append(found, e)
 		}
 	}
 	onDisk, err := certificatesOnDisk(c.Dir)
@@ -247,7 +247,8 @@ func (c *cli) ending(ctx context.Context, data *server.Data, r *review.Reviewer,
 	}
 	for _, e := range onDisk {
 		if !e.Ends.After(by) {
-			found = append(found, r.Judged(e))
+			e.Ended = !c.Now().Before(e.Ends)
+			found = append(found, e)
 		}
 	}
 	review.SortEnding(found)

@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -50,7 +51,16 @@ func FindHost(v *directory.View, tenant, ref string) (*directory.Tenant, *direct
 // FindIdentity finds a managed identity by its name or any of its ids: in the given tenant, or in
 // the one that has it.
 func FindIdentity(v *directory.View, tenant, ref string) (Principal, error) {
-	found, err := FindPrincipal(v, tenant, ref)
+	return identity(FindPrincipal(v, tenant, ref))
+}
+
+// IdentityOf finds a managed identity by its name or any of its ids.
+func IdentityOf(ctx context.Context, f Finder, ref string) (Principal, error) {
+	return identity(f.FindPrincipal(ctx, ref))
+}
+
+// identity refuses whoever was found and is no managed identity.
+func identity(found Principal, err error) (Principal, error) {
 	switch {
 	case err != nil:
 		return Principal{}, err

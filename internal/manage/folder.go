@@ -14,6 +14,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/review"
 	"github.com/rolecall-auth/rolecall/internal/server"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
 )
 
 // A Folder is the data folder of this machine, managed as the operator of the machine.
@@ -55,6 +56,19 @@ func (f *Folder) Within(tenant *directory.Tenant) lookup.Finder {
 func (f *Folder) Access(ctx context.Context, tenant *directory.Tenant, filter review.AccessFilter, each func(review.Access) error) error {
 	r := &review.Reviewer{Directory: f.Data.Directory, Tenants: []*directory.Tenant{tenant}, Now: f.line.Now()}
 	return r.Access(ctx, filter, each)
+}
+
+// Ending finds the credentials that end by a time.
+func (f *Folder) Ending(ctx context.Context, by time.Time) ([]review.Ending, error) {
+	tenants, err := f.Tenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.SignIns(ctx, directory.SignInFilter{Limit: 1}); err != nil { // a running server writes what it has
+		return nil, err
+	}
+	r := &review.Reviewer{Directory: f.Data.Directory, Tenants: tenants, Now: f.line.Now(), Passing: tempcred.IsTemporary}
+	return r.Ending(ctx, by)
 }
 
 // Tenants are the one that was chosen, or all there are.

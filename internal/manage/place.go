@@ -28,6 +28,8 @@ type Place interface {
 	// LastUses are the last times within the span before now at which an application got a
 	// token, by the credential that it proved itself by; "" stands for any.
 	LastUses(ctx context.Context, app lookup.API, span time.Duration) (map[string]time.Time, error)
+	// Ending finds the credentials that end by a time, those that have ended included.
+	Ending(ctx context.Context, by time.Time) ([]review.Ending, error)
 	// SignIns reads sign-ins, newest first.
 	SignIns(context.Context, directory.SignInFilter) ([]directory.SignIn, error)
 	// Changes reads at most limit rows of the audit log that are kept, newest first, from a time

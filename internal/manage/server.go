@@ -16,6 +16,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/operate"
 	"github.com/rolecall-auth/rolecall/internal/review"
+	"github.com/rolecall-auth/rolecall/internal/tempcred"
 )
 
 // A Server is elsewhere, and managed through its Graph with the rights of whoever is signed in.
@@ -45,7 +46,7 @@ func (s *Server) Tenants(context.Context) ([]*directory.Tenant, error) {
 
 // Access lets each see who may call what.
 func (s *Server) Access(ctx context.Context, _ *directory.Tenant, filter review.AccessFilter, each func(review.Access) error) error {
-	return review.Remote{Client: s.Client, Tenant: s.Tenant}.Access(ctx, filter, each)
+	return s.review().Access(ctx, filter, each)
 }
 
 // errEnough ends a list that was read far enough.
@@ -291,3 +292,33 @@ func (s *Server) Unassign(ctx context.Context, who lookup.Principal, roles ...op
 	}
 	return removed, nil
 }
+
+// Ending finds the credentials that end by a time, and when they were last used within a month,
+// if the caller may read sign-ins.
+func (s *Server) Ending(ctx context.Context, by time.Time) ([]review.Ending, error) {
+	found, err := s.review().Ending(ctx, s.Now(), by, tempcred.IsTemporary)
+	if err != nil {
+		return nil, err
+	}
+	used := map[directory.AppID]map[string]time.Time{}
+	for i, e := range found {
+		if _, asked := used[e.OfAppID]; !asked {
+			app := lookup.API{Application: &directory.Application{AppID: e.OfAppID}, Tenant: s.Tenant}
+			last, err := s.LastUses(ctx, app, month)
+			if graphclient.Denied(err) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			used[e.OfAppID] = last
+		}
+		found[i].LastUsed = used[e.OfAppID][e.ID]
+	}
+	review.SortEnding(found)
+	return found, nil
+}
+
+const month = 30 * 24 * time.Hour
+
+func (s *Server) review() review.Remote { return review.Remote{Client: s.Client, Tenant: s.Tenant} }

@@ -34,7 +34,7 @@ const whichIdentity = "one managed identity, by its name or any of its ids"
 
 // identity finds a managed identity by whatever it is called.
 func (m *manager) identity(ctx context.Context, ref string) (lookup.Principal, error) {
-	return lookup.FindIdentity(m.data.Directory.View(ctx), m.tenant, ref)
+	return lookup.IdentityOf(ctx, m.place, ref)
 }
 
 // showIdentity shows a managed identity as Graph has it.
@@ -66,7 +66,7 @@ system-assigned one belongs to one host, a user-assigned one to any number.`,
 		Args:    command.Exactly(1, "one name"),
 	}
 	cmd.Flags().StringVar(&kind, "type", string(directory.IdentitySystem), "system or user")
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		_, tenant, err := m.whole(ctx)
 		if err != nil {
 			return err
@@ -85,12 +85,12 @@ type assigning func(a *operate.API, ctx context.Context, tenant directory.Tenant
 // changeAssigned changes that, and shows the host.
 func changeAssigned(c *command.Line, cmd *cobra.Command, change assigning) *cobra.Command {
 	cmd.Args = command.Exactly(2, "the managed identity, and the host")
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		found, err := m.identity(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		host, err := m.data.Directory.View(ctx).Hosts().Find(found.Tenant.ID, args[1])
+		host, err := m.Data.Directory.View(ctx).Hosts().Find(found.Tenant.ID, args[1])
 		if err != nil {
 			return err
 		}
@@ -124,13 +124,13 @@ token within the last week, or a host has it, that is said, and --yes is needed.
 		Args:    command.Exactly(1, whichIdentity),
 	}
 	yes := yesFlag(cmd)
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		found, err := m.identity(ctx, args[0])
 		if err != nil {
 			return err
 		}
 		var who []string
-		hosts, err := m.data.Directory.View(ctx).Hosts().All(found.Tenant.ID)
+		hosts, err := m.Data.Directory.View(ctx).Hosts().All(found.Tenant.ID)
 		if err != nil {
 			return err
 		}
@@ -175,13 +175,13 @@ type toldHost struct {
 }
 
 // hostListing is what people see of hosts, and programs a list of them.
-func (m *manager) hostListing(ctx context.Context, tenant *directory.Tenant, hosts ...*directory.Host) (output.Listing, []toldHost, error) {
+func (m *local) hostListing(ctx context.Context, tenant *directory.Tenant, hosts ...*directory.Host) (output.Listing, []toldHost, error) {
 	all := []toldHost{}
 	l := output.Listing{Columns: []string{"name", "via", "listen", "identities", "object id"}, Spare: []int{4}, Cut: []int{3, 0}, Empty: "there are no hosts"}
 	for _, h := range hosts {
 		one := toldHost{h.ID, tenant.Name, h.Name, h.Platform, h.Listen, []string{}, h.Names, h.From, h.User, h.Node}
 		for _, id := range h.Identities {
-			identity, err := m.data.Directory.View(ctx).Identities().Get(tenant.ID, id)
+			identity, err := m.Data.Directory.View(ctx).Identities().Get(tenant.ID, id)
 			if err != nil {
 				return l, nil, err
 			}
@@ -195,7 +195,7 @@ func (m *manager) hostListing(ctx context.Context, tenant *directory.Tenant, hos
 }
 
 // printHost prints one host.
-func (m *manager) printHost(ctx context.Context, tenant *directory.Tenant, host *directory.Host) error {
+func (m *local) printHost(ctx context.Context, tenant *directory.Tenant, host *directory.Host) error {
 	l, told, err := m.hostListing(ctx, tenant, host)
 	if err != nil {
 		return err
@@ -205,16 +205,16 @@ func (m *manager) printHost(ctx context.Context, tenant *directory.Tenant, host 
 }
 
 func hostListCommand(c *command.Line) *cobra.Command {
-	return managing(c, &cobra.Command{
+	return managingHere(c, &cobra.Command{
 		Use: "list", Short: "List hosts",
 		Example: `  rolecall host list -o tsv`,
 		Args:    command.Exactly(0, ""),
-	}, false, func(ctx context.Context, m *manager, _ []string) error {
+	}, false, func(ctx context.Context, m *local, _ []string) error {
 		_, tenant, err := m.whole(ctx)
 		if err != nil {
 			return err
 		}
-		hosts, err := m.data.Directory.View(ctx).Hosts().All(tenant.ID)
+		hosts, err := m.Data.Directory.View(ctx).Hosts().All(tenant.ID)
 		if err != nil {
 			return err
 		}
@@ -229,16 +229,16 @@ func hostListCommand(c *command.Line) *cobra.Command {
 const whichHost = "one host, by its name or object id"
 
 // host finds a host by its name or id.
-func (m *manager) host(ctx context.Context, ref string) (*directory.Tenant, *directory.Host, error) {
-	return lookup.FindHost(m.data.Directory.View(ctx), m.tenant, ref)
+func (m *local) host(ctx context.Context, ref string) (*directory.Tenant, *directory.Host, error) {
+	return lookup.FindHost(m.Data.Directory.View(ctx), m.tenant, ref)
 }
 
 func hostShowCommand(c *command.Line) *cobra.Command {
-	return managing(c, &cobra.Command{
+	return managingHere(c, &cobra.Command{
 		Use: "show HOST", Short: "Show a host",
 		Example: `  rolecall host show agent`,
 		Args:    command.Exactly(1, whichHost),
-	}, false, func(ctx context.Context, m *manager, args []string) error {
+	}, false, func(ctx context.Context, m *local, args []string) error {
 		tenant, host, err := m.host(ctx, args[0])
 		if err != nil {
 			return err
@@ -255,7 +255,7 @@ func hostDeleteCommand(c *command.Line) *cobra.Command {
 		Args:    command.Exactly(1, whichHost),
 	}
 	yes := yesFlag(cmd)
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		tenant, host, err := m.host(ctx, args[0])
 		if err != nil {
 			return err
@@ -288,19 +288,19 @@ func tenantListing(tenants ...*directory.Tenant) output.Listing {
 }
 
 // printTenant prints one tenant.
-func (m *manager) printTenant(tenant *directory.Tenant) error {
+func (m *local) printTenant(tenant *directory.Tenant) error {
 	l := tenantListing(tenant)
 	l.Value = tenant
 	return m.Print(m.format, l)
 }
 
 func tenantListCommand(c *command.Line) *cobra.Command {
-	return managing(c, &cobra.Command{
+	return managingHere(c, &cobra.Command{
 		Use: "list", Short: "List tenants",
 		Example: `  rolecall tenant list -o tsv`,
 		Args:    command.Exactly(0, ""),
-	}, false, func(ctx context.Context, m *manager, _ []string) error {
-		all, err := m.data.Directory.View(ctx).Tenants().All()
+	}, false, func(ctx context.Context, m *local, _ []string) error {
+		all, err := m.Data.Directory.View(ctx).Tenants().All()
 		if err != nil {
 			return err
 		}
@@ -311,12 +311,12 @@ func tenantListCommand(c *command.Line) *cobra.Command {
 const whichTenant = "one tenant, by its name, id or a domain"
 
 func tenantShowCommand(c *command.Line) *cobra.Command {
-	return managing(c, &cobra.Command{
+	return managingHere(c, &cobra.Command{
 		Use: "show TENANT", Short: "Show a tenant",
 		Example: `  rolecall tenant show contoso.test`,
 		Args:    command.Exactly(1, whichTenant),
-	}, false, func(ctx context.Context, m *manager, args []string) error {
-		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
+	}, false, func(ctx context.Context, m *local, args []string) error {
+		found, err := m.Data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
 		}
@@ -332,7 +332,7 @@ func tenantCreateCommand(c *command.Line) *cobra.Command {
 		Args:    command.Exactly(1, "one name"),
 	}
 	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		made, err := m.Local.CreateTenant(ctx, directory.Tenant{Name: args[0], Domains: domains})
 		if err != nil {
 			return err
@@ -356,8 +356,8 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
 	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether anybody gets tokens of the tenant")
 	yes := yesFlag(cmd)
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
-		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
+		found, err := m.Data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
 		}
@@ -386,9 +386,9 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 }
 
 // tenantInUse refuses to take a tenant from those who are in it, unless that is confirmed.
-func (m *manager) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing string, yes bool) error {
+func (m *local) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing string, yes bool) error {
 	var who []string
-	r := &review.Reviewer{Directory: m.data.Directory, Tenants: []*directory.Tenant{tenant}, Now: m.Now()}
+	r := &review.Reviewer{Directory: m.Data.Directory, Tenants: []*directory.Tenant{tenant}, Now: m.Now()}
 	err := r.Access(ctx, review.AccessFilter{}, func(a review.Access) error {
 		who = append(who, a.Principal+", which may call "+a.API)
 		return nil
@@ -396,7 +396,7 @@ func (m *manager) tenantInUse(ctx context.Context, tenant *directory.Tenant, doi
 	if err != nil {
 		return err
 	}
-	apps, err := m.data.Directory.View(ctx).Applications().List(tenant.ID, directory.Query{Limit: 1})
+	apps, err := m.Data.Directory.View(ctx).Applications().List(tenant.ID, directory.Query{Limit: 1})
 	if err != nil {
 		return err
 	}
@@ -414,8 +414,8 @@ func tenantDeleteCommand(c *command.Line) *cobra.Command {
 		Args:    command.Exactly(1, whichTenant),
 	}
 	yes := yesFlag(cmd)
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
-		found, err := m.data.Directory.View(ctx).Tenants().Find(args[0])
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
+		found, err := m.Data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
 		}

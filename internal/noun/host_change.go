@@ -83,7 +83,7 @@ to know.`,
 		Args:    command.Exactly(1, "one name"),
 	}
 	given := addHostFlags(cmd)
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		if given.listen == "" {
 			return command.UsageError(cmd, errors.New("--listen is missing: where the host's programs ask"))
 		}
@@ -91,7 +91,7 @@ to know.`,
 		if err != nil {
 			return err
 		}
-		identities, err := given.given(m.data.Directory.View(ctx), tenant)
+		identities, err := given.given(m.Data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ way after it, or get fewer identities, that is said, and --yes is needed.`,
 	given := addHostFlags(cmd)
 	cmd.Flags().StringVar(&given.rename, "rename", "", "another name")
 	yes := yesFlag(cmd)
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		if !given.some() {
 			return command.UsageError(cmd, errors.New("say what to change"))
 		}
@@ -125,7 +125,7 @@ way after it, or get fewer identities, that is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		identities, err := given.given(m.data.Directory.View(ctx), tenant)
+		identities, err := given.given(m.Data.Directory.View(ctx), tenant)
 		if err != nil {
 			return err
 		}
@@ -158,9 +158,9 @@ func losing(host, next *directory.Host) []directory.ObjectID {
 }
 
 // programs are those of a host that act as the identities.
-func (m *manager) programs(ctx context.Context, tenant *directory.Tenant, identities []directory.ObjectID) (who []string) {
+func (m *local) programs(ctx context.Context, tenant *directory.Tenant, identities []directory.ObjectID) (who []string) {
 	for _, id := range identities {
-		if identity, err := m.data.Directory.View(ctx).Identities().Get(tenant.ID, id); err == nil {
+		if identity, err := m.Data.Directory.View(ctx).Identities().Get(tenant.ID, id); err == nil {
 			who = append(who, "its programs, which act as "+identity.Label())
 		}
 	}

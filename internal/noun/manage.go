@@ -17,40 +17,68 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/output"
-	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// A manager manages the directory through Graph: in this process, or on a server elsewhere.
+// A manager manages the directory: in the folder of this machine, or on a server elsewhere.
 type manager struct {
 	*command.Line
-	*command.Management // of the folder; nil: the server is elsewhere
-	place               manage.Place
-	data                *server.Data // of the folder
-	tenant              string       // --tenant
-	format              *output.Format
+	place  manage.Place
+	tenant string // --tenant
+	format *output.Format
 }
 
-// managing completes a command that manages the directory. Changing commands let a running
-// server act on the change before they end.
+// flags adds those that all managing commands have.
+func (m *manager) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.tenant, "tenant", "", "tenant: its name, id or domain (required if there are several)")
+	m.format = m.OutputFlag(cmd, "", output.Lists()...)
+}
+
+// work lets run work in the place, and waits until a change counts: changing commands let a
+// running server act on it before they end.
+func (m *manager) work(ctx context.Context, changes bool, run func() error) (err error) {
+	defer func() { err = command.CloseAfter(err, m.place) }()
+	if err := run(); err != nil || !changes {
+		return err
+	}
+	return m.WarnUnreachable(m.place.Await(ctx))
+}
+
+// managing completes a command that manages the directory, wherever it is.
 func managing(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx context.Context, m *manager, args []string) error) *cobra.Command {
-	var tenant string
-	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant: its name, id or domain (required if there are several)")
-	format := c.OutputFlag(cmd, "", output.Lists()...)
+	m := &manager{Line: c}
+	m.flags(cmd)
+	c.ServerFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
-		m := &manager{Line: c, tenant: tenant, format: format}
-		if m.place, err = manage.Open(ctx, c, strings.TrimPrefix(cmd.CommandPath(), "rolecall "), tenant); err != nil {
+		if m.place, err = manage.Open(ctx, c, words(cmd), m.tenant); err != nil {
 			return err
 		}
-		if folder, here := m.place.(*manage.Folder); here {
-			m.Management, m.data = folder.Management, folder.Data
-		}
-		defer func() { err = command.CloseAfter(err, m.place) }()
-		if err := run(ctx, m, args); err != nil || !changes {
+		return m.work(ctx, changes, func() error { return run(ctx, m, args) })
+	}
+	return cmd
+}
+
+// words are those of a command below the program's name.
+func words(cmd *cobra.Command) string { return strings.TrimPrefix(cmd.CommandPath(), "rolecall ") }
+
+// A local manager manages what Graph has not, which is only where the folder is.
+type local struct {
+	manager
+	*manage.Folder
+}
+
+// managingHere completes a command that manages what Graph has not.
+func managingHere(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx context.Context, m *local, args []string) error) *cobra.Command {
+	m := &local{manager: manager{Line: c}}
+	m.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		ctx := cmd.Context()
+		if m.Folder, err = manage.OpenFolder(ctx, c, words(cmd), m.tenant); err != nil {
 			return err
 		}
-		return c.WarnUnreachable(m.place.Await(ctx))
+		m.place = m.Folder
+		return m.work(ctx, changes, func() error { return run(ctx, m, args) })
 	}
 	return cmd
 }

@@ -245,3 +245,47 @@ func (w *graphWalk) grants(ctx context.Context, filter string) error {
 		return nil
 	})
 }
+
+// Ending finds the credentials that end by a time, those that have ended included. Passing are
+// the names of those that a command made for itself.
+func (g Remote) Ending(ctx context.Context, now, by time.Time, passing func(name string) bool) ([]Ending, error) {
+	found := []Ending{}
+	for _, set := range []string{"applications", "servicePrincipals"} {
+		query := url.Values{"$select": {"appId,displayName,passwordCredentials,keyCredentials"}, "$top": {"999"}}
+		err := g.Client.Each(ctx, set, query, func(one json.RawMessage) error {
+			var holder struct {
+				AppID   directory.AppID `json:"appId"`
+				Name    string          `json:"displayName"`
+				Secrets []graphEnding   `json:"passwordCredentials"`
+				Keys    []graphEnding   `json:"keyCredentials"`
+			}
+			if err := json.Unmarshal(one, &holder); err != nil {
+				return err
+			}
+			note := func(kind string, all []graphEnding) {
+				for _, c := range all {
+					if c.Ends.IsZero() || c.Ends.After(by) || passing(c.Name) {
+						continue
+					}
+					found = append(found, Ending{
+						Tenant: g.Tenant.Name, Kind: kind, Of: holder.Name, OfAppID: holder.AppID, Name: c.Name, ID: c.ID, Ends: c.Ends, Ended: !now.Before(c.Ends),
+					})
+				}
+			}
+			note("secret", holder.Secrets)
+			note("certificate", holder.Keys)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// A graphEnding is a credential as Graph has it.
+type graphEnding struct {
+	ID   string    `json:"keyId"`
+	Name string    `json:"displayName"`
+	Ends time.Time `json:"endDateTime"`
+}
