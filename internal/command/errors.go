@@ -85,7 +85,9 @@ func ExitCode(err error) int {
 		return f.code
 	case errors.Is(err, directory.ErrNotFound), graphclient.NotFound(err):
 		return ExitNotFound
-	case errors.Is(err, lookup.ErrAmbiguous), errors.Is(err, lookup.ErrMalformed):
+	case graphclient.Forbidden(err):
+		return ExitRefused
+	case errors.Is(err, lookup.ErrAmbiguous), errors.Is(err, lookup.ErrMalformed), graphclient.Invalid(err):
 		return ExitUsage
 	default:
 		return ExitFailed
@@ -127,11 +129,21 @@ func AtMost(n int, what string) cobra.PositionalArgs {
 func Exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == n {
-			return nil
+			return notEmpty(cmd, args, what)
 		}
 		if n == 0 {
 			return UsageError(cmd, fmt.Errorf("unexpected argument %q", args[0]))
 		}
 		return UsageError(cmd, fmt.Errorf("give %s; there are %d arguments", what, len(args)))
 	}
+}
+
+// notEmpty refuses arguments without a text, as of a variable of the shell that is not set.
+func notEmpty(cmd *cobra.Command, args []string, what string) error {
+	for i, arg := range args {
+		if strings.TrimSpace(arg) == "" {
+			return UsageError(cmd, fmt.Errorf("give %s; the %s argument is empty", what, []string{"first", "second", "third"}[min(i, 2)]))
+		}
+	}
+	return nil
 }

@@ -162,6 +162,9 @@ func refusal(status int, b []byte) error {
 // is part of its sentence.
 func advised(message string) (what, advice string) {
 	quoted, escaped := false, false
+	for _, general := range []string{"One or more property values specified are invalid. "} {
+		message = strings.TrimPrefix(message, general)
+	}
 	for i, c := range message {
 		switch {
 		case escaped:

@@ -135,6 +135,9 @@ can get tokens and tokens are issued for it.`,
 	settings.flags(cmd)
 	cmd.Flags().BoolVar(&registered, "registered-only", false, "make no service principal: it takes no part in the tenant yet")
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
+		if err := notAnID(args[0]); err != nil {
+			return err
+		}
 		client, tenant, err := m.whole(ctx)
 		if err != nil {
 			return err
@@ -181,7 +184,10 @@ is.`,
 			return err
 		}
 		body := settings.body(cmd, false)
-		if name != "" {
+		if cmd.Flags().Changed("display-name") {
+			if err := notAnID(name); err != nil {
+				return err
+			}
 			body["displayName"] = name
 		}
 		if len(body) == 0 {
@@ -333,7 +339,11 @@ func roleAt(app lookup.API, roles []member, ref string) (int, error) {
 		return memberText(r, "value") == ref || strings.EqualFold(memberText(r, "id"), ref)
 	})
 	if i < 0 {
-		return 0, command.NotFound("`rolecall app role list "+app.Label()+"` lists them", "%s has no app role %q", app.Label(), ref)
+		var there []string
+		for _, r := range roles {
+			there = append(there, memberText(r, "value"))
+		}
+		return 0, lacks(app.Called(), "app role", ref, there, "app role list "+word(app.Called()))
 	}
 	return i, nil
 }
@@ -460,7 +470,7 @@ func appRoleRemoveCommand(c *command.Line) *cobra.Command {
 				return nil, err
 			}
 			if roles[i]["isEnabled"] == true {
-				return nil, command.Failed(fmt.Sprintf("`rolecall app role disable %s %s` first", app.Label(), args[1]), "the app role %s of %s is enabled and cannot be removed", args[1], app.Label())
+				return nil, command.Failed(fmt.Sprintf("`rolecall app role disable %s %s` first", word(app.Called()), word(args[1])), "the app role %s of %s is enabled and cannot be removed", args[1], app.Called())
 			}
 			return slices.Delete(roles, i, i+1), nil
 		})
@@ -513,12 +523,20 @@ func appOwnerAddCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if slices.Contains(app.Owners, who.ID()) {
+			return command.Failed(ownersListed(app), "%s owns %s already", who.Name(), app.Called())
+		}
 		link := member{"@odata.id": client.Base + "/directoryObjects/" + string(who.ID())}
 		if err := client.Do(ctx, http.MethodPost, "applications/"+string(app.ID)+"/owners/$ref", link, nil); err != nil {
 			return err
 		}
 		return m.printOwners(ctx, client, app)
 	})
+}
+
+// ownersListed says where owners are listed.
+func ownersListed(app lookup.API) string {
+	return "`rolecall app owner list " + word(app.Called()) + "` lists those who do"
 }
 
 func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
@@ -538,7 +556,10 @@ func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(app.Owners) == 1 && app.Owners[0] == who.ID() {
+		if !slices.Contains(app.Owners, who.ID()) {
+			return command.NotFound(ownersListed(app), "%s does not own %s", who.Name(), app.Called())
+		}
+		if len(app.Owners) == 1 {
 			if err := affected(*yes, "removing the last owner", []string{app.Label() + ", which administrators alone can manage then"}); err != nil {
 				return err
 			}

@@ -97,7 +97,7 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 	if s.file != "" {
 		var err error
 		if file, err = os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-			return fmt.Errorf("write the secret: %w", err)
+			return command.Failed("name a new file, in a folder that is there", "write the secret: %w", err)
 		}
 	}
 	made := member{}
@@ -211,12 +211,16 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
+		var there []string
+		for _, one := range all {
+			there = append(there, memberText(one, "displayName"))
+		}
 		found := slices.DeleteFunc(all, func(one member) bool {
 			return memberText(one, "keyId") != args[1] && memberText(one, "displayName") != args[1]
 		})
 		switch len(found) {
 		case 0:
-			return command.NotFound("`rolecall app credential list "+app.Label()+"` lists them", "%s has no credential %q", app.Label(), args[1])
+			return lacks(app.Called(), "credential", args[1], there, "app credential list "+word(app.Called()))
 		case 1:
 		default:
 			return command.Fail(command.ExitUsage, fmt.Errorf("%s has %d credentials named %q", app.Label(), len(found), args[1]), "give the id of the one that you mean")
@@ -308,6 +312,9 @@ func appFederatedCreateCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if name == "" || issuer == "" || subject == "" {
+			return command.UsageError(cmd, errors.New("give --name, --issuer and --subject"))
+		}
 		body := member{"name": name, "issuer": issuer, "subject": subject, "audiences": []string{audience}}
 		if description != "" {
 			body["description"] = description
@@ -344,7 +351,11 @@ func appFederatedDeleteCommand(c *command.Line) *cobra.Command {
 			return strings.EqualFold(memberText(one, "name"), args[1]) || memberText(one, "id") == args[1]
 		})
 		if i < 0 {
-			return command.NotFound("`rolecall app federated-credential list "+app.Label()+"` lists them", "%s has no federated credential %q", app.Label(), args[1])
+			var there []string
+			for _, one := range all {
+				there = append(there, memberText(one, "name"))
+			}
+			return lacks(app.Called(), "federated credential", args[1], there, "app federated-credential list "+word(app.Called()))
 		}
 		if err := m.inUse(ctx, app, []member{{"keyId": all[i]["id"], "displayName": all[i]["name"]}}, *yes); err != nil {
 			return err

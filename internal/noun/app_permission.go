@@ -18,6 +18,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/review"
+	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 func appPermissionCommand(c *command.Line) *cobra.Command {
@@ -170,7 +171,11 @@ func (m *manager) permission(ctx context.Context, app lookup.API, arg string, de
 		for _, s := range api.Scopes {
 			values = append(values, s.Value)
 		}
-		return wanted{}, command.NotFound("it has "+strings.Join(values, ", "), "%s has no scope %q", api.Label(), arg[cut+1:])
+		there := "; it has " + strings.Join(values, ", ")
+		if len(values) == 0 {
+			there = ", nor any other"
+		}
+		return wanted{}, command.NotFound(directory.DidYouMean(directory.Nearest(values, arg[cut+1:])), "%s has no scope %q%s", api.Called(), text.Shown(arg[cut+1:]), there)
 	}
 	return wanted{api.AppID, string(scope.ID), "Scope"}, nil
 }
@@ -284,7 +289,7 @@ not have any more, stays as it is.`,
 			return err
 		}
 		if holder == "" {
-			return command.Failed("`rolecall sp create "+app.Label()+"` makes one", "%s has no service principal, so it can be granted nothing", app.Label())
+			return command.Failed("`rolecall sp create "+word(app.Called())+"` makes one", "%s has no service principal, so it can be granted nothing", app.Called())
 		}
 		all, err := m.asks(ctx, client, app)
 		if err != nil {

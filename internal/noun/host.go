@@ -2,6 +2,7 @@ package noun
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,11 @@ const whichIdentity = "one managed identity, by its name or any of its ids"
 
 // identity finds a managed identity by whatever it is called.
 func (m *manager) identity(ctx context.Context, ref string) (lookup.Principal, error) {
-	return lookup.IdentityOf(ctx, m.place, ref)
+	found, err := lookup.IdentityOf(ctx, m.place, ref)
+	if err != nil && !strings.Contains(err.Error(), "no managed identity") { // which says what it is
+		err = notThere(err, "managed identity", ref)
+	}
+	return found, err
 }
 
 // showIdentity shows a managed identity as Graph has it.
@@ -357,6 +362,9 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether anybody gets tokens of the tenant")
 	yes := yesFlag(cmd)
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
+		if !cmd.Flags().Changed("name") && !cmd.Flags().Changed("domain") && !cmd.Flags().Changed("enabled") {
+			return command.UsageError(cmd, errors.New("say what to change"))
+		}
 		found, err := m.Data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
@@ -367,7 +375,7 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 			}
 		}
 		found, err = m.Local.EditTenant(ctx, found.ID, func(next *directory.Tenant) error {
-			if name != "" {
+			if cmd.Flags().Changed("name") {
 				next.Name = name
 			}
 			if cmd.Flags().Changed("domain") {

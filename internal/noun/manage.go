@@ -39,7 +39,7 @@ func (m *manager) flags(cmd *cobra.Command) {
 func (m *manager) work(ctx context.Context, changes bool, run func() error) (err error) {
 	defer func() { err = command.CloseAfter(err, m.place) }()
 	if err := run(); err != nil || !changes {
-		return err
+		return misused(err)
 	}
 	return m.WarnUnreachable(m.place.Await(ctx))
 }
@@ -100,7 +100,9 @@ func listing(c *command.Line, cmd *cobra.Command, path string, l output.Listing,
 		if always != "" {
 			terms = append(terms, always)
 		}
-		if filter != "" {
+		if filter != "" && always == "" && prefix == "" {
+			terms = append(terms, filter) // whose places errors name
+		} else if filter != "" {
 			terms = append(terms, "("+filter+")")
 		}
 		if prefix != "" {
@@ -143,7 +145,7 @@ func (m *manager) Graph(tenant *directory.Tenant) *graphclient.Client { return m
 func (m *manager) application(ctx context.Context, ref string) (*graphclient.Client, lookup.API, error) {
 	found, err := m.place.FindApplication(ctx, ref)
 	if err != nil {
-		return nil, found, err
+		return nil, found, m.noApplication(ctx, err, ref)
 	}
 	return m.Graph(found.Tenant), found, nil
 }

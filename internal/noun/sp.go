@@ -57,7 +57,7 @@ const whichPrincipal = "one application or managed identity, by its name or any 
 func (m *manager) service(ctx context.Context, ref string) (*graphclient.Client, lookup.Principal, error) {
 	found, err := m.place.FindPrincipal(ctx, ref)
 	if err != nil {
-		return nil, found, err
+		return nil, found, notThere(err, "service principal", ref)
 	}
 	if found.Service == nil {
 		return nil, found, command.NotFound("`rolecall user` manages users", "%s is a user, and no service principal", found.Name())
@@ -89,6 +89,9 @@ func spCreateCommand(c *command.Line) *cobra.Command {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
+		}
+		if there, err := m.place.Within(app.Tenant).FindPrincipal(ctx, string(app.AppID)); err == nil {
+			return command.Failed("`rolecall sp show "+word(there.Name())+"` shows it", "%s has a service principal already", there.Name())
 		}
 		var made json.RawMessage
 		if err := client.Do(ctx, http.MethodPost, "servicePrincipals", member{"appId": app.AppID}, &made); err != nil {

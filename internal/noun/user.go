@@ -56,7 +56,7 @@ const whichUser = "one user, by the user principal name or object id"
 func (m *manager) user(ctx context.Context, ref string) (*graphclient.Client, lookup.Principal, error) {
 	found, err := m.place.FindPrincipal(ctx, ref)
 	if err != nil {
-		return nil, found, err
+		return nil, found, notThere(err, "user", ref)
 	}
 	if found.User == nil {
 		return nil, found, command.NotFound("`rolecall sp` manages service principals", "%s is a service principal, and no user", found.Name())
@@ -158,7 +158,7 @@ func userUpdateCommand(c *command.Line) *cobra.Command {
 			return err
 		}
 		members := member{}
-		if display != "" {
+		if cmd.Flags().Changed("display-name") {
 			members["displayName"] = display
 		}
 		if cmd.Flags().Changed("account-enabled") {
