@@ -41,7 +41,10 @@ type Config struct {
 	// Places are URLs at which the server answers for resources of Microsoft's own, by app id.
 	// A client that asks for such a URL gets a token for the resource.
 	Places map[string]directory.AppID
-	Fetch  *fetch.Client // reads the keys of federated issuers; nil: none are reached
+	// Services are where the rest of the server is, for programs that know the authority's URL
+	// alone. Its own URL need not be said.
+	Services discovery.Services
+	Fetch    *fetch.Client // reads the keys of federated issuers; nil: none are reached
 	// V1Issuer is the issuer of version 1.0 tokens, with {tenantid} where the tenant's
 	// id goes. Empty means BaseURL/{tenantid}/. Resource servers that have Microsoft's
 	// written into them need "https://sts.windows.net/{tenantid}/".
@@ -156,7 +159,7 @@ func New(cfg Config) (*Authority, error) {
 		AllowPassword: cfg.AllowPassword, Now: cfg.Now,
 	})
 	recorder := exchange.NewRecorder(cfg.Directory, state.Failures, cfg.Log, cfg.Now, cfg.OnAnswer)
-	documents := discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.MutualTLS, cfg.Now)
+	documents := discovery.New(cfg.Directory, resolver, cfg.Keys, cfg.MutualTLS, cfg.Services, cfg.Now)
 	a := &Authority{
 		recorder: recorder, minter: issuance.NewMinter(issuer, clients, recorder, cfg.IdentityLifetime), workloads: clients.Workloads(),
 		revoked: &revocations{},

@@ -50,8 +50,13 @@ const SelfAppID AppID = "58737992-e92b-44ad-a0aa-cb28b723036e"
 // it. Any client gets one; what its holder may do, each endpoint decides.
 const SelfAudience = "api://rolecall"
 
+// CLIAppID is the app id of the rolecall command where it is signed in to a server: the one
+// public client that every tenant has. What it may do is what its user may do: Microsoft Graph and
+// the resource manager let it act for users without consent, as Microsoft's do with the Azure CLI.
+const CLIAppID AppID = "7dd2fab0-f94f-41eb-9714-0f278d18991c"
+
 // builtins lists them. The ids and identifiers are Microsoft's, and public, but for
-// the last and the scope of the one before the exchange.
+// the last two and the scope of the one before the exchange.
 var builtins = []Builtin{
 	{"Azure Storage", "e406a681-f3d4-42a8-90b6-c2b029497af1", []string{
 		"https://storage.azure.com",
@@ -75,6 +80,7 @@ var builtins = []Builtin{
 	{"ADIbizaUX", PortalAppID, nil, 1, impersonation("5c94fd31-9d0e-4c5f-8c1c-2b6f0b9e8a3d", "Access the portal's own service"), nil},
 	{"AAD Token Exchange", ExchangeAppID, []string{ExchangeAudience}, 2, nil, nil},
 	{"Rolecall", SelfAppID, []string{SelfAudience}, 2, nil, nil},
+	{"Rolecall CLI", CLIAppID, nil, 2, nil, nil},
 }
 
 func impersonation(id ScopeID, display string) []Scope {
@@ -200,6 +206,7 @@ func (b *Builtin) In(tenant TenantID) *Instance {
 	app := &Application{
 		ID: b.objectID(tenant, "application"), Tenant: tenant, AppID: b.AppID, DisplayName: b.Name,
 		TokenVersion: b.TokenVersion, Scopes: slices.Clone(b.Scopes), AppRoles: slices.Clone(b.Roles),
+		Public: b.AppID == CLIAppID,
 	}
 	for _, identifier := range b.Identifiers {
 		if !strings.Contains(identifier, "*") {
@@ -315,6 +322,22 @@ func (e *editor) resource(tenant TenantID, id ObjectID, offers string) (*Instanc
 		return nil, err
 	}
 	return &Instance{Application: app.value, Principal: api}, nil
+}
+
+// isBuiltinClient reports whether the id is that of the service principal of the one built-in
+// resource that is a client as well.
+func isBuiltinClient(tenant TenantID, principal ObjectID) bool {
+	b := builtinWith(tenant, principal)
+	return b != nil && b.Principal.AppID == CLIAppID
+}
+
+// letsCLIAct reports whether a client is the rolecall command, and the scope the one by which a
+// built-in resource lets it do what its user may.
+func (a *Application) letsCLIAct(client AppID, scope string) bool {
+	if client != CLIAppID || !a.isBuiltin() {
+		return false
+	}
+	return a.AppID == GraphAppID && scope == "Directory.AccessAsUser.All" || a.AppID == ResourceManagerAppID && scope == "user_impersonation"
 }
 
 // isBuiltin reports whether it is a built-in resource that nobody has registered.

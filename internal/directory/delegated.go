@@ -26,7 +26,7 @@ func (d *Directory) GrantedScopes(ctx context.Context, client, resource *Instanc
 	for _, scope := range resource.Application.Scopes {
 		granted := slices.ContainsFunc(grants, func(g *DelegatedGrant) bool {
 			return (g.Principal == "" || g.Principal == user) && slices.Contains(g.Scopes, scope.Value)
-		}) || resource.Application.PreAuthorizes(client.Principal.AppID, scope.ID)
+		}) || resource.Application.PreAuthorizes(client.Principal.AppID, scope.ID) || resource.Application.letsCLIAct(client.Principal.AppID, scope.Value)
 		if scope.Enabled && granted && scope.Value != "" {
 			values = append(values, scope.Value)
 		}

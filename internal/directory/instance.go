@@ -61,7 +61,7 @@ func (d *Directory) TenantsWith(ctx context.Context, app AppID) ([]TenantID, err
 
 // Instance returns the application with that app id (any case) in the tenant, or
 // ErrNotFound. Principal is nil when the application has no service principal there;
-// Application is nil when the app id is that of a managed identity.
+// Application is nil when the app id is that of a managed identity. [CLIAppID] is in every tenant.
 func (d *Directory) Instance(ctx context.Context, tenant TenantID, app AppID) (*Instance, error) {
 	id, ok := guid.Parse(string(app))
 	if !ok {
@@ -253,6 +253,9 @@ func (d *Directory) readInstance(ctx context.Context, tenant, key string) (*Inst
 	switch {
 	case app != nil && principal != nil && principal.Application != app.ID:
 		principal = nil
+	case app == nil && principal == nil && key == makeKey("appid", string(CLIAppID)):
+		b, _ := FindBuiltin(string(CLIAppID))
+		return b.In(TenantID(tenant)), 0, nil
 	case app == nil && (principal == nil || principal.Type != PrincipalManagedIdentity):
 		return nil, 0, ErrNotFound
 	}

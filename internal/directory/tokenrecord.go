@@ -173,7 +173,7 @@ func checkRecordOwners(ctx context.Context, tx Tx, r *TokenRecord) error {
 		{string(r.Tenant), KindServicePrincipal, string(r.Client)},
 		{string(r.Tenant), KindUser, string(r.User)},
 	} {
-		if owner.id == "" && owner.kind != KindTenant {
+		if owner.id == "" && owner.kind != KindTenant || owner.kind == KindServicePrincipal && isBuiltinClient(r.Tenant, r.Client) {
 			continue
 		}
 		if _, err := tx.Get(ctx, owner.tenant, owner.kind, owner.id); err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/arm"
 	"github.com/rolecall-auth/rolecall/internal/authority"
+	documents "github.com/rolecall-auth/rolecall/internal/authority/discovery"
 	"github.com/rolecall-auth/rolecall/internal/authority/origin"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/explain"
@@ -236,6 +237,7 @@ func (s *Server) buildAuthority(*http.Server) (answering, error) {
 	s.authority, err = authority.New(authority.Config{
 		BaseURL: s.endpoints.Authority, Aliases: s.aliases(), Directory: s.data.Directory, Keys: s.data.Keys, Fetch: fetcher,
 		Places:   s.places(),
+		Services: documents.Services{Graph: s.endpoints.Graph, ResourceManager: s.endpoints.ResourceManager},
 		V1Issuer: s.cfg.V1Issuer, Age: fault.Age, AllowPassword: s.cfg.AllowPasswords, MutualTLS: s.cfg.MutualTLS, Now: s.cfg.Now, Log: s.log,
 	})
 	if err != nil {

@@ -34,13 +34,15 @@ type Handler struct {
 	resolver  *resolve.Resolver
 	keys      *keyring.Ring
 	mutualTLS bool
+	services  Services
 	now       func() time.Time
 	shared    sharedKeys
 }
 
-// New returns a handler. MutualTLS is whether clients are asked for certificates.
-func New(d *directory.Directory, resolver *resolve.Resolver, keys *keyring.Ring, mutualTLS bool, now func() time.Time) *Handler {
-	return &Handler{directory: d, resolver: resolver, keys: keys, mutualTLS: mutualTLS, now: now}
+// New returns a handler. MutualTLS is whether clients are asked for certificates; services are
+// what else the server has.
+func New(d *directory.Directory, resolver *resolve.Resolver, keys *keyring.Ring, mutualTLS bool, services Services, now func() time.Time) *Handler {
+	return &Handler{directory: d, resolver: resolver, keys: keys, mutualTLS: mutualTLS, services: services, now: now}
 }
 
 // Mount adds the URLs of the documents.
@@ -51,6 +53,7 @@ func (h *Handler) Mount(m *exchange.Mux) {
 	m.Tenant("/discovery/v2.0/keys", exchange.Endpoint{Method: http.MethodGet, Serve: h.keysV2})
 	m.Tenant("/workload/.well-known/openid-configuration", exchange.Endpoint{Method: http.MethodGet, Serve: h.workloadMetadata})
 	m.Tenant("/workload/keys", exchange.Endpoint{Method: http.MethodGet, Serve: h.workloadKeys})
+	m.Root(ServicesPath, exchange.Endpoint{Method: http.MethodGet, Serve: h.servicesDocument})
 	m.Root("/common/discovery/instance", exchange.Endpoint{Method: http.MethodGet, Serve: h.instance})
 	m.Below(userRealmPath, exchange.Endpoint{Method: http.MethodGet, Serve: h.userRealm})
 }

@@ -103,12 +103,20 @@ func (r *Resolver) TenantOfClient(ctx context.Context, alias, id string) (*direc
 // tenant is disabled.
 func (r *Resolver) homeOfClient(ctx context.Context, id string) (home *directory.Tenant, err error) {
 	with, err := r.directory.TenantsWith(ctx, directory.AppID(id))
-	if err != nil || len(with) == 0 {
+	everywhere := strings.EqualFold(id, string(directory.CLIAppID))
+	if err != nil || len(with) == 0 && !everywhere {
 		return nil, err
 	}
 	tenants, err := r.directory.Tenants(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if everywhere { // any tenant can keep its request until the user is known
+		i := slices.IndexFunc(tenants, func(t *directory.Tenant) bool { return t.Enabled })
+		if i < 0 {
+			return nil, nil //nolint:nilnil // as where none registered it
+		}
+		return tenants[i], nil
 	}
 	var since time.Time
 	for _, tenant := range tenants {
