@@ -33,7 +33,7 @@ func explainCommand(base *cli) *cobra.Command {
 	var environment bool
 	var guardFile, host string
 	cmd := &cobra.Command{
-		Use:   "explain [TOKEN | - | --correlation-id ID | --connection-string STRING | --environment]",
+		Use:   "explain [TOKEN | -]",
 		Short: "Explain why a token is accepted or refused, and how to fix it",
 		Long: `Runs a token through every check that an API makes and through what the directory says
 about its client and roles, then names the first check that fails and the command that

@@ -62,7 +62,10 @@ for signing in to Microsoft's cloud.`,
 	})
 	root.PersistentFlags().StringVar(&c.Dir, "data", "", "data folder (default $XDG_DATA_HOME/rolecall)")
 	root.PersistentFlags().BoolVarP(&c.Verbose, "verbose", "v", false, "log to stderr what happens")
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
+	root.SetUsageTemplate(strings.NewReplacer(
+		".FlagUsages ", ".FlagUsagesWrapped 80 ",
+		`Use "{{.CommandPath}} [command] --help" for more information about a command.`, `"{{.CommandPath}} COMMAND --help" says more about one.`,
+	).Replace(root.UsageTemplate()))
 	root.Version = thisBuild().Version
 	root.SetVersionTemplate("rolecall {{.Version}}\n")
 	for _, group := range commandGroups() {

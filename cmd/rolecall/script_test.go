@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"flag"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +23,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -228,6 +231,37 @@ func TestEveryExampleIsRun(t *testing.T) {
 	}
 	root := c.root()
 	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			check(cmd)
+		}
+	}
+}
+
+// Help fits a terminal of 80 columns, but for examples, which are lines to copy.
+func TestHelpFitsEightyColumns(t *testing.T) {
+	t.Parallel()
+	var check func(*cobra.Command)
+	check = func(cmd *cobra.Command) {
+		for _, below := range cmd.Commands() {
+			check(below)
+		}
+		if cmd.Hidden {
+			return
+		}
+		var help bytes.Buffer
+		cmd.SetOut(&help)
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(help.String()) {
+			line = strings.TrimRight(line, "\n")
+			if utf8.RuneCountInString(line) > 80 && !strings.Contains(cmd.Example, line) {
+				t.Errorf("%s has a line of %d columns in its help: %s", cmd.CommandPath(), utf8.RuneCountInString(line), line)
+			}
+		}
+	}
+	root := newCLI(streamsOf(os.LookupEnv, nil, io.Discard, io.Discard)).root()
 	for _, cmd := range root.Commands() {
 		if cmd.Name() != "completion" {
 			check(cmd)

@@ -89,8 +89,8 @@ func (s *appSettings) flags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&s.uris, "identifier-uris", nil, "URI by which clients ask for tokens for it, such as api://orders; may be given several times")
 	flags.StringArrayVar(&s.web, "web-redirect-uris", nil, "where a web application takes the answer to a sign-in")
-	flags.StringArrayVar(&s.spa, "spa-redirect-uris", nil, "where a script in a browser takes it")
-	flags.StringArrayVar(&s.native, "public-client-redirect-uris", nil, "where a program on the user's machine takes it")
+	flags.StringArrayVar(&s.spa, "spa-redirect-uris", nil, "where a script in a browser takes the answer to a sign-in")
+	flags.StringArrayVar(&s.native, "public-client-redirect-uris", nil, "where a program on the user's machine takes the answer to a sign-in")
 	flags.StringVar(&s.audience, "sign-in-audience", "", "whose users it is meant for, such as AzureADMyOrg")
 	flags.IntVar(&s.version, "requested-access-token-version", 2, "version of the access tokens for it: 1 or 2")
 	flags.BoolVar(&s.public, "is-fallback-public-client", false, "whether it is a public client, which keeps no secret")
@@ -203,7 +203,7 @@ is.`,
 func appDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete APP",
-		Short: "Delete an application, with its service principal and all assignments",
+		Short: "Delete an application and all that it was granted",
 		Long: `Deletes a registration, its service principal, its credentials, and the assignments to and
 of it. If others hold roles or scopes of it, or it got a token within the last week, that
 is said, and --yes is needed.`,

@@ -21,7 +21,7 @@ import (
 )
 
 func appCredentialCommand(c *command.Line) *cobra.Command {
-	return nounCommand("credential", "Manage the secrets of an application, and look at its certificates", "rolecall app credential list orders-client",
+	return nounCommand("credential", "Manage the secrets and certificates of an application", "rolecall app credential list orders-client",
 		appCredentialListCommand(c), appCredentialAddCommand(c), appCredentialResetCommand(c), appCredentialRemoveCommand(c),
 	)
 }

@@ -109,8 +109,8 @@ func hostUpdateCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "update HOST", Short: "Change a host",
 		Long: `Changes what is given and leaves the rest. A list takes the place of the one there is, and an
-empty value clears it. If programs that have managed identities there have to ask in another
-way after it, or get fewer identities, that is said, and --yes is needed.`,
+empty value clears it. If programs with managed identities there would have to ask in another
+way, or would have fewer identities, that is said, and --yes is needed.`,
 		Example: `  rolecall host update agent --identity orders-client-mi --identity spare`,
 		Args:    command.Exactly(1, whichHost),
 	}

@@ -120,7 +120,7 @@ users that hold a role of the API get tokens for it.`,
 		Example: `  rolecall sp update orders-server --app-role-assignment-required`,
 		Args:    command.Exactly(1, whichPrincipal),
 	}
-	cmd.Flags().BoolVar(&required, "app-role-assignment-required", false, "whether only who holds a role gets tokens for it")
+	cmd.Flags().BoolVar(&required, "app-role-assignment-required", false, "whether only holders of a role get tokens for it")
 	cmd.Flags().StringArrayVar(&tags, "tags", nil, "word to find it by; may be given several times")
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
