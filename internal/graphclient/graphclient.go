@@ -18,6 +18,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/rolecall-auth/rolecall/internal/fix"
 )
 
 // A Client calls Graph.
@@ -102,6 +104,9 @@ func (c *Client) send(ctx context.Context, method, at string, body, into any) er
 		r.Header.Set("Content-Type", "application/json")
 	}
 	answer, err := c.HTTP.Do(r)
+	if known, is := errors.AsType[fix.Error](err); is { // what the transport says needs no URL before it
+		return known
+	}
 	if err != nil {
 		return err
 	}
