@@ -142,7 +142,7 @@ func badInputs() []badInput {
 // nothing of it is done.
 func TestBadInputChangesNothing(t *testing.T) {
 	t.Parallel()
-	world, _ := matrixWorld(t)
+	world := newMatrixWorld(t, noon).dir
 	sequence := func() int64 {
 		data, err := server.OpenData(t.Context(), server.DataConfig{Dir: world, NewKey: newTestKeys()})
 		if err != nil {

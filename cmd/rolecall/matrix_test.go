@@ -22,6 +22,7 @@ import (
 
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/remote"
 )
 
 // What a command prints on standard output.
@@ -135,28 +136,58 @@ type place struct {
 	// open returns how a command line works on a directory that no other column has. It begins as
 	// rolecall.yaml of the matrix says, and none of the secrets may be seen.
 	open func(t *testing.T) (run func(args []string, stdin string) (code int, out, said string), secrets []string)
+	only func(matrixRow) bool // the rows that can work there; nil: all
+	kept func(string) string  // what of a text scripts find in every place the same; nil: all
 }
 
 func matrixPlaces(t *testing.T) []place {
-	world, secrets := matrixWorld(t)
-	return []place{{"local", func(t *testing.T) (func([]string, string) (int, string, string), []string) {
-		dir := copied(t, world)
+	world := newMatrixWorld(t, noon)
+	return []place{{name: "local", open: func(t *testing.T) (func([]string, string) (int, string, string), []string) {
+		dir := copied(t, world.dir)
 		return func(args []string, stdin string) (int, string, string) {
 			return invoked(t, noon.Add(48*time.Hour), dir, args, stdin)
-		}, secrets
+		}, world.secrets
 	}}}
 }
 
-// matrixWorld makes the directory of the matrix in a folder, and returns the secrets in it.
-func matrixWorld(t *testing.T) (dir string, secrets []string) {
+// A matrixWorld is a folder with the directory of the matrix, and the secrets in it.
+type matrixWorld struct {
+	dir     string
+	secrets []string
+	// Who can sign in from elsewhere: one who may do everything, and one who may do nothing.
+	admin, weak remote.Login
+}
+
+// newMatrixWorld makes the directory of the matrix, as of a time.
+func newMatrixWorld(t *testing.T, at time.Time) *matrixWorld {
 	t.Helper()
-	dir = filepath.Join(t.TempDir(), "data")
-	code, out, said := invoked(t, noon, dir, []string{"apply", "-f", filepath.Join("testdata", "matrix", "rolecall.yaml"), "-o", "json"}, "")
-	secrets = newSecrets.FindAllString(out, -1)
-	if code != command.ExitOK || len(secrets) == 0 {
-		t.Fatalf("apply: exit code %d, %s", code, said)
+	w := &matrixWorld{dir: filepath.Join(t.TempDir(), "data")}
+	made := func(into any, args ...string) {
+		code, out, said := invoked(t, at, w.dir, append(args, "-o", "json"), "")
+		if code != command.ExitOK {
+			t.Fatalf("%s: exit code %d, %s", args, code, said)
+		}
+		if err := json.Unmarshal([]byte(out), into); err != nil {
+			t.Fatal(err)
+		}
+		w.secrets = append(w.secrets, newSecrets.FindAllString(out, -1)...)
 	}
-	return dir, secrets
+	var applied struct {
+		Secrets []struct{ Application, AppID, Value string }
+	}
+	made(&applied, "apply", "-f", filepath.Join("testdata", "matrix", "rolecall.yaml"))
+	for _, secret := range applied.Secrets {
+		if secret.Application == "weak-client" {
+			w.weak = remote.Login{ClientID: secret.AppID, Secret: secret.Value}
+		}
+	}
+	var administrator struct{ AppID, Secret string }
+	made(&administrator, "admin", "create", "administrator", "--tenant", "contoso")
+	w.admin = remote.Login{ClientID: administrator.AppID, Secret: administrator.Secret}
+	if w.weak.Secret == "" || w.admin.Secret == "" {
+		t.Fatal("nobody can sign in from elsewhere")
+	}
+	return w
 }
 
 // newSecrets finds secrets that a directory has made.
@@ -185,10 +216,16 @@ func copied(t *testing.T, world string) string {
 // invoked runs one command line on a folder, at a time.
 func invoked(t *testing.T, at time.Time, dir string, args []string, stdin string) (code int, out, said string) {
 	t.Helper()
+	return invokedIn(t, noEnvironment(t), func() time.Time { return at }, append(slices.Clone(args), "--data", dir), stdin)
+}
+
+// invokedIn runs one command line in an environment.
+func invokedIn(t *testing.T, env func(string) (string, bool), now func() time.Time, args []string, stdin string) (code int, out, said string) {
+	t.Helper()
 	var data, messages bytes.Buffer
-	c := testCLI(streamsOf(noEnvironment(t), strings.NewReader(stdin), &data, &messages))
-	c.Now = func() time.Time { return at }
-	code = c.run(t.Context(), append(slices.Clone(args), "--data", dir))
+	c := testCLI(streamsOf(env, strings.NewReader(stdin), &data, &messages))
+	c.Now = now
+	code = c.run(t.Context(), args)
 	return code, data.String(), messages.String()
 }
 
@@ -213,17 +250,17 @@ func TestEveryVerbPrintsEveryFormat(t *testing.T) {
 				t.Run(format.name, func(t *testing.T) {
 					t.Parallel()
 					run, secrets := where.open(t)
-					cells := matrixColumn(t, format, run, secrets)
+					cells := matrixColumn(t, where, format, run, secrets)
 					switch format.name {
 					case "json", "yaml":
 						select {
 						case asJSON <- cells:
 						default:
-							sameElements(t, <-asJSON, cells)
+							sameElements(t, where, <-asJSON, cells)
 						}
 					}
 					if format.name == "json" || format.name == "tsv" {
-						keptForScripts(t, format.name, cells)
+						keptForScripts(t, where, format.name, cells)
 					}
 				})
 			}
@@ -277,8 +314,11 @@ func (r matrixRow) path() string {
 }
 
 // matrixColumn runs all rows in one format.
-func matrixColumn(t *testing.T, format matrixFormat, run func([]string, string) (int, string, string), secrets []string) (cells []matrixCell) {
+func matrixColumn(t *testing.T, where place, format matrixFormat, run func([]string, string) (int, string, string), secrets []string) (cells []matrixCell) {
 	for _, row := range matrixRows() {
+		if where.only != nil && !where.only(row) {
+			continue
+		}
 		t.Run(row.path(), func(t *testing.T) {
 			args := slices.Concat(strings.Fields(row.command), format.args)
 			if format.name == "query" {
@@ -294,7 +334,7 @@ func matrixColumn(t *testing.T, format matrixFormat, run func([]string, string) 
 			}
 			cell.checkSecrets(format.name, secrets)
 			if made := newSecrets.FindAllString(out, -1); row.secret {
-				secrets = append(secrets, made...)
+				secrets = append(slices.Clone(secrets), made...)
 			}
 			switch {
 			case row.prints == nothing:
@@ -480,15 +520,15 @@ func (c *matrixCell) checkQuery() {
 }
 
 // sameElements compares what two columns printed.
-func sameElements(t *testing.T, some, others []matrixCell) {
+func sameElements(t *testing.T, where place, some, others []matrixCell) {
 	t.Helper()
 	for i, cell := range some {
 		a, b := []any{}, []any{}
 		for _, each := range cell.elements {
-			a = append(a, regular(t, each))
+			a = append(a, regular(t, where, each))
 		}
 		for _, each := range others[i].elements {
-			b = append(b, regular(t, each))
+			b = append(b, regular(t, where, each))
 		}
 		if !reflect.DeepEqual(a, b) {
 			t.Errorf("%s: as JSON and as YAML\n%v\n%v", cell.row.command, a, b)
@@ -497,11 +537,15 @@ func sameElements(t *testing.T, some, others []matrixCell) {
 }
 
 // regular is a value without what is new each time.
-func regular(t *testing.T, value any) (as any) {
+func regular(t *testing.T, where place, value any) (as any) {
 	t.Helper()
 	b, err := json.Marshal(value)
 	if err == nil {
-		err = json.Unmarshal([]byte(withoutNews(string(b))), &as)
+		text := withoutNews(string(b))
+		if where.kept != nil {
+			text = where.kept(text)
+		}
+		err = json.Unmarshal([]byte(text), &as)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -523,12 +567,16 @@ func withoutNews(text string) string {
 }
 
 // keptForScripts compares a column with its golden files, one for each noun.
-func keptForScripts(t *testing.T, format string, cells []matrixCell) {
+func keptForScripts(t *testing.T, where place, format string, cells []matrixCell) {
 	t.Helper()
 	nouns := map[string]string{}
 	for _, cell := range cells {
 		noun, _, _ := strings.Cut(cell.row.command, " ")
 		nouns[noun] += fmt.Sprintf("$ rolecall %s\n%s\n", cell.row.command, withoutNews(cell.out))
+	}
+	if where.kept != nil {
+		sameElsewhere(t, where, format, cells)
+		return
 	}
 	for noun, got := range nouns {
 		file := filepath.Join("testdata", "matrix", noun+"."+format)
@@ -542,6 +590,24 @@ func keptForScripts(t *testing.T, format string, cells []matrixCell) {
 			t.Error(err)
 		} else if got != string(want) {
 			t.Errorf("%s: got\n%s\nwant\n%s\nIf that is meant: UPDATE=1 go test ./cmd/rolecall -run %s", file, got, want, "TestEveryVerbPrintsEveryFormat")
+		}
+	}
+}
+
+// sameElsewhere compares what a place prints, as far as that is the same everywhere, with the
+// golden files of the first place.
+func sameElsewhere(t *testing.T, where place, format string, cells []matrixCell) {
+	t.Helper()
+	for _, cell := range cells {
+		noun, _, _ := strings.Cut(cell.row.command, " ")
+		golden, err := os.ReadFile(filepath.Join("testdata", "matrix", noun+"."+format))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, want, _ := strings.Cut("\n"+string(golden), "\n$ rolecall "+cell.row.command+"\n")
+		want, _, _ = strings.Cut(want, "\n$ rolecall ")
+		if got := where.kept(withoutNews(cell.out)); strings.TrimSpace(got) != strings.TrimSpace(where.kept(want)) {
+			t.Errorf("%s prints there\n%s\nand here\n%s", cell.row.command, got, where.kept(want))
 		}
 	}
 }

@@ -523,7 +523,9 @@ func appOwnerAddCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if slices.Contains(app.Owners, who.ID()) {
+		if owners, err := m.owners(ctx, client, app); err != nil {
+			return err
+		} else if slices.Contains(owners, string(who.ID())) {
 			return command.Failed(ownersListed(app), "%s owns %s already", who.Name(), app.Called())
 		}
 		link := member{"@odata.id": client.Base + "/directoryObjects/" + string(who.ID())}
@@ -532,6 +534,15 @@ func appOwnerAddCommand(c *command.Line) *cobra.Command {
 		}
 		return m.printOwners(ctx, client, app)
 	})
+}
+
+// owners are the ids of those who own an application.
+func (m *manager) owners(ctx context.Context, client *graphclient.Client, app lookup.API) (ids []string, err error) {
+	all, err := collected(ctx, client, "applications/"+string(app.ID)+"/owners")
+	for _, one := range all {
+		ids = append(ids, memberText(one, "id"))
+	}
+	return ids, err
 }
 
 // ownersListed says where owners are listed.
@@ -556,10 +567,14 @@ func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(app.Owners, who.ID()) {
+		owners, err := m.owners(ctx, client, app)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(owners, string(who.ID())) {
 			return command.NotFound(ownersListed(app), "%s does not own %s", who.Name(), app.Called())
 		}
-		if len(app.Owners) == 1 {
+		if len(owners) == 1 {
 			if err := affected(*yes, "removing the last owner", []string{app.Label() + ", which administrators alone can manage then"}); err != nil {
 				return err
 			}

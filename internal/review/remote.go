@@ -2,6 +2,8 @@ package review
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
 	"strings"
@@ -53,6 +55,17 @@ type graphGrant struct {
 	Principal  directory.ObjectID `json:"principalId"`
 	ResourceID directory.ObjectID `json:"resourceId"`
 	Scope      string             `json:"scope"`
+}
+
+// ownID is the directory's id of an assignment or grant, by that of Graph, which has its holder's
+// before it.
+func ownID(of string) directory.ObjectID {
+	both, err := base64.RawURLEncoding.DecodeString(of)
+	if err != nil || len(both) != 32 {
+		return directory.ObjectID(of)
+	}
+	digits := hex.EncodeToString(both[16:])
+	return directory.ObjectID(strings.Join([]string{digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]}, "-"))
 }
 
 // A graphWalk is one review.
@@ -159,7 +172,7 @@ func (w *graphWalk) assignments(ctx context.Context, path string) error {
 		if api == nil || err != nil {
 			return err
 		}
-		row.ID, row.Since, row.PrincipalID, row.Role = directory.ObjectID(a.ID), a.Created, a.PrincipalID, string(a.Role)
+		row.ID, row.Since, row.PrincipalID, row.Role = ownID(a.ID), a.Created, a.PrincipalID, string(a.Role)
 		for _, role := range api.Roles {
 			if role.ID == a.Role {
 				row.Role = role.Value
@@ -217,7 +230,7 @@ func (w *graphWalk) grants(ctx context.Context, filter string) error {
 		if client == nil || err != nil {
 			return err
 		}
-		base.ID, base.Client = directory.ObjectID(g.ID), client.DisplayName
+		base.ID, base.Client = ownID(g.ID), client.DisplayName
 		if !client.Enabled {
 			base.Idle = "the client is disabled"
 		}
