@@ -311,7 +311,7 @@ func (r *Reviewer) Open(ctx context.Context) ([]Open, error) {
 			}
 			open = append(open, Open{
 				Tenant: tenant.Name, API: app.Label(), AppID: app.AppID, ID: p.ID, Roles: len(app.AppRoles),
-				Fix: fmt.Sprintf("Set assignmentRequired: true for %s, or let it demand an app role and grant that.", app.Label()),
+				Fix: fmt.Sprintf("Set assignmentRequired: true for %s (rolecall sp update %s --app-role-assignment-required), or let it demand an app role and grant that.", app.Label(), app.AppID),
 			})
 			return nil
 		})
