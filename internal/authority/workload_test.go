@@ -155,6 +155,32 @@ func TestWorkloadByFederatedCredential(t *testing.T) {
 	w.post(pathV2, w.workloadForm(testClient, assertion.Token)).token()
 }
 
+// Applications without a name, as Graph makes them, are told apart by their ids: a federated
+// credential that trusts the workload of one of them must not trust them all. A display name
+// is chosen by whoever makes the application, and says nothing.
+func TestWorkloadsWithoutANameAreToldApart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	named, err := w.dir.Instance(t.Context(), testTenant, testClient)
+	w.must(err)
+	subjects := map[string]bool{clientauth.WorkloadSubject(named.Principal): true}
+	for range 2 {
+		var made *directory.Application
+		w.edit(func(e *directory.Editor) (err error) {
+			if made, err = e.Applications().Create(directory.Application{Tenant: testTenant, DisplayName: named.Principal.Name}); err != nil {
+				return err
+			}
+			_, err = e.ServicePrincipals().Create(directory.ServicePrincipal{Tenant: testTenant, AppID: made.AppID})
+			return err
+		})
+		_, assertion := w.startWorkload(made.AppID)
+		if subjects[assertion.Subject] || assertion.Subject != "system:serviceaccount:rolecall:"+string(made.AppID) {
+			t.Errorf("the subject is %s", assertion.Subject)
+		}
+		subjects[assertion.Subject] = true
+	}
+}
+
 func TestWorkloadRefusals(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -1,6 +1,7 @@
 package clientauth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,8 +25,11 @@ const (
 	workloadClaim = "workload_instance" // names one Workload
 )
 
-// WorkloadSubject is the subject of assertions for a client with that name.
-func WorkloadSubject(name string) string { return "system:serviceaccount:rolecall:" + name }
+// WorkloadSubject is the subject of assertions for a client: by its name or, where it has none, by
+// its id. A display name is no name: others may have the same.
+func WorkloadSubject(p *directory.ServicePrincipal) string {
+	return "system:serviceaccount:rolecall:" + cmp.Or(p.Name, string(p.AppID))
+}
 
 // Workloads starts programs that act as a client without holding a credential. It is safe
 // for concurrent use.
@@ -76,7 +80,7 @@ func (w *Workloads) Start(ctx context.Context, o origin.Origin, tenant directory
 	}
 	workload := &Workload{w, o, coordination.Workload{
 		Tenant: found.ID, Client: coordination.WorkloadClientOf(who.Principal),
-		Subject: WorkloadSubject(who.Principal.Name), Instance: guid.New(),
+		Subject: WorkloadSubject(who.Principal), Instance: guid.New(),
 	}}
 	w.running.Start(ctx, workload.key)
 	return workload, nil
