@@ -167,6 +167,9 @@ func TestDisplayNamesOfOneAreReferences(t *testing.T) {
 	if role, err := lookup.FindRole("rolecall grant", view, found, "Nightly Report/All.Read"); err != nil || role.Value != "All.Read" {
 		t.Errorf("the role of the API: %v", err)
 	}
+	if _, err := lookup.FindRole("rolecall grant", view, found, "orders-server/Orders.Raed"); !strings.Contains(fix.Of(err), "`rolecall grant 'Nightly Report' orders-server/Orders.Read`") {
+		t.Errorf("a name of two words in a command: %q", fix.Of(err))
+	}
 	if _, err := lookup.FindRole("rolecall grant", view, found, "nobody/All.Read"); !strings.Contains(err.Error(), "Nightly Report") || strings.Contains(err.Error(), ", ,") {
 		t.Errorf("names of APIs in an error: %v", err)
 	}

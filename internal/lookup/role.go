@@ -1,10 +1,10 @@
 package lookup
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
@@ -95,15 +95,29 @@ func roleMissing(command string, app *directory.Application, who Principal, want
 
 // didYouMean asks whether a command was meant that is nearly the one given.
 func didYouMean(command string, who Principal, api *directory.Application, role string) string {
-	return directory.DidYouMean([]string{fmt.Sprintf("`%s %s %s/%s`", command, who.Name(), spelled(api), role)})
+	return directory.DidYouMean([]string{fmt.Sprintf("`%s %s %s/%s`", command, Word(who.Name()), spelled(api), role)})
+}
+
+// Word is a name as it stands on a command line.
+func Word(name string) string {
+	plain := func(c rune) bool {
+		return strings.ContainsRune("@.:/+-_", c) || unicode.IsLetter(c) || unicode.IsDigit(c)
+	}
+	if name != "" && !strings.ContainsFunc(name, func(c rune) bool { return !plain(c) }) {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // spelled is how a command names an API: one of Microsoft's has identifiers alone.
 func spelled(api *directory.Application) string {
-	if api.Name == "" && len(api.IdentifierURIs) > 0 {
+	if name := api.Called(); name != "" && Word(name) == name && (api.Name != "" || len(api.IdentifierURIs) == 0) {
+		return name
+	}
+	if len(api.IdentifierURIs) > 0 {
 		return api.IdentifierURIs[0]
 	}
-	return cmp.Or(api.Called(), string(api.AppID))
+	return string(api.AppID)
 }
 
 // nearAPI finds the application whose name or identifier URI is nearest to what stands before

@@ -343,7 +343,7 @@ func roleAt(app lookup.API, roles []member, ref string) (int, error) {
 		for _, r := range roles {
 			there = append(there, memberText(r, "value"))
 		}
-		return 0, lacks(app.Called(), "app role", ref, there, "app role list "+word(app.Called()))
+		return 0, lacks(app.Called(), "app role", ref, there, "app role list "+lookup.Word(app.Called()))
 	}
 	return i, nil
 }
@@ -470,7 +470,7 @@ func appRoleRemoveCommand(c *command.Line) *cobra.Command {
 				return nil, err
 			}
 			if roles[i]["isEnabled"] == true {
-				return nil, command.Failed(fmt.Sprintf("`rolecall app role disable %s %s` first", word(app.Called()), word(args[1])), "the app role %s of %s is enabled and cannot be removed", args[1], app.Called())
+				return nil, command.Failed(fmt.Sprintf("`rolecall app role disable %s %s` first", lookup.Word(app.Called()), lookup.Word(args[1])), "the app role %s of %s is enabled and cannot be removed", args[1], app.Called())
 			}
 			return slices.Delete(roles, i, i+1), nil
 		})
@@ -547,7 +547,7 @@ func (m *manager) owners(ctx context.Context, client *graphclient.Client, app lo
 
 // ownersListed says where owners are listed.
 func ownersListed(app lookup.API) string {
-	return "`rolecall app owner list " + word(app.Called()) + "` lists those who do"
+	return "`rolecall app owner list " + lookup.Word(app.Called()) + "` lists those who do"
 }
 
 func appOwnerRemoveCommand(c *command.Line) *cobra.Command {

@@ -220,7 +220,7 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		})
 		switch len(found) {
 		case 0:
-			return lacks(app.Called(), "credential", args[1], there, "app credential list "+word(app.Called()))
+			return lacks(app.Called(), "credential", args[1], there, "app credential list "+lookup.Word(app.Called()))
 		case 1:
 		default:
 			return command.Fail(command.ExitUsage, fmt.Errorf("%s has %d credentials named %q", app.Label(), len(found), args[1]), "give the id of the one that you mean")
@@ -355,7 +355,7 @@ func appFederatedDeleteCommand(c *command.Line) *cobra.Command {
 			for _, one := range all {
 				there = append(there, memberText(one, "name"))
 			}
-			return lacks(app.Called(), "federated credential", args[1], there, "app federated-credential list "+word(app.Called()))
+			return lacks(app.Called(), "federated credential", args[1], there, "app federated-credential list "+lookup.Word(app.Called()))
 		}
 		if err := m.inUse(ctx, app, []member{{"keyId": all[i]["id"], "displayName": all[i]["name"]}}, *yes); err != nil {
 			return err

@@ -289,7 +289,7 @@ not have any more, stays as it is.`,
 			return err
 		}
 		if holder == "" {
-			return command.Failed("`rolecall sp create "+word(app.Called())+"` makes one", "%s has no service principal, so it can be granted nothing", app.Called())
+			return command.Failed("`rolecall sp create "+lookup.Word(app.Called())+"` makes one", "%s has no service principal, so it can be granted nothing", app.Called())
 		}
 		all, err := m.asks(ctx, client, app)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
@@ -66,14 +65,6 @@ func lacks(of, part, ref string, there []string, listed string) error {
 		step = "`rolecall " + listed + "` lists them"
 	}
 	return command.NotFound(step, "%s has no %s %q", of, part, text.Shown(ref))
-}
-
-// word is a name as it stands on a command line.
-func word(name string) string {
-	if regexp.MustCompile(`^[\w@.:/+-]+$`).MatchString(name) {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // notAnID refuses names that would be taken for ids.

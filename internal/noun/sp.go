@@ -91,7 +91,7 @@ func spCreateCommand(c *command.Line) *cobra.Command {
 			return err
 		}
 		if there, err := m.place.Within(app.Tenant).FindPrincipal(ctx, string(app.AppID)); err == nil {
-			return command.Failed("`rolecall sp show "+word(there.Name())+"` shows it", "%s has a service principal already", there.Name())
+			return command.Failed("`rolecall sp show "+lookup.Word(there.Name())+"` shows it", "%s has a service principal already", there.Name())
 		}
 		var made json.RawMessage
 		if err := client.Do(ctx, http.MethodPost, "servicePrincipals", member{"appId": app.AppID}, &made); err != nil {
