@@ -147,7 +147,7 @@ func matrixPlaces(t *testing.T) []place {
 		return func(args []string, stdin string) (int, string, string) {
 			return invoked(t, noon.Add(48*time.Hour), dir, args, stdin)
 		}, world.secrets
-	}}}
+	}}, remotePlace(t)}
 }
 
 // A matrixWorld is a folder with the directory of the matrix, and the secrets in it.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/audit"
-	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -42,10 +41,4 @@ type Place interface {
 	// Await returns once a change that was made counts.
 	Await(context.Context) error
 	io.Closer
-}
-
-// Open opens the data folder. Changes are recorded under the words of the command, such as "app
-// create"; the tenant may be empty.
-func Open(ctx context.Context, line *command.Line, words, tenant string) (Place, error) {
-	return OpenFolder(ctx, line, words, tenant)
 }
