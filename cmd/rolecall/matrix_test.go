@@ -162,28 +162,22 @@ type matrixWorld struct {
 func newMatrixWorld(t *testing.T, at time.Time) *matrixWorld {
 	t.Helper()
 	w := &matrixWorld{dir: filepath.Join(t.TempDir(), "data")}
-	made := func(into any, args ...string) {
-		code, out, said := invoked(t, at, w.dir, append(args, "-o", "json"), "")
-		if code != command.ExitOK {
-			t.Fatalf("%s: exit code %d, %s", args, code, said)
-		}
-		if err := json.Unmarshal([]byte(out), into); err != nil {
-			t.Fatal(err)
-		}
-		w.secrets = append(w.secrets, newSecrets.FindAllString(out, -1)...)
-	}
+	code, out, said := invoked(t, at, w.dir, []string{"apply", "-f", filepath.Join("testdata", "matrix", "rolecall.yaml"), "-o", "json"}, "")
 	var applied struct {
 		Secrets []struct{ Application, AppID, Value string }
 	}
-	made(&applied, "apply", "-f", filepath.Join("testdata", "matrix", "rolecall.yaml"))
+	if code != command.ExitOK || json.Unmarshal([]byte(out), &applied) != nil {
+		t.Fatalf("apply: exit code %d, %s", code, said)
+	}
 	for _, secret := range applied.Secrets {
-		if secret.Application == "weak-client" {
-			w.weak = remote.Login{ClientID: secret.AppID, Secret: secret.Value}
+		w.secrets = append(w.secrets, secret.Value)
+		switch login := (remote.Login{ClientID: secret.AppID, Secret: secret.Value}); secret.Application {
+		case "administrator":
+			w.admin = login
+		case "weak-client":
+			w.weak = login
 		}
 	}
-	var administrator struct{ AppID, Secret string }
-	made(&administrator, "admin", "create", "administrator", "--tenant", "contoso")
-	w.admin = remote.Login{ClientID: administrator.AppID, Secret: administrator.Secret}
 	if w.weak.Secret == "" || w.admin.Secret == "" {
 		t.Fatal("nobody can sign in from elsewhere")
 	}
