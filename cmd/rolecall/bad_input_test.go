@@ -138,24 +138,27 @@ func badInputs() []badInput {
 	}
 }
 
+// sequenceOf is how far the feed of changes of a folder has come.
+func sequenceOf(t *testing.T, dir string) int64 {
+	t.Helper()
+	data, err := server.OpenData(t.Context(), server.DataConfig{Dir: dir, NewKey: newTestKeys()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer data.Close()
+	at, err := data.Sequence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
 // What cannot be is refused with what it is, why and what to do, by the right exit code, and
 // nothing of it is done.
 func TestBadInputChangesNothing(t *testing.T) {
 	t.Parallel()
 	world := newMatrixWorld(t, noon).dir
-	sequence := func() int64 {
-		data, err := server.OpenData(t.Context(), server.DataConfig{Dir: world, NewKey: newTestKeys()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer data.Close()
-		at, err := data.Sequence(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return at
-	}
-	before := sequence()
+	before := sequenceOf(t, world)
 	for _, tt := range badInputs() {
 		t.Run(tt.name, func(t *testing.T) {
 			args := tt.args
@@ -177,7 +180,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 			case len(said) > 1000 || text.CleanLines(said) != said:
 				t.Errorf("%d characters, some of which no terminal should get: %.1000q", len(said), said)
 			}
-			if after := sequence(); after != before {
+			if after := sequenceOf(t, world); after != before {
 				t.Errorf("something was done: the feed is at %d, and was at %d", after, before)
 				before = after
 			}

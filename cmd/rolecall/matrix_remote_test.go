@@ -90,3 +90,24 @@ func TestVerbsWithoutTheRightSayWhichIsMissing(t *testing.T) {
 		})
 	}
 }
+
+// What cannot be is refused from afar by the same exit codes as here, with nothing done.
+func TestBadInputChangesNothingElsewhere(t *testing.T) {
+	t.Parallel()
+	world := newMatrixWorld(t, time.Now().Add(-48*time.Hour))
+	env := elsewhere(t, world.dir, world.admin)
+	before := sequenceOf(t, world.dir)
+	works := worksElsewhere(t)
+	for _, tt := range badInputs() {
+		if len(tt.args) < 2 || !works(matrixRow{command: strings.Join(tt.args, " ")}) {
+			continue
+		}
+		code, out, said := invokedIn(t, env, time.Now, append(slices.Clone(tt.args), "--server", "team"), "a password of many words")
+		if code != tt.code || out != "" || !strings.HasPrefix(said, "rolecall: ") || len(said) > 1000 {
+			t.Errorf("%s: exit code %d, want %d; printed %q, said %.1000s", tt.name, code, tt.code, out, said)
+		}
+	}
+	if after := sequenceOf(t, world.dir); after != before {
+		t.Errorf("something was done: the feed is at %d, and was at %d", after, before)
+	}
+}

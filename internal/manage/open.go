@@ -83,7 +83,7 @@ func tenantThere(ctx context.Context, client *graphclient.Client, signedIn *remo
 	}
 	same := func(name string) bool { return strings.EqualFold(name, wanted) }
 	if wanted != "" && !slices.ContainsFunc(append([]string{string(found.ID), found.Name}, found.Domains...), same) {
-		return nil, command.Fail(command.ExitUsage, fmt.Errorf("the sign-in to %s is for the tenant %s, and --tenant names %q", signedIn.Name, found.Name, text.Shown(wanted)),
+		return nil, command.Fail(command.ExitNotFound, fmt.Errorf("the sign-in to %s is for the tenant %s, and --tenant names %q", signedIn.Name, found.Name, text.Shown(wanted)),
 			fmt.Sprintf("sign in to that tenant under another name: rolecall login %s --tenant %s --name NAME", signedIn.URL, lookup.Word(wanted)))
 	}
 	return found, nil
