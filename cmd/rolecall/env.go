@@ -170,14 +170,15 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		}
 		return c.printVariables(format, variables)
 	}
-	app, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	from := runas.Folder{Session: s, Now: c.Now}
+	app, err := from.FindActor(ctx, r.tenant, r.as)
 	if err != nil {
 		return err
 	}
 	if err := checkLasting(app, r.as); err != nil {
 		return command.UsageError(cmd, err)
 	}
-	issuer := runas.Issuer(s, envName, c.Now)
+	issuer := from.Credentials(envName, nil)
 	if r.remove {
 		removed, err := issuer.RemoveAll(ctx, app.Application)
 		if err != nil {
@@ -188,7 +189,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 	}
 	path, _ := c.Lookup("PATH")
 	variables, err := runas.Lasting{
-		Session: s, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
+		Source: from, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
 		Set: r.settings, Say: c.Say, Bundle: r.bundle,
 		Gave: func(kind, id string, expires time.Time) {
 			c.Say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Called(), kind, id, command.ShortTime(expires))

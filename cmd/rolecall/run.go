@@ -15,7 +15,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/folder"
 	"github.com/rolecall-auth/rolecall/internal/launch"
-	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/manifest"
 	"github.com/rolecall-auth/rolecall/internal/runas"
 	"github.com/rolecall-auth/rolecall/internal/server"
@@ -168,7 +167,8 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 		return command.ExitFailed, err
 	}
 	defer func() { err = command.CloseAfter(err, s) }()
-	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	from := runas.Folder{Session: s, Now: c.Now}
+	actor, err := from.FindActor(ctx, r.tenant, r.as)
 	if ctx.Err() != nil {
 		return signalBefore(signals), nil
 	}
@@ -192,7 +192,7 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 		network = &r.network
 	}
 	environment, err := runas.Prepare(context.WithoutCancel(ctx), runas.Config{
-		Session: s, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Network: network, Public: public,
+		Source: from, Actor: actor, Via: r.via, Also: r.also, DefaultIdentity: r.defaultIdentity, Settings: settings, Network: network, Public: public,
 		Say: func(text string) { c.Say("%s", text) }, Now: c.Now,
 	})
 	if runas.IsUsage(err) {

@@ -23,7 +23,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/runas"
-	"github.com/rolecall-auth/rolecall/internal/server"
 	"github.com/rolecall-auth/rolecall/internal/tempcred"
 	"github.com/rolecall-auth/rolecall/internal/token"
 )
@@ -110,7 +109,8 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 		return azcore.AccessToken{}, err
 	}
 	defer func() { err = command.CloseAfter(err, s) }()
-	actor, err := lookup.FindActor(ctx, s.Data.Directory, r.tenant, r.as)
+	from := runas.Folder{Session: s, Now: c.Now}
+	actor, err := from.FindActor(ctx, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
@@ -118,32 +118,33 @@ func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azc
 		if name != library.AzureIdentity {
 			return azcore.AccessToken{}, command.Fail(command.ExitUsage, fmt.Errorf("%s is not an application, so it has no credential for --way %s", actor.Name(), name), "leave out --way")
 		}
-		answer, err := runas.Token(ctx, s, actor, strings.Fields(r.ask())...)
+		answer, err := from.Token(ctx, actor, strings.Fields(r.ask())...)
 		return answer, refusedToken(err)
 	}
-	return c.tokenBySecret(ctx, s, actor, r, name)
+	return c.tokenBySecret(ctx, from, actor, r, name)
 }
 
 // tokenBySecret gets a token as an application, through a client library.
-func (c *cli) tokenBySecret(ctx context.Context, s *server.Session, app lookup.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
-	issuer := runas.Issuer(s, "token", c.Now)
-	if issuer.Holder, err = tempcred.Hold(s.Dir()); err != nil {
+func (c *cli) tokenBySecret(ctx context.Context, from runas.Source, app lookup.Actor, r request, name library.Name) (_ azcore.AccessToken, err error) {
+	holder, err := tempcred.Hold(from.Dir())
+	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	defer func() { err = errors.Join(err, issuer.Holder.Release()) }() // after the secret
+	defer func() { err = errors.Join(err, holder.Release()) }() // after the secret
+	issuer := from.Credentials("token", holder)
 	secret, value, err := issuer.AddSecret(ctx, app.Application, tokenSecretLife)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	defer func() { err = errors.Join(err, issuer.Remove(ctx, app.Application, secret.ID)) }()
 
-	client, err := trustingClient(s.Endpoints.CABundle)
+	client, err := trustingClient(from.Endpoints().CABundle)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
 	defer client.CloseIdleConnections() // else a server of our own would wait for them
 	cred, err := library.Client{
-		Authority: s.Endpoints.Authority, HTTP: client,
+		Authority: from.Endpoints().Authority, HTTP: client,
 		TenantID: string(app.Tenant.ID), ClientID: string(app.Application.AppID), Secret: value,
 	}.Credential(name)
 	if err != nil {

@@ -24,10 +24,15 @@ type Minter interface {
 	Fingerprint(ctx context.Context, req issuance.MintRequest) (string, error)
 }
 
+// A Directory says who an identity is now; directory.Directory is one.
+type Directory interface {
+	Instance(ctx context.Context, tenant directory.TenantID, app directory.AppID) (*directory.Instance, error)
+}
+
 // Config says what a Service works with.
 type Config struct {
-	Directory *directory.Directory // required
-	Minter    Minter               // required
+	Directory Directory // required
+	Minter    Minter    // required
 	// Refused is told of each refusal that the minter did not give, as a sign-in row. Nil:
 	// nobody is told.
 	Refused func(context.Context, directory.SignIn)

@@ -33,7 +33,7 @@ func (e *Environment) findAlso(ctx context.Context) (companions, error) {
 	var all companions
 	actor, via := e.cfg.Actor, e.cfg.Via
 	for _, name := range e.cfg.Also {
-		found, err := lookup.FindActor(ctx, e.cfg.Session.Data.Directory, string(actor.Tenant.ID), name)
+		found, err := e.cfg.Source.FindActor(ctx, string(actor.Tenant.ID), name)
 		switch {
 		case actor.User != nil || actor.IsIdentity() && (err != nil || found.User != nil):
 			all.unknown = append(all.unknown, name)

@@ -2,14 +2,11 @@ package runas
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/launch"
@@ -21,24 +18,25 @@ import (
 // already stays the one that DefaultAzureCredential tries.
 func (e *Environment) addBinding(ctx context.Context, req server.BindRequest) error {
 	req.Tenant, req.Cloud = string(e.cfg.Actor.Tenant.ID), e.cloud()
-	binding, err := server.Bind(ctx, e.cfg.Session.Dir(), req)
+	binding, err := e.cfg.Source.Bind(ctx, req)
 	if err != nil {
 		return err
 	}
 	e.atEnd(binding.Close)
+	state := binding.State()
 	chosen := slices.ContainsFunc(e.variables, func(v launch.Variable) bool { return v.Name == launch.OnlyCredential })
-	for _, name := range slices.Sorted(maps.Keys(binding.Environment)) {
+	for _, name := range slices.Sorted(maps.Keys(state.Environment)) {
 		if name != launch.OnlyCredential || !chosen {
-			e.set(launch.Variable{Name: name, Value: binding.Environment[name]})
+			e.set(launch.Variable{Name: name, Value: state.Environment[name]})
 		}
 	}
 	switch req.Via {
 	case Workload:
 		err = e.addAssertion(binding)
 	case CLI:
-		err = e.addTools(binding)
+		err = e.addTools(state)
 	case IMDS:
-		err = e.addMetadata(binding)
+		err = e.addMetadata(state)
 	}
 	if err != nil {
 		return err
@@ -54,20 +52,20 @@ func (e *Environment) addBinding(ctx context.Context, req server.BindRequest) er
 		select {
 		case <-closing:
 		case <-binding.Done():
-			e.say("the program is no longer %s: %s", binding.Name, fix.InOneLine(binding.Err()))
+			e.say("the program is no longer %s: %s", state.Name, fix.InOneLine(binding.Err()))
 		}
 	})
 	return nil
 }
 
 // addAssertion keeps the newest assertion of a workload in a file.
-func (e *Environment) addAssertion(binding *server.Binding) error {
+func (e *Environment) addAssertion(binding Binding) error {
 	folder, err := e.folder()
 	if err != nil {
 		return err
 	}
 	file := filepath.Join(folder, "azure-identity-token")
-	if err := launch.ReplaceFile(file, []byte(binding.Assertion), 0o600); err != nil {
+	if err := launch.ReplaceFile(file, []byte(binding.State().Assertion), 0o600); err != nil {
 		return err
 	}
 	e.set(launch.Variable{Name: "AZURE_FEDERATED_TOKEN_FILE", Value: file}, only("WorkloadIdentityCredential"))
@@ -90,7 +88,7 @@ func (e *Environment) addAssertion(binding *server.Binding) error {
 }
 
 // addTools gives the program an az and azd that are signed in.
-func (e *Environment) addTools(binding *server.Binding) error {
+func (e *Environment) addTools(state server.BindingState) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -99,7 +97,7 @@ func (e *Environment) addTools(binding *server.Binding) error {
 		return err
 	}
 	e.set(only("AzureCLICredential"), launch.Variable{Name: launch.CLIPath, Value: e.tools})
-	return launch.WriteShims(e.tools, program, bound(e.cfg.Actor, binding))
+	return launch.WriteShims(e.tools, program, bound(e.cfg.Actor, state))
 }
 
 // account is who the shims for az and azd are signed in as.
@@ -115,18 +113,8 @@ func account(actor lookup.Actor) launch.Account {
 }
 
 // bound is an account that gets its tokens from a binding.
-func bound(actor lookup.Actor, binding *server.Binding) launch.Account {
+func bound(actor lookup.Actor, state server.BindingState) launch.Account {
 	account := account(actor)
-	account.Endpoint, account.Key = binding.Endpoint, binding.Header
+	account.Endpoint, account.Key = state.Endpoint, state.Header
 	return account
-}
-
-// Token gets a token as az does for a user who is signed in, or for a managed identity.
-func Token(ctx context.Context, s *server.Session, actor lookup.Actor, scopes ...string) (_ azcore.AccessToken, err error) {
-	binding, err := server.Bind(ctx, s.Dir(), server.BindRequest{Tenant: string(actor.Tenant.ID), As: actor.ID(), Via: CLI})
-	if err != nil {
-		return azcore.AccessToken{}, err
-	}
-	defer func() { err = errors.Join(err, binding.Close()) }()
-	return bound(actor, binding).Token(ctx, scopes...)
 }

@@ -36,9 +36,9 @@ const (
 
 // A Config says who a program is to run as, and how.
 type Config struct {
-	Session *server.Session
-	Actor   lookup.Actor
-	Via     string // as ChooseVia returns it
+	Source Source
+	Actor  lookup.Actor
+	Via    string // as ChooseVia returns it
 	// Also are further managed identities that the program may choose by id; with a managed
 	// identity, also one application whose secret it gets, and the other way round.
 	Also []string
@@ -202,8 +202,8 @@ func IsUsage(err error) bool {
 
 // addTrust makes the program trust the authority, and whom its caller trusts.
 func (e *Environment) addTrust() error {
-	s := e.cfg.Session
-	own := s.Endpoints.CABundle
+	server := e.cfg.Source.Endpoints()
+	own := server.CABundle
 	if e.public != nil {
 		var err error
 		if own, err = e.publicBundle(); err != nil {
@@ -214,8 +214,8 @@ func (e *Environment) addTrust() error {
 	if err != nil {
 		return err
 	}
-	folder := s.Dir() // where the trust store of the server's own bundle is kept
-	if bundle != s.Endpoints.CABundle {
+	folder := e.cfg.Source.Dir() // where the trust store of the server's own bundle is kept
+	if bundle != server.CABundle {
 		folder = filepath.Dir(bundle)
 	}
 	e.bundle = bundle
@@ -307,10 +307,8 @@ func (e *Environment) sayMetadata() {
 }
 
 // credentials issues credentials that last as long as the program.
-func (e *Environment) credentials() tempcred.Issuer {
-	issuer := Issuer(e.cfg.Session, purpose, e.cfg.Now)
-	issuer.Holder = e.holder
-	return issuer
+func (e *Environment) credentials() Credentials {
+	return e.cfg.Source.Credentials(purpose, e.holder)
 }
 
 // hold lets the next command know that the program's credentials are in use, until they are
@@ -319,15 +317,10 @@ func (e *Environment) hold() (err error) {
 	if e.holder != nil {
 		return nil
 	}
-	if e.holder, err = tempcred.Hold(e.cfg.Session.Dir()); err == nil {
+	if e.holder, err = tempcred.Hold(e.cfg.Source.Dir()); err == nil {
 		e.atEnd(e.holder.Release)
 	}
 	return err
-}
-
-// Issuer issues temporary credentials in a session.
-func Issuer(s *server.Session, purpose string, now func() time.Time) tempcred.Issuer {
-	return tempcred.Issuer{Directory: s.Data.Directory, Await: s.Await, Dir: s.Dir(), Purpose: purpose, Now: now}
 }
 
 // connectionString is the one for App Authentication, which knows no other variable.

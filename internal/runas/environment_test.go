@@ -46,7 +46,7 @@ func TestNothingIsSaidOfABindingThatEndsWithItsProgram(t *testing.T) {
 	var said bytes.Buffer
 	for range 40 {
 		e, err := runas.Prepare(t.Context(), runas.Config{
-			Session: s, Actor: actor, Via: runas.AppService, Now: time.Now, Say: func(text string) { said.WriteString(text) },
+			Source: runas.Folder{Session: s, Now: time.Now}, Actor: actor, Via: runas.AppService, Now: time.Now, Say: func(text string) { said.WriteString(text) },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -25,16 +25,16 @@ type Network struct {
 }
 
 // addMetadata puts the metadata service at its address, if the program has a network of its own.
-func (e *Environment) addMetadata(binding *server.Binding) error {
+func (e *Environment) addMetadata(state server.BindingState) error {
 	if e.cfg.Network == nil {
-		return e.noteMetadata(binding)
+		return e.noteMetadata(state)
 	}
 	// Clients have to use the address: what leads them elsewhere is outside the network.
 	e.variables = slices.DeleteFunc(e.variables, func(v launch.Variable) bool {
-		_, is := binding.Environment[v.Name]
+		_, is := state.Environment[v.Name]
 		return is && v.Name != launch.OnlyCredential
 	})
-	endpoint, err := url.Parse(binding.Endpoint)
+	endpoint, err := url.Parse(state.Endpoint)
 	if err != nil {
 		return fmt.Errorf("read the address of the binding: %w", err)
 	}
@@ -58,7 +58,7 @@ func (e *Environment) addNetwork(ctx context.Context) (err error) {
 	if e.public != nil {
 		e.answerPublicNames()
 	}
-	e.relayEndpoint(ctx, e.cfg.Session.Endpoints.Authority)
+	e.relayEndpoint(ctx, e.cfg.Source.Endpoints().Authority)
 	for _, v := range e.variables {
 		if strings.HasPrefix(v.Value, "http://") || strings.HasPrefix(v.Value, "https://") {
 			e.relayEndpoint(ctx, v.Value)

@@ -2,6 +2,7 @@ package runas
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -39,11 +40,15 @@ func (e *Environment) openPublic(ctx context.Context) error {
 	if want == nil {
 		return nil
 	}
-	state, err := server.OpenPublic(ctx, e.cfg.Session.Dir(), server.PublicRequest{Cloud: want.Cloud, Tenant: string(e.cfg.Actor.Tenant.ID)})
+	here, ok := e.cfg.Source.(Folder)
+	if !ok {
+		return &usageError{errors.New("Microsoft's names are answered by a server on this machine: leave out --public-names, or --server")}
+	}
+	state, err := server.OpenPublic(ctx, here.Dir(), server.PublicRequest{Cloud: want.Cloud, Tenant: string(e.cfg.Actor.Tenant.ID)})
 	if err != nil {
 		return fmt.Errorf("answer under Microsoft's names: %w", err)
 	}
-	next, err := server.PublicTransport(e.cfg.Session.Dir())
+	next, err := server.PublicTransport(here.Dir())
 	if err != nil {
 		return err
 	}
@@ -65,7 +70,7 @@ func (e *Environment) authority() string {
 	if e.public != nil {
 		return e.public.Authority
 	}
-	return e.cfg.Session.Endpoints.Authority
+	return e.cfg.Source.Endpoints().Authority
 }
 
 // graph is the URL of Microsoft Graph as the program knows it.
@@ -73,7 +78,7 @@ func (e *Environment) graph() string {
 	if e.public != nil {
 		return publicGraph(e.public.Cloud)
 	}
-	return e.cfg.Session.Endpoints.Graph
+	return e.cfg.Source.Endpoints().Graph
 }
 
 // cloud is whose names tokens are issued under; empty: the authority's own.
@@ -123,8 +128,8 @@ func admitDescendants(conn net.Conn) error {
 }
 
 // noteMetadata remembers where the endpoint is that answers in place of the metadata service.
-func (e *Environment) noteMetadata(binding *server.Binding) error {
-	endpoint, err := url.Parse(binding.Endpoint)
+func (e *Environment) noteMetadata(state server.BindingState) error {
+	endpoint, err := url.Parse(state.Endpoint)
 	if err != nil {
 		return fmt.Errorf("read the address of the binding: %w", err)
 	}
@@ -135,7 +140,7 @@ func (e *Environment) noteMetadata(binding *server.Binding) error {
 // publicBundle is the bundle of the authority with the certificate of the run's own gateway, in a
 // folder of the run.
 func (e *Environment) publicBundle() (string, error) {
-	content, err := os.ReadFile(e.cfg.Session.Endpoints.CABundle)
+	content, err := os.ReadFile(e.cfg.Source.Endpoints().CABundle)
 	if err != nil {
 		return "", fmt.Errorf("read the CA bundle: %w", err)
 	}

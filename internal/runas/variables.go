@@ -14,22 +14,21 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/server"
-	"github.com/rolecall-auth/rolecall/internal/tempcred"
 )
 
 // A Lasting is an environment for programs that are run later: it is not cleaned up but
 // expires.
 type Lasting struct {
-	Session *server.Session
-	App     lookup.Actor  // an application
-	Via     string        // one of LastingVias
-	Life    time.Duration // of the credential
-	Set     []Setting     // variables of the program's own
-	Say     func(format string, args ...any)
-	Issuer  tempcred.Issuer
-	Path    string                                   // the search path, which begins with the shims
-	Gave    func(kind, id string, expires time.Time) // is told of the credential
-	Bundle  string                                   // where the program will have the CA bundle; empty: the one of this machine
+	Source Source
+	App    lookup.Actor  // an application
+	Via    string        // one of LastingVias
+	Life   time.Duration // of the credential
+	Set    []Setting     // variables of the program's own
+	Say    func(format string, args ...any)
+	Issuer Credentials
+	Path   string                                   // the search path, which begins with the shims
+	Gave   func(kind, id string, expires time.Time) // is told of the credential
+	Bundle string                                   // where the program will have the CA bundle; empty: the one of this machine
 }
 
 // Variables makes the credential and returns all that a program needs to use it.
@@ -57,19 +56,19 @@ func (l Lasting) Variables(ctx context.Context) ([]launch.Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	credential = append(credential, settingVariables(l.Set, l.Session.Endpoints.Authority, l.App, credential)...)
-	return slices.Concat(names(l.Session.Endpoints.Authority, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), places(l.Session.Endpoints.Authority, l.Session.Endpoints.Graph)), nil
+	credential = append(credential, settingVariables(l.Set, l.Source.Endpoints().Authority, l.App, credential)...)
+	return slices.Concat(names(l.Source.Endpoints().Authority, l.App, l.Via), credential, trust, launch.NoProxy(os.Environ()), places(l.Source.Endpoints().Authority, l.Source.Endpoints().Graph)), nil
 }
 
 func (l Lasting) trust() ([]launch.Variable, error) {
 	if l.Bundle != "" {
 		return launch.TrustAt(l.Bundle), nil
 	}
-	bundle, err := launch.WithTrusted(func() (string, error) { return l.Session.Dir(), nil }, l.Session.Endpoints.CABundle, os.Environ(), l.Say)
+	bundle, err := launch.WithTrusted(func() (string, error) { return l.Source.Dir(), nil }, l.Source.Endpoints().CABundle, os.Environ(), l.Say)
 	if err != nil {
 		return nil, err
 	}
-	return launch.Trust(l.Session.Dir(), bundle)
+	return launch.Trust(l.Source.Dir(), bundle)
 }
 
 func (l Lasting) secret(ctx context.Context) (string, error) {
@@ -105,7 +104,7 @@ func (l Lasting) tools(ctx context.Context) ([]launch.Variable, error) {
 		return nil, err
 	}
 	account := account(l.App)
-	account.Authority, account.Secret, account.CABundle = l.Session.Endpoints.Authority, value, l.Session.Endpoints.CABundle
+	account.Authority, account.Secret, account.CABundle = l.Source.Endpoints().Authority, value, l.Source.Endpoints().CABundle
 	if err := launch.WriteShims(folder, program, account); err != nil {
 		return nil, err
 	}

@@ -76,6 +76,9 @@ type Binding struct {
 	err     error // read after done
 }
 
+// State is what the bound process needs to know, as it was at first.
+func (b *Binding) State() BindingState { return b.BindingState }
+
 // Updates returns a channel with each further state: for a workload, the renewed assertion.
 // It is closed when the binding has ended.
 func (b *Binding) Updates() <-chan BindingState { return b.updates }

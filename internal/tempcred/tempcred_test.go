@@ -80,7 +80,7 @@ func TestFailureLeavesNoCredential(t *testing.T) {
 	answers = true
 	for _, via := range []string{runas.Secret, runas.Certificate} {
 		lasting := runas.Lasting{
-			Session: &server.Session{Data: data}, App: app, Via: via, Life: life, Issuer: issuer,
+			Source: runas.Folder{Session: &server.Session{Data: data}}, App: app, Via: via, Life: life, Issuer: issuer,
 			Gave: func(string, string, time.Time) {},
 		}
 		if _, err := lasting.Variables(t.Context()); err == nil {
