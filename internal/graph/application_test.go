@@ -255,6 +255,26 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.content, got.Code, got.Body)
 		}
 	}
+	w.want(http.StatusNoContent, admin, http.MethodPost, at+"/rolecall.extendPassword", map[string]any{"keyId": added["keyId"], "endDateTime": now.Add(72 * time.Hour)})
+	for _, one := range w.want(http.StatusOK, admin, http.MethodGet, at, nil)["passwordCredentials"].([]any) {
+		one := one.(map[string]any)
+		if end, err := time.Parse(time.RFC3339Nano, one["endDateTime"].(string)); one["keyId"] == added["keyId"] && (err != nil || end.Sub(now).Round(time.Hour) != 72*time.Hour) {
+			t.Errorf("extended, it ends at %v", one["endDateTime"])
+		}
+	}
+	for content, message := range map[string]string{
+		`{}`:                             "keyId",
+		`{"keyId":"` + guid.New() + `"}`: "endDateTime",
+		`{"keyId":"x"}`:                  "keyId",
+		`{"keyId":"` + guid.New() + `","endDateTime":"2099-01-01T00:00:00Z"}`:                       "No password credential found",
+		`{"keyId":"` + added["keyId"].(string) + `","endDateTime":"2001-01-01T00:00:00Z"}`:          "expired",
+		`{"keyId":"` + added["keyId"].(string) + `","endDateTime":"2099-01-01T00:00:00Z","more":1}`: "more",
+	} {
+		got := w.do(admin, http.MethodPost, at+"/rolecall.extendPassword", content)
+		if _, said := got.problem(); got.Code != http.StatusBadRequest || !strings.Contains(said, message) {
+			t.Errorf("%s: %d %s", content, got.Code, got.Body)
+		}
+	}
 	w.want(http.StatusNoContent, admin, http.MethodPost, at+"/removePassword", map[string]any{"keyId": added["keyId"]})
 	if got := w.do(admin, http.MethodPost, at+"/removePassword", map[string]any{"keyId": added["keyId"]}); got.Code != http.StatusBadRequest {
 		t.Errorf("removed twice: %d %s", got.Code, got.Body)

@@ -15,10 +15,50 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
-// lendingRoutes is the route by which a program on another machine runs as a managed identity.
-// Microsoft's service has no such action, so its name is qualified by ours.
+// lendingRoutes are the routes by which a program on another machine runs as a managed identity,
+// or as an application. Microsoft's service has no such actions, so their names are qualified by
+// ours.
 func lendingRoutes() []route {
-	return []route{{http.MethodPost, "servicePrincipals/{principal}/rolecall.getToken", changesApplications(), lendToken}}
+	return []route{
+		{http.MethodPost, "servicePrincipals/{principal}/rolecall.getToken", changesApplications(), lendToken},
+		{http.MethodPost, "applications/{application}/rolecall.extendPassword", changesApplications(), extendPassword},
+	}
+}
+
+// extendPassword lets a secret end at another time, so that one that a program was given ends soon
+// after nobody asks for that any more. Who may is who may add another secret.
+func extendPassword(c *call) (answer, error) {
+	given, err := c.body()
+	if err != nil {
+		return answer{}, err
+	}
+	type wanted = *directory.Secret
+	secret := directory.Secret{}
+	err = apply([]field[wanted]{
+		{name: "keyId", write: func(s wanted, in input) (err error) { s.ID, err = in.guid(); return err }},
+		{name: "endDateTime", write: func(s wanted, in input) (err error) { s.Expires, err = in.time(); return err }},
+	}, &secret, input{"", given})
+	switch {
+	case err != nil:
+		return answer{}, err
+	case secret.ID == "":
+		return answer{}, invalid("keyId", "A value is required for property 'keyId': the secret that is to last longer.")
+	case secret.Expires.IsZero():
+		return answer{}, invalid("endDateTime", "A value is required for property 'endDateTime': when the secret is to end.")
+	}
+	return done(), c.change(func(e *directory.Editor) error {
+		at, err := c.applicationOwner(e.View())
+		if err != nil {
+			return err
+		}
+		if err := c.owns(at.owners); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(at.secrets, func(s directory.Secret) bool { return s.ID == secret.ID }) {
+			return invalid("keyId", "No password credential found with keyId "+quote(secret.ID)+".")
+		}
+		return e.Credentials().ExtendSecret(c.tenant(), at.id, secret.ID, secret.Expires)
+	})
 }
 
 // lendToken answers with a token of a managed identity for one API. Who may add a credential to

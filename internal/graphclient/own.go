@@ -43,6 +43,22 @@ func (c *Client) IdentityToken(ctx context.Context, principal string, req Identi
 	return &got, nil
 }
 
+// MayHaveTokens refuses callers who may not have tokens of a managed identity, which its object id
+// names. It gets none: it names no API, which the server minds once it knows that the caller may.
+func (c *Client) MayHaveTokens(ctx context.Context, principal string) error {
+	_, err := c.IdentityToken(ctx, principal, IdentityTokenRequest{})
+	if Invalid(err) {
+		return nil
+	}
+	return err
+}
+
+// ExtendPassword lets a secret of an application, which its object id names, end at another time.
+func (c *Client) ExtendPassword(ctx context.Context, application, keyID string, end time.Time) error {
+	body := map[string]any{"keyId": keyID, "endDateTime": end.UTC()}
+	return c.Do(ctx, http.MethodPost, "applications/"+url.PathEscape(application)+"/rolecall.extendPassword", body, nil)
+}
+
 // Explain has a token, or a token request, explained by the server. It takes the right to read
 // sign-ins and applications, and tells of the caller's tenant alone.
 func (c *Client) Explain(ctx context.Context, q explain.Question) (*explain.Report, error) {
