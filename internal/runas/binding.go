@@ -87,8 +87,26 @@ func (e *Environment) addAssertion(binding Binding) error {
 	return nil
 }
 
-// addTools gives the program an az and azd that are signed in.
+// addSignedIn gives the program an az and azd that are signed in: by a binding, or as an
+// application of a server elsewhere with a secret.
+func (e *Environment) addSignedIn(ctx context.Context) error {
+	actor := e.cfg.Actor
+	if _, here := e.cfg.Source.(Folder); here || actor.User != nil || actor.IsIdentity() {
+		return e.addBinding(ctx, server.BindRequest{As: actor.ID(), Via: CLI, Also: e.also.names(), DefaultIdentity: e.cfg.DefaultIdentity})
+	}
+	value, err := e.giveSecret(ctx, actor)
+	if err != nil {
+		return err
+	}
+	return e.writeTools(withSecret(actor, e.cfg.Source.Endpoints(), value))
+}
+
+// addTools gives the program an az and azd that get their tokens from a binding.
 func (e *Environment) addTools(state server.BindingState) error {
+	return e.writeTools(bound(e.cfg.Actor, state))
+}
+
+func (e *Environment) writeTools(account launch.Account) error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -97,7 +115,7 @@ func (e *Environment) addTools(state server.BindingState) error {
 		return err
 	}
 	e.set(only("AzureCLICredential"), launch.Variable{Name: launch.CLIPath, Value: e.tools})
-	return launch.WriteShims(e.tools, program, bound(e.cfg.Actor, state))
+	return launch.WriteShims(e.tools, program, account)
 }
 
 // account is who the shims for az and azd are signed in as.
@@ -109,6 +127,13 @@ func account(actor lookup.Actor) launch.Account {
 	if actor.User != nil {
 		account.User = actor.User.PrincipalName
 	}
+	return account
+}
+
+// withSecret is an account that gets its tokens by a secret.
+func withSecret(actor lookup.Actor, at server.Endpoints, secret string) launch.Account {
+	account := account(actor)
+	account.Authority, account.Secret, account.CABundle = at.Authority, secret, at.CABundle
 	return account
 }
 

@@ -204,6 +204,10 @@ func IsUsage(err error) bool {
 func (e *Environment) addTrust() error {
 	server := e.cfg.Source.Endpoints()
 	own := server.CABundle
+	if trustedAnyway(e.cfg.Source) {
+		e.set(places(e.authority(), e.graph())...)
+		return nil
+	}
 	if e.public != nil {
 		var err error
 		if own, err = e.publicBundle(); err != nil {
@@ -240,6 +244,10 @@ func (e *Environment) addProofs(ctx context.Context) error {
 		e.set(connectionString(actor, e.variables), onlyEnvironment())
 	case Certificate:
 		if err := e.addCertificate(ctx); err != nil {
+			return err
+		}
+	case CLI:
+		if err := e.addSignedIn(ctx); err != nil {
 			return err
 		}
 	case Identity: // which is bound below; the program makes the assertion by itself
@@ -345,20 +353,28 @@ func connectionValue(value string) string {
 // addSecret gives the program a secret of an application that lives as long as it, and not much
 // longer when there is nobody left to remove it.
 func (e *Environment) addSecret(ctx context.Context, actor lookup.Actor) error {
+	value, err := e.giveSecret(ctx, actor)
+	if err == nil {
+		e.set(launch.Variable{Name: "AZURE_CLIENT_SECRET", Value: value})
+	}
+	return err
+}
+
+// giveSecret gives an application a secret for as long as the program lives.
+func (e *Environment) giveSecret(ctx context.Context, actor lookup.Actor) (string, error) {
 	if err := e.hold(); err != nil {
-		return err
+		return "", err
 	}
 	app, issuer := actor.Application, e.credentials()
 	secret, value, err := issuer.AddSecret(ctx, app, secretLife)
 	if err != nil {
-		return err
+		return "", err
 	}
 	e.atEnd(func() error { return issuer.Remove(ctx, app, secret.ID) })
-	e.set(launch.Variable{Name: "AZURE_CLIENT_SECRET", Value: value})
 	ctx, stop := context.WithCancel(ctx)
 	e.running.Go(func() { e.extend(ctx, app, secret.ID) })
 	e.atEnd(func() error { stop(); return nil })
-	return nil
+	return value, nil
 }
 
 // extend lets the secret live on until the context ends.

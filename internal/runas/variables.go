@@ -64,6 +64,9 @@ func (l Lasting) trust() ([]launch.Variable, error) {
 	if l.Bundle != "" {
 		return launch.TrustAt(l.Bundle), nil
 	}
+	if trustedAnyway(l.Source) {
+		return nil, nil
+	}
 	bundle, err := launch.WithTrusted(func() (string, error) { return l.Source.Dir(), nil }, l.Source.Endpoints().CABundle, os.Environ(), l.Say)
 	if err != nil {
 		return nil, err
@@ -103,9 +106,7 @@ func (l Lasting) tools(ctx context.Context) ([]launch.Variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	account := account(l.App)
-	account.Authority, account.Secret, account.CABundle = l.Source.Endpoints().Authority, value, l.Source.Endpoints().CABundle
-	if err := launch.WriteShims(folder, program, account); err != nil {
+	if err := launch.WriteShims(folder, program, withSecret(l.App, l.Source.Endpoints(), value)); err != nil {
 		return nil, err
 	}
 	return []launch.Variable{

@@ -80,3 +80,17 @@ func list(dir, stem string) ([]string, error) {
 	}
 	return files, nil
 }
+
+// removeFiles removes what is kept under names that begin so.
+func removeFiles(dir, stem string) error {
+	files, err := list(dir, stem)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.RemoveAll(file); err != nil {
+			return fmt.Errorf("remove the files of a credential: %w", err)
+		}
+	}
+	return nil
+}

@@ -162,16 +162,7 @@ func (i Issuer) RemoveAll(ctx context.Context, app *directory.Application) (remo
 	if err := i.forget(left); err != nil {
 		return 0, err
 	}
-	files, err := list(i.Dir, i.stem(app))
-	if err != nil {
-		return 0, err
-	}
-	for _, file := range files {
-		if err := os.RemoveAll(file); err != nil {
-			return 0, fmt.Errorf("remove the files of a credential: %w", err)
-		}
-	}
-	return removed, nil
+	return removed, removeFiles(i.Dir, i.stem(app))
 }
 
 // ToolsFolder makes the folder in which shims are kept that sign in with a credential of
