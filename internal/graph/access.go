@@ -214,7 +214,15 @@ func (c *caller) denied(p *permit, why string) *problem {
 	if c.user != nil && len(p.users) > 0 {
 		problem = problem.with(codeDenied, p.users[0], "The user must have one of these directory roles: "+strings.Join(p.users, ", ")+".")
 	}
-	return problem
+	return problem.with(codeDenied, "", c.granter())
+}
+
+// granter says who can give a caller what it lacks.
+func (c *caller) granter() string {
+	if c.user != nil {
+		return "A Global Administrator of the tenant gives directory roles, and consents to scopes."
+	}
+	return "A Global Administrator or Privileged Role Administrator grants app roles: rolecall grant " + c.client.Principal.Called() + " " + Resource + "/ROLE"
 }
 
 // actor is the caller as changes name it.

@@ -69,12 +69,6 @@ func Forbidden(err error) bool {
 	return errors.As(err, &e) && e.Status == http.StatusForbidden
 }
 
-// Denied reports whether the caller has not the right to what was asked for.
-func Denied(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Status == http.StatusForbidden
-}
-
 // Get reads one thing, or what else a path has, into a value.
 func (c *Client) Get(ctx context.Context, path string, into any) error {
 	return c.Do(ctx, http.MethodGet, path, nil, into)

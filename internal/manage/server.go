@@ -305,7 +305,7 @@ func (s *Server) Ending(ctx context.Context, by time.Time) ([]review.Ending, err
 		if _, asked := used[e.OfAppID]; !asked {
 			app := lookup.API{Application: &directory.Application{AppID: e.OfAppID}, Tenant: s.Tenant}
 			last, err := s.LastUses(ctx, app, month)
-			if graphclient.Denied(err) {
+			if graphclient.Forbidden(err) {
 				break
 			}
 			if err != nil {
