@@ -3,12 +3,19 @@ package guardserver_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/guardserver"
 )
 
 // message appends a field of bytes to a message of protocol buffers.
@@ -30,25 +37,41 @@ func checkRequest(method, host, path string, headers ...string) []byte {
 // call makes a call of gRPC, and returns its status and the message of its answer.
 func (w *world) call(name string, sent []byte) (status string, answer []byte) {
 	w.t.Helper()
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
+	transport := overHTTP2()
 	defer transport.CloseIdleConnections()
-	framed := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(sent)))
-	req, err := http.NewRequest(http.MethodPost, w.url+name, bytes.NewReader(append(framed, sent...)))
+	status, answer, err := callOver(transport, w.url+name, sent)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	return status, answer
+}
+
+func overHTTP2() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{Protocols: protocols}
+}
+
+// callOver makes a call over connections that may be there already.
+func callOver(transport *http.Transport, url string, sent []byte) (status string, answer []byte, err error) {
+	framed := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(sent)))
+	req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(append(framed, sent...)))
+	if err != nil {
+		return "", nil, err
 	}
 	req.Header.Set("Content-Type", "application/grpc")
 	req.Header.Set("Te", "trailers")
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		w.t.Fatal(err)
+		return "", nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/grpc" {
-		w.t.Fatalf("%v, %s, %v", err, resp.Status, resp.Header)
+	if err != nil {
+		return "", nil, err
+	}
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "application/grpc" {
+		return "", nil, fmt.Errorf("%s, %v", resp.Status, resp.Header)
 	}
 	if status = resp.Trailer.Get("Grpc-Status"); status == "" {
 		status = resp.Header.Get("Grpc-Status")
@@ -56,7 +79,7 @@ func (w *world) call(name string, sent []byte) (status string, answer []byte) {
 	if len(body) >= 5 {
 		answer = body[5:]
 	}
-	return status, answer
+	return status, answer, nil
 }
 
 func TestExtAuthzOverGRPC(t *testing.T) {
@@ -115,5 +138,42 @@ func TestExtAuthzOverGRPC(t *testing.T) {
 		if resp, _ := w.get(path, "Content-Type: application/grpc"); resp.StatusCode == http.StatusOK {
 			t.Errorf("%s over HTTP/1: %s", path, resp.Status)
 		}
+	}
+}
+
+// A guard that is told to stop under load answers every call that has reached it, and its log has
+// a line for each of them.
+func TestADrainOfExtAuthzLosesNoCallAndNoLine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start(w.settings("mode: ext-authz", ordersRules), func(cfg *guardserver.Config) { cfg.Grace = 50 * time.Millisecond })
+	url := w.url + "/envoy.service.auth.v3.Authorization/Check"
+	sent := checkRequest("GET", "orders.test", "/api/GetOrders", "authorization: Bearer "+w.token("Orders.Read"))
+	var answered atomic.Int64
+	var wait sync.WaitGroup
+	for range 2 {
+		transport := overHTTP2()
+		defer transport.CloseIdleConnections()
+		for range 8 { // over one connection, as Envoy asks
+			wait.Go(func() {
+				for {
+					status, answer, err := callOver(transport, url, sent)
+					if refused := (*net.OpError)(nil); errors.As(err, &refused) && refused.Op == "dial" {
+						return // nobody listens any more
+					}
+					if err != nil || status != "0" || !bytes.HasPrefix(answer, []byte{0x0a, 0, 0x1a}) {
+						t.Errorf("after %d calls: status %q, %q, %v", answered.Load(), status, answer, err)
+						return
+					}
+					answered.Add(1)
+				}
+			})
+		}
+	}
+	until(t, "some calls", func() bool { return answered.Load() > 200 })
+	w.end()
+	wait.Wait()
+	if lines := strings.Count(w.log.String(), "msg=decision"); int64(lines) != answered.Load() {
+		t.Errorf("%d lines of %d calls", lines, answered.Load())
 	}
 }

@@ -266,7 +266,11 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	start(s.http, s.listener)
+	listener := s.listener
+	if s.certificate == nil { // TLS reads ahead itself, and sets deadlines for what it has written
+		listener = batchListener{listener, s}
+	}
+	start(s.http, listener)
 	if s.ops != nil {
 		start(s.ops, s.opsListener)
 	}
