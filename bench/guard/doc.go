@@ -16,12 +16,9 @@
 // memory that does not grow. envoy+guard/envoy+jwt_authn has none: it is the
 // price of asking another process.
 //
-// Two are not met. A ReverseProxy that decides nothing is at 0.22 of
+// One is not met. A ReverseProxy that decides nothing is at 0.22 of
 // oauth2-proxy itself, so 0.15 would take another proxy than the standard
-// library's. A server of net/http's HTTP/2 that answers the same message
-// to whatever it is asked is at 1.6 of grpc-go, and a guard without its
-// log at 2.0: each call begins with a new goroutine, whose stack has to grow,
-// and sends its answer in three writes.
+// library's.
 //
 // Envoy is found in PATH, or where the suite envoy of compat/run leaves it.
 package guardbench
