@@ -64,6 +64,7 @@ where the directory finds nothing wrong, by the setting of the API that must be.
 		Args: command.Exactly(1, "the URL to call"),
 	}
 	r.flags(cmd)
+	c.ServerFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&r.scope, "scope", "", "scope to ask for (default: what the API's challenge says)")
 	flags.StringVarP(&method, "request", "X", "", "method (default GET, or POST with -d)")
@@ -211,7 +212,7 @@ func (c caller) send(ctx context.Context, t target, token string) (*http.Respons
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	client, err := c.callClient()
+	client, err := c.callClient(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -234,8 +235,17 @@ func redirected(t target, response *http.Response) error {
 		"%s answered %s and sends the caller to %s, which this command does not follow", t.url.Redacted(), response.Status, where)
 }
 
-// callClient trusts the data folder's certificate authority, if there is one, and the system's.
-func (c caller) callClient() (*http.Client, error) {
+// callClient trusts the certificate authority of the data folder, or of the server elsewhere, if
+// there is one, and the system's.
+func (c caller) callClient(ctx context.Context) (*http.Client, error) {
+	if c.Server != "" {
+		s, err := c.openElsewhere(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.signedIn.Close()
+		return trustingClient(s.Endpoints().CABundle)
+	}
 	bundle := filepath.Join(c.Dir, server.BundleFile)
 	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
 		return newClient(nil), nil

@@ -61,6 +61,7 @@ with --public-names too, also those that lead them here by Microsoft's own host 
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.as, "as", "", "application to act as: its name or app id")
+	c.ServerFlag(cmd)
 	flags.StringVar(&r.on, "on", "", "host of the directory that the program runs on")
 	flags.StringVar(&r.tenant, "tenant", "", "tenant of the application or host, if several tenants have that name")
 	flags.StringVar(&r.via, "via", runas.Secret, "how it proves who it is: "+strings.Join(runas.LastingVias(), ", "))
@@ -74,10 +75,13 @@ with --public-names too, also those that lead them here by Microsoft's own host 
 	format := c.OutputFlag(cmd, "shell", "shell", "fish", "powershell", "dotenv", "docker", "local-settings", "json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		lends := cmd.Flags().Changed("via") || cmd.Flags().Changed("expires")
-		if err := r.check(lends); err != nil {
+		err := r.check(lends)
+		if err == nil && c.Server != "" {
+			err = r.checkElsewhere()
+		}
+		if err != nil {
 			return command.UsageError(cmd, err)
 		}
-		var err error
 		if r.settings, err = runas.ParseSettings(r.set); err != nil {
 			return command.UsageError(cmd, err)
 		}
@@ -145,9 +149,27 @@ func (c environment) renewHost(ctx context.Context, s *server.Session, r envRequ
 	return c.AwaitServer(ctx, s.Data)
 }
 
-// printEnvironment finds the running server and does what was asked for.
+// checkElsewhere refuses what only a server on this machine can do.
+func (r envRequest) checkElsewhere() error {
+	switch {
+	case r.on != "":
+		return errors.New("--on is for hosts of the server's own machine, and --server is elsewhere: run it there")
+	case r.public:
+		return errors.New("--public-names is for a server on this machine, which answers under Microsoft's names, and --server is elsewhere: leave out one of them")
+	}
+	return nil
+}
+
+// printEnvironment finds the server and does what was asked for.
 func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format string) (err error) {
 	ctx := cmd.Context()
+	if c.Server != "" {
+		from, end, err := c.source(ctx)
+		if err != nil {
+			return err
+		}
+		return command.CloseAfter(c.printApplication(cmd, from, r, format), end)
+	}
 	s, err := c.ConnectRunning(ctx)
 	if err != nil {
 		return err
@@ -170,7 +192,13 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		}
 		return c.printVariables(format, variables)
 	}
-	from := runas.Folder{Session: s, Now: c.Now}
+	return c.printApplication(cmd, runas.Folder{Session: s, Now: c.Now}, r, format)
+}
+
+// printApplication gives an application a credential and prints its variables, or removes what it
+// was given.
+func (c environment) printApplication(cmd *cobra.Command, from runas.Source, r envRequest, format string) error {
+	ctx := cmd.Context()
 	app, err := from.FindActor(ctx, r.tenant, r.as)
 	if err != nil {
 		return err
@@ -192,7 +220,7 @@ func (c environment) printEnvironment(cmd *cobra.Command, r envRequest, format s
 		Source: from, App: app, Via: r.via, Life: r.expires, Issuer: issuer, Path: path,
 		Set: r.settings, Say: c.Say, Bundle: r.bundle,
 		Gave: func(kind, id string, expires time.Time) {
-			c.Say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove` removes it", app.Application.Called(), kind, id, command.ShortTime(expires))
+			c.Say("gave %s a %s (id %s) that expires %s; `rolecall env --as %[1]s --remove%[5]s` removes it", app.Application.Called(), kind, id, command.ShortTime(expires), c.withServer())
 		},
 	}.Variables(ctx)
 	if runas.IsUsage(err) {

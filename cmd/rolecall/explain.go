@@ -162,6 +162,9 @@ func (c explainer) authorityOf(ctx context.Context, raw string) (base, v1Issuer 
 
 // explainRefusal explains why an API answered a request with this token as it did.
 func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.Answer, raw string) (err error) {
+	if c.Server != "" {
+		return c.explainElsewhere(ctx, t, answer, raw)
+	}
 	running, err := server.Find(ctx, c.Dir)
 	if err != nil {
 		return err
@@ -189,6 +192,36 @@ func (c explainer) explainRefusal(ctx context.Context, t target, answer explain.
 	if err != nil {
 		return err
 	}
+	return c.showRefusal(report)
+}
+
+// explainElsewhere has a refusal explained by the server that the token is from, if the caller may
+// ask for that. Otherwise it says what the API said.
+func (c explainer) explainElsewhere(ctx context.Context, t target, answer explain.Answer, raw string) error {
+	api, err := caller(c).apiAt(ctx, t.url)
+	if err != nil {
+		return err
+	}
+	answer.API = orElse(answer.API, api)
+	s, err := c.openElsewhere(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.signedIn.Close()
+	refusal := &explain.Refusal{Answer: answer, Method: t.method, Path: t.url.EscapedPath(), CABundle: s.Endpoints().CABundle}
+	report, err := s.Graph().Explain(ctx, explain.Question{Token: raw, API: api, Refusal: refusal})
+	if err == nil {
+		return c.showRefusal(report)
+	}
+	said := orElse(text.Clean(answer.Says), string(answer.Reason))
+	if said != "" {
+		fmt.Fprintf(c.Err, "\n%s\n", c.wrapped(c.Screen.Paint(output.Red, "refused:")+" the API says: "+said, ""))
+	}
+	return command.Fail(command.ExitRefused, fmt.Errorf("the server %s did not explain it: %w", c.Server, err), "")
+}
+
+// showRefusal says why an API refused.
+func (c explainer) showRefusal(report *explain.Report) error {
 	if report.Disagreement != nil {
 		c.showDisagreement(report, report.Disagreement)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags := cmd.Flags()
 	flags.SetInterspersed(false) // flags behind the program are the program's
 	flags.StringVar(&r.as, "as", "", "application, managed identity or user to act as: its name or id (required)")
+	c.ServerFlag(cmd)
 	flags.StringVar(&r.tenant, "tenant", "", "its tenant, if several tenants have that name")
 	flags.StringVar(&r.via, "via", "", "how it proves who it is: "+strings.Join(runas.Vias(), ", ")+" (default app-service for managed identities, secret for applications, cli for users)")
 	flags.StringArrayVar(&r.also, "also", nil, "another managed identity that the program can choose by its id; with a managed identity, also an application whose secret it gets, and the other way round")
@@ -79,7 +81,11 @@ with it. Signals are passed on, and its exit code is this command's.`,
 	flags.StringArrayVar(&r.names.Allow, "allow", nil, "with --public-names: another host that it can reach, as a name, address or *.NAME; none means all")
 	flags.BoolVar(&r.names.Offline, "offline", false, "with --public-names: it can reach no other host")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := r.complete(forward, publish); err != nil {
+		err := r.complete(forward, publish)
+		if err == nil && c.Server != "" {
+			err = r.checkElsewhere()
+		}
+		if err != nil {
 			return command.UsageError(cmd, err)
 		}
 		r.temporary = r.config != "" && !cmd.Flags().Changed("data")
@@ -126,6 +132,19 @@ func (r *runRequest) complete(forward, publish []uint) (err error) {
 	return nil
 }
 
+// checkElsewhere refuses what only a server on this machine can do.
+func (r *runRequest) checkElsewhere() error {
+	switch {
+	case r.config != "":
+		return errors.New("--config is for a server that this command starts, and --server is elsewhere: apply the file there first, with its rights")
+	case r.public:
+		return errors.New("--public-names is for a server on this machine, which answers under Microsoft's names, and --server is elsewhere: leave out one of them")
+	case r.via == runas.Workload:
+		return errors.New("--via workload is for a server on this machine, which signs the assertions, and --server is elsewhere: leave out one of them")
+	}
+	return nil
+}
+
 // cloudNames are the values of --cloud.
 func cloudNames() (names []string) {
 	for _, cloud := range origin.Clouds() {
@@ -159,15 +178,14 @@ func (c runner) carryOutAs(cmd *cobra.Command, r runRequest, args []string) (cod
 		}
 		defer func() { err = errors.Join(err, remove()) }()
 	}
-	s, err := c.connectFor(ctx, r)
+	from, end, err := c.sourceFor(ctx, r)
 	if ctx.Err() != nil && err != nil {
 		return signalBefore(signals), nil
 	}
 	if err != nil {
 		return command.ExitFailed, err
 	}
-	defer func() { err = command.CloseAfter(err, s) }()
-	from := runas.Folder{Session: s, Now: c.Now}
+	defer func() { err = command.CloseAfter(err, end) }()
 	actor, err := from.FindActor(ctx, r.tenant, r.as)
 	if ctx.Err() != nil {
 		return signalBefore(signals), nil
@@ -220,6 +238,18 @@ func signalBefore(signals <-chan os.Signal) int {
 	default:
 		return launch.SignalCode(syscall.SIGINT)
 	}
+}
+
+// sourceFor is where the program gets its tokens from.
+func (c runner) sourceFor(ctx context.Context, r runRequest) (runas.Source, io.Closer, error) {
+	if c.Server != "" {
+		return c.source(ctx)
+	}
+	s, err := c.connectFor(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	return runas.Folder{Session: s, Now: c.Now}, s, nil
 }
 
 // connectFor finds or starts the server, with the configuration applied.

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
+	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/launch"
 	"github.com/rolecall-auth/rolecall/internal/library"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
@@ -65,6 +66,7 @@ that user is signed in.`,
 		Args: command.Exactly(0, ""),
 	}
 	r.flags(cmd)
+	c.ServerFlag(cmd)
 	cmd.Flags().StringVar(&r.scope, "scope", "", "API to ask for, as a scope: api://orders/.default")
 	cmd.Flags().StringVar(&r.resource, "resource", "", "API to ask for, as a resource: api://orders")
 	cmd.Flags().StringVar(&r.out, "out", "", "file for the token alone, without a line break, instead of printing it")
@@ -104,12 +106,11 @@ func (r *request) check() (library.Name, error) {
 // tokenFor gets one token: as an application with a secret that lives just as long as that
 // takes, as anybody else by a binding that does.
 func (c *cli) tokenFor(ctx context.Context, r request, name library.Name) (_ azcore.AccessToken, err error) {
-	s, err := c.Connect(ctx, nil)
+	from, end, err := c.source(ctx)
 	if err != nil {
 		return azcore.AccessToken{}, err
 	}
-	defer func() { err = command.CloseAfter(err, s) }()
-	from := runas.Folder{Session: s, Now: c.Now}
+	defer func() { err = command.CloseAfter(err, end) }()
 	actor, err := from.FindActor(ctx, r.tenant, r.as)
 	if err != nil {
 		return azcore.AccessToken{}, err
@@ -166,6 +167,9 @@ func refusedToken(err error) error {
 	if err == nil {
 		return nil
 	}
+	if refusal, ok := errors.AsType[*graphclient.Error](err); ok && strings.HasPrefix(refusal.Code, "AADSTS") {
+		return command.Fail(command.ExitRefused, fmt.Errorf("the authority refused: %s: %w", refusal.Code, err), "")
+	}
 	text := refusalText.FindStringSubmatch(err.Error())
 	if text == nil {
 		return err
@@ -177,8 +181,12 @@ func refusedToken(err error) error {
 	return command.Fail(command.ExitRefused, errors.New("the authority refused: "+text[1]), next)
 }
 
-// trustingClient returns a client that trusts the certificates of a bundle.
+// trustingClient returns a client that trusts the certificates of a bundle; without one, those
+// that the system trusts.
 func trustingClient(bundle string) (*http.Client, error) {
+	if bundle == "" {
+		return newClient(nil), nil
+	}
 	pem, err := os.ReadFile(bundle)
 	if err != nil {
 		return nil, fmt.Errorf("read the CA bundle: %w", err)

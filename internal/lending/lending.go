@@ -78,6 +78,9 @@ func refused(fix, format string, args ...any) error { return &Error{fmt.Sprintf(
 // Endpoints are where the server is.
 func (s *Server) Endpoints() server.Endpoints { return s.cfg.Endpoints }
 
+// Graph calls the server's Graph as whoever is signed in.
+func (s *Server) Graph() *graphclient.Client { return s.cfg.Client }
+
 // Dir is the folder for files that outlive a program.
 func (s *Server) Dir() string { return s.cfg.Dir }
 

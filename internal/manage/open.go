@@ -39,24 +39,34 @@ func (f far) Close() error {
 
 // openServer opens the server of a name.
 func openServer(ctx context.Context, line *command.Line, tenant string) (Place, error) {
-	store, err := remote.New(remote.Config{Dir: remote.Dir(line.Lookup), Keyring: remote.SystemKeyring(line.Lookup), Now: line.Now})
+	server, signedIn, err := SignedIn(ctx, line, tenant)
 	if err != nil {
 		return nil, err
+	}
+	return far{server, signedIn}, nil
+}
+
+// SignedIn opens the server that the command line names, with the sign-in there, which must be
+// closed. The tenant may be empty.
+func SignedIn(ctx context.Context, line *command.Line, tenant string) (*Server, *remote.Server, error) {
+	store, err := remote.New(remote.Config{Dir: remote.Dir(line.Lookup), Keyring: remote.SystemKeyring(line.Lookup), Now: line.Now})
+	if err != nil {
+		return nil, nil, err
 	}
 	signedIn, err := store.Open(line.Server)
 	if errors.Is(err, remote.ErrUnknown) {
-		return nil, command.Fail(command.ExitNotFound, err, "")
+		return nil, nil, command.Fail(command.ExitNotFound, err, "")
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	client := signedIn.GraphClient()
 	found, err := tenantThere(ctx, client, signedIn, tenant)
 	if err != nil {
 		signedIn.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return far{&Server{Remote: lookup.Remote{Client: client, Tenant: found}, Now: line.Now}, signedIn}, nil
+	return &Server{Remote: lookup.Remote{Client: client, Tenant: found}, Now: line.Now}, signedIn, nil
 }
 
 // tenantThere is the tenant that somebody is signed in to. Another one cannot be chosen: tokens

@@ -40,6 +40,17 @@ func (s *Store) open(r Record) (*Server, error) {
 	return &Server{Record: r, store: s, web: web, tokens: map[string]token{}}, nil
 }
 
+// BundleFile is the file with the certificates to trust; empty: those of the system.
+func (s *Server) BundleFile() string {
+	if !s.Bundle {
+		return ""
+	}
+	return s.store.path(s.Name + bundleSuffix)
+}
+
+// Folder is where what is lent by the server is kept on this machine.
+func (s *Server) Folder() string { return s.store.path(s.Name + ".lent") }
+
 // HTTP returns a client that trusts the server. It carries no token.
 func (s *Server) HTTP() *http.Client { return s.web }
 
