@@ -128,6 +128,12 @@ func TestTokensOfAServerElsewhere(t *testing.T) {
 	if code, _, said := admin("token", "--server", "nobody", "--as", "nightly", "--scope", "api://orders/.default"); code != command.ExitNotFound || !strings.Contains(said, "rolecall login") {
 		t.Errorf("an unknown server: %d, %s", code, said)
 	}
+	if code, _, said := invoked(t, time.Now(), world.dir, []string{"sp", "disable", "administrator", "--yes"}, ""); code != command.ExitOK {
+		t.Fatal(said)
+	}
+	if code, out, said := admin("token", "--server", "team", "--as", "nightly", "--scope", "api://orders/.default"); code != command.ExitRefused || out != "" || !strings.Contains(said, "could not be established") {
+		t.Errorf("once who is signed in is disabled: %d, %d characters, %s", code, len(out), said)
+	}
 	if err := w.running.Close(); err != nil {
 		t.Fatal(err)
 	}

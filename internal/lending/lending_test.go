@@ -197,6 +197,11 @@ func TestLendingEnds(t *testing.T) {
 		t.Errorf("said: %q", said)
 	}
 	w.away.Store(false)
+	w.ended.Store(true)
+	if status, answer := w.ask(state, ""); status != http.StatusBadRequest || !strings.Contains(answer["message"], "the sign-in has ended") {
+		t.Errorf("after the sign-in: %d %s", status, answer["message"])
+	}
+	w.ended.Store(false)
 	w.eachRole("lender", []string{writer}, func(e *directory.Editor, holder, resource directory.ObjectID, role directory.RoleID) error {
 		return e.Assignments().Remove(tenant, holder, resource, role)
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
+	"github.com/rolecall-auth/rolecall/internal/remote"
 )
 
 // A minter has tokens made by the server. It implements managedidentity.Minter.
@@ -102,8 +103,12 @@ func problemOf(server string, err error) *aadsts.Problem {
 	return p
 }
 
-// isAway reports whether a server could not be asked.
+// isAway reports whether a server could not be asked. One at which nobody is signed in any more is
+// asked in vain.
 func isAway(err error) bool {
+	if errors.Is(err, remote.ErrEnded) || errors.Is(err, remote.ErrRefused) {
+		return false
+	}
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, context.DeadlineExceeded)
 }

@@ -2,6 +2,7 @@ package lending_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/insidetest"
 	"github.com/rolecall-auth/rolecall/internal/lending"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/remote"
 	"github.com/rolecall-auth/rolecall/internal/server"
 )
 
@@ -31,6 +33,7 @@ type world struct {
 	login *insidetest.Authority
 	graph http.Handler
 	away  atomic.Bool
+	ended atomic.Bool // the sign-in
 
 	mu   sync.Mutex
 	said []string // guarded by mu
@@ -134,6 +137,9 @@ func (w *world) as(name string, roles ...string) *lending.Server {
 func (w *world) lending(with func(*lending.Config), name string) *lending.Server {
 	w.Helper()
 	client := &graphclient.Client{Base: "https://graph.contoso.test/v1.0", HTTP: &http.Client{Transport: signedIn{w, func(ctx context.Context) (string, error) {
+		if w.ended.Load() {
+			return "", fmt.Errorf("as the administrator decided: %w", remote.ErrEnded)
+		}
 		token, err := w.login.Credential(name).GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{graph.Resource + "/.default"}})
 		return token.Token, err
 	}}}}
