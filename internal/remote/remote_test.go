@@ -366,6 +366,9 @@ func TestSecretsAreInTheKeyring(t *testing.T) {
 	if without, err := w.open(nil).Open("team"); err != nil || !errors.Is(reads(t, without), remote.ErrEnded) {
 		t.Errorf("without the keyring it works, or: %v", err)
 	}
+	if err := os.MkdirAll(filepath.Join(s.Folder(), "credentials"), 0o700); err != nil { // with keys of what was lent
+		t.Fatal(err)
+	}
 	if err := w.store.Remove(t.Context(), "team"); err != nil {
 		t.Fatal(err)
 	}

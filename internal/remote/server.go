@@ -48,8 +48,8 @@ func (s *Server) BundleFile() string {
 	return s.store.path(s.Name + bundleSuffix)
 }
 
-// Folder is where what is lent by the server is kept on this machine.
-func (s *Server) Folder() string { return s.store.path(s.Name + ".lent") }
+// Folder is where what is lent by the server is kept on this machine, until the sign-in is removed.
+func (s *Server) Folder() string { return s.store.path(s.Name + lentSuffix) }
 
 // HTTP returns a client that trusts the server. It carries no token.
 func (s *Server) HTTP() *http.Client { return s.web }

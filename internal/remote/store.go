@@ -56,6 +56,7 @@ const (
 	bundleSuffix = ".ca-bundle.pem"
 	secretSuffix = ".secret"
 	lockSuffix   = ".lock"
+	lentSuffix   = ".lent" // a folder
 )
 
 func (s *Store) path(name string) string { return filepath.Join(s.cfg.Dir, name) }
@@ -208,7 +209,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	}
 	return s.alone(ctx, name, func() error {
 		// The secrets go first: what is left after a crash in between can be removed again.
-		err := errors.Join(s.forgetKey(name), removed(s.path(name+secretSuffix)), removed(s.path(name+bundleSuffix)))
+		err := errors.Join(s.forgetKey(name), removed(s.path(name+secretSuffix)), removed(s.path(name+bundleSuffix)), os.RemoveAll(s.path(name+lentSuffix)))
 		if err != nil {
 			return fmt.Errorf("remove the sign-in at %s: %w", name, err)
 		}
