@@ -63,7 +63,11 @@ func (c *cli) export(ctx context.Context, data *server.Data, w io.Writer, tenant
 		View: view, Tenants: tenants, Now: c.Now(), Passing: tempcred.IsTemporary,
 		Omit: func(o manifest.Omission) {
 			if omitted++; omitted <= mentioned {
-				c.Say("not in the file: %s of %s in %s; %s", text.Clean(o.What), text.Clean(o.Owner), text.Clean(o.Tenant), text.Clean(o.Why))
+				whose := ""
+				if o.Owner != "" {
+					whose = " of " + text.Clean(o.Owner)
+				}
+				c.Say("not in the file: %s%s in %s; %s", text.Clean(o.What), whose, text.Clean(o.Tenant), text.Clean(o.Why))
 			}
 		},
 	})

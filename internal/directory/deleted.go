@@ -41,6 +41,12 @@ func (d *Deleted) target() target {
 	return t
 }
 
+// Called names what was discarded, with its kind: "the application orders".
+func (d *Deleted) Called() string {
+	kind := map[string]string{KindApplication: "application", KindServicePrincipal: "service principal", KindUser: "user"}[d.Kind]
+	return fmt.Sprintf("the %s %s", kind, d.target().name)
+}
+
 // as is the target in words about what was discarded.
 func (d *Deleted) as() target {
 	t := d.target()

@@ -68,9 +68,11 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 	before := len(e.Changes())
 	for _, step := range []func(*work) error{
 		(*work).applyTenant,
+		(*work).applyPolicy,
 		(*work).matchAll,
 		pruneObjects,
 		(*work).applyApplications,
+		(*work).applyGroups,
 		(*work).applyIdentities,
 		(*work).vacateHosts,
 		(*work).applyHosts,
@@ -83,6 +85,8 @@ func (f *File) Apply(e *directory.Editor, opts Options) (*Result, error) {
 		(*work).applyGrants,
 		pruneRoles,
 		(*work).applyCredentials,
+		(*work).applyFirstPolicy,
+		pruneGroups,
 		pruneDomains,
 	} {
 		for _, w := range works {
@@ -126,6 +130,7 @@ type work struct {
 	assigned     map[*host][]directory.ObjectID    // identities that the file gives them
 	trusted      map[*federated]directory.ObjectID // managed identities that credentials name
 	grants       []*grant
+	unruled      bool                      // the tenant had no policy when the run began
 	asked        map[*application][]*grant // those of grants that an application asks for
 }
 

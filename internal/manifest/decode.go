@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -318,5 +319,82 @@ func (d *decoder) moment(into *time.Time) reader {
 			}
 		}
 		d.mismatch(n, "a time", "Write a date such as 2027-12-31, or a time such as 2027-12-31T12:00:00Z.")
+	}
+}
+
+// duration reads how long something may last: days, or a duration as Go writes it.
+func (d *decoder) duration(into *time.Duration) reader {
+	return func(n *yaml.Node) {
+		value, ok := d.scalar(n)
+		if !ok {
+			return
+		}
+		length, err := parseDuration(value)
+		if err != nil {
+			d.add(positionOf(n), fmt.Sprintf("%q is no length of time.", text.Shown(value)), "Write a number of days such as 180d, or hours and minutes such as 36h30m.")
+			return
+		}
+		*into = length
+	}
+}
+
+const (
+	day     = 24 * time.Hour
+	maxDays = 100_000 // far below what a duration can hold
+)
+
+func parseDuration(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 32)
+		if err != nil || n > maxDays {
+			return 0, errors.New("not a number of days")
+		}
+		return time.Duration(n) * day, nil
+	}
+	length, err := time.ParseDuration(s)
+	if err != nil || length < 0 {
+		return 0, errors.New("not a length of time")
+	}
+	return length, nil
+}
+
+// shownDuration is a duration as a file has it; none where it is zero.
+func shownDuration(length time.Duration) string {
+	switch {
+	case length == 0:
+		return ""
+	case length%day == 0 && length/day <= maxDays:
+		return strconv.FormatInt(int64(length/day), 10) + "d"
+	}
+	return length.String()
+}
+
+// tags reads an object whose members are texts, which may be empty.
+func (d *decoder) tags(into *map[string]string) reader {
+	return func(n *yaml.Node) {
+		if n = d.resolve(n); n == nil {
+			return
+		}
+		if n.Kind != yaml.MappingNode {
+			d.mismatch(n, "an object", "Write {name: value}, or remove the member.")
+			return
+		}
+		all := make(map[string]string, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
+			key, value := d.resolve(n.Content[i]), d.resolve(n.Content[i+1])
+			if key == nil || value == nil {
+				return
+			}
+			for _, one := range []*yaml.Node{key, value} {
+				if one.Kind != yaml.ScalarNode || one.ShortTag() != "!!str" {
+					d.mismatch(one, "text", "Put it in quotes.")
+				}
+			}
+			if _, twice := all[key.Value]; twice {
+				d.add(positionOf(key), fmt.Sprintf("the tag %q is there twice.", text.Shown(key.Value)), "Keep one of them.")
+			}
+			all[key.Value] = value.Value
+		}
+		*into = all
 	}
 }

@@ -49,6 +49,6 @@ func ExampleParse() {
 	_, err := manifest.Parse("rolecall.yaml", []byte("tenants:\n  - title: contoso\n"), os.LookupEnv, os.ReadFile)
 	fmt.Println(err)
 	// Output:
-	// rolecall.yaml:2:5: "title" is no member of a tenant. Its members are: applications, domains, enabled, hosts, id, managedIdentities, name, users.
+	// rolecall.yaml:2:5: "title" is no member of a tenant. Its members are: appManagementPolicy, applications, domains, enabled, hosts, id, managedIdentities, name, resourceGroups, users.
 	// rolecall.yaml:2:5: a tenant lacks its name. Add name.
 }

@@ -2,13 +2,16 @@ package manifest
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
@@ -29,7 +32,7 @@ type ExportConfig struct {
 // An Omission is something of the directory that a file cannot have.
 type Omission struct {
 	Tenant string
-	Owner  string // whose it is
+	Owner  string // whose it is; empty: the tenant's
 	What   string // "the secret \"ci\""
 	Why    string // as a clause: "its text is kept nowhere"
 }
@@ -39,22 +42,34 @@ type Omission struct {
 // signing keys. It writes each thing as it reads it, so that its memory does not grow with
 // the directory.
 func Export(w io.Writer, cfg ExportConfig) error {
-	e := &exporter{cfg: cfg, out: bufio.NewWriter(w), apis: map[directory.ObjectID]*directory.Instance{}}
+	out := bufio.NewWriter(w)
+	e := newExporter(cfg, nil, out)
 	e.line(0, "tenants:")
 	for _, t := range cfg.Tenants {
-		if err := e.tenant(t); err != nil {
+		if err := newExporter(cfg, t, out).tenant(t); err != nil {
 			return err
 		}
 	}
-	return e.out.Flush()
+	return out.Flush()
 }
 
-// An exporter is one run of Export. What it writes to remembers the first error.
+// An exporter writes a tenant, or a part of one. What it writes to remembers the first error.
 type exporter struct {
 	cfg  ExportConfig
-	out  *bufio.Writer
+	out  writer
 	of   *directory.Tenant                          // that is being written
 	apis map[directory.ObjectID]*directory.Instance // by service principal: a few that were asked for
+	apps map[directory.AppID]*directory.Application // the same by app id
+}
+
+// A writer takes the file a text at a time: a buffer of one kind or another.
+type writer interface {
+	io.StringWriter
+	io.ByteWriter
+}
+
+func newExporter(cfg ExportConfig, of *directory.Tenant, out writer) *exporter {
+	return &exporter{cfg: cfg, out: out, of: of, apis: map[directory.ObjectID]*directory.Instance{}, apps: map[directory.AppID]*directory.Application{}}
 }
 
 // Indentations, in characters.
@@ -65,22 +80,80 @@ const (
 )
 
 func (e *exporter) tenant(t *directory.Tenant) error {
-	e.of = t
-	clear(e.apis)
 	e.line(2, "- name: "+quoted(t.Name))
 	e.member(atTenant, "id", string(t.ID))
 	e.unless(atTenant, "enabled", t.Enabled, true)
 	e.list(atTenant, "domains", t.Domains)
-	if err := section[directory.Application](e, "applications", e.cfg.View.Applications(), e.application); err != nil {
+	if err := e.policy(); err != nil {
 		return err
 	}
-	if err := section[directory.ServicePrincipal](e, "managedIdentities", e.cfg.View.Identities(), e.identity); err != nil {
+	if err := e.discarded(); err != nil { // first, as only the first few of what is left out are listed
 		return err
 	}
-	if err := section[directory.Host](e, "hosts", e.cfg.View.Hosts(), e.host); err != nil {
+	if err := section[directory.Application](e, "applications", e.cfg.View.Applications(), (*exporter).application); err != nil {
 		return err
 	}
-	return section[directory.User](e, "users", e.cfg.View.Users(), e.user)
+	if err := section[directory.ResourceGroup](e, "resourceGroups", e.cfg.View.ResourceGroups(), (*exporter).group); err != nil {
+		return err
+	}
+	if err := section[directory.ServicePrincipal](e, "managedIdentities", e.cfg.View.Identities(), (*exporter).identity); err != nil {
+		return err
+	}
+	if err := section[directory.Host](e, "hosts", e.cfg.View.Hosts(), (*exporter).host); err != nil {
+		return err
+	}
+	return section[directory.User](e, "users", e.cfg.View.Users(), (*exporter).user)
+}
+
+// policy writes which credentials may be given, unless nothing is said about that.
+func (e *exporter) policy() error {
+	p, err := e.cfg.View.AppManagementPolicy(e.of.ID)
+	if err != nil {
+		return err
+	}
+	written := object(
+		flag("enabled", p.Enabled, false), flag("secretsForbidden", p.SecretsForbidden, false),
+		str("maxSecretLifetime", shownDuration(p.MaxSecretLife)), str("maxCertificateLifetime", shownDuration(p.MaxCertificateLife)),
+		raw("settings", escapeUnprintable(string(canonical(p.Settings)))),
+	)
+	if written != "{}" {
+		e.line(atTenant, "appManagementPolicy: "+written)
+	}
+	return nil
+}
+
+func (e *exporter) group(g *directory.ResourceGroup) error {
+	tags, err := tagsOf(g.Tags)
+	if err != nil {
+		return err
+	}
+	e.line(atTenant+2, "- "+object(str("name", g.Name), str("location", g.Location), raw("tags", tags)))
+	return nil
+}
+
+// tagsOf are the tags of the resource manager as one object; nothing where there are none.
+func tagsOf(tags map[string]string) (string, error) {
+	if len(tags) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(tags)
+	return escapeUnprintable(string(canonical(b))), err
+}
+
+// discarded tells of what can be restored, and is not there.
+func (e *exporter) discarded() error {
+	query := directory.Query{Limit: exportPage}
+	for first := true; first || query.After != ""; first = false {
+		page, err := e.cfg.View.Deleted().List(e.of.ID, query)
+		if err != nil {
+			return err
+		}
+		for _, gone := range page.Items {
+			e.omit("", gone.Called(), "it is deleted, and can be restored here until "+gone.Until.UTC().Format(time.DateOnly))
+		}
+		query.After = page.Next
+	}
+	return nil
 }
 
 // exportPage is how many things are read at once.
@@ -92,7 +165,7 @@ type lists[T any] interface {
 }
 
 // section writes all things of one kind, a page at a time.
-func section[T any](e *exporter, name string, all lists[T], write func(*T) error) error {
+func section[T any](e *exporter, name string, all lists[T], write func(*exporter, *T) error) error {
 	query := directory.Query{Limit: exportPage}
 	for first := true; first || query.After != ""; first = false {
 		page, err := all.List(e.of.ID, query)
@@ -102,18 +175,56 @@ func section[T any](e *exporter, name string, all lists[T], write func(*T) error
 		if first && len(page.Items) > 0 {
 			e.line(atTenant, name+":")
 		}
-		for _, one := range page.Items {
-			if err := write(one); err != nil {
-				return err
-			}
+		if err := spread(e, page.Items, write); err != nil {
+			return err
 		}
 		query.After = page.Next
 	}
 	return nil
 }
 
+// minPart is how many things are worth a goroutine: each takes several look-ups.
+const minPart = 20
+
+// spread writes things in their order, with the look-ups of several made at the same time.
+func spread[T any](e *exporter, items []*T, write func(*exporter, *T) error) error {
+	parts := make([]part, min(runtime.GOMAXPROCS(0), 1+len(items)/minPart))
+	errs := make([]error, len(parts))
+	var working sync.WaitGroup
+	for i := range parts {
+		part, mine := &parts[i], items[i*len(items)/len(parts):(i+1)*len(items)/len(parts)]
+		working.Go(func() {
+			cfg := e.cfg
+			cfg.Omit = func(o Omission) { part.omitted = append(part.omitted, o) }
+			of := newExporter(cfg, e.of, &part.text)
+			for _, one := range mine {
+				if errs[i] = write(of, one); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for i := range parts {
+		_, _ = e.out.WriteString(parts[i].text.String()) // Flush has the error
+		for _, o := range parts[i].omitted {
+			e.tell(o)
+		}
+	}
+	return nil
+}
+
+// A part is what one of several exporters wrote of a page, and left out of it.
+type part struct {
+	text    bytes.Buffer
+	omitted []Omission
+}
+
 func (e *exporter) application(a *directory.Application) error {
-	principal, err := e.cfg.View.ServicePrincipals().Find(e.of.ID, string(a.AppID))
+	principal, err := e.cfg.View.ServicePrincipals().ByAppID(e.of.ID, a.AppID)
 	if errors.Is(err, directory.ErrNotFound) {
 		principal, err = nil, nil
 	}
@@ -141,8 +252,8 @@ func (e *exporter) application(a *directory.Application) error {
 	if err := e.offers(a); err != nil {
 		return err
 	}
-	e.secrets(a)
-	e.certificates(a)
+	e.objects("secrets", e.secrets(a.Label(), "", a.Secrets))
+	e.objects("certificates", e.certificates(a.Label(), "", a.Certificates))
 	if err := e.federated(a.Federated); err != nil {
 		return err
 	}
@@ -217,13 +328,8 @@ func (e *exporter) principal(p *directory.ServicePrincipal) error {
 	e.line(atObject, "servicePrincipal: "+object(
 		str("id", string(p.ID)), str("description", p.Description), str("notes", p.Notes), strs("tags", p.Tags), strs("owners", owners),
 		strs("alternativeNames", p.AlternativeNames), raw("settings", settings),
+		within("secrets", e.secrets(p.Label(), " of its service principal", p.Secrets)), within("certificates", e.certificates(p.Label(), " of its service principal", p.Certificates)),
 	))
-	for _, s := range p.Secrets {
-		e.omit(p.Label(), fmt.Sprintf("the secret %q of its service principal", s.Name), "its text is kept nowhere")
-	}
-	for _, c := range p.Certificates {
-		e.omit(p.Label(), fmt.Sprintf("the certificate %q of its service principal", c.Name), "a file has those of the application alone")
-	}
 	return nil
 }
 
@@ -287,24 +393,25 @@ func (e *exporter) preAuthorized(a *directory.Application) error {
 }
 
 // secrets asks for secrets of the same names to be made. The texts are kept nowhere.
-func (e *exporter) secrets(a *directory.Application) {
-	var all []string
+func (e *exporter) secrets(owner, of string, secrets []directory.Secret) (all []string) {
 	names := map[string]bool{}
-	for _, s := range a.Secrets {
-		what := fmt.Sprintf("the secret %q", s.Name)
+	for _, s := range secrets {
+		what := fmt.Sprintf("the secret %q", s.Name) + of
 		switch {
 		case e.cfg.Passing != nil && e.cfg.Passing(s.Name):
 		case !s.Expires.IsZero() && !e.cfg.Now.Before(s.Expires):
-			e.omit(a.Label(), what, "it has expired")
+			e.omit(owner, what, "it has expired")
+		case s.Name == "":
+			e.omit(owner, fmt.Sprintf("the secret %s%s", s.ID, of), "it has no name")
 		case names[s.Name]:
-			e.omit(a.Label(), what, "another has the same name")
+			e.omit(owner, what, "another has the same name")
 		default:
 			names[s.Name] = true
-			e.omit(a.Label(), what, "its text is kept nowhere: applying the file to a new directory makes another")
+			e.omit(owner, what, "its text is kept nowhere: applying the file to a new directory makes another")
 			all = append(all, object(str("name", s.Name), raw("generate", "true"), raw("expires", moment(s.Expires))))
 		}
 	}
-	e.objects("secrets", all)
+	return all
 }
 
 func moment(t time.Time) string {
@@ -315,33 +422,41 @@ func moment(t time.Time) string {
 }
 
 // certificates writes certificates whole: they are public.
-func (e *exporter) certificates(a *directory.Application) {
-	var all []string
+func (e *exporter) certificates(owner, of string, certificates []directory.Certificate) (all []string) {
 	names := map[string]bool{}
-	for _, c := range a.Certificates {
-		what := fmt.Sprintf("the certificate %q", c.Name)
+	for _, c := range certificates {
+		what := fmt.Sprintf("the certificate %q", c.Name) + of
 		switch {
 		case e.cfg.Passing != nil && e.cfg.Passing(c.Name):
 		case !e.cfg.Now.Before(c.ValidUntil):
-			e.omit(a.Label(), what, "it has expired")
+			e.omit(owner, what, "it has expired")
 		case names[c.Name]:
-			e.omit(a.Label(), what, "another has the same name")
-		case c.Usage != "" && c.Usage != directory.CertificateVerify:
-			e.omit(a.Label(), what, "it is not for signing in")
-		case isShorter(c):
-			e.omit(a.Label(), what, "it counts for less long than it says itself, which a file cannot say")
+			e.omit(owner, what, "another has the same name")
 		default:
 			names[c.Name] = true
-			all = append(all, object(str("name", c.Name), str("pem", certificatePEM(c.DER))))
+			from, until := limits(c)
+			all = append(all, object(
+				str("name", c.Name), str("pem", certificatePEM(c.DER)), other("usage", usageOf(c), string(directory.CertificateVerify)),
+				raw("validFrom", moment(from)), raw("validUntil", moment(until)),
+			))
 		}
 	}
-	e.objects("certificates", all)
+	return all
 }
 
-// isShorter reports whether a certificate counts for less long than it says itself.
-func isShorter(c directory.Certificate) bool {
+// limits are when a certificate begins and ceases to count; zero where that is as it says itself.
+func limits(c directory.Certificate) (from, until time.Time) {
 	parsed, err := x509.ParseCertificate(c.DER)
-	return err == nil && (c.ValidFrom.After(parsed.NotBefore) || c.ValidUntil.Before(parsed.NotAfter.Truncate(time.Microsecond)))
+	if err != nil {
+		return from, until
+	}
+	if c.ValidFrom.After(parsed.NotBefore) {
+		from = c.ValidFrom
+	}
+	if c.ValidUntil.Before(parsed.NotAfter.Truncate(time.Microsecond)) {
+		until = c.ValidUntil
+	}
+	return from, until
 }
 
 func (e *exporter) federated(credentials []directory.FederatedCredential) error {
@@ -378,12 +493,12 @@ func (e *exporter) identity(p *directory.ServicePrincipal) error {
 	e.member(atObject, "resourceId", p.ResourceID)
 	e.unless(atObject, "enabled", p.Enabled, true)
 	e.member(atObject, "location", p.Location)
-	if len(p.ResourceTags) > 0 {
-		tags, err := json.Marshal(p.ResourceTags)
-		if err != nil {
-			return err
-		}
-		e.line(atObject, "resourceTags: "+escapeUnprintable(string(canonical(tags))))
+	tags, err := tagsOf(p.ResourceTags)
+	if err != nil {
+		return err
+	}
+	if tags != "" {
+		e.line(atObject, "resourceTags: "+tags)
 	}
 	if err := e.remarks(p.Description, p.Notes, p.Tags, p.Owners, p.Settings); err != nil {
 		return err
@@ -434,8 +549,12 @@ func (e *exporter) user(u *directory.User) error {
 }
 
 func (e *exporter) omit(owner, what, why string) {
+	e.tell(Omission{Tenant: e.of.Name, Owner: owner, What: what, Why: why})
+}
+
+func (e *exporter) tell(o Omission) {
 	if e.cfg.Omit != nil {
-		e.cfg.Omit(Omission{Tenant: e.of.Name, Owner: owner, What: what, Why: why})
+		e.cfg.Omit(o)
 	}
 }
 
@@ -482,7 +601,22 @@ func (e *exporter) readAPI(id directory.ObjectID) (*directory.Instance, error) {
 
 // apiByAppID finds the API with an app id; nil: it is gone.
 func (e *exporter) apiByAppID(id directory.AppID) (*directory.Application, error) {
-	app, err := e.cfg.View.Applications().Find(e.of.ID, string(id))
+	if found, known := e.apps[id]; known {
+		return found, nil
+	}
+	found, err := e.readAPIByAppID(id)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.apps) >= exportPage {
+		clear(e.apps)
+	}
+	e.apps[id] = found
+	return found, nil
+}
+
+func (e *exporter) readAPIByAppID(id directory.AppID) (*directory.Application, error) {
+	app, err := e.cfg.View.Applications().ByAppID(e.of.ID, id)
 	if !errors.Is(err, directory.ErrNotFound) {
 		return app, err
 	}

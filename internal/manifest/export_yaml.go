@@ -67,6 +67,14 @@ func raw(name, value string) string {
 	return name + ": " + value
 }
 
+// within is a member that is a list of objects; none where that is empty.
+func within(name string, objects []string) string {
+	if len(objects) == 0 {
+		return ""
+	}
+	return name + ": [" + strings.Join(objects, ", ") + "]"
+}
+
 func quotedList(values []string) string {
 	all := make([]string, len(values))
 	for i, v := range values {

@@ -1,7 +1,7 @@
 package manifest
 
 import (
-	"encoding/json"
+	"maps"
 
 	"github.com/rolecall-auth/rolecall/internal/directory"
 )
@@ -33,8 +33,7 @@ func (w *work) applyIdentity(i *identity) (err error) {
 			next.Location = i.location
 		}
 		if w.says(i.place, "resourceTags", isNew) {
-			next.ResourceTags = nil
-			_ = json.Unmarshal(i.resourceTags, &next.ResourceTags) // of texts, as it was read
+			next.ResourceTags = maps.Clone(i.resourceTags)
 		}
 		if i.resourceID != "" {
 			next.ResourceID = i.resourceID

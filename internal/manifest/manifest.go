@@ -29,10 +29,26 @@ type (
 		name, id     string
 		enabled      bool
 		domains      []item
+		policy       *policy          // appManagementPolicy
+		groups       []*resourceGroup // resourceGroups
 		applications []*application
 		identities   []*identity
 		hosts        []*host
 		users        []*user
+	}
+	// A policy says which credentials the tenant's applications may be given.
+	policy struct {
+		place
+		enabled          bool
+		secretsForbidden bool
+		secretLife       time.Duration // maxSecretLifetime
+		certificateLife  time.Duration // maxCertificateLifetime
+		settings         json.RawMessage
+	}
+	resourceGroup struct {
+		place
+		name, location string
+		tags           map[string]string
 	}
 	application struct {
 		place
@@ -53,15 +69,14 @@ type (
 		spa, native        []item // spaRedirectUris, nativeRedirectUris
 		preAuthorized      []*preAuthorization
 		remarks
-		roles        []*role
-		scopes       []*scope
-		claims       []*claim
-		secrets      []*secret
-		certificates []*certificate
-		federated    []*federated
-		permissions  []*permission
-		assignments  []*permission
-		grants       []*permission // delegatedGrants
+		roles  []*role
+		scopes []*scope
+		claims []*claim
+		keys
+		federated   []*federated
+		permissions []*permission
+		assignments []*permission
+		grants      []*permission // delegatedGrants
 	}
 	// A principal is what an application's service principal has of its own.
 	principal struct {
@@ -69,6 +84,12 @@ type (
 		id           string
 		alternatives []item // alternativeNames
 		remarks
+		keys
+	}
+	// Keys are the secrets and certificates of an application or of a service principal.
+	keys struct {
+		secrets      []*secret
+		certificates []*certificate
 	}
 	// Remarks are what applications, service principals and identities say to people and tools.
 	remarks struct {
@@ -111,8 +132,10 @@ type (
 	}
 	certificate struct {
 		place
-		name string
-		der  []byte
+		name        string
+		der         []byte
+		usage       string
+		from, until time.Time // validFrom, validUntil
 	}
 	federated struct {
 		place
@@ -138,7 +161,7 @@ type (
 		federated                         []*federated
 		alternatives                      []item
 		location                          string
-		resourceTags                      json.RawMessage
+		resourceTags                      map[string]string
 		remarks
 	}
 	host struct {

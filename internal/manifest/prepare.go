@@ -44,6 +44,9 @@ func (p *preparation) prepare(t *tenant) error {
 		if err := p.secrets(a); err != nil {
 			return err
 		}
+		if err := p.principalSecrets(a); err != nil {
+			return err
+		}
 	}
 	for _, u := range t.users {
 		if err := p.password(u); err != nil {
@@ -63,16 +66,40 @@ func (p *preparation) secrets(a *application) error {
 	if err != nil {
 		return err
 	}
-	for _, s := range a.secrets {
+	var kept []directory.Secret
+	if app != nil {
+		kept = app.Secrets
+	}
+	return p.prepareAll(a.secrets, kept)
+}
+
+// principalSecrets are those that the service principal has of its own.
+func (p *preparation) principalSecrets(a *application) error {
+	if len(a.principal.secrets) == 0 {
+		return nil
+	}
+	found, err := first(refs(a.principal.id, a.appID, a.name), func(ref string) (*directory.ServicePrincipal, error) {
+		return p.view.ServicePrincipals().Find(p.tenant, ref)
+	})
+	if err != nil {
+		return err
+	}
+	var kept []directory.Secret
+	if found != nil {
+		kept = found.Secrets
+	}
+	return p.prepareAll(a.principal.secrets, kept)
+}
+
+func (p *preparation) prepareAll(wanted []*secret, kept []directory.Secret) error {
+	for _, s := range wanted {
 		if s.generate {
 			continue
 		}
 		var present []directory.Secret
-		if app != nil {
-			for _, one := range app.Secrets {
-				if one.Name == s.name && one.Expires.Equal(s.expires) {
-					present = append(present, one)
-				}
+		for _, one := range kept {
+			if one.Name == s.name && one.Expires.Equal(s.expires) {
+				present = append(present, one)
 			}
 		}
 		if err := p.dir.Prepare(p.ctx, s.chosen(), present...); err != nil {

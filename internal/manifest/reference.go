@@ -85,11 +85,26 @@ func Reference() []Object {
 			id,
 			about(enabled, "Whether anybody gets tokens of the tenant."),
 			{Name: "domains", Type: Text, List: true, Text: "Domains of the tenant, such as contoso.test. They may stand in the place of its id in URLs, and behind the @ of user names."},
+			{Name: "appManagementPolicy", Object: "appManagementPolicy", Text: "Which credentials applications may be given."},
 			{Name: "applications", Object: "application", List: true, Text: "APIs and clients."},
+			{Name: "resourceGroups", Object: "resourceGroup", List: true, Text: "Resource groups in which managed identities are, as the resource manager has them."},
 			{Name: "managedIdentities", Object: "managedIdentity", List: true, Text: "Identities that a platform gives to programs, which have no credential."},
 			{Name: "hosts", Object: "host", List: true, Text: "Places other than `rolecall run` that get tokens of managed identities, such as containers."},
 			{Name: "users", Object: "user", List: true, Text: "People, for sign-in during development."},
 		}, nil},
+		{"appManagementPolicy", "an app management policy", "Which credentials the applications of a tenant and their service principals may be given. What they have stays: also what the same file gives them, where the tenant had no policy before.", nil, []Member{
+			{Name: "enabled", Type: Boolean, Default: "false", Text: "Whether it is in force."},
+			{Name: "secretsForbidden", Type: Boolean, Default: "false", Text: "Whether secrets are forbidden."},
+			{Name: "maxSecretLifetime", Type: Text, Text: "How long a secret may count, such as 180d or 36h. Without it, for as long as anybody likes."},
+			{Name: "maxCertificateLifetime", Type: Text, Text: "How long a certificate may count."},
+			settings,
+		}, nil},
+		{"resourceGroup", "a resource group", "A place of managed identities in the resource manager. With `--prune`, one that is not mentioned goes once no identity is in it.", nil, []Member{
+			{Name: "name", Type: Text, Required: true, Text: "Name, which the resource ids of the identities in it contain. It cannot be changed."},
+			{Name: "location", Type: Text, Text: "Place, such as westeurope."},
+			{Name: "tags", Object: "tags", Text: "Tags in the resource manager."},
+		}, nil},
+		{"tags", "an object", "Any members. Their values are texts.", nil, nil, nil},
 		{"application", "an application", "An API, a client, or both. Its service principal in the tenant is made with it.", nil, append([]Member{
 			{Name: "name", Type: Text, Text: "Name by which commands and other parts of the file refer to it; unique in its tenant. One that has an appId and a displayName can do without."},
 			displayName, id, appID,
@@ -121,6 +136,8 @@ func Reference() []Object {
 		{"servicePrincipal", "a service principal", "An application as it exists in one tenant: what holds and offers roles there.", nil, append([]Member{
 			{Name: "id", Type: GUID, Text: "Object id, which is the oid of its tokens. One is made and kept when it is left out."},
 			{Name: "alternativeNames", Type: Text, List: true, Text: "Further names."},
+			{Name: "secrets", Object: "secret", List: true, Text: "Client secrets of its own, which count beside those of the application."},
+			{Name: "certificates", Object: "certificate", List: true, Text: "Certificates of its own, which count beside those of the application."},
 		}, remarks...), nil},
 		{"settings", "an object", "Any members, as Microsoft Graph takes them.", nil, nil, nil},
 		{"preAuthorized", "a pre-authorized client", "A client that may use scopes of an API without consent.", nil, []Member{
@@ -156,6 +173,9 @@ func Reference() []Object {
 			{Name: "name", Type: Text, Required: true, Text: "Name of the certificate; unique in its application."},
 			{Name: "file", Type: Text, Text: "Path of a PEM file, whose first certificate counts, or of a DER file (.cer), relative to rolecall.yaml."},
 			{Name: "pem", Type: Text, Text: "The certificate itself, in PEM form."},
+			{Name: "usage", Type: Text, Choices: []string{string(directory.CertificateVerify), string(directory.CertificateSign)}, Default: string(directory.CertificateVerify), Text: "What its key is for. Only one that is to verify proves a client."},
+			{Name: "validFrom", Type: Time, Text: "When it begins to count, if later than the certificate says."},
+			{Name: "validUntil", Type: Time, Text: "When it ends, if earlier than the certificate says."},
 		}, nil},
 		{"federatedCredential", "a federated credential", "Trust in the tokens of another issuer, or of a managed identity of the tenant.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the credential; unique in its application."},
@@ -194,7 +214,7 @@ func Reference() []Object {
 			{Name: "federatedCredentials", Object: "federatedCredential", List: true, Text: "Tokens of other issuers that prove this identity."},
 			{Name: "alternativeNames", Type: Text, List: true, Text: "Further names."},
 			{Name: "location", Type: Text, Text: "Place in the resource manager, such as westeurope."},
-			{Name: "resourceTags", Object: "settings", Text: "Tags in the resource manager."},
+			{Name: "resourceTags", Object: "tags", Text: "Tags in the resource manager."},
 		}, remarks...), []string{"name", "appId"}},
 		{"host", "a host", "A place at which programs get tokens of managed identities without `rolecall run`.", nil, []Member{
 			{Name: "name", Type: Text, Required: true, Text: "Name of the host, for `rolecall env --on`."},

@@ -21,6 +21,9 @@ import (
 var paths = map[string]string{
 	"file":                "%s",
 	"tenant":              "tenants: [%s]",
+	"appManagementPolicy": "tenants: [{name: t, appManagementPolicy: %s}]",
+	"resourceGroup":       "tenants: [{name: t, resourceGroups: [%s]}]",
+	"tags":                "tenants: [{name: t, resourceGroups: [{name: g, tags: %s}]}]",
 	"application":         "tenants: [{name: t, applications: [%s]}]",
 	"appRole":             "tenants: [{name: t, applications: [{name: a, appRoles: [%s]}]}]",
 	"scope":               "tenants: [{name: t, applications: [{name: a, scopes: [%s]}]}]",

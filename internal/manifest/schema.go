@@ -20,12 +20,37 @@ func (d *decoder) tenant(n *yaml.Node) *tenant {
 		"id":                d.guid(&t.id),
 		"enabled":           d.boolean(&t.enabled),
 		"domains":           d.texts(&t.domains),
+		"resourceGroups":    each(d, &t.groups, d.resourceGroup),
 		"applications":      each(d, &t.applications, d.application),
 		"managedIdentities": each(d, &t.identities, d.identity),
 		"hosts":             each(d, &t.hosts, d.host),
 		"users":             each(d, &t.users, d.user),
+
+		"appManagementPolicy": func(n *yaml.Node) { t.policy = d.policy(n) },
 	}, required: []string{"name"}})
 	return t
+}
+
+func (d *decoder) policy(n *yaml.Node) *policy {
+	p := &policy{}
+	p.place, _ = d.object(n, schema{what: "an app management policy", members: map[string]reader{
+		"enabled":                d.boolean(&p.enabled),
+		"secretsForbidden":       d.boolean(&p.secretsForbidden),
+		"maxSecretLifetime":      d.duration(&p.secretLife),
+		"maxCertificateLifetime": d.duration(&p.certificateLife),
+		"settings":               d.settings(&p.settings),
+	}})
+	return p
+}
+
+func (d *decoder) resourceGroup(n *yaml.Node) *resourceGroup {
+	g := &resourceGroup{}
+	g.place, _ = d.object(n, schema{what: "a resource group", members: map[string]reader{
+		"name":     d.text(&g.name),
+		"location": d.text(&g.location),
+		"tags":     d.tags(&g.tags),
+	}, required: []string{"name"}})
+	return g
 }
 
 func (d *decoder) application(n *yaml.Node) *application {
@@ -143,6 +168,8 @@ func (d *decoder) principal(into *principal) reader {
 		into.place, _ = d.object(n, schema{what: "a service principal", members: d.remarked(&into.remarks, map[string]reader{
 			"id":               d.guid(&into.id),
 			"alternativeNames": d.texts(&into.alternatives),
+			"secrets":          each(d, &into.secrets, d.secret),
+			"certificates":     each(d, &into.certificates, d.certificate),
 		})})
 	}
 }
@@ -250,7 +277,7 @@ func (d *decoder) identity(n *yaml.Node) *identity {
 		"federatedCredentials": each(d, &i.federated, d.federated),
 		"alternativeNames":     d.texts(&i.alternatives),
 		"location":             d.text(&i.location),
-		"resourceTags":         d.settings(&i.resourceTags),
+		"resourceTags":         d.tags(&i.resourceTags),
 	}), required: []string{"type"}})
 	if ok {
 		d.named(i.place, "a managed identity")

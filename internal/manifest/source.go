@@ -77,7 +77,7 @@ func (d *decoder) sources(into *source) map[string]reader {
 func (f *File) HoldsSecrets() bool {
 	for _, t := range f.tenants {
 		for _, a := range t.applications {
-			if slices.ContainsFunc(a.secrets, func(s *secret) bool { return s.has("value") }) {
+			if slices.ContainsFunc(slices.Concat(a.secrets, a.principal.secrets), func(s *secret) bool { return s.has("value") }) {
 				return true
 			}
 		}
@@ -149,7 +149,7 @@ func (d *decoder) fromFile(take func(content []byte) error) reader {
 }
 
 func (d *decoder) certificate(n *yaml.Node) *certificate {
-	c := &certificate{}
+	c := &certificate{usage: string(directory.CertificateVerify)}
 	var ok bool
 	c.place, ok = d.object(n, schema{what: "a certificate", members: map[string]reader{
 		"name": d.text(&c.name),
@@ -167,6 +167,9 @@ func (d *decoder) certificate(n *yaml.Node) *certificate {
 				d.add(positionOf(n), "this is no certificate in PEM form.", "Paste one with its BEGIN and END lines, or name a file.")
 			}
 		},
+		"usage":      d.choice(&c.usage, string(directory.CertificateVerify), string(directory.CertificateSign)),
+		"validFrom":  d.moment(&c.from),
+		"validUntil": d.moment(&c.until),
 	}, required: []string{"name"}})
 	if ok {
 		d.oneOf(c.place, "a certificate", "file", "pem")

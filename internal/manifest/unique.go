@@ -63,6 +63,10 @@ func (d *decoder) uniqueInTenant(t *tenant) {
 		}
 		d.uniqueInApplication(a)
 	}
+	groups := d.registry("the resource group")
+	for _, g := range t.groups {
+		groups.claimFolded(g.name, g.of("name"))
+	}
 	for _, i := range t.identities {
 		names.claimFolded(i.name, i.of("name"))
 		appIDs.claim(i.appID, i.of("appId"))
@@ -99,14 +103,19 @@ func (d *decoder) uniqueInApplication(a *application) {
 	for _, c := range a.claims {
 		claims.claim(c.name, c.of("name"))
 	}
+	d.uniqueKeys(&a.keys)
+	d.uniqueKeys(&a.principal.keys)
+	d.uniqueTrusts(a.federated)
+}
+
+func (d *decoder) uniqueKeys(k *keys) {
 	secrets, certificates := d.registry("the secret name"), d.registry("the certificate name")
-	for _, s := range a.secrets {
+	for _, s := range k.secrets {
 		secrets.claim(s.name, s.of("name"))
 	}
-	for _, c := range a.certificates {
+	for _, c := range k.certificates {
 		certificates.claim(c.name, c.of("name"))
 	}
-	d.uniqueTrusts(a.federated)
 }
 
 func (d *decoder) uniqueTrusts(all []*federated) {
