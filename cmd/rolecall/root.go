@@ -122,6 +122,7 @@ func commandGroups() []commandGroup {
 		{"Who may call what", []func(*cli) *cobra.Command{applyCommand, diffCommand, exportCommand, grantCommand, revokeCommand, assignmentCommand, adminCommand, reportCommand, schemaCommand}},
 		{"Manage by nouns", []func(*cli) *cobra.Command{onLine(noun.App), onLine(noun.ServicePrincipal), onLine(noun.Identity), onLine(noun.User), onLine(noun.Host), onLine(noun.Tenant)}},
 		{"Programs and tokens", []func(*cli) *cobra.Command{runCommand, envCommand, tokenCommand, callCommand, guardCommand}},
+		{"Servers on other machines", []func(*cli) *cobra.Command{loginCommand, serversCommand, logoutCommand}},
 		{"Find out why", []func(*cli) *cobra.Command{explainCommand, signInsCommand, auditCommand}},
 		{"Operation", []func(*cli) *cobra.Command{keysCommand, expiringCommand, backupCommand, restoreCommand, versionCommand}},
 	}

@@ -74,6 +74,7 @@ func TestScripts(t *testing.T) {
 			"free":        free,
 			"tamper":      tamper,
 			"certificate": certificate,
+			"signin":      signIn,
 		},
 		Condition: condition,
 	})
@@ -223,7 +224,7 @@ func TestEveryExampleIsRun(t *testing.T) {
 			return
 		}
 		for _, example := range strings.Split(cmd.Example, "\n") {
-			example = strings.ReplaceAll(strings.TrimSpace(example), "http://localhost:7071", "$ORDERS")
+			example = strings.NewReplacer("http://localhost:7071", "$ORDERS", "rolecall login https://auth.corp.test", "rolecall login $AUTHORITY").Replace(strings.TrimSpace(example))
 			if !strings.Contains(string(script), example) {
 				t.Errorf("%s: the example is not run by %s:\n%s", cmd.CommandPath(), name, example)
 			}

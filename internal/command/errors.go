@@ -13,6 +13,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/fix"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/remote"
 )
 
 // Exit codes.
@@ -83,11 +84,11 @@ func ExitCode(err error) int {
 		return ExitOK
 	case errors.As(err, &f):
 		return f.code
-	case errors.Is(err, directory.ErrNotFound), graphclient.NotFound(err):
+	case errors.Is(err, directory.ErrNotFound), errors.Is(err, remote.ErrUnknown), graphclient.NotFound(err):
 		return ExitNotFound
-	case graphclient.Forbidden(err):
+	case errors.Is(err, remote.ErrRefused), errors.Is(err, remote.ErrEnded), graphclient.Forbidden(err):
 		return ExitRefused
-	case errors.Is(err, lookup.ErrAmbiguous), errors.Is(err, lookup.ErrMalformed), graphclient.Invalid(err):
+	case errors.Is(err, lookup.ErrAmbiguous), errors.Is(err, lookup.ErrMalformed), errors.Is(err, remote.ErrInvalid), graphclient.Invalid(err):
 		return ExitUsage
 	default:
 		return ExitFailed

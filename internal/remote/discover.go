@@ -44,7 +44,7 @@ func client(bundle []byte) (*http.Client, error) {
 // readURL reads the URL of a server as people write it: the scheme may be left out, and a tenant
 // may follow.
 func readURL(given string) (at, tenant string, err error) {
-	wrong := failure(nil, "give the authority's URL, such as https://auth.corp.test:8443; `rolecall serve` prints it", "%q is no URL of a server", text.Shown(given))
+	wrong := failure(ErrInvalid, "give the authority's URL, such as https://auth.corp.test:8443; `rolecall serve` prints it", "%q is no URL of a server", text.Shown(given))
 	written := given
 	if !strings.Contains(written, "://") {
 		written = "https://" + written

@@ -14,6 +14,7 @@ import (
 
 // Errors that callers tell apart.
 var (
+	ErrInvalid     = errors.New("what was asked for makes no sense")
 	ErrUnknown     = errors.New("no server of that name")
 	ErrEnded       = errors.New("the sign-in has ended")
 	ErrUnreachable = errors.New("the server was not reached")
@@ -43,6 +44,7 @@ func unreached(url string, err error, again string) error {
 		return err
 	}
 	if _, is := errors.AsType[x509.UnknownAuthorityError](err); is {
+		again, _, _ = strings.Cut(again, " --ca-bundle ") // it was another server's
 		return failure(ErrUnreachable, "copy ca-bundle.pem from the server's data folder (`rolecall serve` says where it is) and name the copy: `"+again+" --ca-bundle FILE`",
 			"the certificate of %s is signed by nobody that this machine trusts", url)
 	}

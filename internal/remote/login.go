@@ -88,7 +88,7 @@ func (s *Store) prepare(l *Login) (*Record, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &Record{URL: at, Name: l.Name}
+	r := &Record{URL: at, Name: l.Name, trusting: l.CABundle}
 	if r.Name == "" {
 		u, err := parseOrigin(at)
 		if err != nil {
@@ -101,7 +101,7 @@ func (s *Store) prepare(l *Login) (*Record, []byte, error) {
 	}
 	switch {
 	case tenant != "" && l.Tenant != "" && tenant != l.Tenant:
-		return nil, nil, failure(nil, "name one of them", "the URL names the tenant %q, and --tenant %q", text.Shown(tenant), text.Shown(l.Tenant))
+		return nil, nil, failure(ErrInvalid, "name one of them", "the URL names the tenant %q, and --tenant %q", text.Shown(tenant), text.Shown(l.Tenant))
 	case l.Tenant == "":
 		l.Tenant = tenant
 	}
@@ -116,7 +116,7 @@ func (s *Store) prepare(l *Login) (*Record, []byte, error) {
 		l.Tenant = before.Tenant
 	}
 	if r.By != ByDeviceCode && l.Tenant == "" {
-		return nil, nil, failure(nil, "name its tenant: `"+r.again()+" --tenant TENANT`", "an application signs in to a tenant, and none is named")
+		return nil, nil, failure(ErrInvalid, "name its tenant: `"+r.again()+" --tenant TENANT`", "an application signs in to a tenant, and none is named")
 	}
 	bundle, err := s.readBundle(l, before)
 	return r, bundle, err
@@ -165,11 +165,11 @@ func (l *Login) readProof(r *Record) error {
 		r.By = ByDeviceCode
 		return nil
 	case l.ClientID == "":
-		return failure(nil, how, "a credential is given, and no application")
+		return failure(ErrInvalid, how, "a credential is given, and no application")
 	case !is:
-		return failure(nil, "give its app id, which `rolecall app show` prints", "%q is no app id", text.Shown(l.ClientID))
+		return failure(ErrInvalid, "give its app id, which `rolecall app show` prints", "%q is no app id", text.Shown(l.ClientID))
 	case proofs != 1:
-		return failure(nil, how, "an application signs in by one credential, and %d are given", proofs)
+		return failure(ErrInvalid, how, "an application signs in by one credential, and %d are given", proofs)
 	}
 	r.Who = id
 	for _, file := range []string{l.CertificateFile, l.FederatedTokenFile} {

@@ -39,6 +39,8 @@ type Record struct {
 	SignedIn        time.Time `json:"signedIn"`
 	Renewed         time.Time `json:"renewed"`         // when a token was last issued
 	Ended           string    `json:"ended,omitempty"` // why the sign-in has ended
+
+	trusting string // the bundle that a first sign-in names
 }
 
 // refreshLife is how long a server of ours keeps the sign-in of a user who does nothing.
@@ -62,6 +64,9 @@ func (r *Record) again() string {
 		command += " --client-id " + r.Who + " --certificate FILE"
 	case ByFederatedToken:
 		command += " --client-id " + r.Who + " --federated-token-file FILE"
+	}
+	if r.trusting != "" {
+		command += " --ca-bundle " + text.Quote(r.trusting)
 	}
 	return command
 }
@@ -141,7 +146,7 @@ var serverName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 // CheckName refuses what cannot be the name of a server: names stand in file names and commands.
 func CheckName(name string) error {
 	if !serverName.MatchString(name) {
-		return failure(nil, "choose one with `--name team`", "%q is no name for a server: up to 64 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first", text.Shown(name))
+		return failure(ErrInvalid, "choose one with `--name team`", "%q is no name for a server: up to 64 lower-case letters, digits, dots, hyphens and underscores, a letter or digit first", text.Shown(name))
 	}
 	return nil
 }

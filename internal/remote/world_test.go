@@ -8,16 +8,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"html"
 	"io"
 	"math/big"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -139,36 +134,13 @@ func (w *world) login(l remote.Login) (*remote.Server, error) {
 	return got, err
 }
 
-var hidden = regexp.MustCompile(`name="form" value="([^"]*)"`)
-
 // approve does what the user does with a code.
 func (w *world) approve(code remote.DeviceCode, action string) {
 	w.Helper()
-	jar, err := cookiejar.New(nil)
-	if err != nil {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.server.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
+	if err := fixture.AnswerDevice(w.Context(), transport, code.Page, code.Code, admin, password, action); err != nil {
 		w.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: w.server.CA().Pool(), MinVersion: tls.VersionTLS12}, DisableKeepAlives: true}
-	browser := &http.Client{Jar: jar, Transport: transport}
-	page := w.page(browser.Get(code.Page))
-	submit := func(path string, fields url.Values) {
-		w.Helper()
-		found := hidden.FindStringSubmatch(page)
-		if found == nil {
-			w.Fatalf("no form on the page before %s:\n%s", path, page)
-		}
-		fields.Set("form", html.UnescapeString(found[1]))
-		r, err := http.NewRequestWithContext(w.Context(), http.MethodPost, w.url()+path, strings.NewReader(fields.Encode()))
-		if err != nil {
-			w.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("Origin", w.url())
-		page = w.page(browser.Do(r))
-	}
-	submit("/devicelogin", url.Values{"user_code": {code.Code}})
-	submit("/signin", url.Values{"username": {admin}, "password": {password}, "action": {"signin"}})
-	submit("/confirm", url.Values{"action": {action}})
 }
 
 func (w *world) page(answer *http.Response, err error) string {
