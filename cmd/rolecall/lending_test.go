@@ -2,18 +2,21 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/rolecall-auth/rolecall/examples/orders"
 	"github.com/rolecall-auth/rolecall/guard"
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/remote"
@@ -190,6 +193,10 @@ func TestProgramsOfAServerElsewhere(t *testing.T) {
 	if code, _, said := w.machine(world.weak)("run", "--server", "team", "--as", "nightly", "--", "echo", "started"); code != command.ExitRefused || !strings.Contains(said, "Application.Read") {
 		t.Errorf("without a right: %d, %s", code, said)
 	}
+	w.runOrders(env)
+	if after := w.credentials(world.dir, "orders-client"); !slices.Equal(after, before) {
+		t.Errorf("it had %q, and has %q", before, after)
+	}
 	stdin, end := io.Pipe()
 	told, stdout := io.Pipe()
 	ended := make(chan int, 1)
@@ -219,6 +226,59 @@ func TestProgramsOfAServerElsewhere(t *testing.T) {
 	}
 	if answer, err := http.DefaultClient.Do(request); err == nil {
 		t.Errorf("the endpoint outlives its program: %s, %v", answer.Status, answer.Body.Close())
+	}
+}
+
+// ordersClient is the client of the sample, which processes the orders once.
+func ordersClient() {
+	cfg, err := orders.ClientFromEnv(os.Getenv)
+	if err == nil {
+		var client *orders.Client
+		if client, err = orders.NewClient(cfg); err == nil {
+			err = json.NewEncoder(os.Stdout).Encode(client.ProcessOrders(context.Background()))
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// runOrders runs the client of the sample, unchanged, in all the ways that a server elsewhere lends.
+func (w *lendingWorld) runOrders(env func(string) (string, bool)) {
+	w.Helper()
+	at := w.running.Endpoints()
+	const api = "a9100000-5a5a-4c4c-8d8d-000000000001"
+	handler, err := orders.NewServer(w.Context(), orders.ServerConfig{AuthorityHost: at.Authority, TenantID: at.Tenants[0].ID, AppID: api, Audience: []string{"api://orders"}, CABundle: at.CABundle})
+	if err != nil {
+		w.Fatal(err)
+	}
+	listening := httptest.NewServer(handler)
+	defer listening.Close()
+	start := "ORDERS_URL=" + listening.URL + "/api/GetOrders ORDERS_SERVER_APP_ID=" + api + " exec orders-client"
+	for _, tt := range []struct{ as, via, way string }{
+		{"orders-client", "secret", "adal"}, {"orders-client", "secret", "connection-string"}, {"orders-client", "certificate", "certificate"},
+		{"nightly", "app-service", "managed-identity"}, {"nightly", "service-fabric", "managed-identity"},
+	} {
+		args := []string{"run", "--server", "team", "--as", tt.as, "--via", tt.via, "--", "sh", "-c", start}
+		if tt.way == "managed-identity" { // it is user-assigned, and the sample names none
+			args = slices.Insert(args, 1, "--default-identity")
+		}
+		code, out, said := invokedIn(w.T, env, time.Now, args, "")
+		var results []struct {
+			Way, Error string
+			Status     int
+		}
+		if err := json.Unmarshal([]byte(out), &results); code != command.ExitOK || err != nil {
+			w.Fatalf("%s: %d, %v; %s %s", tt.via, code, err, out, said)
+		}
+		got := false
+		for _, result := range results {
+			got = got || result.Way == tt.way && result.Status == http.StatusOK && result.Error == ""
+		}
+		if !got {
+			w.Errorf("%s by %s, %s: %s", tt.as, tt.via, tt.way, out)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE")); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection, "greeter": greeter, "greeted": greeted, "untouched": untouched, "trusting": trusting, "resolver": resolver, "sample": sample, "orders-server": ordersServer, "web": web})
+	testscript.Main(m, map[string]func(){"rolecall": rolecall, "connection": connection, "greeter": greeter, "greeted": greeted, "untouched": untouched, "trusting": trusting, "resolver": resolver, "sample": sample, "orders-server": ordersServer, "orders-client": ordersClient, "web": web})
 }
 
 func TestScripts(t *testing.T) {
