@@ -68,8 +68,8 @@ func elsewhere(t *testing.T, dir string, as remote.Login) func(string) (string, 
 	return env
 }
 
-// Without a right, each command says which role is missing, by the exit code of refusals, and
-// prints nothing.
+// Without a right, each command says which role is missing and who can grant it, by the exit
+// code of refusals, and prints nothing.
 func TestVerbsWithoutTheRightSayWhichIsMissing(t *testing.T) {
 	t.Parallel()
 	world := newMatrixWorld(t, time.Now().Add(-48*time.Hour))
@@ -84,8 +84,8 @@ func TestVerbsWithoutTheRightSayWhichIsMissing(t *testing.T) {
 			if code != command.ExitRefused || out != "" {
 				t.Errorf("exit code %d, printed %q", code, out)
 			}
-			if !regexp.MustCompile(`[A-Z]\w+\.(ReadWrite|Read)`).MatchString(said) {
-				t.Errorf("said %s; want the role", said)
+			if !regexp.MustCompile(`[A-Z]\w+\.(ReadWrite|Read)`).MatchString(said) || !strings.Contains(said, "rolecall grant weak-client ") {
+				t.Errorf("said %s; want the role, and who grants it", said)
 			}
 		})
 	}

@@ -110,7 +110,7 @@ func matrixRows() []matrixRow {
 }
 
 // otherLists print as lists do and are no nouns; TestListingsAreStableForScripts has them.
-var otherLists = []string{"apply", "audit list", "audit verify", "backup", "diff", "explain", "expiring", "guard check", "grant", "guard test", "keys list", "keys revoke", "keys rotate", "keys show", "restore", "revoke", "signins", "version"}
+var otherLists = []string{"apply", "audit list", "audit verify", "backup", "diff", "explain", "expiring", "guard check", "grant", "guard test", "keys list", "keys revoke", "keys rotate", "keys show", "restore", "revoke", "servers", "signins", "version"}
 
 // A matrixFormat is a column of the matrix: how output is asked for, and what is held of it.
 type matrixFormat struct {
