@@ -61,7 +61,11 @@ create.`,
 		if err := c.NeedData(); err != nil {
 			return err
 		}
-		data, err := c.Open(ctx)
+		open := c.Open
+		if c.DryRuns() { // which makes no folder
+			open = c.OpenExisting
+		}
+		data, err := open(ctx)
 		if err != nil {
 			return err
 		}
@@ -73,11 +77,12 @@ create.`,
 		if err := c.Print(format, made.listing()); err != nil {
 			return err
 		}
-		if made.Secret+made.Password != "" {
+		if made.Secret+made.Password != "" && !c.DryRuns() {
 			c.Say("keep it: it is printed this once and kept nowhere%s", made.until())
 		}
 		return c.WarnUnreachable(c.AwaitServer(ctx, data))
 	}
+	c.Changing(cmd, format)
 	return cmd
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 func grantCommand(c *cli) *cobra.Command {
-	return assigningCommand(c, &cobra.Command{
+	cmd := assigningCommand(c, &cobra.Command{
 		Use:   "grant PRINCIPAL API/ROLE...",
 		Short: "Grant app roles to an application, managed identity or user",
 		Long: `Assigns app roles of an API to an application, a managed identity or a user, each given
@@ -29,7 +29,10 @@ this command ends, so the next token has the roles.`,
 		Example: `  rolecall grant orders-client-mi orders-server/Orders.Read
   rolecall grant orders-client https://graph.microsoft.com/Application.Read.All
   rolecall grant orders-client api://orders/Orders.Read api://orders/Orders.Write`,
-	}, roleChange{"granted", manage.Place.Assign}, c.WarnUnreachable)
+	}, roleChange{"granted", nobodyAffected, manage.Place.Assign}, c.WarnUnreachable)
+	format, _ := cmd.Flag("output").Value.(*output.Format) // as assigningCommand has added it
+	c.Changing(cmd, format)
+	return cmd
 }
 
 func revokeCommand(c *cli) *cobra.Command {
@@ -43,15 +46,17 @@ before carry them until they expire; an API that follows revocations refuses the
 seconds. With --tokens such an API refuses every token that an application or managed
 identity has got until now, as after a stolen secret. With --sessions it ends everything
 that began with a sign-in of a user: browser sessions, codes, device codes and refresh
-tokens.`,
+tokens. Taking from the last administrator what makes it one needs --yes.`,
 		Example: `  rolecall revoke orders-client-mi orders-server/Orders.Read
   rolecall revoke orders-client --tokens
   rolecall revoke dev@contoso.test --sessions`,
-	}, roleChange{"revoked", manage.Place.Unassign}, command.FailUnreachable)
+	}, roleChange{"revoked", keepsAdministrator, manage.Place.Unassign}, command.FailUnreachable)
+	command.YesFlag(cmd)
 	var sessions, tokens bool
 	cmd.Flags().BoolVar(&sessions, "sessions", false, "end the sessions of a user, instead of revoking roles")
 	cmd.Flags().BoolVar(&tokens, "tokens", false, "end the tokens that an application or managed identity has got, instead of revoking roles")
 	roles, check := cmd.RunE, cmd.Args
+	format, _ := cmd.Flag("output").Value.(*output.Format) // as assigningCommand has added it
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		switch {
 		case sessions && tokens:
@@ -72,7 +77,31 @@ tokens.`,
 		}
 		return roles(cmd, args)
 	}
+	c.Changing(cmd, format)
 	return cmd
+}
+
+func nobodyAffected(context.Context, *cli, manage.Place, lookup.Principal, []operate.Role) error {
+	return nil
+}
+
+// keepsAdministrator refuses to leave a tenant without anybody who could manage it through Graph,
+// as far as the folder of this machine tells: Graph does not say what roles users have.
+func keepsAdministrator(ctx context.Context, c *cli, place manage.Place, who lookup.Principal, roles []operate.Role) error {
+	folder, here := place.(*manage.Folder)
+	if !here {
+		return nil
+	}
+	for _, role := range roles {
+		last, err := review.IsLastAdministrator(folder.Data.Directory.View(ctx), who.Tenant.ID, who.ID(), role.ID)
+		if err != nil {
+			return err
+		}
+		if last {
+			return c.Affects("revoking this of "+who.Name(), []string{"the tenant " + who.Tenant.Name + ", whose last administrator it is"})
+		}
+	}
+	return nil
 }
 
 // endSessions ends all sessions of a user.
@@ -114,6 +143,9 @@ func (c *cli) endAll(cmd *cobra.Command, name string, end func(context.Context, 
 	if err := end(ctx, place, who); err != nil {
 		return err
 	}
+	if c.DryRuns() {
+		return nil
+	}
 	c.Say(done, who.Name())
 	return command.FailUnreachable(place.Await(ctx))
 }
@@ -121,7 +153,9 @@ func (c *cli) endAll(cmd *cobra.Command, name string, end func(context.Context, 
 // A roleChange is what grant and revoke do with app roles, and what they call it.
 type roleChange struct {
 	done string // "granted"
-	do   func(p manage.Place, ctx context.Context, who lookup.Principal, roles ...operate.Role) ([]bool, error)
+	// check refuses what somebody would notice, unless that is confirmed.
+	check func(ctx context.Context, c *cli, place manage.Place, who lookup.Principal, roles []operate.Role) error
+	do    func(p manage.Place, ctx context.Context, who lookup.Principal, roles ...operate.Role) ([]bool, error)
 }
 
 // assigningCommand completes a command that does something with the roles it is given, with all
@@ -156,6 +190,9 @@ func assigningCommand(c *cli, cmd *cobra.Command, change roleChange, confirm fun
 			}
 			roles = append(roles, operate.Role{Resource: role.Principal, ID: role.ID})
 			results = append(results, assignment{who.Tenant.Name, who.Name(), who.ID(), cmp.Or(role.API.Name, role.API.DisplayName), role.Value, unchanged})
+		}
+		if err := change.check(ctx, c, place, who, roles); err != nil {
+			return err
 		}
 		changed, err := change.do(place, ctx, who, roles...)
 		if err != nil {

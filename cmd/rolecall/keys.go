@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 
@@ -194,6 +196,7 @@ so at most once in five minutes: after two forced rotations within that time the
 		}
 		return c.WarnUnreachable(c.AwaitServer(ctx, data))
 	}
+	c.Changing(cmd, format)
 	return cmd
 }
 
@@ -206,12 +209,14 @@ func keysRevokeCommand(c *cli) *cobra.Command {
 known to others. A current key is replaced by the next one. APIs refuse the tokens that
 the key signed as soon as they fetch the keys again, and clients must get new ones, so
 this is no way to rotate. JwtBearer and Microsoft.Identity.Web fetch keys that they do not
-know at most once in five minutes, and may answer 401 to the new tokens until then.`,
-		Example: `  rolecall keys revoke "$(rolecall keys list -o name | head -n 1)" --reason laptop-lost`,
+know at most once in five minutes, and may answer 401 to the new tokens until then. If the
+key signs, and clients got tokens within the last day, that is said, and --yes is needed.`,
+		Example: `  rolecall keys revoke "$(rolecall keys list -o name | head -n 1)" --reason laptop-lost --yes`,
 		Args:    command.Exactly(1, "the key to revoke; `rolecall keys list` names them"),
 	}
 	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant that the key belongs to (required if there are several)")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit trail (required)")
+	command.YesFlag(cmd)
 	format := c.OutputFlag(cmd, "", output.Lists()...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
@@ -232,6 +237,9 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 			return err
 		}
 		defer management.Close()
+		if err := c.keyInUse(ctx, data, management, t, args[0]); err != nil {
+			return err
+		}
 		err = management.Local.RevokeKey(ctx, t.ID, args[0], reason)
 		if errors.Is(err, keyring.ErrUnknownKey) {
 			return command.NotFound("`rolecall keys list` names the keys there are", "tenant %s has no key %s", t.Name, args[0])
@@ -248,5 +256,32 @@ know at most once in five minutes, and may answer 401 to the new tokens until th
 		}
 		return command.FailUnreachable(c.AwaitServer(ctx, data))
 	}
+	c.Changing(cmd, format)
 	return cmd
+}
+
+// keyInUse refuses to revoke the key that signs while there are clients whose tokens end with it,
+// unless that is confirmed. No token lives longer than a day.
+func (c *cli) keyInUse(ctx context.Context, data *server.Data, management *command.Management, tenant *directory.Tenant, id string) error {
+	keys, err := keysOf(ctx, management, tenant)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(keys, func(k tenantKey) bool { return k.ID == id })
+	if i < 0 || keys[i].State != keyring.Current {
+		return nil
+	}
+	rows, err := c.NewestSignIns(ctx, data, directory.SignInFilter{Tenant: tenant.ID, Since: c.Now().AddDate(0, 0, -1), Limit: math.MaxInt32})
+	if err != nil {
+		return err
+	}
+	var who []string
+	told := map[directory.AppID]bool{}
+	for _, row := range rows { // newest first
+		if !row.Refused() && row.Cloud == keys[i].Cloud && !told[row.AppID] {
+			told[row.AppID] = true
+			who = append(who, cmp.Or(row.Name, string(row.AppID))+", which got a token at "+command.ShortTime(row.Time))
+		}
+	}
+	return c.Affects("revoking the key that signs", who)
 }

@@ -35,7 +35,8 @@ type Line struct {
 	Verbose bool   // --verbose
 	LogJSON bool   // serve --log-format json
 
-	elsewhere string // ROLECALL_SERVER, for a command that works on the folder alone
+	elsewhere string  // ROLECALL_SERVER, for a command that works on the folder alone
+	caution   caution // of the change that the command makes
 }
 
 // The Streams are what a process has: its environment, and where it reads and writes.
@@ -155,8 +156,11 @@ func (c *Line) OutputFlag(cmd *cobra.Command, fallback string, offered ...string
 	return f
 }
 
-// Print prints a listing.
+// Print prints a listing. After a dry run there is nothing to print but its report.
 func (c *Line) Print(f *output.Format, l output.Listing) error {
+	if c.caution.dryRun { // what it made is not there
+		return nil
+	}
 	return c.Printer().Print(f, l)
 }
 

@@ -19,6 +19,8 @@ type Management struct {
 
 	graph *graph.API
 	actor directory.Actor
+	// rehearses is told what a dry run would change; nil: it is none.
+	rehearses func([]directory.ChangeNote)
 }
 
 // localGraph is where Graph is, as nobody but this process calls it.
@@ -28,7 +30,7 @@ const localGraph = "https://graph.localhost"
 // audit trail: "cli:host create". Close ends it.
 func (c *Line) Manage(data *server.Data, words string) (*Management, error) {
 	actor := directory.Operator("cli:" + words)
-	local, err := operate.New(operate.Config{Directory: data.Directory, Keys: data.Keys, Actor: actor})
+	local, err := operate.New(operate.Config{Directory: data.Directory, Keys: data.Keys, Actor: actor, DryRun: c.Rehearses()})
 	if err != nil {
 		return nil, err
 	}
@@ -36,13 +38,14 @@ func (c *Line) Manage(data *server.Data, words string) (*Management, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Management{local, api, actor}, nil
+	return &Management{local, api, actor, c.Rehearses()}, nil
 }
 
 // Graph calls Graph in one tenant.
 func (m *Management) Graph(tenant *directory.Tenant) *graphclient.Client {
 	return &graphclient.Client{
 		Base: localGraph + "/v1.0", HTTP: &http.Client{Transport: inprocess.Transport{Handler: m.graph.Operator(tenant, m.actor.Name)}},
+		DryRun: m.rehearses,
 	}
 }
 

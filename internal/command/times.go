@@ -50,3 +50,11 @@ func ParseSince(since string, now time.Time) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("--since %q is neither a span such as 15m, 36h or 7d nor a time such as 2026-12-31T23:00:00Z", text.Shown(since))
 }
+
+// LastUsed says when something was used last, within the time that counts as recently.
+func LastUsed(last time.Time) string {
+	if last.IsZero() {
+		return "not used within the last week"
+	}
+	return "last used at " + ShortTime(last)
+}

@@ -198,20 +198,49 @@ func (d *Directory) Change(ctx context.Context, actor Actor, f func(*Editor) err
 		return 0, err
 	}
 	e := &editor{ctx: ctx, d: d, actor: actor, now: d.now()}
-	sequence, err = d.cfg.Store.Update(ctx, func(tx Tx) error {
-		e.tx, e.view = tx, View{ctx: ctx, from: tx, now: func() time.Time { return e.now }}
+	sequence, err = e.run(f)
+	if err != nil {
+		return 0, err
+	}
+	d.followOwn(ctx, sequence)
+	return sequence, nil
+}
+
+// errDryRun takes a transaction back.
+var errDryRun = errors.New("dry run")
+
+// DryRun runs f as Change does, in one transaction and under all rules, and takes everything back
+// then: nothing of it is kept, recorded or told to anybody. It returns what would have changed.
+// Secrets that f makes open nothing. As in Change, f must change nothing in another way.
+func DryRun(ctx context.Context, d *Directory, actor Actor, f func(*Editor) error) ([]ChangeNote, error) {
+	if err := actor.check(); err != nil {
+		return nil, err
+	}
+	e := &editor{ctx: ctx, d: d, actor: actor, now: d.now()}
+	_, err := e.run(func(editor *Editor) error {
+		if err := f(editor); err != nil {
+			return err
+		}
+		return errDryRun
+	})
+	if !errors.Is(err, errDryRun) {
+		return nil, err
+	}
+	return slices.DeleteFunc(e.notes, func(n ChangeNote) bool { return n.Action == "none" }), nil
+}
+
+// run runs f in a transaction.
+func (e *editor) run(f func(*Editor) error) (sequence int64, err error) {
+	sequence, err = e.d.cfg.Store.Update(e.ctx, func(tx Tx) error {
+		e.tx, e.view = tx, View{ctx: e.ctx, from: tx, now: func() time.Time { return e.now }}
 		err := f(&Editor{e})
 		settle(err)
 		return err
 	})
 	// Also after an error: when an engine cannot tell whether a commit happened, what it
 	// might have changed is read anew.
-	d.forget(e.touched)
-	if err != nil {
-		return 0, err
-	}
-	d.followOwn(ctx, sequence)
-	return sequence, nil
+	e.d.forget(e.touched)
+	return sequence, err
 }
 
 // A row is a decoded object together with the version it was read at.

@@ -10,9 +10,11 @@ import (
 	"strings"
 )
 
+const batchPath = "$batch"
+
 // batchRoutes is the route of requests within a request.
 func batchRoutes() []route {
-	return []route{{http.MethodPost, "$batch", anybody(), batch}}
+	return []route{{http.MethodPost, batchPath, anybody(), batch}}
 }
 
 // anybody admits every caller: each request of a batch is admitted by itself.
@@ -151,6 +153,9 @@ func innerRequest(c *call, b *batched) (*http.Request, error) {
 	if first, rest, _ := strings.Cut(relative, "/"); strings.EqualFold(first, c.version) {
 		relative = rest
 	}
+	if c.dryRun && !strings.HasPrefix(strings.ToLower(relative), strings.ToLower(dryRun)+"/") {
+		relative = dryRun + "/" + relative
+	}
 	path := "/" + c.version + "/" + relative
 	if parsed.RawQuery != "" {
 		path += "?" + parsed.RawQuery
@@ -164,7 +169,7 @@ func innerRequest(c *call, b *batched) (*http.Request, error) {
 			inner.Header.Set(name, value)
 		}
 	}
-	if parsedPath, err := parsePath(inner.URL); err == nil && len(parsedPath.segments) > 0 && parsedPath.segments[0].name == "$batch" {
+	if parsedPath, err := parsePath(inner.URL); err == nil && len(parsedPath.segments) > 0 && parsedPath.segments[0].name == batchPath {
 		return nil, invalid("url", "A batch within a batch is not supported.")
 	}
 	return inner, nil

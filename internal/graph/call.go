@@ -19,7 +19,9 @@ type call struct {
 	refs    map[string]ref
 	caller  *caller
 	permit  *permit
-	extent  extent // what of the tenant the caller may change: see owns
+	extent  extent                 // what of the tenant the caller may change: see owns
+	dryRun  bool                   // nothing is to change
+	changes []directory.ChangeNote // of a dry run
 }
 
 // A ref is what a path names a thing by: applications/ID, or applications(appId='ID').
@@ -37,7 +39,13 @@ func (c *call) view() *directory.View { return c.api.cfg.Directory.View(c.ctx())
 
 // change changes the directory on behalf of the caller, with the rights that the route gives.
 func (c *call) change(f func(*directory.Editor) error) error {
-	_, err := c.api.cfg.Directory.Change(c.ctx(), c.caller.actor(c.permit.rights), f)
+	actor := c.caller.actor(c.permit.rights)
+	if c.dryRun {
+		changes, err := directory.DryRun(c.ctx(), c.api.cfg.Directory, actor, f)
+		c.changes = append(c.changes, changes...)
+		return err
+	}
+	_, err := c.api.cfg.Directory.Change(c.ctx(), actor, f)
 	return err
 }
 

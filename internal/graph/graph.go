@@ -112,11 +112,15 @@ func (a *API) dispatch(r *http.Request, who requestIDs, from *caller) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
-	c := &call{api: a, request: r, ids: who, version: at.version, path: at.route.path, refs: at.refs, caller: from, permit: at.route.permit}
+	c := &call{api: a, request: r, ids: who, version: at.version, path: at.route.path, refs: at.refs, caller: from, permit: at.route.permit, dryRun: at.dryRun}
 	if c.extent, err = from.check(at.route.permit); err != nil {
 		return answer{}, err
 	}
-	return at.route.answer(c)
+	given, err := at.route.answer(c)
+	if err != nil || !c.dryRun || c.path == batchPath { // of a batch, each request is a dry run
+		return given, err
+	}
+	return c.outcome(given.status), nil
 }
 
 // Operator serves the operator of the machine in one tenant. Whoever reaches it may do

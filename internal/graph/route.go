@@ -52,6 +52,7 @@ type match struct {
 	route   *route
 	version string
 	refs    map[string]ref
+	dryRun  bool
 }
 
 // find returns the route of a request.
@@ -70,7 +71,7 @@ func (r *router) find(method string, at *url.URL) (match, error) {
 		case r.routes[i].method != method:
 			allowed = append(allowed, r.routes[i].method)
 		case literals > bestLiterals: // applications/delta goes before applications/{application}
-			best, bestLiterals = match{&r.routes[i], path.version, refs}, literals
+			best, bestLiterals = match{&r.routes[i], path.version, refs, path.dryRun}, literals
 		}
 	}
 	switch {
@@ -141,6 +142,7 @@ func isPlaceholder(segment string) bool { return strings.HasPrefix(segment, "{")
 // A parsedPath is a path in its parts.
 type parsedPath struct {
 	version  string
+	dryRun   bool // what follows is to change nothing
 	segments []segment
 }
 
@@ -163,6 +165,9 @@ func parsePath(at *url.URL) (parsedPath, error) {
 		return path, err
 	}
 	path.version = parsed.Version
+	if first := parsed.Segments; len(first) > 0 && strings.EqualFold(first[0].Text, dryRun) {
+		path.dryRun, parsed.Segments = true, first[1:]
+	}
 	if first := parsed.Segments; len(first) > 0 && strings.EqualFold(first[0].Text, ownTenant) {
 		parsed.Segments = first[1:]
 	}

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/fix"
 )
 
@@ -26,6 +27,9 @@ import (
 type Client struct {
 	Base string       // URL with the version, without a slash at the end: https://localhost:8444/v1.0
 	HTTP *http.Client // its transport says who calls
+	// DryRun, if it is not nil, makes a dry run of each request that would change something, and
+	// is told what that would be. Nothing is read into the value of such a request.
+	DryRun func([]directory.ChangeNote)
 }
 
 // maxAnswer is how many bytes of an answer are read.
@@ -77,7 +81,17 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 // Do sends a request with a body of JSON, none for nil, and reads the answer into a value, if
 // that is not nil.
 func (c *Client) Do(ctx context.Context, method, path string, body, into any) error {
-	return c.send(ctx, method, c.Base+"/"+path, body, into)
+	if c.DryRun == nil || method == http.MethodGet {
+		return c.send(ctx, method, c.Base+"/"+path, body, into)
+	}
+	var found struct {
+		Changes []directory.ChangeNote `json:"changes"`
+	}
+	if err := c.send(ctx, method, c.Base+"/rolecall.dryRun/"+path, body, &found); err != nil {
+		return err
+	}
+	c.DryRun(found.Changes)
+	return nil
 }
 
 func (c *Client) send(ctx context.Context, method, at string, body, into any) error {

@@ -77,6 +77,9 @@ type RotateOptions struct {
 	// Force lets the next key sign, however recently it was published. Validators that
 	// cached the keys earlier may refuse its tokens until they fetch the keys again.
 	Force bool
+	// DryRun checks what a rotation checks and rotates nothing. The key returned is the one that
+	// would sign; none where there are no keys yet.
+	DryRun bool
 }
 
 // Rotate lets the next key sign, retires the current one and publishes a new next key.
@@ -84,12 +87,17 @@ type RotateOptions struct {
 // rotation, and both get its result. It returns [ErrTooSoon] if validators may not know the next
 // key yet.
 func (r *Ring) Rotate(ctx context.Context, tenant string, actor audit.Actor, opts RotateOptions) (KeyInfo, error) {
-	if err := r.Ensure(ctx, tenant); err != nil {
-		return KeyInfo{}, err
+	if !opts.DryRun {
+		if err := r.Ensure(ctx, tenant); err != nil {
+			return KeyInfo{}, err
+		}
 	}
 	replaced := "" // the key that this call replaces
 	s, err := r.change(ctx, tenant, actor, func(present document, now time.Time) (document, string, string, error) {
 		current, next := present.find(Current), present.find(Next)
+		if opts.DryRun && next == nil {
+			return present, "", "", nil
+		}
 		if current == nil || next == nil {
 			return document{}, "", "", errors.New("the ring lacks a key: ensure it first")
 		}
@@ -104,6 +112,9 @@ func (r *Ring) Rotate(ctx context.Context, tenant string, actor audit.Actor, opt
 			return document{}, "", "", fmt.Errorf("%w: key %s can sign from %s on, when every validator has fetched it; to use it now, at the cost of refusals by validators with cached keys, force the rotation",
 				ErrTooSoon, next.ID, usable.UTC().Format(time.RFC3339))
 		}
+		if opts.DryRun {
+			return present, "", "", nil
+		}
 		doc, err := r.advance(ctx, present)
 		if err != nil {
 			return document{}, "", "", err
@@ -117,7 +128,13 @@ func (r *Ring) Rotate(ctx context.Context, tenant string, actor audit.Actor, opt
 	if err != nil {
 		return KeyInfo{}, err
 	}
-	return s.document.find(Current).info(), nil
+	if !opts.DryRun {
+		return s.document.find(Current).info(), nil
+	}
+	if s == nil || s.document.find(Next) == nil {
+		return KeyInfo{}, nil
+	}
+	return s.document.find(Next).info(), nil
 }
 
 // advance makes a key and advances the document.

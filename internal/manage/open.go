@@ -61,6 +61,7 @@ func SignedIn(ctx context.Context, line *command.Line, tenant string) (*Server, 
 		return nil, nil, err
 	}
 	client := signedIn.GraphClient()
+	client.DryRun = line.Rehearses()
 	found, err := tenantThere(ctx, client, signedIn, tenant)
 	if err != nil {
 		signedIn.Close()

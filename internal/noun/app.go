@@ -17,7 +17,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/guid"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
-	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
 // App is `rolecall app`.
@@ -124,34 +123,52 @@ func appCreateCommand(c *command.Line) *cobra.Command {
 	var settings appSettings
 	var registered bool
 	cmd := &cobra.Command{
-		Use:   "create NAME",
+		Use:   "create {NAME | --display-name NAME}",
 		Short: "Register an application",
 		Long: `Registers an application under a display name, and makes its service principal, so that it
 can get tokens and tokens are issued for it.`,
 		Example: `  rolecall app create orders-server --identifier-uris api://orders
-  rolecall app create orders-client --query appId -o tsv`,
-		Args: command.Exactly(1, "one display name"),
+  rolecall app create --display-name orders-client --query appId -o tsv
+  rolecall app create reports-server --dry-run`,
 	}
+	var name string
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 && name == "" {
+			name = args[0]
+			return nil
+		}
+		if len(args) > 0 || name == "" {
+			return command.UsageError(cmd, errors.New("give one display name: as the argument, or with --display-name as for az"))
+		}
+		return nil
+	}
+	cmd.Flags().StringVar(&name, "display-name", "", "its display name, in place of the argument")
 	settings.flags(cmd)
 	cmd.Flags().BoolVar(&registered, "registered-only", false, "make no service principal: it takes no part in the tenant yet")
-	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
-		if err := notAnID(args[0]); err != nil {
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, _ []string) error {
+		if err := notAnID(name); err != nil {
 			return err
 		}
 		client, tenant, err := m.whole(ctx)
 		if err != nil {
 			return err
 		}
-		if found, err := m.place.Within(tenant).FindApplication(ctx, args[0]); err == nil {
-			return command.Failed("choose another name, or change that one with `rolecall app update`", "there is an application %q already, with the app id %s", args[0], found.AppID)
+		if found, err := m.place.Within(tenant).FindApplication(ctx, name); err == nil {
+			return command.Failed("choose another name, or change that one with `rolecall app update`", "there is an application %q already, with the app id %s", name, found.AppID)
 		} else if !errors.Is(err, directory.ErrNotFound) && !errors.Is(err, lookup.ErrAmbiguous) {
 			return err
 		}
 		body := settings.body(cmd, true)
-		body["displayName"] = args[0]
+		body["displayName"] = name
 		var made json.RawMessage
 		if err := client.Do(ctx, http.MethodPost, "applications", body, &made); err != nil {
 			return err
+		}
+		if m.DryRuns() { // there is no application yet to make a service principal of
+			if !registered {
+				m.Rehearses()([]directory.ChangeNote{{Action: "create", Kind: directory.KindServicePrincipal, Tenant: tenant.Name, Name: name, Detail: "of the new application"}})
+			}
+			return nil
 		}
 		row, err := applicationRow(made)
 		if err == nil && !registered {
@@ -211,13 +228,13 @@ is said, and --yes is needed.`,
   rolecall app delete orders-server --yes`,
 		Args: command.Exactly(1, whichApp),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		who, err := m.holders(ctx, app)
+		who, err := m.holders(ctx, app, "")
 		if err != nil {
 			return err
 		}
@@ -228,28 +245,15 @@ is said, and --yes is needed.`,
 		if last := used[""]; m.Now().Sub(last) < recently {
 			who = append([]string{fmt.Sprintf("%s itself, which got a token at %s", app.Label(), command.ShortTime(last))}, who...)
 		}
-		if err := affected(*yes, "deleting "+app.Label(), who); err != nil {
+		if err := m.Affects("deleting "+app.Label(), who); err != nil {
 			return err
 		}
 		if err := client.Do(ctx, http.MethodDelete, "applications/"+string(app.ID), nil, nil); err != nil {
 			return err
 		}
-		m.Say("deleted %s, app id %s", app.Label(), app.AppID)
+		m.done("deleted %s, app id %s", app.Label(), app.AppID)
 		return nil
 	})
-}
-
-// holders are those who hold something of an application, with what, but for itself.
-func (m *manager) holders(ctx context.Context, app lookup.API) (who []string, err error) {
-	err = m.place.Access(ctx, app.Tenant, review.AccessFilter{API: app.Application}, func(a review.Access) error {
-		name := a.Principal
-		if a.Client != "" {
-			name = a.Client + " for " + name
-		}
-		who = append(who, fmt.Sprintf("%s, which holds %s", name, a.Permission()))
-		return nil
-	})
-	return who, err
 }
 
 // A member is an element of a list that an application has, as Graph has it.
@@ -396,7 +400,7 @@ func appRoleUpdateCommand(c *command.Line) *cobra.Command {
 	}
 	texts.flags(cmd)
 	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether it is offered")
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
 			i, err := roleAt(app, roles, args[1])
@@ -416,7 +420,7 @@ func appRoleUpdateCommand(c *command.Line) *cobra.Command {
 			if enabled {
 				return roles, nil
 			}
-			return roles, m.roleInUse(ctx, app, memberText(roles[i], "value"), *yes)
+			return roles, m.roleInUse(ctx, app, "disabling", memberText(roles[i], "value"))
 		})
 	})
 }
@@ -429,7 +433,7 @@ holds it, that is said, and --yes is needed.`,
 		Example: `  rolecall app role disable orders-server Orders.Read --yes`,
 		Args:    command.Exactly(2, "the application, and the role by its value or id"),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
 			i, err := roleAt(app, roles, args[1])
@@ -437,33 +441,30 @@ holds it, that is said, and --yes is needed.`,
 				return nil, err
 			}
 			roles[i]["isEnabled"] = false
-			return roles, m.roleInUse(ctx, app, memberText(roles[i], "value"), *yes)
+			return roles, m.roleInUse(ctx, app, "disabling", memberText(roles[i], "value"))
 		})
 	})
 }
 
 // roleInUse refuses to take a role from those who hold it, unless that is confirmed.
-func (m *manager) roleInUse(ctx context.Context, app lookup.API, value string, yes bool) error {
-	var who []string
-	err := m.place.Access(ctx, app.Tenant, review.AccessFilter{API: app.Application}, func(a review.Access) error {
-		if a.Role == value && a.Idle == "" {
-			who = append(who, a.Principal+", which holds it since "+command.ShortTime(a.Since))
-		}
-		return nil
-	})
+func (m *manager) roleInUse(ctx context.Context, app lookup.API, doing, value string) error {
+	who, err := m.holders(ctx, app, value)
 	if err != nil {
 		return err
 	}
-	return affected(yes, "disabling "+app.Label()+"/"+value, who)
+	return m.Affects(doing+" "+app.Label()+"/"+value, who)
 }
 
 func appRoleRemoveCommand(c *command.Line) *cobra.Command {
-	return managing(c, &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "remove APP ROLE", Short: "Remove an app role that is disabled",
-		Long:    `Removes an app role from an API, with its assignments. It must have been disabled before, as in Entra.`,
+		Long: `Removes an app role from an API, with its assignments. It must have been disabled before, as
+in Entra. If somebody still holds it, that is said, and --yes is needed.`,
 		Example: `  rolecall app role remove orders-server Orders.Write`,
 		Args:    command.Exactly(2, "the application, and the role by its value or id"),
-	}, true, func(ctx context.Context, m *manager, args []string) error {
+	}
+	command.YesFlag(cmd)
+	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		return m.changeRoles(ctx, args[0], func(app lookup.API, roles []member) ([]member, error) {
 			i, err := roleAt(app, roles, args[1])
 			if err != nil {
@@ -471,6 +472,9 @@ func appRoleRemoveCommand(c *command.Line) *cobra.Command {
 			}
 			if roles[i]["isEnabled"] == true {
 				return nil, command.Failed(fmt.Sprintf("`rolecall app role disable %s %s` first", lookup.Word(app.Called()), lookup.Word(args[1])), "the app role %s of %s is enabled and cannot be removed", args[1], app.Called())
+			}
+			if err := m.roleInUse(ctx, app, "removing", memberText(roles[i], "value")); err != nil {
+				return nil, err
 			}
 			return slices.Delete(roles, i, i+1), nil
 		})
@@ -557,7 +561,7 @@ func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
 		Example: `  rolecall app owner remove orders-server dev@contoso.test --yes`,
 		Args:    command.Exactly(2, "the application, and who is to own it no longer"),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -575,7 +579,7 @@ func appOwnerRemoveCommand(c *command.Line) *cobra.Command {
 			return command.NotFound(ownersListed(app), "%s does not own %s", who.Name(), app.Called())
 		}
 		if len(owners) == 1 {
-			if err := affected(*yes, "removing the last owner", []string{app.Label() + ", which administrators alone can manage then"}); err != nil {
+			if err := m.Affects("removing the last owner", []string{app.Label() + ", which administrators alone can manage then"}); err != nil {
 				return err
 			}
 		}

@@ -94,7 +94,7 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 		wanted["endDateTime"] = m.Now().Add(span).UTC().Format(time.RFC3339)
 	}
 	var file *os.File
-	if s.file != "" {
+	if s.file != "" && !m.DryRuns() {
 		var err error
 		if file, err = os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 			return command.Failed("name a new file, in a folder that is there", "write the secret: %w", err)
@@ -152,7 +152,7 @@ them was used within the last week, that is said, and --yes is needed.`,
 		Args:    command.Exactly(1, whichApp),
 	}
 	secret.flags(cmd)
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -162,7 +162,7 @@ them was used within the last week, that is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		if err := m.inUse(ctx, app, before, *yes); err != nil {
+		if err := m.inUse(ctx, app, before); err != nil {
 			return err
 		}
 		if err := secret.make(ctx, cmd, m, client, app); err != nil {
@@ -179,7 +179,7 @@ them was used within the last week, that is said, and --yes is needed.`,
 
 // inUse refuses to remove credentials that were used within the last week, unless that is
 // confirmed.
-func (m *manager) inUse(ctx context.Context, app lookup.API, credentials []member, yes bool) error {
+func (m *manager) inUse(ctx context.Context, app lookup.API, credentials []member) error {
 	used, err := m.place.LastUses(ctx, app, recently)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (m *manager) inUse(ctx context.Context, app lookup.API, credentials []membe
 			who = append(who, fmt.Sprintf("%s, which signed in with %q at %s", app.Label(), memberText(one, "displayName"), command.ShortTime(last)))
 		}
 	}
-	return affected(yes, "removing this", who)
+	return m.Affects("removing this", who)
 }
 
 func appCredentialRemoveCommand(c *command.Line) *cobra.Command {
@@ -201,7 +201,7 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		Example: `  rolecall app credential remove orders-client ci`,
 		Args:    command.Exactly(2, "the application, and the credential by its id or name"),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -225,7 +225,7 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		default:
 			return command.Fail(command.ExitUsage, fmt.Errorf("%s has %d credentials named %q", app.Label(), len(found), args[1]), "give the id of the one that you mean")
 		}
-		if err := m.inUse(ctx, app, found, *yes); err != nil {
+		if err := m.inUse(ctx, app, found); err != nil {
 			return err
 		}
 		if found[0]["type"] == nil {
@@ -240,7 +240,7 @@ name. If it was used within the last week, that is said, and --yes is needed.`,
 		if err != nil {
 			return err
 		}
-		m.Say("removed %q of %s; tokens that it was used for last until they expire (if it was stolen: rolecall revoke %s --tokens)", memberText(found[0], "displayName"), app.Label(), app.Label())
+		m.done("removed %q of %s; tokens that it was used for last until they expire (if it was stolen: rolecall revoke %s --tokens)", memberText(found[0], "displayName"), app.Label(), app.Label())
 		return nil
 	})
 }
@@ -337,7 +337,7 @@ func appFederatedDeleteCommand(c *command.Line) *cobra.Command {
 		Example: `  rolecall app federated-credential delete orders-client ci`,
 		Args:    command.Exactly(2, "the application, and the credential by its name or id"),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
@@ -357,13 +357,13 @@ func appFederatedDeleteCommand(c *command.Line) *cobra.Command {
 			}
 			return lacks(app.Called(), "federated credential", args[1], there, "app federated-credential list "+lookup.Word(app.Called()))
 		}
-		if err := m.inUse(ctx, app, []member{{"keyId": all[i]["id"], "displayName": all[i]["name"]}}, *yes); err != nil {
+		if err := m.inUse(ctx, app, []member{{"keyId": all[i]["id"], "displayName": all[i]["name"]}}); err != nil {
 			return err
 		}
 		if err := client.Do(ctx, http.MethodDelete, federatedPath(app)+"/"+memberText(all[i], "id"), nil, nil); err != nil {
 			return err
 		}
-		m.Say("removed %q of %s", memberText(all[i], "name"), app.Label())
+		m.done("removed %q of %s", memberText(all[i], "name"), app.Label())
 		return nil
 	})
 }

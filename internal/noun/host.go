@@ -88,7 +88,7 @@ system-assigned one belongs to one host, a user-assigned one to any number.`,
 type assigning func(a *operate.API, ctx context.Context, tenant directory.TenantID, host, identity directory.ObjectID) (*directory.Host, error)
 
 // changeAssigned changes that, and shows the host.
-func changeAssigned(c *command.Line, cmd *cobra.Command, change assigning) *cobra.Command {
+func changeAssigned(c *command.Line, cmd *cobra.Command, change assigning, check func(context.Context, *local, lookup.Principal, *directory.Host) error) *cobra.Command {
 	cmd.Args = command.Exactly(2, "the managed identity, and the host")
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		found, err := m.identity(ctx, args[0])
@@ -97,6 +97,9 @@ func changeAssigned(c *command.Line, cmd *cobra.Command, change assigning) *cobr
 		}
 		host, err := m.Data.Directory.View(ctx).Hosts().Find(found.Tenant.ID, args[1])
 		if err != nil {
+			return err
+		}
+		if err := check(ctx, m, found, host); err != nil {
 			return err
 		}
 		if host, err = change(m.Local, ctx, found.Tenant.ID, host.ID, found.ID()); err != nil {
@@ -110,14 +113,35 @@ func identityAssignCommand(c *command.Line) *cobra.Command {
 	return changeAssigned(c, &cobra.Command{
 		Use: "assign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity",
 		Example: `  rolecall identity assign nightly agent`,
-	}, (*operate.API).AssignIdentity)
+	}, (*operate.API).AssignIdentity, func(context.Context, *local, lookup.Principal, *directory.Host) error { return nil })
 }
 
 func identityUnassignCommand(c *command.Line) *cobra.Command {
-	return changeAssigned(c, &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "unassign IDENTITY HOST", Short: "Let the programs of a host act as a managed identity no longer",
+		Long: `Takes a managed identity from a host. If the identity got a token within the last week, that
+is said, and --yes is needed: the programs of the host may be what got it.`,
 		Example: `  rolecall identity unassign orders-client-mi agent`,
-	}, (*operate.API).UnassignIdentity)
+	}
+	command.YesFlag(cmd)
+	return changeAssigned(c, cmd, (*operate.API).UnassignIdentity, func(ctx context.Context, m *local, found lookup.Principal, host *directory.Host) error {
+		rows, err := m.uses(ctx, directory.SignInFilter{Tenant: found.Tenant.ID, AppID: found.Service.AppID})
+		if err != nil || len(losing(host, withoutIdentity(host, found.ID()))) == 0 {
+			return err
+		}
+		last := review.LastUse(rows, func(directory.SignIn) bool { return true })
+		if last.IsZero() {
+			return nil
+		}
+		return m.Affects("unassigning "+found.Name(), []string{fmt.Sprintf("the programs of the host %s, which act as %s (%s)", host.Name, found.Name(), m.lastUsed(last))})
+	})
+}
+
+// withoutIdentity is a host without one of its identities.
+func withoutIdentity(host *directory.Host, id directory.ObjectID) *directory.Host {
+	next := *host
+	next.Identities = slices.DeleteFunc(slices.Clone(host.Identities), func(one directory.ObjectID) bool { return one == id })
+	return &next
 }
 
 func identityDeleteCommand(c *command.Line) *cobra.Command {
@@ -128,7 +152,7 @@ token within the last week, or a host has it, that is said, and --yes is needed.
 		Example: `  rolecall identity delete spare`,
 		Args:    command.Exactly(1, whichIdentity),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		found, err := m.identity(ctx, args[0])
 		if err != nil {
@@ -144,16 +168,13 @@ token within the last week, or a host has it, that is said, and --yes is needed.
 				who = append(who, "the programs of the host "+h.Name)
 			}
 		}
-		if err := affected(*yes, "deleting "+found.Name(), who); err != nil {
-			return err
-		}
-		if err := m.principalInUse(ctx, found, "deleting", *yes); err != nil {
+		if err := m.principalInUse(ctx, found, "deleting", who...); err != nil {
 			return err
 		}
 		if err := m.Local.DeleteIdentity(ctx, found.Tenant.ID, found.ID()); err != nil {
 			return err
 		}
-		m.Say("deleted %s, object id %s", found.Name(), found.ID())
+		m.done("deleted %s, object id %s", found.Name(), found.ID())
 		return nil
 	})
 }
@@ -259,19 +280,19 @@ func hostDeleteCommand(c *command.Line) *cobra.Command {
 		Example: `  rolecall host delete agent --yes`,
 		Args:    command.Exactly(1, whichHost),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		tenant, host, err := m.host(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		if err := affected(*yes, "deleting the host "+host.Name, m.programs(ctx, tenant, host.Identities)); err != nil {
+		if err := m.Affects("deleting the host "+host.Name, m.programs(ctx, tenant, host.Identities)); err != nil {
 			return err
 		}
 		if err := m.Local.DeleteHost(ctx, tenant.ID, host.ID); err != nil {
 			return err
 		}
-		m.Say("deleted the host %s", host.Name)
+		m.done("deleted the host %s", host.Name)
 		return nil
 	})
 }
@@ -360,7 +381,7 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 	cmd.Flags().StringVar(&name, "name", "", "another name")
 	cmd.Flags().StringArrayVar(&domains, "domain", nil, "domain of the tenant; may be given several times")
 	cmd.Flags().BoolVar(&enabled, "enabled", true, "whether anybody gets tokens of the tenant")
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		if !cmd.Flags().Changed("name") && !cmd.Flags().Changed("domain") && !cmd.Flags().Changed("enabled") {
 			return command.UsageError(cmd, errors.New("say what to change"))
@@ -370,7 +391,7 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 			return err
 		}
 		if !enabled {
-			if err := m.tenantInUse(ctx, found, "disabling", *yes); err != nil {
+			if err := m.tenantInUse(ctx, found, "disabling"); err != nil {
 				return err
 			}
 		}
@@ -394,11 +415,16 @@ there is. Disabling a tenant with applications in it needs --yes.`,
 }
 
 // tenantInUse refuses to take a tenant from those who are in it, unless that is confirmed.
-func (m *local) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing string, yes bool) error {
+func (m *local) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing string) error {
 	var who []string
 	r := &review.Reviewer{Directory: m.Data.Directory, Tenants: []*directory.Tenant{tenant}, Now: m.Now()}
-	err := r.Access(ctx, review.AccessFilter{}, func(a review.Access) error {
-		who = append(who, a.Principal+", which may call "+a.API)
+	rows, err := m.uses(ctx, directory.SignInFilter{Tenant: tenant.ID})
+	if err != nil {
+		return err
+	}
+	err = r.Access(ctx, review.AccessFilter{}, func(a review.Access) error {
+		last := review.LastUse(rows, func(row directory.SignIn) bool { return row.Name == a.Principal })
+		who = append(who, fmt.Sprintf("%s, which may call %s (%s)", a.Principal, a.API, m.lastUsed(last)))
 		return nil
 	})
 	if err != nil {
@@ -411,7 +437,7 @@ func (m *local) tenantInUse(ctx context.Context, tenant *directory.Tenant, doing
 	if len(who) == 0 && len(apps.Items) > 0 {
 		who = append(who, "the applications in it")
 	}
-	return affected(yes, doing+" the tenant "+tenant.Name, who)
+	return m.Affects(doing+" the tenant "+tenant.Name, who)
 }
 
 func tenantDeleteCommand(c *command.Line) *cobra.Command {
@@ -421,19 +447,19 @@ func tenantDeleteCommand(c *command.Line) *cobra.Command {
 		Example: `  rolecall tenant delete fabrikam`,
 		Args:    command.Exactly(1, whichTenant),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		found, err := m.Data.Directory.View(ctx).Tenants().Find(args[0])
 		if err != nil {
 			return err
 		}
-		if err := m.tenantInUse(ctx, found, "deleting", *yes); err != nil {
+		if err := m.tenantInUse(ctx, found, "deleting"); err != nil {
 			return err
 		}
 		if err := m.Local.DeleteTenant(ctx, found.ID); err != nil {
 			return err
 		}
-		m.Say("deleted the tenant %s, id %s", found.Name, found.ID)
+		m.done("deleted the tenant %s, id %s", found.Name, found.ID)
 		return nil
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
 // hostFlags are what create and update take of a host.
@@ -116,7 +117,7 @@ way, or would have fewer identities, that is said, and --yes is needed.`,
 	}
 	given := addHostFlags(cmd)
 	cmd.Flags().StringVar(&given.rename, "rename", "", "another name")
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managingHere(c, cmd, true, func(ctx context.Context, m *local, args []string) error {
 		if !given.some() {
 			return command.UsageError(cmd, errors.New("say what to change"))
@@ -131,7 +132,7 @@ way, or would have fewer identities, that is said, and --yes is needed.`,
 		}
 		next := *host
 		given.set(&next, identities)
-		if err := affected(*yes, "changing the host "+host.Name, m.programs(ctx, tenant, losing(host, &next))); err != nil {
+		if err := m.Affects("changing the host "+host.Name, m.programs(ctx, tenant, losing(host, &next))); err != nil {
 			return err
 		}
 		changed, err := m.Local.EditHost(ctx, tenant.ID, host.ID, func(next *directory.Host) error {
@@ -161,7 +162,13 @@ func losing(host, next *directory.Host) []directory.ObjectID {
 func (m *local) programs(ctx context.Context, tenant *directory.Tenant, identities []directory.ObjectID) (who []string) {
 	for _, id := range identities {
 		if identity, err := m.Data.Directory.View(ctx).Identities().Get(tenant.ID, id); err == nil {
-			who = append(who, "its programs, which act as "+identity.Label())
+			rows, err := m.uses(ctx, directory.SignInFilter{Tenant: tenant.ID, AppID: identity.AppID})
+			last := review.LastUse(rows, func(directory.SignIn) bool { return true })
+			said := "its programs, which act as " + identity.Label()
+			if err == nil {
+				said += " (" + m.lastUsed(last) + ")"
+			}
+			who = append(who, said)
 		}
 	}
 	return who

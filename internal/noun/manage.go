@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +15,6 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/output"
-	"github.com/rolecall-auth/rolecall/internal/text"
 )
 
 // A manager manages the directory: in the folder of this machine, or on a server elsewhere.
@@ -26,6 +23,7 @@ type manager struct {
 	place  manage.Place
 	tenant string // --tenant
 	format *output.Format
+	blind  bool // sign-ins may not be read
 }
 
 // flags adds those that all managing commands have.
@@ -38,7 +36,7 @@ func (m *manager) flags(cmd *cobra.Command) {
 // running server act on it before they end.
 func (m *manager) work(ctx context.Context, changes bool, run func() error) (err error) {
 	defer func() { err = command.CloseAfter(err, m.place) }()
-	if err := run(); err != nil || !changes {
+	if err := run(); err != nil || !changes || m.DryRuns() {
 		return misused(err)
 	}
 	return m.WarnUnreachable(m.place.Await(ctx))
@@ -55,6 +53,9 @@ func managing(c *command.Line, cmd *cobra.Command, changes bool, run func(ctx co
 			return err
 		}
 		return m.work(ctx, changes, func() error { return run(ctx, m, args) })
+	}
+	if changes {
+		c.Changing(cmd, m.format)
 	}
 	return cmd
 }
@@ -79,6 +80,9 @@ func managingHere(c *command.Line, cmd *cobra.Command, changes bool, run func(ct
 		}
 		m.place = m.Folder
 		return m.work(ctx, changes, func() error { return run(ctx, m, args) })
+	}
+	if changes {
+		c.Changing(cmd, m.format)
 	}
 	return cmd
 }
@@ -150,8 +154,18 @@ func (m *manager) application(ctx context.Context, ref string) (*graphclient.Cli
 	return m.Graph(found.Tenant), found, nil
 }
 
+// done says what was done, unless nothing was.
+func (m *manager) done(format string, args ...any) {
+	if !m.DryRuns() {
+		m.Say(format, args...)
+	}
+}
+
 // show reads one thing and prints it, with a row of it for people.
 func (m *manager) show(ctx context.Context, client *graphclient.Client, path string, l output.Listing, row func(json.RawMessage) ([]string, error)) error {
+	if m.DryRuns() { // it is as it was, or not there
+		return nil
+	}
 	var found json.RawMessage
 	if err := client.Get(ctx, path, &found); err != nil {
 		return err
@@ -160,6 +174,9 @@ func (m *manager) show(ctx context.Context, client *graphclient.Client, path str
 }
 
 func (m *manager) printOne(found json.RawMessage, l output.Listing, row func(json.RawMessage) ([]string, error)) error {
+	if m.DryRuns() {
+		return nil
+	}
 	cells, err := row(found)
 	if err != nil {
 		return err
@@ -167,29 +184,6 @@ func (m *manager) printOne(found json.RawMessage, l output.Listing, row func(jso
 	l.Rows, l.Value = [][]string{cells}, found
 	return m.Print(m.format, l)
 }
-
-// yesFlag adds --yes to a command that may do harm.
-func yesFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("yes", false, "do it, whoever is affected")
-}
-
-// affected refuses a change that others notice, unless it is confirmed. The list says who they
-// are, and since when they have not used what goes.
-func affected(yes bool, what string, who []string) error {
-	if yes || len(who) == 0 {
-		return nil
-	}
-	const listed = 10
-	more := ""
-	if len(who) > listed {
-		more = fmt.Sprintf(" and %d more", len(who)-listed)
-		who = who[:listed]
-	}
-	return command.Fail(command.ExitRefused, fmt.Errorf("%s affects %s%s", what, text.Clean(strings.Join(who, "; ")), more), "add --yes if that is meant")
-}
-
-// recently is how long ago the last use of something counts as a use of today.
-const recently = 7 * 24 * time.Hour
 
 // nounCommand is a command that has others below it.
 func nounCommand(use, short, example string, below ...*cobra.Command) *cobra.Command {

@@ -1,6 +1,7 @@
 package noun
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
 // ServicePrincipal is `rolecall sp`.
@@ -116,12 +118,14 @@ func spUpdateCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "update PRINCIPAL", Short: "Change a service principal",
 		Long: `Changes what is given and leaves the rest. With an assignment required, only clients and
-users that hold a role of the API get tokens for it.`,
+users that hold a role of the API get tokens for it. If others got one within the last week,
+that is said, and --yes is needed.`,
 		Example: `  rolecall sp update orders-server --app-role-assignment-required`,
 		Args:    command.Exactly(1, whichPrincipal),
 	}
 	cmd.Flags().BoolVar(&required, "app-role-assignment-required", false, "whether only holders of a role get tokens for it")
 	cmd.Flags().StringArrayVar(&tags, "tags", nil, "word to find it by; may be given several times")
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
@@ -137,8 +141,46 @@ users that hold a role of the API get tokens for it.`,
 		if len(members) == 0 {
 			return command.UsageError(cmd, errors.New("say what to change"))
 		}
+		if required && !found.Service.AssignmentRequired {
+			if err := m.unassigned(ctx, found); err != nil {
+				return err
+			}
+		}
 		return m.changePrincipal(ctx, client, found, members)
 	})
+}
+
+// unassigned refuses to ask for an assignment of those who got tokens for an API without one,
+// unless that is confirmed.
+func (m *manager) unassigned(ctx context.Context, found lookup.Principal) error {
+	api, err := m.place.Within(found.Tenant).FindAPI(ctx, string(found.Service.AppID))
+	if errors.Is(err, directory.ErrNotFound) { // a managed identity is no API
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	assigned := map[string]bool{}
+	if err := m.place.Access(ctx, found.Tenant, review.AccessFilter{API: api.Application}, func(a review.Access) error {
+		assigned[a.Principal] = assigned[a.Principal] || a.Role != ""
+		return nil
+	}); err != nil {
+		return err
+	}
+	rows, err := m.uses(ctx, directory.SignInFilter{Tenant: found.Tenant.ID})
+	if err != nil {
+		return err
+	}
+	var who []string
+	for _, row := range rows { // newest first
+		name := cmp.Or(row.User, row.Name, string(row.AppID))
+		if row.Refused() || !review.IsFor(row, api.Application) || assigned[name] {
+			continue
+		}
+		assigned[name] = true // it is told once
+		who = append(who, fmt.Sprintf("%s, which holds no role of it (%s)", name, m.lastUsed(row.Time)))
+	}
+	return m.Affects("requiring an assignment for "+found.Name(), who)
 }
 
 func spEnableCommand(c *command.Line) *cobra.Command {
@@ -163,13 +205,13 @@ within the last week, or others hold roles of it, that is said, and --yes is nee
 		Example: `  rolecall sp disable orders-client`,
 		Args:    command.Exactly(1, whichPrincipal),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		if err := m.principalInUse(ctx, found, "disabling", *yes); err != nil {
+		if err := m.principalInUse(ctx, found, "disabling"); err != nil {
 			return err
 		}
 		return m.changePrincipal(ctx, client, found, member{"accountEnabled": false})
@@ -178,13 +220,12 @@ within the last week, or others hold roles of it, that is said, and --yes is nee
 
 // principalInUse refuses to take away a service principal that somebody would miss, unless that
 // is confirmed.
-func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, doing string, yes bool) error {
+func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, doing string, who ...string) error {
 	app := lookup.API{Application: &directory.Application{AppID: found.Service.AppID}, Tenant: found.Tenant}
 	used, err := m.place.LastUses(ctx, app, recently)
 	if err != nil {
 		return err
 	}
-	var who []string
 	if last := used[""]; m.Now().Sub(last) < recently {
 		who = append(who, fmt.Sprintf("%s itself, which got a token at %s", found.Name(), command.ShortTime(last)))
 	}
@@ -192,13 +233,17 @@ func (m *manager) principalInUse(ctx context.Context, found lookup.Principal, do
 		if app, err = m.place.Within(found.Tenant).FindAPI(ctx, string(found.Service.AppID)); err != nil {
 			return err
 		}
-		others, err := m.holders(ctx, app)
+		others, err := m.holders(ctx, app, "")
 		if err != nil {
 			return err
 		}
 		who = append(who, others...)
 	}
-	return affected(yes, doing+" "+found.Name(), who)
+	last, err := m.lastAdministrator(ctx, found)
+	if err != nil {
+		return err
+	}
+	return m.Affects(doing+" "+found.Name(), append(who, last...))
 }
 
 func spDeleteCommand(c *command.Line) *cobra.Command {
@@ -210,19 +255,19 @@ that is said, and --yes is needed.`,
 		Example: `  rolecall sp delete reports-client`,
 		Args:    command.Exactly(1, whichPrincipal),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.service(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		if err := m.principalInUse(ctx, found, "deleting", *yes); err != nil {
+		if err := m.principalInUse(ctx, found, "deleting"); err != nil {
 			return err
 		}
 		if err := client.Do(ctx, http.MethodDelete, "servicePrincipals/"+string(found.ID()), nil, nil); err != nil {
 			return err
 		}
-		m.Say("deleted the service principal of %s, object id %s", found.Name(), found.ID())
+		m.done("deleted the service principal of %s, object id %s", found.Name(), found.ID())
 		return nil
 	})
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rolecall-auth/rolecall/internal/command"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/graphclient"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
 	"github.com/rolecall-auth/rolecall/internal/output"
+	"github.com/rolecall-auth/rolecall/internal/review"
 )
 
 // User is `rolecall user`.
@@ -145,13 +147,16 @@ func userUpdateCommand(c *command.Line) *cobra.Command {
 	var enabled bool
 	cmd := &cobra.Command{
 		Use: "update USER", Short: "Change a user",
-		Long:    `Changes what is given and leaves the rest. A new password, and disabling the user, end the user's sessions.`,
-		Example: `  rolecall user update dev@contoso.test --account-enabled=false`,
+		Long: `Changes what is given and leaves the rest. A new password, and disabling the user, end the
+user's sessions. If a user who is to be disabled signed in within the last week or has a role
+in the directory, that is said, and --yes is needed.`,
+		Example: `  rolecall user update dev@contoso.test --account-enabled=false --yes`,
 		Args:    command.Exactly(1, whichUser),
 	}
 	cmd.Flags().StringVar(&display, "display-name", "", "what people call the user")
 	cmd.Flags().BoolVar(&enabled, "account-enabled", true, "whether the user can sign in")
 	stdin := passwordFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.user(ctx, args[0])
 		if err != nil {
@@ -174,6 +179,11 @@ func userUpdateCommand(c *command.Line) *cobra.Command {
 		if len(members) == 0 {
 			return command.UsageError(cmd, errors.New("say what to change"))
 		}
+		if !enabled && found.User.Enabled {
+			if err := m.userInUse(ctx, "disabling", found); err != nil {
+				return err
+			}
+		}
 		if err := client.Do(ctx, http.MethodPatch, "users/"+string(found.ID()), members, nil); err != nil {
 			return err
 		}
@@ -184,28 +194,45 @@ func userUpdateCommand(c *command.Line) *cobra.Command {
 func userDeleteCommand(c *command.Line) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "delete USER", Short: "Delete a user",
-		Long: `Deletes a user, with the sessions, assignments and grants. If the user has a role in the
-directory, that is said, and --yes is needed.`,
+		Long: `Deletes a user, with the sessions, assignments and grants. If the user signed in within the
+last week or has a role in the directory, that is said, and --yes is needed.`,
 		Example: `  rolecall user delete eve@contoso.test`,
 		Args:    command.Exactly(1, whichUser),
 	}
-	yes := yesFlag(cmd)
+	command.YesFlag(cmd)
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, found, err := m.user(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		var who []string
-		for _, role := range found.User.DirectoryRoles {
-			who = append(who, "what the user does as "+role)
-		}
-		if err := affected(*yes, "deleting "+found.Name(), who); err != nil {
+		if err := m.userInUse(ctx, "deleting", found); err != nil {
 			return err
 		}
 		if err := client.Do(ctx, http.MethodDelete, "users/"+string(found.ID()), nil, nil); err != nil {
 			return err
 		}
-		m.Say("deleted %s, object id %s", found.Name(), found.ID())
+		m.done("deleted %s, object id %s", found.Name(), found.ID())
 		return nil
 	})
+}
+
+// userInUse refuses to take away a user who would be missed, unless that is confirmed.
+func (m *manager) userInUse(ctx context.Context, doing string, found lookup.Principal) error {
+	rows, err := m.uses(ctx, directory.SignInFilter{Tenant: found.Tenant.ID, User: found.User.PrincipalName})
+	if err != nil {
+		return err
+	}
+	var who []string
+	if last := review.LastUse(rows, func(directory.SignIn) bool { return true }); !last.IsZero() {
+		who = append(who, fmt.Sprintf("%s, who signed in at %s", found.Name(), command.ShortTime(last)))
+	}
+	for _, role := range found.User.DirectoryRoles {
+		who = append(who, "what the user does as "+role)
+	}
+	last, err := m.lastAdministrator(ctx, found)
+	if err != nil {
+		return err
+	}
+	who = append(who, last...)
+	return m.Affects(doing+" "+found.Name(), who)
 }

@@ -56,7 +56,11 @@ func (a *API) RotateKeys(ctx context.Context, tenant directory.TenantID, cloud o
 			return Key{}, err
 		}
 	}
+	options.DryRun = a.cfg.DryRun != nil
 	info, err := a.cfg.Keys.Rotate(ctx, at.KeyRing(string(tenant)), a.cfg.Actor.Audit(), options)
+	if err == nil && options.DryRun {
+		a.cfg.DryRun([]directory.ChangeNote{{Action: "rotate", Kind: "signingKey", Tenant: a.tenantName(ctx, tenant), Name: info.ID, Detail: "signs in place of the current key"}})
+	}
 	return Key{cloud, info}, err
 }
 
@@ -81,5 +85,17 @@ func (a *API) RevokeKey(ctx context.Context, tenant directory.TenantID, id, reas
 			return err
 		}
 	}
+	if a.cfg.DryRun != nil {
+		a.cfg.DryRun([]directory.ChangeNote{{Action: "revoke", Kind: "signingKey", Tenant: a.tenantName(ctx, tenant), Name: id, Detail: string(all[i].State)}})
+		return nil
+	}
 	return a.cfg.Keys.Revoke(ctx, at.KeyRing(string(tenant)), a.cfg.Actor.Audit(), id, reason)
+}
+
+// tenantName is what people call a tenant.
+func (a *API) tenantName(ctx context.Context, id directory.TenantID) string {
+	if tenant, err := a.cfg.Directory.Tenant(ctx, string(id)); err == nil {
+		return tenant.Name
+	}
+	return string(id)
 }

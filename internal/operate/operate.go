@@ -13,6 +13,8 @@ type Config struct {
 	Directory *directory.Directory // required
 	Keys      *keyring.Ring        // required
 	Actor     directory.Actor      // required: who asks
+	// DryRun, if it is not nil, is told what each act would change, and nothing is changed.
+	DryRun func([]directory.ChangeNote)
 }
 
 // An API is what one actor may do here. It is safe for concurrent use.
@@ -33,7 +35,14 @@ func New(cfg Config) (*API, error) {
 
 // change runs one act, in one transaction.
 func (a *API) change(ctx context.Context, act func(*directory.Editor) error) error {
-	_, err := a.cfg.Directory.Change(ctx, a.cfg.Actor, act)
+	if a.cfg.DryRun == nil {
+		_, err := a.cfg.Directory.Change(ctx, a.cfg.Actor, act)
+		return err
+	}
+	changes, err := directory.DryRun(ctx, a.cfg.Directory, a.cfg.Actor, act)
+	if err == nil {
+		a.cfg.DryRun(changes)
+	}
 	return err
 }
 
