@@ -3,11 +3,13 @@ package measure
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -24,7 +26,8 @@ func Run(ctx context.Context, program string, args ...string) (Cost, error) {
 	return command(ctx, false, program, args...)
 }
 
-// FirstLine runs a command until it has written a line, and cuts it off there.
+// FirstLine runs a command until it has written a line, and interrupts it there, so that it closes
+// what it has open: after one that dies otherwise, the next checks the whole database.
 func FirstLine(ctx context.Context, program string, args ...string) (Cost, error) {
 	return command(ctx, true, program, args...)
 }
@@ -44,22 +47,41 @@ func command(ctx context.Context, cut bool, program string, args ...string) (cos
 	out := bufio.NewReader(stdout)
 	_, err = out.ReadString('\n')
 	cost.First = time.Since(began)
-	switch {
-	case err != nil:
+	if err != nil {
 		err = fmt.Errorf("%s wrote no line: %w", strings.Join(args, " "), err)
-	case cut:
-		_ = stdout.Close() // it ends at its next line, if it has any
-	default:
-		_, err = io.Copy(io.Discard, out)
+	}
+	if cut {
+		_ = cmd.Process.Signal(os.Interrupt) // it may be gone
+	}
+	for piece := make([]byte, 64<<10); err == nil; {
+		if _, err = io.ReadFull(out, piece); err == nil { // far apart enough to cost nothing
+			cost.Memory = max(cost.Memory, residentMost(cmd.Process.Pid))
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
 	}
 	ended := cmd.Wait()
 	cost.Whole = time.Since(began)
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		cost.Memory = usage.Maxrss << 10 // Linux counts in KiB
-	}
 	cost.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if err == nil && ended != nil && !cut {
 		err = fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), ended, said.String())
 	}
 	return cost, err
+}
+
+// residentMost is the most memory that a process has had, zero where that cannot be read. (What the
+// system tells of one that ended counts in its parent's, from before it became another program.)
+func residentMost(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if size, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kilobytes, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(size), " kB"), 10, 64)
+			return kilobytes << 10
+		}
+	}
+	return 0
 }
