@@ -135,7 +135,7 @@ can get tokens and tokens are issued for it.`,
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 && name == "" {
 			name = args[0]
-			return nil
+			return command.Exactly(1, "one display name")(cmd, args)
 		}
 		if len(args) > 0 || name == "" {
 			return command.UsageError(cmd, errors.New("give one display name: as the argument, or with --display-name as for az"))
