@@ -69,7 +69,7 @@ func badInputs() []badInput {
 		{"an application with a slip", words("app show orders-cleint"), command.ExitNotFound, "orders-cleint", "Did you mean orders-client?"},
 		{"a service principal with a slip", words("sp show orders-cleint"), command.ExitNotFound, "no service principal", "Did you mean orders-client?"},
 		{"a user with a slip", words("user show dve@contoso.test"), command.ExitNotFound, "no user", "Did you mean dev@contoso.test?"},
-		{"an identity with a slip", words("identity show nigthly"), command.ExitNotFound, "no managed identity", "Did you mean nightly?"},
+		{"an identity with a slip", words("identity show nighty"), command.ExitNotFound, "no managed identity", "Did you mean nightly?"},
 		{"a host with a slip", words("host show agnet"), command.ExitNotFound, "no host", "Did you mean agent?"},
 		{"a tenant with a slip", words("tenant show contsoo"), command.ExitNotFound, "no tenant", "Did you mean contoso?"},
 		{"a host for an identity with a slip", words("identity assign nightly agnet"), command.ExitNotFound, "no host", "Did you mean agent?"},

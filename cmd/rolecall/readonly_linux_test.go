@@ -9,8 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rolecall-auth/rolecall/internal/command"
 	"golang.org/x/sys/unix"
+
+	"github.com/rolecall-auth/rolecall/internal/command"
 )
 
 // asOrdinary runs a command without root's right to write everywhere: its child inherits

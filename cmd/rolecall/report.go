@@ -12,14 +12,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/rolecall-auth/rolecall/internal/command"
-	"github.com/rolecall-auth/rolecall/internal/keyring"
-	"github.com/rolecall-auth/rolecall/internal/manage"
-
 	"github.com/spf13/cobra"
 
+	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/directory"
+	"github.com/rolecall-auth/rolecall/internal/keyring"
 	"github.com/rolecall-auth/rolecall/internal/lookup"
+	"github.com/rolecall-auth/rolecall/internal/manage"
 	"github.com/rolecall-auth/rolecall/internal/output"
 	"github.com/rolecall-auth/rolecall/internal/review"
 	"github.com/rolecall-auth/rolecall/internal/server"

@@ -6,9 +6,10 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/rolecall-auth/rolecall/internal/command"
 	"github.com/rolecall-auth/rolecall/internal/noun"
-	"github.com/spf13/cobra"
 )
 
 // A cli is the program in one invocation.

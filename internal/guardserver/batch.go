@@ -127,7 +127,7 @@ func (c *batchConn) fail(err error) {
 
 // Close sends what waits, unless that takes long, and closes the connection.
 func (c *batchConn) Close() error {
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(closeLimit)) // one that is closed already has sent everything
+	_ = c.SetWriteDeadline(time.Now().Add(closeLimit)) // one that is closed already has sent everything
 	c.mu.Lock()
 	c.closed = true
 	c.changed.Broadcast()

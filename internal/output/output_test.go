@@ -124,7 +124,7 @@ func TestQueriesThatCannotBe(t *testing.T) {
 		}
 	}
 	// Before anything is changed whose answer it would choose from: wherever the function stands.
-	for query, want := range map[string]string{"nosuch(@)": `no function "nosuch"`, "[].lenght(name)": `no function "lenght"`, "a.b[?nosuch(c)]": "nosuch", "sort_by(@, &nosuch(@))": "nosuch"} {
+	for query, want := range map[string]string{"nosuch(@)": `no function "nosuch"`, "[].size(name)": `no function "size"`, "a.b[?nosuch(c)]": "nosuch", "sort_by(@, &nosuch(@))": "nosuch"} {
 		if err := new(Query).Set(query); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", query, err, want)
 		}

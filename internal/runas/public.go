@@ -42,7 +42,7 @@ func (e *Environment) openPublic(ctx context.Context) error {
 	}
 	here, ok := e.cfg.Source.(Folder)
 	if !ok {
-		return &usageError{errors.New("Microsoft's names are answered by a server on this machine: leave out --public-names, or --server")}
+		return &usageError{errors.New("only a server on this machine answers Microsoft's names: leave out --public-names, or --server")}
 	}
 	state, err := server.OpenPublic(ctx, here.Dir(), server.PublicRequest{Cloud: want.Cloud, Tenant: string(e.cfg.Actor.Tenant.ID)})
 	if err != nil {
