@@ -126,17 +126,26 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 
 func appCredentialAddCommand(c *command.Line) *cobra.Command {
 	var secret newSecret
+	var certificate string
 	cmd := &cobra.Command{
-		Use: "add APP", Short: "Make a client secret, and show it this once",
-		Long:    `Makes a client secret beside those there are. It is shown here and kept nowhere.`,
-		Example: `  rolecall app credential add orders-client --display-name ci --expires 90d --file client.secret`,
-		Args:    command.Exactly(1, whichApp),
+		Use: "add APP", Short: "Make a client secret, or add a certificate",
+		Long: `Makes a client secret beside those there are. It is shown here and kept nowhere. With
+--certificate, it adds that certificate instead; a private key in the same file is not read.`,
+		Example: `  rolecall app credential add orders-client --display-name ci --expires 90d --file client.secret
+  rolecall app credential add orders-client --certificate client.pem`,
+		Args: command.Exactly(1, whichApp),
 	}
 	secret.flags(cmd)
+	cmd.Flags().StringVar(&certificate, "certificate", "", "certificate that is to prove the application, in PEM or DER; - for standard input")
+	cmd.MarkFlagsMutuallyExclusive("certificate", "file")
+	cmd.MarkFlagsMutuallyExclusive("certificate", "expires")
 	return managing(c, cmd, true, func(ctx context.Context, m *manager, args []string) error {
 		client, app, err := m.application(ctx, args[0])
 		if err != nil {
 			return err
+		}
+		if certificate != "" {
+			return m.addCertificate(ctx, client, app, certificate, secret.name)
 		}
 		return secret.make(ctx, cmd, m, client, app)
 	})
