@@ -144,9 +144,9 @@ func sameClaim(current directory.OptionalClaim, wanted *claim) bool {
 	return current.Name == wanted.name
 }
 
-func (w *work) setClaim(current *directory.OptionalClaim, wanted *claim) {
+func (a *applier) setClaim(current *directory.OptionalClaim, wanted *claim) {
 	current.Name = wanted.name
-	if w.says(wanted.place, "properties", false) {
+	if a.says(wanted.place, "properties", false) {
 		current.Properties = texts(wanted.properties)
 	}
 }
@@ -158,7 +158,7 @@ func sameRole(current directory.AppRole, wanted *role) bool {
 	return strings.EqualFold(current.Value, wanted.value)
 }
 
-func (w *work) setRole(current *directory.AppRole, wanted *role) {
+func (a *applier) setRole(current *directory.AppRole, wanted *role) {
 	isNew := current.ID == ""
 	if isNew || wanted.has("value") {
 		current.Value = wanted.value
@@ -166,16 +166,16 @@ func (w *work) setRole(current *directory.AppRole, wanted *role) {
 	if isNew {
 		current.ID = directory.RoleID(wanted.id)
 	}
-	if w.says(wanted.place, "displayName", isNew) {
+	if a.says(wanted.place, "displayName", isNew) {
 		current.DisplayName = wanted.displayName
 	}
-	if w.says(wanted.place, "description", isNew) {
+	if a.says(wanted.place, "description", isNew) {
 		current.Description = wanted.description
 	}
-	if w.says(wanted.place, "enabled", isNew) {
+	if a.says(wanted.place, "enabled", isNew) {
 		current.Enabled = wanted.enabled
 	}
-	if w.says(wanted.place, "members", isNew) {
+	if a.says(wanted.place, "members", isNew) {
 		current.Members = wanted.memberTypes()
 	}
 }
@@ -199,7 +199,7 @@ func sameScope(current directory.Scope, wanted *scope) bool {
 	return strings.EqualFold(current.Value, wanted.value)
 }
 
-func (w *work) setScope(current *directory.Scope, wanted *scope) {
+func (a *applier) setScope(current *directory.Scope, wanted *scope) {
 	isNew := current.ID == ""
 	if isNew || wanted.has("value") {
 		current.Value = wanted.value
@@ -207,22 +207,22 @@ func (w *work) setScope(current *directory.Scope, wanted *scope) {
 	if isNew {
 		current.ID = directory.ScopeID(wanted.id)
 	}
-	if w.says(wanted.place, "userDisplayName", isNew) {
+	if a.says(wanted.place, "userDisplayName", isNew) {
 		current.UserDisplayName = wanted.userDisplayName
 	}
-	if w.says(wanted.place, "userDescription", isNew) {
+	if a.says(wanted.place, "userDescription", isNew) {
 		current.UserDescription = wanted.userDescription
 	}
-	if w.says(wanted.place, "displayName", isNew) {
+	if a.says(wanted.place, "displayName", isNew) {
 		current.DisplayName = wanted.displayName
 	}
-	if w.says(wanted.place, "description", isNew) {
+	if a.says(wanted.place, "description", isNew) {
 		current.Description = wanted.description
 	}
-	if w.says(wanted.place, "enabled", isNew) {
+	if a.says(wanted.place, "enabled", isNew) {
 		current.Enabled = wanted.enabled
 	}
-	if w.says(wanted.place, "consent", isNew) {
+	if a.says(wanted.place, "consent", isNew) {
 		current.AdminOnly = wanted.consent == consentAdmin
 	}
 }

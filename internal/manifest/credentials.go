@@ -139,11 +139,11 @@ func (w *work) removeKeys(k *keys, kept keeper) error {
 }
 
 // sameCertificate reports whether the file means what is there.
-func (w *work) sameCertificate(c *certificate, present directory.Certificate) bool {
+func (a *applier) sameCertificate(c *certificate, present directory.Certificate) bool {
 	if !bytes.Equal(c.der, present.DER) {
 		return false
 	}
-	if w.says(c.place, "usage", false) && c.usage != usageOf(present) {
+	if a.says(c.place, "usage", false) && c.usage != usageOf(present) {
 		return false
 	}
 	parsed, err := x509.ParseCertificate(c.der)
@@ -154,7 +154,7 @@ func (w *work) sameCertificate(c *certificate, present directory.Certificate) bo
 		if wanted.IsZero() {
 			wanted = usual.Truncate(time.Microsecond) // as the directory keeps it
 		}
-		return !w.says(c.place, member, false) || wanted.Equal(kept)
+		return !a.says(c.place, member, false) || wanted.Equal(kept)
 	}
 	return same("validFrom", c.from, parsed.NotBefore, present.ValidFrom) && same("validUntil", c.until, parsed.NotAfter, present.ValidUntil)
 }

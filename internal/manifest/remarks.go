@@ -98,10 +98,10 @@ func (w *work) ownPrincipal(id directory.ObjectID, wanted []item, of func(string
 }
 
 // owned are the owners as the file wants them.
-func (w *work) owned(present, wanted []directory.ObjectID) []directory.ObjectID {
+func (a *applier) owned(present, wanted []directory.ObjectID) []directory.ObjectID {
 	var owners []directory.ObjectID
 	for _, id := range present {
-		if !w.prune || slices.Contains(wanted, id) {
+		if !a.prune || slices.Contains(wanted, id) {
 			owners = append(owners, id)
 		}
 	}
