@@ -66,6 +66,7 @@ func matrixRows() []matrixRow {
 		{command: "app credential list orders-client", prints: list, id: "keyId"},
 		{command: "app credential add spare-client --display-name ci --expires 90d", prints: one, id: "keyId", secret: true},
 		{command: "app credential reset spare-client --display-name ci", prints: one, id: "keyId", secret: true},
+		{command: "app credential rotate spare-client --display-name next --wait 0s", prints: one, id: "keyId", secret: true},
 		{command: "app credential remove spare-client ci"},
 		{command: "app federated-credential list orders-client", prints: list},
 		{command: "app federated-credential create spare-client --name ci --issuer https://issuer.test --subject repo:spare", prints: one},

@@ -22,7 +22,7 @@ import (
 
 func appCredentialCommand(c *command.Line) *cobra.Command {
 	return nounCommand("credential", "Manage the secrets and certificates of an application", "rolecall app credential list orders-client",
-		appCredentialListCommand(c), appCredentialAddCommand(c), appCredentialResetCommand(c), appCredentialRemoveCommand(c),
+		appCredentialListCommand(c), appCredentialAddCommand(c), appCredentialResetCommand(c), appCredentialRotateCommand(c), appCredentialRemoveCommand(c),
 	)
 }
 
@@ -82,6 +82,12 @@ func (s *newSecret) flags(cmd *cobra.Command) {
 
 // make makes a secret and shows it this once.
 func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, client *graphclient.Client, app lookup.API) error {
+	_, err := s.add(ctx, cmd, m, client, app)
+	return err
+}
+
+// add makes a secret, shows it this once, and returns its id.
+func (s *newSecret) add(ctx context.Context, cmd *cobra.Command, m *manager, client *graphclient.Client, app lookup.API) (id string, err error) {
 	wanted := member{}
 	if s.name != "" {
 		wanted["displayName"] = s.name
@@ -89,15 +95,14 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 	if s.expires != "" {
 		span, err := command.ParseSpan(s.expires)
 		if err != nil {
-			return command.UsageError(cmd, fmt.Errorf("--expires: %w", err))
+			return "", command.UsageError(cmd, fmt.Errorf("--expires: %w", err))
 		}
 		wanted["endDateTime"] = m.Now().Add(span).UTC().Format(time.RFC3339)
 	}
 	var file *os.File
 	if s.file != "" && !m.DryRuns() {
-		var err error
 		if file, err = os.OpenFile(s.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
-			return command.Failed("name a new file, in a folder that is there", "write the secret: %w", err)
+			return "", command.Failed("name a new file, in a folder that is there", "write the secret: %w", err)
 		}
 	}
 	made := member{}
@@ -105,14 +110,14 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 		if file != nil {
 			err = errors.Join(err, file.Close(), os.Remove(s.file))
 		}
-		return err
+		return "", err
 	}
 	delete(made, "@odata.context")
 	value := memberText(made, "secretText")
 	if file != nil {
 		_, err := file.WriteString(value + "\n")
 		if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-			return err
+			return "", err
 		}
 		value = ""
 		delete(made, "secretText")
@@ -121,7 +126,7 @@ func (s *newSecret) make(ctx context.Context, cmd *cobra.Command, m *manager, cl
 		Columns: []string{"secret", "name", "ends", "id"}, Value: made, Name: 3, Spare: []int{2, 1},
 		Rows: [][]string{{value, memberText(made, "displayName"), memberText(made, "endDateTime"), memberText(made, "keyId")}},
 	}
-	return m.Print(m.format, l)
+	return memberText(made, "keyId"), m.Print(m.format, l)
 }
 
 func appCredentialAddCommand(c *command.Line) *cobra.Command {
