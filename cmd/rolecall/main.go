@@ -21,6 +21,9 @@ func start(c *cli) int {
 	if len(os.Args) > 1 && os.Args[1] == namespace.Command { // before anything is set up: it becomes another program
 		return namespace.Enter(os.Args[1:], c.Err)
 	}
+	// A write to a reader that has gone fails then, instead of ending the process at once: the
+	// command closes what it works on. Nobody needs the signal itself.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once

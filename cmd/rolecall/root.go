@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -33,10 +36,22 @@ func (c *cli) run(ctx context.Context, args []string) int {
 		}
 	})
 	err := errors.Join(root.ExecuteContext(ctx), unknown)
+	if readerIsGone(err) {
+		return brokenPipe
+	}
 	if err != nil && !errors.Is(err, command.ErrSilent) {
 		c.SayError(err)
 	}
 	return command.ExitCode(err)
+}
+
+// brokenPipe is the exit code of a program that SIGPIPE ends, as shells tell it.
+const brokenPipe = 128 + 13
+
+// readerIsGone reports whether nobody reads what the command prints any more.
+func readerIsGone(err error) bool {
+	var path *fs.PathError
+	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(path, syscall.EPIPE)
 }
 
 // root returns the command that all others hang on.
