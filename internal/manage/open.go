@@ -49,7 +49,7 @@ func openServer(ctx context.Context, line *command.Line, tenant string) (Place, 
 // SignedIn opens the server that the command line names, with the sign-in there, which must be
 // closed. The tenant may be empty.
 func SignedIn(ctx context.Context, line *command.Line, tenant string) (*Server, *remote.Server, error) {
-	store, err := remote.New(remote.Config{Dir: remote.Dir(line.Lookup), Keyring: remote.SystemKeyring(line.Lookup), Now: line.Now})
+	store, err := line.Servers()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -105,6 +105,9 @@ func (g *Guard) Admit(ctx context.Context, header http.Header, rule guard.Rule) 
 	caller, _ := decision.Caller()
 	switch {
 	case decision.Allowed(), g.cfg.WithoutPermissions && decision.Reason == guard.NoPermissions:
+		if g.ended(ctx, caller, from.ID) {
+			return Caller{}, &Refusal{Outcome: guard.Unauthenticated, Reason: guard.TokenRevoked, What: "The token was ended before it expires."}
+		}
 		return Caller{Caller: caller, Tenant: from}, nil
 	case decision.Outcome == guard.Unavailable:
 		return Caller{}, fmt.Errorf("check a token: %s", decision.Reason)
@@ -112,6 +115,23 @@ func (g *Guard) Admit(ctx context.Context, header http.Header, rule guard.Rule) 
 	return Caller{}, &Refusal{
 		Outcome: decision.Outcome, Reason: decision.Reason, What: "The token is not accepted here: " + string(decision.Reason) + ".",
 	}
+}
+
+// ended reports whether the tokens that an application or a managed identity had got were ended
+// since, by [directory.PrincipalEditor.EndTokens] or while it was disabled. That it is disabled,
+// or gone, the directory tells itself, and likewise which sessions of a user count.
+func (g *Guard) ended(ctx context.Context, caller guard.Caller, tenant directory.TenantID) bool {
+	if caller.Kind == guard.CallerUser {
+		return false
+	}
+	client, err := g.cfg.Directory.Instance(ctx, tenant, directory.AppID(caller.ClientID))
+	if err != nil || client.Principal == nil || !client.Principal.Enabled {
+		return false
+	}
+	from := g.cfg.Directory.Revocations().TokensFrom(ctx, directory.TokenSubject{
+		Tenant: tenant, Principal: directory.ObjectID(strings.ToLower(caller.ObjectID)), Client: directory.AppID(strings.ToLower(caller.ClientID)),
+	})
+	return caller.IssuedAt.Before(from.Truncate(time.Second)) // tokens say whole seconds
 }
 
 // tenantOf finds the tenant that a token claims to come from. That tenant's guard then checks

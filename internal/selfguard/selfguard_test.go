@@ -5,8 +5,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rolecall-auth/rolecall/authoritytest"
 	"github.com/rolecall-auth/rolecall/guard"
+	"github.com/rolecall-auth/rolecall/internal/directory"
 	"github.com/rolecall-auth/rolecall/internal/insidetest"
 	"github.com/rolecall-auth/rolecall/internal/selfguard"
 )
@@ -74,6 +77,41 @@ func TestAdmit(t *testing.T) {
 				t.Error("the refusal repeats the token")
 			}
 		})
+	}
+}
+
+// Tokens of a principal count no more once they were ended, as for APIs that follow revocations;
+// those that it gets afterwards do.
+func TestEndedTokensAreRefused(t *testing.T) {
+	t.Parallel()
+	login := insidetest.Start(t)
+	g := newGuard(t, login, false)
+	admit := func(raw string) error {
+		_, err := g.Admit(t.Context(), http.Header{"Authorization": {"Bearer " + raw}}, guard.Rule{Caller: guard.CallerAny})
+		return err
+	}
+	old := login.Token("report", "orders", "Orders.Read")
+	if err := admit(old); err != nil {
+		t.Fatal(err)
+	}
+	login.Clock().Advance(time.Minute)
+	_, err := login.Directory().Change(t.Context(), directory.Operator("test"), func(e *directory.Editor) error {
+		client, err := e.ServicePrincipals().Find(authoritytest.TenantID, "report")
+		if err != nil {
+			return err
+		}
+		return e.ServicePrincipals().EndTokens(authoritytest.TenantID, client.ID)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refusal *selfguard.Refusal
+	if err := admit(old); !errors.As(err, &refusal) || refusal.Reason != guard.TokenRevoked || refusal.Outcome != guard.Unauthenticated {
+		t.Errorf("a token that was ended: %v", err)
+	}
+	login.Clock().Advance(time.Minute)
+	if err := admit(login.Token("report", "orders", "Orders.Read")); err != nil {
+		t.Errorf("a token from afterwards: %v", err)
 	}
 }
 
