@@ -157,7 +157,7 @@ func usedLately(t *testing.T, dir string) (key string) {
 	}
 	err = data.Directory.AddSignIns(t.Context(), []directory.SignIn{
 		row(client.AppID, client.Name, client.Secrets[0].ID, "api://orders", "", "Orders.Read"),
-		row(client.AppID, client.Name, string(client.Federated[0].ID), "api://orders", "", "Orders.Read"),
+		row(client.AppID, client.Name, client.Federated[0].ID, "api://orders", "", "Orders.Read"),
 		row(spare.AppID, spare.Name, "", "api://open", ""),
 		row("a9100000-5a5a-4c4c-8d8d-0000000000a1", "nightly", "", "api://orders", "", "Orders.Read"),
 		row(spare.AppID, spare.Name, "", "api://orders", "dev@contoso.test"),
