@@ -140,9 +140,9 @@ func (c *cli) names(ctx context.Context, list lister, cmd *cobra.Command, word s
 }
 
 const (
-	offered   = 200  // names, of each kind
+	offered   = 100  // names, of each kind
 	lookedAt  = 2000 // things, for names that only some have
-	pageNames = 250
+	pageNames = 125
 )
 
 // A nameList lists things by name.
